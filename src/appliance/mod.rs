@@ -1,0 +1,1 @@
+//! The simulated appliances, for `tidegate demo` and the tests.

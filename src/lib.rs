@@ -1,0 +1,5 @@
+//! Tidegate exports data from paginated REST APIs into a data lake, on a schedule, without losing or doubling a row.
+
+pub mod appliance;
+pub mod clock;
+pub mod secret;

@@ -1,0 +1,21 @@
+//! Secrets are a type that can't print: no `Display`, and a `Debug` that shows `[redacted]`.
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// A password, a token or a key. It is wiped from memory when dropped.
+#[derive(Debug, Clone, Default)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes the text of a secret.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// Returns the text. Call it only where the secret leaves for the server that it belongs to.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
