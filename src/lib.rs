@@ -2,4 +2,5 @@
 
 pub mod appliance;
 pub mod clock;
+pub mod model;
 pub mod secret;
