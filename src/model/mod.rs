@@ -1,0 +1,13 @@
+//! What travels between the stages: slices, windows, schemas, receipts and the run report. Plain data, no I/O.
+
+mod ids;
+mod report;
+mod schema;
+mod slice;
+mod verdict;
+
+pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
+pub use report::{JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
+pub use schema::{Column, ColumnType, RecordSchema};
+pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, Window};
+pub use verdict::{EndReason, Reconciliation, Verdict};

@@ -1,0 +1,104 @@
+//! How the reading of a slice ended, and what that proves.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a paginator asked for no further page. It is reported: paging never ends without a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The job reads one page only (`paginate: none`).
+    OnePage,
+    /// A page came with no rows.
+    EmptyPage,
+    /// The server said that there is no more (`more` was false).
+    MoreFalse,
+    /// A page was shorter than asked for, and all that `total` states had been received.
+    TotalReached,
+    /// A page was shorter than asked for, and the pipeline file says `short_page: end`.
+    ShortPage,
+    /// A page brought nothing new and was smaller than the largest one (`seek`).
+    NothingNew,
+    /// An incremental slice has the rows it was meant to have.
+    SliceFull,
+}
+
+/// What the evidence says about a slice: whether all rows that the server had were received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The server stated the end, or the distinct rows equal its last total.
+    Complete,
+    /// Nothing was stated, so nothing is proven. The slice lands, and the report says so.
+    Unknown,
+    /// The first and the last total differ: the data moved while it was read.
+    Moving,
+    /// Fewer rows than the server said it has.
+    Short,
+    /// More rows than the server said it has.
+    Over,
+}
+
+/// The account of one slice at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconciliation {
+    /// Rows that the server sent, doubles included.
+    pub received: u64,
+    /// Rows with different keys; equals `received` for a job with no `key`.
+    pub distinct: u64,
+    /// The total that the first page stated, in rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_first: Option<u64>,
+    /// The total that the last page stated, in rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_last: Option<u64>,
+    /// Why paging ended.
+    pub end: EndReason,
+    /// What that proves.
+    pub verdict: Verdict,
+}
+
+impl Reconciliation {
+    /// Weighs the evidence of a slice that has been read to its end.
+    #[must_use]
+    pub const fn of(received: u64, distinct: u64, totals: (Option<u64>, Option<u64>), end: EndReason) -> Self {
+        let (total_first, total_last) = totals;
+        let verdict = match (total_first, total_last) {
+            (Some(first), Some(last)) if first != last => Verdict::Moving,
+            (_, Some(last)) if distinct < last => Verdict::Short,
+            (_, Some(last)) if distinct > last => Verdict::Over,
+            (_, Some(_)) => Verdict::Complete,
+            _ => match end {
+                EndReason::MoreFalse | EndReason::EmptyPage | EndReason::SliceFull => Verdict::Complete,
+                EndReason::OnePage | EndReason::TotalReached | EndReason::ShortPage | EndReason::NothingNew => {
+                    Verdict::Unknown
+                }
+            },
+        };
+        Self { received, distinct, total_first, total_last, end, verdict }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(distinct: u64, totals: (Option<u64>, Option<u64>), end: EndReason) -> Verdict {
+        Reconciliation::of(distinct, distinct, totals, end).verdict
+    }
+
+    #[test]
+    fn totals_are_evidence_before_the_end_reason_is() {
+        assert_eq!(verdict(10, (Some(10), Some(10)), EndReason::EmptyPage), Verdict::Complete);
+        assert_eq!(verdict(9, (Some(10), Some(10)), EndReason::EmptyPage), Verdict::Short);
+        assert_eq!(verdict(11, (Some(10), Some(10)), EndReason::MoreFalse), Verdict::Over);
+        assert_eq!(verdict(10, (Some(9), Some(10)), EndReason::EmptyPage), Verdict::Moving);
+    }
+
+    #[test]
+    fn without_a_total_only_a_stated_end_is_complete() {
+        assert_eq!(verdict(5, (None, None), EndReason::EmptyPage), Verdict::Complete);
+        assert_eq!(verdict(5, (None, None), EndReason::MoreFalse), Verdict::Complete);
+        assert_eq!(verdict(5, (None, None), EndReason::OnePage), Verdict::Unknown);
+        assert_eq!(verdict(5, (None, None), EndReason::ShortPage), Verdict::Unknown);
+    }
+}
