@@ -2,4 +2,5 @@
 
 pub mod appliance;
 pub mod clock;
+pub mod pipeline;
 pub mod secret;

@@ -1,0 +1,3 @@
+//! The pipeline file: how it is loaded, and what it may say.
+
+pub mod load;
