@@ -3,4 +3,5 @@
 pub mod appliance;
 pub mod clock;
 pub mod model;
+pub mod pipeline;
 pub mod secret;

@@ -1,0 +1,212 @@
+//! A job: one paginated request, its slices, its rows and its sinks.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::load::{Jq, OneOrMany, RequestValue, Spanned, Sql, Tmpl};
+use super::source::with_source_keys;
+use super::{
+    Auth, ByteSize, FormatFile, IncrementalFile, PaginateFile, Rate, RetryFile, SinkFile, SnapshotMode, TimeoutFile,
+    TlsFile, WindowFile,
+};
+
+with_source_keys! {
+    /// A job. One that lands data has `sinks` and exactly one of `window`, `incremental` and `snapshot`; one without `sinks`
+    /// only feeds `for_each` of others, and is read in every run.
+    #[derive(Debug, Clone, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct JobFile {
+        /// A GET request; the path is appended to `base_url`. Values of templates in it are escaped as one segment.
+        #[serde(default)]
+        pub get: Option<Tmpl>,
+        /// A POST request.
+        #[serde(default)]
+        pub post: Option<Tmpl>,
+        /// A PUT request.
+        #[serde(default)]
+        pub put: Option<Tmpl>,
+        /// A DELETE request.
+        #[serde(default)]
+        pub delete: Option<Tmpl>,
+        /// The JSON body.
+        #[serde(default)]
+        pub body: Option<Spanned<RequestValue>>,
+        /// The form fields, sent as `application/x-www-form-urlencoded`. An object or a list is sent as JSON.
+        #[serde(default)]
+        pub form: Option<Spanned<IndexMap<Spanned<String>, RequestValue>>>,
+        /// Repeats the job for each row of another one, or for each of some values.
+        #[serde(default)]
+        pub for_each: Option<Spanned<ForEach>>,
+        /// Slices by time.
+        #[serde(default)]
+        pub window: Option<Spanned<WindowFile>>,
+        /// Slices by a growing cursor.
+        #[serde(default)]
+        pub incremental: Option<Spanned<IncrementalFile>>,
+        /// Slices by the whole list.
+        #[serde(default)]
+        pub snapshot: Option<Spanned<SnapshotMode>>,
+        /// How to get from one page to the next. There is no default.
+        pub paginate: Spanned<PaginateFile>,
+        /// Where the records are: a plain path such as `.rsp.records[]`, a list of them, or a jq program.
+        pub records: Spanned<OneOrMany<Jq>>,
+        /// jq: how many rows the server put on the page, where `records` is a program.
+        #[serde(default)]
+        pub rows: Option<Jq>,
+        /// Columns of `records` that identify a row within a slice; of equal ones the last received stays.
+        #[serde(default)]
+        pub key: Option<OneOrMany<Spanned<String>>>,
+        /// SQL: of rows with one key the one with the greatest value stays, instead of the last received.
+        #[serde(default)]
+        pub latest_by: Option<Sql>,
+        /// Types, and what happens when they change.
+        #[serde(default)]
+        pub schema: Option<SchemaFile>,
+        /// SQL: one SELECT over the table `records`. Names are case-sensitive, as in the records. Default: all columns.
+        #[serde(default)]
+        pub transform: Option<Sql>,
+        /// Reference tables that the transform may join.
+        #[serde(default)]
+        pub tables: Option<Spanned<IndexMap<Spanned<String>, TableFile>>>,
+        /// Checks of the transform's rows.
+        #[serde(default)]
+        pub expect: Option<Spanned<Vec<Expectation>>>,
+        /// Child requests, one for each row, whose answers become columns.
+        #[serde(default)]
+        pub enrich: Option<Spanned<IndexMap<Spanned<String>, Enrich>>>,
+        /// What happens when the rows received aren't those that the server said it has. Default: `fail`.
+        #[serde(default)]
+        pub on_mismatch: Option<Spanned<OnMismatch>>,
+        /// Where the rows land, by name (`[a-z0-9_]+`).
+        #[serde(default)]
+        pub sinks: IndexMap<Spanned<String>, SinkFile>,
+    }
+}
+
+/// What a job is repeated for.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForEach {
+    /// The rows of another job, which has no `window` and no `incremental`.
+    #[serde(default)]
+    pub rows_of: Option<Spanned<String>>,
+    /// Some values.
+    #[serde(default)]
+    pub values: Option<Vec<RequestValue>>,
+    /// The name under which templates see the row or value.
+    #[serde(rename = "as")]
+    pub name: Spanned<String>,
+    /// The columns of the row that identify it. They become columns of `records`.
+    #[serde(default)]
+    pub key: Option<OneOrMany<Spanned<String>>>,
+    /// Other columns of `records`, by name: jq on the row.
+    #[serde(default)]
+    pub columns: IndexMap<Spanned<String>, Jq>,
+    /// The most keys; one more is an error. Default: `10000`.
+    #[serde(default)]
+    pub max_keys: Option<u64>,
+}
+
+/// Types, and what happens when they change.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaFile {
+    /// What happens when the records change. Default: `evolve`.
+    #[serde(default)]
+    pub contract: Contract,
+    /// What happens to a row that doesn't fit. Default: `quarantine`.
+    #[serde(default)]
+    pub bad_rows: Option<Spanned<BadRows>>,
+    /// How many bad rows a slice may have: a number or a share such as `1%`. Default: no bound.
+    #[serde(default)]
+    pub max_bad_rows: Option<Spanned<MaxBadRows>>,
+    /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `string`, `json`. A column named here exists even if
+    /// it is never seen.
+    #[serde(default)]
+    pub columns: IndexMap<Spanned<String>, Spanned<String>>,
+}
+
+/// What happens when the records change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Contract {
+    /// New fields become new columns, and a column of nulls takes the first type that comes.
+    #[default]
+    Evolve,
+    /// A row with a new field doesn't fit.
+    Freeze,
+    /// New fields are dropped and counted.
+    Discard,
+}
+
+/// What happens to a row that doesn't fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BadRows {
+    /// It lands in quarantine, with the reason.
+    #[default]
+    Quarantine,
+    /// The slice fails.
+    Fail,
+    /// The values that don't fit become null, and are counted.
+    Null,
+}
+
+/// How many bad rows a slice may have.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct MaxBadRows(pub String);
+
+/// A table that a transform may join.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TableFile {
+    /// CSV files, with a header.
+    Csv(Spanned<String>),
+    /// Parquet files.
+    Parquet(Spanned<String>),
+    /// JSON Lines files.
+    Json(Spanned<String>),
+}
+
+/// A check of the transform's rows.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Expectation {
+    /// An aggregate that must be true.
+    Sql(Sql),
+    /// Columns without nulls.
+    NotNull(Vec<Spanned<String>>),
+    /// Columns whose values together are unique.
+    Unique(Vec<Spanned<String>>),
+}
+
+/// A child request for each row.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Enrich {
+    /// The path; templates see `row`.
+    pub get: Tmpl,
+    /// Query parameters.
+    #[serde(default)]
+    pub query: IndexMap<Spanned<String>, RequestValue>,
+    /// jq: the column's value in the answer.
+    pub value: Jq,
+    /// What a failed request does to its row: `fail` the slice, or leave `null`.
+    #[serde(default)]
+    pub on_error: Option<String>,
+}
+
+/// What happens when the rows received aren't those that the server said it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMismatch {
+    /// The slice doesn't land.
+    #[default]
+    Fail,
+    /// The slice lands, and the report warns.
+    Warn,
+    /// The slice is read again, until a pass adds nothing.
+    Refetch,
+}

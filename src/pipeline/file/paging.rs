@@ -1,0 +1,227 @@
+//! How a job gets from one page to the next.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+use super::super::load::{Jq, Spanned};
+
+/// `none`, or exactly one of `offset`, `page`, `cursor`, `next_link` and `seek`, and what the server says about the end.
+#[derive(Debug, Clone)]
+pub enum PaginateFile {
+    /// One page only. A stated `more` or `total` that says otherwise is an error.
+    None,
+    /// A way of moving on.
+    By(Box<PaginateBy>),
+}
+
+/// A way of moving on, and what the server says about the end.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaginateBy {
+    /// Moves by the number of rows received (start/length, offset/limit).
+    #[serde(default)]
+    pub offset: Option<OffsetFile>,
+    /// Moves by one page.
+    #[serde(default)]
+    pub page: Option<PageFile>,
+    /// Sends back a value that the server gave.
+    #[serde(default)]
+    pub cursor: Option<CursorFile>,
+    /// Follows a link that the server gave.
+    #[serde(default)]
+    pub next_link: Option<NextLinkFile>,
+    /// Asks for what comes after the last row's value.
+    #[serde(default)]
+    pub seek: Option<SeekFile>,
+    /// jq: true where there must be another page, false where there is none.
+    #[serde(default)]
+    pub more: Option<Jq>,
+    /// jq: how many rows there are in all. Null is 'not stated'; digits in a string are fine.
+    #[serde(default)]
+    pub total: Option<Jq>,
+    /// What a page with fewer rows than asked for means. Default: nothing by itself.
+    #[serde(default)]
+    pub short_page: Option<ShortPage>,
+    /// The most pages of one slice; one more is an error. Default: `100000`.
+    #[serde(default)]
+    pub max_pages: Option<Spanned<u64>>,
+}
+
+/// What a page with fewer rows than asked for means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShortPage {
+    /// It is the last one. Say so only of a server that never caps or filters its pages.
+    End,
+}
+
+/// Start/length paging.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OffsetFile {
+    /// The place of the offset, such as `query.start`.
+    pub into: Jq,
+    /// The place of the page size, such as `query.length`.
+    #[serde(default)]
+    pub size_into: Option<Jq>,
+    /// Rows to ask for.
+    pub size: Spanned<u64>,
+    /// The offset of the first row. Default: `0`.
+    #[serde(default)]
+    pub first: u64,
+    /// What the offset grows by. Default: `received`.
+    #[serde(default)]
+    pub advance: Advance,
+}
+
+/// What an offset grows by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Advance {
+    /// The rows that came, so that a server that caps its pages skips nothing.
+    #[default]
+    Received,
+    /// The rows asked for: for servers that hide rows after counting them.
+    Size,
+}
+
+/// Paging by number.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PageFile {
+    /// The place of the page's number, such as `query.page`.
+    pub into: Jq,
+    /// The place of the page size, such as `query.per_page`.
+    #[serde(default)]
+    pub size_into: Option<Jq>,
+    /// Rows to ask for.
+    pub size: Spanned<u64>,
+    /// The number of the first page. Default: `1`.
+    #[serde(default = "first_page")]
+    pub first: u64,
+}
+
+const fn first_page() -> u64 {
+    1
+}
+
+/// A value that the server gave, sent back as it is.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CursorFile {
+    /// The place of the cursor.
+    #[serde(default)]
+    pub into: Option<Jq>,
+    /// jq: the cursor in an answer, of any JSON type.
+    #[serde(default)]
+    pub value: Option<Jq>,
+    /// Several cursors, place by place, instead of `into` and `value`.
+    #[serde(default)]
+    pub values: IndexMap<Spanned<String>, Jq>,
+}
+
+/// A link that the server gave. It must lead to the same origin.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NextLinkFile {
+    /// jq: the link in an answer.
+    #[serde(default)]
+    pub url: Option<Jq>,
+    /// The header that has it, with `rel="next"` (RFC 8288).
+    #[serde(default)]
+    pub header: Option<String>,
+}
+
+/// Paging by the value of the last row.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeekFile {
+    /// The place of the value.
+    pub into: Jq,
+    /// jq: the value of the last row, such as `$last.id`.
+    pub value: Jq,
+    /// Whether values grow or shrink from row to row.
+    pub order: Order,
+    /// How the value is written: `{}` stands for it, as in `{};gt`. Default: `{}`.
+    #[serde(default)]
+    pub format: Option<Spanned<String>>,
+    /// Whether the server's answer includes rows with the very value. Default: `inclusive`.
+    #[serde(default)]
+    pub bound: SeekBound,
+    /// The place of the page size.
+    #[serde(default)]
+    pub size_into: Option<Jq>,
+    /// Rows to ask for.
+    pub size: Spanned<u64>,
+}
+
+/// Whether values grow or shrink from row to row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// They grow.
+    Asc,
+    /// They shrink.
+    Desc,
+}
+
+/// Whether an answer includes rows with the very value that was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SeekBound {
+    /// It does: rows already seen are dropped by `key`.
+    #[default]
+    Inclusive,
+    /// It doesn't.
+    Exclusive,
+}
+
+impl<'de> Deserialize<'de> for PaginateFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PaginateVisitor;
+
+        impl<'de> Visitor<'de> for PaginateVisitor {
+            type Value = PaginateFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PaginateFile, E> {
+                match text {
+                    "none" => Ok(PaginateFile::None),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PaginateFile, A::Error> {
+                PaginateBy::deserialize(MapAccessDeserializer::new(map)).map(|by| PaginateFile::By(Box::new(by)))
+            }
+        }
+
+        deserializer.deserialize_any(PaginateVisitor)
+    }
+}
+
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use super::{PaginateBy, PaginateFile};
+
+    impl JsonSchema for PaginateFile {
+        fn schema_name() -> Cow<'static, str> {
+            "Paginate".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            json_schema!({"anyOf": [{"const": "none"}, generator.subschema_for::<PaginateBy>()]})
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Values with a unit: durations, rates, sizes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+/// A duration: a whole number and a unit (`ms`, `s`, `m`, `h`, `d`, `w`), or several of them: `90s`, `1h30m`, `7d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub time::Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_duration(&text).map(Self).ok_or_else(|| {
+            format!("`{text}` is not a duration; write a whole number and a unit of ms, s, m, h, d or w, such as `90s`, `1h30m` or `7d`")
+        })
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+fn parse_duration(text: &str) -> Option<time::Duration> {
+    let mut total = 0u64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let unit_length =
+            rest[digits..].len() - rest[digits..].trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let milliseconds = match &rest[digits..digits + unit_length] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 604_800_000,
+            _ => return None,
+        };
+        let number: u64 = rest[..digits].parse().ok()?;
+        total = total.checked_add(number.checked_mul(milliseconds)?)?;
+        rest = &rest[digits + unit_length..];
+    }
+    (!text.is_empty()).then(|| time::Duration::from_millis(total))
+}
+
+impl JsonSchema for Span {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": r"^([0-9]+(ms|s|m|h|d|w))+$", "examples": ["90s", "15m", "1d"]})
+    }
+}
+
+/// A rate: how many in a second, a minute or an hour: `10/s`, `600/m`, `100/h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// In how long a time.
+    pub per: time::Duration,
+}
+
+impl TryFrom<String> for Rate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_rate(&text).ok_or_else(|| {
+            format!("`{text}` is not a rate; write a whole number above 0, `/` and a unit of s, m or h, such as `10/s`")
+        })
+    }
+}
+
+fn parse_rate(text: &str) -> Option<Rate> {
+    let (count, unit) = text.split_once('/')?;
+    let per = match unit.trim() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Rate { count: count.trim().parse().ok()?, per: time::Duration::from_secs(per) })
+}
+
+impl JsonSchema for Rate {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": r"^[1-9][0-9]* */ *[smh]$", "examples": ["10/s"]})
+    }
+}
+
+/// A size in bytes: a whole number and a unit of `B`, `KiB`, `MiB`, `GiB`: `64MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ByteSize(pub u64);
+
+impl TryFrom<String> for ByteSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_size(&text).map(Self).ok_or_else(|| {
+            format!(
+                "`{text}` is not a size; write a whole number above 0 and a unit of B, KiB, MiB or GiB, such as `64MiB`"
+            )
+        })
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let unit: u64 = match text[digits..].trim() {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    text[..digits].parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
+}
+
+impl JsonSchema for ByteSize {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ByteSize".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[1-9][0-9]* *(B|KiB|MiB|GiB)$", "examples": ["64MiB"]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        let seconds = |text: &str| parse_duration(text).map(|duration| duration.as_millis());
+        assert_eq!(seconds("90s"), Some(90_000));
+        assert_eq!(seconds("1h30m"), Some(5_400_000));
+        assert_eq!(seconds("250ms"), Some(250));
+        assert_eq!(seconds("1w"), Some(604_800_000));
+        for bad in ["", "10", "s", "1.5h", "-1d", "1M", "1 d", "99999999999999999999d"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_and_sizes_are_above_zero() {
+        assert_eq!(parse_rate("10/s").map(|rate| (rate.count.get(), rate.per.as_secs())), Some((10, 1)));
+        assert_eq!(parse_rate("0/s"), None);
+        assert_eq!(parse_rate("10"), None);
+        assert_eq!(parse_size("64MiB"), Some(64 << 20));
+        assert_eq!(parse_size("0B"), None);
+        assert_eq!(parse_size("64MB"), None);
+    }
+}

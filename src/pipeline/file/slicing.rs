@@ -1,0 +1,216 @@
+//! The three ways of cutting a job's data into slices: windows, increments, snapshots.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::load::{Jq, RequestValue, Spanned, Sql};
+use super::Duration;
+
+/// Cells of a fixed UTC grid, each of them a slice.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowFile {
+    /// The length of a cell, counted from 1970-01-01T00:00Z: `1d`, `1h`.
+    pub every: Spanned<Duration>,
+    /// The first instant to read: RFC 3339 with an offset, or `-30d`, counted from the first run and then kept.
+    /// It is rounded down to a cell.
+    pub start: Spanned<String>,
+    /// How long after its end a cell is read. Default: `0s`.
+    #[serde(default)]
+    pub lag: Option<Duration>,
+    /// Cells that intersect this much of the end of what has landed are read again, and replaced. Default: `0s`.
+    #[serde(default)]
+    pub lookback: Option<Duration>,
+    /// How instants are written in requests: `epoch_s`, `epoch_ms`, `rfc3339`, or a strftime format such as `%Y-%m-%d`.
+    #[serde(rename = "as")]
+    pub format: Spanned<String>,
+    /// The place of the window's first instant, such as `query.epoch_begin`. Without it, a template must use `window.from`.
+    #[serde(default)]
+    pub from: Option<Spanned<Edge>>,
+    /// The place of the window's end. Without it, a template must use `window.to`.
+    #[serde(default)]
+    pub to: Option<Spanned<Edge>>,
+    /// SQL: a row's own time, a timestamp. Rows outside `[from, to)` are dropped and counted. Without it, the server's
+    /// cut is trusted.
+    #[serde(default)]
+    pub time: Option<Sql>,
+    /// Widens what is asked for, never what lands.
+    #[serde(default)]
+    pub pad: Option<Pad>,
+    /// Halves a window whose page came back full: for APIs with a limit and no offset.
+    #[serde(default)]
+    pub split: Option<Spanned<SplitFile>>,
+    /// Sizes windows so that the server doesn't coarsen a time series.
+    #[serde(default)]
+    pub resolution: Option<Spanned<ResolutionFile>>,
+}
+
+/// The place of a window's edge, and how the server treats it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The place in the request.
+    pub into: Jq,
+    /// How the server treats the edge. Default: `from` is inclusive, `to` is exclusive.
+    pub bound: Option<EdgeBound>,
+}
+
+/// How the server treats a window's edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeBound {
+    /// A row at the very instant belongs to the answer.
+    Inclusive,
+    /// It doesn't.
+    Exclusive,
+}
+
+/// How much more than the window is asked for.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pad {
+    /// Before its beginning. Default: `0s`.
+    #[serde(default)]
+    pub before: Option<Duration>,
+    /// After its end. Default: `0s`.
+    #[serde(default)]
+    pub after: Option<Duration>,
+}
+
+/// When a window is halved.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitFile {
+    /// Rows of a full page.
+    pub size: u64,
+}
+
+/// How a time series keeps its native step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResolutionFile {
+    /// The native step.
+    pub step: Duration,
+    /// The most points that one answer holds.
+    pub max_points: u64,
+    /// The place that `max_points` is written to.
+    #[serde(default)]
+    pub into: Option<Jq>,
+    /// jq: the step that came back, in seconds; null is not proven.
+    pub observed: Jq,
+}
+
+/// Everything after the last landed cursor.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IncrementalFile {
+    /// SQL over `records`: the cursor of a row, an integer or a timestamp that grows.
+    pub cursor: Sql,
+    /// Where the first slice begins (exclusive).
+    pub start: Spanned<RequestValue>,
+    /// About how many rows a slice holds. Default: `100000`.
+    #[serde(default)]
+    pub rows_per_slice: Option<Spanned<u64>>,
+    /// Rows younger than this are left for the next slice, where the cursor is a time. Default: `0s`.
+    #[serde(default)]
+    pub lag: Option<Spanned<Duration>>,
+    /// The place of the cursor, where it isn't sent by `seek`.
+    #[serde(default)]
+    pub into: Option<Jq>,
+    /// Asks once a run for the newest id, to notice a source that was reset.
+    #[serde(default)]
+    pub newest: Option<Spanned<NewestFile>>,
+    /// What happens when the source was reset. Default: `fail`.
+    #[serde(default)]
+    pub on_reset: Option<Spanned<OnReset>>,
+}
+
+/// A request for the newest id.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewestFile {
+    /// Query parameters that override those of the job.
+    pub query: RequestValue,
+    /// jq: the newest id in the answer.
+    pub value: Jq,
+}
+
+/// What happens when a source was reset and its ids began again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReset {
+    /// The job fails and says so.
+    #[default]
+    Fail,
+    /// A new series begins; nothing that landed is replaced.
+    Restart,
+}
+
+/// The whole list, at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotMode {
+    /// Once a day of `schedule.timezone`; a day that has landed isn't read again.
+    Daily,
+    /// In every run.
+    EveryRun,
+    /// In every run; the new one replaces the one before.
+    Latest,
+}
+
+mod edge {
+    use std::borrow::Cow;
+    use std::fmt;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+    use serde::de::value::MapAccessDeserializer;
+    use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+    use super::super::super::load::{Jq, Spanned};
+    use super::{Edge, EdgeBound};
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct LongEdge {
+        /// The place in the request.
+        into: Jq,
+        /// How the server treats the edge.
+        #[serde(default)]
+        bound: Option<EdgeBound>,
+    }
+
+    impl<'de> Deserialize<'de> for Edge {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct EdgeVisitor;
+
+            impl<'de> Visitor<'de> for EdgeVisitor {
+                type Value = Edge;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a place such as `query.since`, or `{into: query.since, bound: inclusive}`")
+                }
+
+                fn visit_str<E: de::Error>(self, text: &str) -> Result<Edge, E> {
+                    Ok(Edge { into: Jq::new(text), bound: None })
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Edge, A::Error> {
+                    let long = LongEdge::deserialize(MapAccessDeserializer::new(map))?;
+                    Ok(Edge { into: long.into, bound: long.bound })
+                }
+            }
+
+            deserializer.deserialize_any(EdgeVisitor)
+        }
+    }
+
+    impl JsonSchema for Edge {
+        fn schema_name() -> Cow<'static, str> {
+            "Edge".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            let (short, long) = (generator.subschema_for::<Spanned<String>>(), generator.subschema_for::<LongEdge>());
+            json_schema!({"anyOf": [short, long]})
+        }
+    }
+}

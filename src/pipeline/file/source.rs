@@ -1,0 +1,150 @@
+//! Where the API is and how it is talked to: the keys that `source` and each job share.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::load::{Jq, RequestValue, Spanned};
+use super::{Auth, ByteSize, Duration, Rate};
+
+/// Adds the keys that `source` and every job share to a struct, so that each has one comment and one type.
+macro_rules! with_source_keys {
+    ($(#[$attribute:meta])* pub struct $name:ident { $($own:tt)* }) => {
+        $(#[$attribute])*
+        pub struct $name {
+            $($own)*
+            /// The origin of the API and a path that all requests begin with: `https://host:3000/api`. It holds no template.
+            #[serde(default)]
+            pub base_url: Option<Spanned<String>>,
+            /// How requests are authenticated. Default: `none`.
+            #[serde(default)]
+            pub auth: Option<Spanned<Auth>>,
+            /// jq: whether an answer says that the credential was refused. Sees `$status`, `$headers` and the body.
+            /// Default: `$status == 401`.
+            #[serde(default)]
+            pub auth_failed: Option<Jq>,
+            /// jq: whether an answer is a success, beside its 2xx status. Default: every 2xx is.
+            #[serde(default)]
+            pub success: Option<Jq>,
+            /// jq: the server's own words about a failure, for our error message.
+            #[serde(default)]
+            pub error_message: Option<Jq>,
+            /// jq: whether an answer is a page with no rows, such as 204, or 404 for a missing day. Sees `$status`.
+            #[serde(default)]
+            pub empty: Option<Jq>,
+            /// Headers of every request. Values may hold templates.
+            #[serde(default)]
+            pub headers: IndexMap<Spanned<String>, RequestValue>,
+            /// Query parameters of every request. An object or a list is sent as JSON.
+            #[serde(default)]
+            pub query: IndexMap<Spanned<String>, RequestValue>,
+            /// How long to wait for the server.
+            #[serde(default)]
+            pub timeout: Option<TimeoutFile>,
+            /// How often to try again, and when.
+            #[serde(default)]
+            pub retry: Option<RetryFile>,
+            /// The most requests in a time, over all jobs that share the credential and the host: `10/s`.
+            #[serde(default)]
+            pub rate_limit: Option<Rate>,
+            /// The most requests at one time. Default: `4`.
+            #[serde(default)]
+            #[schemars(range(min = 1, max = 256))]
+            pub concurrency: Option<Spanned<u32>>,
+            /// How TLS is verified.
+            #[serde(default)]
+            pub tls: Option<TlsFile>,
+            /// The proxy's URL. Default: as the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+            #[serde(default)]
+            pub proxy: Option<Spanned<String>>,
+            /// The format of answers. Default: `json`.
+            #[serde(default)]
+            pub format: Option<Spanned<FormatFile>>,
+            /// The largest answer that is read, after decompression. Default: `64MiB`.
+            #[serde(default)]
+            pub max_response: Option<ByteSize>,
+        }
+    };
+}
+pub(super) use with_source_keys;
+
+with_source_keys! {
+    /// What all jobs share.
+    #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct SourceFile {}
+}
+
+/// How long to wait for the server.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeoutFile {
+    /// Until a connection stands. Default: `10s`.
+    #[serde(default)]
+    pub connect: Option<Duration>,
+    /// Until the whole answer is there. Default: `2m`.
+    #[serde(default)]
+    pub request: Option<Duration>,
+}
+
+/// How often to try again, and when.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryFile {
+    /// Tries in all, the first included. Default: `5`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 100))]
+    pub attempts: Option<Spanned<u32>>,
+    /// The longest pause between two tries, also where `Retry-After` asks for more. Default: `1m`.
+    #[serde(default)]
+    pub max_delay: Option<Duration>,
+    /// jq: other answers that are worth another try.
+    #[serde(default)]
+    pub when: Option<Jq>,
+    /// jq: how many seconds to wait, where it isn't in `Retry-After`.
+    #[serde(default)]
+    pub after: Option<Jq>,
+}
+
+/// How TLS is verified.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFile {
+    /// A PEM file of certificates to trust, beside those of the system. A relative path counts from the pipeline file.
+    #[serde(default)]
+    pub ca_file: Option<Spanned<String>>,
+    /// A PEM file with the client's certificate.
+    #[serde(default)]
+    pub client_cert: Option<Spanned<String>>,
+    /// A PEM file with the client's private key.
+    #[serde(default)]
+    pub client_key: Option<Spanned<String>>,
+    /// Trusts any certificate. Whoever stands between can read the credential: use `ca_file` instead where you can.
+    #[serde(default)]
+    pub insecure_skip_verify: bool,
+}
+
+/// The format of answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FormatFile {
+    /// One JSON document.
+    #[default]
+    Json,
+    /// One JSON document a line.
+    Jsonl,
+    /// Comma-separated values.
+    Csv(CsvFormat),
+}
+
+/// The dialect of CSV answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CsvFormat {
+    /// The character between two cells. Default: `,`.
+    #[serde(default)]
+    pub delimiter: Option<String>,
+    /// Whether the first line names the columns. Default: `true`.
+    #[serde(default)]
+    pub header: Option<bool>,
+}

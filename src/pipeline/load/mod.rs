@@ -1,0 +1,53 @@
+//! Loads a YAML file into a typed value, and reports all of its mistakes at once.
+//!
+//! The text becomes a tree ([`yaml`]), `${...}` is replaced in the tree ([`interpolate`]), and the tree becomes the
+//! typed value ([`de`]). Each step marks what it refused as a hole and goes on, so that the next one can look at the
+//! rest; a hole is never reported twice.
+
+pub mod de;
+pub mod diagnostic;
+mod environment;
+mod explain;
+pub mod fields;
+pub mod interpolate;
+mod node_de;
+mod offsets;
+mod problem;
+pub mod request;
+mod syntax;
+mod traps;
+mod wild;
+pub mod yaml;
+
+pub use diagnostic::{Diagnostic, Severity, Source, Span};
+pub use environment::Environment;
+pub use fields::{Jq, OneOrMany, PrefixedSecret, SecretText, Spanned, Sql, Text, Tmpl};
+pub use interpolate::Lookup;
+pub use request::RequestValue;
+
+use serde::de::DeserializeOwned;
+
+/// Loads `source`, with `${...}` looked up in `lookup`.
+///
+/// # Errors
+/// All mistakes of the file, in the order of the file: at least one, and at most [`de::MAX_DIAGNOSTICS`] of each step.
+pub fn load<T: DeserializeOwned>(source: &Source, lookup: &dyn Lookup) -> Result<T, Vec<Diagnostic>> {
+    let (root, mut found) = yaml::parse(&source.text);
+    let mut value = None;
+    if let Some(mut root) = root {
+        found.extend(interpolate::interpolate(&mut root, &source.text, lookup));
+        let (typed, mistakes) = de::from_node(&mut root, &source.text);
+        found.extend(mistakes);
+        value = typed;
+    }
+    match value {
+        Some(value) if found.is_empty() => Ok(value),
+        _ => {
+            diagnostic::sort(&mut found);
+            Err(found)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

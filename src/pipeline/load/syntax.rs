@@ -1,0 +1,184 @@
+//! Says in plain words what a YAML syntax error is, and what to do: most often, to use single quotes.
+
+use granit_parser::{ErrorKind, ScanError};
+
+use super::diagnostic::{Diagnostic, Span};
+
+/// The advice for each text that YAML would read as something else.
+pub(super) const USE_QUOTES: &str = "put it in single quotes";
+
+/// A syntax error, and the bytes that hide it when they are covered up.
+pub(super) struct Fault {
+    pub(super) diagnostic: Diagnostic,
+    pub(super) cover: Option<Span>,
+}
+
+/// Explains an error of the YAML parser.
+pub(super) fn explain(text: &str, error: &ScanError) -> Fault {
+    let at = text.floor_char_boundary(error.marker().byte_offset().unwrap_or_default().min(text.len()));
+    if !is_about_structure(error.kind())
+        && let Some(start) = indicator_before(text, at)
+    {
+        return indicator_fault(text, start);
+    }
+    let here = one_char(text, at);
+    let diagnostic = match error.kind() {
+        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            Diagnostic::error(here, "a tab can't indent YAML").help("indent with spaces")
+        }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement | ErrorKind::SimpleKeyExpected => {
+            Diagnostic::error(here, "a `:` where no key can stand")
+                .help(format!("if the `:` belongs to a text, {USE_QUOTES}; otherwise check the indentation"))
+        }
+        ErrorKind::CommentInterceptedScalar => Diagnostic::error(here, "a comment cuts this text in two")
+            .help(format!("if `#` belongs to it, {USE_QUOTES}")),
+        ErrorKind::UnclosedQuotedScalar => Diagnostic::error(here, "this quote is never closed")
+            .help("inside single quotes, write a quote twice: `''`"),
+        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            Diagnostic::error(here, "text goes on after the closing quote")
+                .help("quote the whole value; inside single quotes, write a quote twice: `''`")
+        }
+        ErrorKind::UnknownQuotedScalarEscape => Diagnostic::error(here, "an escape that double quotes don't know")
+            .help("in single quotes a backslash is a backslash"),
+        ErrorKind::UnclosedFlowCollection { open } => {
+            let close = if *open == '{' { '}' } else { ']' };
+            Diagnostic::error(here, format!("this `{open}` is never closed")).expected(format!("`{close}`"))
+        }
+        ErrorKind::RecursionLimitExceeded => Diagnostic::error(here, "nested too deep"),
+        kind => Diagnostic::error(here, format!("this isn't YAML: {kind}"))
+            .help(format!("check the indentation; if it belongs to a text, {USE_QUOTES}")),
+    };
+    Fault { diagnostic, cover: None }
+}
+
+/// Refuses a tag; most often it is a text that starts with `!`.
+pub(super) fn tag_refused(text: &str, tag: &str, value: Span) -> Diagnostic {
+    let start = text.get(..value.start).and_then(|before| before.rfind('!')).unwrap_or(value.start);
+    Diagnostic::error(Span::new(start, value.end), format!("YAML reads `{tag}` as a tag, and tags aren't supported"))
+        .help(format!("if the text starts with `!`, {USE_QUOTES}"))
+}
+
+/// Refuses a map or a list as a key; most often it is a template with no quotes.
+pub(super) fn key_refused(text: &str, whole: Span, key: Span) -> Diagnostic {
+    if whole.slice(text).starts_with("{{") {
+        return Diagnostic::error(whole, "YAML reads `{{ }}` with no quotes as a map").help(
+            match one_line(text, whole) {
+                Some(line) => format!("{USE_QUOTES}: `{}`", quoted(line)),
+                None => USE_QUOTES.to_owned(),
+            },
+        );
+    }
+    Diagnostic::error(key, "a map or a list can't be a key").help(format!("if it is a text, {USE_QUOTES}"))
+}
+
+/// Refuses an alias of nothing; most often it is a text that starts with `*`.
+pub(super) fn unknown_alias(text: &str, name: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(span, format!("YAML reads `*{name}` as an alias, and there is no anchor `&{name}` before it"))
+        .help(format!("if it is a text, {USE_QUOTES}: `{}`", quoted(span.slice(text))))
+}
+
+/// Overwrites a value with an alias of no anchor, which the parser can step over, byte for byte.
+pub(super) fn cover(text: &str, span: Span) -> String {
+    let filler = format!("*{}", "_".repeat((span.end - span.start).saturating_sub(1)));
+    let (before, after) = (text.get(..span.start), text.get(span.end..));
+    format!("{}{filler}{}", before.unwrap_or_default(), after.unwrap_or_default())
+}
+
+/// Quotes a text as YAML does it in single quotes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Returns the text of a span that ends on its first line.
+fn one_line(text: &str, span: Span) -> Option<&str> {
+    Some(span.slice(text)).filter(|slice| !slice.contains('\n'))
+}
+
+/// Errors that a character at the start of a value doesn't cause.
+fn is_about_structure(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::TabNotAllowed
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::RecursionLimitExceeded
+            | ErrorKind::UnclosedQuotedScalar
+    )
+}
+
+fn indicator_fault(text: &str, start: usize) -> Fault {
+    let value = Span::new(start, value_end(text, start));
+    let indicator = value.slice(text).chars().next().unwrap_or_default();
+    let (what, shown) = if value.slice(text).starts_with("{{") {
+        ("a template with no quotes is a map to YAML".to_owned(), value.slice(text))
+    } else {
+        (format!("a text can't start with `{indicator}` in YAML"), value.slice(text))
+    };
+    let diagnostic = Diagnostic::error(value, what).help(format!("{USE_QUOTES}: `{}`", quoted(shown)));
+    Fault { diagnostic, cover: (value.end > value.start).then_some(value) }
+}
+
+/// Finds a value that starts with an indicator of YAML, on the line of the error or the last line before it that has
+/// text: some errors are noticed only at the next token.
+fn indicator_before(text: &str, at: usize) -> Option<usize> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text.get(at..)?.find('\n').map_or(text.len(), |newline| at + newline);
+    let here = indicator_on(text, start, end);
+    if here.is_some() {
+        return here;
+    }
+    let before = text.get(..start)?.trim_end();
+    let previous = before.rfind('\n').map_or(0, |newline| newline + 1);
+    indicator_on(text, previous, before.len())
+}
+
+/// Finds the first value on a line, outside quotes, that starts with an indicator.
+fn indicator_on(text: &str, start: usize, end: usize) -> Option<usize> {
+    let line = text.get(start..end)?;
+    let (mut quote, mut value_starts, mut previous) = (None, true, ' ');
+    for (index, char) in line.char_indices() {
+        match quote {
+            Some(open) if char == open => quote = None,
+            Some(_) => {}
+            None if char == '#' && previous == ' ' => return None,
+            None if value_starts && is_indicator(line.get(index..)?) => return Some(start + index),
+            None if value_starts && (char == '\'' || char == '"') => (quote, value_starts) = (Some(char), false),
+            None if char == ' ' => value_starts |= matches!(previous, ':' | '-' | ','),
+            None => value_starts = matches!(char, '{' | '[' | ','),
+        }
+        previous = char;
+    }
+    None
+}
+
+fn is_indicator(rest: &str) -> bool {
+    let second = rest.chars().nth(1).unwrap_or(' ');
+    match rest.chars().next() {
+        Some('@' | '`' | '%' | '*' | '!') => true,
+        Some('&') => !second.is_alphanumeric(),
+        Some('{') => second == '{',
+        _ => false,
+    }
+}
+
+/// Guesses where a value with no quotes ends: with its line, or inside brackets at the next `,`, `}` or `]`.
+fn value_end(text: &str, start: usize) -> usize {
+    let line_start = text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let rest = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+    let rest = rest.split(" #").next().unwrap_or_default();
+    let inside = text.get(line_start..start).is_some_and(|before| before.contains(['{', '[']));
+    let length = match rest.find("}}") {
+        Some(close) if inside && rest.starts_with("{{") => {
+            let tail = rest.get(close + 2..).unwrap_or_default();
+            close + 2 + tail.find([',', '}', ']']).unwrap_or(tail.len())
+        }
+        _ if inside => rest.find([',', '}', ']']).unwrap_or(rest.len()),
+        _ => rest.len(),
+    };
+    start + rest.get(..length).unwrap_or_default().trim_end().len()
+}
+
+fn one_char(text: &str, at: usize) -> Span {
+    let width = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    Span::new(at, at + width)
+}

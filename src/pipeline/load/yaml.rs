@@ -1,0 +1,475 @@
+//! From text to a tree that knows where each value stands and how it was written.
+//!
+//! Stricter than YAML where YAML surprises: only `true` and `false` are booleans, only what JSON calls a number is one,
+//! a duplicate key is an error, and tags, merge keys and second documents are refused.
+
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, StructureStyle};
+
+use super::diagnostic::{Diagnostic, Span, position};
+use super::interpolate::Filled;
+use super::syntax;
+
+/// The largest file that is read, in bytes: a pipeline file is written by people.
+pub const MAX_BYTES: usize = 1024 * 1024;
+/// The deepest nesting: below it, walking a tree by recursion can't exhaust the stack.
+pub const MAX_DEPTH: usize = 64;
+/// The most values in a tree, copies made by aliases included.
+pub const MAX_NODES: usize = 100_000;
+/// The most bytes that aliases may copy: ten aliases of ten aliases of a long text are a bomb.
+pub const MAX_ALIAS_BYTES: usize = 4 * 1024 * 1024;
+/// The most syntax errors that are covered up to look at the rest of the file.
+const MAX_COVERS: usize = 20;
+
+/// A value of the file.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Names the node within its tree, so that it can be found again for repair. Copies by alias have their own.
+    pub id: u32,
+    /// Where it stands. A copy by alias stands where its anchor does.
+    pub span: Span,
+    /// Where the alias stands that made this copy.
+    pub alias: Option<Span>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A text, number, boolean or null.
+    Scalar(Scalar),
+    /// A map, in the order of the file; keys are distinct.
+    Map(Vec<Entry>),
+    /// A list.
+    Seq(Vec<Node>),
+    /// A value that was refused and reported: skipped, as if absent.
+    Hole,
+    /// Stands in for a missing field that was reported, so that the next missing field of the map can be found.
+    /// The number says which of the guessed texts is tried.
+    Wild(usize),
+}
+
+/// A key of a map and its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// Its value.
+    pub value: Node,
+}
+
+/// A key of a map: always a text, however it was written.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// The text.
+    pub text: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// With no quotes.
+    Plain,
+    /// In single quotes.
+    Single,
+    /// In double quotes.
+    Double,
+    /// A block after `|`.
+    Literal,
+    /// A block after `>`.
+    Folded,
+}
+
+/// A scalar as written, and as it reads once `${...}` is replaced.
+#[derive(Debug, Clone)]
+pub struct Scalar {
+    /// The decoded text, with `${...}` still in it.
+    pub raw: String,
+    /// How it was written.
+    pub style: Style,
+    /// The text with `${...}` replaced, where there was any.
+    pub filled: Option<Filled>,
+}
+
+/// What a scalar is by the strict rules.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Resolved<'a> {
+    /// A plain `null`, `~` or nothing.
+    Null,
+    /// A plain `true` or `false`.
+    Bool(bool),
+    /// A plain number of the JSON grammar, with its text.
+    Number(&'a str),
+    /// All the rest.
+    Str(&'a str),
+}
+
+impl Scalar {
+    /// Returns the text, with `${...}` replaced.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.filled.as_ref().map_or(&self.raw, |filled| &filled.text)
+    }
+
+    /// Tells what the scalar is when its field doesn't say.
+    ///
+    /// A plain scalar that was replaced is a boolean or a number where it reads like one, and never null.
+    #[must_use]
+    pub fn resolve(&self) -> Resolved<'_> {
+        let text = self.text();
+        match text {
+            _ if self.style != Style::Plain => Resolved::Str(text),
+            "" | "~" | "null" if self.filled.is_none() => Resolved::Null,
+            "true" => Resolved::Bool(true),
+            "false" => Resolved::Bool(false),
+            _ if is_json_number(text) => Resolved::Number(text),
+            _ => Resolved::Str(text),
+        }
+    }
+}
+
+impl Node {
+    /// Returns the node with this id, in this tree.
+    pub fn find_mut(&mut self, id: u32) -> Option<&mut Self> {
+        if self.id == id {
+            return Some(self);
+        }
+        match &mut self.kind {
+            Kind::Map(entries) => entries.iter_mut().find_map(|entry| entry.value.find_mut(id)),
+            Kind::Seq(items) => items.iter_mut().find_map(|item| item.find_mut(id)),
+            Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => None,
+        }
+    }
+
+    /// Returns the place that names the node: its key, or where there is none its first key or itself.
+    #[must_use]
+    pub fn headline(&self, id: u32) -> Option<Span> {
+        if self.id == id {
+            return Some(self.first_span());
+        }
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().find_map(|entry| match entry.value.id == id {
+                true => Some(entry.key.span),
+                false => entry.value.headline(id),
+            }),
+            Kind::Seq(items) => items.iter().find_map(|item| item.headline(id)),
+            Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => None,
+        }
+    }
+
+    /// Whether the node is a hole.
+    #[must_use]
+    pub fn is_hole(&self) -> bool {
+        matches!(self.kind, Kind::Hole)
+    }
+
+    fn height(&self) -> usize {
+        match &self.kind {
+            Kind::Map(entries) => 1 + entries.iter().map(|entry| entry.value.height()).max().unwrap_or_default(),
+            Kind::Seq(items) => 1 + items.iter().map(Self::height).max().unwrap_or_default(),
+            Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => 0,
+        }
+    }
+
+    fn first_span(&self) -> Span {
+        match &self.kind {
+            Kind::Map(entries) => entries.first().map_or(self.span, |entry| entry.key.span),
+            _ => self.span,
+        }
+    }
+
+    /// Calls `visit` with each scalar under the node.
+    pub fn each_scalar<'n>(&'n self, visit: &mut dyn FnMut(&'n Scalar)) {
+        match &self.kind {
+            Kind::Scalar(scalar) => visit(scalar),
+            Kind::Map(entries) => entries.iter().for_each(|entry| entry.value.each_scalar(visit)),
+            Kind::Seq(items) => items.iter().for_each(|item| item.each_scalar(visit)),
+            Kind::Hole | Kind::Wild(_) => {}
+        }
+    }
+}
+
+/// Whether a text is a number by the grammar of JSON.
+#[must_use]
+pub fn is_json_number(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
+    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+}
+
+/// Reads the text of a file into a tree.
+///
+/// There is no tree where the syntax is so broken that nothing can be said about the rest.
+#[must_use]
+pub fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
+    if text.len() > MAX_BYTES {
+        let size = text.len();
+        let message = format!("the file has {size} bytes, and {MAX_BYTES} are the most that is read");
+        return (None, vec![Diagnostic::error(Span::default(), message)]);
+    }
+    let mut covered_text = text.to_owned();
+    let mut covers: Vec<Span> = Vec::new();
+    let mut found = Vec::new();
+    loop {
+        let mut builder = Builder::new(&covered_text, &covers);
+        let stop = match builder.document() {
+            Ok(root) => {
+                found.append(&mut builder.found);
+                return (root, found);
+            }
+            Err(stop) => stop,
+        };
+        let fault = match stop {
+            Stop::Refused(refused) => syntax::Fault { diagnostic: *refused, cover: None },
+            Stop::Scan(error) => syntax::explain(&covered_text, &error),
+        };
+        // After a cover, a second error on its line is most likely an effect of the cover.
+        let line = |offset| position(text, offset).0;
+        if !covers.iter().any(|cover| line(cover.start) == line(fault.diagnostic.span.start)) {
+            found.push(fault.diagnostic);
+        }
+        match fault.cover.filter(|cover| covers.len() < MAX_COVERS && !covers.contains(cover)) {
+            None => {
+                found.append(&mut builder.found);
+                return (None, found);
+            }
+            Some(cover) => {
+                covered_text = syntax::cover(&covered_text, cover);
+                covers.push(cover);
+            }
+        }
+    }
+}
+
+/// Why building a tree stopped.
+enum Stop {
+    Scan(ScanError),
+    Refused(Box<Diagnostic>),
+}
+
+impl From<ScanError> for Stop {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
+    }
+}
+
+fn refuse<T>(diagnostic: Diagnostic) -> Result<T, Stop> {
+    Err(Stop::Refused(Box::new(diagnostic)))
+}
+
+struct Builder<'t> {
+    text: &'t str,
+    covers: &'t [Span],
+    events: Parser<'t, StrInput<'t>>,
+    anchors: HashMap<usize, Node>,
+    found: Vec<Diagnostic>,
+    nodes: u32,
+    alias_bytes: usize,
+}
+
+impl<'t> Builder<'t> {
+    fn new(text: &'t str, covers: &'t [Span]) -> Self {
+        let options = granit_parser::options! {
+            emit_comments: false,
+            emit_unresolved_aliases: true,
+            simple_key_max_lookahead: MAX_BYTES,
+            flow_nesting_limit: MAX_DEPTH + 1,
+            block_nesting_limit: MAX_DEPTH + 1,
+        };
+        let events = Parser::new_from_str_with_options(text, options);
+        Self { text, covers, events, anchors: HashMap::new(), found: Vec::new(), nodes: 0, alias_bytes: 0 }
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Span), Stop> {
+        match self.events.next_event() {
+            Some(Ok((event, span))) => {
+                let range = span.byte_range().unwrap_or_default();
+                Ok((event, Span::new(range.start, range.end.max(range.start))))
+            }
+            Some(Err(error)) => Err(Stop::Scan(error)),
+            None => Ok((Event::StreamEnd, Span::new(self.text.len(), self.text.len()))),
+        }
+    }
+
+    fn document(&mut self) -> Result<Option<Node>, Stop> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd if root.is_none() => {
+                    return refuse(
+                        Diagnostic::error(span, "the file is empty").help("`tidegate init` writes a first one"),
+                    );
+                }
+                Event::StreamEnd => return Ok(root),
+                Event::DocumentStart(..) if root.is_some() => {
+                    let message = "a second document starts here";
+                    return refuse(Diagnostic::error(span, message).help("write each pipeline in a file of its own"));
+                }
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                event => root = Some(self.node(event, span, 0)?),
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Stop> {
+        if depth > MAX_DEPTH {
+            return refuse(Diagnostic::error(span, format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        let anchor = event.anchor_id().unwrap_or_default();
+        let tag = event.tag().map(ToString::to_string);
+        let mut node = match event {
+            Event::Alias(id) => return self.copy(id, span, depth),
+            Event::UnresolvedAlias(name) => return self.unknown_alias(&name, span),
+            Event::Scalar(text, style, ..) => {
+                let scalar = Scalar { raw: text.into_owned(), style: style_of(style), filled: None };
+                self.fresh(span, Kind::Scalar(scalar))?
+            }
+            Event::SequenceStart(style, ..) => self.sequence(style, span, depth)?,
+            Event::MappingStart(style, ..) => self.mapping(style, span, depth)?,
+            _ => self.fresh(span, Kind::Hole)?,
+        };
+        if let Some(tag) = tag {
+            self.found.push(syntax::tag_refused(self.text, &tag, node.span));
+            node.kind = Kind::Hole;
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn fresh(&mut self, span: Span, kind: Kind) -> Result<Node, Stop> {
+        self.nodes += 1;
+        if self.nodes as usize > MAX_NODES {
+            return refuse(Diagnostic::error(span, format!("the file has more than {MAX_NODES} values")));
+        }
+        Ok(Node { id: self.nodes, span, alias: None, kind })
+    }
+
+    fn sequence(&mut self, style: StructureStyle, start: Span, depth: usize) -> Result<Node, Stop> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                let end = collection_end(style, span, items.last().map(|item: &Node| item.span), start);
+                return self.fresh(Span::new(start.start, end), Kind::Seq(items));
+            }
+            items.push(self.node(event, span, depth + 1)?);
+        }
+    }
+
+    fn mapping(&mut self, style: StructureStyle, start: Span, depth: usize) -> Result<Node, Stop> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut lines: HashMap<String, Span> = HashMap::new();
+        let mut broken_key = None;
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                let end = collection_end(style, span, entries.last().map(|entry| entry.value.span), start);
+                let whole = Span::new(start.start, end);
+                let Some(key) = broken_key else { return self.fresh(whole, Kind::Map(entries)) };
+                self.found.push(syntax::key_refused(self.text, whole, key));
+                return self.fresh(whole, Kind::Hole);
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            match key.kind {
+                Kind::Scalar(scalar) => {
+                    let key = Key { text: scalar.raw, span: key.span };
+                    if self.accepts(&key, scalar.style, &mut lines) {
+                        entries.push(Entry { key, value });
+                    }
+                }
+                _ => broken_key = Some(key.span),
+            }
+        }
+    }
+
+    /// Reports a merge key or a key seen before in the same map; `seen` holds the places of the keys so far.
+    fn accepts(&mut self, key: &Key, style: Style, seen: &mut HashMap<String, Span>) -> bool {
+        if key.text == "<<" && style == Style::Plain {
+            let message = "merge keys (`<<`) aren't supported";
+            let help = "repeat the fields, or put what jobs share under `source`";
+            self.found.push(Diagnostic::error(key.span, message).help(help));
+            return false;
+        }
+        let Some(first) = seen.get(&key.text).copied() else {
+            seen.insert(key.text.clone(), key.span);
+            return true;
+        };
+        let line = |span: Span| position(self.text, span.start).0;
+        let message =
+            format!("the key `{}` stands on line {} and again on line {}", key.text, line(first), line(key.span));
+        self.found.push(
+            Diagnostic::error(key.span, message)
+                .label("the second one")
+                .related(first, "the first one")
+                .help("remove one of them, or give it another name"),
+        );
+        false
+    }
+
+    fn unknown_alias(&mut self, name: &str, span: Span) -> Result<Node, Stop> {
+        if !self.covers.iter().any(|cover| cover.start == span.start) {
+            self.found.push(syntax::unknown_alias(self.text, name, span));
+        }
+        self.fresh(span, Kind::Hole)
+    }
+
+    fn copy(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Stop> {
+        let Some(node) = self.anchors.get(&anchor) else {
+            self.found.push(Diagnostic::error(span, "this alias stands inside the value that it refers to"));
+            return self.fresh(span, Kind::Hole);
+        };
+        let mut bytes = 0;
+        node.each_scalar(&mut |scalar| bytes += scalar.raw.len());
+        self.alias_bytes += bytes;
+        if self.alias_bytes > MAX_ALIAS_BYTES {
+            let message = format!("the aliases of this file copy more than {MAX_ALIAS_BYTES} bytes");
+            return refuse(Diagnostic::error(span, message));
+        }
+        if depth + node.height() > MAX_DEPTH {
+            return refuse(Diagnostic::error(span, format!("this alias nests deeper than {MAX_DEPTH} levels")));
+        }
+        let mut node = node.clone();
+        self.renumber(&mut node, span)?;
+        Ok(node)
+    }
+
+    fn renumber(&mut self, node: &mut Node, alias: Span) -> Result<(), Stop> {
+        node.id = self.fresh(alias, Kind::Hole)?.id;
+        node.alias = Some(alias);
+        match &mut node.kind {
+            Kind::Map(entries) => entries.iter_mut().try_for_each(|entry| self.renumber(&mut entry.value, alias)),
+            Kind::Seq(items) => items.iter_mut().try_for_each(|item| self.renumber(item, alias)),
+            Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => Ok(()),
+        }
+    }
+}
+
+/// The end event of a block collection stands where the next token is, so its last value says where it ends.
+fn collection_end(style: StructureStyle, end: Span, last: Option<Span>, start: Span) -> usize {
+    let end = if style == StructureStyle::Flow { end.end } else { last.map_or(start.end, |span| span.end) };
+    end.max(start.start)
+}
+
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted => Style::Single,
+        ScalarStyle::DoubleQuoted => Style::Double,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    }
+}
