@@ -190,7 +190,7 @@ fn render_one(found: &Diagnostic, name: &str, text: &str, renderer: &Renderer) -
         Severity::Warning => Level::WARNING,
     };
     let mut group = Group::with_title(level.primary_title(found.message.as_str())).element(snippet);
-    if let Some(expected) = &found.expected {
+    if let Some(expected) = found.expected.as_ref().filter(|expected| !found.message.contains(*expected)) {
         group = group.element(Level::NOTE.message(format!("expected {expected}")));
     }
     if let Some(help) = &found.help {

@@ -16,8 +16,8 @@ use super::explain::describe;
 use super::node_de::NodeDe;
 use super::offsets::{self, Segment};
 use super::problem::{Problem, What};
-use super::yaml::Kind;
 use super::traps;
+use super::yaml::Kind;
 use crate::secret::Secret;
 
 pub(super) const SPANNED: &str = "$tidegate::Spanned";

@@ -161,11 +161,7 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
         self.deserialize_unit(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         match name {
             fields::SECRET => visitor.visit_str(fields::secret_text(self, false)?),
             fields::PREFIXED_SECRET => visitor.visit_str(fields::secret_text(self, true)?),

@@ -26,12 +26,27 @@ pub(super) struct Problem {
 /// The kinds of problems.
 #[derive(Debug)]
 pub(super) enum What {
-    UnknownField { name: String, known: &'static [&'static str] },
-    UnknownVariant { name: String, known: &'static [&'static str] },
+    UnknownField {
+        name: String,
+        known: &'static [&'static str],
+    },
+    UnknownVariant {
+        name: String,
+        known: &'static [&'static str],
+    },
     Missing(&'static str),
-    Type { found: String, expected: String },
-    Value { found: String, expected: String },
-    Length { found: usize, expected: String },
+    Type {
+        found: String,
+        expected: String,
+    },
+    Value {
+        found: String,
+        expected: String,
+    },
+    Length {
+        found: usize,
+        expected: String,
+    },
     Custom(String),
     /// A diagnostic that is ready to be shown.
     Ready(Box<Diagnostic>),

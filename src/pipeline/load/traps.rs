@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn odd_scalars_are_known() {
-        for raw in ["no", "Yes", "ON", "~", "null", "010", "0x1F", "1_000", ".5", "1e3", "+1", "12:30", ".inf", "-0o7"] {
+        for raw in ["no", "Yes", "ON", "~", "null", "010", "0x1F", "1_000", ".5", "1e3", "+1", "12:30", ".inf", "-0o7"]
+        {
             assert!(check_plain(raw).is_some(), "{raw}");
         }
         for raw in ["none", "deadbeef", "_", "1.2.3.4", "2026-01-01", "10/s", ".rsp", "a:b", "1d", "0xyz", "infinity"] {

@@ -29,7 +29,7 @@ pub struct Node {
     pub id: u32,
     /// Where it stands. A copy by alias stands where its anchor does.
     pub span: Span,
-    /// Where the alias stands that made this copy.
+    /// Where the alias stands that made this copy, on the topmost node of the copy.
     pub alias: Option<Span>,
     /// What it is.
     pub kind: Kind,
@@ -230,11 +230,11 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
         };
         let fault = match stop {
             Stop::Refused(refused) => syntax::Fault { diagnostic: *refused, cover: None },
-            Stop::Scan(error) => syntax::explain(&covered_text, &error),
+            Stop::Scan(error) => syntax::explain(&covered_text, &error, &covers),
         };
-        // After a cover, a second error on its line is most likely an effect of the cover.
+        // After a cover, an error on its line that nothing explains is most likely an effect of the cover.
         let line = |offset| position(text, offset).0;
-        if !covers.iter().any(|cover| line(cover.start) == line(fault.diagnostic.span.start)) {
+        if fault.cover.is_some() || !covers.iter().any(|cover| line(cover.start) == line(fault.diagnostic.span.start)) {
             found.push(fault.diagnostic);
         }
         match fault.cover.filter(|cover| covers.len() < MAX_COVERS && !covers.contains(cover)) {
@@ -306,7 +306,9 @@ impl<'t> Builder<'t> {
             let (event, span) = self.next()?;
             match event {
                 Event::StreamEnd if root.is_none() => {
-                    return refuse(Diagnostic::error(span, "the file is empty").help("`tidegate init` writes a first one"));
+                    return refuse(
+                        Diagnostic::error(span, "the file is empty").help("`tidegate init` writes a first one"),
+                    );
                 }
                 Event::StreamEnd => return Ok(root),
                 Event::DocumentStart(..) if root.is_some() => {
@@ -442,12 +444,13 @@ impl<'t> Builder<'t> {
         }
         let mut node = node.clone();
         self.renumber(&mut node, span)?;
+        node.alias = Some(span);
         Ok(node)
     }
 
     fn renumber(&mut self, node: &mut Node, alias: Span) -> Result<(), Stop> {
         node.id = self.fresh(alias, Kind::Hole)?.id;
-        node.alias = Some(alias);
+        node.alias = None;
         match &mut node.kind {
             Kind::Map(entries) => entries.iter_mut().try_for_each(|entry| self.renumber(&mut entry.value, alias)),
             Kind::Seq(items) => items.iter_mut().try_for_each(|item| self.renumber(item, alias)),
