@@ -10,8 +10,8 @@ use super::diagnostic::{Diagnostic, Span};
 use super::explain::{explain, nearest};
 use super::node_de::NodeDe;
 use super::problem::{Problem, Site, What};
+use super::tree::{Entry, Key, Kind, Node};
 use super::wild::GUESSES;
-use super::yaml::{Entry, Key, Kind, Node};
 
 /// The most mistakes that are reported: nobody reads on after a hundred.
 pub const MAX_DIAGNOSTICS: usize = 100;

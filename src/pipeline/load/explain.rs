@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Span};
 use super::problem::{Problem, What};
-use super::yaml::{Kind, Node, Resolved};
+use super::tree::{Kind, Node, Resolved};
 
 /// How alike two names must be, from 0 to 1, for one to be taken for a misspelling of the other.
 const ALIKE: f64 = 0.6;
@@ -97,7 +97,7 @@ fn mismatch(node: &Node, span: Span, found: &str, expected: String) -> Diagnosti
         Resolved::Number(_) | Resolved::Bool(_) if expected.contains("text") => {
             Some(format!("{}: `'{}'`", super::syntax::USE_QUOTES, scalar.raw))
         }
-        Resolved::Str(text) if expected.contains("number") && super::yaml::is_json_number(text) => {
+        Resolved::Str(text) if expected.contains("number") && super::tree::is_json_number(text) => {
             Some(format!("remove the quotes: `{text}`"))
         }
         Resolved::Str(text) if expected.contains("`true`") => match text.to_ascii_lowercase().as_str() {

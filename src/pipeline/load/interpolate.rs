@@ -1,8 +1,9 @@
 //! Replaces `${NAME}`, `${NAME:-default}` and `${file:path}` in the scalars of a tree, once; `$${` is a plain `${`.
 
+use super::de::MAX_DIAGNOSTICS;
 use super::diagnostic::{Diagnostic, Span};
 use super::offsets::{self, Segment};
-use super::yaml::{Kind, Node, Scalar};
+use super::tree::{Kind, Node, Scalar};
 
 /// Where values come from.
 pub trait Lookup {
@@ -50,6 +51,7 @@ fn walk(node: &mut Node, text: &str, lookup: &dyn Lookup, found: &mut Vec<Diagno
             }
         }
         Kind::Seq(items) => items.iter_mut().for_each(|item| walk(item, text, lookup, found)),
+        _ if found.len() >= MAX_DIAGNOSTICS => {}
         Kind::Scalar(scalar) if scalar.raw.contains("${") => match fill(&scalar.raw, lookup) {
             Ok(filled) => scalar.filled = filled,
             Err(mistakes) => {

@@ -1,6 +1,6 @@
 //! Loads a YAML file into a typed value, and reports all of its mistakes at once.
 //!
-//! The text becomes a tree ([`yaml`]), `${...}` is replaced in the tree ([`interpolate`]), and the tree becomes the
+//! The text becomes a tree ([`yaml`], [`tree`]), `${...}` is replaced in the tree ([`interpolate`]), and the tree becomes the
 //! typed value ([`de`]). Each step marks what it refused as a hole and goes on, so that the next one can look at the
 //! rest; a hole is never reported twice.
 
@@ -14,16 +14,20 @@ mod node_de;
 mod offsets;
 mod problem;
 pub mod request;
+pub mod secrets;
 mod syntax;
 mod traps;
+pub mod tree;
+mod variants;
 mod wild;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, Source, Span};
 pub use environment::Environment;
-pub use fields::{Jq, OneOrMany, PrefixedSecret, SecretText, Spanned, Sql, Text, Tmpl};
+pub use fields::{Jq, OneOrMany, Spanned, Sql, Text, Tmpl};
 pub use interpolate::Lookup;
 pub use request::RequestValue;
+pub use secrets::{PrefixedSecret, SecretText};
 
 use serde::de::DeserializeOwned;
 
