@@ -4,6 +4,7 @@
 //! typed value ([`de`]). Each step marks what it refused as a hole and goes on, so that the next one can look at the
 //! rest; a hole is never reported twice.
 
+mod conceal;
 pub mod de;
 pub mod diagnostic;
 mod environment;
@@ -37,6 +38,7 @@ use serde::de::DeserializeOwned;
 /// All mistakes of the file, in the order of the file: at least one, and at most [`de::MAX_DIAGNOSTICS`] of each step.
 pub fn load<T: DeserializeOwned>(source: &Source, lookup: &dyn Lookup) -> Result<T, Vec<Diagnostic>> {
     let (root, mut found) = yaml::parse(&source.text);
+    conceal::conceal(&source.text, &mut found);
     let mut value = None;
     if let Some(mut root) = root {
         found.extend(interpolate::interpolate(&mut root, &source.text, lookup));

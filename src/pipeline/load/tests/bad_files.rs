@@ -677,3 +677,33 @@ jobs:
       |                                                       ^^^
     ");
 }
+
+#[test]
+fn a_secret_in_broken_syntax_is_hidden() {
+    insta::assert_snapshot!(refuse("version: 1\nname: x\nsource:\n  base_url: u\n  auth: {basic: {username: a, password: *hunter2}}\n"), @r"
+    error: YAML reads `****` as an alias, and there is no anchor `&***` before it
+     --> pipelines/x.yaml:5:41
+      |
+    5 |   auth: {basic: {username: a, password: **********
+      |                                         ^^^^^^^^
+      |
+      = help: if it is a text, put it in single quotes: `'****'`
+    ");
+    insta::assert_snapshot!(refuse("version: 1\npassword: %hunter2\ntoken: hunter2: x\n"), @r"
+    error: a text can't start with `%` in YAML
+     --> pipelines/x.yaml:2:11
+      |
+    2 | password: ********
+      |           ^^^^^^^^
+      |
+      = help: put it in single quotes: `'***'`
+
+    error: a `:` where no key can stand
+     --> pipelines/x.yaml:3:15
+      |
+    3 | token: **********
+      |               ^
+      |
+      = help: if the `:` belongs to a text, put it in single quotes; otherwise check the indentation
+    ");
+}
