@@ -348,3 +348,62 @@ fn a_bearer_token_is_read() {
     let file: File = load(&source, &Vars).unwrap();
     assert!(matches!(&file.source.auth, Some(Auth::Bearer(token)) if token.0.expose() == "hunter2-hunter2"));
 }
+
+/// A field that is a text or a map, by a visitor of its own: the way to write `to: query.x` and `to: {into: query.x}`.
+#[derive(Debug, PartialEq)]
+struct Place {
+    into: String,
+    size: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FullPlace {
+    into: String,
+    size: u8,
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrMap;
+
+        impl<'de> serde::de::Visitor<'de> for TextOrMap {
+            type Value = Place;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a place or a map of fields")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Place, E> {
+                Ok(Place { into: text.to_owned(), size: 0 })
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Place, A::Error> {
+                let full = FullPlace::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(Place { into: full.into, size: full.size })
+            }
+        }
+        deserializer.deserialize_any(TextOrMap)
+    }
+}
+
+#[test]
+fn a_field_may_be_a_text_or_a_map() {
+    let places = source("[query.x, {into: query.y, size: 2}]");
+    let places: Vec<Place> = load(&places, &Vars).unwrap();
+    assert_eq!(places, [Place { into: "query.x".into(), size: 0 }, Place { into: "query.y".into(), size: 2 }]);
+    let bad = source("[5, {into: query.y, sise: 300}, {}, [a]]");
+    let found = load::<Vec<Place>>(&bad, &Vars).unwrap_err();
+    let said: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "expected a place or a map of fields, found the number `5`",
+            "unknown field `sise`",
+            "expected a whole number from 0 to 255, found the number `300`",
+            "missing field `into`",
+            "missing field `size`",
+            "expected a place or a map of fields, found a list",
+        ]
+    );
+}

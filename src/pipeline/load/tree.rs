@@ -158,7 +158,10 @@ impl Node {
 
     fn first_span(&self) -> Span {
         match &self.kind {
-            Kind::Map(entries) => entries.first().map_or(self.span, |entry| entry.key.span),
+            Kind::Map(entries) => {
+                let written = entries.iter().find(|entry| !matches!(entry.value.kind, Kind::Wild(_)));
+                written.map_or(self.span, |entry| entry.key.span)
+            }
             _ => self.span,
         }
     }
