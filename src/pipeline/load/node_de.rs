@@ -174,10 +174,10 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
         let Kind::Seq(items) = &self.node.kind else { return Err(self.mismatch(&visitor)) };
         let mut access = Items { items: items.iter(), text: self.text };
         let value = visitor.visit_seq(&mut access)?;
-        match access.items.any(|item| !item.is_hole()) {
-            true => Err(Problem::invalid_length(items.len(), &"fewer items")),
-            false => Ok(value),
+        if access.items.any(|item| !item.is_hole()) {
+            return Err(Problem::invalid_length(items.len(), &"fewer items"));
         }
+        Ok(value)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Problem> {

@@ -133,10 +133,9 @@ impl Node {
             return Some(self.first_span());
         }
         match &self.kind {
-            Kind::Map(entries) => entries.iter().find_map(|entry| match entry.value.id == id {
-                true => Some(entry.key.span),
-                false => entry.value.headline(id),
-            }),
+            Kind::Map(entries) => entries
+                .iter()
+                .find_map(|entry| if entry.value.id == id { Some(entry.key.span) } else { entry.value.headline(id) }),
             Kind::Seq(items) => items.iter().find_map(|item| item.headline(id)),
             Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => None,
         }

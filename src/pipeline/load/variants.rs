@@ -87,12 +87,14 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
 
     fn unit_variant(self) -> Result<(), Problem> {
         let name = &self.entry.key.text;
-        match self.content().is_null() {
-            true => Ok(()),
-            false if self.entry.value.is_hole() => Err(Problem::new(What::Silent)),
-            false => Err(Problem::invalid_type(Unexpected::Other("a value"), &format!("`{name}` alone").as_str())
-                .at(self.site())),
+        if self.content().is_null() {
+            return Ok(());
         }
+        if self.entry.value.is_hole() {
+            return Err(Problem::new(What::Silent));
+        }
+        let expected = format!("`{name}` alone");
+        Err(Problem::invalid_type(Unexpected::Other("a value"), &expected.as_str()).at(self.site()))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Problem> {

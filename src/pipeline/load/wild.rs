@@ -27,10 +27,10 @@ impl WildDe {
     }
 
     fn deeper(self) -> Result<Self, Problem> {
-        match self.depth < MAX_DEPTH {
-            true => Ok(Self { depth: self.depth + 1, ..self }),
-            false => Err(Problem::new(What::Silent)),
+        if self.depth >= MAX_DEPTH {
+            return Err(Problem::new(What::Silent));
         }
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 
     fn text(self) -> &'static str {
