@@ -10,8 +10,8 @@ use super::diagnostic::{Diagnostic, Span};
 use super::explain::{explain, nearest};
 use super::node_de::NodeDe;
 use super::problem::{Problem, Site, What};
+use super::tree::{Entry, Key, Kind, Node};
 use super::wild::GUESSES;
-use super::yaml::{Entry, Key, Kind, Node};
 
 /// The most mistakes that are reported: nobody reads on after a hundred.
 pub const MAX_DIAGNOSTICS: usize = 100;
@@ -20,8 +20,8 @@ const MAX_PASSES: usize = 1000;
 
 /// Reads a value from the tree of the file `text`.
 ///
-/// The value comes back only where nothing was wrong. Holes are skipped and not reported. The tree is repaired on the way, so it is of no further use
-/// where mistakes were found.
+/// The value comes back only where nothing was wrong. Holes are skipped and not reported. The tree is repaired on the
+/// way, so it is of no further use where mistakes were found.
 pub fn from_node<T: DeserializeOwned>(root: &mut Node, text: &str) -> (Option<T>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     for _ in 0..MAX_PASSES {
@@ -153,7 +153,7 @@ fn apply(root: &mut Node, site: Site, repair: Repair) -> bool {
             }
         }),
         Repair::Hole if root.id == id => false,
-        Repair::Hole if value_at(root, id).is_some_and(|node| matches!(node.kind, Kind::Wild(_))) => {
+        Repair::Hole if value_at(root, id).is_some_and(|node| matches!(node.kind, Kind::Wild(_) | Kind::Hole)) => {
             parent_of(root, id).is_some_and(|parent| apply(root, Site::Value(parent), Repair::Hole))
         }
         Repair::Hole => set(root, id, Kind::Hole),

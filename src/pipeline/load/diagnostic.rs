@@ -61,8 +61,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// A second place that explains the first, and a few words about it.
     pub related: Option<(Span, String)>,
-    /// Whether the text at `span` is a secret that was written in the file: no excerpt shows it.
-    pub redact: bool,
+    /// A secret that was written in the file: no excerpt of any diagnostic shows it.
+    pub redact: Option<Span>,
 }
 
 impl Diagnostic {
@@ -76,7 +76,7 @@ impl Diagnostic {
             expected: None,
             help: None,
             related: None,
-            redact: false,
+            redact: None,
         }
     }
 
@@ -116,7 +116,7 @@ impl Diagnostic {
     /// Keeps the text at the span out of every excerpt.
     #[must_use]
     pub fn redacted(mut self) -> Self {
-        self.redact = true;
+        self.redact = Some(self.span);
         self
     }
 }
@@ -190,7 +190,7 @@ fn render_one(found: &Diagnostic, name: &str, text: &str, renderer: &Renderer) -
         Severity::Warning => Level::WARNING,
     };
     let mut group = Group::with_title(level.primary_title(found.message.as_str())).element(snippet);
-    if let Some(expected) = &found.expected {
+    if let Some(expected) = found.expected.as_ref().filter(|expected| !found.message.contains(*expected)) {
         group = group.element(Level::NOTE.message(format!("expected {expected}")));
     }
     if let Some(help) = &found.help {
@@ -223,8 +223,8 @@ fn line_end(text: &str, offset: usize) -> usize {
 /// Covers with `*` what diagnostics call a secret: another mistake on the same line would show it too.
 fn without_secrets(text: &str, diagnostics: &[Diagnostic]) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    for secret in diagnostics.iter().filter(|one| one.redact) {
-        let span = secret.span.start.min(bytes.len())..secret.span.end.min(bytes.len());
+    for secret in diagnostics.iter().filter_map(|one| one.redact) {
+        let span = secret.start.min(bytes.len())..secret.end.min(bytes.len());
         for byte in bytes.get_mut(span).unwrap_or_default().iter_mut().filter(|byte| **byte != b'\n') {
             *byte = b'*';
         }

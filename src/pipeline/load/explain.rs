@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Span};
 use super::problem::{Problem, What};
-use super::yaml::{Kind, Node, Resolved};
+use super::tree::{Kind, Node, Resolved};
 
 /// How alike two names must be, from 0 to 1, for one to be taken for a misspelling of the other.
 const ALIKE: f64 = 0.6;
@@ -44,8 +44,7 @@ pub(super) fn names(known: &[&str]) -> String {
 }
 
 /// Returns the known name that `name` is most likely a misspelling of.
-#[must_use]
-pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let squeeze = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let written = squeeze(name);
     let alike = |known: &&str| strsim::normalized_damerau_levenshtein(&written, &squeeze(known));
@@ -97,7 +96,7 @@ fn mismatch(node: &Node, span: Span, found: &str, expected: String) -> Diagnosti
         Resolved::Number(_) | Resolved::Bool(_) if expected.contains("text") => {
             Some(format!("{}: `'{}'`", super::syntax::USE_QUOTES, scalar.raw))
         }
-        Resolved::Str(text) if expected.contains("number") && super::yaml::is_json_number(text) => {
+        Resolved::Str(text) if expected.contains("number") && super::tree::is_json_number(text) => {
             Some(format!("remove the quotes: `{text}`"))
         }
         Resolved::Str(text) if expected.contains("`true`") => match text.to_ascii_lowercase().as_str() {

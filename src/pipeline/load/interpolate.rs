@@ -1,8 +1,9 @@
 //! Replaces `${NAME}`, `${NAME:-default}` and `${file:path}` in the scalars of a tree, once; `$${` is a plain `${`.
 
+use super::de::MAX_DIAGNOSTICS;
 use super::diagnostic::{Diagnostic, Span};
 use super::offsets::{self, Segment};
-use super::yaml::{Kind, Node, Scalar};
+use super::tree::{Kind, Node, Scalar};
 
 /// Where values come from.
 pub trait Lookup {
@@ -50,8 +51,9 @@ fn walk(node: &mut Node, text: &str, lookup: &dyn Lookup, found: &mut Vec<Diagno
             }
         }
         Kind::Seq(items) => items.iter_mut().for_each(|item| walk(item, text, lookup, found)),
+        _ if found.len() >= MAX_DIAGNOSTICS => {}
         Kind::Scalar(scalar) if scalar.raw.contains("${") => match fill(&scalar.raw, lookup) {
-            Ok(filled) => scalar.filled = filled,
+            Ok(filled) => scalar.filled = Some(filled),
             Err(mistakes) => {
                 let place = |mistake: Mistake| mistake.diagnostic(scalar, node.span, text);
                 found.extend(mistakes.into_iter().map(place));
@@ -87,8 +89,8 @@ enum Reference<'a> {
     File { path: &'a str },
 }
 
-/// Replaces all references in one text. Nothing comes back where there were only escapes.
-fn fill(raw: &str, lookup: &dyn Lookup) -> Result<Option<Filled>, Vec<Mistake>> {
+/// Replaces all references and escapes in one text.
+fn fill(raw: &str, lookup: &dyn Lookup) -> Result<Filled, Vec<Mistake>> {
     let mut filled = Filled {
         text: String::new(),
         segments: Vec::new(),
@@ -117,10 +119,7 @@ fn fill(raw: &str, lookup: &dyn Lookup) -> Result<Option<Filled>, Vec<Mistake>> 
             at += length;
         }
     }
-    match mistakes.is_empty() {
-        true => Ok(Some(filled)),
-        false => Err(mistakes),
-    }
+    if mistakes.is_empty() { Ok(filled) } else { Err(mistakes) }
 }
 
 impl Filled {
@@ -213,7 +212,7 @@ mod tests {
     }
 
     fn check(raw: &str, expect: &str) {
-        assert_eq!(fill(raw, &Fixed).unwrap().unwrap().text, expect, "{raw}");
+        assert_eq!(fill(raw, &Fixed).unwrap().text, expect, "{raw}");
     }
 
     fn check_fails(raw: &str, start: usize, end: usize) {
@@ -252,7 +251,7 @@ mod tests {
     #[test]
     fn what_is_literal_is_known() {
         let of = |raw| {
-            let filled = fill(raw, &Fixed).unwrap().unwrap();
+            let filled = fill(raw, &Fixed).unwrap();
             (filled.literal_before, filled.literal_after, filled.has_default)
         };
         assert_eq!(of("Bearer ${A}"), (true, false, false));

@@ -1,9 +1,10 @@
 //! Loads a YAML file into a typed value, and reports all of its mistakes at once.
 //!
-//! The text becomes a tree ([`yaml`]), `${...}` is replaced in the tree ([`interpolate`]), and the tree becomes the
+//! The text becomes a tree ([`yaml`], [`tree`]), `${...}` is replaced in the tree ([`interpolate`]), and the tree becomes the
 //! typed value ([`de`]). Each step marks what it refused as a hole and goes on, so that the next one can look at the
 //! rest; a hole is never reported twice.
 
+mod conceal;
 pub mod de;
 pub mod diagnostic;
 mod environment;
@@ -14,16 +15,21 @@ mod node_de;
 mod offsets;
 mod problem;
 pub mod request;
+pub mod secrets;
 mod syntax;
 mod traps;
+pub mod tree;
+mod variants;
 mod wild;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, Source, Span};
 pub use environment::Environment;
-pub use fields::{Jq, OneOrMany, PrefixedSecret, SecretText, Spanned, Sql, Text, Tmpl};
+pub use explain::nearest;
+pub use fields::{Jq, OneOrMany, Spanned, Sql, Text, Tmpl};
 pub use interpolate::Lookup;
 pub use request::RequestValue;
+pub use secrets::{PrefixedSecret, SecretText};
 
 use serde::de::DeserializeOwned;
 
@@ -33,6 +39,7 @@ use serde::de::DeserializeOwned;
 /// All mistakes of the file, in the order of the file: at least one, and at most [`de::MAX_DIAGNOSTICS`] of each step.
 pub fn load<T: DeserializeOwned>(source: &Source, lookup: &dyn Lookup) -> Result<T, Vec<Diagnostic>> {
     let (root, mut found) = yaml::parse(&source.text);
+    conceal::conceal(&source.text, &mut found);
     let mut value = None;
     if let Some(mut root) = root {
         found.extend(interpolate::interpolate(&mut root, &source.text, lookup));

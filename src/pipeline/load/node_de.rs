@@ -1,17 +1,14 @@
 //! A serde deserializer over the tree.
 
 use serde::Deserializer;
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::diagnostic::Diagnostic;
 use super::explain::describe;
 use super::problem::{Problem, Site, What, expected_name};
+use super::tree::{Entry, Kind, Node, Resolved, Scalar, is_json_number};
+use super::variants::{Bare, Variant};
 use super::wild::WildDe;
-use super::yaml::{Entry, Kind, Node, Resolved, Scalar, is_json_number};
-use super::{fields, request};
+use super::{fields, request, secrets};
 
 /// Reads a node of the tree; `text` is the whole file.
 #[derive(Clone, Copy)]
@@ -58,7 +55,7 @@ impl<'a> NodeDe<'a> {
         }
     }
 
-    fn is_null(self) -> bool {
+    pub(super) fn is_null(self) -> bool {
         matches!(&self.node.kind, Kind::Scalar(scalar) if scalar.resolve() == Resolved::Null)
     }
 
@@ -163,8 +160,8 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         match name {
-            fields::SECRET => visitor.visit_str(fields::secret_text(self, false)?),
-            fields::PREFIXED_SECRET => visitor.visit_str(fields::secret_text(self, true)?),
+            secrets::SECRET => visitor.visit_str(secrets::secret_text(self, false)?),
+            secrets::PREFIXED_SECRET => visitor.visit_str(secrets::secret_text(self, true)?),
             fields::ONE_OR_MANY if !matches!(self.node.kind, Kind::Seq(_)) => {
                 visitor.visit_seq(Items { items: std::slice::from_ref(self.node).iter(), text: self.text })
             }
@@ -177,10 +174,10 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
         let Kind::Seq(items) = &self.node.kind else { return Err(self.mismatch(&visitor)) };
         let mut access = Items { items: items.iter(), text: self.text };
         let value = visitor.visit_seq(&mut access)?;
-        match access.items.any(|item| !item.is_hole()) {
-            true => Err(Problem::invalid_length(items.len(), &"fewer items")),
-            false => Ok(value),
+        if access.items.any(|item| !item.is_hole()) {
+            return Err(Problem::invalid_length(items.len(), &"fewer items"));
         }
+        Ok(value)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Problem> {
@@ -292,8 +289,8 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 }
 
 /// A key of a map, which is always a text.
-struct KeyDe<'a> {
-    entry: &'a Entry,
+pub(super) struct KeyDe<'a> {
+    pub(super) entry: &'a Entry,
 }
 
 impl<'de> Deserializer<'de> for KeyDe<'_> {
@@ -331,104 +328,5 @@ impl<'de> Deserializer<'de> for KeyDe<'_> {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
         unit_struct seq tuple tuple_struct map identifier ignored_any
-    }
-}
-
-/// A variant written as its name alone.
-struct Bare<'a> {
-    variant: &'a str,
-    node: &'a Node,
-}
-
-impl<'de> EnumAccess<'de> for Bare<'_> {
-    type Error = Problem;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Problem> {
-        let name: StrDeserializer<'_, Problem> = self.variant.into_deserializer();
-        Ok((seed.deserialize(name)?, self))
-    }
-}
-
-impl Bare<'_> {
-    fn needs_value(&self) -> Problem {
-        let name = self.variant;
-        Problem::ready(
-            Diagnostic::error(self.node.span, format!("`{name}` needs a value"))
-                .expected(format!("a map with the one key `{name}`"))
-                .help(format!("write `{{{name}: ...}}`")),
-        )
-    }
-}
-
-impl<'de> VariantAccess<'de> for Bare<'_> {
-    type Error = Problem;
-
-    fn unit_variant(self) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Problem> {
-        Err(self.needs_value())
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Problem> {
-        Err(self.needs_value())
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Problem> {
-        Err(self.needs_value())
-    }
-}
-
-/// A variant written as a map of its name to its content.
-struct Variant<'a> {
-    entry: &'a Entry,
-    text: &'a str,
-}
-
-impl<'a> Variant<'a> {
-    fn content(&self) -> NodeDe<'a> {
-        NodeDe { node: &self.entry.value, text: self.text }
-    }
-
-    fn site(&self) -> Site {
-        Site::Value(self.entry.value.id)
-    }
-}
-
-impl<'de> EnumAccess<'de> for Variant<'_> {
-    type Error = Problem;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Problem> {
-        let read = seed.deserialize(KeyDe { entry: self.entry });
-        Ok((read.map_err(|problem| problem.at(Site::Key(self.entry.value.id)))?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant<'_> {
-    type Error = Problem;
-
-    fn unit_variant(self) -> Result<(), Problem> {
-        let name = &self.entry.key.text;
-        match self.content().is_null() {
-            true => Ok(()),
-            false if self.entry.value.is_hole() => Err(Problem::new(What::Silent)),
-            false => Err(Problem::invalid_type(Unexpected::Other("a value"), &format!("`{name}` alone").as_str())
-                .at(self.site())),
-        }
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Problem> {
-        seed.deserialize(self.content()).map_err(|problem| problem.at(self.site()))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Problem> {
-        self.content().deserialize_seq(visitor).map_err(|problem| problem.at(self.site()))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Problem> {
-        self.content().deserialize_map(visitor).map_err(|problem| problem.at(self.site()))
     }
 }

@@ -1,7 +1,7 @@
 //! From a place in a decoded scalar to the byte of the file where it was written.
 
 use super::diagnostic::Span;
-use super::yaml::Style;
+use super::tree::Style;
 
 /// From here on, bytes of a text stand at `origin` in another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub(super) fn compose(outer: &[Segment], inner: &[Segment], text_len: usize, spa
         composed.push(Segment { origin: locate(inner, segment.origin, span), ..*segment });
         if segment.linear {
             let raw = segment.origin + 1..segment.origin + (end - segment.text);
-            let inside = inner.iter().filter(|part| raw.contains(&part.text));
+            let first = inner.partition_point(|part| part.text < raw.start);
+            let inside = inner.iter().skip(first).take_while(|part| part.text < raw.end);
             composed.extend(inside.map(|part| Segment { text: segment.text + (part.text - segment.origin), ..*part }));
         }
     }

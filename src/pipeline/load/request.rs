@@ -11,7 +11,7 @@ use super::fields::{Spanned, Tmpl};
 use super::node_de::NodeDe;
 use super::problem::{Problem, What};
 use super::traps;
-use super::yaml::{Kind, Resolved};
+use super::tree::{Kind, Resolved};
 
 pub(super) const REQUEST_VALUE: &str = "$tidegate::RequestValue";
 

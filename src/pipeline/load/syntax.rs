@@ -13,16 +13,22 @@ pub(super) struct Fault {
     pub(super) cover: Option<Span>,
 }
 
-/// Explains an error of the YAML parser.
-pub(super) fn explain(text: &str, error: &ScanError) -> Fault {
+/// Explains an error of the YAML parser in a text where `covers` hide what was explained before.
+pub(super) fn explain(text: &str, error: &ScanError, covers: &[Span]) -> Fault {
     let at = text.floor_char_boundary(error.marker().byte_offset().unwrap_or_default().min(text.len()));
     if !is_about_structure(error.kind())
-        && let Some(start) = indicator_before(text, at)
+        && let Some(start) = indicator_before(text, at, covers)
     {
         return indicator_fault(text, start);
     }
-    let here = one_char(text, at);
-    let diagnostic = match error.kind() {
+    if let Some(fault) = bracket_fault(text, at, error.kind()) {
+        return fault;
+    }
+    Fault { diagnostic: describe(one_char(text, at), error.kind()), cover: None }
+}
+
+fn describe(here: Span, kind: &ErrorKind) -> Diagnostic {
+    match kind {
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
             Diagnostic::error(here, "a tab can't indent YAML").help("indent with spaces")
         }
@@ -44,11 +50,45 @@ pub(super) fn explain(text: &str, error: &ScanError) -> Fault {
             let close = if *open == '{' { '}' } else { ']' };
             Diagnostic::error(here, format!("this `{open}` is never closed")).expected(format!("`{close}`"))
         }
+        ErrorKind::InvalidQuotedScalarIndent => {
+            Diagnostic::error(here, "a text in quotes that started before this line goes on here")
+                .help("close the quote; inside single quotes, write a quote twice: `''`")
+        }
+        ErrorKind::ExpectedFlowMappingSeparator => Diagnostic::error(here, "expected `,` or `}` before this")
+            .help(format!("close the `{{` before it; if it belongs to a text, {USE_QUOTES}")),
+        ErrorKind::ExpectedFlowSequenceSeparator => Diagnostic::error(here, "expected `,` or `]` before this")
+            .help(format!("close the `[` before it; if it belongs to a text, {USE_QUOTES}")),
         ErrorKind::RecursionLimitExceeded => Diagnostic::error(here, "nested too deep"),
         kind => Diagnostic::error(here, format!("this isn't YAML: {kind}"))
             .help(format!("check the indentation; if it belongs to a text, {USE_QUOTES}")),
-    };
-    Fault { diagnostic, cover: None }
+    }
+}
+
+/// Inside brackets, a text with no quotes ends at the next bracket: `{port: ${PORT}}` and `[.rows[]]` aren't YAML.
+fn bracket_fault(text: &str, at: usize, kind: &ErrorKind) -> Option<Fault> {
+    let separator = matches!(kind, ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator);
+    let before = text.get(..at).filter(|_| separator && text.get(at..).is_some_and(|at| at.starts_with(['{', '['])))?;
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let start = before.rfind([',', '{', '[']).map_or(line, |comma| comma + 1).max(line);
+    let start = before.get(start..)?.rfind(": ").map_or(start, |colon| start + colon + 2);
+    let start = at - before.get(start..)?.trim_start().len();
+    let mut depth = 0_usize;
+    let mut end = at;
+    for (offset, char) in text.get(at..)?.char_indices() {
+        match char {
+            '{' | '[' => depth += 1,
+            '}' | ']' if depth > 0 => depth -= 1,
+            ',' if depth > 0 => {}
+            ',' | '}' | ']' | '\n' => break,
+            _ => {}
+        }
+        end = at + offset + char.len_utf8();
+    }
+    let value = Span::new(start, start + text.get(start..end)?.trim_end().len());
+    let bracket = text.get(at..)?.chars().next()?;
+    let message = format!("inside brackets, a text with no quotes ends at a `{bracket}`");
+    let diagnostic = Diagnostic::error(value, message).help(format!("{USE_QUOTES}: `{}`", quoted(value.slice(text))));
+    Some(Fault { diagnostic, cover: (value.start < value.end).then_some(value) })
 }
 
 /// Refuses a tag; most often it is a text that starts with `!`.
@@ -120,28 +160,32 @@ fn indicator_fault(text: &str, start: usize) -> Fault {
 
 /// Finds a value that starts with an indicator of YAML, on the line of the error or the last line before it that has
 /// text: some errors are noticed only at the next token.
-fn indicator_before(text: &str, at: usize) -> Option<usize> {
+fn indicator_before(text: &str, at: usize, covers: &[Span]) -> Option<usize> {
     let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
     let end = text.get(at..)?.find('\n').map_or(text.len(), |newline| at + newline);
-    let here = indicator_on(text, start, end);
+    let here = indicator_on(text, Span::new(start, end), covers);
     if here.is_some() {
         return here;
     }
     let before = text.get(..start)?.trim_end();
     let previous = before.rfind('\n').map_or(0, |newline| newline + 1);
-    indicator_on(text, previous, before.len())
+    indicator_on(text, Span::new(previous, before.len()), covers)
 }
 
 /// Finds the first value on a line, outside quotes, that starts with an indicator.
-fn indicator_on(text: &str, start: usize, end: usize) -> Option<usize> {
-    let line = text.get(start..end)?;
+fn indicator_on(text: &str, line: Span, covers: &[Span]) -> Option<usize> {
+    let (start, line) = (line.start, line.slice(text));
+    let is_new = |index: usize| {
+        let is_anchored = alias_name(line.get(index..)).is_some_and(|name| text.contains(&format!("&{name}")));
+        !is_anchored && !covers.iter().any(|cover| cover.start == start + index)
+    };
     let (mut quote, mut value_starts, mut previous) = (None, true, ' ');
     for (index, char) in line.char_indices() {
         match quote {
             Some(open) if char == open => quote = None,
             Some(_) => {}
             None if char == '#' && previous == ' ' => return None,
-            None if value_starts && is_indicator(line.get(index..)?) => return Some(start + index),
+            None if value_starts && is_indicator(line.get(index..)?) && is_new(index) => return Some(start + index),
             None if value_starts && (char == '\'' || char == '"') => (quote, value_starts) = (Some(char), false),
             None if char == ' ' => value_starts |= matches!(previous, ':' | '-' | ','),
             None => value_starts = matches!(char, '{' | '[' | ','),
@@ -149,6 +193,10 @@ fn indicator_on(text: &str, start: usize, end: usize) -> Option<usize> {
         previous = char;
     }
     None
+}
+
+fn alias_name(rest: Option<&str>) -> Option<&str> {
+    rest?.strip_prefix('*')?.split([' ', ',', '}', ']']).next().filter(|name| !name.is_empty())
 }
 
 fn is_indicator(rest: &str) -> bool {

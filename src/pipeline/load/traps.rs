@@ -5,7 +5,7 @@ use super::explain::describe;
 use super::node_de::NodeDe;
 use super::problem::{Problem, What};
 use super::syntax::{USE_QUOTES, quoted};
-use super::yaml::{Kind, Resolved, Scalar, Style};
+use super::tree::{Kind, Resolved, Scalar, Style};
 
 /// Refuses a map, a list or nothing where a text of a language is due.
 pub(super) fn not_a_text(de: NodeDe<'_>, language: &str) -> Problem {

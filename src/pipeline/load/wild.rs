@@ -5,6 +5,7 @@ use serde::de::{DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAc
 
 use super::fields;
 use super::problem::{Problem, What};
+use super::secrets;
 
 /// Texts that are tried, one after the other, for a missing field whose type takes only some texts.
 /// When none will do, the map is given up: nothing wrong is said, and at most a second missing field isn't.
@@ -26,10 +27,10 @@ impl WildDe {
     }
 
     fn deeper(self) -> Result<Self, Problem> {
-        match self.depth < MAX_DEPTH {
-            true => Ok(Self { depth: self.depth + 1, ..self }),
-            false => Err(Problem::new(What::Silent)),
+        if self.depth >= MAX_DEPTH {
+            return Err(Problem::new(What::Silent));
         }
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 
     fn text(self) -> &'static str {
@@ -78,7 +79,7 @@ impl<'de> Deserializer<'de> for WildDe {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         match name {
-            fields::SECRET | fields::PREFIXED_SECRET => visitor.visit_str(self.text()),
+            secrets::SECRET | secrets::PREFIXED_SECRET => visitor.visit_str(self.text()),
             fields::ONE_OR_MANY => visitor.visit_seq(Nothing),
             _ => visitor.visit_newtype_struct(self),
         }

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, StructureStyle};
 
+use super::de::MAX_DIAGNOSTICS;
 use super::diagnostic::{Diagnostic, Span, position};
-use super::interpolate::Filled;
 use super::syntax;
+use super::tree::{Entry, Key, Kind, Node, Scalar, Style};
 
 /// The largest file that is read, in bytes: a pipeline file is written by people.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -21,190 +22,6 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_ALIAS_BYTES: usize = 4 * 1024 * 1024;
 /// The most syntax errors that are covered up to look at the rest of the file.
 const MAX_COVERS: usize = 20;
-
-/// A value of the file.
-#[derive(Debug, Clone)]
-pub struct Node {
-    /// Names the node within its tree, so that it can be found again for repair. Copies by alias have their own.
-    pub id: u32,
-    /// Where it stands. A copy by alias stands where its anchor does.
-    pub span: Span,
-    /// Where the alias stands that made this copy.
-    pub alias: Option<Span>,
-    /// What it is.
-    pub kind: Kind,
-}
-
-/// What a node is.
-#[derive(Debug, Clone)]
-pub enum Kind {
-    /// A text, number, boolean or null.
-    Scalar(Scalar),
-    /// A map, in the order of the file; keys are distinct.
-    Map(Vec<Entry>),
-    /// A list.
-    Seq(Vec<Node>),
-    /// A value that was refused and reported: skipped, as if absent.
-    Hole,
-    /// Stands in for a missing field that was reported, so that the next missing field of the map can be found.
-    /// The number says which of the guessed texts is tried.
-    Wild(usize),
-}
-
-/// A key of a map and its value.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The key.
-    pub key: Key,
-    /// Its value.
-    pub value: Node,
-}
-
-/// A key of a map: always a text, however it was written.
-#[derive(Debug, Clone)]
-pub struct Key {
-    /// The text.
-    pub text: String,
-    /// Where it stands.
-    pub span: Span,
-}
-
-/// How a scalar was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// With no quotes.
-    Plain,
-    /// In single quotes.
-    Single,
-    /// In double quotes.
-    Double,
-    /// A block after `|`.
-    Literal,
-    /// A block after `>`.
-    Folded,
-}
-
-/// A scalar as written, and as it reads once `${...}` is replaced.
-#[derive(Debug, Clone)]
-pub struct Scalar {
-    /// The decoded text, with `${...}` still in it.
-    pub raw: String,
-    /// How it was written.
-    pub style: Style,
-    /// The text with `${...}` replaced, where there was any.
-    pub filled: Option<Filled>,
-}
-
-/// What a scalar is by the strict rules.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Resolved<'a> {
-    /// A plain `null`, `~` or nothing.
-    Null,
-    /// A plain `true` or `false`.
-    Bool(bool),
-    /// A plain number of the JSON grammar, with its text.
-    Number(&'a str),
-    /// All the rest.
-    Str(&'a str),
-}
-
-impl Scalar {
-    /// Returns the text, with `${...}` replaced.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        self.filled.as_ref().map_or(&self.raw, |filled| &filled.text)
-    }
-
-    /// Tells what the scalar is when its field doesn't say.
-    ///
-    /// A plain scalar that was replaced is a boolean or a number where it reads like one, and never null.
-    #[must_use]
-    pub fn resolve(&self) -> Resolved<'_> {
-        let text = self.text();
-        match text {
-            _ if self.style != Style::Plain => Resolved::Str(text),
-            "" | "~" | "null" if self.filled.is_none() => Resolved::Null,
-            "true" => Resolved::Bool(true),
-            "false" => Resolved::Bool(false),
-            _ if is_json_number(text) => Resolved::Number(text),
-            _ => Resolved::Str(text),
-        }
-    }
-}
-
-impl Node {
-    /// Returns the node with this id, in this tree.
-    pub fn find_mut(&mut self, id: u32) -> Option<&mut Self> {
-        if self.id == id {
-            return Some(self);
-        }
-        match &mut self.kind {
-            Kind::Map(entries) => entries.iter_mut().find_map(|entry| entry.value.find_mut(id)),
-            Kind::Seq(items) => items.iter_mut().find_map(|item| item.find_mut(id)),
-            Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => None,
-        }
-    }
-
-    /// Returns the place that names the node: its key, or where there is none its first key or itself.
-    #[must_use]
-    pub fn headline(&self, id: u32) -> Option<Span> {
-        if self.id == id {
-            return Some(self.first_span());
-        }
-        match &self.kind {
-            Kind::Map(entries) => entries.iter().find_map(|entry| match entry.value.id == id {
-                true => Some(entry.key.span),
-                false => entry.value.headline(id),
-            }),
-            Kind::Seq(items) => items.iter().find_map(|item| item.headline(id)),
-            Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => None,
-        }
-    }
-
-    /// Whether the node is a hole.
-    #[must_use]
-    pub fn is_hole(&self) -> bool {
-        matches!(self.kind, Kind::Hole)
-    }
-
-    fn height(&self) -> usize {
-        match &self.kind {
-            Kind::Map(entries) => 1 + entries.iter().map(|entry| entry.value.height()).max().unwrap_or_default(),
-            Kind::Seq(items) => 1 + items.iter().map(Self::height).max().unwrap_or_default(),
-            Kind::Scalar(_) | Kind::Hole | Kind::Wild(_) => 0,
-        }
-    }
-
-    fn first_span(&self) -> Span {
-        match &self.kind {
-            Kind::Map(entries) => entries.first().map_or(self.span, |entry| entry.key.span),
-            _ => self.span,
-        }
-    }
-
-    /// Calls `visit` with each scalar under the node.
-    pub fn each_scalar<'n>(&'n self, visit: &mut dyn FnMut(&'n Scalar)) {
-        match &self.kind {
-            Kind::Scalar(scalar) => visit(scalar),
-            Kind::Map(entries) => entries.iter().for_each(|entry| entry.value.each_scalar(visit)),
-            Kind::Seq(items) => items.iter().for_each(|item| item.each_scalar(visit)),
-            Kind::Hole | Kind::Wild(_) => {}
-        }
-    }
-}
-
-/// Whether a text is a number by the grammar of JSON.
-#[must_use]
-pub fn is_json_number(text: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
-    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
-    digits(whole)
-        && (whole == "0" || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
-}
 
 /// Reads the text of a file into a tree.
 ///
@@ -230,11 +47,11 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
         };
         let fault = match stop {
             Stop::Refused(refused) => syntax::Fault { diagnostic: *refused, cover: None },
-            Stop::Scan(error) => syntax::explain(&covered_text, &error),
+            Stop::Scan(error) => syntax::explain(&covered_text, &error, &covers),
         };
-        // After a cover, a second error on its line is most likely an effect of the cover.
+        // After a cover, an error on its line that nothing explains is most likely an effect of the cover.
         let line = |offset| position(text, offset).0;
-        if !covers.iter().any(|cover| line(cover.start) == line(fault.diagnostic.span.start)) {
+        if fault.cover.is_some() || !covers.iter().any(|cover| line(cover.start) == line(fault.diagnostic.span.start)) {
             found.push(fault.diagnostic);
         }
         match fault.cover.filter(|cover| covers.len() < MAX_COVERS && !covers.contains(cover)) {
@@ -300,6 +117,12 @@ impl<'t> Builder<'t> {
         }
     }
 
+    fn report(&mut self, diagnostic: Diagnostic) {
+        if self.found.len() < MAX_DIAGNOSTICS {
+            self.found.push(diagnostic);
+        }
+    }
+
     fn document(&mut self) -> Result<Option<Node>, Stop> {
         let mut root = None;
         loop {
@@ -339,7 +162,7 @@ impl<'t> Builder<'t> {
             _ => self.fresh(span, Kind::Hole)?,
         };
         if let Some(tag) = tag {
-            self.found.push(syntax::tag_refused(self.text, &tag, node.span));
+            self.report(syntax::tag_refused(self.text, &tag, node.span));
             node.kind = Kind::Hole;
         }
         if anchor != 0 {
@@ -378,7 +201,7 @@ impl<'t> Builder<'t> {
                 let end = collection_end(style, span, entries.last().map(|entry| entry.value.span), start);
                 let whole = Span::new(start.start, end);
                 let Some(key) = broken_key else { return self.fresh(whole, Kind::Map(entries)) };
-                self.found.push(syntax::key_refused(self.text, whole, key));
+                self.report(syntax::key_refused(self.text, whole, key));
                 return self.fresh(whole, Kind::Hole);
             }
             let key = self.node(event, span, depth + 1)?;
@@ -401,17 +224,20 @@ impl<'t> Builder<'t> {
         if key.text == "<<" && style == Style::Plain {
             let message = "merge keys (`<<`) aren't supported";
             let help = "repeat the fields, or put what jobs share under `source`";
-            self.found.push(Diagnostic::error(key.span, message).help(help));
+            self.report(Diagnostic::error(key.span, message).help(help));
             return false;
         }
         let Some(first) = seen.get(&key.text).copied() else {
             seen.insert(key.text.clone(), key.span);
             return true;
         };
+        if self.found.len() >= MAX_DIAGNOSTICS {
+            return false;
+        }
         let line = |span: Span| position(self.text, span.start).0;
         let message =
             format!("the key `{}` stands on line {} and again on line {}", key.text, line(first), line(key.span));
-        self.found.push(
+        self.report(
             Diagnostic::error(key.span, message)
                 .label("the second one")
                 .related(first, "the first one")
@@ -422,14 +248,14 @@ impl<'t> Builder<'t> {
 
     fn unknown_alias(&mut self, name: &str, span: Span) -> Result<Node, Stop> {
         if !self.covers.iter().any(|cover| cover.start == span.start) {
-            self.found.push(syntax::unknown_alias(self.text, name, span));
+            self.report(syntax::unknown_alias(self.text, name, span));
         }
         self.fresh(span, Kind::Hole)
     }
 
     fn copy(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Stop> {
         let Some(node) = self.anchors.get(&anchor) else {
-            self.found.push(Diagnostic::error(span, "this alias stands inside the value that it refers to"));
+            self.report(Diagnostic::error(span, "this alias stands inside the value that it refers to"));
             return self.fresh(span, Kind::Hole);
         };
         let mut bytes = 0;
@@ -444,12 +270,13 @@ impl<'t> Builder<'t> {
         }
         let mut node = node.clone();
         self.renumber(&mut node, span)?;
+        node.alias = Some(span);
         Ok(node)
     }
 
     fn renumber(&mut self, node: &mut Node, alias: Span) -> Result<(), Stop> {
         node.id = self.fresh(alias, Kind::Hole)?.id;
-        node.alias = Some(alias);
+        node.alias = None;
         match &mut node.kind {
             Kind::Map(entries) => entries.iter_mut().try_for_each(|entry| self.renumber(&mut entry.value, alias)),
             Kind::Seq(items) => items.iter_mut().try_for_each(|item| self.renumber(item, alias)),

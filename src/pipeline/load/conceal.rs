@@ -1,0 +1,65 @@
+//! Keeps a secret that was written in the file out of what is said about broken syntax.
+//!
+//! A field that holds a secret refuses a literal one, and hides it. Where the syntax is broken there are no fields yet,
+//! only names; so values of keys with telling names are hidden on the lines that are shown.
+
+use super::diagnostic::{Diagnostic, Span};
+
+/// Keys that hold a secret by their name, in lower case.
+const TELLING: [&str; 7] = ["password", "passwd", "secret", "token", "bearer", "authorization", "api_key"];
+
+/// Hides literal values of keys with telling names on the first lines of diagnostics, and in their texts.
+pub(super) fn conceal(text: &str, diagnostics: &mut [Diagnostic]) {
+    for diagnostic in diagnostics {
+        let Some(secret) = literal_secret(text, diagnostic.span.start) else { continue };
+        diagnostic.redact = Some(secret);
+        let value = secret.slice(text);
+        let word = value.split([',', '}', ']', ' ']).next().unwrap_or_default();
+        let word = word.trim_matches(|char: char| !char.is_alphanumeric());
+        for shown in [Some(&mut diagnostic.message), diagnostic.help.as_mut()].into_iter().flatten() {
+            for hidden in [value, &value.replace('\'', "''"), word].into_iter().filter(|hidden| !hidden.is_empty()) {
+                *shown = shown.replace(hidden, "***");
+            }
+        }
+    }
+}
+
+/// Finds the first literal value of a telling key on the line of a byte, up to the end of the line.
+fn literal_secret(text: &str, at: usize) -> Option<Span> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text.get(start..)?.lines().next()?;
+    let lower = line.to_ascii_lowercase();
+    for (colon, _) in lower.match_indices(':') {
+        let key = lower.get(..colon)?.trim_end_matches(['\'', '"', ' ']);
+        if !TELLING.iter().any(|name| key.ends_with(name)) {
+            continue;
+        }
+        let value = line.get(colon + 1..)?;
+        let blank = value.len() - value.trim_start().len();
+        let value = value.trim();
+        if !value.is_empty() && !value.trim_start_matches(['\'', '"']).starts_with("${") {
+            let first = start + colon + 1 + blank;
+            return Some(Span::new(first, first + value.len()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expect: Option<&str>) {
+        let text = format!("a: 1\n{line}\nb: 2");
+        assert_eq!(literal_secret(&text, 6).map(|span| span.slice(&text)), expect, "{line}");
+    }
+
+    #[test]
+    fn literal_values_of_telling_keys_are_found() {
+        check("  password: @hunter2", Some("@hunter2"));
+        check("auth: {client_secret : 'x}, y: 1", Some("'x}, y: 1"));
+        check("password: '${P}'", None);
+        check("password:", None);
+        check("key: [a, b]", None);
+    }
+}
