@@ -2,6 +2,8 @@
 
 pub mod appliance;
 pub mod clock;
+pub mod lang;
 pub mod model;
 pub mod pipeline;
+pub mod plan;
 pub mod secret;
