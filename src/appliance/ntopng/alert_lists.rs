@@ -3,11 +3,11 @@
 
 use super::alert_query::{Alert, AlertQuery, Oddities, Status};
 use super::answer::{Body, INVALID_ARGUMENTS, NOT_GRANTED, OK, Outcome};
-use super::flow_alerts::{self, Style};
-use super::host_alerts;
+use super::fields::Style;
 use super::json::{Json, count, table};
 use super::rows::{FlowAlert, HostAlert};
 use super::scripts::Call;
+use super::{flow_alerts, host_alerts};
 
 /// Answers `get/flow/alert/list.lua`.
 pub(super) fn flow_list(call: &Call<'_>) -> Outcome {

@@ -7,22 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::alert_query::{Alert, Column};
-use super::answer::{Setting, time_label};
+use super::fields::{Style, category, configset_ref, country, mitre, network, score, severity_field, time_stamp};
 use super::json::{Json, labelled, table};
-use super::kinds::{Category, Info, Severity, severity_of};
+use super::kinds::{Info, severity_of};
 use super::names;
 use super::rows::FlowAlert;
 use crate::appliance::dice::{mix, pick};
-
-/// How a list is rendered.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
-    pub(super) setting: Setting,
-    /// Decides on names.
-    pub(super) seed: u64,
-    /// Labels with HTML: what a request without `format=json` gets.
-    pub(super) html: bool,
-}
 
 impl Alert for FlowAlert {
     const SELECT: &'static str = "4 entity_id, (tstamp_end - tstamp) duration, *, (srv2cli_bytes + cli2srv_bytes) \
@@ -130,63 +120,6 @@ fn endpoints(row: &FlowAlert, style: Style, pairs: &mut Vec<(&'static str, Json)
     }
 }
 
-/// An epoch with its label and colour.
-pub(super) fn time_stamp(epoch: i64, severity: &Severity, setting: Setting) -> Json {
-    table([("value", epoch.into()), ("label", time_label(epoch, setting).into()), ("highlight", severity.color.into())])
-}
-
-/// A severity: its label is HTML for the GUI.
-pub(super) fn severity_field(severity: &'static Severity, html: bool) -> Json {
-    let Severity { value, label, color, class, icon, .. } = severity;
-    let text = if html {
-        format!("<i class='{icon} {class}' style='color: {color}!important' title='{label}'></i> ").into()
-    } else {
-        Json::Plain(label)
-    };
-    table([("value", (*value).into()), ("label", text), ("color", Json::Plain(color))])
-}
-
-/// A score with its label and colour.
-pub(super) fn score(score: u16, severity: &Severity) -> Json {
-    table([("value", score.into()), ("label", score.to_string().into()), ("color", severity.color.into())])
-}
-
-/// The category of an alert.
-pub(super) fn category(category: &Category) -> Json {
-    table([("value", category.value.into()), ("label", category.label.into()), ("icon", category.icon.into())])
-}
-
-/// What the community build knows about MITRE: nothing.
-pub(super) fn mitre() -> Json {
-    table([
-        ("mitre_id", "".into()),
-        ("mitre_tactic", "".into()),
-        ("mitre_tactic_i18n", "".into()),
-        ("mitre_technique", "".into()),
-        ("mitre_technique_i18n", "".into()),
-        ("mitre_subtechnique", "".into()),
-        ("mitre_subtechnique_i18n", "".into()),
-    ])
-}
-
-/// The link to the settings of a check, HTML whatever the format.
-pub(super) fn configset_ref(family: &str, script: &str) -> Json {
-    format!(
-        " <a href=\"/lua/admin/edit_configset.lua?subdir={family}&check={script}#all\"><i class=\"fas fa-cog\" \
-         title=\"Edit Configuration\"></i></a>"
-    )
-    .into()
-}
-
-/// The local network of an address, empty for a remote one.
-pub(super) fn network(ip: IpAddr) -> Json {
-    match ip {
-        IpAddr::V4(_) if names::is_local(ip) => labelled("0", "10.0.0.0/8"),
-        IpAddr::V6(_) if names::is_local(ip) => labelled("1", "fd00::/8"),
-        _ => labelled("", ""),
-    }
-}
-
 fn role(value: &'static str, label: &'static str) -> Json {
     table([("value", value.into()), ("label", label.into()), ("tag_label", label.into())])
 }
@@ -257,12 +190,6 @@ fn address(ip: IpAddr, blacklisted: bool, style: Style) -> Json {
         pairs.push(("name", name.into()));
     }
     Json::Table(pairs)
-}
-
-/// The country of an address, empty for the local network and wherever ntopng doesn't know.
-pub(super) fn country(ip: IpAddr) -> &'static str {
-    let known: &&'static str = pick(&["US", "DE", "", "CN", "IT"], names::word(ip));
-    if names::is_local(ip) { "" } else { known }
 }
 
 fn message(row: &FlowAlert, html: bool) -> Json {

@@ -130,14 +130,11 @@ impl Generator {
         instants.into_iter().map(|(tstamp, inserted_at)| self.host_alert(tstamp, inserted_at)).collect()
     }
 
-    /// Makes `number` host alerts in progress, which began in the quarter of an hour before `now`.
+    /// Makes `number` host alerts in progress, which began in the quarter of an hour before `now`, in order.
     pub(super) fn engaged(&mut self, number: usize, now: i64) -> Vec<HostAlert> {
-        (0..number)
-            .map(|_| {
-                let tstamp = now - i64::from(self.dice.below(900));
-                self.host_alert(tstamp, tstamp)
-            })
-            .collect()
+        let mut begins: Vec<i64> = (0..number).map(|_| now - i64::from(self.dice.below(900))).collect();
+        begins.sort_unstable();
+        begins.into_iter().map(|tstamp| self.host_alert(tstamp, tstamp)).collect()
     }
 
     fn host_alert(&mut self, tstamp: i64, inserted_at: i64) -> HostAlert {

@@ -1,7 +1,7 @@
 //! Host alerts as `get/host/alert/list.lua` renders them (vendors.md A6 and A10 "Alerts"; `host-alert-list*.http`).
 
 use super::alert_query::{Alert, Column};
-use super::flow_alerts::{Style, category, configset_ref, country, mitre, network, score, severity_field, time_stamp};
+use super::fields::{Style, category, configset_ref, country, mitre, network, score, severity_field, time_stamp};
 use super::json::{Json, labelled, table};
 use super::kinds::{CYBERSECURITY, OTHER, severity_of};
 use super::names;

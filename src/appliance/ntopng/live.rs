@@ -1,6 +1,6 @@
 //! Hosts and flows of the live tables as JSON (vendors.md A4, A5 and A10; `host-active*.http`, `flow-active*.http`).
 
-use super::flow_alerts::country;
+use super::fields::country;
 use super::json::{Json, table};
 use super::names;
 use super::rows::{Flow, Host};
@@ -45,7 +45,7 @@ pub(super) fn render_host(host: &Host, now: i64) -> Json {
         ("is_broadcast_domain", local.into()),
     ];
     // Both are absent where the host left memory between the script's two look-ups.
-    if !host.salt.is_multiple_of(97) {
+    if !host.salt.is_multiple_of(31) {
         pairs.push(("country", country(host.ip).into()));
         pairs.push(("is_blacklisted", host.salt.is_multiple_of(41).into()));
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use self::answer::{Body, Setting};
+use self::answer::Setting;
 use self::auth::Gate;
 use self::params::Params;
 use self::scripts::{Call, Preferences};
@@ -24,9 +24,11 @@ use crate::clock::Clock;
 
 mod alert_lists;
 mod alert_query;
+mod alert_summary;
 mod answer;
 mod auth;
 mod config;
+mod fields;
 mod flow_alerts;
 mod generate;
 mod host_alerts;
@@ -171,10 +173,6 @@ impl Ntopng {
         let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
         let call = Call { config: &self.config, sites: &sites, params: &params, user, preferences, setting };
         let outcome = script(&call);
-        if matches!(outcome.body, Body::Crash) {
-            self.crashes.fetch_add(1, Ordering::Relaxed);
-            lock(&self.running).cancel();
-        }
         let response = answer::respond(&outcome.body, request, setting);
         Ran { user: Some(user.name.clone()), rows: outcome.rows, response }
     }
@@ -206,7 +204,12 @@ impl Appliance for Ntopng {
         let salt = mix(self.config.seed, self.answers.fetch_add(1, Ordering::Relaxed));
         let ran = self.answer(request, self.setting(salt));
         self.remember(request, &ran);
-        ran.response.map_or(Reply::HangUp, Reply::Answer)
+        let Some(response) = ran.response else {
+            self.crashes.fetch_add(1, Ordering::Relaxed);
+            lock(&self.running).cancel();
+            return Reply::HangUp;
+        };
+        Reply::Answer(response)
     }
 }
 

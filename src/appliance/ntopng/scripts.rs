@@ -10,7 +10,7 @@ use super::names;
 use super::params::Params;
 use super::site::Site;
 use super::tables::Sorting;
-use super::{alert_lists, tables, timeseries};
+use super::{alert_lists, alert_summary, tables, timeseries};
 use crate::appliance::dice::{below, mix};
 
 /// What the server remembers of a user's tables: each becomes the default of the next request.
@@ -73,6 +73,7 @@ pub(super) fn find(path: &str) -> Option<Script> {
         "get/flow/active.lua" => tables::flows,
         "get/flow/alert/list.lua" => alert_lists::flow_list,
         "get/host/alert/list.lua" => alert_lists::host_list,
+        "get/all/alert/list.lua" => alert_summary::all_list,
         "get/alert/list/alerts.lua" => alert_lists::raw_list,
         "get/alert/severity/consts.lua" => |_| Outcome::success(severity_list(), super::kinds::SEVERITIES.len()),
         "get/timeseries/ts.lua" => timeseries::series,

@@ -105,7 +105,7 @@ fn sort_hosts(hosts: &mut [&Host], paging: &Paging, call: &Call<'_>) {
         "ip" => hosts.sort_by_key(|host| host.ip),
         "name" => hosts.sort_by(|a, b| a.name.cmp(&b.name)),
         "vlan" => hosts.sort_by_key(|host| host.vlan),
-        "country" => hosts.sort_by_key(|host| super::flow_alerts::country(host.ip)),
+        "country" => hosts.sort_by_key(|host| super::fields::country(host.ip)),
         _ => hosts.sort_by_cached_key(|host| drifting(host.salt, call.setting.salt)),
     }
     if paging.descending() {

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::flow_alerts::Style;
+use super::fields::Style;
 use super::rows::{Flow, FlowAlert, Host, HostAlert};
 use super::site::Site;
 use super::{Ntopng, flow_alerts, host_alerts, live};
