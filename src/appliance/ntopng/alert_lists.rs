@@ -16,7 +16,7 @@ pub(super) fn flow_list(call: &Call<'_>) -> Outcome {
     }
     let site = match call.site() {
         Ok(site) => site,
-        Err(refused) => return refused,
+        Err(code) => return Outcome::failure(code),
     };
     let query = AlertQuery::read::<FlowAlert>(call.params);
     remember_length(call, &query);
@@ -27,7 +27,9 @@ pub(super) fn flow_list(call: &Call<'_>) -> Outcome {
         (_, Some("txt")) => {
             let selected = query.select(rows, oddities(call)).rows;
             let mut text = flow_alerts::CSV_HEADER.to_owned();
-            selected.iter().for_each(|row| flow_alerts::csv_row(row, &mut text));
+            for row in &selected {
+                flow_alerts::csv_row(row, &mut text);
+            }
             Outcome { body: Body::Csv(text), rows: selected.len() }
         }
         _ => historical(call, &query, rows, flow_alerts::render),
@@ -41,7 +43,7 @@ pub(super) fn host_list(call: &Call<'_>) -> Outcome {
     }
     let site = match call.site() {
         Ok(site) => site,
-        Err(refused) => return refused,
+        Err(code) => return Outcome::failure(code),
     };
     let query = AlertQuery::read::<HostAlert>(call.params);
     remember_length(call, &query);
@@ -102,7 +104,7 @@ pub(super) fn raw_list(call: &Call<'_>) -> Outcome {
     }
     let site = match call.site() {
         Ok(site) => site,
-        Err(refused) => return refused,
+        Err(code) => return Outcome::failure(code),
     };
     let window = call.params.number("epoch_begin").zip(call.params.number("epoch_end"));
     let (Some((begin, end)), Some(family @ ("flow" | "host"))) = (window, call.params.get("alert_family")) else {

@@ -28,7 +28,7 @@ pub(super) fn all_list(call: &Call<'_>) -> Outcome {
     }
     let site = match call.site() {
         Ok(site) => site,
-        Err(refused) => return refused,
+        Err(code) => return Outcome::failure(code),
     };
     let query = AlertQuery::read::<FlowAlert>(call.params);
     let Some(window) = query.epoch else { return Outcome::lua_error(NO_EPOCH) };

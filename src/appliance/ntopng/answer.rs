@@ -80,34 +80,30 @@ pub(super) struct Setting {
 }
 
 /// Turns the outcome into an answer; `None` where the process died.
-pub(super) fn respond(body: &Body, request: &Request, setting: Setting) -> Option<Response> {
+pub(super) fn respond(body: Body, request: &Request, setting: Setting) -> Option<Response> {
     let json = "application/json";
     let response = match body {
         Body::Json(code, rsp, extra) => {
-            script_answer(*code, json, request, setting, envelope(*code, rsp, extra, setting.salt))
+            script_answer(code, json, request, setting, envelope(code, rsp, extra, setting.salt))
         }
-        Body::Csv(text) => script_answer(OK, "text/csv", request, setting, text.clone()),
+        Body::Csv(text) => script_answer(OK, "text/csv", request, setting, text),
         Body::TwoHeads => {
-            let inner = envelope(OK, &Json::Table(Vec::new()), &[], setting.salt);
+            let inner = envelope(OK, Json::Table(Vec::new()), Vec::new(), setting.salt);
             let inner = script_answer(OK, json, request, setting, inner);
             let mut text = String::from_utf8_lossy(&head_of(&inner)).into_owned();
             text.push_str(&String::from_utf8_lossy(&inner.body));
             script_answer(OK, "application/json; charset=utf-8", request, setting, text)
         }
-        Body::LuaError(message) => error_page("internal_error", message, request),
+        Body::LuaError(message) => error_page("internal_error", &message, request),
         Body::Crash => return None,
     };
     Some(response)
 }
 
-fn envelope(code: Code, rsp: &Json, extra: &[(&'static str, Json)], salt: u64) -> String {
-    let mut pairs = vec![
-        ("rc", code.rc.into()),
-        ("rc_str", code.name.into()),
-        ("rc_str_hr", code.text.into()),
-        ("rsp", rsp.clone()),
-    ];
-    pairs.extend(extra.iter().cloned());
+fn envelope(code: Code, rsp: Json, extra: Vec<(&'static str, Json)>, salt: u64) -> String {
+    let mut pairs =
+        vec![("rc", code.rc.into()), ("rc_str", code.name.into()), ("rc_str_hr", code.text.into()), ("rsp", rsp)];
+    pairs.extend(extra);
     let mut text = String::with_capacity(1024);
     Json::Table(pairs).write(salt, &mut text);
     text

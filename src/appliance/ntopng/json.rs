@@ -143,8 +143,8 @@ fn write_table(pairs: &[(&'static str, Json)], salt: u64, out: &mut String) {
 fn shuffled<T>(list: &[T], salt: u64) -> impl Iterator<Item = &T> {
     const STEPS: [usize; 6] = [1, 5, 7, 11, 13, 17];
     let length = list.len();
-    let word = usize::try_from(mix(salt, 0) >> 32).unwrap_or(0);
-    let step = STEPS.iter().copied().cycle().skip(word % 6).find(|step| coprime(*step, length)).unwrap_or(1);
+    let word = usize::try_from(mix(salt, 0) >> 48).unwrap_or(0);
+    let step = (0..6).map(|place| STEPS[(word + place) % 6]).find(|step| coprime(*step, length)).unwrap_or(1);
     (0..length).filter_map(move |index| list.get((word + index * step) % length))
 }
 

@@ -173,7 +173,7 @@ impl Ntopng {
         let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
         let call = Call { config: &self.config, sites: &sites, params: &params, user, preferences, setting };
         let outcome = script(&call);
-        let response = answer::respond(&outcome.body, request, setting);
+        let response = answer::respond(outcome.body, request, setting);
         Ran { user: Some(user.name.clone()), rows: outcome.rows, response }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::answer::{Body, INVALID_INTERFACE, Outcome, Setting, offset_label, severity_list};
+use super::answer::{Body, Code, INVALID_INTERFACE, Outcome, Setting, offset_label, severity_list};
 use super::config::{NtopngConfig, User};
 use super::json::{Json, count, table};
 use super::names;
@@ -45,13 +45,13 @@ impl<'a> Call<'a> {
     }
 
     /// The interface asked for: `None` for -1, which is accepted and empty; a refusal for a missing, odd or unknown one.
-    pub(super) fn site(&self) -> Result<Option<&'a Site>, Outcome> {
+    pub(super) fn site(&self) -> Result<Option<&'a Site>, Code> {
         let ifid = self.params.number("ifid");
         if ifid == Some(-1) {
             return Ok(None);
         }
         let site = self.sites.iter().find(|site| Some(i64::from(site.interface.ifid)) == ifid);
-        site.map(Some).ok_or_else(|| Outcome::failure(INVALID_INTERFACE))
+        site.map(Some).ok_or(INVALID_INTERFACE)
     }
 
     /// The user's preferences.
@@ -101,7 +101,7 @@ fn interface_data(call: &Call<'_>) -> Outcome {
     let site = match call.site() {
         Ok(Some(site)) => site,
         Ok(None) => return Outcome::success(Json::Table(Vec::new()), 0),
-        Err(refused) => return refused,
+        Err(code) => return Outcome::failure(code),
     };
     let now = call.now();
     let hosts: Vec<_> = site.visible_hosts(now).collect();

@@ -80,7 +80,7 @@ impl Paging {
 pub(super) fn hosts(call: &Call<'_>) -> Outcome {
     let site = match call.site() {
         Ok(site) => site,
-        Err(refused) => return refused,
+        Err(code) => return Outcome::failure(code),
     };
     let mut paging = paging(call, "hosts", None);
     if paging.page < 1 {
@@ -122,7 +122,7 @@ fn drifting(row: u64, request: u64) -> u64 {
 pub(super) fn flows(call: &Call<'_>) -> Outcome {
     let site = match call.site() {
         Ok(site) => site,
-        Err(refused) => return refused,
+        Err(code) => return Outcome::failure(code),
     };
     let mut paging = paging(call, "flows", Some(("first_seen".to_owned(), "asc".to_owned())));
     if paging.per_page >= MAX_FLOW_PAGE {

@@ -174,3 +174,14 @@ async fn the_list_of_all_families_is_a_summary_of_a_window() {
     assert_eq!((&ours["recordsTotal"], &ours["rsp"]["records"][1]["count"]), (&json!(2), &json!(hidden)));
     assert_eq!(sim.get(path).await.status, "HTTP/1.1 302 Found", "no window, no list");
 }
+
+#[tokio::test]
+async fn knobs_make_it_behave_like_clickhouse() {
+    let config = NtopngConfig { row_cap: Some(50), arbitrary_order: true, ..NtopngConfig::default() };
+    let sim = Sim::start(config).await;
+    let target = format!("{FLOW_LIST}&status=any&start=0&length=100&format=json");
+    let (first, second) = (sim.records(&target).await, sim.records(&target).await);
+    assert_eq!((first.len(), second.len()), (50, 50), "cut without a word");
+    let ids = |records: &[Value]| records.iter().map(|row| row["row_id"].clone()).collect::<Vec<_>>();
+    assert_ne!(ids(&first), ids(&second), "without an order every request has its own");
+}
