@@ -122,6 +122,11 @@ impl Collector {
         Ok(Taken { new_rows, full })
     }
 
+    /// Returns how many rows the server has sent.
+    pub(super) const fn received(&self) -> u64 {
+        self.counts.received
+    }
+
     /// Notes the total that a page stated.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         if total.is_some() {

@@ -11,7 +11,7 @@ use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
 use crate::lang::jq::JqRunError;
 use crate::ledger::{DataError, LedgerError};
-use crate::model::{JobName, Window};
+use crate::model::{JobName, UnionError, Window};
 use crate::plan::FanOutError;
 use crate::sink::{ParsePartitionError, SinkError};
 use crate::transform::{DedupeError, SpoolError, TransformError};
@@ -163,6 +163,9 @@ pub enum RunError {
     /// A data set failed.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Two slices found different types for one column.
+    #[error(transparent)]
+    Schema(#[from] UnionError),
     /// There is no job of that name.
     #[error("there is no job `{name}` in the pipeline; its jobs are {known}")]
     NoJob {

@@ -116,7 +116,8 @@ impl Intake {
             return Ok((Seen { page: raw.number, ..Seen::default() }, false));
         };
         let vars = pages::variables(&self.job, &self.slice, &raw.answer, Some(&page));
-        let mut seen = pages::seen(&self.job, &page, (&raw.request, raw.number), &vars, 0)?;
+        let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
+        let mut seen = pages::seen(&self.job, raw, &shown, &vars)?;
         self.collector.note_total(seen.total);
         let taken = self.collector.take(page, &raw.request, raw.number)?;
         seen.new_rows = taken.new_rows;

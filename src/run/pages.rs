@@ -113,32 +113,47 @@ pub(super) fn variables(job: &Job, slice: &Slice, answer: &RawAnswer, page: Opti
     values
 }
 
+/// What a page holds: its body without the records, and how many rows the server put on it.
+pub(super) struct Shown<'p> {
+    /// The envelope.
+    pub(super) envelope: &'p Value,
+    /// Rows on the page.
+    pub(super) rows: u64,
+    /// Rows that no earlier page had.
+    pub(super) new_rows: u64,
+}
+
 /// Evaluates what the job says of pages: the total, whether there are more, the value to seek by.
-pub(super) fn seen(
-    job: &Job,
-    page: &DecodedPage,
-    raw: (&str, u64),
-    vars: &[Value],
-    new_rows: u64,
-) -> Result<Seen, RunError> {
-    let (request, number) = raw;
+pub(super) fn seen(job: &Job, raw: &RawPage, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
     let one = |field, program: &Jq| {
-        let failed = |source| RunError::Expression { request: request.to_owned(), field, source };
-        program.one(&page.envelope, vars).map_err(failed)
+        let failed = |source| RunError::Expression { request: raw.request.clone(), field, source };
+        program.one(shown.envelope, vars).map_err(failed)
     };
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
     let total = total.map(|total| parse_total(&total)).transpose();
     let more = job.paginate.more.as_ref().map(|more| one("paginate.more", more)).transpose()?;
     let last_value = match &job.paginate.kind {
-        PaginateKind::Seek { value, .. } if page.rows > 0 => Some(one("paginate.seek.value", value)?),
+        PaginateKind::Seek { value, .. } if shown.rows > 0 => Some(one("paginate.seek.value", value)?),
         _ => None,
     };
     Ok(Seen {
-        rows: page.server_rows,
-        new_rows,
-        total: total.map_err(|source| RunError::Paginate { request: request.to_owned(), source })?.flatten(),
-        more: more.and_then(|more| more.as_bool()),
+        rows: shown.rows,
+        new_rows: shown.new_rows,
+        total: total.map_err(|source| RunError::Paginate { request: raw.request.clone(), source })?.flatten(),
+        more: more.map(|more| stated(raw, &more)).transpose()?.flatten(),
         last_value: last_value.filter(|value| !value.is_null()),
-        page: number,
+        page: raw.number,
     })
+}
+
+/// Reads what `more` gave: null states nothing.
+fn stated(raw: &RawPage, more: &Value) -> Result<Option<bool>, RunError> {
+    match more {
+        Value::Null => Ok(None),
+        Value::Bool(more) => Ok(Some(*more)),
+        other => {
+            let problem = format!("`paginate.more` gives {other}; it must be true, false or null");
+            Err(RunError::Answer { request: raw.request.clone(), problem })
+        }
+    }
 }

@@ -51,7 +51,9 @@ impl Extraction {
         vars[0] = rows.len().into();
         vars[1] = rows.first().cloned().unwrap_or_default();
         vars[2] = rows.last().cloned().unwrap_or_default();
-        let seen = pages::seen_raw(&self.job, &body, (&page.request, page.number), &vars, rows.len() as u64)?;
+        let count = rows.len() as u64;
+        let shown = pages::Shown { envelope: &body, rows: count, new_rows: count };
+        let seen = pages::seen(&self.job, page, &shown, &vars)?;
         Ok((rows, seen))
     }
 }

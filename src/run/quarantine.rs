@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::RunError;
 use crate::decode::RejectedRow;
-use crate::model::SinkName;
+use crate::model::{PipelineName, SinkName};
 use crate::sink::{Format, SinkSpec, TextCompression};
 
 /// The name of the sink; no sink of a pipeline file may have it.
@@ -51,11 +51,11 @@ impl BadRow {
 }
 
 /// Returns the sink of bad rows: `<state>/<pipeline>/quarantine`.
-pub(super) fn sink(folder: &str) -> SinkSpec {
+pub(super) fn sink(state: &str, pipeline: &PipelineName) -> SinkSpec {
     SinkSpec {
         name: SinkName::new(SINK),
         format: Format::JsonLines { compression: TextCompression::None },
-        url: folder.to_owned(),
+        url: format!("{}/{pipeline}/quarantine", state.trim_end_matches('/')),
         partition_by: Vec::new(),
         rows_per_file: u64::MAX,
         bytes_per_file: u64::MAX,
@@ -75,4 +75,13 @@ pub(super) fn batch(rows: &[BadRow]) -> Result<RecordBatch, RunError> {
     let page: ArrayRef = Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.page)));
     let columns = vec![text(|row| &row.reason), text(|row| &row.column), text(|row| &row.request), page, text(|row| &row.row)];
     RecordBatch::try_new(schema(), columns).map_err(|error| RunError::Spool(error.into()))
+}
+
+impl std::fmt::Display for BadRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.column.as_str() {
+            "" => write!(f, "{}: {}", self.reason, self.row),
+            column => write!(f, "`{column}` {}: {}", self.reason, self.row),
+        }
+    }
 }
