@@ -4,3 +4,4 @@ pub mod appliance;
 pub mod clock;
 pub mod model;
 pub mod secret;
+pub mod sink;
