@@ -101,19 +101,24 @@ fn check_type(field: &PartitionField, kind: &DataType) -> Result<(), SinkError> 
 struct Labels {
     of_row: Vec<u32>,
     distinct: Vec<Option<String>>,
-    index: HashMap<Option<String>, u32>,
+    null: Option<u32>,
+    texts: HashMap<String, u32>,
 }
 
 impl Labels {
     fn intern(&mut self, label: Option<&str>) -> u32 {
-        let label = label.map(str::to_owned);
-        if let Some(index) = self.index.get(&label) {
-            return *index;
-        }
-        let index = count(self.distinct.len());
-        self.distinct.push(label.clone());
-        self.index.insert(label, index);
-        index
+        let next = count(self.distinct.len());
+        let known = label.map_or(self.null, |text| self.texts.get(text).copied());
+        known.unwrap_or_else(|| {
+            match label {
+                Some(text) => {
+                    self.texts.insert(text.to_owned(), next);
+                }
+                None => self.null = Some(next),
+            }
+            self.distinct.push(label.map(str::to_owned));
+            next
+        })
     }
 }
 
