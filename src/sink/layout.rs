@@ -28,6 +28,9 @@ const MAX_NAME: usize = 40;
 /// Bytes of a slice's id in a file name at most: with the other parts and [`STAGED_SUFFIX`] it stays below 255.
 const MAX_SLICE: usize = 110;
 
+/// Bytes that mark a text as cut: `~` and 16 hexadecimal digits.
+const CUT_MARK: usize = 17;
+
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 const VALUE: &AsciiSet = &NAME.remove(b'.');
 
@@ -106,12 +109,13 @@ fn slice_part(slice: &SliceId, generation: u32) -> String {
     format!("{}-g{generation}", encoded(slice.as_str(), NAME, MAX_SLICE))
 }
 
-/// Percent-encodes `text`, and cuts what is longer than `max` bytes, before a whole escape.
+/// Percent-encodes `text` into `max` bytes at most, cutting before a whole escape what is longer.
 fn encoded(text: &str, set: &'static AsciiSet, max: usize) -> String {
     let mut safe = utf8_percent_encode(text, set).to_string();
     if safe.len() > max {
-        let escape = safe.as_bytes()[max - 2..max].iter().position(|byte| *byte == b'%');
-        safe.truncate(escape.map_or(max, |at| max - 2 + at));
+        let cut = max - CUT_MARK;
+        let escape = safe.as_bytes()[cut - 2..cut].iter().position(|byte| *byte == b'%');
+        safe.truncate(escape.map_or(cut, |at| cut - 2 + at));
         safe.push('~');
         safe.push_str(&hex::encode(&Sha256::digest(text.as_bytes())[..8]));
     }
