@@ -4,9 +4,22 @@ use std::fmt::Write as _;
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+use indexmap::IndexSet;
 
 use super::{ConformError, SpoolError};
 use crate::lang::sql::{SqlSyntaxError, byte_offset, lowercase_first, split_place};
+
+/// What the engine puts before its sentences, for its own developers.
+const CATEGORIES: [&str; 8] = [
+    "Error during planning: ",
+    "Execution error: ",
+    "Internal error: ",
+    "Cast error: ",
+    "Compute error: ",
+    "Parser error: ",
+    "Invalid argument error: ",
+    "sql parser error: ",
+];
 
 /// An error of whoever feeds a transform or takes its rows, handed through as it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -116,12 +129,14 @@ impl TransformError {
         if let DataFusionError::SchemaError(schema, _) = root
             && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
         {
-            let columns: Vec<_> = valid_fields.iter().map(|column| column.name.clone()).collect();
+            let columns: IndexSet<_> = valid_fields.iter().map(|column| column.name.clone()).collect();
+            let columns = columns.into_iter().collect();
             return unknown_column(&field.flat_name(), columns, offset, sql);
         }
         let message = message_of(root);
         let (message, place) = split_place(&message);
         offset = offset.or_else(|| place.map(|(line, column)| byte_offset(sql, line, column)));
+        offset = offset.or_else(|| place_of_name(message, sql));
         Self::Plan { message: lowercase_first(message), offset }
     }
 
@@ -140,6 +155,21 @@ fn unknown_column(flat: &str, columns: Vec<String>, offset: Option<usize>, sql: 
     let nearest = nearest(flat, &columns);
     let double_quoted = offset.is_some_and(|at| sql.as_bytes().get(at) == Some(&b'"'));
     TransformError::UnknownColumn { name: flat.to_owned(), nearest, columns, double_quoted, offset }
+}
+
+/// Finds what a message without a place speaks of, when the SQL has it exactly once: `'name'`, or a field of a struct.
+fn place_of_name(message: &str, sql: &str) -> Option<usize> {
+    let quoted = || message.split('\'').nth(1);
+    let field = || message.split_once("ield ")?.1.split_once(" not found in struct").map(|(name, _)| name);
+    let name = field().or_else(quoted).filter(|name| !name.is_empty())?;
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let whole = |at: usize| {
+        let (before, rest) = sql.split_at(at);
+        !before.ends_with(is_word) && !rest.get(name.len()..).unwrap_or_default().starts_with(is_word)
+    };
+    let mut places = sql.match_indices(name).map(|(at, _)| at).filter(|at| whole(*at));
+    let place = places.next()?;
+    places.next().is_none().then_some(place)
 }
 
 /// Finds the column that `name` is a misspelling of: other case, a letter or two, or a path that begins wrongly.
@@ -184,10 +214,6 @@ fn message_of(error: &DataFusionError) -> String {
     };
     let text = full.split("\n\nbacktrace:").next().unwrap_or(&full);
     let text = text.split(".\nThis issue was likely caused by a bug").next().unwrap_or(text);
-    ["Cast error: ", "Compute error: ", "Parser error: ", "Invalid argument error: ", "sql parser error: "]
-        .iter()
-        .fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text))
-        .trim()
-        .trim_end_matches('.')
-        .to_owned()
+    let text = CATEGORIES.iter().fold(text.to_owned(), |text, category| text.replace(category, ""));
+    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }

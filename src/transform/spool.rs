@@ -1,12 +1,12 @@
 //! A slice's batches, kept in order until its schema and its superseded rows are known: in memory first, then on disk.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -120,7 +120,6 @@ struct Segment {
     end: u64,
 }
 
-#[derive(Debug)]
 enum Writer {
     Idle(BufWriter<File>),
     Open {
@@ -130,6 +129,16 @@ enum Writer {
     },
     /// Only while it changes from one to the other, or after that failed.
     Gone,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle(_) => "Idle",
+            Self::Open { .. } => "Open",
+            Self::Gone => "Gone",
+        })
+    }
 }
 
 impl Disk {
@@ -184,7 +193,7 @@ impl Disk {
 }
 
 fn file_error(source: io::Error) -> SpoolError {
-    let directory = Path::new(&std::env::temp_dir()).display().to_string();
+    let directory = std::env::temp_dir().display().to_string();
     SpoolError::File { directory, source }
 }
 
