@@ -8,3 +8,4 @@ pub mod pipeline;
 pub mod plan;
 pub mod secret;
 pub mod sink;
+pub mod transform;
