@@ -2,6 +2,7 @@
 
 pub mod appliance;
 pub mod clock;
+pub mod extract;
 pub mod lang;
 pub mod model;
 pub mod pipeline;
