@@ -2,5 +2,7 @@
 
 pub mod appliance;
 pub mod clock;
+pub mod decode;
+pub mod lang;
 pub mod model;
 pub mod secret;
