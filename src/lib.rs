@@ -3,6 +3,7 @@
 pub mod appliance;
 pub mod clock;
 pub mod extract;
+pub mod decode;
 pub mod lang;
 pub mod model;
 pub mod pipeline;
