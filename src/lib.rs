@@ -2,5 +2,6 @@
 
 pub mod appliance;
 pub mod clock;
+pub mod ledger;
 pub mod model;
 pub mod secret;
