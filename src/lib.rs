@@ -5,6 +5,7 @@ pub mod clock;
 pub mod extract;
 pub mod decode;
 pub mod lang;
+pub mod ledger;
 pub mod model;
 pub mod pipeline;
 pub mod plan;
