@@ -145,12 +145,13 @@ impl<'de> serde::Deserialize<'de> for Name<'de> {
     }
 }
 
-/// Tells whether no object in `text` has a key twice.
-pub(super) fn is_unique(text: &str) -> Result<bool, serde_json::Error> {
-    Unique.deserialize(&mut serde_json::Deserializer::from_str(text))
+/// Tells whether no object in `text`, down to `room` levels, has a key twice.
+pub(super) fn is_unique(text: &str, room: usize) -> Result<bool, serde_json::Error> {
+    Unique(room).deserialize(&mut serde_json::Deserializer::from_str(text))
 }
 
-struct Unique;
+#[derive(Clone, Copy)]
+struct Unique(usize);
 
 impl<'de> DeserializeSeed<'de> for Unique {
     type Value = bool;
@@ -159,8 +160,8 @@ impl<'de> DeserializeSeed<'de> for Unique {
         let raw: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
         let mut inner = serde_json::Deserializer::from_str(raw.get());
         let unique = match raw.get().as_bytes().first() {
-            Some(b'{') => inner.deserialize_map(Self),
-            Some(b'[') => inner.deserialize_seq(Self),
+            Some(b'{') if self.0 > 0 => inner.deserialize_map(Self(self.0 - 1)),
+            Some(b'[') if self.0 > 0 => inner.deserialize_seq(Self(self.0 - 1)),
             _ => Ok(true),
         };
         unique.map_err(serde::de::Error::custom)
@@ -176,7 +177,7 @@ impl<'de> Visitor<'de> for Unique {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let mut unique = true;
-        while let Some(item) = items.next_element_seed(Self)? {
+        while let Some(item) = items.next_element_seed(self)? {
             unique &= item;
         }
         Ok(unique)
@@ -186,7 +187,7 @@ impl<'de> Visitor<'de> for Unique {
         let mut unique = true;
         let mut names = HashSet::new();
         while let Some(Name(name)) = fields.next_key()? {
-            unique &= names.insert(name) & fields.next_value_seed(Self)?;
+            unique &= names.insert(name) & fields.next_value_seed(self)?;
         }
         Ok(unique)
     }

@@ -80,7 +80,7 @@ impl Node {
     }
 
     /// Makes the node of the records themselves.
-    pub(super) const fn root() -> Self {
+    pub(super) fn root() -> Self {
         Self { pin: Pin::Struct, ..Self::free() }
     }
 

@@ -154,6 +154,8 @@ impl PageDecoder {
             if let Some(node) = root.field(name, true) {
                 // The text of a value that exists can be read again.
                 let _ = infer::observe(node, &value.to_string(), options.max_depth);
+                // What records have under this name is hidden, so it says nothing about the type.
+                *node = Node::pinned(&node.kind(), true);
             }
         }
         let schema = RecordSchema::new(root.columns());
@@ -252,7 +254,7 @@ impl PageDecoder {
         let depth = self.options.max_depth;
         for record in records {
             let broken = |error| error::json(record, &error);
-            if record.starts_with('{') && infer::is_unique(record).map_err(broken)? {
+            if record.starts_with('{') && infer::is_unique(record, depth).map_err(broken)? {
                 infer::observe_record(&mut self.root, record, depth).map_err(broken)?;
             }
         }

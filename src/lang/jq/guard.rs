@@ -74,18 +74,46 @@ pub(super) struct Budget {
     steps: Cell<u64>,
     limit: u64,
     deadline: Option<Instant>,
+    /// Where the stack stood when the run began.
+    base: usize,
+    deep: Cell<bool>,
+}
+
+/// The most stack that a run may use: half of what the smallest of our threads has. A definition that calls itself other than as its
+/// last step takes stack at each turn, and an overflow would end the process.
+const MAX_STACK: usize = 1 << 20;
+
+#[inline(never)]
+fn stack_position() -> usize {
+    let marker = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&marker)).addr()
 }
 
 impl Budget {
     pub(super) fn new(limit: u64, time: Duration) -> Self {
-        Self { steps: Cell::new(0), limit, deadline: Instant::now().checked_add(time) }
+        Self {
+            steps: Cell::new(0),
+            limit,
+            deadline: Instant::now().checked_add(time),
+            base: stack_position(),
+            deep: Cell::new(false),
+        }
     }
 
     pub(super) const fn taken(&self) -> u64 {
         self.steps.get()
     }
 
+    /// Tells whether the run was stopped because it used up its stack.
+    pub(super) const fn is_deep(&self) -> bool {
+        self.deep.get()
+    }
+
     fn step(&self) -> bool {
+        if stack_position().abs_diff(self.base) > MAX_STACK {
+            self.deep.set(true);
+            return false;
+        }
         let steps = self.steps.get() + 1;
         self.steps.set(steps);
         // The clock is read every so often: it costs more than a step.
