@@ -27,8 +27,8 @@ pub(super) enum Number {
 impl Number {
     /// Reads a number's text.
     pub(super) fn parse(text: &str) -> Self {
-        let whole = text != "-0" && !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
-        if whole {
+        let is_whole = text != "-0" && !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+        if is_whole {
             let signed = text.parse().map(Self::Signed);
             return signed.or_else(|_| text.parse().map(Self::Unsigned)).unwrap_or(Self::Huge);
         }
@@ -41,9 +41,9 @@ pub(super) fn observe(node: &mut Node, text: &str, room: usize) -> Result<(), se
     observe_at(node, text, room, false)
 }
 
-/// Adds what `text`, a record, says to the root.
-pub(super) fn observe_record(root: &mut Node, text: &str, room: usize) -> Result<(), serde_json::Error> {
-    observe_at(root, text, room, true)
+/// Adds what `text`, a record, says to the root. `depth` is how many levels are typed.
+pub(super) fn observe_record(root: &mut Node, text: &str, depth: usize) -> Result<(), serde_json::Error> {
+    observe_at(root, text, depth, true)
 }
 
 fn observe_at(node: &mut Node, text: &str, room: usize, is_root: bool) -> Result<(), serde_json::Error> {

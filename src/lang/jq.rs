@@ -32,7 +32,7 @@ pub const MAX_OUTPUTS: usize = 1_000_000;
 pub const MAX_STEPS: u64 = 50_000_000;
 
 /// The longest that one run may take, whatever its steps cost.
-pub const MAX_TIME: Duration = Duration::from_secs(60);
+pub const MAX_TIME: Duration = Duration::from_mins(1);
 
 /// The deepest nesting of brackets in a program's text: the parser recurses.
 const MAX_NESTING: usize = 100;
@@ -263,7 +263,7 @@ fn parse(text: &str) -> Result<Term<&str>, JqError> {
             message: format!("expected {}, found {}", expected.as_str(), found(rest)),
         }))
     })?;
-    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| {
+    Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
         first(errors.into_iter().map(|(expected, token)| {
             let token = token.map_or("", |token| token.as_str());
             let offset = offset_of(text, token).filter(|_| !token.is_empty()).unwrap_or(text.len());

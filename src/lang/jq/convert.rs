@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::{JqRunError, short};
 
-/// The deepest nesting of an input: the limit of serde_json. jaq's reader recurses and has none.
+/// The deepest nesting of an input: the limit of `serde_json`. jaq's reader recurses and has none.
 const MAX_DEPTH: usize = 128;
 
-/// Reads one JSON text. jaq's own reader takes more than JSON, so serde_json looks first.
+/// Reads one JSON text. jaq's own reader takes more than JSON, so `serde_json` looks first.
 pub(super) fn parse(body: &[u8]) -> Result<Val, JqRunError> {
     serde_json::from_slice::<IgnoredAny>(body).map_err(|error| JqRunError::Input { message: error.to_string() })?;
     if depth(body) > MAX_DEPTH {

@@ -169,26 +169,27 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-fn guard_def<'s>(def: Def<&'s str>) -> Def<&'s str> {
+fn guard_def(def: Def<&str>) -> Def<&str> {
     Def { body: stepping(term(def.body)), ..def }
 }
 
 /// Makes `body` count a step before it runs. The binding keeps `body` a tail call and a path.
-fn stepping<'s>(body: Term<&'s str>) -> Term<&'s str> {
+fn stepping(body: Term<&str>) -> Term<&str> {
     let step = Box::new(Term::Call(STEP, Vec::new()));
     Term::BinOp(step, BinaryOp::Pipe(Some(Pattern::Var(IGNORED))), Box::new(body))
 }
 
-fn boxed<'s>(inner: Box<Term<&'s str>>) -> Box<Term<&'s str>> {
+#[expect(clippy::boxed_local, reason = "jaq's terms are boxed")]
+fn boxed(inner: Box<Term<&str>>) -> Box<Term<&str>> {
     Box::new(term(*inner))
 }
 
-fn terms<'s>(inner: Vec<Term<&'s str>>) -> Vec<Term<&'s str>> {
+fn terms(inner: Vec<Term<&str>>) -> Vec<Term<&str>> {
     inner.into_iter().map(term).collect()
 }
 
 /// Puts a step before every definition and every turn of a fold in `program`.
-pub(super) fn term<'s>(program: Term<&'s str>) -> Term<&'s str> {
+pub(super) fn term(program: Term<&str>) -> Term<&str> {
     match program {
         leaf @ (Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_)) => leaf,
         Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(part).collect()),
