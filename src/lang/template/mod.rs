@@ -112,7 +112,8 @@ impl Template {
         let value = TEXTS.compile_expression(source).and_then(|it| it.eval(convert::to_template(context)));
         let value = value.map_err(|error| fail(&error))?;
         if value.is_undefined() {
-            return Err(undefined(&self.text, start, source.trim(), context));
+            let at = start + (source.len() - source.trim_start().len());
+            return Err(undefined(&self.text, at, source.trim(), context));
         }
         convert::to_json(&value).map_err(|error| fail(&error))
     }
