@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::LedgerError;
 use super::entry::{
-    Accept, Begin, Close, Entry, FORMAT, Generation, Landing, Lane, LeaseEvent, ParentRow, Record, SliceRef, Stage,
+    Accept, Begin, Close, Entry, FORMAT, Generation, Landing, LeaseEvent, ParentRow, Record, SliceRef, Stage,
 };
+use super::lane::Lane;
 use super::ranges;
 use super::state::{Chain, JobState, KeyState, Landed, LedgerState, Replaced, SliceState, key_text};
 use crate::model::{CursorValue, FanoutKey, JobName, SliceKind, Window};

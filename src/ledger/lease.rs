@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::time::Duration;
 
-use super::entry::{Entry, FORMAT, Lane, LeaseEvent, Record};
+use super::entry::{Entry, FORMAT, LeaseEvent, Record};
+use super::lane::Lane;
 use super::log::{self, Outcome};
 use super::state::{LaneState, LedgerState};
 use super::writer::{Taken, Writer};

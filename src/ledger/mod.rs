@@ -22,6 +22,7 @@ mod data;
 mod entry;
 mod excerpt;
 mod fold;
+mod lane;
 mod lease;
 mod log;
 mod manifest;
@@ -51,9 +52,10 @@ use object_store::ObjectStore;
 
 pub use data::{DataError, DataStore, MemoryData, Presence};
 pub use entry::{
-    Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, Lane, LeaseEvent,
-    ParentRow, Record, SliceRef, Stage, StagedPlace, digest,
+    Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
+    Record, SliceRef, Stage, StagedPlace, digest,
 };
+pub use lane::Lane;
 pub use manifest::{Manifest, ManifestError, ManifestFile, ManifestUpdate, read_on_disk, update_on_disk};
 pub use ranges::LandedRange;
 pub use schema::{OutputColumn, PinnedSchema};

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::{Begin, Landing, Lane, ParentRow, SliceRef, StagedPlace};
+use super::entry::{Begin, Landing, ParentRow, SliceRef, StagedPlace};
+use super::lane::Lane;
 use super::ranges::LandedRange;
 use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, Verdict};
 
