@@ -1,21 +1,15 @@
 //! A run that dies anywhere, is settled and repeated, ends as one that nobody disturbed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
 use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult,
-};
 use proptest::prelude::*;
 
+use super::faulty_store::{FaultyStore, Put};
 use super::tests::{ROOT, begin_slice, publication, timing, window};
 use super::*;
 use crate::clock::SystemClock;
@@ -37,9 +31,13 @@ impl Fuse {
     }
 
     /// Tells whether the change is to be made, and whether it is to be answered.
-    fn burn(&self) -> (bool, bool) {
+    fn burn(&self) -> Put {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
-        (left > 0 || (left == 0 && self.made), left > 0)
+        Put { made: left > 0 || (left == 0 && self.made), answered: left > 0 }
+    }
+
+    fn lives(&self) -> bool {
+        self.left.load(Ordering::SeqCst) >= 0
     }
 }
 
@@ -69,12 +67,14 @@ impl Machine {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::in_store(Arc::new(self.clone()), "state", PipelineName::new("p"), Arc::new(SystemClock))
+        let (burning, living) = (Arc::clone(&self.fuse), Arc::clone(&self.fuse));
+        let store = FaultyStore::new(Arc::clone(&self.state), move || burning.burn(), move || living.lives());
+        Ledger::in_store(Arc::new(store), "state", PipelineName::new("p"), Arc::new(SystemClock))
             .timed(timing(), Arc::clone(&self.uptime) as Arc<dyn Uptime>)
     }
 
     async fn change<T>(&self, change: impl Future<Output = T>) -> Result<T, DataError> {
-        let (made, answered) = self.fuse.burn();
+        let Put { made, answered } = self.fuse.burn();
         let done = if made { Some(change.await) } else { None };
         match done {
             Some(done) if answered => Ok(done),
@@ -205,56 +205,5 @@ impl DataStore for Machine {
 
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
         self.change(self.data.update_manifest(root, update)).await?
-    }
-}
-
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a machine that may die")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Machine {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
-        let (made, answered) = self.fuse.burn();
-        let died = object_store::Error::Generic { store: "machine", source: "died".into() };
-        let done = if made { self.state.put_opts(at, payload, options).await } else { Err(died) };
-        if answered { done } else { Err(object_store::Error::Generic { store: "machine", source: "died".into() }) }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        at: &Path,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.state.put_multipart_opts(at, options).await
-    }
-
-    async fn get_opts(&self, at: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        // A dead process reads nothing either: else it would find out that its last write was made.
-        if self.fuse.left.load(Ordering::SeqCst) < 0 {
-            return Err(object_store::Error::Generic { store: "machine", source: "died".into() });
-        }
-        self.state.get_opts(at, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.state.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.state.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.state.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
-        self.state.copy_opts(from, to, options).await
     }
 }

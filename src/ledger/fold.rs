@@ -95,7 +95,10 @@ impl LedgerState {
             Record::Stage(stage) => self.stage(stage),
             Record::Publish(landing) => self.publish(landing, entry.lane),
             Record::Commit(landing) => self.commit(landing, entry),
-            Record::Cleaned(generation) => self.cleaned(generation),
+            Record::Cleaned(generation) => {
+                self.cleaned(generation);
+                Ok(())
+            }
             Record::Void(generation) => self.void(generation),
             Record::Close(close) => self.close(close),
             Record::Series { job, key, series } => self.series(job, key.as_ref(), *series),
@@ -195,10 +198,9 @@ impl LedgerState {
         if again { Ok(()) } else { key.extend(landing) }
     }
 
-    fn cleaned(&mut self, done: &Generation) -> Result<(), Contradiction> {
+    fn cleaned(&mut self, done: &Generation) {
         let slice = self.slice_mut(&done.at);
         slice.replaced.retain(|replaced| replaced.generation != done.generation);
-        Ok(())
     }
 
     fn void(&mut self, void: &Generation) -> Result<(), Contradiction> {
@@ -302,7 +304,7 @@ impl KeyState {
         match &landing.kind {
             SliceKind::Window(window) => self.is_free(*window).map_err(|why| format!("{} {why}", landing.at))?,
             SliceKind::Incremental { series, start, end } => {
-                self.is_next(*series, start, end.as_ref()).map_err(|why| format!("{} {why}", landing.at))?
+                self.is_next(*series, start, end.as_ref()).map_err(|why| format!("{} {why}", landing.at))?;
             }
             SliceKind::Snapshot { .. } => {}
         }

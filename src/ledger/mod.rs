@@ -38,6 +38,8 @@ mod writer;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod faulty_store;
+#[cfg(test)]
 mod fold_tests;
 #[cfg(test)]
 mod tests;
@@ -90,7 +92,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { ttl: Duration::from_secs(60), poll: Duration::from_secs(2), pause: Duration::from_millis(500) }
+        Self { ttl: Duration::from_mins(1), poll: Duration::from_secs(2), pause: Duration::from_millis(500) }
     }
 }
 
@@ -130,7 +132,7 @@ impl Ledger {
     /// Has leases timed otherwise: for tests.
     #[must_use]
     pub fn timed(self, timing: Timing, uptime: Arc<dyn Uptime>) -> Self {
-        Self { timing, uptime, ..self }
+        Self { uptime, timing, ..self }
     }
 
     /// Returns the pipeline's name.

@@ -1,21 +1,14 @@
 //! Leases, races and stores that lie.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
-use futures::stream::BoxStream;
 use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult,
-};
 use serde_json::Value;
 
+use super::faulty_store::{FaultyStore, Put};
 use super::*;
 use crate::clock::ManualClock;
 use crate::model::{
@@ -47,7 +40,7 @@ fn clock() -> Arc<ManualClock> {
 }
 
 pub(super) fn timing() -> Timing {
-    Timing { ttl: Duration::from_secs(60), poll: Duration::from_millis(1), pause: Duration::ZERO }
+    Timing { ttl: Duration::from_mins(1), poll: Duration::from_millis(1), pause: Duration::ZERO }
 }
 
 pub(super) fn window(job: &str, hour: i64) -> Slice {
@@ -193,7 +186,7 @@ async fn a_dead_holder_is_replaced_after_the_ttl_and_can_not_go_on() {
     let acquire = tokio::spawn(async move { ledger.acquire(Lane::WHOLE, false).await });
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(!acquire.is_finished(), "silence shorter than the ttl proves nothing");
-    uptime.advance(Duration::from_secs(60));
+    uptime.advance(Duration::from_mins(1));
     let fresh = acquire.await.unwrap().unwrap();
     let error = stale.append(vec![Record::Lease(LeaseEvent::Renewed)]).await.unwrap_err();
     assert!(matches!(error, LedgerError::LeaseLost { lease: 1, .. }), "{error}");
@@ -211,7 +204,7 @@ async fn a_writer_that_sees_a_newer_lease_stops() {
     let (ledger, uptime) = (other.ledger(), Arc::clone(&other.uptime));
     let acquire = tokio::spawn(async move { ledger.acquire(Lane::WHOLE, true).await });
     tokio::time::sleep(Duration::from_millis(20)).await;
-    uptime.advance(Duration::from_secs(60));
+    uptime.advance(Duration::from_mins(1));
     acquire.await.unwrap().unwrap();
     let error = stale.begin(vec![begin_slice(&window("j", 0))]).await.unwrap_err();
     assert!(error.to_string().contains("took the lane with lease 2"), "{error}");
@@ -334,8 +327,12 @@ async fn entries_of_a_later_format_and_gaps_are_refused() {
 #[tokio::test]
 async fn an_error_after_the_write_does_not_write_twice() {
     for written in [true, false] {
-        let store = Arc::new(Liar { inner: InMemory::new(), puts: AtomicUsize::new(0), written });
-        let world = World::new(store);
+        let puts = AtomicUsize::new(0);
+        let every_third = move || {
+            let lies = puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
+            Put { made: written || !lies, answered: !lies }
+        };
+        let world = World::new(Arc::new(FaultyStore::new(Arc::default(), every_third, || true)));
         let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
         let data = MemoryData::default();
         for hour in 0..5 {
@@ -351,63 +348,5 @@ async fn an_error_after_the_write_does_not_write_twice() {
             entries.iter().flat_map(|entry| &entry.records).filter(|record| matches!(record, Record::Commit(_)));
         assert_eq!(commits.count(), landed(&state));
         assert!(landed(&state) > 0);
-    }
-}
-
-/// A store of which every third put answers with an error, though it has `written`, or not.
-#[derive(Debug)]
-struct Liar {
-    inner: InMemory,
-    puts: AtomicUsize,
-    written: bool,
-}
-
-impl fmt::Display for Liar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("liar")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Liar {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
-        if self.puts.fetch_add(1, Ordering::Relaxed) % 3 != 0 {
-            return self.inner.put_opts(at, payload, options).await;
-        }
-        if self.written {
-            self.inner.put_opts(at, payload, options).await?;
-        }
-        Err(object_store::Error::Generic { store: "liar", source: "the connection was reset".into() })
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        at: &Path,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, options).await
-    }
-
-    async fn get_opts(&self, at: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        self.inner.get_opts(at, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
     }
 }
