@@ -2,6 +2,13 @@
 
 pub mod appliance;
 pub mod clock;
+pub mod extract;
+pub mod decode;
+pub mod lang;
+pub mod ledger;
 pub mod model;
 pub mod pipeline;
+pub mod plan;
 pub mod secret;
+pub mod sink;
+pub mod transform;

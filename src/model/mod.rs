@@ -8,6 +8,6 @@ mod verdict;
 
 pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
 pub use report::{JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
-pub use schema::{Column, ColumnType, RecordSchema};
+pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, Window};
 pub use verdict::{EndReason, Reconciliation, Verdict};

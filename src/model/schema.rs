@@ -73,6 +73,56 @@ impl RecordSchema {
     }
 }
 
+/// Two schemas give one column two types.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the column `{column}` is {one} in one slice and {other} in another; run again, and rows that don't fit go to quarantine")]
+pub struct UnionError {
+    /// The column, with the path into it.
+    pub column: String,
+    /// Its type in one schema.
+    pub one: ColumnType,
+    /// Its type in the other.
+    pub other: ColumnType,
+}
+
+impl RecordSchema {
+    /// Returns the columns of both schemas. A column of nulls takes the type that the other has.
+    ///
+    /// # Errors
+    /// A column that has different types.
+    pub fn union(&self, other: &Self) -> Result<Self, UnionError> {
+        union_columns(&self.columns, &other.columns, "").map(Self::new)
+    }
+}
+
+fn union_columns(one: &[Column], other: &[Column], path: &str) -> Result<Vec<Column>, UnionError> {
+    let mut columns = one.to_vec();
+    for column in other {
+        let name = if path.is_empty() { column.name.clone() } else { format!("{path}.{}", column.name) };
+        match columns.iter_mut().find(|known| known.name == column.name) {
+            Some(known) => known.kind = union_types(&known.kind, &column.kind, &name)?,
+            None => columns.push(column.clone()),
+        }
+    }
+    Ok(columns)
+}
+
+fn union_types(one: &ColumnType, other: &ColumnType, path: &str) -> Result<ColumnType, UnionError> {
+    match (one, other) {
+        (one, other) if one == other => Ok(one.clone()),
+        (ColumnType::Null, kind) | (kind, ColumnType::Null) => Ok(kind.clone()),
+        (ColumnType::List(one), ColumnType::List(other)) => {
+            Ok(ColumnType::List(Box::new(union_types(one, other, &format!("{path}[]"))?)))
+        }
+        (ColumnType::Struct(one), ColumnType::Struct(other)) => {
+            let mut fields = union_columns(one, other, path)?;
+            fields.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(ColumnType::Struct(fields))
+        }
+        _ => Err(UnionError { column: path.to_owned(), one: one.clone(), other: other.clone() }),
+    }
+}
+
 impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -93,5 +143,32 @@ impl fmt::Display for ColumnType {
                 f.write_str(">")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, kind: ColumnType) -> Column {
+        Column { name: name.to_owned(), kind }
+    }
+
+    #[test]
+    fn a_union_has_the_columns_of_both() {
+        let nested = |field: &str| ColumnType::Struct(vec![column(field, ColumnType::Int64)]);
+        let one = RecordSchema::new(vec![column("s", nested("b")), column("n", ColumnType::Null)]);
+        let other = RecordSchema::new(vec![column("s", nested("a")), column("n", ColumnType::String)]);
+        let both = one.union(&other).unwrap();
+        assert_eq!(both, other.union(&one).unwrap());
+        assert_eq!(both.column("n").unwrap().kind, ColumnType::String);
+        assert_eq!(both.column("s").unwrap().kind.to_string(), "struct<a: int64, b: int64>");
+    }
+
+    #[test]
+    fn two_types_have_no_union() {
+        let one = RecordSchema::new(vec![column("c", ColumnType::Int64)]);
+        let other = RecordSchema::new(vec![column("c", ColumnType::String)]);
+        assert_eq!(one.union(&other).unwrap_err().column, "c");
     }
 }

@@ -1,4 +1,6 @@
-//! Pipeline files: as typed ([`file`]), loaded ([`load`]), and as meant ([`check`]).
+//! Pipeline files: as typed ([`file`]), loaded ([`load`]), checked ([`check`]) and as meant ([`spec`]).
 
+pub mod check;
 pub mod file;
 pub mod load;
+pub mod spec;

@@ -44,7 +44,7 @@ pub(super) fn names(known: &[&str]) -> String {
 }
 
 /// Returns the known name that `name` is most likely a misspelling of.
-pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let squeeze = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let written = squeeze(name);
     let alike = |known: &&str| strsim::normalized_damerau_levenshtein(&written, &squeeze(known));

@@ -1,0 +1,128 @@
+//! What can be typed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Exports data from paginated REST APIs into a data lake, without losing or doubling a row.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 100, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+    /// What is logged to standard error: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `tidegate=debug`.
+    #[arg(long, global = true, env = "TIDEGATE_LOG", default_value = "warn", value_name = "FILTER")]
+    pub(super) log: String,
+    /// How it is logged.
+    #[arg(long, global = true, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people: tables and sentences.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// One line an event, for people.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Export a simulated appliance into a small lake on disk, to see how it goes.
+    Demo(DemoArguments),
+    /// Check pipeline files and report all their mistakes.
+    Validate {
+        /// The pipeline files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Show what a run would do: the slices that are due and their first requests. Nothing is sent.
+    Plan(RunArguments),
+    /// Fetch a job's first rows and show what would land. Nothing is written.
+    Preview(PreviewArguments),
+    /// Extract what is due and land it.
+    Run(RunArguments),
+    /// Show what has landed.
+    Status {
+        /// The pipeline files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        state: StateArgument,
+    },
+    /// Print the JSON Schema of pipeline files, for editors.
+    Schema,
+}
+
+/// Where the ledger is.
+#[derive(Debug, Clone, Args)]
+pub(super) struct StateArgument {
+    /// Where the ledger is kept: a folder, or the URL of one.
+    #[arg(long, env = "TIDEGATE_STATE", default_value = "./.tidegate", value_name = "URL")]
+    pub(super) state: String,
+}
+
+/// What `run` and `plan` take.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RunArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Only these jobs, and the jobs that they need the rows of.
+    #[arg(long = "job", value_name = "NAME")]
+    pub(super) jobs: Vec<String>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// The instant to plan with, RFC 3339. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub(super) now: Option<DateTime<Utc>>,
+    /// Leave with exit code 4 if another run of the pipeline is on, instead of waiting for it.
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Land windows even where they have fewer rows than what landed before.
+    #[arg(long)]
+    pub(super) allow_shrink: bool,
+}
+
+/// What `preview` takes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct PreviewArguments {
+    /// The pipeline file.
+    pub(super) file: PathBuf,
+    /// The job.
+    pub(super) job: String,
+    /// How many rows to show.
+    #[arg(long, default_value = "10", value_name = "N")]
+    pub(super) rows: NonZeroUsize,
+    /// The instant to plan with, RFC 3339. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub(super) now: Option<DateTime<Utc>>,
+}
+
+/// What `demo` takes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DemoArguments {
+    /// The folder for the lake and the state.
+    #[arg(long, default_value = "./tidegate-demo", value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// How many alerts the simulated appliance has.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub(super) records: usize,
+}

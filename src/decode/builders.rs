@@ -1,0 +1,242 @@
+//! Column builders: one per field of the working schema, filled by the visitor, finished once a page.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringBuilder, StructArray,
+    UInt64Builder,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::{Field, Fields};
+use arrow::error::ArrowError;
+
+use super::lattice::Node;
+use crate::model::ColumnType;
+
+/// A column that is being filled.
+pub(super) struct Builder {
+    pub(super) values: Values,
+    /// No value, however strange, changes the type of this column.
+    pub(super) fixed: bool,
+    /// What was seen that the type doesn't tell.
+    pub(super) facts: u16,
+}
+
+/// The values of a column, by type.
+pub(super) enum Values {
+    Null(usize),
+    Bool(BooleanBuilder),
+    Int64(Int64Builder),
+    Uint64(UInt64Builder),
+    Float64(Float64Builder),
+    String(StringBuilder),
+    Json(StringBuilder),
+    List(ListBuilder),
+    Struct(StructBuilder),
+}
+
+pub(super) struct ListBuilder {
+    pub(super) item: Box<Builder>,
+    pub(super) items: usize,
+    offsets: Vec<i32>,
+    valid: Vec<bool>,
+}
+
+impl Builder {
+    pub(super) fn of(node: &Node) -> Self {
+        let values = match node.kind() {
+            ColumnType::Null => Values::Null(0),
+            ColumnType::Bool => Values::Bool(BooleanBuilder::new()),
+            ColumnType::Int64 => Values::Int64(Int64Builder::new()),
+            ColumnType::Uint64 => Values::Uint64(UInt64Builder::new()),
+            ColumnType::Float64 => Values::Float64(Float64Builder::new()),
+            ColumnType::String => Values::String(StringBuilder::new()),
+            ColumnType::Json => Values::Json(StringBuilder::new()),
+            ColumnType::List(_) => {
+                let item = node.item.as_ref().map_or_else(|| Self::of(&Node::free()), |item| Self::of(item));
+                Values::List(ListBuilder { item: Box::new(item), items: 0, offsets: vec![0], valid: Vec::new() })
+            }
+            ColumnType::Struct(_) => Values::Struct(StructBuilder::of(node, &[])),
+        };
+        Self { values, fixed: node.is_fixed(), facts: 0 }
+    }
+
+    pub(super) fn append_null(&mut self) {
+        match &mut self.values {
+            Values::Null(rows) => *rows += 1,
+            Values::Bool(values) => values.append_null(),
+            Values::Int64(values) => values.append_null(),
+            Values::Uint64(values) => values.append_null(),
+            Values::Float64(values) => values.append_null(),
+            Values::String(values) | Values::Json(values) => values.append_null(),
+            Values::List(list) => list.close(false),
+            Values::Struct(fields) => fields.append_null(),
+        }
+    }
+
+    /// Returns the column's values and begins anew.
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        Ok(match &mut self.values {
+            Values::Null(rows) => Arc::new(NullArray::new(std::mem::take(rows))),
+            Values::Bool(values) => Arc::new(values.finish()),
+            Values::Int64(values) => Arc::new(values.finish()),
+            Values::Uint64(values) => Arc::new(values.finish()),
+            Values::Float64(values) => Arc::new(values.finish()),
+            Values::String(values) | Values::Json(values) => Arc::new(values.finish()),
+            Values::List(list) => Arc::new(list.finish()?),
+            Values::Struct(fields) => Arc::new(fields.finish()?),
+        })
+    }
+
+    /// Adds the facts that the types don't tell to the node that the builder was made of.
+    pub(super) fn harvest(&self, node: &mut Node) {
+        node.facts |= self.facts;
+        match &self.values {
+            Values::List(list) => list.item.harvest(node.item()),
+            Values::Struct(fields) => fields.harvest(node),
+            _ => {}
+        }
+    }
+}
+
+impl ListBuilder {
+    /// Ends a list after the items that were appended.
+    pub(super) fn close(&mut self, valid: bool) {
+        // A page is smaller than 2 GiB, and an item takes a byte at least.
+        self.offsets.push(i32::try_from(self.items).unwrap_or(i32::MAX));
+        self.valid.push(valid);
+    }
+
+    fn finish(&mut self) -> Result<ListArray, ArrowError> {
+        let values = self.item.finish()?;
+        let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
+        let valid = NullBuffer::from(std::mem::take(&mut self.valid));
+        self.items = 0;
+        let field = Arc::new(Field::new("item", values.data_type().clone(), true));
+        ListArray::try_new(field, offsets, values, Some(valid))
+    }
+}
+
+/// Where a key leads.
+pub(super) enum Slot {
+    /// To this field.
+    Known(usize),
+    /// To a field that a constant hides.
+    Hidden,
+    /// Nowhere.
+    Unknown,
+}
+
+const HIDDEN: usize = usize::MAX;
+
+pub(super) struct StructBuilder {
+    names: Vec<Box<str>>,
+    pub(super) fields: Vec<Builder>,
+    /// Where a name lies, for records whose keys come in another order than the last one's.
+    places: HashMap<Box<str>, usize>,
+    /// The field that came after this one last time; the last entry is for the start of a record.
+    after: Vec<usize>,
+    /// The record in which a field was seen last, which tells double keys and missing fields.
+    seen: Vec<u64>,
+    record: u64,
+    valid: Vec<bool>,
+    /// No field may join.
+    pub(super) frozen: bool,
+}
+
+impl StructBuilder {
+    /// Makes the builder of a struct; `hidden` are names that records may have and we don't read.
+    pub(super) fn of(node: &Node, hidden: &[&str]) -> Self {
+        let shown = || node.fields.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
+        let names: Vec<Box<str>> = shown().map(|(name, _)| name.as_str().into()).collect();
+        let mut places: HashMap<Box<str>, usize> =
+            names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
+        places.extend(hidden.iter().map(|&name| (name.into(), HIDDEN)));
+        let width = names.len();
+        Self {
+            names,
+            fields: shown().map(|(_, field)| Builder::of(field)).collect(),
+            places,
+            after: (1..=width).chain([0]).collect(),
+            seen: vec![0; width],
+            record: 0,
+            valid: Vec::new(),
+            frozen: node.frozen,
+        }
+    }
+
+    pub(super) fn name(&self, at: usize) -> &str {
+        &self.names[at]
+    }
+
+    /// Returns the names of the fields, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
+    }
+
+    /// Begins a record, and returns the place to give to [`StructBuilder::find`] first.
+    pub(super) fn open(&mut self) -> usize {
+        self.record += 1;
+        self.names.len()
+    }
+
+    /// Finds the field `name`, which most likely follows the field at `previous` as it did in the record before.
+    pub(super) fn find(&mut self, name: &str, previous: usize) -> Slot {
+        let likely = self.after[previous];
+        if self.names.get(likely).is_some_and(|known| **known == *name) {
+            return Slot::Known(likely);
+        }
+        match self.places.get(name) {
+            None => Slot::Unknown,
+            Some(&HIDDEN) => Slot::Hidden,
+            Some(&at) => {
+                self.after[previous] = at;
+                Slot::Known(at)
+            }
+        }
+    }
+
+    /// Marks the field as seen in this record; false where it was seen before.
+    pub(super) fn mark(&mut self, at: usize) -> bool {
+        std::mem::replace(&mut self.seen[at], self.record) != self.record
+    }
+
+    /// Ends a record: what it didn't have is null.
+    pub(super) fn close(&mut self) {
+        for (field, seen) in self.fields.iter_mut().zip(&self.seen) {
+            if *seen != self.record {
+                field.append_null();
+            }
+        }
+        self.valid.push(true);
+    }
+
+    pub(super) fn append_null(&mut self) {
+        for field in &mut self.fields {
+            field.append_null();
+        }
+        self.valid.push(false);
+    }
+
+    pub(super) fn finish_columns(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
+        self.valid.clear();
+        self.fields.iter_mut().map(Builder::finish).collect()
+    }
+
+    fn finish(&mut self) -> Result<StructArray, ArrowError> {
+        let valid = NullBuffer::from(std::mem::take(&mut self.valid));
+        let columns = self.finish_columns()?;
+        let field = |(name, column): (&Box<str>, &ArrayRef)| Field::new(&**name, column.data_type().clone(), true);
+        let fields: Fields = self.names.iter().zip(&columns).map(field).collect();
+        StructArray::try_new(fields, columns, Some(valid))
+    }
+
+    pub(super) fn harvest(&self, node: &mut Node) {
+        for (name, field) in self.names.iter().zip(&self.fields) {
+            if let Some(node) = node.fields.get_mut(&**name) {
+                field.harvest(node);
+            }
+        }
+    }
+}

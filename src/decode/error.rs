@@ -1,0 +1,107 @@
+//! Why a page can't be decoded.
+
+use arrow::error::ArrowError;
+
+use crate::lang::jq::JqRunError;
+
+/// A page that can't be decoded. Rows that don't fit are no error: they are rejected one by one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The body has no bytes.
+    #[error("the body is empty: json was due")]
+    Empty,
+    /// The body begins with `<`.
+    #[error("the body is html or xml, not json: {excerpt}")]
+    Html {
+        /// The first 120 bytes of the body.
+        excerpt: String,
+    },
+    /// The body isn't UTF-8.
+    #[error("the body isn't utf-8 at byte {offset}: {excerpt}")]
+    Utf8 {
+        /// The first byte that isn't.
+        offset: usize,
+        /// Some 120 bytes around it.
+        excerpt: String,
+    },
+    /// The body isn't JSON, was cut off, goes on after its end, or is nested more than 128 deep.
+    #[error("the body isn't json at byte {offset}: {reason}: {excerpt}")]
+    Json {
+        /// Where.
+        offset: usize,
+        /// What the parser says.
+        reason: String,
+        /// Some 120 bytes around it.
+        excerpt: String,
+    },
+    /// The body is larger than the offsets of Arrow's text columns reach.
+    #[error("the body has {bytes} bytes: a page may have 2 GiB at most, so ask for smaller pages")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// There are no records where they were due.
+    #[error("the path `{path}` finds no records: {found}")]
+    NoRecords {
+        /// The plain path.
+        path: String,
+        /// What lies there instead.
+        found: String,
+    },
+    /// A fan-out key doesn't have the type of its column.
+    #[error("the fan-out key `{column}` is {got} and its column is {expected}: give the new values another name")]
+    Constant {
+        /// The column.
+        column: String,
+        /// Its type.
+        expected: String,
+        /// The value.
+        got: String,
+    },
+    /// A batch can't take the schema that it was asked to.
+    #[error("the column `{column}` can't become {to}: it is {from}")]
+    Widen {
+        /// The column.
+        column: String,
+        /// Its Arrow type.
+        from: String,
+        /// The type asked for.
+        to: String,
+    },
+    /// The `records` program failed.
+    #[error("`records` can't be run on the page")]
+    Records(#[source] JqRunError),
+    /// The `rows` program failed.
+    #[error("`rows` can't be run on the page")]
+    Rows(#[source] JqRunError),
+    /// The `rows` program gave no count.
+    #[error("`rows` gave {got}: a number of rows was due")]
+    Count {
+        /// What it gave.
+        got: String,
+    },
+    /// Arrow refused the columns.
+    #[error("the page can't be put into columns")]
+    Arrow(#[from] ArrowError),
+}
+
+/// Returns some 120 bytes of `body` around `offset`, what isn't printable replaced.
+pub(super) fn excerpt(body: &[u8], offset: usize) -> String {
+    let from = offset.saturating_sub(60).min(body.len());
+    let to = (from + 120).min(body.len());
+    let text = String::from_utf8_lossy(&body[from..to]);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Makes the error of a text that isn't JSON.
+pub(super) fn json(text: &str, error: &serde_json::Error) -> DecodeError {
+    let line_start = match error.line() {
+        0 | 1 => 0,
+        line => text.match_indices('\n').nth(line - 2).map_or(0, |(at, _)| at + 1),
+    };
+    let offset = (line_start + error.column().saturating_sub(1)).min(text.len());
+    let told = error.to_string();
+    let reason = told.split(" at line ").next().unwrap_or(&told).to_lowercase();
+    DecodeError::Json { offset, reason, excerpt: excerpt(text.as_bytes(), offset) }
+}

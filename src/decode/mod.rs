@@ -1,0 +1,345 @@
+//! The bytes of one JSON page become an Arrow batch: records are picked out, typed, and those that don't fit are rejected one by one.
+//!
+//! A slice is decoded against a **working schema** that only grows (the table of types is in `lattice`). A page is read in one pass,
+//! straight into column builders. Where a field is new, or a value doesn't fit a type that may still change, the types of that page's
+//! records are inferred, the working schema grows, and the page is read again. Nothing is encoded before a slice has ended, so batches
+//! of its earlier pages are brought to the final schema by [`PageDecoder::conform`].
+//!
+//! What earlier slices have pinned never changes its type, so that all files of a job can be read as one table: under
+//! [`Contract::Evolve`] new columns and new fields join, and what was only ever null takes a type; anything else is rejected. Number in
+//! a string column, string in a number column, decimal in an integer column: all rejected, since no cast is guessed.
+
+mod builders;
+mod envelope;
+mod error;
+mod infer;
+mod lattice;
+mod page;
+mod schema;
+mod visitor;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::lang::Selector;
+use crate::lang::jq::Jq;
+use crate::model::{Column, RecordSchema};
+use builders::StructBuilder;
+use envelope::{Rows as _, TypedRows};
+pub use error::DecodeError;
+use lattice::Node;
+use page::Page;
+pub use schema::arrow_schema;
+use visitor::{Misfit, Row};
+
+/// The variables that a `records` or a `rows` program must be compiled with before its own: the page's status and headers.
+pub const PAGE_VARIABLES: [&str; 2] = ["status", "headers"];
+
+/// What becomes of fields and values that the pinned schema doesn't know. Until a schema is pinned, all evolve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contract {
+    /// New columns and fields join; a value that doesn't fit costs its row.
+    Evolve,
+    /// A new column or field costs the row as well.
+    Freeze,
+    /// New columns and fields are left out and counted.
+    Discard,
+}
+
+/// How the pages of a slice are decoded.
+#[derive(Debug, Clone)]
+pub struct DecodeOptions {
+    /// What picks the records out of a page.
+    pub selector: Selector,
+    /// The fan-out key: columns of every row, which hide a record's own fields of these names.
+    pub constants: Vec<(String, Value)>,
+    /// What becomes of what the pinned schema doesn't know.
+    pub contract: Contract,
+    /// The schema that earlier slices have pinned.
+    pub pinned: Option<RecordSchema>,
+    /// Columns typed by hand: they exist even if never seen, and never change.
+    pub by_hand: Vec<Column>,
+    /// How deep lists and objects are typed, 64 as a rule; what lies deeper makes its column `json`.
+    pub max_depth: usize,
+    /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
+    pub want_edges: bool,
+}
+
+/// What a program sees of the response beside its body.
+#[derive(Debug, Clone)]
+pub struct PageVars {
+    /// The HTTP status, `$status`.
+    pub status: u16,
+    /// The headers, names in lower case, `$headers`.
+    pub headers: Value,
+}
+
+/// A row that doesn't fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// Which record of the page, from 0.
+    pub ordinal: u64,
+    /// The column, with a dot before each field and `[]` for the items of a list; empty where the record itself is at fault.
+    pub column: String,
+    /// What was due.
+    pub expected: String,
+    /// What came, in a few words.
+    pub got: String,
+    /// The record as it came.
+    pub raw: Box<str>,
+}
+
+/// A decoded page.
+#[derive(Debug, Clone)]
+pub struct DecodedPage {
+    /// The rows that fit, in the order of the page, under `schema`.
+    pub batch: RecordBatch,
+    /// The working schema at this moment: what [`PageDecoder::conform`] must be told of the batch.
+    pub schema: RecordSchema,
+    /// Records on the page, rejected ones included.
+    pub rows: u64,
+    /// The rows that don't fit, in the order of the page.
+    pub rejected: Vec<RejectedRow>,
+    /// The body without the records; for a program the whole body.
+    pub envelope: Value,
+    /// The first record as it came, rejected or not; null where there is none or it wasn't wanted.
+    pub first: Value,
+    /// The last record.
+    pub last: Value,
+    /// How many rows the server put on the page: what the `rows` program says, else `rows`.
+    pub server_rows: u64,
+    /// Fields left out under [`Contract::Discard`].
+    pub discarded_fields: u64,
+}
+
+/// Decodes the pages of one slice.
+pub struct PageDecoder {
+    options: DecodeOptions,
+    root: Node,
+    builder: Option<StructBuilder>,
+    schema: RecordSchema,
+}
+
+impl std::fmt::Debug for PageDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageDecoder").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// What one pass over the records leaves.
+struct Pass {
+    columns: Vec<ArrayRef>,
+    names: Vec<String>,
+    rows: u64,
+    bad: Vec<(u64, Misfit)>,
+    grows: bool,
+    discarded: u64,
+}
+
+impl PageDecoder {
+    /// Makes the decoder of a slice.
+    #[must_use]
+    pub fn new(options: DecodeOptions) -> Self {
+        let mut root = Node::root();
+        for column in options.pinned.iter().flat_map(RecordSchema::columns) {
+            root.fields.insert(column.name.clone(), Node::pinned(&column.kind, false));
+        }
+        for column in &options.by_hand {
+            root.fields.insert(column.name.clone(), Node::pinned(&column.kind, true));
+        }
+        for (name, value) in &options.constants {
+            if let Some(node) = root.field(name, true) {
+                // The text of a value that exists can be read again.
+                let _ = infer::observe(node, &value.to_string(), options.max_depth);
+            }
+        }
+        let schema = RecordSchema::new(root.columns());
+        Self { options, root, builder: None, schema }
+    }
+
+    /// Decodes one page. `rows_program` says how many rows the server put on the page; `vars` are the values of the programs' variables
+    /// after [`PAGE_VARIABLES`].
+    ///
+    /// # Errors
+    /// Where the body isn't JSON, has no records at the path, or a program fails. The decoder can go on with another page.
+    pub fn decode(
+        &mut self,
+        body: &Bytes,
+        context: &PageVars,
+        rows_program: Option<&Jq>,
+        vars: &[Value],
+    ) -> Result<DecodedPage, DecodeError> {
+        let vars: Vec<Value> =
+            [Value::from(context.status), context.headers.clone()].into_iter().chain(vars.iter().cloned()).collect();
+        let selector = self.options.selector.clone();
+        let page = Page::open(body, &selector, &vars)?;
+        let result = self.decode_page(&page);
+        if result.is_err() {
+            // A pass that broke off leaves half a record behind.
+            self.builder = None;
+        }
+        let mut decoded = result?;
+        decoded.server_rows = match rows_program {
+            Some(program) => page.count(program, &vars)?,
+            None => decoded.rows,
+        };
+        Ok(decoded)
+    }
+
+    /// Returns the working schema so far.
+    #[must_use]
+    pub const fn schema(&self) -> &RecordSchema {
+        &self.schema
+    }
+
+    /// Says which columns are kept as JSON text because of what was seen in this slice, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        self.root.notes("", &mut notes);
+        notes
+    }
+
+    /// Makes a batch that was decoded under an older working schema of the same slice, `from`, fit the schema `to`: new columns, fields
+    /// and items are null, types are widened, and what has become `json` is printed as JSON.
+    ///
+    /// # Errors
+    /// Where `to` isn't a schema that `from` can grow into.
+    pub fn conform(batch: &RecordBatch, from: &RecordSchema, to: &RecordSchema) -> Result<RecordBatch, DecodeError> {
+        schema::conform(batch, from, to)
+    }
+
+    fn decode_page(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {
+        let evolves = self.options.pinned.is_none() || self.options.contract == Contract::Evolve;
+        let mut raw: Option<Vec<&str>> = None;
+        if self.root.fields.is_empty() && evolves {
+            let records = raw.insert(page.raw_records()?);
+            self.grow(records)?;
+        }
+        let (mut pass, mut envelope) = self.pass(page)?;
+        if pass.grows && evolves {
+            let records = match raw.take() {
+                Some(records) => records,
+                None => page.raw_records()?,
+            };
+            if self.grow(&records)? {
+                (pass, envelope) = self.pass(page)?;
+            }
+            raw = Some(records);
+        }
+        if (!pass.bad.is_empty() || self.options.want_edges) && raw.is_none() {
+            raw = Some(page.raw_records()?);
+        }
+        let raw = raw.unwrap_or_default();
+        let edge = |record: Option<&&str>| -> Value {
+            let wanted = record.filter(|_| self.options.want_edges);
+            wanted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        };
+        let (first, last) = (edge(raw.first()), edge(raw.last()));
+        let rejected = pass.bad.iter().map(|(ordinal, misfit)| reject(*ordinal, misfit, &raw)).collect();
+        let (rows, discarded_fields) = (pass.rows, pass.discarded);
+        let batch = self.assemble(pass)?;
+        let schema = self.schema.clone();
+        Ok(DecodedPage { batch, schema, rows, rejected, envelope, first, last, server_rows: rows, discarded_fields })
+    }
+
+    /// Adds what the records say to the working schema; tells whether that changed it. A record with a key that comes twice says
+    /// nothing, since it will be rejected.
+    fn grow(&mut self, records: &[&str]) -> Result<bool, DecodeError> {
+        let depth = self.options.max_depth;
+        for record in records {
+            let broken = |error| error::json(record, &error);
+            if record.starts_with('{') && infer::is_unique(record).map_err(broken)? {
+                infer::observe_record(&mut self.root, record, depth).map_err(broken)?;
+            }
+        }
+        Ok(self.renew())
+    }
+
+    /// Brings the schema up to date with the facts; tells whether it changed.
+    fn renew(&mut self) -> bool {
+        let schema = RecordSchema::new(self.root.columns());
+        let changed = schema != self.schema;
+        if changed {
+            self.schema = schema;
+            self.builder = None;
+        }
+        changed
+    }
+
+    /// Reads the page once, into the builders.
+    fn pass(&mut self, page: &Page<'_>) -> Result<(Pass, Value), DecodeError> {
+        let hidden: Vec<&str> = self.options.constants.iter().map(|(name, _)| name.as_str()).collect();
+        let root = self.builder.get_or_insert_with(|| StructBuilder::of(&self.root, &hidden));
+        let discard = self.options.contract == Contract::Discard && self.options.pinned.is_some();
+        let mut rows = TypedRows { root, row: Row { discard, ..Row::default() }, rows: 0, bad: Vec::new() };
+        let envelope = page.read(&mut rows)?;
+        let TypedRows { root, row, rows, bad } = rows;
+        let names = root.names().map(str::to_owned).collect();
+        let columns = root.finish_columns()?;
+        root.harvest(&mut self.root);
+        Ok((Pass { columns, names, rows, bad, grows: row.grows, discarded: row.discarded }, envelope))
+    }
+
+    /// Leaves the rejected rows out and adds the constants.
+    fn assemble(&self, pass: Pass) -> Result<RecordBatch, DecodeError> {
+        let rows = usize::try_from(pass.rows).unwrap_or(usize::MAX);
+        let kept = rows - pass.bad.len();
+        let mut columns: Vec<(String, ArrayRef)> = pass.names.into_iter().zip(pass.columns).collect();
+        if !pass.bad.is_empty() {
+            let mut mask = vec![true; rows];
+            for (ordinal, _) in &pass.bad {
+                mask[usize::try_from(*ordinal).unwrap_or(usize::MAX)] = false;
+            }
+            let mask = BooleanArray::from(mask);
+            for (_, column) in &mut columns {
+                *column = arrow::compute::filter(column, &mask)?;
+            }
+        }
+        for (name, value) in &self.options.constants {
+            columns.push((name.clone(), self.constant(name, value, kept)?));
+        }
+        columns.sort_by(|a, b| a.0.cmp(&b.0));
+        schema::batch_of(arrow_schema(&self.schema), columns.into_iter().map(|(_, column)| column).collect(), kept)
+    }
+
+    /// Makes the column of a constant.
+    fn constant(&self, name: &str, value: &Value, rows: usize) -> Result<ArrayRef, DecodeError> {
+        let mut node = Node::root();
+        if let Some(column) = self.root.fields.get(name) {
+            node.fields.insert(name.to_owned(), column.clone());
+        }
+        let mut root = StructBuilder::of(&node, &[]);
+        let mut one = TypedRows { root: &mut root, row: Row::default(), rows: 0, bad: Vec::new() };
+        let record = Value::Object([(name.to_owned(), value.clone())].into_iter().collect()).to_string();
+        one.row(&mut serde_json::Deserializer::from_str(&record)).map_err(|error| error::json(&record, &error))?;
+        if let Some((_, misfit)) = one.bad.pop() {
+            let (column, expected, got) = (name.to_owned(), misfit.expected, misfit.got);
+            return Err(DecodeError::Constant { column, expected, got });
+        }
+        let columns = root.finish_columns()?;
+        let column = columns.first().map(Arc::clone).ok_or_else(|| DecodeError::Constant {
+            column: name.to_owned(),
+            expected: "missing".to_owned(),
+            got: value.to_string(),
+        })?;
+        Ok(arrow::compute::take(&column, &UInt64Array::from(vec![0; rows]), None)?)
+    }
+}
+
+fn reject(ordinal: u64, misfit: &Misfit, raw: &[&str]) -> RejectedRow {
+    let text = usize::try_from(ordinal).ok().and_then(|at| raw.get(at)).copied().unwrap_or_default();
+    RejectedRow {
+        ordinal,
+        column: misfit.path.clone(),
+        expected: misfit.expected.clone(),
+        got: misfit.got.clone(),
+        raw: text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

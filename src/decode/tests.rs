@@ -1,0 +1,467 @@
+use std::path::Path;
+
+use arrow::array::{Array as _, AsArray as _};
+use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::model::ColumnType;
+
+fn options(records: &[&str]) -> DecodeOptions {
+    let texts: Vec<String> = records.iter().map(|&text| text.to_owned()).collect();
+    DecodeOptions {
+        selector: Selector::parse_with(&texts, &PAGE_VARIABLES).unwrap(),
+        constants: Vec::new(),
+        contract: Contract::Evolve,
+        pinned: None,
+        by_hand: Vec::new(),
+        max_depth: 64,
+        want_edges: false,
+    }
+}
+
+fn decoder() -> PageDecoder {
+    PageDecoder::new(options(&[".[]"]))
+}
+
+fn pinned(columns: &[(&str, ColumnType)], contract: Contract) -> PageDecoder {
+    let columns = columns.iter().map(|(name, kind)| Column { name: (*name).to_owned(), kind: kind.clone() });
+    let pinned = Some(RecordSchema::new(columns.collect()));
+    PageDecoder::new(DecodeOptions { pinned, contract, ..options(&[".[]"]) })
+}
+
+fn try_page(decoder: &mut PageDecoder, body: impl Into<Bytes>) -> Result<DecodedPage, DecodeError> {
+    let context = PageVars { status: 200, headers: json!({}) };
+    let page = decoder.decode(&body.into(), &context, None, &[])?;
+    assert_eq!(page.rows, page.batch.num_rows() as u64 + page.rejected.len() as u64);
+    assert_eq!(page.batch.schema(), arrow_schema(&page.schema));
+    Ok(page)
+}
+
+fn page(decoder: &mut PageDecoder, body: impl Into<Bytes>) -> DecodedPage {
+    try_page(decoder, body).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refused(records: &[&str], body: &[u8]) -> String {
+    try_page(&mut PageDecoder::new(options(records)), body.to_vec()).unwrap_err().to_string()
+}
+
+/// Prints the batch as JSON Lines, nulls left out, by Arrow's own writer.
+fn lines(batch: &RecordBatch) -> Vec<String> {
+    let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+    writer.write(batch).unwrap();
+    writer.finish().unwrap();
+    String::from_utf8(writer.into_inner()).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn schema_of(bodies: &[&str]) -> String {
+    let mut decoder = decoder();
+    for body in bodies {
+        page(&mut decoder, body.as_bytes().to_vec());
+    }
+    show(decoder.schema())
+}
+
+fn show(schema: &RecordSchema) -> String {
+    schema.columns().iter().map(|column| format!("{}: {}", column.name, column.kind)).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn types_follow_from_what_was_seen() {
+    let check = |body: &str, expected: &str| {
+        assert_eq!(schema_of(&[body]), expected, "{body}");
+        assert_eq!(schema_of(&["[]", body, "[null]"]), expected, "{body}");
+    };
+    check(r#"[{"b": 1, "a": null}, {"b": -2}]"#, "a: null, b: int64");
+    check(r#"[{"a": true}, {"a": null}]"#, "a: bool");
+    check(r#"[{"a": 18446744073709551615}, {"a": 1}]"#, "a: uint64");
+    check(r#"[{"a": 18446744073709551615}, {"a": -1}]"#, "a: json");
+    check(r#"[{"a": 9223372036854775808}, {"a": -1}]"#, "a: float64");
+    check(r#"[{"a": 1}, {"a": 0.5}]"#, "a: float64");
+    check(r#"[{"a": 9007199254740993}, {"a": 0.5}]"#, "a: json");
+    check(r#"[{"a": 123456789012345678901234567890}]"#, "a: json");
+    check(r#"[{"a": 1e999}]"#, "a: json");
+    check(r#"[{"a": -0}]"#, "a: float64");
+    check(r#"[{"a": 1}, {"a": "1"}]"#, "a: json");
+    check(r#"[{"a": "x"}, {"a": {"b": 1}}]"#, "a: json");
+    check(r#"[{"a": []}, {"a": {}}]"#, "a: null");
+    check(r#"[{"a": []}, {"a": {"b": {"c": []}}}]"#, "a: struct<b: struct<c: null>>");
+    check(r#"[{"a": []}, {"a": [1, null, 2.5]}]"#, "a: list<float64>");
+    check(r#"[{"a": [{"x": 1}, {"y": ["z"]}]}]"#, "a: list<struct<x: int64, y: list<string>>>");
+    check(r#"[{"a": [1]}, {"a": {"b": 1}}]"#, "a: json");
+}
+
+#[test]
+fn wide_and_deep_objects_are_json() {
+    let wide: Vec<String> = (0..65).map(|at| format!("\"k{at}\": {at}")).collect();
+    let body = format!("[{{\"a\": {{{}}}, {}}}]", wide.join(","), wide.join(","));
+    let mut decoder = decoder();
+    page(&mut decoder, body);
+    assert_eq!(decoder.schema().columns().len(), 66);
+    assert_eq!(decoder.schema().column("a").unwrap().kind, ColumnType::Json);
+    assert_eq!(
+        decoder.notes(),
+        ["`a` is kept as json text: it holds objects with more than 64 keys, or nested too deep"]
+    );
+    let mut shallow = PageDecoder::new(DecodeOptions { max_depth: 2, ..options(&[".[]"]) });
+    page(&mut shallow, "[{\"a\": {\"b\": {\"c\": 1}}}]");
+    assert_eq!(show(shallow.schema()), "a: struct<b: json>");
+    let deep = format!("[{{\"a\": {}1{}}}]", "[".repeat(1000), "]".repeat(1000));
+    assert!(refused(&[".[]"], deep.as_bytes()).contains("recursion limit"));
+}
+
+#[test]
+fn values_arrive_as_they_were() {
+    let mut decoder = decoder();
+    let body = r#"[{"i": -9223372036854775808, "u": 18446744073709551615, "f": 0.1, "s": "a\né", "b": true,
+        "j": 1.10, "l": [1, null], "o": {"x": 1}}, {"j": {"k": 123456789012345678901234567890}, "o": [], "l": []}]"#;
+    let batch = page(&mut decoder, body).batch;
+    assert_eq!(batch["i"].as_primitive::<Int64Type>().value(0), i64::MIN);
+    assert_eq!(batch["u"].as_primitive::<UInt64Type>().value(0), u64::MAX);
+    assert_eq!(batch["f"].as_primitive::<Float64Type>().value(0).to_bits(), 0.1_f64.to_bits());
+    assert_eq!(batch["s"].as_string::<i32>().value(0), "a\né");
+    assert_eq!(batch["j"].as_string::<i32>().value(0), "1.10");
+    assert_eq!(batch["j"].as_string::<i32>().value(1), r#"{"k": 123456789012345678901234567890}"#);
+    assert!(batch["o"].is_null(1) && batch["s"].is_null(1));
+    assert_eq!(batch["l"].as_list::<i32>().value_length(1), 0);
+}
+
+#[test]
+fn later_pages_widen_the_schema_and_earlier_batches_follow() {
+    let mut decoder = decoder();
+    let bodies = [
+        r#"[{"a": 1, "n": null, "o": {"x": 1}, "m": "t", "l": [1], "j": {"p": [true, {"q": "r"}]}}]"#,
+        r#"[{"a": 2.5, "n": [{"y": 1}], "o": {"z": "w"}, "m": 7, "l": [0.5], "new": true, "j": 1}]"#,
+    ];
+    let pages: Vec<DecodedPage> = bodies.iter().map(|&body| page(&mut decoder, body)).collect();
+    let merged: Vec<String> = pages
+        .iter()
+        .flat_map(|page| lines(&PageDecoder::conform(&page.batch, &page.schema, decoder.schema()).unwrap()))
+        .collect();
+    assert_eq!(
+        merged,
+        [
+            r#"{"a":1.0,"j":"{\"p\":[true,{\"q\":\"r\"}]}","l":[1.0],"m":"\"t\"","o":{"x":1}}"#,
+            r#"{"a":2.5,"j":"1","l":[0.5],"m":"7","n":[{"y":1}],"new":true,"o":{"z":"w"}}"#,
+        ]
+    );
+    let back = PageDecoder::conform(&pages[1].batch, &pages[1].schema, &pages[0].schema).unwrap_err();
+    assert!(matches!(back, DecodeError::Widen { .. }));
+}
+
+#[test]
+fn facts_of_pages_that_fit_count_as_well() {
+    assert_eq!(schema_of(&[r#"[{"a": 1}]"#, r#"[{"a": 9007199254740993}]"#, r#"[{"a": 0.5}]"#]), "a: json");
+    assert_eq!(schema_of(&[r#"[{"a": null}]"#, r#"[{"a": []}]"#, r#"[{"a": "x"}]"#]), "a: json");
+}
+
+#[test]
+fn a_pinned_schema_only_gains() {
+    let columns =
+        [("a", ColumnType::Int64), ("f", ColumnType::Float64), ("n", ColumnType::Null), ("s", ColumnType::String)];
+    let mut decoder = pinned(&columns, Contract::Evolve);
+    let body = r#"[{"a": 1, "n": {"x": 1}}, {"a": 1.5}, {"s": 7}, {"f": 9007199254740993}, {"f": 3, "new": "y"}, 5,
+        {"a": 1, "a": 2}, {"a": 18446744073709551615}, {"s": "007"}]"#;
+    let page = page(&mut decoder, body);
+    assert_eq!(show(decoder.schema()), "a: int64, f: float64, n: struct<x: int64>, new: string, s: string");
+    let told: Vec<String> = page
+        .rejected
+        .iter()
+        .map(|row| format!("{} {}: {} not {} in {}", row.ordinal, row.column, row.expected, row.got, row.raw))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"1 a: int64 not number 1.5 in {"a": 1.5}"#,
+            r#"2 s: string not integer 7 in {"s": 7}"#,
+            r#"3 f: float64 not integer 9007199254740993 in {"f": 9007199254740993}"#,
+            "5 : an object not integer 5 in 5",
+            r#"6 a: each key once not the key twice in {"a": 1, "a": 2}"#,
+            r#"7 a: int64 not integer 18446744073709551615 in {"a": 18446744073709551615}"#,
+        ]
+    );
+    assert_eq!(lines(&page.batch), [r#"{"a":1,"n":{"x":1}}"#, r#"{"f":3.0,"new":"y"}"#, r#"{"s":"007"}"#]);
+}
+
+#[test]
+fn a_misfit_names_its_path() {
+    let field = |name: &str, kind| Column { name: name.to_owned(), kind };
+    let kind = ColumnType::List(Box::new(ColumnType::Struct(vec![field("y", ColumnType::Bool)])));
+    let mut decoder = pinned(&[("x", ColumnType::Struct(vec![field("l", kind)]))], Contract::Freeze);
+    let page =
+        page(&mut decoder, r#"[{"x": {"l": [{"y": true}, {"y": "no", "q": 1}]}}, {"x": {"l": [{"q": 1}]}}, {"z": 1}]"#);
+    let columns: Vec<&str> = page.rejected.iter().map(|row| row.column.as_str()).collect();
+    assert_eq!(columns, ["x.l[].y", "x.l[].q", "z"]);
+    assert_eq!(page.batch.num_rows(), 0);
+}
+
+#[test]
+fn discard_leaves_unknown_fields_out_and_counts_them() {
+    let mut decoder = pinned(&[("a", ColumnType::Int64)], Contract::Discard);
+    let page = page(&mut decoder, r#"[{"a": 1, "b": 2, "c": [3]}, {"a": "x"}]"#);
+    assert_eq!((page.discarded_fields, page.rejected.len(), show(decoder.schema())), (2, 1, "a: int64".to_owned()));
+}
+
+#[test]
+fn columns_by_hand_exist_and_never_change() {
+    let by_hand = vec![
+        Column { name: "id".to_owned(), kind: ColumnType::String },
+        Column { name: "never".to_owned(), kind: ColumnType::Float64 },
+        Column { name: "raw".to_owned(), kind: ColumnType::Json },
+    ];
+    let mut decoder = PageDecoder::new(DecodeOptions { by_hand, ..options(&[".[]"]) });
+    let page = page(&mut decoder, r#"[{"id": "7", "raw": {"a": 1}}, {"id": 7, "raw": [1.10]}, {"id": null, "x": 1}]"#);
+    assert_eq!(show(decoder.schema()), "id: string, never: float64, raw: json, x: int64");
+    assert_eq!(page.rejected.len(), 1);
+    assert_eq!(lines(&page.batch), [r#"{"id":"7","raw":"{\"a\": 1}"}"#, r#"{"x":1}"#]);
+}
+
+#[test]
+fn constants_hide_a_records_own_field() {
+    let constants = vec![("ifid".to_owned(), json!(0)), ("zone".to_owned(), json!("a"))];
+    let mut decoder = PageDecoder::new(DecodeOptions { constants, ..options(&[".[]"]) });
+    let page = page(&mut decoder, r#"[{"ifid": "lo", "x": 1}, {"x": 2}]"#);
+    assert_eq!(lines(&page.batch), [r#"{"ifid":0,"x":1,"zone":"a"}"#, r#"{"ifid":0,"x":2,"zone":"a"}"#]);
+    let columns = [Column { name: "ifid".to_owned(), kind: ColumnType::String }];
+    let constants = vec![("ifid".to_owned(), json!(0))];
+    let pinned = Some(RecordSchema::new(columns.to_vec()));
+    let mut decoder = PageDecoder::new(DecodeOptions { constants, pinned, ..options(&[".[]"]) });
+    let error = try_page(&mut decoder, "[{}]").unwrap_err();
+    assert!(matches!(error, DecodeError::Constant { .. }), "{error}");
+}
+
+#[test]
+fn the_envelope_comes_without_the_records() {
+    let mut decoder = PageDecoder::new(DecodeOptions { want_edges: true, ..options(&[".rsp.records[]"]) });
+    let page1 = page(&mut decoder, r#"{"rc": 0, "rsp": {"records": [{"a": 1}, {"a": 2}, {"a": 3}], "total": 3}}"#);
+    assert_eq!(page1.envelope, json!({"rc": 0, "rsp": {"total": 3}}));
+    assert_eq!((page1.first, page1.last, page1.server_rows), (json!({"a": 1}), json!({"a": 3}), 3));
+    let empty = page(&mut decoder, r#"{"rc": 0, "rsp": []}"#);
+    assert_eq!((empty.rows, empty.envelope, empty.last), (0, json!({"rc": 0, "rsp": []}), json!(null)));
+}
+
+#[test]
+fn the_first_path_whose_last_key_exists_wins() {
+    let rows = |body: &str| {
+        let mut decoder = PageDecoder::new(options(&[".results[]", ".Results[]?"]));
+        try_page(&mut decoder, body.to_owned()).map(|page| page.rows)
+    };
+    assert_eq!(rows(r#"{"Results": [{"a": 1}]}"#).unwrap(), 1);
+    assert_eq!(rows(r#"{"Results": [{"a": 1}], "results": []}"#).unwrap(), 0);
+    assert_eq!(rows("{}").unwrap(), 0);
+    assert_eq!(
+        rows(r#"{"results": null, "Results": [{}]}"#).unwrap_err().to_string(),
+        "the path `.results[]` finds no records: `results` is null"
+    );
+}
+
+#[test]
+fn what_is_no_page_says_so() {
+    assert_eq!(
+        refused(&[".rsp.records[]"], br#"{"rc": 0, "rsp": {"data": [], "sort": 1}}"#),
+        "the path `.rsp.records[]` finds no records: there is no `records` in `rsp`, which has `data`, `sort`"
+    );
+    assert_eq!(refused(&[".a[]"], br#"{"a": {}}"#), "the path `.a[]` finds no records: `a` is an object");
+    assert_eq!(refused(&[".a.b[]"], br#"{"a": [1]}"#), "the path `.a.b[]` finds no records: `a` is an array");
+    assert_eq!(
+        refused(&[".a[]"], br#"{"a": [], "a": []}"#),
+        "the path `.a[]` finds no records: the key `a` comes twice"
+    );
+    assert!(refused(&[".[]"], b"  <html>login</html>").starts_with("the body is html or xml, not json: <html>login"));
+    assert!(refused(&[".[]"], b"\n ").starts_with("the body is empty"));
+    assert!(refused(&[".[]"], b"[{\"a\": \"\xff\"}]").starts_with("the body isn't utf-8 at byte 8"));
+    assert!(refused(&[".[]"], b"[{\"a\": 1}] x").starts_with("the body isn't json at byte 11: trailing characters"));
+    assert!(refused(&[".[]"], b"[{\"a\": 1},\n{\"a\"").starts_with("the body isn't json at byte 1"));
+    assert!(refused(&[".[]"], b"[{\"a\": nan}]").contains("isn't json at byte 7"));
+}
+
+#[test]
+fn a_decoder_goes_on_after_a_broken_page() {
+    let mut decoder = decoder();
+    page(&mut decoder, r#"[{"a": 1, "b": [1]}]"#);
+    try_page(&mut decoder, r#"[{"a": 1, "b": [1"#).unwrap_err();
+    assert_eq!(lines(&page(&mut decoder, r#"[{"a": 2, "b": [3, 4]}]"#).batch), [r#"{"a":2,"b":[3,4]}"#]);
+}
+
+#[test]
+fn a_program_emits_records_and_another_counts_rows() {
+    let program = ".data | to_entries[] | .key as $k | .value[] | {k: $k, n: .[0], status: $status}";
+    let mut decoder = PageDecoder::new(DecodeOptions { want_edges: true, ..options(&[program]) });
+    let rows = Jq::compile(".data | length", &PAGE_VARIABLES).unwrap();
+    let context = PageVars { status: 203, headers: json!({}) };
+    let body = Bytes::from_static(br#"{"data": {"a": [[18446744073709551615]], "b": [[1], [2]]}}"#);
+    let page = decoder.decode(&body, &context, Some(&rows), &[]).unwrap();
+    assert_eq!((page.rows, page.server_rows, page.envelope["data"]["b"][1][0].clone()), (3, 2, json!(2)));
+    assert_eq!(lines(&page.batch)[0], r#"{"k":"a","n":18446744073709551615,"status":203}"#);
+    assert_eq!(page.last, json!({"k": "b", "n": 2, "status": 203}));
+    let none = Jq::compile("empty", &PAGE_VARIABLES).unwrap();
+    assert!(matches!(decoder.decode(&body, &context, Some(&none), &[]), Err(DecodeError::Count { .. })));
+}
+
+fn fixture(name: &str) -> Bytes {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ntopng").join(format!("{name}.http"));
+    let exchange = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let exchange = exchange.replace("\r\n", "\n");
+    Bytes::from(exchange.split_once("\n\n").unwrap().1.to_owned())
+}
+
+#[test]
+fn answers_of_a_real_ntopng_decode() {
+    for (name, records, rows) in [
+        ("flow-alert-list-sorted", ".rsp.records[]", 10),
+        ("flow-alert-list", ".rsp.records[]", 20),
+        ("flow-alert-list-beyond-end", ".rsp.records[]", 0),
+        ("host-active", ".rsp.data[]", 10),
+        ("host-active-page2", ".rsp.data[]", 10),
+        ("host-active-beyond-end", ".rsp.data[]", 0),
+        ("flow-active", ".rsp.data[]", 10),
+        ("flow-active-beyond-end", ".rsp.data[]", 0),
+        ("host-alert-list", ".rsp.records[]", 10),
+        ("host-alert-list-engaged", ".rsp.records[]", 2),
+        ("ntopng-interfaces", ".rsp[]", 3),
+    ] {
+        let mut decoder = PageDecoder::new(options(&[records]));
+        let body = fixture(name);
+        let page = page(&mut decoder, body.clone());
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        let path = Selector::parse(&[records.to_owned()]).unwrap();
+        let Selector::Plain { paths } = path else { panic!("{records}") };
+        let counted = paths[0].keys.iter().fold(&value, |value, key| &value[key]).as_array().unwrap().len();
+        assert_eq!((page.rows, page.rejected.len()), (counted as u64, 0), "{name}: {:?}", page.rejected);
+        assert!(rows == 0 || page.rows > 0, "{name}");
+        assert!(decoder.notes().is_empty() || name.contains("alert"), "{name}: {:?}", decoder.notes());
+    }
+}
+
+/// A record of a fixed shape, with any key left out and any value null.
+fn conforming() -> impl Strategy<Value = Value> {
+    let scalar = |strategy: BoxedStrategy<Value>| proptest::option::of(strategy);
+    let list = proptest::collection::vec(prop_oneof![Just(json!(null)), any::<i64>().prop_map(Value::from)], 0..4);
+    let inner =
+        (scalar(any::<bool>().prop_map(Value::from).boxed()), scalar("\\PC{0,8}".prop_map(Value::from).boxed()));
+    (
+        scalar(any::<i64>().prop_map(Value::from).boxed()),
+        scalar(proptest::num::f64::NORMAL.prop_map(Value::from).boxed()),
+        scalar(list.prop_map(Value::from).boxed()),
+        proptest::option::of(inner),
+        any::<bool>(),
+    )
+        .prop_map(|(int, float, list, inner, flip)| {
+            let mut fields: Vec<(&str, Value)> = Vec::new();
+            fields.extend(int.map(|value| ("int", value)));
+            fields.extend(float.map(|value| ("float", value)));
+            fields.extend(list.map(|value| ("list", value)));
+            if let Some((truth, text)) = inner {
+                fields.push(("inner", json!({"truth": truth, "text": text})));
+            }
+            if flip {
+                fields.reverse();
+            }
+            Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        })
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-3_i64..3).prop_map(Value::from),
+        proptest::num::f64::NORMAL.prop_map(Value::from),
+        "[a-c]{0,2}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("[a-d]", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn shape() -> Vec<(&'static str, ColumnType)> {
+    let field = |name: &str, kind| Column { name: name.to_owned(), kind };
+    let inner = vec![field("text", ColumnType::String), field("truth", ColumnType::Bool)];
+    vec![
+        ("float", ColumnType::Float64),
+        ("inner", ColumnType::Struct(inner)),
+        ("int", ColumnType::Int64),
+        ("list", ColumnType::List(Box::new(ColumnType::Int64))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn conforming_records_decode_as_arrows_own_reader_decodes_them(records in proptest::collection::vec(conforming(), 1..20)) {
+        let mut decoder = pinned(&shape(), Contract::Freeze);
+        let ours = page(&mut decoder, Value::from(records.clone()).to_string());
+        prop_assert_eq!(&ours.rejected, &vec![]);
+        let text: String = records.iter().map(|record| format!("{record}\n")).collect();
+        let reader = arrow::json::ReaderBuilder::new(ours.batch.schema()).with_batch_size(1000);
+        let theirs = reader.build(text.as_bytes()).unwrap().next().unwrap().unwrap();
+        prop_assert_eq!(ours.batch, theirs);
+    }
+
+    #[test]
+    fn every_row_is_accounted_for(pages in proptest::collection::vec(proptest::collection::vec(any_json(), 0..8), 1..4), contract in 0..4) {
+        let mut decoder = match contract {
+            0 => decoder(),
+            1 => pinned(&shape(), Contract::Evolve),
+            2 => pinned(&shape(), Contract::Freeze),
+            _ => pinned(&shape(), Contract::Discard),
+        };
+        let mut decoded = Vec::new();
+        for records in pages {
+            let rows = records.len() as u64;
+            let objects = records.iter().filter(|record| record.is_object()).count();
+            let page = page(&mut decoder, Value::from(records).to_string());
+            prop_assert_eq!(page.rows, rows);
+            if contract == 0 {
+                prop_assert_eq!(page.batch.num_rows(), objects, "{:?}", page.rejected);
+            }
+            decoded.push(page);
+        }
+        for page in decoded {
+            let conformed = PageDecoder::conform(&page.batch, &page.schema, decoder.schema()).unwrap();
+            prop_assert_eq!(conformed.num_rows(), page.batch.num_rows());
+        }
+    }
+
+    #[test]
+    fn the_order_of_pages_and_keys_decides_nothing(pages in proptest::collection::vec(proptest::collection::vec(any_json(), 0..6), 2..5)) {
+        let schema = |pages: &mut dyn Iterator<Item = Value>| {
+            let mut decoder = decoder();
+            for body in pages {
+                page(&mut decoder, body.to_string());
+            }
+            show(decoder.schema())
+        };
+        let forward = schema(&mut pages.iter().cloned().map(Value::from));
+        let backward = schema(&mut pages.iter().rev().map(|page| page.iter().rev().map(flipped).collect()));
+        prop_assert_eq!(forward, backward);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..64), cut in 0_usize..200) {
+        let mut decoder = decoder();
+        let _ = try_page(&mut decoder, body);
+        let whole = r#"[{"a": 1, "b": {"c": ["x", 2.5, null]}}, {"a": "z", "d": true}, 7]"#;
+        let _ = try_page(&mut decoder, whole.as_bytes()[..cut.min(whole.len())].to_vec());
+        prop_assert_eq!(page(&mut decoder, whole).rows, 3);
+    }
+}
+
+/// Turns the order of keys around.
+fn flipped(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let entries: Vec<_> = map.iter().map(|(key, value)| (key.clone(), flipped(value))).collect();
+            Value::Object(entries.into_iter().rev().collect())
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,418 @@
+//! The visitor: one pass over a page's text, straight into the column builders.
+//!
+//! A value that doesn't fit is a soft error: the column gets a null, the row is marked, the pass goes on. Only the first misfit of a row
+//! is kept.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::builders::{Builder, Slot, StructBuilder, Values};
+use super::infer::Number;
+use super::lattice::{EMPTY_LIST, EMPTY_OBJECT, is_exact, signed_facts, unsigned_facts};
+
+/// Why a row doesn't fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Misfit {
+    /// The column, with a dot before each field and `[]` for the items of a list.
+    pub(super) path: String,
+    /// What was due.
+    pub(super) expected: String,
+    /// What came.
+    pub(super) got: String,
+}
+
+/// What one row's visit leaves behind, beside the values.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    /// The first misfit.
+    pub(super) misfit: Option<Misfit>,
+    /// Some misfit may vanish if the working schema grows.
+    pub(super) grows: bool,
+    /// Unknown fields are left out, and counted here.
+    pub(super) discard: bool,
+    pub(super) discarded: u64,
+}
+
+impl Row {
+    /// Keeps a misfit. The answer tells the caller's caller whether the path is its to complete: false means it is.
+    fn misfit(&mut self, expected: &str, got: String) -> bool {
+        if self.misfit.is_some() {
+            return true;
+        }
+        let expected = expected.to_owned();
+        self.misfit = Some(Misfit { path: String::new(), expected, got });
+        false
+    }
+
+    fn within(&mut self, part: &str) {
+        if let Some(misfit) = &mut self.misfit {
+            let dot = if misfit.path.is_empty() || misfit.path.starts_with('[') { "" } else { "." };
+            misfit.path = format!("{part}{dot}{}", misfit.path);
+        }
+    }
+}
+
+/// Reads one record into the root's builder.
+pub(super) struct RecordSeed<'r> {
+    pub(super) root: &'r mut StructBuilder,
+    pub(super) row: &'r mut Row,
+}
+
+impl RecordSeed<'_> {
+    #[expect(clippy::unnecessary_wraps, reason = "the visitor's methods return it as it is")]
+    fn no_object<E>(self, got: String) -> Result<(), E> {
+        self.root.append_null();
+        self.row.misfit("an object", got);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RecordSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        fill(self.root, map, self.row).map(|_| ())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        skip_seq(seq)?;
+        self.no_object("a list".to_owned())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.no_object("null".to_owned())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.no_object(value.to_string())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.no_object(format!("integer {value}"))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.no_object(format!("integer {value}"))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.no_object(format!("number {value}"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.no_object(quote(value))
+    }
+}
+
+/// Reads an object's fields; false where a misfit's path is the caller's to complete.
+fn fill<'de, A: MapAccess<'de>>(fields: &mut StructBuilder, mut map: A, row: &mut Row) -> Result<bool, A::Error> {
+    let mut fits = true;
+    let mut previous = fields.open();
+    while let Some(key) = map.next_key_seed(KeySeed { fields: &mut *fields, previous })? {
+        let at = match key {
+            Key::Known(at) => at,
+            Key::Hidden => {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            Key::Unknown(name) => {
+                map.next_value::<IgnoredAny>()?;
+                fits &= unknown(fields, &name, row);
+                continue;
+            }
+        };
+        previous = at;
+        if !fields.mark(at) {
+            map.next_value::<IgnoredAny>()?;
+            fits &= twice(fields.name(at), row);
+            continue;
+        }
+        if !map.next_value_seed(ValueSeed { column: &mut fields.fields[at], row: &mut *row })? {
+            row.within(fields.name(at));
+            fits = false;
+        }
+    }
+    fields.close();
+    Ok(fits)
+}
+
+#[cold]
+fn unknown(fields: &StructBuilder, name: &str, row: &mut Row) -> bool {
+    if row.discard {
+        row.discarded += 1;
+        return true;
+    }
+    row.grows |= !fields.frozen;
+    let kept = row.misfit("a known field", "an unknown one".to_owned());
+    if !kept {
+        row.within(name);
+    }
+    kept
+}
+
+#[cold]
+fn twice(name: &str, row: &mut Row) -> bool {
+    let kept = row.misfit("each key once", "the key twice".to_owned());
+    if !kept {
+        row.within(name);
+    }
+    kept
+}
+
+enum Key {
+    Known(usize),
+    Hidden,
+    Unknown(Box<str>),
+}
+
+struct KeySeed<'f> {
+    fields: &'f mut StructBuilder,
+    previous: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Key, E> {
+        Ok(match self.fields.find(name, self.previous) {
+            Slot::Known(at) => Key::Known(at),
+            Slot::Hidden => Key::Hidden,
+            Slot::Unknown => Key::Unknown(name.into()),
+        })
+    }
+}
+
+/// Reads one value into a column; false where a misfit's path is the caller's to complete.
+struct ValueSeed<'c> {
+    column: &'c mut Builder,
+    row: &'c mut Row,
+}
+
+impl ValueSeed<'_> {
+    fn expected(&self) -> &'static str {
+        match &self.column.values {
+            Values::Null(_) => "null",
+            Values::Bool(_) => "bool",
+            Values::Int64(_) => "int64",
+            Values::Uint64(_) => "uint64",
+            Values::Float64(_) => "float64",
+            Values::String(_) => "string",
+            Values::Json(_) => "json",
+            Values::List(_) => "list",
+            Values::Struct(_) => "struct",
+        }
+    }
+
+    #[cold]
+    fn misfit(self, got: String) -> bool {
+        let expected = self.expected();
+        self.column.append_null();
+        self.row.grows |= !self.column.fixed;
+        self.row.misfit(expected, got)
+    }
+
+    /// Appends what the raw text of a value says: the way for the types to which a number's digits matter.
+    fn raw(self, text: &str) -> bool {
+        match &mut self.column.values {
+            Values::Json(values) => {
+                if text == "null" {
+                    values.append_null()
+                } else {
+                    values.append_value(text)
+                }
+                true
+            }
+            Values::Float64(values) => {
+                let first = text.as_bytes().first().copied().unwrap_or(b'n');
+                if first == b'n' {
+                    values.append_null();
+                    return true;
+                }
+                match double(text, first) {
+                    Some(value) => {
+                        values.append_value(value);
+                        true
+                    }
+                    None => self.misfit(describe(text)),
+                }
+            }
+            _ => self.misfit(describe(text)),
+        }
+    }
+}
+
+/// Reads a number that a double holds: an integer only if it does so exactly.
+fn double(text: &str, first: u8) -> Option<f64> {
+    if !(first == b'-' || first.is_ascii_digit()) {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "the guard has seen that nothing is lost")]
+    match Number::parse(text) {
+        Number::Signed(value) if is_exact(value.unsigned_abs()) => Some(value as f64),
+        Number::Unsigned(value) if is_exact(value) => Some(value as f64),
+        Number::Decimal(value) => Some(value),
+        _ => None,
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        if matches!(self.column.values, Values::Float64(_) | Values::Json(_)) {
+            let text: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
+            return Ok(self.raw(text.get()));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        self.column.append_null();
+        Ok(true)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<bool, E> {
+        if let Values::Bool(values) = &mut self.column.values {
+            values.append_value(value);
+            return Ok(true);
+        }
+        Ok(self.misfit(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<bool, E> {
+        if let Values::Int64(values) = &mut self.column.values {
+            values.append_value(value);
+            self.column.facts |= signed_facts(value);
+            return Ok(true);
+        }
+        Ok(self.misfit(format!("integer {value}")))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<bool, E> {
+        match (&mut self.column.values, i64::try_from(value)) {
+            (Values::Int64(values), Ok(signed)) => values.append_value(signed),
+            (Values::Uint64(values), _) => values.append_value(value),
+            _ => return Ok(self.misfit(format!("integer {value}"))),
+        }
+        self.column.facts |= unsigned_facts(value);
+        Ok(true)
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<bool, E> {
+        Ok(self.misfit(format!("number {value}")))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<bool, E> {
+        if let Values::String(values) = &mut self.column.values {
+            values.append_value(value);
+            return Ok(true);
+        }
+        Ok(self.misfit(quote(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+        if let Values::List(list) = &mut self.column.values {
+            let mut fits = true;
+            while let Some(fit) = seq.next_element_seed(ValueSeed { column: &mut *list.item, row: &mut *self.row })? {
+                list.items += 1;
+                if !fit {
+                    self.row.within("[]");
+                    fits = false;
+                }
+            }
+            list.close(true);
+            return Ok(fits);
+        }
+        let empty = seq.next_element::<IgnoredAny>()?.is_none();
+        if empty && matches!(self.column.values, Values::Struct(_) | Values::Null(_)) {
+            if matches!(self.column.values, Values::Null(_)) {
+                self.column.facts |= EMPTY_LIST;
+            }
+            self.column.append_null();
+            return Ok(true);
+        }
+        skip_seq(seq)?;
+        Ok(self.misfit(if empty { "an empty list" } else { "a list" }.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        if let Values::Struct(fields) = &mut self.column.values {
+            return fill(fields, map, self.row);
+        }
+        let mut empty = true;
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            empty = false;
+        }
+        if empty && matches!(self.column.values, Values::Null(_)) {
+            self.column.facts |= EMPTY_OBJECT;
+            self.column.append_null();
+            return Ok(true);
+        }
+        Ok(self.misfit(if empty { "an empty object" } else { "an object" }.to_owned()))
+    }
+}
+
+fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
+    while seq.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+/// Says in a few words what a raw JSON text is.
+pub(super) fn describe(text: &str) -> String {
+    match text.as_bytes().first() {
+        Some(b'{') => "an object".to_owned(),
+        Some(b'[') => "a list".to_owned(),
+        Some(b'"') => format!("string {}", cut(text)),
+        Some(b'-' | b'0'..=b'9') if matches!(Number::parse(text), Number::Decimal(_)) => {
+            format!("number {}", cut(text))
+        }
+        Some(b'-' | b'0'..=b'9') => format!("integer {}", cut(text)),
+        _ => cut(text),
+    }
+}
+
+fn quote(value: &str) -> String {
+    format!("string \"{}\"", cut(value))
+}
+
+/// Cuts a text after 40 characters.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}...", &text[..at]),
+    }
+}

@@ -1,0 +1,194 @@
+//! Authentication: how a credential goes into a request, who may use it, and how it stays out of every text.
+//!
+//! A kind is a variant of [`Auth`] and, where it does more than put a text somewhere, a file of its own.
+
+mod gate;
+mod redact;
+#[cfg(test)]
+mod tests;
+
+use base64::Engine as _;
+use http::HeaderName;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+pub use self::gate::{CredentialGate, Pass, Refused};
+pub use self::redact::{REDACTED, Redactor, excerpt};
+use super::request::{Payload, RenderedRequest, header_value};
+use crate::secret::Secret;
+
+/// Why a credential can't be applied. No message holds any part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The credential can't stand in a header.
+    #[error(
+        "auth.{kind}: the credential holds a line break or another control character and can't go into a header; if it comes from \
+         a file, write the file with no more than one line break at its end"
+    )]
+    ControlCharacter {
+        /// The kind of authentication.
+        kind: &'static str,
+    },
+    /// The user name of `basic` holds a colon.
+    #[error("auth.basic: the user name holds a colon, where HTTP Basic cuts it off")]
+    ColonInUsername,
+    /// The header's name isn't one.
+    #[error("auth.header: '{name}' isn't a name that HTTP allows")]
+    HeaderName {
+        /// The name.
+        name: String,
+    },
+    /// `form` with a request that has a JSON body.
+    #[error("auth.form puts '{name}' into a form, but the request has a JSON body; use a header, or send a form")]
+    FormWithBody {
+        /// The field.
+        name: String,
+    },
+}
+
+/// A credential and where it goes.
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// No authentication.
+    #[default]
+    None,
+    /// HTTP Basic.
+    Basic {
+        /// The user name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// `Authorization: Bearer`.
+    Bearer(Secret),
+    /// A header.
+    Header {
+        /// Its name.
+        name: String,
+        /// Its whole value, prefix included.
+        value: Secret,
+    },
+    /// A parameter of the query.
+    Query {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+    /// A field of the form.
+    Form {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+}
+
+/// The identity of a credential, equal for jobs that share one. It can't be printed: it is a hash of the secret.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CredentialId([u8; 32]);
+
+impl std::fmt::Debug for CredentialId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CredentialId")
+    }
+}
+
+impl Auth {
+    /// Names the kind as a pipeline file does.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Basic { .. } => "basic",
+            Self::Bearer(_) => "bearer",
+            Self::Header { .. } => "header",
+            Self::Query { .. } => "query",
+            Self::Form { .. } => "form",
+        }
+    }
+
+    /// Puts the credential into `request`. What the request already has under that name is replaced.
+    pub fn apply(&self, request: &mut RenderedRequest) -> Result<(), AuthError> {
+        match self {
+            Self::None => Ok(()),
+            Self::Basic { username, .. } if username.contains(':') => Err(AuthError::ColonInUsername),
+            Self::Basic { username, password } => {
+                let pair =
+                    base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()));
+                self.set_header(request, &http::header::AUTHORIZATION, &format!("Basic {pair}"))
+            }
+            Self::Bearer(token) => {
+                self.set_header(request, &http::header::AUTHORIZATION, &format!("Bearer {}", token.expose()))
+            }
+            Self::Header { name, value } => {
+                let key = HeaderName::from_bytes(name.as_bytes());
+                let key = key.map_err(|_| AuthError::HeaderName { name: name.clone() })?;
+                self.set_header(request, &key, value.expose())
+            }
+            Self::Query { name, value } => {
+                set_pair(&mut request.query, name, value.expose());
+                Ok(())
+            }
+            Self::Form { name, value } => set_field(request, name, value.expose()),
+        }
+    }
+
+    /// Returns the identity of the credential; none for [`Auth::None`].
+    #[must_use]
+    pub fn credential(&self) -> Option<CredentialId> {
+        let parts = match self {
+            Self::None => return None,
+            Self::Basic { username, password } => [username.as_str(), password.expose()],
+            Self::Bearer(token) => ["", token.expose()],
+            Self::Header { name, value } | Self::Query { name, value } | Self::Form { name, value } => {
+                [name.as_str(), value.expose()]
+            }
+        };
+        let mut hash = Sha256::new();
+        for part in [self.kind()].into_iter().chain(parts) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(part);
+        }
+        Some(CredentialId(hash.finalize().into()))
+    }
+
+    /// Returns the secrets that must not show in any text.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Basic { password: secret, .. }
+            | Self::Bearer(secret)
+            | Self::Header { value: secret, .. }
+            | Self::Query { value: secret, .. }
+            | Self::Form { value: secret, .. } => vec![secret],
+        }
+    }
+
+    fn set_header(&self, request: &mut RenderedRequest, name: &HeaderName, text: &str) -> Result<(), AuthError> {
+        let mut value = header_value(text).ok_or(AuthError::ControlCharacter { kind: self.kind() })?;
+        value.set_sensitive(true);
+        request.headers.insert(name, value);
+        Ok(())
+    }
+}
+
+fn set_pair(pairs: &mut Vec<(String, String)>, name: &str, value: &str) {
+    pairs.retain(|pair| pair.0 != name);
+    pairs.push((name.to_owned(), value.to_owned()));
+}
+
+fn set_field(request: &mut RenderedRequest, name: &str, value: &str) -> Result<(), AuthError> {
+    if request.payload == Payload::None {
+        request.payload = Payload::Form(Vec::new());
+    }
+    match &mut request.payload {
+        Payload::Form(fields) => {
+            set_pair(fields, name, value);
+            Ok(())
+        }
+        _ => Err(AuthError::FormWithBody { name: name.to_owned() }),
+    }
+}

@@ -1,0 +1,125 @@
+//! Scrubs known secrets from any text before it goes into an error, a log or a report.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::lang::template::URL_ESCAPED;
+use crate::secret::Secret;
+
+/// What stands in place of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+/// Characters of a body that an error shows.
+const EXCERPT: usize = 200;
+
+/// Bytes of a body that are looked at for an excerpt: enough that no secret is cut before it is known as one.
+const LOOKED_AT: usize = 16 * 1024;
+
+/// Base64 shorter than this would be found in innocent texts.
+const SHORTEST_BASE64: usize = 6;
+
+const ALL_ESCAPED: &AsciiSet = NON_ALPHANUMERIC;
+
+/// Knows the secrets of a process, in all the forms in which they travel.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    /// Longest first, so that no part of a longer form is left standing.
+    forms: Vec<String>,
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redactor({} forms)", self.forms.len())
+    }
+}
+
+impl Redactor {
+    /// Learns `secrets`: as they are, percent-encoded, escaped in JSON, and in base64, also as a part of a longer text.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut forms: Vec<_> = secrets.into_iter().flat_map(|secret| forms(secret.expose())).collect();
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        Self { forms }
+    }
+
+    /// Returns `text` with every secret replaced by [`REDACTED`].
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> String {
+        let mut clean = text.to_owned();
+        for form in &self.forms {
+            if clean.contains(form.as_str()) {
+                clean = clean.replace(form.as_str(), REDACTED);
+            }
+        }
+        clean
+    }
+}
+
+/// Returns the beginning of a body for an error: scrubbed, at most 200 characters, control characters escaped.
+#[must_use]
+pub fn excerpt(redactor: &Redactor, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]);
+    let clean = redactor.scrub(&text);
+    let mut shown = String::new();
+    for c in clean.chars().take(EXCERPT) {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    if clean.chars().nth(EXCERPT).is_some() || body.len() > LOOKED_AT {
+        shown.push('…');
+    }
+    shown
+}
+
+fn forms(secret: &str) -> Vec<String> {
+    let trimmed = secret.trim();
+    // `Token abc` as the value of a header: the token alone is the secret.
+    let bare = trimmed.rsplit_once(' ').map_or(trimmed, |(_, bare)| bare);
+    let mut forms = Vec::new();
+    for text in [secret, trimmed, bare] {
+        if text.is_empty() {
+            continue;
+        }
+        forms.push(text.to_owned());
+        let json = Value::from(text).to_string();
+        forms.push(json[1..json.len() - 1].to_owned());
+        for set in [URL_ESCAPED, ALL_ESCAPED] {
+            let upper = utf8_percent_encode(text, set).to_string();
+            forms.push(upper.replace("%20", "+"));
+            forms.push(lower_escapes(&upper));
+            forms.push(upper);
+        }
+        forms.extend((0..3).flat_map(|before| base64_within(text, before)));
+    }
+    forms
+}
+
+/// Turns `%2F` into `%2f`, which some servers echo.
+fn lower_escapes(text: &str) -> String {
+    let mut left = 0;
+    let lower = |c: char| {
+        if c == '%' {
+            left = 2;
+            return c;
+        }
+        if left == 0 {
+            return c;
+        }
+        left -= 1;
+        c.to_ascii_lowercase()
+    };
+    text.chars().map(lower).collect()
+}
+
+/// Returns the base64 digits that depend on `text` alone where `before` bytes (modulo 3) stand before it, as in `user:password`.
+fn base64_within(text: &str, before: usize) -> Vec<String> {
+    let mut bytes = vec![0; before];
+    bytes.extend_from_slice(text.as_bytes());
+    // Each digit holds six bits; the first and the last may hold bits of a neighbour.
+    let (first, last) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+    let digits = |engine: &base64::engine::GeneralPurpose| {
+        engine.encode(&bytes).get(first..last).filter(|digits| digits.len() >= SHORTEST_BASE64).map(str::to_owned)
+    };
+    [&STANDARD, &URL_SAFE].into_iter().filter_map(digits).collect()
+}

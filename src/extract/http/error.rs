@@ -1,0 +1,157 @@
+//! What can go wrong between a request and its answer. Every message names the request, the tries and what to do.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::extract::auth::{AuthError, Refused};
+
+/// How a request failed without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportKind {
+    /// No connection: refused, no such host, TLS.
+    Connect,
+    /// A connect, read or request timeout.
+    Timeout,
+    /// The connection broke before the answer's headers.
+    Broken,
+    /// The body ended before its announced end, or couldn't be decompressed.
+    TornBody,
+    /// The request itself can't be sent.
+    Unsendable,
+}
+
+impl TransportKind {
+    /// Tells whether another try may help.
+    #[must_use]
+    pub const fn is_transient(self) -> bool {
+        !matches!(self, Self::Unsendable)
+    }
+
+    const fn what_to_do(self) -> &'static str {
+        match self {
+            Self::Connect => "check base_url, the network, and tls",
+            Self::Timeout => "raise timeout, or ask for smaller pages",
+            Self::Broken => "the server or a proxy closed the connection; ask for smaller pages or lower concurrency",
+            Self::TornBody => "the answer is cut off; ask for smaller pages",
+            Self::Unsendable => "check the request in the pipeline file",
+        }
+    }
+}
+
+impl fmt::Display for TransportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "no connection",
+            Self::Timeout => "timeout",
+            Self::Broken => "the connection broke",
+            Self::TornBody => "the body is incomplete",
+            Self::Unsendable => "the request can't be sent",
+        })
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The client can't be made.
+    #[error("the http client can't be made: {reason}")]
+    Client {
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// No try brought a whole answer.
+    #[error("{request}: {kind} after {} ({reason}); {}", tries(*attempts), kind.what_to_do())]
+    Transport {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// How the last try failed.
+        kind: TransportKind,
+        /// Tries made.
+        attempts: u32,
+        /// What the network said, scrubbed.
+        reason: String,
+    },
+    /// The body is larger than allowed.
+    #[error("{request}: the answer's body is larger than {limit} bytes, the limit; ask for smaller pages")]
+    TooLarge {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// The limit, in bytes after decompression.
+        limit: u64,
+    },
+    /// The credential was refused, by this server and in this run, before this request was sent (again).
+    #[error("{request}: not sent: {refused}")]
+    Refused {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// The first refusal.
+        refused: Refused,
+    },
+}
+
+/// Writes a number of tries: `1 try`, `5 tries`.
+fn tries(attempts: u32) -> String {
+    if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") }
+}
+
+/// An answer that isn't a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerError {
+    /// The request in one line, scrubbed.
+    pub request: String,
+    /// The status.
+    pub status: u16,
+    /// Tries made.
+    pub attempts: u32,
+    /// Time from the first try to the end of the last.
+    pub elapsed: Duration,
+    /// What was judged wrong, the server's own words included; scrubbed.
+    pub reason: String,
+    /// The beginning of the body, scrubbed.
+    pub excerpt: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl std::error::Error for AnswerError {}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: status {} after {}: {}", self.request, self.status, tries(self.attempts), self.reason)?;
+        if self.excerpt.is_empty() {
+            write!(f, "; the body is empty; {}", self.hint)
+        } else {
+            write!(f, "; body: {}; {}", self.excerpt, self.hint)
+        }
+    }
+}
+
+/// Why an exchange brought no page.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The credential can't be applied.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The server refused the credential, now or earlier in this run.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The answer is an error.
+    #[error(transparent)]
+    Answer(Box<AnswerError>),
+    /// The work on the body was stopped, or panicked.
+    #[error("{request}: the work on the answer's body didn't end: {reason}")]
+    Work {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// What the runtime said.
+        reason: String,
+    },
+}

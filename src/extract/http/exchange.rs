@@ -1,0 +1,115 @@
+//! One exchange: gate, credential, tries, judgement. What the page stream calls for every page.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::answer::RawAnswer;
+use super::client::HttpClient;
+use super::error::{AnswerError, ExchangeError};
+use super::judge::{Judged, Rules};
+use crate::extract::auth::{Auth, CredentialGate, excerpt};
+use crate::extract::request::RenderedRequest;
+
+/// Sends the requests of one job.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The source's client.
+    pub client: Arc<HttpClient>,
+    /// The process's gate.
+    pub gate: CredentialGate,
+    /// The source's credential.
+    pub auth: Arc<Auth>,
+    /// The job's rules.
+    pub rules: Arc<Rules>,
+}
+
+/// A page, or a page with no rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exchanged<T> {
+    /// The answer.
+    pub answer: RawAnswer,
+    /// What `read` made of the body; none for an answer whose status isn't 2xx but that `empty` takes for a page with no rows.
+    pub page: Option<T>,
+    /// Whether `empty` took the answer for a page with no rows.
+    pub empty: bool,
+}
+
+impl Exchange {
+    /// Sends `request` and judges the answer. `read` gets an answer with a 2xx status, off the async threads, and returns the
+    /// envelope that the rules see (null where the body isn't JSON) and whatever it made of the body; other bodies are read as
+    /// JSON here. `extra` are the values of the rules' further variables.
+    pub async fn send<T, F>(
+        &self,
+        request: &RenderedRequest,
+        extra: Vec<Value>,
+        read: F,
+    ) -> Result<Exchanged<T>, ExchangeError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&RawAnswer) -> (Value, T) + Send + 'static,
+    {
+        let line = request.line();
+        let pass = self.gate.enter(self.auth.credential()).await?;
+        let mut signed = request.clone();
+        self.auth.apply(&mut signed)?;
+        let answer = self.client.fetch(&signed, &line, &pass).await?;
+        let (answer, page, judged) = self.judge(&line, answer, extra, read).await?;
+        match judged {
+            Judged::Page | Judged::Empty => {
+                pass.accepted();
+                Ok(Exchanged { answer, page, empty: judged == Judged::Empty })
+            }
+            Judged::Failed { reason } => {
+                let hint = "check the request, and the source's success and error_message";
+                Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))))
+            }
+            Judged::Refused { reason } => {
+                let hint = "check auth, and that the account isn't locked out";
+                let error = self.error(&line, &answer, &reason, hint);
+                Err(pass.refused(&error.to_string()).into())
+            }
+        }
+    }
+
+    async fn judge<T, F>(
+        &self,
+        line: &str,
+        answer: RawAnswer,
+        extra: Vec<Value>,
+        read: F,
+    ) -> Result<(RawAnswer, Option<T>, Judged), ExchangeError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&RawAnswer) -> (Value, T) + Send + 'static,
+    {
+        let rules = self.rules.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let (envelope, page) = if answer.status.is_success() {
+                let (envelope, page) = read(&answer);
+                (envelope, Some(page))
+            } else {
+                (serde_json::from_slice(&answer.body).unwrap_or_default(), None)
+            };
+            let judged = rules.judge(answer.status, &answer.headers, &envelope, &extra);
+            (answer, page, judged)
+        });
+        work.await.map_err(|error| ExchangeError::Work {
+            request: self.client.redactor().scrub(line),
+            reason: error.to_string(),
+        })
+    }
+
+    fn error(&self, line: &str, answer: &RawAnswer, reason: &str, hint: &str) -> AnswerError {
+        let redactor = self.client.redactor();
+        AnswerError {
+            request: redactor.scrub(line),
+            status: answer.status.as_u16(),
+            attempts: answer.attempts,
+            elapsed: answer.elapsed,
+            reason: excerpt(redactor, reason.as_bytes()),
+            excerpt: excerpt(redactor, &answer.body),
+            hint: answer.note.clone().unwrap_or_else(|| hint.to_owned()),
+        }
+    }
+}

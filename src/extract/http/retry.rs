@@ -1,0 +1,108 @@
+//! The retry policy: pure. What is tried again, and after how long.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+
+/// How often, and how far apart, a request is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries in all, the first included; at least one is made.
+    pub attempts: u32,
+    /// The longest wait between two tries, also where the server asks for a longer one.
+    pub max_delay: Duration,
+    /// The longest wait after the first try; it doubles with every further one.
+    pub base: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Five tries, a wait of at most half a second after the first, of at most a minute after any.
+    fn default() -> Self {
+        Self { attempts: 5, max_delay: Duration::from_secs(60), base: Duration::from_millis(500) }
+    }
+}
+
+impl RetryPolicy {
+    /// Tells whether try `attempt` (from 1) may be followed by another.
+    #[must_use]
+    pub const fn allows_another(&self, attempt: u32) -> bool {
+        attempt < self.attempts
+    }
+
+    /// Tells whether an answer with `status` is worth another try: too many requests, or a fault that may pass.
+    #[must_use]
+    pub fn is_transient(status: StatusCode) -> bool {
+        matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
+    }
+
+    /// Returns the wait after try `attempt` (from 1): exponential with full jitter, `random` in `[0, 1)` taking its part. Where
+    /// the server asked for a wait, that is what it gets, up to `max_delay`.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, asked: Option<Duration>, random: f64) -> Duration {
+        if let Some(asked) = asked {
+            return asked.min(self.max_delay);
+        }
+        let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        let ceiling = self.base.saturating_mul(factor).min(self.max_delay);
+        ceiling.mul_f64(random.clamp(0.0, 1.0))
+    }
+}
+
+/// Reads `Retry-After`: seconds, or an HTTP date, from which `now` is taken. What is neither is as if it weren't there.
+#[must_use]
+pub fn retry_after(header: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = DateTime::parse_from_rfc2822(header).ok()?.to_utc();
+    Some((until - now).to_std().unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_ceiling() {
+        let policy = RetryPolicy { attempts: 9, max_delay: Duration::from_secs(10), base: Duration::from_secs(1) };
+        let waits: Vec<_> = (1..=6).map(|attempt| policy.delay(attempt, None, 1.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
+        assert_eq!(policy.delay(3, None, 0.5), Duration::from_secs(2));
+        assert_eq!(policy.delay(200, None, 0.0), Duration::ZERO);
+        assert!(policy.allows_another(8) && !policy.allows_another(9));
+    }
+
+    #[test]
+    fn the_server_gets_the_wait_that_it_asks_for_up_to_the_ceiling() {
+        let policy = RetryPolicy::default();
+        assert_eq!(policy.delay(1, Some(Duration::from_secs(7)), 0.1), Duration::from_secs(7));
+        assert_eq!(policy.delay(1, Some(Duration::from_secs(3600)), 0.1), policy.max_delay);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Utc.with_ymd_and_hms(2015, 10, 21, 7, 27, 30).unwrap();
+        let after = |header| retry_after(header, now).map(|wait| wait.as_secs());
+        assert_eq!(after("120"), Some(120));
+        assert_eq!(after(" 0 "), Some(0));
+        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(30));
+        assert_eq!(after("Wed, 21 Oct 2015 07:00:00 GMT"), Some(0));
+        assert_eq!(after("soon"), None);
+        assert_eq!(after("-5"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_wait_is_longer_than_the_ceiling(
+            attempt in 1_u32..1000, asked in prop::option::of(0_u64..1_000_000), random in 0.0..1.0, max in 0_u64..1000
+        ) {
+            let policy = RetryPolicy { attempts: 5, max_delay: Duration::from_secs(max), base: Duration::from_millis(500) };
+            prop_assert!(policy.delay(attempt, asked.map(Duration::from_secs), random) <= policy.max_delay);
+        }
+    }
+}

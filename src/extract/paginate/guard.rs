@@ -1,0 +1,161 @@
+//! Guards of a slice's requests: none twice, and no more than the ceilings allow.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::extract::request::{Fingerprint, RenderedRequest};
+
+/// The most that one slice may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceilings {
+    /// Pages.
+    pub pages: u64,
+    /// Rows received.
+    pub rows: u64,
+    /// Bytes of bodies received.
+    pub bytes: u64,
+}
+
+impl Default for Ceilings {
+    /// Far above what a slice of a well-cut job holds, far below what fills a disk by accident.
+    fn default() -> Self {
+        Self { pages: 100_000, rows: 100_000_000, bytes: 1 << 40 }
+    }
+}
+
+/// Why a slice's requests stop.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GuardError {
+    /// The request was sent before, in this slice.
+    #[error(
+        "the same request would be sent twice in one slice: {request}; the paginator doesn't move, check what it writes to and from"
+    )]
+    SameRequest {
+        /// The request in one line.
+        request: String,
+    },
+    /// A cursor came that had come before, in this slice.
+    #[error(
+        "page {page} gives the cursor {cursor}, which an earlier page gave: the server pages in a circle; request: {request}"
+    )]
+    CursorCycle {
+        /// The page, from 1.
+        page: u64,
+        /// The cursor, as JSON.
+        cursor: String,
+        /// The request in one line.
+        request: String,
+    },
+    /// A ceiling is reached.
+    #[error(
+        "the slice has more than {limit} {unit}, the ceiling; raise it, or make the slices smaller; request: {request}"
+    )]
+    Ceiling {
+        /// `pages`, `rows` or `bytes`.
+        unit: &'static str,
+        /// The ceiling.
+        limit: u64,
+        /// The request in one line.
+        request: String,
+    },
+}
+
+/// Watches over the requests of one slice.
+#[derive(Debug, Clone, Default)]
+pub struct RequestGuard {
+    ceilings: Ceilings,
+    sent: HashSet<Fingerprint>,
+    cursors: HashSet<String>,
+    pages: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+impl RequestGuard {
+    /// Begins a slice.
+    #[must_use]
+    pub fn new(ceilings: Ceilings) -> Self {
+        Self { ceilings, ..Self::default() }
+    }
+
+    /// Takes the request that is about to be sent, before authentication is applied. A retry isn't a new request.
+    pub fn request(&mut self, request: &RenderedRequest) -> Result<(), GuardError> {
+        if !self.sent.insert(request.fingerprint()) {
+            return Err(GuardError::SameRequest { request: request.line() });
+        }
+        self.pages += 1;
+        check("pages", self.pages, self.ceilings.pages, request)
+    }
+
+    /// Takes a page: the rows that the server put on it, and the bytes of its body.
+    pub fn page(&mut self, request: &RenderedRequest, rows: u64, bytes: u64) -> Result<(), GuardError> {
+        self.rows += rows;
+        self.bytes += bytes;
+        check("rows", self.rows, self.ceilings.rows, request)?;
+        check("bytes", self.bytes, self.ceilings.bytes, request)
+    }
+
+    /// Takes the cursor that a page gave for the next one.
+    pub fn cursor(&mut self, request: &RenderedRequest, cursor: &Value) -> Result<(), GuardError> {
+        let cursor = cursor.to_string();
+        if self.cursors.insert(cursor.clone()) {
+            return Ok(());
+        }
+        Err(GuardError::CursorCycle { page: self.pages, cursor, request: request.line() })
+    }
+}
+
+fn check(unit: &'static str, count: u64, limit: u64, request: &RenderedRequest) -> Result<(), GuardError> {
+    if count <= limit {
+        return Ok(());
+    }
+    Err(GuardError::Ceiling { unit, limit, request: request.line() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::extract::paginate::Edit;
+    use crate::extract::request::{RequestSpec, RequestTree};
+    use crate::lang::place::Place;
+
+    fn request(start: u64) -> RenderedRequest {
+        let spec = RequestSpec { path: "/list".to_owned(), ..RequestSpec::default() };
+        let edit = Edit { place: Place::compile("query.start", &[]).unwrap(), value: json!(start) };
+        RequestTree::compile("http://a", spec).unwrap().render(&json!({}), &[edit]).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_sent_once() {
+        let mut guard = RequestGuard::new(Ceilings::default());
+        guard.request(&request(0)).unwrap();
+        guard.request(&request(1)).unwrap();
+        let error = guard.request(&request(0)).unwrap_err();
+        assert_eq!(error, GuardError::SameRequest { request: "GET /list?start=0".to_owned() });
+    }
+
+    #[test]
+    fn ceilings_name_what_was_exceeded() {
+        let mut guard = RequestGuard::new(Ceilings { pages: 2, rows: 10, bytes: 100 });
+        guard.request(&request(0)).unwrap();
+        guard.page(&request(0), 10, 100).unwrap();
+        assert!(guard.page(&request(1), 1, 0).unwrap_err().to_string().contains("more than 10 rows"));
+        assert!(guard.clone().page(&request(1), 0, 1).is_err());
+        guard.request(&request(1)).unwrap();
+        assert!(guard.request(&request(2)).unwrap_err().to_string().contains("more than 2 pages"));
+    }
+
+    #[test]
+    fn cursors_do_not_come_back() {
+        let mut guard = RequestGuard::new(Ceilings::default());
+        for cursor in [json!("a"), json!(1), json!("1"), json!({"k": 1})] {
+            guard.cursor(&request(0), &cursor).unwrap();
+        }
+        assert!(matches!(guard.cursor(&request(0), &json!("a")), Err(GuardError::CursorCycle { .. })));
+    }
+}

@@ -1,0 +1,258 @@
+//! Paginators: pure, one file each. `first` gives the edits of the first request, `next` what to do after a page.
+//!
+//! There is no default paginator, and paging never ends without a stated reason: a short page proves nothing by itself.
+
+mod guard;
+mod none;
+mod offset;
+mod order;
+mod page;
+mod seek;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+use thiserror::Error;
+
+pub use self::guard::{Ceilings, GuardError, RequestGuard};
+pub use self::none::{OnePage, states_next_link};
+pub use self::offset::{Advance, Offset};
+pub use self::order::{compare, further};
+pub use self::page::PageNumber;
+pub use self::seek::{Bound, Order, Seek, SeekSpec};
+use crate::lang::place::Place;
+use crate::model::EndReason;
+
+/// A value to put into the request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// Where to.
+    pub place: Place,
+    /// What.
+    pub value: Value,
+}
+
+/// What is known of a page once it was received.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// Rows that the server put on the page.
+    pub rows: u64,
+    /// Rows whose key no earlier page of the slice had; equals `rows` for a job with no `key`.
+    pub new_rows: u64,
+    /// What the page states as the total, in rows.
+    pub total: Option<u64>,
+    /// What the page states on another page: true, there must be one; false, this is the last.
+    pub more: Option<bool>,
+    /// The value that `seek` goes by, of the page's last row.
+    pub last_value: Option<Value>,
+    /// Which page of the slice it is, from 1.
+    pub page: u64,
+}
+
+/// What to do after a page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Ask again, with these edits made to the request as it was at first.
+    Fetch(Vec<Edit>),
+    /// The slice has been read, for this reason.
+    Done(EndReason),
+}
+
+/// Why paging can't go on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PaginateError {
+    /// `paginate: none`, but the server says that there is more.
+    #[error("the job reads one page (paginate: none), but {evidence}; choose a paginator")]
+    MoreThanOnePage {
+        /// What the server said.
+        evidence: String,
+    },
+    /// `more` is true on an empty page.
+    #[error(
+        "page {page} is empty, though the server says that there are more rows; check 'more', and what the page is moved by"
+    )]
+    EmptyButMore {
+        /// The page, from 1.
+        page: u64,
+    },
+    /// Pages came with rows, none of them new.
+    #[error(
+        "pages {} and {page} brought rows, but none that an earlier page hadn't: the server seems to ignore '{place}', or the \
+         data moves while it is read; check the place, or sort by a column that doesn't change", page - 1
+    )]
+    NoProgress {
+        /// The later page, from 1.
+        page: u64,
+        /// What the paginator writes its position to.
+        place: String,
+    },
+    /// More pages than `max_pages`.
+    #[error(
+        "page {pages} is the last that max_pages allows, and the server has more; raise max_pages, or make the slices smaller"
+    )]
+    MaxPages {
+        /// The ceiling.
+        pages: u64,
+    },
+    /// The last row of a page has no value to seek by.
+    #[error("the last row of page {page} has no value to seek by; check 'value' of paginate.seek against the records")]
+    NoSeekValue {
+        /// The page, from 1.
+        page: u64,
+    },
+    /// The value of the last row isn't a number or a text.
+    #[error(
+        "the last row of page {page} has the seek value {value}, which is no number and no text; check 'value' of paginate.seek"
+    )]
+    SeekValue {
+        /// The page, from 1.
+        page: u64,
+        /// The value, as JSON.
+        value: String,
+    },
+    /// The value of the last row lies before the one that was asked from.
+    #[error(
+        "the seek value of page {page} is {value}, which isn't {wanted} {from}, from where the page was asked: the server ignores \
+         '{place}', or doesn't sort by it in the order '{order}'"
+    )]
+    SeekBackwards {
+        /// The page, from 1.
+        page: u64,
+        /// The value of the last row, as JSON.
+        value: String,
+        /// The value asked from, as JSON.
+        from: String,
+        /// `after`, `at or after`, `before`, `at or before`.
+        wanted: &'static str,
+        /// Where the value is written to.
+        place: String,
+        /// `asc` or `desc`.
+        order: &'static str,
+    },
+    /// The value of the last row lies out of the window.
+    #[error(
+        "the seek value of page {page} is {value}, beyond {limit}, where the window ends: the server ignores the window's other edge"
+    )]
+    SeekOutOfWindow {
+        /// The page, from 1.
+        page: u64,
+        /// The value, as JSON.
+        value: String,
+        /// The edge of the window, as JSON.
+        limit: String,
+    },
+    /// A whole page shares one value.
+    #[error(
+        "more rows share the seek value {value} than a page of {rows} holds, so the rows after them can't be reached; raise \
+         'size', or seek by a value with fewer equals"
+    )]
+    SharedByMoreThanAPage {
+        /// The value, as JSON.
+        value: String,
+        /// Rows of the largest page.
+        rows: u64,
+    },
+    /// `total` isn't a number of rows.
+    #[error("the total is {found}; it must be a whole number, or its digits in a string, or null where none is stated")]
+    Total {
+        /// What the expression gave, as JSON.
+        found: String,
+    },
+}
+
+/// Decides on pages; does no I/O.
+pub trait Paginator: Send {
+    /// Returns the edits of the first request.
+    fn first(&self) -> Vec<Edit>;
+
+    /// Takes what the last page showed, and returns the edits of the next request or why there is none.
+    fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError>;
+}
+
+/// What every paginator can be told of ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndRules {
+    /// Whether a page shorter than `size` is the last (`short_page: end`).
+    pub short_page_ends: bool,
+    /// The most pages that a slice may have.
+    pub max_pages: Option<u64>,
+}
+
+impl EndRules {
+    /// Answers with the next request, unless the ceiling of pages is reached.
+    fn fetch(&self, seen: &Seen, edits: Vec<Edit>) -> Result<Decision, PaginateError> {
+        match self.max_pages {
+            Some(pages) if seen.page >= pages => Err(PaginateError::MaxPages { pages }),
+            _ => Ok(Decision::Fetch(edits)),
+        }
+    }
+}
+
+/// What `offset` and `page` end by, and the account that they keep for it.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    received: u64,
+    stale_pages: u32,
+}
+
+impl Tally {
+    /// Takes a page of at most `size` rows. Returns why it is the last, if it is.
+    fn take(
+        &mut self,
+        seen: &Seen,
+        size: u64,
+        rules: &EndRules,
+        place: &Place,
+    ) -> Result<Option<EndReason>, PaginateError> {
+        self.received += seen.rows;
+        match (seen.rows, seen.more) {
+            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            (0, _) => return Ok(Some(EndReason::EmptyPage)),
+            (_, Some(false)) => return Ok(Some(EndReason::MoreFalse)),
+            _ => {}
+        }
+        let short = seen.rows < size && seen.more.is_none();
+        if short && seen.total == Some(self.received) {
+            return Ok(Some(EndReason::TotalReached));
+        }
+        if short && rules.short_page_ends {
+            return Ok(Some(EndReason::ShortPage));
+        }
+        self.progress(seen, place)?;
+        Ok(None)
+    }
+
+    /// Refuses the second page in a row that brings rows but nothing new. One such page may come of a row that was inserted
+    /// while the list was read.
+    fn progress(&mut self, seen: &Seen, place: &Place) -> Result<(), PaginateError> {
+        self.stale_pages = if seen.new_rows == 0 { self.stale_pages + 1 } else { 0 };
+        if self.stale_pages < 2 {
+            return Ok(());
+        }
+        Err(PaginateError::NoProgress { page: seen.page, place: place.as_str().to_owned() })
+    }
+}
+
+/// Reads what `total` gave: a whole number, or its digits in a string; null is 'not stated'.
+pub fn parse_total(value: &Value) -> Result<Option<u64>, PaginateError> {
+    let total = match value {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => Some(text.trim())
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    total.map(Some).ok_or_else(|| PaginateError::Total { found: value.to_string() })
+}
+
+/// Reads `1432.0` as 1432, for servers whose numbers are all doubles.
+fn whole(double: f64) -> Option<u64> {
+    if double.fract() == 0.0 && double >= 0.0 { format!("{double:.0}").parse().ok() } else { None }
+}
+
+/// Makes the edit that asks for `size` rows.
+fn size_edit(place: Option<&Place>, size: u64) -> Option<Edit> {
+    place.map(|place| Edit { place: place.clone(), value: Value::from(size) })
+}

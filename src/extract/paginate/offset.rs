@@ -1,0 +1,66 @@
+//! `offset`: the position counts rows (`start`/`length`, `offset`/`max_num_rows`).
+
+use serde_json::Value;
+
+use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, Tally, size_edit};
+use crate::lang::place::Place;
+
+/// What the offset grows by after a page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Advance {
+    /// The rows received: a page that the server cut short loses nothing.
+    #[default]
+    Received,
+    /// The rows asked for: for servers that hide rows after counting them.
+    Size,
+}
+
+/// Moves by rows.
+#[derive(Debug, Clone)]
+pub struct Offset {
+    into: Place,
+    size_into: Option<Place>,
+    size: u64,
+    advance: Advance,
+    rules: EndRules,
+    position: u64,
+    tally: Tally,
+}
+
+impl Offset {
+    /// Starts at `first`. `size` is the rows that a page is asked for; `size_into` is where that is said, unless the request
+    /// has it already.
+    #[must_use]
+    pub fn new(
+        into: Place,
+        size_into: Option<Place>,
+        size: u64,
+        first: u64,
+        advance: Advance,
+        rules: EndRules,
+    ) -> Self {
+        Self { into, size_into, size, advance, rules, position: first, tally: Tally::default() }
+    }
+
+    fn edits(&self) -> Vec<Edit> {
+        let position = Edit { place: self.into.clone(), value: Value::from(self.position) };
+        [position].into_iter().chain(size_edit(self.size_into.as_ref(), self.size)).collect()
+    }
+}
+
+impl Paginator for Offset {
+    fn first(&self) -> Vec<Edit> {
+        self.edits()
+    }
+
+    fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
+        if let Some(end) = self.tally.take(seen, self.size, &self.rules, &self.into)? {
+            return Ok(Decision::Done(end));
+        }
+        self.position += match self.advance {
+            Advance::Received => seen.rows,
+            Advance::Size => self.size,
+        };
+        self.rules.fetch(seen, self.edits())
+    }
+}

@@ -1,0 +1,189 @@
+//! `seek`: the position is a value of the last row.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, compare, further, size_edit};
+use crate::lang::place::Place;
+use crate::model::EndReason;
+
+/// The order in which the server sorts by the value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest first.
+    #[default]
+    Asc,
+    /// Largest first.
+    Desc,
+}
+
+/// Whether rows that have exactly the value asked from come again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Bound {
+    /// They do; rows already seen are dropped by their key.
+    #[default]
+    Inclusive,
+    /// They don't.
+    Exclusive,
+}
+
+/// What a job says of `seek`.
+#[derive(Debug, Clone)]
+pub struct SeekSpec {
+    /// Where the value is written to.
+    pub into: Place,
+    /// Where the size is written to, unless the request has it already.
+    pub size_into: Option<Place>,
+    /// Rows that a page is asked for.
+    pub size: u64,
+    /// The server's order.
+    pub order: Order,
+    /// The server's treatment of the value itself.
+    pub bound: Bound,
+    /// The value's text, with `{}` where it stands: `{};gt`. Exactly `{}` keeps its JSON type.
+    pub format: String,
+    /// Ends.
+    pub rules: EndRules,
+    /// Where the first page begins; absent, the request is sent as it is.
+    pub start: Option<Value>,
+    /// The far edge of the window, which no value may pass.
+    pub limit: Option<Value>,
+}
+
+/// Moves by the last row's value.
+#[derive(Debug, Clone)]
+pub struct Seek {
+    spec: SeekSpec,
+    /// The value that the request now out asks from.
+    position: Option<Value>,
+    /// Rows of the largest page.
+    largest: u64,
+    /// Whether the request now out is the one a unit further on.
+    probing: bool,
+}
+
+impl Order {
+    /// Returns the name in a pipeline file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asc => "asc",
+            Self::Desc => "desc",
+        }
+    }
+
+    /// Tells how `value` lies to `from` in this order: `Greater` is forward.
+    fn direction(self, value: &Value, from: &Value) -> Ordering {
+        match self {
+            Self::Asc => compare(value, from),
+            Self::Desc => compare(from, value),
+        }
+    }
+}
+
+impl Seek {
+    /// Begins at `spec.start`.
+    #[must_use]
+    pub fn new(spec: SeekSpec) -> Self {
+        Self { position: spec.start.clone(), spec, largest: 0, probing: false }
+    }
+
+    fn edits(&self, position: Option<&Value>) -> Vec<Edit> {
+        let position = position.map(|value| Edit { place: self.spec.into.clone(), value: self.format(value) });
+        position.into_iter().chain(size_edit(self.spec.size_into.as_ref(), self.spec.size)).collect()
+    }
+
+    fn format(&self, value: &Value) -> Value {
+        if self.spec.format == "{}" {
+            return value.clone();
+        }
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Value::String(self.spec.format.replace("{}", &text))
+    }
+
+    /// Reads the last row's value, and refuses one that lies before the position, or out of the window.
+    fn checked_value(&self, seen: &Seen) -> Result<Value, PaginateError> {
+        let page = seen.page;
+        let value =
+            seen.last_value.clone().filter(|value| !value.is_null()).ok_or(PaginateError::NoSeekValue { page })?;
+        if !(value.is_number() || value.is_string()) {
+            return Err(PaginateError::SeekValue { page, value: value.to_string() });
+        }
+        if let Some(from) = &self.position {
+            let direction = self.spec.order.direction(&value, from);
+            let forward =
+                direction == Ordering::Greater || (self.spec.bound == Bound::Inclusive && direction == Ordering::Equal);
+            if !forward {
+                return Err(self.backwards(page, &value, from));
+            }
+        }
+        match &self.spec.limit {
+            Some(limit) if self.spec.order.direction(&value, limit) == Ordering::Greater => {
+                Err(PaginateError::SeekOutOfWindow { page, value: value.to_string(), limit: limit.to_string() })
+            }
+            _ => Ok(value),
+        }
+    }
+
+    fn backwards(&self, page: u64, value: &Value, from: &Value) -> PaginateError {
+        PaginateError::SeekBackwards {
+            page,
+            value: value.to_string(),
+            from: from.to_string(),
+            wanted: match (self.spec.order, self.spec.bound) {
+                (Order::Asc, Bound::Exclusive) => "after",
+                (Order::Asc, Bound::Inclusive) => "at or after",
+                (Order::Desc, Bound::Exclusive) => "before",
+                (Order::Desc, Bound::Inclusive) => "at or before",
+            },
+            place: self.spec.into.as_str().to_owned(),
+            order: self.spec.order.as_str(),
+        }
+    }
+
+    /// Asks a unit further on: no rows there is the end, rows are lost between two pages otherwise.
+    fn probe(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
+        let position = self.position.clone().unwrap_or_default();
+        let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
+        self.probing = true;
+        let edits = self.edits(Some(&beyond));
+        self.spec.rules.fetch(seen, edits)
+    }
+
+    fn shared(&self, position: &Value) -> PaginateError {
+        PaginateError::SharedByMoreThanAPage { value: position.to_string(), rows: self.largest }
+    }
+}
+
+impl Paginator for Seek {
+    fn first(&self) -> Vec<Edit> {
+        self.edits(self.position.as_ref())
+    }
+
+    fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
+        match (seen.rows, seen.more) {
+            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            (0, _) => return Ok(Decision::Done(EndReason::EmptyPage)),
+            _ if self.probing => return Err(self.shared(&self.position.clone().unwrap_or_default())),
+            (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),
+            _ => {}
+        }
+        if self.spec.rules.short_page_ends && seen.rows < self.spec.size && seen.more.is_none() {
+            return Ok(Decision::Done(EndReason::ShortPage));
+        }
+        let value = self.checked_value(seen)?;
+        let largest_before = self.largest;
+        self.largest = largest_before.max(seen.rows);
+        let stands_still = self.position.as_ref().is_some_and(|from| compare(&value, from) == Ordering::Equal);
+        self.position = Some(value);
+        if self.spec.bound == Bound::Inclusive && (seen.new_rows == 0 || stands_still) {
+            if seen.new_rows == 0 && seen.rows < largest_before && seen.more.is_none() {
+                return Ok(Decision::Done(EndReason::NothingNew));
+            }
+            return self.probe(seen);
+        }
+        let edits = self.edits(self.position.as_ref());
+        self.spec.rules.fetch(seen, edits)
+    }
+}

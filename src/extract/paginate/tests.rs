@@ -1,0 +1,280 @@
+//! The paginators against a server in memory that cuts pages short.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn place(text: &str) -> Place {
+    Place::compile(text, &[]).unwrap()
+}
+
+fn rules() -> EndRules {
+    EndRules::default()
+}
+
+/// A server with `rows` rows (a row is its sort value and its id), which caps pages and may cut each page shorter still.
+#[derive(Debug, Clone)]
+struct Server {
+    rows: Vec<(u64, u64)>,
+    cap: u64,
+    cuts: Vec<u64>,
+    states_total: bool,
+    states_more: bool,
+}
+
+impl Server {
+    fn page(
+        &self,
+        from: impl Fn(&(u64, u64)) -> bool,
+        skip: u64,
+        size: u64,
+        page: u64,
+        cut: bool,
+    ) -> (Seen, Vec<(u64, u64)>) {
+        let mut limit = size.min(self.cap);
+        if cut && !self.cuts.is_empty() {
+            let cut = self.cuts[usize::try_from(page).unwrap() % self.cuts.len()];
+            limit = limit.saturating_sub(cut).max(1);
+        }
+        let matching: Vec<_> = self.rows.iter().copied().filter(from).skip(usize::try_from(skip).unwrap()).collect();
+        let rows: Vec<_> = matching.iter().copied().take(usize::try_from(limit).unwrap()).collect();
+        let seen = Seen {
+            rows: u64::try_from(rows.len()).unwrap(),
+            total: self.states_total.then(|| u64::try_from(self.rows.len()).unwrap()),
+            more: self.states_more.then_some(matching.len() > rows.len()),
+            last_value: rows.last().map(|row| json!(row.0)),
+            ..Seen::default()
+        };
+        (seen, rows)
+    }
+}
+
+/// Pages to the end. Returns the distinct rows and the end; no request may come twice.
+fn drive(
+    paginator: &mut dyn Paginator,
+    mut answer: impl FnMut(&[Edit], u64) -> (Seen, Vec<(u64, u64)>),
+) -> Result<(BTreeSet<(u64, u64)>, u64, EndReason), PaginateError> {
+    let (mut distinct, mut received, mut sent) = (BTreeSet::new(), 0, BTreeSet::new());
+    let mut edits = paginator.first();
+    for page in 1..10_000 {
+        let request = edits.iter().map(|edit| format!("{}={}", edit.place, edit.value)).collect::<Vec<_>>().join("&");
+        assert!(sent.insert(request.clone()), "sent twice: {request}");
+        let (mut seen, rows) = answer(&edits, page);
+        seen.page = page;
+        seen.new_rows = 0;
+        for row in rows {
+            seen.new_rows += u64::from(distinct.insert(row));
+        }
+        received += seen.rows;
+        match paginator.next(&seen)? {
+            Decision::Fetch(next) => edits = next,
+            Decision::Done(end) => return Ok((distinct, received, end)),
+        }
+    }
+    panic!("paging doesn't end");
+}
+
+fn number(edits: &[Edit], at: &str) -> Option<u64> {
+    edits.iter().find(|edit| edit.place.as_str() == at).and_then(|edit| edit.value.as_u64())
+}
+
+fn all(server: &Server) -> BTreeSet<(u64, u64)> {
+    server.rows.iter().copied().collect()
+}
+
+fn servers(values: impl Strategy<Value = u64> + 'static) -> impl Strategy<Value = Server> {
+    let rows = prop::collection::vec(values, 0..60);
+    let cuts = prop::collection::vec(0_u64..5, 0..4);
+    (rows, 1_u64..20, cuts, any::<bool>(), any::<bool>()).prop_map(
+        |(mut values, cap, cuts, states_total, states_more)| {
+            values.sort_unstable();
+            let rows = values.into_iter().zip(0..).collect();
+            Server { rows, cap, cuts, states_total, states_more }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn offset_reads_every_row_once(server in servers(0_u64..1000), size in 1_u64..25, first in 0_u64..2) {
+        let mut paginator =
+            Offset::new(place("query.start"), Some(place("query.length")), size, first, Advance::Received, rules());
+        let (rows, received, _) = drive(&mut paginator, |edits, page| {
+            let start = number(edits, "query.start").unwrap() - first;
+            server.page(|_| true, start, number(edits, "query.length").unwrap(), page, true)
+        }).unwrap();
+        prop_assert_eq!(received, u64::try_from(server.rows.len()).unwrap());
+        prop_assert_eq!(rows, all(&server));
+    }
+
+    #[test]
+    fn offset_by_size_reads_every_row_that_is_not_hidden(server in servers(0_u64..1000), size in 1_u64..25) {
+        let server = Server { cap: size, states_total: false, ..server };
+        let mut paginator = Offset::new(place("query.start"), None, size, 0, Advance::Size, rules());
+        // The server hides every third row of a page, but never all of them.
+        let (rows, ..) = drive(&mut paginator, |edits, page| {
+            let (mut seen, mut rows) = server.page(|_| true, number(edits, "query.start").unwrap(), size, page, false);
+            rows.retain(|row| row.1 % 3 != 2 || seen.rows == 1);
+            seen.rows = u64::try_from(rows.len()).unwrap();
+            (seen, rows)
+        }).unwrap();
+        let shown = |row: &(u64, u64)| row.1 % 3 != 2;
+        prop_assert!(all(&server).iter().filter(|row| shown(row)).all(|row| rows.contains(row)));
+    }
+
+    #[test]
+    fn page_reads_every_row_once(server in servers(0_u64..1000), size in 1_u64..25, first in 0_u64..2) {
+        let server = Server { cap: size, ..server };
+        let mut paginator = PageNumber::new(place("query.page"), None, size, first, rules());
+        let (rows, received, _) = drive(&mut paginator, |edits, page| {
+            let skip = (number(edits, "query.page").unwrap() - first) * size;
+            server.page(|_| true, skip, size, page, false)
+        }).unwrap();
+        prop_assert_eq!(received, u64::try_from(server.rows.len()).unwrap());
+        prop_assert_eq!(rows, all(&server));
+    }
+
+    #[test]
+    fn an_exclusive_seek_reads_every_row_once(server in servers(0_u64..100_000), size in 1_u64..25) {
+        let mut server = server;
+        server.rows.dedup_by_key(|row| row.0);
+        let spec = SeekSpec {
+            bound: Bound::Exclusive, start: Some(json!(0)), format: "{};gt".to_owned(), ..seek(size)
+        };
+        server.rows.retain(|row| row.0 > 0);
+        let (rows, received, _) = drive(&mut Seek::new(spec), |edits, page| {
+            let asked = edits[0].value.as_str().unwrap().strip_suffix(";gt").unwrap().parse::<u64>().unwrap();
+            server.page(|row| row.0 > asked, 0, size, page, true)
+        }).unwrap();
+        prop_assert_eq!(received, u64::try_from(server.rows.len()).unwrap());
+        prop_assert_eq!(rows, all(&server));
+    }
+
+    #[test]
+    fn an_inclusive_seek_reads_every_row_or_says_that_it_cannot(
+        server in servers(prop_oneof![0_u64..30, 0_u64..3]), size in 1_u64..25
+    ) {
+        let read = drive(&mut Seek::new(seek(size)), |edits, page| {
+            let asked = number(edits, "query.from").unwrap_or(0);
+            server.page(|row| row.0 >= asked, 0, size, page, false)
+        });
+        match read {
+            Ok((rows, ..)) => prop_assert_eq!(rows, all(&server)),
+            Err(error) => {
+                prop_assert!(matches!(error, PaginateError::SharedByMoreThanAPage { .. }), "{error}");
+                let page = usize::try_from(size.min(server.cap)).unwrap();
+                let values: BTreeSet<_> = server.rows.iter().map(|row| row.0).collect();
+                let most = values.iter().map(|value| server.rows.iter().filter(|row| row.0 == *value).count()).max();
+                prop_assert!(most >= Some(page), "refused though no {page} rows share a value");
+            }
+        }
+    }
+}
+
+fn seek(size: u64) -> SeekSpec {
+    SeekSpec {
+        into: place("query.from"),
+        size_into: None,
+        size,
+        order: Order::Asc,
+        bound: Bound::Inclusive,
+        format: "{}".to_owned(),
+        rules: rules(),
+        start: None,
+        limit: None,
+    }
+}
+
+fn seen(rows: u64, page: u64) -> Seen {
+    Seen { rows, new_rows: rows, page, ..Seen::default() }
+}
+
+fn offset(size: u64, rules: EndRules) -> Offset {
+    Offset::new(place("query.start"), None, size, 0, Advance::Received, rules)
+}
+
+const fn done(end: EndReason) -> Result<Decision, PaginateError> {
+    Ok(Decision::Done(end))
+}
+
+#[test]
+fn a_short_page_ends_only_with_evidence() {
+    let short = Seen { total: Some(7), ..seen(7, 1) };
+    assert_eq!(offset(10, rules()).next(&short), done(EndReason::TotalReached));
+    assert!(matches!(offset(10, rules()).next(&seen(7, 1)), Ok(Decision::Fetch(_))));
+    assert!(matches!(offset(10, rules()).next(&Seen { total: Some(8), ..seen(7, 1) }), Ok(Decision::Fetch(_))));
+    // ntopng's list of all alerts states the size of the page as its total: a full page isn't the end.
+    assert!(matches!(offset(7, rules()).next(&short), Ok(Decision::Fetch(_))));
+    let ends = EndRules { short_page_ends: true, max_pages: None };
+    assert_eq!(offset(10, ends.clone()).next(&seen(7, 1)), done(EndReason::ShortPage));
+    assert!(matches!(offset(10, ends).next(&Seen { more: Some(true), ..seen(7, 1) }), Ok(Decision::Fetch(_))));
+}
+
+#[test]
+fn a_stated_end_is_an_end_and_a_contradiction_an_error() {
+    assert_eq!(offset(5, rules()).next(&Seen { more: Some(false), ..seen(5, 1) }), done(EndReason::MoreFalse));
+    assert_eq!(offset(5, rules()).next(&seen(0, 1)), done(EndReason::EmptyPage));
+    let contradiction = offset(5, rules()).next(&Seen { more: Some(true), ..seen(0, 3) });
+    assert_eq!(contradiction, Err(PaginateError::EmptyButMore { page: 3 }));
+}
+
+#[test]
+fn the_second_page_with_nothing_new_is_an_error() {
+    let mut paginator = offset(5, rules());
+    let stale = |page| Seen { new_rows: 0, ..seen(5, page) };
+    assert!(paginator.next(&seen(5, 1)).is_ok());
+    assert!(paginator.next(&stale(2)).is_ok());
+    let error = paginator.next(&stale(3)).unwrap_err().to_string();
+    assert!(error.starts_with("pages 2 and 3 brought rows") && error.contains("'query.start'"), "{error}");
+}
+
+#[test]
+fn max_pages_is_an_error_not_an_end() {
+    let mut paginator = offset(5, EndRules { max_pages: Some(2), ..rules() });
+    assert!(paginator.next(&seen(5, 1)).is_ok());
+    assert_eq!(paginator.next(&seen(5, 2)), Err(PaginateError::MaxPages { pages: 2 }));
+}
+
+#[test]
+fn one_page_is_one_page() {
+    assert_eq!(OnePage.next(&seen(3, 1)), done(EndReason::OnePage));
+    assert_eq!(OnePage.next(&Seen { total: Some(3), more: Some(false), ..seen(3, 1) }), done(EndReason::OnePage));
+    assert!(
+        OnePage.next(&Seen { total: Some(4), ..seen(3, 1) }).unwrap_err().to_string().contains("a total of 4 rows")
+    );
+    assert!(OnePage.next(&Seen { more: Some(true), ..seen(3, 1) }).is_err());
+    let link = |text: &str| states_next_link(&json!({"link": text}));
+    assert!(link(r#"<https://a/?x=1,2>; rel="prev", <https://a/?page=2>; title="a"; rel="last next""#));
+    assert!(link("<b>;rel=next, <c>;rel=prev"));
+    assert!(!link(r#"<https://a/?rel=next>; rel="prev""#));
+    assert!(!states_next_link(&json!({})));
+}
+
+#[test]
+fn a_seek_moves_forward_or_fails() {
+    let at = |value: serde_json::Value, page| Seen { last_value: Some(value), ..seen(2, page) };
+    let mut exclusive = Seek::new(SeekSpec { bound: Bound::Exclusive, start: Some(json!(0)), ..seek(2) });
+    assert!(exclusive.next(&at(json!("9"), 1)).is_ok());
+    assert!(exclusive.next(&at(json!("10"), 2)).is_ok(), "digits in strings are numbers");
+    assert!(matches!(exclusive.next(&at(json!("10"), 3)), Err(PaginateError::SeekBackwards { .. })));
+    let mut desc = Seek::new(SeekSpec { order: Order::Desc, limit: Some(json!("2026-01-01")), ..seek(2) });
+    assert!(desc.next(&at(json!("2026-01-03"), 1)).is_ok());
+    assert!(matches!(desc.next(&at(json!("2026-01-04"), 2)), Err(PaginateError::SeekBackwards { .. })));
+    assert!(matches!(desc.next(&at(json!("2025-12-31"), 3)), Err(PaginateError::SeekOutOfWindow { .. })));
+    assert!(matches!(Seek::new(seek(2)).next(&seen(2, 1)), Err(PaginateError::NoSeekValue { page: 1 })));
+    assert!(matches!(Seek::new(seek(2)).next(&at(json!([1]), 1)), Err(PaginateError::SeekValue { .. })));
+}
+
+#[test]
+fn a_total_may_be_digits_in_a_string() {
+    assert_eq!(parse_total(&json!(12)), Ok(Some(12)));
+    assert_eq!(parse_total(&json!("12")), Ok(Some(12)));
+    assert_eq!(parse_total(&json!(12.0)), Ok(Some(12)));
+    assert_eq!(parse_total(&json!(null)), Ok(None));
+    for bad in [json!(-1), json!(1.5), json!("many"), json!(""), json!([1]), json!("-3")] {
+        assert!(matches!(parse_total(&bad), Err(PaginateError::Total { .. })), "{bad}");
+    }
+}

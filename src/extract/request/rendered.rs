@@ -1,0 +1,138 @@
+//! A request as it goes out, and its stable textual form.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::utf8_percent_encode;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::RequestError;
+use crate::lang::template::URL_ESCAPED;
+use crate::lang::tree::Tree;
+
+/// What a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Nothing.
+    None,
+    /// JSON text.
+    Json(String),
+    /// Names and values, sent as `application/x-www-form-urlencoded`.
+    Form(Vec<(String, String)>),
+}
+
+/// A request to send: every template rendered, every edit made. Authentication is still to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedRequest {
+    /// The method.
+    pub method: Method,
+    /// The URL without its query.
+    pub resource: Url,
+    /// Names and values of the query, in order.
+    pub query: Vec<(String, String)>,
+    /// Headers. Those that hold a credential are marked sensitive.
+    pub headers: HeaderMap,
+    /// The body.
+    pub payload: Payload,
+}
+
+/// The identity of a request: equal for two requests that ask the server the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 32]);
+
+impl RenderedRequest {
+    /// Returns the URL with its query.
+    #[must_use]
+    pub fn url(&self) -> Url {
+        let mut url = self.resource.clone();
+        if !self.query.is_empty() {
+            url.set_query(Some(&encode(&self.query)));
+        }
+        url
+    }
+
+    /// Returns the body's bytes and their content type.
+    #[must_use]
+    pub fn body(&self) -> Option<(&'static str, String)> {
+        match &self.payload {
+            Payload::None => None,
+            Payload::Json(text) => Some(("application/json", text.clone())),
+            Payload::Form(fields) => Some(("application/x-www-form-urlencoded", encode(fields))),
+        }
+    }
+
+    /// Returns the request in one line, such as `GET /api/list?ifid=0&start=0`; a body follows, cut after 200 characters.
+    ///
+    /// Call it before authentication is applied, and scrub what the pipeline file itself puts into a request.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let url = self.url();
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut line = format!("{} {}{query}", self.method, url.path());
+        if let Some((_, body)) = self.body() {
+            line.push(' ');
+            line.extend(body.chars().take(200));
+            if body.chars().nth(200).is_some() {
+                line.push('…');
+            }
+        }
+        line
+    }
+
+    /// Returns the identity of the request: its method, URL, headers and body. Take it before authentication is applied, which
+    /// may differ from try to try.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(self.method.as_str().as_bytes());
+        part(self.url().as_str().as_bytes());
+        for (name, value) in &self.headers {
+            part(name.as_str().as_bytes());
+            part(value.as_bytes());
+        }
+        part(self.body().map(|(_, body)| body).unwrap_or_default().as_bytes());
+        Fingerprint(hash.finalize().into())
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&hex::encode(&self.0[..8]))
+    }
+}
+
+/// URL-encodes names and values. A blank is `%20`, which every server reads; `+` some don't.
+fn encode(pairs: &[(String, String)]) -> String {
+    let escape = |text: &str| utf8_percent_encode(text, URL_ESCAPED).to_string();
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    pairs.join("&")
+}
+
+/// Makes headers of an object: null is left out; an object, a list, CR or LF is an error.
+pub(super) fn headers(tree: Tree) -> Result<HeaderMap, RequestError> {
+    let entries = match tree {
+        Tree::Null => return Ok(HeaderMap::new()),
+        Tree::Map(entries) => entries,
+        other => return Err(RequestError::NotAnObject { field: "headers", found: other.kind() }),
+    };
+    let mut headers = HeaderMap::with_capacity(entries.len());
+    for (name, value) in entries {
+        let refuse = |reason| RequestError::Header { name: name.clone(), reason };
+        if matches!(value, Tree::List(_) | Tree::Map(_)) {
+            return Err(refuse("is an object or a list; a header is a text"));
+        }
+        let Some(text) = value.wire_text() else { continue };
+        let value = header_value(&text).ok_or_else(|| refuse("holds a line break or another control character"))?;
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse("isn't a name that HTTP allows"))?;
+        headers.insert(key, value);
+    }
+    Ok(headers)
+}
+
+/// Makes a header's value of UTF-8 text; `None` where it holds CR, LF or another control character.
+pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text.as_bytes()).ok()
+}

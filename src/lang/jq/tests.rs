@@ -1,0 +1,165 @@
+use serde_json::json;
+
+use super::*;
+
+fn run(program: &str, input: &Value) -> Vec<Value> {
+    Jq::compile(program, &[]).unwrap().values(input, &[]).unwrap()
+}
+
+fn refused(program: &str, vars: &[&str]) -> JqError {
+    Jq::compile(program, vars).unwrap_err()
+}
+
+#[test]
+fn programs_run_and_keep_their_order() {
+    let input = json!({"rsp": {"records": [{"b": 1, "a": 2}, {"a": null}]}, "rc": 0});
+    assert_eq!(run(".rsp.records[] | .a", &input), [json!(2), json!(null)]);
+    assert_eq!(run(".rsp.records[0] | keys_unsorted", &input), [json!(["b", "a"])]);
+    assert_eq!(run("[range(5)] + [range(4; 0; -2)]", &json!(null)), [json!([0, 1, 2, 3, 4, 4, 2])]);
+    assert_eq!(
+        run(
+            "[limit(3; repeat(1))], ([1,[2]] | flatten), (\"2026-01-01 00:00:00\" | strptime(\"%Y-%m-%d %H:%M:%S\") | mktime)",
+            &json!(null)
+        ),
+        [json!([1, 1, 1]), json!([1, 2]), json!(1_767_225_600)]
+    );
+    assert_eq!(
+        run("(.rsp.records[] | select(.a == 2) | .a) |= . + 1 | del(.rc) | [paths(type == \"number\")]", &input),
+        [json!([["rsp", "records", 0, "b"], ["rsp", "records", 0, "a"]])]
+    );
+}
+
+#[test]
+fn the_programs_of_the_design_compile() {
+    let vars = ["status", "headers", "direction", "last"];
+    for program in [
+        r#"$status == 302 and ($headers.location | contains("login.lua"))"#,
+        ".rc == 0",
+        ".report.table[$direction].rows[] | map(select(.dataJson) | {(.dataJson | fromjson.column): (.rawValue // .title)}) | add",
+        r#".error_code as $c | ([3001, 3002, 3003, 3004] | any(. == $c)) or ($c == null and ((.error // "") | contains("Permission denied")))"#,
+        r#"[.data[].time_series | map(.[0] | strptime("%Y-%m-%d %H:%M:%S") | mktime) | [.[1:], .[:-1]] | transpose[] | .[0] - .[1]] | min"#,
+        ".data | to_entries[] | .key as $uuid | .value as $a | $a.time_series[] | {appliance_uuid: $uuid, appliance_type: $a.appliance_type, ts: .[0], value: .[1]}",
+        ". == [] or . == {}",
+        "$last.row_id",
+    ] {
+        Jq::compile(program, &vars).unwrap_or_else(|error| panic!("{program}: {error}"));
+    }
+}
+
+#[test]
+fn variables_come_in_the_order_of_their_names() {
+    let program = Jq::compile("[$a, $b, .]", &["a", "b"]).unwrap();
+    assert_eq!(program.one(&json!(3), &[json!(1), json!({"x": [2.5]})]).unwrap(), json!([1, {"x": [2.5]}, 3]));
+    assert_eq!(program.one(&json!(3), &[]), Err(JqRunError::Variables { expected: 2, got: 0 }));
+    assert_eq!(run("def f($x): $x + 1; . as $y | f($y)", &json!(1)), [json!(2)]);
+}
+
+#[test]
+fn one_and_truthy() {
+    let empty = Jq::compile("empty", &[]).unwrap();
+    assert_eq!(empty.one(&json!(1), &[]).unwrap(), json!(null));
+    assert!(!empty.truthy(&json!(1), &[]).unwrap());
+    assert!(Jq::compile(".", &[]).unwrap().truthy(&json!(0), &[]).unwrap());
+    assert!(Jq::compile("1, error", &[]).unwrap().truthy(&json!(0), &[]).unwrap());
+}
+
+#[test]
+fn mistakes_say_where_and_what_exists() {
+    let error = refused(".a | $rosw", &["rows", "status"]);
+    assert_eq!(
+        (error.offset, error.message.as_str()),
+        (5, "there is no variable `$rosw`: there are `$rows`, `$status`")
+    );
+    assert_eq!(refused("$x", &[]).message, "there is no variable `$x`: no variable can be used here");
+    let error = refused(".a | lenght", &[]);
+    assert_eq!((error.offset, error.message.as_str()), (5, "there is no filter `lenght`: did you mean `length`?"));
+    let error = refused(".a | map(.; .)", &[]);
+    assert!(error.message.starts_with("there is no filter `map` with 2 argument(s)"), "{error}");
+    let error = refused(".a |", &[]);
+    assert_eq!((error.offset, error.message.as_str()), (4, "expected term, found the end of the program"));
+    let error = refused(".a ] b", &[]);
+    assert_eq!((error.offset, error.message.as_str()), (3, "expected token, found `]`"));
+    assert_eq!(refused("(.a", &[]).message, "expected closing parenthesis, found the end of the program");
+    assert_eq!(refused(&"[".repeat(200), &[]).offset, 100);
+    assert!(refused("", &[]).message.starts_with("expected term"));
+}
+
+#[test]
+fn nothing_but_the_input_can_be_seen() {
+    for name in
+        ["env", "now", "halt", "halt_error", "debug", "stderr", "input", "inputs", "input_filename", "localtime"]
+    {
+        let error = refused(name, &[]);
+        assert!(error.message.contains("can't be used"), "{name}: {error}");
+    }
+    for program in
+        ["$ENV", "$__prog_args", "import \"a\" as a; .", "include \"a\"; .", "halt(1)", "debug(1)", "debug_empty"]
+    {
+        refused(program, &[]);
+    }
+}
+
+#[test]
+fn a_program_that_never_ends_is_stopped() {
+    let budget = |program: &str| Jq::compile(program, &[]).unwrap().values(&json!(null), &[]).unwrap_err();
+    let endless = |error: JqRunError| matches!(error, JqRunError::Endless { .. } | JqRunError::Outputs { .. });
+    assert!(endless(budget("try (reduce range(0; infinite) as $x (0; .)) catch 1")));
+    assert!(endless(budget("repeat(1)")));
+}
+
+#[test]
+fn big_numbers_keep_their_digits() {
+    let program = Jq::compile(".[] | {n: .}", &[]).unwrap();
+    let body = br#"[123456789012345678901234567890, 18446744073709551615, 1.10, -9007199254740993, 1e3, "\u00e9\n"]"#;
+    assert_eq!(
+        program.run_on_bytes(body, &[]).unwrap(),
+        [
+            r#"{"n":123456789012345678901234567890}"#,
+            r#"{"n":18446744073709551615}"#,
+            r#"{"n":1.10}"#,
+            r#"{"n":-9007199254740993}"#,
+            r#"{"n":1e3}"#,
+            r#"{"n":"é\n"}"#,
+        ]
+    );
+    assert_eq!(run(".", &json!(u64::MAX)), [json!(u64::MAX)]);
+    let big = Jq::compile("18446744073709551615 * 10", &[]).unwrap().one(&json!(null), &[]);
+    assert!(matches!(big, Err(JqRunError::NotJson { .. })), "{big:?}");
+}
+
+#[test]
+fn what_json_cannot_hold_is_an_error() {
+    for program in ["nan", "infinite", "{(1|tostring): 1} | with_entries(.key |= tonumber)", "[255] | tobytes"] {
+        let error = Jq::compile(program, &[]).unwrap().values(&json!(null), &[]).unwrap_err();
+        assert!(matches!(error, JqRunError::NotJson { .. }), "{program}: {error}");
+    }
+    let error = Jq::compile(".", &[]).unwrap().run_on_bytes(b"{\"a\": nan}", &[]).unwrap_err();
+    assert!(matches!(error, JqRunError::Input { .. }));
+    let deep = "[".repeat(100_000);
+    assert!(Jq::compile(".", &[]).unwrap().run_on_bytes(deep.as_bytes(), &[]).is_err());
+}
+
+#[test]
+fn a_program_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone>(_: &T) {}
+    shared(&Jq::compile(".", &[]).unwrap());
+}
+
+#[test]
+fn root_paths_are_found() {
+    let paths = |text| root_paths(text).into_iter().map(|keys| keys.join("/")).collect::<Vec<_>>();
+    assert_eq!(paths(".rsp.records | length"), ["rsp/records"]);
+    assert_eq!(paths(".rsp | .records[0].id"), ["rsp/records"]);
+    assert_eq!(paths(". as $b | $b.rsp[\"records\"] | length"), ["rsp/records"]);
+    assert_eq!(paths(".offset // .Offset"), ["Offset", "offset"]);
+    assert_eq!(paths("{next: .a.b, c}"), ["a/b", "c"]);
+    assert_eq!(paths("$last.row_id"), Vec::<String>::new());
+    assert_eq!(paths(". == []"), [""]);
+    assert_eq!(paths("if .a? then \"\\(.b)\" else [.c[]] end"), ["a", "b", "c"]);
+    let keys = ["rsp".to_owned(), "records".to_owned()];
+    assert!(reaches_into(".rsp.records | length", &keys));
+    assert!(reaches_into(".rsp.records[-1].id", &keys));
+    assert!(!reaches_into(".rsp | length", &keys));
+    assert!(!reaches_into(".rsp.total", &keys));
+    assert!(!reaches_into(".", &[]));
+}

@@ -1,0 +1,163 @@
+//! What the ledger needs of the places where data lies, to settle a run that died.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::manifest::{Manifest, ManifestUpdate};
+use super::{LedgerError, ManifestError};
+use crate::model::FileReceipt;
+
+/// Where the files of data sets lie: staged first, then published under their names, at last deleted.
+#[async_trait]
+pub trait DataStore: Send + Sync {
+    /// Tells where the file is.
+    async fn probe(&self, file: &FileReceipt) -> Result<Presence, DataError>;
+
+    /// Makes a staged file appear under its name. One that has appeared already is fine.
+    async fn publish(&self, file: &FileReceipt) -> Result<(), DataError>;
+
+    /// Throws a staged file away. One that isn't staged is fine.
+    async fn discard(&self, file: &FileReceipt) -> Result<(), DataError>;
+
+    /// Deletes the published file at `path` below `root`. One that isn't there is fine.
+    async fn delete(&self, root: &str, path: &str) -> Result<(), DataError>;
+
+    /// Reads `_tidegate/files.json` of the data set at `root`; `None` where there is none.
+    async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError>;
+
+    /// Brings `_tidegate/files.json` of the data set at `root` up to `update`, as [`Manifest::updated`] says: atomically, with
+    /// nobody else writing it between reading and writing.
+    async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError>;
+}
+
+/// Where a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Under its name, with the size and the digest of its receipt.
+    Published,
+    /// Staged, and not under its name.
+    Staged,
+    /// Not staged, and under its name lies something else.
+    Foreign,
+    /// Neither staged nor under its name.
+    Missing,
+}
+
+/// Why a data store failed.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {action} {path} of the data set {root}")]
+pub struct DataError {
+    /// `probe`, `publish`, `discard` or `delete`.
+    pub action: &'static str,
+    /// The root of the data set.
+    pub root: String,
+    /// The path below it.
+    pub path: String,
+    /// What the store said.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// A data store in memory: for tests.
+#[derive(Debug, Default)]
+pub struct MemoryData(Mutex<Contents>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    /// By root and staged path: the content's digest.
+    staged: BTreeMap<(String, String), String>,
+    /// By root and path: the content's digest.
+    published: BTreeMap<(String, String), String>,
+    manifests: BTreeMap<String, Vec<u8>>,
+}
+
+impl MemoryData {
+    /// Stages a file, as a sink would; only its digest is kept.
+    pub fn stage(&self, file: &FileReceipt) {
+        self.lock().staged.insert((file.root.clone(), file.staged.clone()), file.sha256.clone());
+    }
+
+    /// Returns the published files below `root`, as paths and digests.
+    pub fn published(&self, root: &str) -> BTreeMap<String, String> {
+        let contents = self.lock();
+        let below = contents.published.iter().filter(|((found, _), _)| found == root);
+        below.map(|((_, path), digest)| (path.clone(), digest.clone())).collect()
+    }
+
+    /// Returns how many files are staged.
+    pub fn staged(&self) -> usize {
+        self.lock().staged.len()
+    }
+
+    /// Reads the list of files of the data set at `root`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::read`].
+    pub fn manifest(&self, root: &str) -> Result<Manifest, ManifestError> {
+        Manifest::read(root, self.lock().manifests.get(root).map(Vec::as_slice))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl DataStore for MemoryData {
+    async fn probe(&self, file: &FileReceipt) -> Result<Presence, DataError> {
+        let contents = self.lock();
+        let staged = contents.staged.contains_key(&staged_at(file));
+        Ok(match contents.published.get(&published_at(file)) {
+            Some(digest) if *digest == file.sha256 => Presence::Published,
+            _ if staged => Presence::Staged,
+            Some(_) => Presence::Foreign,
+            None => Presence::Missing,
+        })
+    }
+
+    async fn publish(&self, file: &FileReceipt) -> Result<(), DataError> {
+        let mut contents = self.lock();
+        if let Some(digest) = contents.staged.remove(&staged_at(file)) {
+            contents.published.insert(published_at(file), digest);
+            return Ok(());
+        }
+        if contents.published.get(&published_at(file)) == Some(&file.sha256) {
+            return Ok(());
+        }
+        let (root, path) = published_at(file);
+        Err(DataError { action: "publish", root, path, source: "it is neither staged nor published".into() })
+    }
+
+    async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {
+        self.lock().staged.remove(&staged_at(file));
+        Ok(())
+    }
+
+    async fn delete(&self, root: &str, path: &str) -> Result<(), DataError> {
+        self.lock().published.remove(&(root.to_owned(), path.to_owned()));
+        Ok(())
+    }
+
+    async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(self.lock().manifests.get(root).cloned())
+    }
+
+    async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
+        let mut contents = self.lock();
+        let present = Manifest::read(root, contents.manifests.get(root).map(Vec::as_slice))?;
+        if let Some(updated) = present.updated(update) {
+            contents.manifests.insert(root.to_owned(), updated.print(root)?);
+        }
+        Ok(())
+    }
+}
+
+fn staged_at(file: &FileReceipt) -> (String, String) {
+    (file.root.clone(), file.staged.clone())
+}
+
+fn published_at(file: &FileReceipt) -> (String, String) {
+    (file.root.clone(), file.path.clone())
+}

@@ -1,0 +1,278 @@
+//! The ledger: one append-only log per pipeline, in which data and state are committed together.
+//!
+//! Under `<state>/<pipeline>/`, on a disk or in an object store:
+//!
+//! | object | what it is | written |
+//! |---|---|---|
+//! | `log/<sequence>.json` | an [`Entry`] | put-if-absent, each number once |
+//! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries |
+//! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
+//! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
+//! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
+//!
+//! [`Ledger`] reads; [`Ledger::acquire`] takes a lane's lease and gives the [`Writer`], which alone can append. Its steps are
+//! those of a slice: [`Writer::begin`], [`Writer::publish`], the files appear, [`Writer::commit`], [`Writer::tidy`]; and
+//! [`Writer::recover`] finishes what a run that died has left between any two of them.
+//!
+//! The state directory must lie on a file system whose locks work between all machines that use it: on disk a lane whose lock
+//! is free is taken for dead at once.
+
+mod checkpoint;
+mod data;
+mod entry;
+mod excerpt;
+mod fold;
+mod lease;
+mod log;
+mod manifest;
+mod ranges;
+mod recover;
+mod schema;
+mod scribe;
+mod state;
+mod store;
+mod uptime;
+mod writer;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod fold_tests;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use object_store::ObjectStore;
+
+pub use data::{DataError, DataStore, MemoryData, Presence};
+pub use entry::{
+    Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, Lane, LeaseEvent,
+    ParentRow, Record, SliceRef, Stage, StagedPlace, digest,
+};
+pub use manifest::{Manifest, ManifestError, ManifestFile, ManifestUpdate, read_on_disk, update_on_disk};
+pub use ranges::LandedRange;
+pub use schema::{OutputColumn, PinnedSchema};
+pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
+pub use uptime::{ManualUptime, SystemUptime, Uptime};
+pub use writer::{BeginSlice, Publication, Writer};
+
+use self::store::Store;
+use crate::clock::Clock;
+use crate::model::{FileReceipt, PipelineName};
+
+/// A pipeline's ledger, for reading; [`Ledger::acquire`] is the way to write.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    store: Store,
+    pipeline: PipelineName,
+    clock: Arc<dyn Clock>,
+    uptime: Arc<dyn Uptime>,
+    timing: Timing,
+}
+
+/// How long a lease lives without a sign of life, and how often it is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// After so long without an entry of the holder a lease is dead. A holder renews every third of it.
+    pub ttl: Duration,
+    /// How often one who waits looks at the log and at locks.
+    pub poll: Duration,
+    /// The first pause before an entry is put again after an error of the store; the n-th is n times as long.
+    pub pause: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(60), poll: Duration::from_secs(2), pause: Duration::from_millis(500) }
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger of `pipeline` below `state`, a directory or a `file://` URL. Nothing is written by that.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Address`] where `state` is neither.
+    pub fn open(state: &str, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
+        let address = |why: &str| LedgerError::Address { url: state.to_owned(), why: why.to_owned() };
+        let directory = if state.starts_with("file://") {
+            let url = url::Url::parse(state).map_err(|error| address(&error.to_string()))?;
+            url.to_file_path().map_err(|()| address("it names no path on this machine"))?
+        } else if let Some((scheme, _)) = state.split_once("://") {
+            return Err(address(&format!(
+                "this version can't keep state in '{scheme}', give a directory or a file:// URL"
+            )));
+        } else {
+            PathBuf::from(state)
+        };
+        let store = Store::on_disk(&directory.join(pipeline.as_str()))?;
+        Ok(Self::over(store, pipeline, clock))
+    }
+
+    /// Opens the ledger of `pipeline` below `base` in any object store with put-if-absent.
+    #[must_use]
+    pub fn in_store(store: Arc<dyn ObjectStore>, base: &str, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Self {
+        let base = object_store::path::Path::from(format!("{base}/{pipeline}"));
+        Self::over(Store::new(store, base), pipeline, clock)
+    }
+
+    fn over(store: Store, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Self {
+        Self { store, pipeline, clock, uptime: Arc::new(SystemUptime::default()), timing: Timing::default() }
+    }
+
+    /// Has leases timed otherwise: for tests.
+    #[must_use]
+    pub fn timed(self, timing: Timing, uptime: Arc<dyn Uptime>) -> Self {
+        Self { timing, uptime, ..self }
+    }
+
+    /// Returns the pipeline's name.
+    #[must_use]
+    pub const fn pipeline(&self) -> &PipelineName {
+        &self.pipeline
+    }
+
+    /// Reads the state: the newest checkpoint and the entries after it.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Store`], [`LedgerError::NewerFormat`], [`LedgerError::Corrupt`].
+    pub async fn read_state(&self) -> Result<LedgerState, LedgerError> {
+        Ok(log::load(&self.store).await?.0)
+    }
+
+    /// Reads the last `count` entries, oldest first, as far as they are still kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_state`].
+    pub async fn history(&self, count: usize) -> Result<Vec<Entry>, LedgerError> {
+        let numbers = self.store.numbers("log", None).await?;
+        let mut entries = Vec::new();
+        for sequence in &numbers[numbers.len().saturating_sub(count)..] {
+            entries.extend(log::read_entry(&self.store, *sequence).await?);
+        }
+        Ok(entries)
+    }
+
+    /// Reads a list of files, as [`Landed::list`] names it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_state`]; a missing list is [`LedgerError::Corrupt`].
+    pub async fn files(&self, list: &str) -> Result<Vec<FileReceipt>, LedgerError> {
+        writer::read_list(&self.store, list).await
+    }
+}
+
+/// Why the ledger can't be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Another run holds the lane, or one that excludes it.
+    #[error("lane {lane} of the pipeline is held by {by} since {since}: wait for it to end")]
+    Held {
+        /// The lane that is held.
+        lane: Lane,
+        /// Who holds it.
+        by: String,
+        /// Since when, UTC.
+        since: DateTime<Utc>,
+    },
+    /// This run held the lane and must stop.
+    #[error("lease {lease} of lane {lane} is lost: {why}; the run must stop, and the next one settles what it left")]
+    LeaseLost {
+        /// The lane.
+        lane: Lane,
+        /// The number of the lost lease.
+        lease: u64,
+        /// What happened.
+        why: String,
+    },
+    /// This run can't write to the log any more.
+    #[error("the ledger no longer writes for lane {lane}: {why}")]
+    Stopped {
+        /// The lane.
+        lane: Lane,
+        /// What happened.
+        why: String,
+    },
+    /// Records that contradict the log. Nothing was written.
+    #[error("the ledger refuses a record: {why}")]
+    Refused {
+        /// What they contradict.
+        why: String,
+    },
+    /// An object isn't what it should be.
+    #[error("{object} of the ledger is corrupt: {why}")]
+    Corrupt {
+        /// Its path below the pipeline's state.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A later version of the program wrote an object.
+    #[error(
+        "{object} of the ledger has format {format}, this version reads up to {known}: use the version that wrote it, or a later one"
+    )]
+    NewerFormat {
+        /// Its path below the pipeline's state.
+        object: String,
+        /// Its format.
+        format: u32,
+        /// The highest format that this version reads.
+        known: u32,
+    },
+    /// The object store failed.
+    #[error("can't {action} {object} of the ledger")]
+    Store {
+        /// `read`, `write` or `list`.
+        action: &'static str,
+        /// Its path below the pipeline's state.
+        object: String,
+        /// What the store said.
+        source: object_store::Error,
+    },
+    /// The disk failed.
+    #[error("can't {action} {}", path.display())]
+    Disk {
+        /// `write` or `lock`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data store failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A data set's list of files can't be updated.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The state can't be where it was said to be.
+    #[error("can't keep state in '{url}': {why}")]
+    Address {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Opens or makes the lock file of a lane.
+fn lock_file(directory: &Path, lane: Lane) -> Result<(PathBuf, std::fs::File), LedgerError> {
+    let path = directory.join(format!("lane-{lane}.lock"));
+    let open = || {
+        store::create_directory(directory)?;
+        std::fs::File::options().create(true).truncate(false).write(true).open(&path)
+    };
+    match open() {
+        Ok(file) => Ok((path, file)),
+        Err(source) => Err(LedgerError::Disk { action: "lock", path, source }),
+    }
+}

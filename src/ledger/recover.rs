@@ -1,0 +1,190 @@
+//! Settling: what a run does after its commits, and what the next one does first for a run that died before it had.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use super::data::{DataStore, Presence};
+use super::entry::{Landing, LeaseEvent, Record, SliceRef};
+use super::manifest::{ListedSlice, Manifest, ManifestFile, ManifestUpdate};
+use super::state::{Replaced, SliceState};
+use super::writer::{Writer, read_list};
+use super::{LedgerError, StagedPlace};
+use crate::model::FileReceipt;
+
+impl Writer {
+    /// Settles what earlier runs of this lane, and of dead lanes that it adopted, have left open. Tells it, a sentence each.
+    ///
+    /// What was published rolls forward, or back where a file is gone; what was begun is thrown away, but [`super::LedgerState`]
+    /// still shows it, so that the rerun keeps its `now`, its schema version and its parent; data sets' lists are brought up
+    /// to date, and replaced files deleted. It can be stopped anywhere and repeated.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::append`]; [`LedgerError::Data`] and [`LedgerError::Manifest`] for the data sets.
+    pub async fn recover(&self, data: &dyn DataStore) -> Result<Vec<String>, LedgerError> {
+        let mut said = Vec::new();
+        for landing in self.mine(|_, slice| slice.published.clone()) {
+            said.push(self.settle(landing, data).await?);
+        }
+        for (at, places) in self.mine(|at, slice| slice.begun.as_ref().map(|_| (at.clone(), slice.staged.clone()))) {
+            for place in places {
+                data.discard(&receipt(place)).await?;
+            }
+            said.push(format!("{at} was begun and not published: it is read again"));
+        }
+        self.mark_dirty(self.state(|state| state.roots().into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        said.extend(self.tidy(data).await?);
+        if self.state(|state| state.lanes.get(&self.held.lane).is_some_and(|lane| lane.settling)) {
+            self.append(vec![Record::Lease(LeaseEvent::Settled)]).await?;
+        }
+        Ok(said)
+    }
+
+    /// Brings the lists of the data sets that commits have changed up to date, then deletes the files that were replaced.
+    /// Tells what it deleted, a sentence each.
+    ///
+    /// A list is written as a whole, so call it for many commits at a time, not after each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::recover`]. What isn't done stays to be done.
+    pub async fn tidy(&self, data: &dyn DataStore) -> Result<Vec<String>, LedgerError> {
+        let _alone = self.tidying.lock().await;
+        let replaced =
+            self.mine(|at, slice| (!slice.replaced.is_empty()).then(|| (at.clone(), slice.replaced.clone())));
+        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        for root in &dirty {
+            if let Err(error) = self.update_manifest(root, data).await {
+                self.mark_dirty(dirty.clone());
+                return Err(error);
+            }
+        }
+        let mut said = Vec::new();
+        for (at, generations) in replaced {
+            for Replaced { generation, list } in generations {
+                let files = self.files(&list).await?;
+                for file in &files {
+                    data.delete(&file.root, &file.path).await?;
+                }
+                self.cleaned(at.clone(), generation).await?;
+                said.push(format!(
+                    "{at}: {} of generation {generation}, which was replaced, deleted",
+                    count(files.len())
+                ));
+            }
+        }
+        Ok(said)
+    }
+
+    /// Finishes one publish, or takes it back.
+    async fn settle(&self, landing: Landing, data: &dyn DataStore) -> Result<String, LedgerError> {
+        let files = match &landing.list {
+            Some(list) => self.files(list).await?,
+            None => Vec::new(),
+        };
+        let mut found = Vec::with_capacity(files.len());
+        for file in &files {
+            found.push(data.probe(file).await?);
+        }
+        if found.iter().all(|presence| matches!(presence, Presence::Staged | Presence::Published)) {
+            self.roll_forward(landing, &files, data).await
+        } else {
+            self.roll_back(landing, &files, &found, data).await
+        }
+    }
+
+    async fn roll_forward(
+        &self,
+        landing: Landing,
+        files: &[FileReceipt],
+        data: &dyn DataStore,
+    ) -> Result<String, LedgerError> {
+        for file in files {
+            data.publish(file).await?;
+        }
+        let (at, generation) = (landing.at.clone(), landing.generation);
+        self.commit(landing).await?;
+        Ok(format!("{at} was published and not committed: {} of generation {generation} committed", count(files.len())))
+    }
+
+    async fn roll_back(
+        &self,
+        landing: Landing,
+        files: &[FileReceipt],
+        found: &[Presence],
+        data: &dyn DataStore,
+    ) -> Result<String, LedgerError> {
+        let mut gone = 0;
+        for (file, presence) in files.iter().zip(found) {
+            match presence {
+                Presence::Published | Presence::Foreign => data.delete(&file.root, &file.path).await?,
+                Presence::Staged => {}
+                Presence::Missing => gone += 1,
+            }
+            data.discard(file).await?;
+        }
+        let Landing { at, generation, .. } = landing;
+        let said = format!(
+            "{at} was published and not committed, and {} of generation {generation} gone or changed: what was left of it is \
+             deleted, and it is read again",
+            count(gone.max(1))
+        );
+        self.void(at, generation).await?;
+        Ok(said)
+    }
+
+    /// Brings the list of one data set up to the log. Only files that it doesn't name yet are looked up.
+    async fn update_manifest(&self, root: &str, data: &dyn DataStore) -> Result<(), LedgerError> {
+        let pipeline = self.held.ledger.pipeline().clone();
+        let listed = Manifest::read(root, data.read_manifest(root).await?.as_deref())?.listed(&pipeline);
+        let (sequence, landed) = self.state(|state| {
+            let own = |(at, generation, list): (SliceRef, u32, &str)| ((at.job, at.slice, generation), list.to_owned());
+            (state.sequence(), state.landed_in(root).map(own).collect::<Vec<_>>())
+        });
+        let mut add = Vec::new();
+        for (slice, list) in landed.iter().filter(|(slice, _)| !listed.contains(slice)) {
+            let files = self.files(list).await?;
+            let here = files.into_iter().filter(|file| file.root == root);
+            add.extend(here.map(|file| listing(&pipeline, slice, file)));
+        }
+        let landed: BTreeSet<_> = landed.into_iter().map(|(slice, _)| slice).collect();
+        data.update_manifest(root, &ManifestUpdate { pipeline, sequence, landed, add }).await
+    }
+
+    async fn files(&self, list: &str) -> Result<Vec<FileReceipt>, LedgerError> {
+        read_list(&self.held.ledger.store, list).await
+    }
+
+    /// Picks from the slices of this lane.
+    fn mine<T>(&self, pick: impl Fn(&SliceRef, &SliceState) -> Option<T>) -> Vec<T> {
+        self.state(|state| {
+            let mine = state.all_slices().filter(|(_, slice)| slice.lane == Some(self.held.lane));
+            mine.filter_map(|(at, slice)| pick(&at, slice)).collect()
+        })
+    }
+}
+
+fn listing(pipeline: &crate::model::PipelineName, slice: &ListedSlice, file: FileReceipt) -> ManifestFile {
+    let (job, slice, generation) = slice.clone();
+    ManifestFile {
+        pipeline: pipeline.clone(),
+        job,
+        slice,
+        generation,
+        path: file.path,
+        sink: file.sink,
+        rows: file.rows,
+        bytes: file.bytes,
+        sha256: file.sha256,
+    }
+}
+
+/// Makes the receipt of a file that was never finished: enough to throw it away.
+fn receipt(place: StagedPlace) -> FileReceipt {
+    let StagedPlace { sink, root, path, staged } = place;
+    FileReceipt { sink, root, path, staged, rows: 0, bytes: 0, sha256: String::new() }
+}
+
+fn count(files: usize) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}

@@ -1,0 +1,234 @@
+//! The one task of a process that writes to the log: it writes all that waits as one entry, and renews the lease.
+
+use std::fs::File;
+use std::sync::{Arc, OnceLock, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::entry::{Entry, FORMAT, Lane, LeaseEvent, Record};
+use super::lease::nonce;
+use super::log::{self, Outcome};
+use super::state::LedgerState;
+use super::writer::{reading, writing};
+use super::{Ledger, LedgerError, checkpoint};
+
+/// How many requests one entry takes at most, so that its size has a bound.
+const GROUP: usize = 256;
+
+/// What the writer's handles and the task share.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) ledger: Ledger,
+    pub(super) lane: Lane,
+    pub(super) lease: u64,
+    pub(super) state: Arc<RwLock<LedgerState>>,
+    /// Why the task has ended.
+    pub(super) stopped: OnceLock<Stop>,
+}
+
+/// Why nothing is written any more.
+#[derive(Debug, Clone)]
+pub(super) enum Stop {
+    Lost(String),
+    Other(String),
+}
+
+impl Held {
+    /// Returns the error of one who wants to write when the task has ended.
+    pub(super) fn stopped(&self) -> LedgerError {
+        let (lane, lease) = (self.lane, self.lease);
+        match self.stopped.get().cloned() {
+            Some(Stop::Lost(why)) => LedgerError::LeaseLost { lane, lease, why },
+            Some(Stop::Other(why)) => LedgerError::Stopped { lane, why },
+            None => LedgerError::Stopped { lane, why: "its task has ended".to_owned() },
+        }
+    }
+}
+
+/// Records that someone wants in the log, all in one entry.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) records: Vec<Record>,
+    pub(super) reply: oneshot::Sender<Result<(), LedgerError>>,
+}
+
+/// The task.
+#[derive(Debug)]
+pub(super) struct Scribe {
+    pub(super) held: Arc<Held>,
+    /// The lane's OS lock, on disk. While it is held nobody can take the lane, however late a renewal is. It stands before
+    /// `asks`, so that it is dropped first: one who sees the queue closed finds the lock free.
+    pub(super) lock: Option<File>,
+    pub(super) asks: mpsc::Receiver<Ask>,
+    /// When the last entry was on its way, by the uptime.
+    pub(super) written: Duration,
+    /// The sequence of the last checkpoint.
+    pub(super) checkpoint: u64,
+}
+
+impl Scribe {
+    /// Writes until the lease is released or lost, or until the last handle is gone.
+    pub(super) async fn run(mut self) {
+        loop {
+            let group = match tokio::time::timeout(self.until_renewal(), self.asks.recv()).await {
+                Ok(None) => return,
+                Ok(Some(first)) => self.gather(first),
+                Err(_elapsed) => Vec::new(),
+            };
+            match self.serve(group).await {
+                Ok(Done::GoOn) => self.checkpoint_if_due().await,
+                Ok(Done::Released) => return self.stop(Stop::Other("its lease is released".to_owned())),
+                Err(stop) => return self.stop(stop),
+            }
+        }
+    }
+
+    /// Ends the task. Those who ask from now on, or wait in the queue, get the reason from [`Held::stopped`].
+    fn stop(self, stop: Stop) {
+        let _ = self.held.stopped.set(stop);
+    }
+
+    fn until_renewal(&self) -> Duration {
+        (self.written + self.held.ledger.timing.ttl / 3).saturating_sub(self.held.ledger.uptime.now())
+    }
+
+    fn gather(&mut self, first: Ask) -> Vec<Ask> {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(next) = self.asks.try_recv()
+        {
+            group.push(next);
+        }
+        group
+    }
+
+    /// Writes the group as one entry and answers; an empty group renews the lease.
+    async fn serve(&mut self, mut group: Vec<Ask>) -> Result<Done, Stop> {
+        let renewal = group.is_empty();
+        loop {
+            if let Err(stop) = self.in_time() {
+                return Err(self.refuse_all(group, stop));
+            }
+            let entry =
+                if renewal { self.entry(vec![Record::Lease(LeaseEvent::Renewed)]) } else { self.draft(&mut group) };
+            if entry.records.is_empty() {
+                return Ok(Done::GoOn);
+            }
+            let started = self.held.ledger.uptime.now();
+            let outcome = match log::write_entry(&self.held.ledger.store, &entry, self.held.ledger.timing.pause).await {
+                Ok(Outcome::Written) => self.fold(&entry).map(|()| true),
+                Ok(Outcome::Lost(other)) => self.fold(&other).map(|()| false),
+                Err(error) => Err(Stop::Other(in_full(&error))),
+            };
+            match outcome {
+                Ok(true) => {
+                    self.written = started;
+                    for ask in group {
+                        let _ = ask.reply.send(Ok(()));
+                    }
+                    let released = entry.records.contains(&Record::Lease(LeaseEvent::Released));
+                    return Ok(if released { Done::Released } else { Done::GoOn });
+                }
+                Ok(false) => {}
+                Err(stop) => return Err(self.refuse_all(group, stop)),
+            }
+        }
+    }
+
+    /// Makes the entry of all that doesn't contradict the log; what does is answered and taken out of the group.
+    fn draft(&self, group: &mut Vec<Ask>) -> Entry {
+        let all = self.entry(group.iter().flat_map(|ask| ask.records.clone()).collect());
+        if self.contradiction(&all).is_none() {
+            return all;
+        }
+        let mut accepted = self.entry(Vec::new());
+        for ask in std::mem::take(group) {
+            let before = accepted.records.len();
+            accepted.records.extend(ask.records.iter().cloned());
+            match self.contradiction(&accepted) {
+                None => group.push(ask),
+                Some(why) => {
+                    accepted.records.truncate(before);
+                    let _ = ask.reply.send(Err(LedgerError::Refused { why }));
+                }
+            }
+        }
+        accepted
+    }
+
+    fn contradiction(&self, entry: &Entry) -> Option<String> {
+        let mut part = reading(&self.held.state).excerpt(&entry.records);
+        part.try_apply(entry).err()
+    }
+
+    fn entry(&self, records: Vec<Record>) -> Entry {
+        Entry {
+            format: FORMAT,
+            sequence: reading(&self.held.state).sequence() + 1,
+            nonce: nonce(),
+            lane: self.held.lane,
+            lease: self.held.lease,
+            at: self.held.ledger.clock.now(),
+            records,
+        }
+    }
+
+    /// Folds an entry in, and sees whether the lane is still ours.
+    fn fold(&self, entry: &Entry) -> Result<(), Stop> {
+        let mut state = writing(&self.held.state);
+        state.apply(entry).map_err(|error| Stop::Other(in_full(&error)))?;
+        match state.lanes.get(&self.held.lane) {
+            Some(lane) if lane.lease > self.held.lease => {
+                Err(Stop::Lost(format!("entry {} took the lane with lease {}", entry.sequence, lane.lease)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without an OS lock others may take the lane once the ttl is over, so nothing is written after that.
+    fn in_time(&self) -> Result<(), Stop> {
+        let since = self.held.ledger.uptime.now().saturating_sub(self.written);
+        if self.lock.is_some() || since < self.held.ledger.timing.ttl {
+            return Ok(());
+        }
+        Err(Stop::Lost(format!("it wasn't renewed for {} s", since.as_secs())))
+    }
+
+    fn refuse_all(&self, group: Vec<Ask>, stop: Stop) -> Stop {
+        let _ = self.held.stopped.set(stop.clone());
+        for ask in group {
+            let _ = ask.reply.send(Err(self.held.stopped()));
+        }
+        stop
+    }
+
+    /// A checkpoint only saves time, so a failure is no reason to stop: the next entry tries again.
+    async fn checkpoint_if_due(&mut self) {
+        let sequence = reading(&self.held.state).sequence();
+        if sequence - self.checkpoint < checkpoint::EVERY {
+            return;
+        }
+        match checkpoint::write(&self.held.ledger.store, &self.held.state).await {
+            Ok(sequence) => self.checkpoint = sequence,
+            Err(error) => tracing::warn!(error = in_full(&error), "a checkpoint of the ledger couldn't be written"),
+        }
+    }
+}
+
+enum Done {
+    GoOn,
+    Released,
+}
+
+/// Prints an error with its causes: it is going to be told to several, who can't share its value.
+fn in_full(error: &LedgerError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

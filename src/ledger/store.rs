@@ -1,0 +1,183 @@
+//! The objects of one pipeline's state, over `object_store`.
+//!
+//! `LocalFileSystem` puts by hard link, which is atomic, but never syncs: after a power cut an entry may be there by name and
+//! empty. So on disk the put is our own: write, sync the file, link it under its name unless that is taken, sync the
+//! directory. All else goes through `object_store`.
+
+use std::io::{self, Write as _};
+use std::path::{Path as DiskPath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+
+use super::LedgerError;
+
+/// Below `<state>/<pipeline>`; paths are relative to it.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    inner: Arc<dyn ObjectStore>,
+    base: Path,
+    disk: Option<PathBuf>,
+}
+
+/// What became of a put-if-absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Put {
+    /// The object is written.
+    Written,
+    /// The name is taken: nothing is written.
+    Taken,
+}
+
+impl Store {
+    /// Wraps any object store.
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, base: Path) -> Self {
+        Self { inner, base, disk: None }
+    }
+
+    /// Opens a directory, which comes into being with the first object.
+    pub(super) fn on_disk(directory: &DiskPath) -> Result<Self, LedgerError> {
+        let address = |why: String| LedgerError::Address { url: directory.display().to_string(), why };
+        let directory = std::path::absolute(directory).map_err(|error| address(error.to_string()))?;
+        let base = Path::from_absolute_path(&directory).map_err(|error| address(error.to_string()))?;
+        Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, disk: Some(directory) })
+    }
+
+    /// Returns the directory, where the state is on disk: there a lane has an OS lock as well.
+    pub(super) fn disk(&self) -> Option<&DiskPath> {
+        self.disk.as_deref()
+    }
+
+    /// Reads an object; `None` where there is none.
+    pub(super) async fn get(&self, path: &str) -> Result<Option<Bytes>, LedgerError> {
+        let read = async { self.inner.get(&self.path(path)).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(LedgerError::Store { action: "read", object: path.to_owned(), source }),
+        }
+    }
+
+    /// Writes an object unless there is one of that name. After an error it may be there all the same.
+    pub(super) async fn create(&self, path: &str, bytes: Bytes) -> Result<Put, LedgerError> {
+        if let Some(disk) = &self.disk {
+            let target = disk.join(path);
+            let target_again = target.clone();
+            return tokio::task::spawn_blocking(move || create_on_disk(&target, &bytes))
+                .await
+                .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
+                .map_err(|source| LedgerError::Disk { action: "write", path: target_again, source });
+        }
+        let options = PutOptions::from(PutMode::Create);
+        match self.inner.put_opts(&self.path(path), PutPayload::from_bytes(bytes), options).await {
+            Ok(_) => Ok(Put::Written),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Put::Taken),
+            Err(source) => Err(LedgerError::Store { action: "write", object: path.to_owned(), source }),
+        }
+    }
+
+    /// Returns the numbers above `after` of the objects `<directory>/<20-digit number>.json`, sorted.
+    pub(super) async fn numbers(&self, directory: &str, after: Option<u64>) -> Result<Vec<u64>, LedgerError> {
+        let prefix = self.path(directory);
+        let objects = match after {
+            Some(after) => self.inner.list_with_offset(Some(&prefix), &self.path(&numbered(directory, after))),
+            None => self.inner.list(Some(&prefix)),
+        };
+        let objects: Vec<_> = objects.try_collect().await.map_err(|source| LedgerError::Store {
+            action: "list",
+            object: directory.to_owned(),
+            source,
+        })?;
+        let mut numbers: Vec<u64> = objects.iter().filter_map(|object| number(object.location.filename()?)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn path(&self, path: &str) -> Path {
+        path.split('/').fold(self.base.clone(), Path::join)
+    }
+}
+
+/// Names the object with a number: `<directory>/<20 digits>.json`, so that names sort as numbers do.
+pub(super) fn numbered(directory: &str, number: u64) -> String {
+    format!("{directory}/{number:020}.json")
+}
+
+fn number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".json")?;
+    if digits.len() == 20 { digits.parse().ok() } else { None }
+}
+
+fn create_on_disk(target: &DiskPath, bytes: &[u8]) -> io::Result<Put> {
+    let directory = target.parent().ok_or_else(|| io::Error::other("an object needs a directory"))?;
+    create_directory(directory)?;
+    let mut file = new_file_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(target) {
+        Ok(_) => sync_directory(directory).map(|()| Put::Written),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(Put::Taken),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// Makes a hidden file that anyone may read whom the umask lets: the default of temporary files is the owner alone.
+pub(super) fn new_file_in(directory: &DiskPath) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".new-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(directory)
+}
+
+/// Makes a directory and those above it, each synced into its parent.
+pub(super) fn create_directory(directory: &DiskPath) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    create_directory(parent)?;
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_directory(parent),
+    }
+}
+
+/// Makes the names in a directory survive a power cut.
+pub(super) fn sync_directory(directory: &DiskPath) -> io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    async fn creates_once_and_lists_in_order(store: &Store) {
+        assert!(store.numbers("log", None).await.unwrap().is_empty());
+        for sequence in [10, 9, 11] {
+            let put = store.create(&numbered("log", sequence), Bytes::from_static(b"{}")).await.unwrap();
+            assert_eq!(put, Put::Written);
+        }
+        assert_eq!(store.create(&numbered("log", 9), Bytes::from_static(b"x")).await.unwrap(), Put::Taken);
+        assert_eq!(store.get(&numbered("log", 9)).await.unwrap().unwrap(), "{}");
+        assert_eq!(store.get(&numbered("log", 12)).await.unwrap(), None);
+        assert_eq!(store.numbers("log", None).await.unwrap(), [9, 10, 11]);
+        assert_eq!(store.numbers("log", Some(9)).await.unwrap(), [10, 11]);
+    }
+
+    #[tokio::test]
+    async fn every_store_creates_once_and_lists_in_order() {
+        creates_once_and_lists_in_order(&Store::new(Arc::new(InMemory::new()), Path::from("state/p"))).await;
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Store::on_disk(&directory.path().join("deep er/p")).unwrap();
+        creates_once_and_lists_in_order(&disk).await;
+        let left = std::fs::read_dir(directory.path().join("deep er/p/log")).unwrap().count();
+        assert_eq!(left, 3, "no temporary file remains");
+    }
+}

@@ -1,0 +1,137 @@
+//! Where the rows land.
+
+use super::super::file::{ByteSize, Compression, CsvFile, FileOptions, JobFile, SinkFile};
+use super::super::load::{Diagnostic, Span, Spanned};
+use super::super::spec::{Sink, SinkFormat};
+use super::Findings;
+use crate::model::SinkName;
+
+/// Large enough for readers to like, small enough to keep.
+const BYTES_PER_FILE: u64 = 512 << 20;
+
+impl Findings {
+    pub(super) fn sinks(&mut self, job: &JobFile) -> Vec<Sink> {
+        let mut sinks: Vec<(Span, Sink)> = Vec::new();
+        for (name, file) in &job.sinks {
+            self.name(name, "a sink's name", '_');
+            let Some(sink) = self.sink(name, file) else { continue };
+            let same = |other: &&(Span, Sink)| other.1.url == sink.url && extension(&other.1) == extension(&sink);
+            if let Some((first, other)) = sinks.iter().find(same) {
+                let message = format!("the sinks `{}` and `{}` would write the same files", other.name, sink.name);
+                self.add(
+                    Diagnostic::error(name.span, message)
+                        .related(*first, "the other one")
+                        .help("give each its own `url`"),
+                );
+            }
+            sinks.push((name.span, sink));
+        }
+        sinks.into_iter().map(|(_, sink)| sink).collect()
+    }
+
+    fn sink(&mut self, name: &Spanned<String>, file: &SinkFile) -> Option<Sink> {
+        let kinds = [file.parquet.is_some(), file.csv.is_some(), file.jsonl.is_some(), file.http.is_some(), file.stdout.is_some()];
+        if kinds.into_iter().filter(|kind| *kind).count() != 1 {
+            let message = format!("the sink `{}` needs exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`", name.value);
+            self.error(name.span, message, "keep one; several sinks can stand beside each other");
+            return None;
+        }
+        if let Some(filter) = &file.filter {
+            self.sql_expression(filter);
+        }
+        let (format, options) = match (&file.parquet, &file.jsonl, &file.csv) {
+            (Some(options), _, _) => (SinkFormat::Parquet, options.clone()),
+            (_, Some(options), _) => (SinkFormat::JsonLines, options.clone()),
+            (_, _, Some(csv)) => (self.csv(csv), shared(csv)),
+            _ => return None,
+        };
+        self.url(&options.url);
+        self.compression(&format, options.compression);
+        for field in &options.partition_by {
+            self.partition(field);
+        }
+        if let Some(rows) = options.rows_per_file
+            && rows.value == 0
+        {
+            self.error(rows.span, "a file of no rows holds nothing", "write the most rows of a file");
+        }
+        Some(Sink {
+            name: SinkName::new(name.value.clone()),
+            format,
+            url: options.url.value,
+            partition_by: options.partition_by.into_iter().map(|field| field.value).collect(),
+            compression: options.compression.map(|compression| compression.value),
+            rows_per_file: options.rows_per_file.map(|rows| rows.value),
+            bytes_per_file: options.bytes_per_file.map_or(BYTES_PER_FILE, |ByteSize(bytes)| bytes),
+            filter: file.filter.clone(),
+        })
+    }
+
+    fn csv(&mut self, csv: &CsvFile) -> SinkFormat {
+        let delimiter = csv.delimiter.as_ref().map_or(b',', |text| match text.value.as_bytes() {
+            [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => *byte,
+            _ => {
+                let message = format!("`{}` can't stand between two cells", text.value);
+                self.error(text.span, message, "write one ASCII character, such as ',' or '|' or a tab (\"\\t\")");
+                b','
+            }
+        });
+        SinkFormat::Csv {
+            delimiter,
+            header: csv.header.unwrap_or(true),
+            null_text: csv.null_text.clone().unwrap_or_default(),
+            formula_protection: csv.formula_protection.unwrap_or(true),
+        }
+    }
+
+    fn url(&mut self, url: &Spanned<String>) {
+        let scheme = url.value.split_once("://").map(|(scheme, _)| scheme);
+        match scheme {
+            None | Some("file") if !url.value.is_empty() => {}
+            Some("s3" | "gs" | "az") => {
+                let message = format!("sinks on {} are not built yet", scheme.unwrap_or_default());
+                self.error(url.span, message, "write to a local folder, such as `./lake/alerts`");
+            }
+            _ => self.error(url.span, format!("`{}` is not a place for files", url.value), "write `./dir`, `/dir` or `file:///dir`"),
+        }
+    }
+
+    fn compression(&mut self, format: &SinkFormat, compression: Option<Spanned<Compression>>) {
+        if let (false, Some(Compression::Snappy)) = (*format == SinkFormat::Parquet, compression.map(|it| it.value)) {
+            let span = compression.map(|it| it.span).unwrap_or_default();
+            self.error(span, "snappy is a compression of Parquet only", "write `none`, `gzip` or `zstd`");
+        }
+    }
+
+    fn partition(&mut self, field: &Spanned<String>) {
+        let text = field.value.as_str();
+        let column = match text.split_once('(') {
+            None => text,
+            Some(("year" | "month" | "day" | "hour", rest)) => rest.strip_suffix(')').unwrap_or_default(),
+            Some(_) => "",
+        };
+        if column.is_empty() || column.contains(['(', ')', '/']) {
+            let help = "write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)`";
+            self.error(field.span, format!("`{text}` is not a partition"), help);
+        }
+    }
+}
+
+fn shared(csv: &CsvFile) -> FileOptions {
+    FileOptions {
+        url: csv.url.clone(),
+        partition_by: csv.partition_by.clone(),
+        compression: csv.compression,
+        rows_per_file: csv.rows_per_file,
+        bytes_per_file: csv.bytes_per_file,
+    }
+}
+
+fn extension(sink: &Sink) -> (u8, Option<Compression>) {
+    let format = match sink.format {
+        SinkFormat::Parquet => return (0, None),
+        SinkFormat::JsonLines => 1,
+        SinkFormat::Csv { .. } => 2,
+    };
+    (format, sink.compression.filter(|compression| *compression != Compression::None))
+}

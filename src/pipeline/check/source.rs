@@ -1,0 +1,108 @@
+//! Source and job merged: where and how requests are sent.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::super::file::{Auth, JobFile, SourceFile};
+use super::super::load::{Jq as JqText, Span, Spanned};
+use super::super::spec::Source;
+use super::Findings;
+use super::request::Vars;
+use crate::lang::jq::{self, Jq};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+const ATTEMPTS: u32 = 5;
+const MAX_DELAY: Duration = Duration::from_secs(60);
+const CONCURRENCY: u32 = 4;
+/// Large enough for any page that people ask for, small enough for the smallest pod.
+const MAX_RESPONSE: u64 = 64 << 20;
+
+impl Findings {
+    /// Merges the keys of `source` and of the job: the job's win.
+    pub(super) fn source(&mut self, at: Span, job: &JobFile, source: &SourceFile, vars: &Vars) -> Option<Source> {
+        let base_url = self.base_url(at, job.base_url.as_ref().or(source.base_url.as_ref()));
+        let auth = job.auth.as_ref().or(source.auth.as_ref());
+        let mut expression =
+            |own: &Option<JqText>, shared: &Option<JqText>| self.envelope_jq(own.as_ref().or(shared.as_ref()), vars);
+        let auth_failed = expression(&job.auth_failed, &source.auth_failed);
+        let success = expression(&job.success, &source.success);
+        let error_message = expression(&job.error_message, &source.error_message);
+        let empty = expression(&job.empty, &source.empty);
+        let timeout = |pick: fn(&super::super::file::TimeoutFile) -> Option<super::super::file::Duration>| {
+            job.timeout.as_ref().and_then(pick).or_else(|| source.timeout.as_ref().and_then(pick))
+        };
+        let retry = job.retry.as_ref().or(source.retry.as_ref());
+        let tls = job.tls.as_ref().or(source.tls.as_ref());
+        let attempts = retry.and_then(|retry| retry.attempts);
+        let concurrency = job.concurrency.or(source.concurrency);
+        Some(Source {
+            auth: auth.map_or(Auth::None, |auth| auth.value.clone()),
+            auth_failed,
+            success,
+            error_message,
+            empty,
+            connect_timeout: timeout(|timeout| timeout.connect).map_or(CONNECT_TIMEOUT, |timeout| timeout.0),
+            request_timeout: timeout(|timeout| timeout.request).map_or(REQUEST_TIMEOUT, |timeout| timeout.0),
+            attempts: self.within(attempts, 1..=100, "attempts", ATTEMPTS),
+            max_delay: retry.and_then(|retry| retry.max_delay).map_or(MAX_DELAY, |delay| delay.0),
+            rate_limit: job.rate_limit.or(source.rate_limit),
+            concurrency: self.within(concurrency, 1..=256, "concurrency", CONCURRENCY),
+            ca_file: tls.and_then(|tls| tls.ca_file.as_ref()).map(|file| PathBuf::from(&file.value)),
+            insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
+            max_response: job.max_response.or(source.max_response).map_or(MAX_RESPONSE, |size| size.0),
+            base_url: base_url?,
+        })
+    }
+
+    fn base_url(&mut self, at: Span, text: Option<&Spanned<String>>) -> Option<Url> {
+        let Some(text) = text else {
+            self.error(at, "the job has no `base_url`", "set it here or under `source:`, such as `https://host/api`");
+            return None;
+        };
+        let help = "write the scheme, the host and maybe a port and a path, such as `https://host:3000/api`";
+        let mut refuse = |why: &str| {
+            self.error(text.span, format!("`base_url` {why}"), help);
+            None
+        };
+        if text.value.contains("{{") {
+            return refuse("can't hold a template: the origin must not come from data");
+        }
+        match Url::parse(&text.value) {
+            Err(error) => refuse(&format!("is not a URL: {error}")),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => refuse("must begin with `http://` or `https://`"),
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                refuse("must not hold a user or a password: use `auth`")
+            }
+            Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+                refuse("must not hold a query or a fragment: use `query`")
+            }
+            Ok(url) => Some(url),
+        }
+    }
+
+    fn within(&mut self, number: Option<Spanned<u32>>, range: std::ops::RangeInclusive<u32>, name: &str, otherwise: u32) -> u32 {
+        let Some(number) = number else { return otherwise };
+        if !range.contains(&number.value) {
+            let message = format!("`{name}` can't be {}", number.value);
+            self.error(number.span, message, format!("write a number from {} to {}", range.start(), range.end()));
+        }
+        number.value
+    }
+
+    /// Compiles an expression over an answer, and refuses one that reaches into the records.
+    pub(super) fn envelope_jq(&mut self, text: Option<&JqText>, vars: &Vars) -> Option<Jq> {
+        let text = text?;
+        let program = self.jq(text, &vars.answer())?;
+        for path in jq::root_paths(text.as_str()) {
+            if vars.reaches_into_records(&path) {
+                let message = format!("this expression reaches into the records (`.{}`), which it doesn't see", path.join("."));
+                let help = "use `$rows` (how many), `$first` or `$last` (one record), or make `records` a jq program";
+                self.error(text.span(), message, help);
+            }
+        }
+        Some(program)
+    }
+}

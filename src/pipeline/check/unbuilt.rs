@@ -1,0 +1,143 @@
+//! What the language has and this version doesn't do yet: refused, never ignored.
+
+use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile, SourceFile};
+use super::super::load::Span;
+use super::Findings;
+
+impl Findings {
+    fn not_built(&mut self, span: Span, what: &str, instead: &str) {
+        self.error(span, format!("{what} is not built yet"), instead);
+    }
+}
+
+/// Refuses what a pipeline can't do yet.
+pub(super) fn pipeline(findings: &mut Findings, file: &PipelineFile) {
+    let hooks = [("on_failure", &file.on_failure), ("on_success", &file.on_success)];
+    for (name, hook) in hooks {
+        if let Some(hook) = hook {
+            findings.not_built(hook.span, &format!("`{name}`"), "remove it, and act on the exit code of `tidegate run`");
+        }
+    }
+    source_keys!(findings, file.source);
+}
+
+/// Refuses what a job can't do yet.
+pub(super) fn job(findings: &mut Findings, job: &JobFile, _source: &SourceFile) {
+    source_keys!(findings, job);
+    paging(findings, job);
+    slicing(findings, job);
+    rows(findings, job);
+    for sink in job.sinks.values() {
+        if let Some(http) = &sink.http {
+            findings.not_built(http.span, "the `http` sink", "land the rows in `jsonl`, and send them from there");
+        }
+        if let Some(stdout) = &sink.stdout {
+            findings.not_built(stdout.span, "the `stdout` sink", "land the rows in `jsonl`, or use `tidegate preview`");
+        }
+    }
+}
+
+/// The keys that `source` and a job share; a macro, since the two structs have no type in common.
+macro_rules! source_keys {
+    ($findings:expr, $keys:expr) => {{
+        let (findings, keys) = (&mut *$findings, &$keys);
+        if let Some(auth) = &keys.auth {
+            let what = match auth.value {
+                Auth::Login(_) => Some("auth by `login`"),
+                Auth::Oauth2(_) => Some("auth by `oauth2`"),
+                Auth::Hmac(_) => Some("auth by `hmac`"),
+                _ => None,
+            };
+            if let Some(what) = what {
+                findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query` or `form`");
+            }
+        }
+        if let Some(format) = &keys.format
+            && format.value != FormatFile::Json
+        {
+            findings.not_built(format.span, "a format other than `json`", "ask the API for JSON");
+        }
+        if let Some(proxy) = &keys.proxy {
+            findings.not_built(proxy.span, "`proxy`", "set HTTPS_PROXY in the environment");
+        }
+        for text in keys.retry.iter().flat_map(|retry| [&retry.when, &retry.after]).flatten() {
+            findings.not_built(text.span(), "retrying by an expression", "remove it: 429, 5xx and torn answers are tried again");
+        }
+        for file in keys.tls.iter().flat_map(|tls| [&tls.client_cert, &tls.client_key]).flatten() {
+            findings.not_built(file.span, "a client certificate", "use another kind of `auth`");
+        }
+    }};
+}
+use source_keys;
+
+fn paging(findings: &mut Findings, job: &JobFile) {
+    let PaginateFile::By(by) = &job.paginate.value else { return };
+    let span = job.paginate.span;
+    if by.cursor.is_some() {
+        findings.not_built(span, "`paginate: cursor`", "use `offset`, `page` or `seek`, if the API can");
+    }
+    if by.next_link.is_some() {
+        findings.not_built(span, "`paginate: next_link`", "use `offset`, `page` or `seek`, if the API can");
+    }
+    if let Some(seek) = &by.seek
+        && seek.order == Order::Desc
+    {
+        findings.not_built(span, "`seek` downwards", "sort upwards (`order: asc`), if the API can");
+    }
+}
+
+fn slicing(findings: &mut Findings, job: &JobFile) {
+    if let Some(window) = &job.window {
+        if let Some(split) = &window.split {
+            findings.not_built(split.span, "`window.split`", "choose `every` so that no page is full");
+        }
+        if let Some(resolution) = &window.resolution {
+            findings.not_built(resolution.span, "`window.resolution`", "choose `every` so that no point is merged");
+        }
+    }
+    if let Some(incremental) = &job.incremental {
+        if let Some(lag) = incremental.lag {
+            findings.not_built(lag.span, "`incremental.lag`", "use a `window` for rows that come late");
+        }
+        if let Some(into) = &incremental.into {
+            findings.not_built(into.span(), "`incremental.into`", "page by `seek`, which sends the cursor");
+        }
+        if let Some(newest) = &incremental.newest {
+            findings.not_built(newest.span, "`incremental.newest`", "remove it");
+        }
+        if let Some(on_reset) = incremental.on_reset
+            && on_reset.value == OnReset::Restart
+        {
+            findings.not_built(on_reset.span, "`on_reset: restart`", "remove it");
+        }
+    }
+}
+
+fn rows(findings: &mut Findings, job: &JobFile) {
+    if let Some(tables) = &job.tables {
+        findings.not_built(tables.span, "`tables`", "join them where the lake is read");
+    }
+    if let Some(expect) = &job.expect {
+        findings.not_built(expect.span, "`expect`", "check the rows where the lake is read");
+    }
+    if let Some(enrich) = &job.enrich {
+        findings.not_built(enrich.span, "`enrich`", "read the details in a job of their own, with `for_each`");
+    }
+    if let Some(latest_by) = &job.latest_by {
+        findings.not_built(latest_by.span(), "`latest_by`", "remove it: of rows with one key the last received stays");
+    }
+    if let Some(on_mismatch) = job.on_mismatch
+        && on_mismatch.value == OnMismatch::Refetch
+    {
+        findings.not_built(on_mismatch.span, "`on_mismatch: refetch`", "use `fail` or `warn`");
+    }
+    let Some(schema) = &job.schema else { return };
+    if let Some(bad_rows) = schema.bad_rows
+        && bad_rows.value != BadRows::Quarantine
+    {
+        findings.not_built(bad_rows.span, "`bad_rows` other than `quarantine`", "remove it");
+    }
+    if let Some(max) = &schema.max_bad_rows {
+        findings.not_built(max.span, "`max_bad_rows`", "remove it");
+    }
+}

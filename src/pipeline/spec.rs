@@ -1,0 +1,338 @@
+//! A pipeline as it is meant: defaults filled in, source and job merged, expressions compiled, parents before children.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use indexmap::IndexMap;
+use url::Url;
+
+use super::file::{
+    Advance, Auth, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound, SnapshotMode,
+};
+use super::load::{RequestValue, Sql, Tmpl};
+use crate::lang::Selector;
+use crate::lang::jq::Jq;
+use crate::lang::place::Place;
+use crate::model::{Column, JobName, PipelineName, SinkName};
+
+/// A checked pipeline. There is no way to make one but [`super::check`].
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// Its name.
+    pub name: PipelineName,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The time zone of its days and its schedule.
+    pub timezone: Tz,
+    /// When `tidegate serve` runs it.
+    pub schedule: Option<Schedule>,
+    /// Its jobs: each comes after the one whose rows it needs.
+    pub jobs: Vec<Job>,
+}
+
+impl Pipeline {
+    /// Returns the job called `name`.
+    #[must_use]
+    pub fn job(&self, name: &JobName) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == *name)
+    }
+}
+
+/// When a pipeline runs.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// The cron expression, known to parse.
+    pub cron: String,
+    /// What a firing does while the run before it still goes.
+    pub overlap: Overlap,
+    /// What happens on start-up when firings were missed.
+    pub catch_up: CatchUp,
+    /// The longest delay before a firing.
+    pub jitter: Duration,
+}
+
+/// A checked job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its name.
+    pub name: JobName,
+    /// Where and how requests are sent.
+    pub source: Source,
+    /// What is sent.
+    pub request: Request,
+    /// What it is repeated for.
+    pub for_each: Option<FanOut>,
+    /// How its data are cut into slices.
+    pub slicing: Slicing,
+    /// How it gets from page to page.
+    pub paginate: Paginate,
+    /// Where the records are.
+    pub records: Selector,
+    /// How many rows the server put on a page, where `records` is a program.
+    pub rows: Option<Jq>,
+    /// Columns that identify a row within a slice, those of the fan-out key included; empty where there is no `key`.
+    pub key: Vec<String>,
+    /// What happens when the records change.
+    pub contract: Contract,
+    /// Types by hand.
+    pub columns: Vec<Column>,
+    /// One SELECT over `records`.
+    pub transform: Option<Sql>,
+    /// What happens when the rows received aren't those that the server said it has.
+    pub on_mismatch: OnMismatch,
+    /// Where the rows land. Empty for a job that only feeds others.
+    pub sinks: Vec<Sink>,
+}
+
+/// Where and how requests are sent.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The origin, and a path that all requests begin with.
+    pub base_url: Url,
+    /// How requests are authenticated.
+    pub auth: Auth,
+    /// Whether an answer says that the credential was refused. None: status 401.
+    pub auth_failed: Option<Jq>,
+    /// Whether an answer is a success, beside its 2xx status.
+    pub success: Option<Jq>,
+    /// The server's own words about a failure.
+    pub error_message: Option<Jq>,
+    /// Whether an answer is a page with no rows.
+    pub empty: Option<Jq>,
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long to wait for a whole answer.
+    pub request_timeout: Duration,
+    /// Tries in all.
+    pub attempts: u32,
+    /// The longest pause between two tries.
+    pub max_delay: Duration,
+    /// The most requests in a time.
+    pub rate_limit: Option<Rate>,
+    /// The most requests at one time.
+    pub concurrency: u32,
+    /// Certificates to trust beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Whether any certificate is trusted.
+    pub insecure_skip_verify: bool,
+    /// The largest answer that is read, in bytes.
+    pub max_response: u64,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `GET`, `POST`, `PUT` or `DELETE`.
+    pub method: &'static str,
+    /// The path, a template, appended to that of `base_url`.
+    pub path: Tmpl,
+    /// Query parameters, those of the source included.
+    pub query: IndexMap<String, RequestValue>,
+    /// Headers, those of the source included.
+    pub headers: IndexMap<String, RequestValue>,
+    /// The JSON body.
+    pub body: Option<RequestValue>,
+    /// The form fields.
+    pub form: Option<IndexMap<String, RequestValue>>,
+}
+
+/// What a job is repeated for.
+#[derive(Debug, Clone)]
+pub struct FanOut {
+    /// Where the rows come from.
+    pub from: FanOutFrom,
+    /// The name under which templates and expressions see a row.
+    pub name: String,
+    /// The columns that identify a row.
+    pub key: Vec<String>,
+    /// Other columns of `records`: jq on the row.
+    pub columns: Vec<(String, Jq)>,
+    /// The most keys.
+    pub max_keys: u64,
+}
+
+/// Where the rows of a fan-out come from.
+#[derive(Debug, Clone)]
+pub enum FanOutFrom {
+    /// The rows of another job.
+    Rows(JobName),
+    /// Some values, as written.
+    Values(Vec<serde_json::Value>),
+}
+
+/// How a job's data are cut into slices.
+#[derive(Debug, Clone)]
+pub enum Slicing {
+    /// Not at all: the job only feeds others.
+    Parent,
+    /// By time.
+    Window(Box<WindowSpec>),
+    /// By a growing cursor.
+    Incremental(Box<IncrementalSpec>),
+    /// By the whole list.
+    Snapshot(SnapshotMode),
+}
+
+/// Slices by time.
+#[derive(Debug, Clone)]
+pub struct WindowSpec {
+    /// The length of a cell.
+    pub every: Duration,
+    /// Where the grid begins to be read.
+    pub start: Start,
+    /// How long after its end a cell is read.
+    pub lag: Duration,
+    /// How much of the end of what has landed is read again.
+    pub lookback: Duration,
+    /// How instants are written in requests.
+    pub format: InstantFormat,
+    /// The place of the first instant.
+    pub from: Option<(Place, EdgeBound)>,
+    /// The place of the end.
+    pub to: Option<(Place, EdgeBound)>,
+    /// A row's own time.
+    pub time: Option<Sql>,
+    /// How much earlier the request begins.
+    pub pad_before: Duration,
+    /// How much later the request ends.
+    pub pad_after: Duration,
+}
+
+/// Where a window job begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this instant.
+    At(DateTime<Utc>),
+    /// That long before the first run.
+    Ago(Duration),
+}
+
+/// How instants are written in requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstantFormat {
+    /// Seconds since 1970-01-01T00:00Z, a number.
+    EpochSeconds,
+    /// Milliseconds since then, a number.
+    EpochMillis,
+    /// RFC 3339 with `Z`.
+    Rfc3339,
+    /// A strftime format, UTC.
+    Strftime(String),
+}
+
+/// Slices by a growing cursor.
+#[derive(Debug, Clone)]
+pub struct IncrementalSpec {
+    /// SQL: a row's cursor.
+    pub cursor: Sql,
+    /// Where the first slice begins (exclusive).
+    pub start: serde_json::Value,
+    /// About how many rows a slice holds.
+    pub rows_per_slice: u64,
+}
+
+/// How a job gets from page to page, and what the server says about the end.
+#[derive(Debug, Clone)]
+pub struct Paginate {
+    /// The way of moving on.
+    pub kind: PaginateKind,
+    /// True where there must be another page, false where there is none.
+    pub more: Option<Jq>,
+    /// How many rows there are in all.
+    pub total: Option<Jq>,
+    /// Whether a page with fewer rows than asked for is the last one.
+    pub short_page_ends: bool,
+    /// The most pages of one slice.
+    pub max_pages: u64,
+}
+
+/// The way from page to page.
+#[derive(Debug, Clone)]
+pub enum PaginateKind {
+    /// One page only.
+    None,
+    /// By rows received.
+    Offset {
+        /// The place of the offset.
+        into: Place,
+        /// The place of the size.
+        size_into: Option<Place>,
+        /// Rows to ask for.
+        size: u64,
+        /// The first offset.
+        first: u64,
+        /// What the offset grows by.
+        advance: Advance,
+    },
+    /// By number.
+    Page {
+        /// The place of the number.
+        into: Place,
+        /// The place of the size.
+        size_into: Option<Place>,
+        /// Rows to ask for.
+        size: u64,
+        /// The first number.
+        first: u64,
+    },
+    /// By the value of the last row.
+    Seek {
+        /// The place of the value.
+        into: Place,
+        /// The value of the last row.
+        value: Jq,
+        /// Whether values grow or shrink.
+        order: Order,
+        /// How the value is written.
+        format: String,
+        /// Whether the very value is included.
+        bound: SeekBound,
+        /// The place of the size.
+        size_into: Option<Place>,
+        /// Rows to ask for.
+        size: u64,
+    },
+}
+
+/// A sink.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// Its name.
+    pub name: SinkName,
+    /// The format of its files.
+    pub format: SinkFormat,
+    /// The root of the data set.
+    pub url: String,
+    /// Hive partitions, each as written: `column` or `day(column)`.
+    pub partition_by: Vec<String>,
+    /// The compression; none is the format's default.
+    pub compression: Option<Compression>,
+    /// The most rows of a file.
+    pub rows_per_file: Option<u64>,
+    /// About the most bytes of a file.
+    pub bytes_per_file: u64,
+    /// The rows that it takes.
+    pub filter: Option<Sql>,
+}
+
+/// The format of a sink's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkFormat {
+    /// Parquet.
+    Parquet,
+    /// JSON Lines.
+    JsonLines,
+    /// CSV.
+    Csv {
+        /// The character between two cells.
+        delimiter: u8,
+        /// Whether the first line names the columns.
+        header: bool,
+        /// What stands for null.
+        null_text: String,
+        /// Whether formulas are disarmed.
+        formula_protection: bool,
+    },
+}

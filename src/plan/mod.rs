@@ -1,0 +1,111 @@
+//! Planning, which is pure: what a job should do, what has landed, the fan-out's rows and `now` -> the slices that are due.
+
+mod fanout;
+mod grid;
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+pub use fanout::{FanOutError, Key, keys_of};
+pub use grid::Grid;
+
+use crate::model::{CursorValue, JobName, Slice, SliceKind, Window};
+use crate::pipeline::file::SnapshotMode;
+use crate::pipeline::spec::{Slicing, Start, WindowSpec};
+
+/// What has landed of one chain: a job, or a job and one fan-out key.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Landed windows, merged where they touch, oldest first.
+    pub landed: Vec<Window>,
+    /// The last landed cursor and its series.
+    pub cursor: Option<(u32, CursorValue)>,
+    /// Landed snapshots' labels.
+    pub snapshots: Vec<String>,
+    /// Slices that an earlier run began and never published, with the instant they were begun for.
+    pub open: Vec<Slice>,
+}
+
+/// Returns the slices of one chain that are due at `now`, oldest first.
+///
+/// `start` is the instant at which a window job begins: see [`resolve_start`].
+#[must_use]
+pub fn due(
+    job: &JobName,
+    slicing: &Slicing,
+    key: Option<&Key>,
+    history: &History,
+    now: DateTime<Utc>,
+    start: Option<DateTime<Utc>>,
+    zone: Tz,
+) -> Vec<Slice> {
+    let make = |kind| {
+        let (key, parent) = key.map_or((None, serde_json::Value::Null), |key| (Some(key.key.clone()), key.row.clone()));
+        Slice::new(job.clone(), key, parent, kind)
+    };
+    match slicing {
+        Slicing::Parent => Vec::new(),
+        Slicing::Window(spec) => {
+            windows(spec, &history.landed, now, start.unwrap_or(now)).map(|cell| make(SliceKind::Window(cell))).collect()
+        }
+        Slicing::Incremental(spec) => {
+            let (series, start) = history.cursor.clone().unwrap_or_else(|| (0, CursorValue(spec.start.clone())));
+            vec![make(SliceKind::Incremental { series, start, end: None })]
+        }
+        Slicing::Snapshot(mode) => snapshot(*mode, history, now, zone).map(make).into_iter().collect(),
+    }
+}
+
+/// Returns the instant at which a window job begins: an absolute `start` as it is, a relative one as it was pinned by the
+/// first run, or counted from `now` where this is the first.
+#[must_use]
+pub fn resolve_start(start: Start, pinned: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    match start {
+        Start::At(instant) => instant,
+        Start::Ago(ago) => pinned.unwrap_or_else(|| now - delta(ago)),
+    }
+}
+
+/// Returns the cells that ended `lag` ago and haven't landed, and those that `lookback` reads again, oldest first.
+fn windows(
+    spec: &WindowSpec,
+    landed: &[Window],
+    now: DateTime<Utc>,
+    start: DateTime<Utc>,
+) -> impl Iterator<Item = Window> {
+    let last = landed.iter().map(|range| range.to).max();
+    let again = last.map(|last| Window { from: last - delta(spec.lookback), to: last });
+    let landed = landed.to_vec();
+    Grid::new(spec.every).into_iter().flat_map(move |grid| grid.cells(start, now - delta(spec.lag))).filter(move |cell| {
+        let has_landed = landed.iter().any(|range| range.from <= cell.from && cell.to <= range.to);
+        !has_landed || again.is_some_and(|again| again.overlaps(cell))
+    })
+}
+
+fn snapshot(mode: SnapshotMode, history: &History, now: DateTime<Utc>, zone: Tz) -> Option<SliceKind> {
+    let begun = history.open.iter().find_map(|slice| match &slice.kind {
+        SliceKind::Snapshot { at, label } => Some((*at, label.clone())),
+        _ => None,
+    });
+    let label = match mode {
+        SnapshotMode::Daily => now.with_timezone(&zone).format("%Y-%m-%d").to_string(),
+        SnapshotMode::EveryRun => begun.clone().map_or_else(|| now.format("%Y-%m-%dT%H%M%S%.fZ").to_string(), |(_, label)| label),
+        SnapshotMode::Latest => "latest".to_owned(),
+    };
+    if mode == SnapshotMode::Daily && history.snapshots.contains(&label) {
+        return None;
+    }
+    let at = begun.filter(|(_, open)| *open == label).map_or(now, |(at, _)| at);
+    Some(SliceKind::Snapshot { at, label })
+}
+
+/// Turns a duration of the pipeline file into one to calculate with; one beyond 290 million years is cut.
+#[must_use]
+pub fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::load::Sql;
+use crate::pipeline::spec::{IncrementalSpec, InstantFormat};
+
+const DAY: u64 = 86_400;
+
+fn instant(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn window_spec(every: u64, lag: u64, lookback: u64) -> WindowSpec {
+    WindowSpec {
+        every: Duration::from_secs(every),
+        start: Start::At(instant("2026-01-01T00:00:00Z")),
+        lag: Duration::from_secs(lag),
+        lookback: Duration::from_secs(lookback),
+        format: InstantFormat::EpochSeconds,
+        from: None,
+        to: None,
+        time: None,
+        pad_before: Duration::ZERO,
+        pad_after: Duration::ZERO,
+    }
+}
+
+fn ids(spec: WindowSpec, history: &History, now: &str) -> Vec<String> {
+    let slicing = Slicing::Window(Box::new(spec));
+    let start = Some(instant("2026-01-01T00:00:00Z"));
+    let slices = due(&JobName::new("j"), &slicing, None, history, instant(now), start, Tz::UTC);
+    slices.iter().map(|slice| slice.id.as_str().to_owned()).collect()
+}
+
+#[test]
+fn a_cell_is_due_once_it_ended_lag_ago() {
+    let spec = window_spec(DAY, 900, 0);
+    assert_eq!(ids(spec.clone(), &History::default(), "2026-01-02T00:14:59Z"), [] as [&str; 0]);
+    assert_eq!(ids(spec, &History::default(), "2026-01-02T00:15:00Z"), ["20260101T000000Z"]);
+}
+
+#[test]
+fn landed_cells_are_not_due_but_those_in_the_lookback_are() {
+    let landed = vec![Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-04T00:00:00Z") }];
+    let history = History { landed, ..History::default() };
+    let now = "2026-01-05T01:00:00Z";
+    assert_eq!(ids(window_spec(DAY, 0, 0), &history, now), ["20260104T000000Z"]);
+    assert_eq!(ids(window_spec(DAY, 0, 1), &history, now), ["20260103T000000Z", "20260104T000000Z"]);
+    assert_eq!(ids(window_spec(DAY, 0, DAY), &history, now), ["20260103T000000Z", "20260104T000000Z"]);
+    assert_eq!(ids(window_spec(DAY, 0, DAY + 1), &history, now).len(), 3);
+}
+
+#[test]
+fn holes_are_due() {
+    let landed = vec![
+        Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-02T00:00:00Z") },
+        Window { from: instant("2026-01-03T00:00:00Z"), to: instant("2026-01-04T00:00:00Z") },
+    ];
+    let history = History { landed, ..History::default() };
+    assert_eq!(ids(window_spec(DAY, 0, 0), &history, "2026-01-04T00:00:00Z"), ["20260102T000000Z"]);
+}
+
+#[test]
+fn an_increment_begins_where_the_last_one_ended() {
+    let spec = IncrementalSpec { cursor: Sql::new("id"), start: serde_json::json!(0), rows_per_slice: 10 };
+    let slicing = Slicing::Incremental(Box::new(spec));
+    let now = instant("2026-01-01T00:00:00Z");
+    let id = |history: &History| {
+        let slices = due(&JobName::new("j"), &slicing, None, history, now, None, Tz::UTC);
+        slices[0].id.as_str().to_owned()
+    };
+    assert_eq!(id(&History::default()), "s0-0");
+    let cursor = Some((2, CursorValue(serde_json::json!(41))));
+    assert_eq!(id(&History { cursor, ..History::default() }), "s2-41");
+}
+
+#[test]
+fn a_daily_snapshot_is_taken_once_a_day_of_its_time_zone() {
+    let slicing = Slicing::Snapshot(SnapshotMode::Daily);
+    let now = instant("2026-01-01T23:30:00Z");
+    let label = |history: &History, zone| {
+        let slices = due(&JobName::new("j"), &slicing, None, history, now, None, zone);
+        slices.first().map(|slice| slice.id.as_str().to_owned())
+    };
+    assert_eq!(label(&History::default(), Tz::UTC).as_deref(), Some("20260101"));
+    assert_eq!(label(&History::default(), Tz::Europe__Rome).as_deref(), Some("20260102"));
+    let history = History { snapshots: vec!["2026-01-01".to_owned()], ..History::default() };
+    assert_eq!(label(&history, Tz::UTC), None);
+}
+
+#[test]
+fn a_snapshot_that_was_begun_keeps_its_instant() {
+    let at = instant("2026-01-01T02:00:00Z");
+    let kind = SliceKind::Snapshot { at, label: "2026-01-01T020000Z".to_owned() };
+    let begun = Slice::new(JobName::new("j"), None, serde_json::Value::Null, kind);
+    let history = History { open: vec![begun.clone()], ..History::default() };
+    let slicing = Slicing::Snapshot(SnapshotMode::EveryRun);
+    let now = instant("2026-01-01T03:00:00Z");
+    assert_eq!(due(&JobName::new("j"), &slicing, None, &history, now, None, Tz::UTC), [begun]);
+}
+
+#[test]
+fn a_relative_start_is_counted_from_the_first_run_for_ever() {
+    let now = instant("2026-01-31T00:00:00Z");
+    let ago = Start::Ago(Duration::from_secs(30 * DAY));
+    assert_eq!(resolve_start(ago, None, now), instant("2026-01-01T00:00:00Z"));
+    let pinned = instant("2025-12-01T00:00:00Z");
+    assert_eq!(resolve_start(ago, Some(pinned), now), pinned);
+}
+
+proptest! {
+    /// However the runs fall, what landed tiles the time from the start, and no cell lands twice without a lookback.
+    #[test]
+    fn runs_at_any_instants_land_each_cell_once(
+        every in 1u64..10 * DAY, lag in 0..DAY, steps in prop::collection::vec(0i64..20 * 86_400, 1..20),
+    ) {
+        let mut now = instant("2026-01-01T00:00:00Z");
+        let slicing = Slicing::Window(Box::new(window_spec(every, lag, 0)));
+        let (start, mut landed) = (now, Vec::<Window>::new());
+        for step in steps {
+            now += TimeDelta::seconds(step);
+            let history = History { landed: landed.clone(), ..History::default() };
+            for slice in due(&JobName::new("j"), &slicing, None, &history, now, Some(start), Tz::UTC) {
+                let cell = slice.window().unwrap();
+                prop_assert!(!landed.iter().any(|other| other.overlaps(&cell)));
+                prop_assert!(cell.to + TimeDelta::seconds(i64::try_from(lag).unwrap()) <= now);
+                landed.push(cell);
+            }
+        }
+        for pair in landed.windows(2) {
+            prop_assert_eq!(pair[0].to, pair[1].from);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! From what a pipeline means to the parts that do it: requests, paginators, sinks.
+
+use indexmap::IndexMap;
+
+use super::RunError;
+use crate::extract::paginate::{self, Advance, Bound, EndRules, Offset, Order, PageNumber, Paginator, Seek, SeekSpec};
+use crate::extract::request::{RequestSpec, RequestTree};
+use crate::lang::tree::Tree;
+use crate::model::SliceKind;
+use crate::pipeline::file::{self, Compression};
+use crate::pipeline::load::RequestValue;
+use crate::pipeline::spec::{Job, PaginateKind, Sink, SinkFormat};
+use crate::sink::{
+    CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression,
+};
+
+/// Builds the request of a job.
+pub(super) fn request(job: &Job) -> Result<RequestTree, RunError> {
+    let request = &job.request;
+    let spec = RequestSpec {
+        method: request.method.parse().unwrap_or_default(),
+        path: request.path.as_str().to_owned(),
+        query: trees(&request.query),
+        headers: trees(&request.headers),
+        body: request.body.as_ref().map(tree),
+        form: request.form.as_ref().map(trees),
+    };
+    Ok(RequestTree::compile(job.source.base_url.as_str(), spec)?)
+}
+
+fn trees(values: &IndexMap<String, RequestValue>) -> IndexMap<String, Tree> {
+    values.iter().map(|(name, value)| (name.clone(), tree(value))).collect()
+}
+
+fn tree(value: &RequestValue) -> Tree {
+    match value {
+        RequestValue::Null => Tree::Null,
+        RequestValue::Bool(value) => Tree::Bool(*value),
+        RequestValue::Number(text) => Tree::Number(text.clone()),
+        RequestValue::String(text) => Tree::Text(text.as_str().to_owned()),
+        RequestValue::List(items) => Tree::List(items.iter().map(tree).collect()),
+        RequestValue::Map(map) => Tree::Map(map.iter().map(|(name, value)| (name.value.clone(), tree(value))).collect()),
+    }
+}
+
+/// Builds the paginator of one slice: a `seek` begins at the slice's cursor.
+pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
+    let paginate = &job.paginate;
+    let rules = EndRules { short_page_ends: paginate.short_page_ends, max_pages: Some(paginate.max_pages) };
+    match paginate.kind.clone() {
+        PaginateKind::None => Box::new(paginate::None),
+        PaginateKind::Offset { into, size_into, size, first, advance } => {
+            let advance = match advance {
+                file::Advance::Received => Advance::Received,
+                file::Advance::Size => Advance::Size,
+            };
+            Box::new(Offset::new(into, size_into, size, first, advance, rules))
+        }
+        PaginateKind::Page { into, size_into, size, first } => Box::new(PageNumber::new(into, size_into, size, first, rules)),
+        PaginateKind::Seek { into, order, format, bound, size_into, size, .. } => Box::new(Seek::new(SeekSpec {
+            into,
+            size_into,
+            size,
+            order: match order {
+                file::Order::Asc => Order::Asc,
+                file::Order::Desc => Order::Desc,
+            },
+            bound: match bound {
+                file::SeekBound::Inclusive => Bound::Inclusive,
+                file::SeekBound::Exclusive => Bound::Exclusive,
+            },
+            format,
+            rules,
+            start: match slice {
+                SliceKind::Incremental { start, .. } => Some(start.0.clone()),
+                _ => None,
+            },
+            limit: None,
+        })),
+    }
+}
+
+/// Builds a sink.
+pub(super) fn sink(sink: &Sink) -> Result<SinkSpec, RunError> {
+    let partition_by: Result<Vec<PartitionField>, _> = sink.partition_by.iter().map(|text| text.parse()).collect();
+    Ok(SinkSpec {
+        name: sink.name.clone(),
+        format: format(sink),
+        url: sink.url.clone(),
+        partition_by: partition_by?,
+        rows_per_file: sink.rows_per_file.unwrap_or(u64::MAX),
+        bytes_per_file: sink.bytes_per_file,
+    })
+}
+
+fn format(sink: &Sink) -> Format {
+    let text = match sink.compression {
+        Some(Compression::Gzip) => TextCompression::Gzip,
+        Some(Compression::Zstd) => TextCompression::Zstd,
+        Some(Compression::None | Compression::Snappy) | None => TextCompression::None,
+    };
+    match &sink.format {
+        SinkFormat::Parquet => {
+            let compression = match sink.compression {
+                None | Some(Compression::Zstd) => ParquetCompression::Zstd { level: 1 },
+                Some(Compression::Snappy) => ParquetCompression::Snappy,
+                Some(Compression::Gzip) => ParquetCompression::Gzip,
+                Some(Compression::None) => ParquetCompression::None,
+            };
+            Format::Parquet(ParquetOptions { compression, ..ParquetOptions::default() })
+        }
+        SinkFormat::JsonLines => Format::JsonLines { compression: text },
+        SinkFormat::Csv { delimiter, header, null_text, formula_protection } => Format::Csv(CsvOptions {
+            delimiter: *delimiter,
+            header: *header,
+            null_text: null_text.clone(),
+            compression: text,
+            protect_formulas: *formula_protection,
+        }),
+    }
+}

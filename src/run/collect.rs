@@ -1,0 +1,284 @@
+//! The pages of a slice, taken in: which rows are new, which lie outside of the slice, which are bad, and what that proves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+
+use super::RunError;
+use super::cursor::{self, Cursor, CursorKind};
+use super::quarantine::BadRow;
+use crate::decode::DecodedPage;
+use crate::model::{CursorValue, EndReason, Reconciliation, RowCounts, SliceKind, Window};
+use crate::pipeline::spec::{Job, Slicing};
+use crate::transform::{KeyIndex, RowExpr, Spool, Spooled};
+
+/// What is known of a slice once all its pages are in.
+pub(super) struct Collected {
+    /// The rows that go on to the transform.
+    pub(super) rows: Spooled,
+    /// Where the rows went; `transformed` is still 0.
+    pub(super) counts: RowCounts,
+    /// The rows that go to quarantine.
+    pub(super) bad: Vec<BadRow>,
+    /// What the reading proved.
+    pub(super) reconciliation: Reconciliation,
+    /// The last cursor of an incremental slice; none where it has no rows.
+    pub(super) cursor_end: Option<CursorValue>,
+}
+
+/// What a page brought.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    /// Rows with a key that no earlier page had.
+    pub(super) new_rows: u64,
+    /// Whether an incremental slice has the rows that it was meant to have.
+    pub(super) full: bool,
+}
+
+/// Takes the pages of one slice in. It computes: not for an async thread.
+pub(super) struct Collector {
+    now: DateTime<Utc>,
+    keys: Option<KeyIndex>,
+    time: Option<(Row, Window, Window)>,
+    cursor: Option<Increment>,
+    spool: Spool,
+    counts: RowCounts,
+    bad: Vec<BadRow>,
+    superseded: Vec<u64>,
+    outside: BTreeSet<u64>,
+    nulls: BTreeSet<u64>,
+    totals: (Option<u64>, Option<u64>),
+}
+
+/// An SQL expression over rows whose schema may grow from page to page.
+struct Row {
+    sql: String,
+    field: &'static str,
+    compiled: Option<(SchemaRef, RowExpr)>,
+}
+
+/// The cursors of an incremental slice.
+struct Increment {
+    row: Row,
+    start: CursorValue,
+    last: Option<CursorValue>,
+    rows_per_slice: u64,
+    kind: Option<CursorKind>,
+    seen: cursor::Seen,
+    /// The cursors of the rows within the slice, by ordinal: those after the end are left to the next slice.
+    ordinals: Vec<(Cursor, u64)>,
+}
+
+impl Collector {
+    /// Starts with an empty slice. `asked` is the window with its padding.
+    pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>) -> Self {
+        let time = match (&job.slicing, kind) {
+            (Slicing::Window(spec), SliceKind::Window(window)) => spec.time.as_ref().map(|time| {
+                (Row::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))
+            }),
+            _ => None,
+        };
+        let cursor = match (&job.slicing, kind) {
+            (Slicing::Incremental(spec), SliceKind::Incremental { start, end, .. }) => Some(Increment {
+                row: Row::new(spec.cursor.as_str(), "incremental.cursor"),
+                start: start.clone(),
+                last: end.clone(),
+                rows_per_slice: spec.rows_per_slice,
+                kind: None,
+                seen: cursor::Seen::default(),
+                ordinals: Vec::new(),
+            }),
+            _ => None,
+        };
+        Self {
+            now,
+            keys: (!job.key.is_empty()).then(|| KeyIndex::new(&job.key)),
+            time,
+            cursor,
+            spool: Spool::default(),
+            counts: RowCounts::default(),
+            bad: Vec::new(),
+            superseded: Vec::new(),
+            outside: BTreeSet::new(),
+            nulls: BTreeSet::new(),
+            totals: (None, None),
+        }
+    }
+
+    /// Takes a page in. `request` names it in errors and in quarantine.
+    pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
+        let first = self.spool.rows();
+        self.counts.received += page.rows;
+        self.counts.quarantined += page.rejected.len() as u64;
+        self.bad.extend(page.rejected.into_iter().map(|row| BadRow::rejected(row, request, number)));
+        let batch = page.batch;
+        let new_rows = self.observe_keys(&batch, first, request, number)?;
+        self.cut_by_time(&batch, first, request, number)?;
+        let full = self.cut_by_cursor(&batch, first, request, number)?;
+        self.spool.push(batch)?;
+        Ok(Taken { new_rows, full })
+    }
+
+    /// Returns how many rows the server has sent.
+    pub(super) const fn received(&self) -> u64 {
+        self.counts.received
+    }
+
+    /// Notes the total that a page stated.
+    pub(super) fn note_total(&mut self, total: Option<u64>) {
+        if total.is_some() {
+            self.totals = (self.totals.0.or(total), total);
+        }
+    }
+
+    fn observe_keys(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<u64, RunError> {
+        let Some(keys) = &mut self.keys else { return Ok(batch.num_rows() as u64) };
+        if batch.num_rows() == 0 {
+            return Ok(0);
+        }
+        let observed = keys.observe(batch, first)?;
+        self.superseded.extend(observed.superseded);
+        for row in observed.null_keys {
+            self.reject(batch, first, row, "a column of `key` is null", request, page);
+        }
+        Ok(observed.new_rows)
+    }
+
+    fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<(), RunError> {
+        let Some((row, window, asked)) = &mut self.time else { return Ok(()) };
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let (window, asked) = (*window, *asked);
+        let field = row.field;
+        let times = row.compiled(&batch.schema(), self.now)?.timestamps_us(batch);
+        let times = times.map_err(|source| RunError::Transform { field, source })?;
+        let mut ignored = 0;
+        for at in 0..batch.num_rows() {
+            if times.is_null(at) {
+                self.reject(batch, first, at, "`window.time` is null", request, page);
+                continue;
+            }
+            let time = DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
+            if !window.contains(time) {
+                self.outside.insert(first + at as u64);
+            }
+            ignored += u64::from(time < asked.from || time > asked.to);
+        }
+        let rows = batch.num_rows() as u64;
+        if ignored * 2 > rows {
+            return Err(RunError::WindowIgnored { request: request.to_owned(), outside: ignored, rows, window: asked });
+        }
+        Ok(())
+    }
+
+    fn cut_by_cursor(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<bool, RunError> {
+        let Some(mut increment) = self.cursor.take() else { return Ok(false) };
+        let full = self.note_cursors(&mut increment, batch, first, request, page);
+        self.cursor = Some(increment);
+        full
+    }
+
+    fn note_cursors(
+        &mut self,
+        increment: &mut Increment,
+        batch: &RecordBatch,
+        first: u64,
+        request: &str,
+        page: u64,
+    ) -> Result<bool, RunError> {
+        if batch.num_rows() > 0 {
+            let field = increment.row.field;
+            let values = increment.row.compiled(&batch.schema(), self.now)?.evaluate(batch);
+            let (kind, cursors) = cursor::cursors(&values.map_err(|source| RunError::Transform { field, source })?)?;
+            increment.kind = Some(kind);
+            let start = increment.edge(kind, Some(&increment.start))?;
+            let last = increment.edge(kind, increment.last.as_ref())?;
+            for (at, found) in cursors.into_iter().enumerate() {
+                let ordinal = first + at as u64;
+                match found {
+                    None => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
+                    Some(found) if start.is_some_and(|start| found <= start) || last.is_some_and(|last| found > last) => {
+                        self.outside.insert(ordinal);
+                    }
+                    Some(found) => {
+                        increment.seen.note(found);
+                        increment.ordinals.push((found, ordinal));
+                    }
+                }
+            }
+        }
+        let enough = increment.ordinals.len() as u64 >= increment.rows_per_slice;
+        Ok(increment.last.is_none() && enough && increment.seen.can_end())
+    }
+
+    /// Moves a row of a batch to quarantine.
+    fn reject(&mut self, batch: &RecordBatch, first: u64, row: usize, reason: &str, request: &str, page: u64) {
+        if self.nulls.insert(first + row as u64) {
+            self.bad.push(BadRow::of(batch, row, reason, request, page));
+        }
+    }
+
+    /// Ends the slice.
+    pub(super) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
+        let cursor_end = self.end_increment(end == EndReason::SliceFull);
+        let distinct = self.keys.as_ref().map_or(self.counts.received, KeyIndex::distinct);
+        self.counts.quarantined += self.nulls.len() as u64;
+        self.outside.retain(|ordinal| !self.nulls.contains(ordinal));
+        self.counts.outside_window = self.outside.len() as u64;
+        self.superseded.retain(|ordinal| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal));
+        self.counts.deduplicated = self.superseded.len() as u64;
+        self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
+        self.spool.filter_out(self.superseded.iter().copied());
+        let rows = self.spool.finish()?;
+        self.counts.decoded = rows.rows();
+        if !self.counts.adds_up() {
+            return Err(RunError::Account { account: format!("{:?}", self.counts) });
+        }
+        let reconciliation = Reconciliation::of(self.counts.received, distinct, self.totals, end);
+        Ok(Collected { rows, counts: self.counts, bad: self.bad, reconciliation, cursor_end })
+    }
+
+    /// Leaves the rows after the slice's end to the next slice, and returns the end.
+    fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
+        let increment = self.cursor.as_ref()?;
+        let end = increment.seen.end(cut_short)?;
+        self.outside.extend(increment.ordinals.iter().filter(|(cursor, _)| *cursor > end).map(|(_, ordinal)| ordinal));
+        increment.kind.map(|kind| kind.value(end))
+    }
+}
+
+impl Increment {
+    fn edge(&self, kind: CursorKind, value: Option<&CursorValue>) -> Result<Option<Cursor>, RunError> {
+        let Some(value) = value else { return Ok(None) };
+        kind.read(value).map(Some).ok_or_else(|| RunError::CursorStart { start: value.text() })
+    }
+}
+
+impl Row {
+    fn new(sql: &str, field: &'static str) -> Self {
+        Self { sql: sql.to_owned(), field, compiled: None }
+    }
+
+    /// Returns the expression for rows of `schema`.
+    fn compiled(&mut self, schema: &SchemaRef, now: DateTime<Utc>) -> Result<&RowExpr, RunError> {
+        let fits = self.compiled.as_ref().is_some_and(|(known, _)| known == schema);
+        if !fits {
+            let compiled = RowExpr::new(&self.sql, schema, now);
+            let compiled = compiled.map_err(|source| RunError::Transform { field: self.field, source })?;
+            self.compiled = Some((Arc::clone(schema), compiled));
+        }
+        match &self.compiled {
+            Some((_, compiled)) => Ok(compiled),
+            None => Err(RunError::Account { account: self.sql.clone() }),
+        }
+    }
+}
+
+/// Returns the rows of a batch that `mask` keeps.
+pub(super) fn keep(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordBatch, RunError> {
+    arrow::compute::filter_record_batch(batch, mask).map_err(|error| RunError::Spool(error.into()))
+}

@@ -1,0 +1,215 @@
+//! What can fail in a run, with what to do about it.
+
+use std::error::Error;
+
+use chrono::{DateTime, Utc};
+
+use crate::decode::DecodeError;
+use crate::extract::auth::AuthError;
+use crate::extract::http::HttpError;
+use crate::extract::paginate::{GuardError, PaginateError};
+use crate::extract::request::RequestError;
+use crate::lang::jq::JqRunError;
+use crate::ledger::{DataError, LedgerError};
+use crate::model::{JobName, UnionError, Window};
+use crate::plan::FanOutError;
+use crate::sink::{ParsePartitionError, SinkError};
+use crate::transform::{DedupeError, SpoolError, TransformError};
+
+/// Why a run, a job or a slice failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The request can't be made.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The credential can't be used.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The server answered, and not with a page.
+    #[error("{request}: {problem}")]
+    Answer {
+        /// The request, redacted.
+        request: String,
+        /// What the answer says.
+        problem: String,
+    },
+    /// The page can't be read.
+    #[error("{request}: the answer can't be read")]
+    Decode {
+        /// The request, redacted.
+        request: String,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A jq expression failed on an answer.
+    #[error("{request}: the jq of `{field}` failed")]
+    Expression {
+        /// The request, redacted.
+        request: String,
+        /// The field of the pipeline file.
+        field: &'static str,
+        /// Why.
+        source: JqRunError,
+    },
+    /// The paginator can't go on.
+    #[error("{request}: paging can't go on")]
+    Paginate {
+        /// The request, redacted.
+        request: String,
+        /// Why.
+        source: PaginateError,
+    },
+    /// A guard stopped the paging.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The parent's rows can't be fanned out over.
+    #[error(transparent)]
+    FanOut(#[from] FanOutError),
+    /// The job whose rows this one needs failed.
+    #[error("the rows of `{parent}` couldn't be read, so it isn't known what to ask for")]
+    NoParent {
+        /// The parent.
+        parent: JobName,
+    },
+    /// The cursor is of a type that has no order to rely on.
+    #[error("`incremental.cursor` is a {found}; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`")]
+    CursorType {
+        /// The type.
+        found: String,
+    },
+    /// The cursor where the slice begins can't be compared with those of rows.
+    #[error("the slice begins at the cursor {start}, which can't be compared with those of the rows; check `incremental.start`")]
+    CursorStart {
+        /// The start, as text.
+        start: String,
+    },
+    /// Rows lie outside of what was asked for.
+    #[error(
+        "{request}: {outside} of {rows} rows lie outside of the time asked for ({} to {}): the server ignored the window; \
+         check the places of `window.from` and `window.to` and the format of `window.as`", window.from, window.to
+    )]
+    WindowIgnored {
+        /// The request, redacted.
+        request: String,
+        /// Rows outside.
+        outside: u64,
+        /// Rows of the page.
+        rows: u64,
+        /// What was asked for.
+        window: Window,
+    },
+    /// The rows received aren't those that the server said it has.
+    #[error(
+        "received {distinct} rows, while the server said that there are {total}: {verdict}; the slice doesn't land \
+         (`on_mismatch: warn` lands it all the same)"
+    )]
+    Mismatch {
+        /// Different rows received.
+        distinct: u64,
+        /// The last total stated.
+        total: u64,
+        /// What that is called.
+        verdict: &'static str,
+    },
+    /// A slice read again has fewer rows than what landed.
+    #[error(
+        "the slice has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
+         landed stays; `--allow-shrink` replaces it"
+    )]
+    Shrunk {
+        /// Rows now.
+        now: u64,
+        /// Rows that landed.
+        landed: u64,
+    },
+    /// An edit of the pipeline file changed what names the data.
+    #[error(
+        "`{what}` of the job `{job}` was changed after data landed: what is in the lake would no longer match; take the edit \
+         back, or give the job another name or the run another `--state`"
+    )]
+    Renamed {
+        /// The job.
+        job: JobName,
+        /// What was changed.
+        what: String,
+    },
+    /// The SQL failed.
+    #[error("{field}")]
+    Transform {
+        /// The field of the pipeline file.
+        field: &'static str,
+        /// Why.
+        source: TransformError,
+    },
+    /// The keys can't be compared.
+    #[error("the rows' `key` can't be used")]
+    Key(#[from] DedupeError),
+    /// Rows can't be held.
+    #[error("the rows of the slice can't be held until it has ended")]
+    Spool(#[from] SpoolError),
+    /// The files can't be written.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// A partition of a sink can't be read.
+    #[error(transparent)]
+    Partition(#[from] ParsePartitionError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A data set failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Two slices found different types for one column.
+    #[error(transparent)]
+    Schema(#[from] UnionError),
+    /// There is no job of that name.
+    #[error("there is no job `{name}` in the pipeline; its jobs are {known}")]
+    NoJob {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// The job has nothing to preview or to land.
+    #[error("nothing of the job `{job}` is due at {now}")]
+    NothingDue {
+        /// The job.
+        job: JobName,
+        /// The instant.
+        now: DateTime<Utc>,
+    },
+    /// Numbers that must add up don't: a bug of ours, and nothing lands.
+    #[error("the rows of the slice don't add up ({account}); this is a bug of Tidegate, and nothing was landed")]
+    Account {
+        /// The numbers.
+        account: String,
+    },
+    /// A thread of ours ended early: a bug of ours.
+    #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]
+    Lost(#[from] tokio::task::JoinError),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl RunError {
+    /// Returns the message and its causes in one line, the outermost first.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let next = error.to_string();
+            if !text.contains(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}

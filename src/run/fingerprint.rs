@@ -1,0 +1,69 @@
+//! What names a job's data: an edit of it would leave a lake whose files no longer mean what the pipeline file says.
+
+use serde_json::{Map, Value, json};
+
+use super::RunError;
+use crate::model::JobName;
+use crate::pipeline::spec::{Job, Slicing};
+
+/// Returns the fingerprint of a job, part by part, so that a difference can be named.
+pub(super) fn of(job: &Job) -> Value {
+    let mut parts = Map::new();
+    let mut part = |name: &str, value: Value| parts.insert(name.to_owned(), value);
+    part("for_each.key", json!(job.for_each.as_ref().map(|for_each| &for_each.key)));
+    part("key", json!(job.key));
+    part("transform", json!(job.transform.as_ref().map(|sql| sql.as_str())));
+    match &job.slicing {
+        Slicing::Parent => {}
+        Slicing::Window(spec) => {
+            part("window.every", json!(spec.every.as_secs_f64()));
+            part("window.time", json!(spec.time.as_ref().map(|sql| sql.as_str())));
+        }
+        Slicing::Incremental(spec) => {
+            part("incremental.cursor", json!(spec.cursor.as_str()));
+        }
+        Slicing::Snapshot(mode) => {
+            part("snapshot", json!(format!("{mode:?}").to_lowercase()));
+        }
+    }
+    for sink in &job.sinks {
+        part(&format!("sinks.{}.url", sink.name), json!(absolute(&sink.url)));
+        part(&format!("sinks.{}.partition_by", sink.name), json!(sink.partition_by));
+    }
+    Value::Object(parts)
+}
+
+/// Refuses a job whose fingerprint isn't the one that data have landed under.
+pub(super) fn compare(job: &JobName, landed: &Value, now: &Value) -> Result<(), RunError> {
+    let (Some(landed), Some(now)) = (landed.as_object(), now.as_object()) else { return Ok(()) };
+    let mut names: Vec<&String> = landed.keys().chain(now.keys()).collect();
+    names.sort();
+    names.dedup();
+    let changed: Vec<&str> =
+        names.into_iter().filter(|name| landed.get(*name) != now.get(*name)).map(String::as_str).collect();
+    if changed.is_empty() { Ok(()) } else { Err(RunError::Renamed { job: job.clone(), what: changed.join("`, `") }) }
+}
+
+/// A sink's folder by its absolute path, so that another working directory is another lake.
+fn absolute(url: &str) -> String {
+    if url.contains("://") {
+        return url.to_owned();
+    }
+    std::path::absolute(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_named() {
+        let job = JobName::new("j");
+        let landed = json!({"key": ["id"], "window.every": 86400.0});
+        assert!(compare(&job, &landed, &landed).is_ok());
+        let error = compare(&job, &landed, &json!({"key": ["id"], "window.every": 3600.0})).unwrap_err();
+        assert!(error.to_string().contains("`window.every` of the job `j`"), "{error}");
+        let error = compare(&job, &landed, &json!({"key": ["id"]})).unwrap_err();
+        assert!(matches!(error, RunError::Renamed { what, .. } if what == "window.every"));
+    }
+}

@@ -1,0 +1,260 @@
+//! One job of a run: its keys, its slices, and what became of each.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use serde_json::Value;
+
+use super::extract::Extraction;
+use super::land::Target;
+use super::source::Sources;
+use super::{Env, Options, RunError, build, fingerprint, quarantine};
+use crate::ledger::{Begin, BeginSlice, Closed, Ledger, LedgerState, ParentRow, SliceRef, Writer};
+use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind};
+use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
+use crate::plan::{self, History, Key};
+
+mod slice;
+
+use slice::{Finished, SliceRun};
+
+/// One job of a run, and the world it lives in.
+pub(super) struct Runner<'r> {
+    pub(super) pipeline: &'r Pipeline,
+    pub(super) job: &'r Job,
+    pub(super) options: &'r Options,
+    pub(super) env: &'r Env,
+    pub(super) ledger: &'r Ledger,
+    pub(super) writer: &'r Writer,
+    pub(super) sources: &'r Sources,
+}
+
+/// A slice that waits for its turn.
+struct Waiting {
+    slice: Slice,
+    /// Its begin, once it has one.
+    begin: Option<Begin>,
+}
+
+impl Runner<'_> {
+    /// Reads the rows that other jobs fan out over.
+    pub(super) async fn parent_rows(&self) -> Result<Vec<Value>, RunError> {
+        let rows = self.extraction()?.parent_rows(self.options.now).await;
+        self.env.progress.ended(&self.job.name);
+        rows
+    }
+
+    /// Lands what is due. Nothing is returned as an error: the report has it.
+    pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
+        let mut report = JobReport { job: self.job.name.clone(), slices: Vec::new(), error: None, warnings: Vec::new() };
+        if let Err(error) = self.land(rows, &mut report).await {
+            report.error = Some(error.chain());
+        }
+        self.env.progress.ended(&self.job.name);
+        report
+    }
+
+    async fn land(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) -> Result<(), RunError> {
+        self.check_fingerprint().await?;
+        let keys = self.keys(rows).await?;
+        let start = self.start().await?;
+        let due = self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start));
+        self.drop_stale(&due).await?;
+        self.env.progress.planned(&self.job.name, due.len() as u64);
+        let queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
+        self.slices(queue, report).await
+    }
+
+    /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
+    /// with rows decides; after that as many at a time as the source allows.
+    async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<(), RunError> {
+        let run = Arc::new(SliceRun {
+            extraction: self.extraction()?,
+            targets: self.targets()?,
+            quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
+            writer: self.writer.clone(),
+            pipeline: self.pipeline.name.clone(),
+            allow_shrink: self.options.allow_shrink,
+        });
+        let order: Vec<_> = queue.iter().map(|waiting| waiting.slice.id.clone()).collect();
+        let mut running = FuturesUnordered::new();
+        loop {
+            let version = self.writer.state(|state| state.schema_version(&self.job.name));
+            let pinned = self.pinned(version).await?;
+            self.begin(&mut queue, version).await?;
+            let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };
+            while running.len() < at_once
+                && let Some(waiting) = queue.pop_front()
+            {
+                let Some(begin) = waiting.begin else { continue };
+                running.push(Arc::clone(&run).run(begin, pinned.clone()));
+            }
+            tokio::select! {
+                finished = running.next() => {
+                    let Some(finished) = finished else { break };
+                    self.finished(finished, &mut queue, report);
+                }
+                () = self.env.cancel.cancelled() => return Err(RunError::Interrupted),
+            }
+        }
+        report.slices.sort_by_key(|slice| order.iter().position(|id| *id == slice.slice).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
+    fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
+        self.env.progress.slice(&self.job.name, &finished.outcome);
+        if let Some(next) = finished.next {
+            self.env.progress.planned(&self.job.name, 1);
+            queue.push_front(Waiting { slice: next, begin: None });
+        }
+        for note in finished.notes {
+            if !report.warnings.contains(&note) {
+                report.warnings.push(note);
+            }
+        }
+        report.slices.extend(finished.report);
+    }
+
+    /// Begins the slices that haven't been: all in one entry, with the schema as it is then, so that what one slice finds
+    /// changes no other. Before there is a schema only the first is begun.
+    async fn begin(&self, queue: &mut VecDeque<Waiting>, version: Option<u32>) -> Result<(), RunError> {
+        let count = if version.is_some() { queue.len() } else { queue.len().min(1) };
+        let fresh: Vec<BeginSlice> = self.writer.state(|state| {
+            let waiting = queue.iter().take(count).filter(|waiting| waiting.begin.is_none());
+            waiting.map(|waiting| begin_slice(state, &waiting.slice, self.options.now, version)).collect()
+        });
+        let mut begins = self.writer.begin(fresh).await?.into_iter();
+        for waiting in queue.iter_mut().take(count).filter(|waiting| waiting.begin.is_none()) {
+            waiting.begin = begins.next();
+        }
+        Ok(())
+    }
+
+    async fn pinned(&self, version: Option<u32>) -> Result<Option<(u32, RecordSchema)>, RunError> {
+        let Some(version) = version else { return Ok(None) };
+        let schema = self.ledger.schema(&self.job.name, version).await?;
+        Ok(Some((version, schema.records)))
+    }
+
+    fn extraction(&self) -> Result<Extraction, RunError> {
+        Ok(Extraction {
+            source: self.sources.client(&self.job.source)?,
+            tree: Arc::new(build::request(self.job)?),
+            job: Arc::new(self.job.clone()),
+            progress: Arc::clone(&self.env.progress),
+        })
+    }
+
+    fn targets(&self) -> Result<Vec<Target>, RunError> {
+        let target = |sink| Ok(Target { spec: build::sink(sink)?, filter: sink.filter.clone() });
+        self.job.sinks.iter().map(target).collect()
+    }
+
+    async fn check_fingerprint(&self) -> Result<(), RunError> {
+        let now = fingerprint::of(self.job);
+        let landed = self.writer.state(|state| state.fingerprint(&self.job.name).cloned());
+        if let Some(landed) = landed {
+            fingerprint::compare(&self.job.name, &landed, &now)?;
+        }
+        Ok(self.writer.set_fingerprint(&self.job.name, now, None).await?)
+    }
+
+    async fn keys(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> Result<Option<Vec<Key>>, RunError> {
+        let Some(keys) = fan_out(self.job, rows)? else { return Ok(None) };
+        let seen = keys.iter().map(|key| ParentRow { key: key.key.clone(), row: key.row.clone() }).collect();
+        self.writer.see_parents(&self.job.name, seen).await?;
+        Ok(Some(keys))
+    }
+
+    async fn start(&self) -> Result<Option<DateTime<Utc>>, RunError> {
+        let Slicing::Window(spec) = &self.job.slicing else { return Ok(None) };
+        let start = plan::resolve_start(spec.start, None, self.options.now);
+        match spec.start {
+            Start::At(_) => Ok(Some(start)),
+            Start::Ago(_) => Ok(Some(self.writer.pin_start(&self.job.name, start).await?)),
+        }
+    }
+
+    /// Closes what an earlier run began and what is no longer due.
+    async fn drop_stale(&self, due: &[Slice]) -> Result<(), RunError> {
+        let stale: Vec<SliceRef> = self.writer.state(|state| {
+            let open = state.open_begins(&self.job.name).map(|begin| SliceRef::of(&begin.slice));
+            open.filter(|open| !due.iter().any(|slice| SliceRef::of(slice) == *open)).collect()
+        });
+        for at in stale {
+            self.writer.close(at, Closed::Dropped).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns a fresh begin, or the one that an earlier run left: its instant, its parent's row and its schema stay.
+fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: Option<u32>) -> BeginSlice {
+    let open = state.slice(&SliceRef::of(slice)).and_then(|state| state.begun.as_ref());
+    open.map_or_else(
+        || BeginSlice { slice: slice.clone(), now, schema_version: version },
+        |open| BeginSlice {
+            slice: open.slice.clone(),
+            now: open.now,
+            // It was begun before the job had a schema: the first one is what it, or the slice before it, has pinned.
+            schema_version: open.schema_version.or(version.map(|_| 1)),
+        },
+    )
+}
+
+/// Returns a report of a job whose rows others need and that couldn't be read.
+pub(super) fn failed(job: &Job, error: &RunError) -> JobReport {
+    JobReport { job: job.name.clone(), slices: Vec::new(), error: Some(error.chain()), warnings: Vec::new() }
+}
+
+/// Returns the keys of a job's fan-out; none where it has no `for_each`.
+pub(super) fn fan_out(job: &Job, rows: &BTreeMap<JobName, Vec<Value>>) -> Result<Option<Vec<Key>>, RunError> {
+    let Some(for_each) = &job.for_each else { return Ok(None) };
+    let rows = match &for_each.from {
+        FanOutFrom::Values(values) => values,
+        FanOutFrom::Rows(parent) => {
+            rows.get(parent).ok_or_else(|| RunError::NoParent { parent: parent.clone() })?
+        }
+    };
+    Ok(Some(plan::keys_of(for_each, rows)?))
+}
+
+/// Returns the slices of all keys that are due, key by key, the oldest first.
+pub(super) fn due(
+    pipeline: &Pipeline,
+    job: &Job,
+    keys: Option<&[Key]>,
+    state: &LedgerState,
+    now: DateTime<Utc>,
+    start: Option<DateTime<Utc>>,
+) -> Vec<Slice> {
+    let chain = |key: Option<&Key>| {
+        let history = history(job, key.map(|key| &key.key), state);
+        plan::due(&job.name, &job.slicing, key, &history, now, start, pipeline.timezone)
+    };
+    match keys {
+        None => chain(None),
+        Some(keys) => keys.iter().flat_map(|key| chain(Some(key))).collect(),
+    }
+}
+
+fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
+    let chain = state.chain(&job.name, key);
+    let open = state.open_begins(&job.name).filter(|begin| begin.slice.key.as_ref() == key);
+    History {
+        landed: state.landed_ranges(&job.name, key).iter().map(|range| range.window()).collect(),
+        cursor: chain.and_then(|chain| Some((chain.series, chain.end.clone()?))),
+        snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
+        open: open.map(|begin| begin.slice.clone()).collect(),
+    }
+}
+
+/// Returns the slice after one that ended because it had enough rows.
+fn following(slice: &Slice, end: Option<crate::model::CursorValue>) -> Option<Slice> {
+    let SliceKind::Incremental { series, .. } = slice.kind else { return None };
+    let kind = SliceKind::Incremental { series, start: end?, end: None };
+    Some(Slice::new(slice.job.clone(), slice.key.clone(), slice.parent.clone(), kind))
+}

@@ -1,0 +1,251 @@
+//! One slice: extract, transform, write, publish, commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use super::following;
+use crate::ledger::{Begin, Closed, DataStore as _, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest};
+use crate::model::{
+    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
+};
+use crate::pipeline::file::OnMismatch;
+use crate::run::extract::{Extracted, Extraction};
+use crate::run::land::{Staged, Target, land};
+use crate::run::{DiskData, RunError};
+use crate::sink::{Landing, SinkSpec};
+
+/// All that the slices of a job share.
+pub(super) struct SliceRun {
+    pub(super) extraction: Extraction,
+    pub(super) targets: Vec<Target>,
+    pub(super) quarantine: SinkSpec,
+    pub(super) writer: Writer,
+    pub(super) pipeline: PipelineName,
+    pub(super) allow_shrink: bool,
+}
+
+/// A slice that has ended.
+pub(super) struct Finished {
+    /// How it ended.
+    pub(super) outcome: SliceOutcome,
+    /// Its report; none for an incremental slice with nothing new.
+    pub(super) report: Option<SliceReport>,
+    /// The slice that comes after it in its chain.
+    pub(super) next: Option<Slice>,
+    /// What a person should know.
+    pub(super) notes: Vec<String>,
+}
+
+impl SliceRun {
+    /// Runs a slice to its end, whatever that is.
+    pub(super) async fn run(self: Arc<Self>, begin: Begin, pinned: Option<(u32, RecordSchema)>) -> Finished {
+        match self.land(&begin, pinned).await {
+            Ok(finished) => finished,
+            Err(error) => {
+                let why = Closed::Failed { error: error.chain() };
+                // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
+                if let Err(lost) = self.writer.close(SliceRef::of(&begin.slice), why).await {
+                    tracing::warn!(slice = %begin.slice.id, error = %lost, "the failure of a slice can't be noted in the ledger");
+                }
+                failed(&begin, &error)
+            }
+        }
+    }
+
+    async fn land(&self, begin: &Begin, pinned: Option<(u32, RecordSchema)>) -> Result<Finished, RunError> {
+        let pinned = self.schema_of(begin, pinned).await?;
+        let records = pinned.as_ref().map(|(_, schema)| schema.clone());
+        let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
+        self.check(&extracted.collected.reconciliation, begin)?;
+        if is_empty_increment(begin, &extracted) {
+            self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
+            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes: extracted.notes });
+        }
+        let version = self.pin_records(pinned.as_ref(), &extracted).await?;
+        let (extracted, staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
+        self.commit(begin, extracted, staged, version).await
+    }
+
+    /// Returns the schema that the slice was begun with: it may be older than the newest one.
+    async fn schema_of(
+        &self,
+        begin: &Begin,
+        newest: Option<(u32, RecordSchema)>,
+    ) -> Result<Option<(u32, RecordSchema)>, RunError> {
+        let Some(version) = begin.schema_version else { return Ok(None) };
+        match newest {
+            Some((newest, schema)) if newest == version => Ok(Some((newest, schema))),
+            _ => Ok(Some((version, self.writer.schema(&begin.slice.job, version).await?.records))),
+        }
+    }
+
+    /// Decides on what the reading proved.
+    fn check(&self, proved: &Reconciliation, begin: &Begin) -> Result<(), RunError> {
+        let verdict = match proved.verdict {
+            Verdict::Complete | Verdict::Unknown => None,
+            Verdict::Moving => Some("the total changed while it was read"),
+            Verdict::Short => Some("rows are missing"),
+            Verdict::Over => Some("there are more rows than stated"),
+        };
+        if let (Some(verdict), OnMismatch::Fail) = (verdict, self.extraction.job.on_mismatch) {
+            let total = proved.total_last.unwrap_or_default();
+            return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
+        }
+        let landed = self.writer.state(|state| state.landed(&SliceRef::of(&begin.slice)).map(|landed| landed.distinct));
+        match landed {
+            Some(landed) if landed > proved.distinct && !self.allow_shrink && begin.slice.window().is_some() => {
+                Err(RunError::Shrunk { now: proved.distinct, landed })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Pins what the slice added to the job's schema, before anything is encoded. The version that it returns holds all of
+    /// the slice's columns, and maybe those of others.
+    async fn pin_records(
+        &self,
+        pinned: Option<&(u32, RecordSchema)>,
+        extracted: &Extracted,
+    ) -> Result<Option<u32>, RunError> {
+        if let Some((version, schema)) = pinned
+            && *schema == extracted.schema
+        {
+            return Ok(Some(*version));
+        }
+        if extracted.collected.rows.rows() == 0 {
+            return Ok(pinned.map(|(version, _)| *version));
+        }
+        let job = &self.extraction.job.name;
+        loop {
+            let newest = self.writer.state(|state| state.schema_version(job));
+            let base = match newest {
+                Some(newest) => self.writer.schema(job, newest).await?.records,
+                None => RecordSchema::default(),
+            };
+            let wanted = base.union(&extracted.schema)?;
+            if let (true, Some(newest)) = (wanted == base, newest) {
+                return Ok(Some(newest));
+            }
+            let output = self.output_columns(&wanted)?;
+            let next = newest.unwrap_or(0) + 1;
+            let got = self.writer.pin_schema(job, next, PinnedSchema { records: wanted.clone(), output }).await?;
+            if got.records.union(&extracted.schema)? == got.records {
+                return Ok(Some(next));
+            }
+        }
+    }
+
+    fn output_columns(&self, records: &RecordSchema) -> Result<Vec<OutputColumn>, RunError> {
+        let sql = self.extraction.job.transform.as_ref();
+        let failed = |source| RunError::Transform { field: "transform", source };
+        let schema = crate::decode::arrow_schema(records);
+        let epoch = chrono::DateTime::UNIX_EPOCH;
+        let plan = crate::transform::TransformPlan::new(sql.map(|sql| sql.as_str()), schema, epoch).map_err(failed)?;
+        Ok(columns(&plan.output_schema()))
+    }
+
+    /// Writes the files, where no reader looks.
+    async fn stage(&self, begin: &Begin, extracted: Extracted, version: u32) -> Result<(Extracted, Staged), RunError> {
+        let landing = Landing {
+            pipeline: self.pipeline.clone(),
+            job: begin.slice.job.clone(),
+            slice: begin.slice.id.clone(),
+            generation: begin.generation,
+            snapshot: match &begin.slice.kind {
+                SliceKind::Snapshot { label, .. } => Some(label.clone()),
+                _ => None,
+            },
+            schema_version: version,
+        };
+        let (targets, quarantine, now) = (self.targets.clone(), self.quarantine.clone(), begin.now);
+        let job = Arc::clone(&self.extraction.job);
+        tokio::task::spawn_blocking(move || {
+            let sql = job.transform.as_ref();
+            let staged = land(&extracted.collected, &extracted.schema, sql, &targets, &quarantine, &landing, now)?;
+            Ok((extracted, staged))
+        })
+        .await?
+    }
+
+    async fn commit(
+        &self,
+        begin: &Begin,
+        extracted: Extracted,
+        staged: Staged,
+        version: Option<u32>,
+    ) -> Result<Finished, RunError> {
+        let at = SliceRef::of(&begin.slice);
+        if self.writer.state(|state| state.unchanged(&at, &digest(&staged.files))) {
+            for file in &staged.files {
+                DiskData.discard(file).await?;
+            }
+            self.writer.close(at, Closed::Unchanged).await?;
+            return Ok(finished(begin, extracted, staged, SliceOutcome::Unchanged));
+        }
+        let landing = self
+            .writer
+            .publish(Publication {
+                slice: begin.slice.clone(),
+                generation: begin.generation,
+                cursor_end: extracted.collected.cursor_end.clone(),
+                rows: staged.rows_out,
+                reconciliation: extracted.collected.reconciliation.clone(),
+                schema_version: version,
+                files: staged.files.clone(),
+            })
+            .await?;
+        for file in &staged.files {
+            DiskData.publish(file).await?;
+        }
+        self.writer.commit(landing).await?;
+        Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
+    }
+}
+
+/// Tells whether there was nothing after the slice's cursor: then it isn't a slice yet.
+fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
+    matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
+}
+
+fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
+    let collected = extracted.collected;
+    let rows = RowCounts { transformed: staged.rows_out, ..collected.counts };
+    let next = if extracted.full { following(&begin.slice, collected.cursor_end) } else { None };
+    let report = SliceReport {
+        slice: begin.slice.id.clone(),
+        key: begin.slice.key.clone(),
+        generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
+        outcome: outcome.clone(),
+        pages: extracted.pages,
+        rows,
+        sinks: staged.sinks,
+        reconciliation: Some(collected.reconciliation),
+    };
+    Finished { outcome, report: Some(report), next, notes: extracted.notes }
+}
+
+fn failed(begin: &Begin, error: &RunError) -> Finished {
+    let outcome = SliceOutcome::Failed { error: error.chain() };
+    let report = SliceReport {
+        slice: begin.slice.id.clone(),
+        key: begin.slice.key.clone(),
+        generation: None,
+        outcome: outcome.clone(),
+        pages: 0,
+        rows: RowCounts::default(),
+        sinks: BTreeMap::new(),
+        reconciliation: None,
+    };
+    Finished { outcome, report: Some(report), next: None, notes: Vec::new() }
+}
+
+fn columns(schema: &SchemaRef) -> Vec<OutputColumn> {
+    let column = |field: &arrow::datatypes::FieldRef| OutputColumn {
+        name: field.name().clone(),
+        kind: field.data_type().to_string(),
+        nullable: field.is_nullable(),
+    };
+    schema.fields().iter().map(column).collect()
+}

@@ -1,0 +1,138 @@
+//! From a slice's rows to staged files: SQL, then every sink at once. It blocks and computes: not for an async thread.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+
+use super::RunError;
+use super::collect::{Collected, keep};
+use super::quarantine;
+use crate::decode::{PageDecoder, arrow_schema};
+use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
+use crate::pipeline::load::Sql;
+use crate::sink::{Landing, SinkSpec, SinkWriter};
+use crate::transform::{RowExpr, TransformPlan};
+
+/// A sink and the rows that it takes.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// Where the rows land.
+    pub(super) spec: SinkSpec,
+    /// The rows that it takes; all without one.
+    pub(super) filter: Option<Sql>,
+}
+
+/// What a slice has staged.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The files, over all sinks and the quarantine.
+    pub(super) files: Vec<FileReceipt>,
+    /// What each sink did.
+    pub(super) sinks: BTreeMap<SinkName, SinkCounts>,
+    /// Rows that came out of the transform.
+    pub(super) rows_out: u64,
+    /// The columns that came out of the transform; none for a slice with no rows, which isn't planned.
+    pub(super) output: Option<SchemaRef>,
+}
+
+struct Open {
+    writer: SinkWriter,
+    filter: Option<RowExpr>,
+    name: SinkName,
+    filtered: u64,
+}
+
+/// Writes the rows of a slice into staged files.
+pub(super) fn land(
+    collected: &Collected,
+    schema: &RecordSchema,
+    sql: Option<&Sql>,
+    targets: &[Target],
+    quarantine: &SinkSpec,
+    landing: &Landing,
+    now: DateTime<Utc>,
+) -> Result<Staged, RunError> {
+    let mut staged = Staged { files: Vec::new(), sinks: BTreeMap::new(), rows_out: 0, output: None };
+    if collected.rows.rows() > 0 {
+        transform(&mut staged, collected, schema, sql, targets, landing, now)?;
+    }
+    if !collected.bad.is_empty() {
+        let landing = Landing { snapshot: None, ..landing.clone() };
+        let mut writer = SinkWriter::open(quarantine, &landing, &quarantine::schema())?;
+        writer.write(&quarantine::batch(&collected.bad)?)?;
+        staged.files.extend(writer.finish()?);
+    }
+    Ok(staged)
+}
+
+fn transform(
+    staged: &mut Staged,
+    collected: &Collected,
+    schema: &RecordSchema,
+    sql: Option<&Sql>,
+    targets: &[Target],
+    landing: &Landing,
+    now: DateTime<Utc>,
+) -> Result<(), RunError> {
+    let failed = |source| RunError::Transform { field: "transform", source };
+    let plan = TransformPlan::new(sql.map(Sql::as_str), arrow_schema(schema), now).map_err(failed)?;
+    let output = plan.output_schema();
+    let mut open = targets.iter().map(|target| Open::new(target, landing, &output, now)).collect::<Result<Vec<_>, _>>()?;
+    let schema = schema.clone();
+    let rows = collected.rows.batches().map(move |batch| {
+        batch.map_err(RunError::from).and_then(|batch| {
+            PageDecoder::conform(batch, &schema).map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
+        })
+    });
+    let counts = plan
+        .run(Box::new(rows), |batch| open.iter_mut().try_for_each(|sink| sink.write(&batch)))
+        .map_err(failed)?;
+    staged.rows_out = counts.rows_out;
+    staged.output = Some(output);
+    for sink in open {
+        let name = sink.name.clone();
+        let (files, counts) = sink.finish()?;
+        if counts.landed + counts.filtered != staged.rows_out {
+            return Err(RunError::Account { account: format!("{} rows of sink {name}: {counts:?}", staged.rows_out) });
+        }
+        staged.files.extend(files);
+        staged.sinks.insert(name, counts);
+    }
+    Ok(())
+}
+
+impl Open {
+    fn new(target: &Target, landing: &Landing, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
+        let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, now)).transpose();
+        Ok(Self {
+            writer: SinkWriter::open(&target.spec, landing, schema)?,
+            filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,
+            name: target.spec.name.clone(),
+            filtered: 0,
+        })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
+        let Some(filter) = &self.filter else { return Ok(self.writer.write(batch)?) };
+        let mask = filter.filter_mask(batch).map_err(|source| RunError::Transform { field: "where", source })?;
+        let kept = keep(batch, &mask)?;
+        self.filtered += (batch.num_rows() - kept.num_rows()) as u64;
+        if kept.num_rows() > 0 {
+            self.writer.write(&kept)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(Vec<FileReceipt>, SinkCounts), RunError> {
+        let files = self.writer.finish()?;
+        let counts = SinkCounts {
+            landed: files.iter().map(|file| file.rows).sum(),
+            filtered: self.filtered,
+            files: files.len() as u64,
+            bytes: files.iter().map(|file| file.bytes).sum(),
+        };
+        Ok((files, counts))
+    }
+}

@@ -1,0 +1,146 @@
+//! One run, and the one place that knows the order: lease, recover, plan, begin, extract, transform, write, publish, commit,
+//! tidy. It reads like the path of the data in the design.
+
+mod build;
+mod collect;
+mod cursor;
+mod data;
+mod error;
+mod extract;
+mod fingerprint;
+mod job;
+mod land;
+mod pages;
+mod parents;
+mod plan;
+mod preview;
+mod progress;
+pub mod quarantine;
+mod source;
+mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub use data::DiskData;
+pub use error::RunError;
+pub use plan::{PlannedJob, PlannedSlice, plan};
+pub use preview::{Preview, preview};
+pub use progress::{Progress, Silent};
+
+use crate::clock::Clock;
+use crate::ledger::{Lane, Ledger, Writer};
+use crate::model::{JobName, JobReport, RunReport};
+use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
+
+/// The world a run lives in.
+#[derive(Clone)]
+pub struct Env {
+    /// Tells when a run began and ended. What is planned goes by [`Options::now`].
+    pub clock: Arc<dyn Clock>,
+    /// Hears how the run goes.
+    pub progress: Arc<dyn Progress>,
+    /// Ends the run early, where it is cancelled: what isn't published by then is thrown away.
+    pub cancel: CancellationToken,
+}
+
+/// What a run is to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the ledger is kept: a folder, or the URL of one.
+    pub state: String,
+    /// The instant to plan with, UTC.
+    pub now: DateTime<Utc>,
+    /// Only these jobs, and the parents that they need; all where it is empty.
+    pub jobs: Vec<JobName>,
+    /// Whether to wait for another run of the pipeline.
+    pub wait: bool,
+    /// Whether a slice may be replaced by one with fewer rows.
+    pub allow_shrink: bool,
+}
+
+/// Runs a pipeline once.
+///
+/// # Errors
+/// What keeps the run as a whole from going on: the lease, the ledger, an unknown job. What fails in a job or a slice is in the
+/// report.
+pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
+    let started = env.clock.now();
+    let jobs = chosen(pipeline, &options.jobs)?;
+    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock))?;
+    let writer = ledger.acquire(Lane::WHOLE, options.wait).await?;
+    let done = run_jobs(pipeline, &jobs, options, env, &ledger, &writer).await;
+    let released = writer.release().await;
+    let (recovered, jobs) = done?;
+    released?;
+    let (now, ended) = (options.now, env.clock.now());
+    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
+}
+
+async fn run_jobs(
+    pipeline: &Pipeline,
+    jobs: &[&Job],
+    options: &Options,
+    env: &Env,
+    ledger: &Ledger,
+    writer: &Writer,
+) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
+    let recovered = writer.recover(&DiskData).await?;
+    let sources = source::Sources::default();
+    let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
+    let mut reports = Vec::new();
+    for job in jobs {
+        let runner = job::Runner { pipeline, job, options, env, ledger, writer, sources: &sources };
+        if needed(job, jobs) {
+            match runner.parent_rows().await {
+                Ok(found) => {
+                    rows.insert(job.name.clone(), found);
+                }
+                Err(error) => reports.push(job::failed(job, &error)),
+            }
+        }
+        if !job.sinks.is_empty() {
+            reports.push(runner.run(&rows).await);
+        }
+        if env.cancel.is_cancelled() {
+            return Err(RunError::Interrupted);
+        }
+    }
+    writer.tidy(&DiskData).await?;
+    Ok((recovered, reports))
+}
+
+/// Returns the jobs to run, parents first: those that were named and the parents they need, or all.
+pub(crate) fn chosen<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
+    let mut wanted = BTreeSet::new();
+    for name in names {
+        let mut next = Some(name.clone());
+        while let Some(name) = next {
+            let job = pipeline.job(&name).ok_or_else(|| no_job(pipeline, &name))?;
+            wanted.insert(name);
+            next = parent(job).cloned();
+        }
+    }
+    let all = names.is_empty();
+    Ok(pipeline.jobs.iter().filter(|job| all || wanted.contains(&job.name)).collect())
+}
+
+fn no_job(pipeline: &Pipeline, name: &JobName) -> RunError {
+    let known: Vec<String> = pipeline.jobs.iter().map(|job| format!("`{}`", job.name)).collect();
+    RunError::NoJob { name: name.to_string(), known: known.join(", ") }
+}
+
+fn parent(job: &Job) -> Option<&JobName> {
+    match job.for_each.as_ref().map(|for_each| &for_each.from) {
+        Some(FanOutFrom::Rows(parent)) => Some(parent),
+        _ => None,
+    }
+}
+
+fn needed(job: &Job, jobs: &[&Job]) -> bool {
+    jobs.iter().any(|other| parent(other) == Some(&job.name))
+}

@@ -1,0 +1,115 @@
+//! What a run would do, without doing it: nothing is sent, and the ledger is only read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::source::Sources;
+use super::{Env, Options, RunError, build, chosen, job};
+use crate::ledger::{Ledger, LedgerState};
+use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
+use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
+use crate::plan;
+
+/// A job of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedJob {
+    /// The job.
+    pub job: JobName,
+    /// The slices that are due, in the order in which they would be read.
+    pub slices: Vec<PlannedSlice>,
+    /// What isn't known before a run has asked the server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A slice that is due.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedSlice {
+    /// Its identity; none for a parent, which is read whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice: Option<SliceId>,
+    /// The fan-out value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<FanoutKey>,
+    /// What it covers, for people: `2026-01-01 00:00 to 2026-01-02 00:00`, `after 41`, `the whole list`.
+    pub covers: String,
+    /// Its first request, redacted.
+    pub request: String,
+}
+
+/// Plans a pipeline.
+///
+/// # Errors
+/// A ledger that can't be read, a request that can't be made, an unknown job.
+pub async fn plan(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Vec<PlannedJob>, RunError> {
+    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock))?;
+    let state = ledger.read_state().await?;
+    let sources = Sources::default();
+    chosen(pipeline, &options.jobs)?.into_iter().map(|job| planned(pipeline, job, &state, options.now, &sources)).collect()
+}
+
+fn planned(
+    pipeline: &Pipeline,
+    job: &Job,
+    state: &LedgerState,
+    now: DateTime<Utc>,
+    sources: &Sources,
+) -> Result<PlannedJob, RunError> {
+    let mut notes = Vec::new();
+    let rows = known_rows(job, state, &mut notes);
+    let due = match &job.slicing {
+        Slicing::Parent => vec![super::parents::whole(&job.name, now)],
+        slicing => {
+            let start = match slicing {
+                Slicing::Window(spec) => {
+                    Some(plan::resolve_start(spec.start, state.pinned_start(&job.name), now))
+                }
+                _ => None,
+            };
+            let keys = rows.map(|rows| job::fan_out(job, &rows)).transpose()?;
+            keys.map(|keys| job::due(pipeline, job, keys.as_deref(), state, now, start)).unwrap_or_default()
+        }
+    };
+    let extraction = super::extract::Extraction {
+        source: sources.client(&job.source)?,
+        tree: Arc::new(build::request(job)?),
+        job: Arc::new(job.clone()),
+        progress: Arc::new(super::Silent),
+    };
+    let shown = |slice: &Slice| {
+        let request = extraction.source.show(&extraction.pages(slice, now).request()?);
+        let parent = matches!(job.slicing, Slicing::Parent);
+        let id = (!parent).then(|| slice.id.clone());
+        Ok(PlannedSlice { slice: id, key: slice.key.clone(), covers: covers(&slice.kind), request })
+    };
+    let slices: Result<Vec<_>, RunError> = due.iter().map(shown).collect();
+    Ok(PlannedJob { job: job.name.clone(), slices: slices?, notes })
+}
+
+/// Returns the parent's rows as the last run saw them; none where no run has.
+fn known_rows(job: &Job, state: &LedgerState, notes: &mut Vec<String>) -> Option<BTreeMap<JobName, Vec<Value>>> {
+    let Some(FanOutFrom::Rows(parent)) = job.for_each.as_ref().map(|for_each| &for_each.from) else {
+        return Some(BTreeMap::new());
+    };
+    let Some(rows) = state.parents(&job.name) else {
+        notes.push(format!("it isn't known yet what to repeat it for: the first run asks `{parent}`"));
+        return None;
+    };
+    notes.push(format!("for the rows of `{parent}` as the last run saw them"));
+    Some(BTreeMap::from([(parent.clone(), rows.iter().map(|row| row.row.clone()).collect())]))
+}
+
+fn covers(kind: &SliceKind) -> String {
+    match kind {
+        SliceKind::Window(window) => {
+            let show = |instant: DateTime<Utc>| instant.format("%Y-%m-%d %H:%M").to_string();
+            format!("{} to {}", show(window.from), show(window.to))
+        }
+        SliceKind::Incremental { start, .. } => format!("after {}", start.text()),
+        SliceKind::Snapshot { .. } => "the whole list".to_owned(),
+    }
+}

@@ -1,0 +1,113 @@
+//! A job's first rows, as they would land. Nothing is written, and no lease is taken.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
+
+use super::extract::{Extracted, Extraction};
+use super::source::Sources;
+use super::{Env, RunError, build, job, parent, parents};
+use crate::decode::{PageDecoder, arrow_schema};
+use crate::ledger::LedgerState;
+use crate::model::{JobName, RecordSchema, RowCounts};
+use crate::pipeline::spec::{Job, Pipeline, Slicing};
+use crate::plan;
+use crate::transform::TransformPlan;
+
+/// What a job would land.
+#[derive(Debug)]
+pub struct Preview {
+    /// The first request, redacted.
+    pub request: String,
+    /// The schema of the records that came.
+    pub schema: RecordSchema,
+    /// Where the rows went.
+    pub rows: RowCounts,
+    /// Rows in quarantine: the reason and the row.
+    pub bad: Vec<String>,
+    /// The rows that would land.
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Reads the first page of a job's first slice, or two of them, and transforms its rows. Parents are read whole.
+///
+/// # Errors
+/// What would fail the slice.
+pub async fn preview(
+    pipeline: &Pipeline,
+    name: &JobName,
+    now: DateTime<Utc>,
+    rows: usize,
+    env: &Env,
+) -> Result<Preview, RunError> {
+    let sources = Sources::default();
+    let jobs = super::chosen(pipeline, std::slice::from_ref(name))?;
+    let Some(job) = jobs.iter().find(|job| job.name == *name) else { return Err(super::no_job(pipeline, name)) };
+    let extraction = |job: &Job| -> Result<Extraction, RunError> {
+        Ok(Extraction {
+            source: sources.client(&job.source)?,
+            tree: Arc::new(build::request(job)?),
+            job: Arc::new(job.clone()),
+            progress: Arc::clone(&env.progress),
+        })
+    };
+    let mut parent_rows = BTreeMap::new();
+    if let Some(parent) = parent(job).and_then(|parent| pipeline.job(parent)) {
+        parent_rows.insert(parent.name.clone(), extraction(parent)?.parent_rows(now).await?);
+    }
+    let slice = match &job.slicing {
+        Slicing::Parent => parents::whole(name, now),
+        slicing => {
+            let start = match slicing {
+                Slicing::Window(spec) => Some(plan::resolve_start(spec.start, None, now)),
+                _ => None,
+            };
+            let keys = job::fan_out(job, &parent_rows)?;
+            let due = job::due(pipeline, job, keys.as_deref(), &LedgerState::default(), now, start);
+            // The newest slice is the one that is most like those to come.
+            due.into_iter().next_back().ok_or_else(|| RunError::NothingDue { job: name.clone(), now })?
+        }
+    };
+    let extraction = extraction(job)?;
+    let request = extraction.source.show(&extraction.pages(&slice, now).request()?);
+    let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
+    let sql = job.transform.as_ref().map(|sql| sql.as_str().to_owned());
+    tokio::task::spawn_blocking(move || shown(request, extracted, sql.as_deref(), now, rows)).await?
+}
+
+fn shown(
+    request: String,
+    extracted: Extracted,
+    sql: Option<&str>,
+    now: DateTime<Utc>,
+    limit: usize,
+) -> Result<Preview, RunError> {
+    let Extracted { collected, schema, .. } = extracted;
+    let mut counts = collected.counts;
+    let mut batches = Vec::new();
+    if collected.rows.rows() > 0 {
+        let failed = |source| RunError::Transform { field: "transform", source };
+        let plan = TransformPlan::new(sql, arrow_schema(&schema), now).map_err(failed)?;
+        let target = schema.clone();
+        let rows = collected.rows.batches().map(move |batch| {
+            batch.map_err(RunError::from).and_then(|batch| {
+                PageDecoder::conform(batch, &target)
+                    .map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
+            })
+        });
+        let mut left = limit;
+        let done = plan.run(Box::new(rows), |batch| {
+            let take = batch.num_rows().min(left);
+            left -= take;
+            if take > 0 {
+                batches.push(batch.slice(0, take));
+            }
+            Ok::<(), RunError>(())
+        });
+        counts.transformed = done.map_err(failed)?.rows_out;
+    }
+    let bad = collected.bad.iter().take(limit).map(ToString::to_string).collect();
+    Ok(Preview { request, schema, rows: counts, bad, batches })
+}

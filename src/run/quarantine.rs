@@ -1,0 +1,87 @@
+//! Bad rows: they land as JSON Lines beside the state, in the same commit as the slice's good ones.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::RunError;
+use crate::decode::RejectedRow;
+use crate::model::{PipelineName, SinkName};
+use crate::sink::{Format, SinkSpec, TextCompression};
+
+/// The name of the sink; no sink of a pipeline file may have it.
+pub const SINK: &str = "quarantine";
+
+/// A row that doesn't fit, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadRow {
+    /// The row as it came, JSON.
+    row: String,
+    /// Why it doesn't fit.
+    reason: String,
+    /// The column, with the path into it; empty where it is the row as a whole.
+    column: String,
+    /// The request that brought it, redacted.
+    request: String,
+    /// The page of the slice, from 1.
+    page: u64,
+}
+
+impl BadRow {
+    /// Makes one of a row that the decoder rejected.
+    pub(super) fn rejected(row: RejectedRow, request: &str, page: u64) -> Self {
+        let reason = format!("expected {}, got {}", row.expected, row.got);
+        Self { row: row.raw.into(), reason, column: row.column, request: request.to_owned(), page }
+    }
+
+    /// Makes one of a row that was decoded.
+    pub(super) fn of(batch: &RecordBatch, row: usize, reason: &str, request: &str, page: u64) -> Self {
+        let mut text = Vec::new();
+        let mut writer = arrow::json::LineDelimitedWriter::new(&mut text);
+        // A row that can't be printed is still counted and reported, with its place.
+        let printed = writer.write(&batch.slice(row, 1)).and_then(|()| writer.finish());
+        drop(writer);
+        let text = match printed {
+            Ok(()) => String::from_utf8_lossy(&text).trim_end().to_owned(),
+            Err(error) => format!("row {row} of page {page} can't be printed: {error}"),
+        };
+        Self { row: text, reason: reason.to_owned(), column: String::new(), request: request.to_owned(), page }
+    }
+}
+
+/// Returns the sink of bad rows: `<state>/<pipeline>/quarantine`.
+pub(super) fn sink(state: &str, pipeline: &PipelineName) -> SinkSpec {
+    SinkSpec {
+        name: SinkName::new(SINK),
+        format: Format::JsonLines { compression: TextCompression::None },
+        url: format!("{}/{pipeline}/quarantine", state.trim_end_matches('/')),
+        partition_by: Vec::new(),
+        rows_per_file: u64::MAX,
+        bytes_per_file: u64::MAX,
+    }
+}
+
+/// Returns the columns of bad rows.
+pub(super) fn schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let page = Field::new("page", DataType::UInt64, false);
+    Arc::new(Schema::new(vec![text("reason"), text("column"), text("request"), page, text("row")]))
+}
+
+/// Makes a batch of bad rows.
+pub(super) fn batch(rows: &[BadRow]) -> Result<RecordBatch, RunError> {
+    let text = |of: fn(&BadRow) -> &String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
+    let page: ArrayRef = Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.page)));
+    let columns = vec![text(|row| &row.reason), text(|row| &row.column), text(|row| &row.request), page, text(|row| &row.row)];
+    RecordBatch::try_new(schema(), columns).map_err(|error| RunError::Spool(error.into()))
+}
+
+impl std::fmt::Display for BadRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.column.as_str() {
+            "" => write!(f, "{}: {}", self.reason, self.row),
+            column => write!(f, "`{column}` {}: {}", self.reason, self.row),
+        }
+    }
+}

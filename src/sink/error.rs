@@ -1,0 +1,147 @@
+//! What can go wrong between a batch and a published file.
+
+use std::io;
+use std::path::PathBuf;
+
+use arrow::error::ArrowError;
+use thiserror::Error;
+
+use super::encode::EncodeError;
+
+/// Why a sink couldn't write, publish or delete a file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// The `url` names a place that no store here can write to.
+    #[error("can't write to `{url}`: use a directory (./lake, /data/lake) or a file:// url without a host")]
+    UnsupportedUrl {
+        /// The sink's `url`.
+        url: String,
+    },
+    /// An option has a value that can't work.
+    #[error("{option} is `{value}`: it must be {expected}")]
+    BadOption {
+        /// The option, as the pipeline file names it.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// `partition_by` names a column that the rows don't have.
+    #[error("partition_by names the column `{column}`, which the rows don't have: they have {known}")]
+    UnknownColumn {
+        /// The column.
+        column: String,
+        /// The columns there are.
+        known: String,
+    },
+    /// A column has a type that the files can't hold, or that can't do what is asked of it.
+    #[error("column `{column}` is of type {kind}: {hint}")]
+    ColumnType {
+        /// The column, with `.` before a nested field.
+        column: String,
+        /// Its Arrow type.
+        kind: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Two columns, or two partition directories, have one name.
+    #[error("the name `{name}` comes twice among the {among}: give one of them another name")]
+    DuplicateName {
+        /// The name.
+        name: String,
+        /// What has the name twice.
+        among: &'static str,
+    },
+    /// The rows have no columns.
+    #[error("the rows have no columns, and a file needs at least one")]
+    NoColumns,
+    /// A batch doesn't have the schema that the writer was opened with.
+    #[error("a batch has another schema than the slice: {found} where {expected} was due")]
+    SchemaChanged {
+        /// The fields of the slice.
+        expected: String,
+        /// The fields of the batch.
+        found: String,
+    },
+    /// A value doesn't fit the type that files hold, such as a timestamp in seconds that overflows microseconds.
+    #[error("a value of column `{column}` can't be written as {kind}")]
+    Convert {
+        /// The column.
+        column: String,
+        /// The type that files hold.
+        kind: String,
+        /// What Arrow said.
+        #[source]
+        source: ArrowError,
+    },
+    /// The rows of a partition couldn't be gathered.
+    #[error("can't split a batch into partitions")]
+    Split {
+        /// What Arrow said.
+        #[source]
+        source: ArrowError,
+    },
+    /// A file couldn't be written.
+    #[error("can't write the file `{path}` of the data set {root}")]
+    Encode {
+        /// The root of the data set.
+        root: String,
+        /// The file's path below it, once published.
+        path: String,
+        /// What failed.
+        #[source]
+        source: EncodeError,
+    },
+    /// The file system refused.
+    #[error("can't {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A slice has more files than its names can number.
+    #[error("a slice has more than {limit} files: partition by something coarser, or raise rows_per_file")]
+    TooManyFiles {
+        /// The bound.
+        limit: u32,
+    },
+    /// A write failed before: what the writer holds isn't the whole slice.
+    #[error("a write to this sink failed before, so its files aren't the whole slice: write the slice again")]
+    Broken,
+    /// A path of a receipt isn't one that a sink made.
+    #[error("`{path}` isn't a path below the root of a data set")]
+    UnsafePath {
+        /// The path.
+        path: String,
+    },
+    /// A file to publish is neither staged nor there: its slice has to be read again, under the next generation.
+    #[error("`{path}` is neither staged at `{staged}` nor published: read its slice again")]
+    StagedGone {
+        /// Where it was to appear.
+        path: String,
+        /// Where it was staged.
+        staged: String,
+    },
+    /// A staged file isn't the one that was written.
+    #[error("the staged file `{staged}` has {found} bytes where {expected} were written: read its slice again")]
+    StagedDiffers {
+        /// Where it is staged.
+        staged: String,
+        /// Its size by the receipt.
+        expected: u64,
+        /// Its size.
+        found: u64,
+    },
+    /// The name is taken by a file with other bytes. It is left as it is.
+    #[error("`{path}` exists with other content, and a published file is never overwritten")]
+    Conflict {
+        /// The path below the root of the data set.
+        path: String,
+    },
+}

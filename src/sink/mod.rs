@@ -1,0 +1,35 @@
+//! Sinks: the Arrow batches of one slice become staged files, and staged files become published ones.
+//!
+//! [`SinkWriter`] encodes where no reader looks and returns one [`FileReceipt`](crate::model::FileReceipt) per file; it
+//! never publishes. [`publish`], [`discard`], [`delete`] and [`sweep_staged`] act on receipts, so a later run can settle
+//! what a dead one left. All of it is synchronous and meant for a blocking thread.
+//!
+//! Below the root of a data set lie
+//! - `[snapshot=<label>/][<name>=<value>/...]<pipeline>-<job>-<slice>-g<generation>-<part>.<ext>`, written once;
+//! - `.tidegate-staged/<pipeline>/<job>/<slice>-g<generation>/<sink>-<random>/<file name>.staged`. The suffix is there
+//!   because the globs of some readers (`**/*.parquet` in `DuckDB`) descend into hidden directories.
+//!
+//! The same batches give the same files, byte for byte, up to the generation: nothing in a file or its name comes from a
+//! clock, a random number or the order of a hash table.
+
+mod encode;
+mod error;
+mod layout;
+mod normalize;
+mod partition;
+mod spec;
+mod store;
+mod writer;
+
+pub use encode::EncodeError;
+pub use error::SinkError;
+pub use layout::StagedSlice;
+pub use spec::{
+    CsvOptions, Format, Landing, ParquetCompression, ParquetOptions, ParsePartitionError, PartitionField, SinkSpec,
+    TextCompression,
+};
+pub use store::{delete, discard, publish, sweep_staged};
+pub use writer::SinkWriter;
+
+#[cfg(test)]
+mod tests;

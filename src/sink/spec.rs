@@ -1,0 +1,301 @@
+//! What a sink is told: the format, the place, the partitions, and which slice it writes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::SinkError;
+use crate::model::{JobName, PipelineName, SinkName, SliceId};
+
+/// A file format, with its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// Apache Parquet.
+    Parquet(ParquetOptions),
+    /// Comma-separated values, RFC 4180 with LF as line end.
+    Csv(CsvOptions),
+    /// One JSON object a line.
+    JsonLines {
+        /// How the whole file is compressed.
+        compression: TextCompression,
+    },
+}
+
+/// Options of Parquet files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParquetOptions {
+    /// How pages are compressed.
+    pub compression: ParquetCompression,
+    /// Rows in a row group at most; a row group is held in memory until it is full.
+    pub row_group_rows: usize,
+    /// Estimated encoded bytes of a row group at most.
+    pub row_group_bytes: usize,
+}
+
+/// Compression inside a Parquet file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParquetCompression {
+    /// Zstandard at a level from 1 to 22.
+    Zstd {
+        /// The level.
+        level: i32,
+    },
+    /// Snappy, for readers that know nothing newer.
+    Snappy,
+    /// Gzip.
+    Gzip,
+    /// No compression.
+    None,
+}
+
+/// Options of CSV files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvOptions {
+    /// What stands between cells: one ASCII character.
+    pub delimiter: u8,
+    /// Whether the first line holds the names of the columns.
+    pub header: bool,
+    /// What a null is written as. A text that equals it is quoted, so the two stay apart: by default a null is nothing at
+    /// all, and an empty text is `""`.
+    pub null_text: String,
+    /// How the whole file is compressed.
+    pub compression: TextCompression,
+    /// Whether a text that a spreadsheet would run as a formula (it starts with `=`, `+`, `-`, `@`, a tab or a carriage
+    /// return) gets a `'` before it. Numbers are left alone.
+    pub protect_formulas: bool,
+}
+
+/// Compression of a whole text file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TextCompression {
+    /// No compression.
+    #[default]
+    None,
+    /// Gzip, `.gz`.
+    Gzip,
+    /// Zstandard, `.zst`.
+    Zstd,
+}
+
+impl Default for ParquetOptions {
+    fn default() -> Self {
+        Self {
+            compression: ParquetCompression::Zstd { level: 1 },
+            row_group_rows: 100_000,
+            row_group_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        Self {
+            delimiter: b',',
+            header: true,
+            null_text: String::new(),
+            compression: TextCompression::None,
+            protect_formulas: true,
+        }
+    }
+}
+
+/// One sink of a job: everything that doesn't change from slice to slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkSpec {
+    /// Its name within the job.
+    pub name: SinkName,
+    /// The format of its files.
+    pub format: Format,
+    /// The root of the data set: `./dir`, `/dir` or `file:///dir`.
+    pub url: String,
+    /// The Hive directories, from the root down.
+    pub partition_by: Vec<PartitionField>,
+    /// Rows in a file at most.
+    pub rows_per_file: u64,
+    /// A file is closed once its encoded size reaches this.
+    pub bytes_per_file: u64,
+}
+
+impl SinkSpec {
+    /// Checks all that can be known without the rows: the place and the options.
+    pub fn check(&self) -> Result<(), SinkError> {
+        super::store::Root::parse(&self.url)?;
+        at_least_one("rows_per_file", self.rows_per_file)?;
+        at_least_one("bytes_per_file", self.bytes_per_file)?;
+        match &self.format {
+            Format::Parquet(options) => options.check(),
+            Format::Csv(options) => options.check(),
+            Format::JsonLines { .. } => Ok(()),
+        }
+    }
+}
+
+impl ParquetOptions {
+    fn check(&self) -> Result<(), SinkError> {
+        at_least_one("row_group_rows", self.row_group_rows as u64)?;
+        at_least_one("row_group_bytes", self.row_group_bytes as u64)?;
+        match self.compression {
+            ParquetCompression::Zstd { level } if !(1..=22).contains(&level) => {
+                Err(bad("compression level", level.to_string(), "from 1 to 22"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl CsvOptions {
+    fn check(&self) -> Result<(), SinkError> {
+        if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n' | 0) {
+            let shown = char::from(self.delimiter).escape_default().to_string();
+            return Err(bad("delimiter", shown, "one ASCII character that is no quote and no line end"));
+        }
+        if self.null_text.bytes().any(|byte| byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n')) {
+            return Err(bad("null_text", self.null_text.clone(), "free of delimiters, quotes and line ends"));
+        }
+        Ok(())
+    }
+}
+
+fn at_least_one(option: &'static str, value: u64) -> Result<(), SinkError> {
+    if value == 0 { Err(bad(option, value.to_string(), "at least 1")) } else { Ok(()) }
+}
+
+const fn bad(option: &'static str, value: String, expected: &'static str) -> SinkError {
+    SinkError::BadOption { option, value, expected }
+}
+
+/// Which slice a writer writes: what names its files, and what Parquet files say about themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landing {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The job.
+    pub job: JobName,
+    /// The slice.
+    pub slice: SliceId,
+    /// The slice's generation.
+    pub generation: u32,
+    /// The label of a snapshot: the value of the leading partition `snapshot=`.
+    pub snapshot: Option<String>,
+    /// The version of the pinned schema that the rows have.
+    pub schema_version: u32,
+}
+
+/// One level of partition directories: a column's value, or a part of its time (UTC).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PartitionField {
+    /// The value itself: `col=value`.
+    Column(String),
+    /// `ts_year=2026`.
+    Year(String),
+    /// `ts_month=2026-01`.
+    Month(String),
+    /// `ts_day=2026-01-01`.
+    Day(String),
+    /// `ts_hour=2026-01-01-00`.
+    Hour(String),
+}
+
+impl PartitionField {
+    /// Returns the column it reads.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Column(column)
+            | Self::Year(column)
+            | Self::Month(column)
+            | Self::Day(column)
+            | Self::Hour(column) => column,
+        }
+    }
+
+    /// Returns the name of the Hive key, which is the one that Iceberg gives the partition field.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Column(column) => column.clone(),
+            Self::Year(column) => format!("{column}_year"),
+            Self::Month(column) => format!("{column}_month"),
+            Self::Day(column) => format!("{column}_day"),
+            Self::Hour(column) => format!("{column}_hour"),
+        }
+    }
+}
+
+/// A `partition_by` entry that is neither a column nor one of the known functions of one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{text}` isn't a partition: write a column, or year(column), month(column), day(column) or hour(column)")]
+pub struct ParsePartitionError {
+    /// The entry.
+    pub text: String,
+}
+
+impl FromStr for PartitionField {
+    type Err = ParsePartitionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let wrong = || ParsePartitionError { text: text.to_owned() };
+        let Some((function, rest)) = text.split_once('(') else {
+            let closed = text.is_empty() || text.contains(')');
+            return if closed { Err(wrong()) } else { Ok(Self::Column(text.to_owned())) };
+        };
+        let column = rest.strip_suffix(')').map(str::trim).filter(|column| !column.is_empty()).ok_or_else(wrong)?;
+        match function.trim() {
+            "year" => Ok(Self::Year(column.to_owned())),
+            "month" => Ok(Self::Month(column.to_owned())),
+            "day" => Ok(Self::Day(column.to_owned())),
+            "hour" => Ok(Self::Hour(column.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for PartitionField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(column) => f.write_str(column),
+            Self::Year(column) => write!(f, "year({column})"),
+            Self::Month(column) => write!(f, "month({column})"),
+            Self::Day(column) => write!(f, "day({column})"),
+            Self::Hour(column) => write!(f, "hour({column})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_read_and_printed_alike() {
+        for text in ["severity", "year(ts)", "month(ts)", "day(ts)", "hour(ts)"] {
+            assert_eq!(text.parse::<PartitionField>().unwrap().to_string(), text);
+        }
+        assert_eq!(" day( ts ) ".parse(), Ok(PartitionField::Day("ts".to_owned())));
+        assert_eq!("hour(ts)".parse::<PartitionField>().unwrap().key(), "ts_hour");
+        for text in ["", "week(ts)", "day()", "day(ts", "ts)", "(ts)"] {
+            assert!(text.parse::<PartitionField>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_that_cannot_work_are_refused() {
+        let csv = |delimiter, null_text: &str| {
+            CsvOptions { delimiter, null_text: null_text.to_owned(), ..CsvOptions::default() }.check()
+        };
+        assert!(csv(b';', r"\N").is_ok());
+        assert!(csv(b'"', "").is_err());
+        assert!(csv(b'\n', "").is_err());
+        assert!(csv(0xe9, "").is_err());
+        assert!(csv(b',', "a,b").is_err());
+        let level = |level| {
+            let compression = ParquetCompression::Zstd { level };
+            ParquetOptions { compression, ..ParquetOptions::default() }.check()
+        };
+        assert!(level(22).is_ok());
+        assert!(level(0).is_err());
+        assert!(ParquetOptions { row_group_rows: 0, ..ParquetOptions::default() }.check().is_err());
+    }
+}

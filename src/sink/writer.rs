@@ -1,0 +1,225 @@
+//! The writer of one sink of one slice: normalise, split, encode, roll.
+
+use std::collections::HashMap;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::SinkError;
+use super::encode::{self, EncodeError, Encoder};
+use super::layout::{MAX_FILES, file_name};
+use super::normalize::Normalizer;
+use super::partition::Splitter;
+use super::spec::{Format, Landing, SinkSpec};
+use super::store::{Root, Stage};
+use crate::model::FileReceipt;
+
+/// Files open at once: a bound on memory and file descriptors. One more partition closes the file least recently written
+/// to; rows that come for it later go to a new part.
+const MAX_OPEN: usize = 64;
+
+/// Rows encoded in one go: a file is checked against its limits this often.
+const CHUNK_ROWS: usize = 8192;
+
+/// Bytes that all open files together hold in memory at most. Beyond it the one that holds most writes its row group.
+const MAX_BUFFERED: usize = 256 * 1024 * 1024;
+
+/// Writes the files of one slice in one sink. Dropping it, at any moment before [`SinkWriter::finish`] returns, removes
+/// what it staged.
+pub struct SinkWriter {
+    spec: SinkSpec,
+    landing: Landing,
+    root: Root,
+    normalizer: Normalizer,
+    splitter: Splitter,
+    /// Declared before `stage`: files are closed before their directory is removed.
+    open: HashMap<String, OpenFile>,
+    /// Made with the first file.
+    stage: Option<Stage>,
+    /// The files begun so far, which is the number of the next part.
+    begun: u32,
+    /// Counts the times that a file was written to.
+    tick: u64,
+    receipts: Vec<(u32, FileReceipt)>,
+    broken: bool,
+}
+
+struct OpenFile {
+    encoder: Box<dyn Encoder>,
+    path: String,
+    part: u32,
+    rows: u64,
+    used: u64,
+}
+
+impl SinkWriter {
+    /// Opens a writer for rows of `schema`. Nothing is created before the first row.
+    pub fn open(spec: &SinkSpec, landing: &Landing, schema: &SchemaRef) -> Result<Self, SinkError> {
+        spec.check()?;
+        let root = Root::parse(&spec.url)?;
+        let normalizer = Normalizer::new(schema, matches!(spec.format, Format::Parquet(_)))?;
+        let splitter = Splitter::new(&spec.partition_by, landing.snapshot.as_deref(), normalizer.target())?;
+        Ok(Self {
+            spec: spec.clone(),
+            landing: landing.clone(),
+            root,
+            normalizer,
+            splitter,
+            open: HashMap::new(),
+            stage: None,
+            begun: 0,
+            tick: 0,
+            receipts: Vec::new(),
+            broken: false,
+        })
+    }
+
+    /// Returns the schema that the files have.
+    #[must_use]
+    pub const fn schema(&self) -> &SchemaRef {
+        self.normalizer.target()
+    }
+
+    /// Appends the rows of `batch`. After an error the writer takes no more: some of the rows may be in a file.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        if self.broken {
+            return Err(SinkError::Broken);
+        }
+        let written = self.write_all(batch);
+        self.broken = written.is_err();
+        written
+    }
+
+    /// Closes all files, and returns their receipts in the order of their parts. They lie staged, on stable storage.
+    ///
+    /// A slice with no rows has no files.
+    pub fn finish(mut self) -> Result<Vec<FileReceipt>, SinkError> {
+        if self.broken {
+            return Err(SinkError::Broken);
+        }
+        let mut files: Vec<_> = self.open.drain().map(|(_, file)| file).collect();
+        files.sort_by_key(|file| file.part);
+        for file in files {
+            self.close(file)?;
+        }
+        if let Some(stage) = self.stage.take() {
+            stage.keep()?;
+        }
+        self.receipts.sort_by_key(|(part, _)| *part);
+        Ok(self.receipts.into_iter().map(|(_, receipt)| receipt).collect())
+    }
+
+    /// Throws away all that was staged; dropping the writer does the same.
+    pub fn abort(self) {
+        drop(self);
+    }
+
+    fn write_all(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let rows = CHUNK_ROWS.min(batch.num_rows() - from);
+            let chunk = self.normalizer.apply(&batch.slice(from, rows))?;
+            for part in self.splitter.split(&chunk)? {
+                self.append(&part.dir, &part.rows)?;
+            }
+            self.relieve()?;
+            from += rows;
+        }
+        Ok(())
+    }
+
+    /// Appends rows to the file of their partition, and rolls it as often as its limits ask for.
+    fn append(&mut self, dir: &str, rows: &RecordBatch) -> Result<(), SinkError> {
+        let mut from = 0;
+        while from < rows.num_rows() {
+            let mut file = match self.open.remove(dir) {
+                Some(file) => file,
+                None => self.begin(dir)?,
+            };
+            let room = usize::try_from(self.spec.rows_per_file - file.rows).unwrap_or(usize::MAX);
+            let count = room.min(rows.num_rows() - from);
+            file.encoder.write(&rows.slice(from, count)).map_err(|source| self.failed(&file.path, source))?;
+            from += count;
+            file.rows += count as u64;
+            self.tick += 1;
+            file.used = self.tick;
+            if file.rows >= self.spec.rows_per_file || file.encoder.size() >= self.spec.bytes_per_file {
+                self.close(file)?;
+            } else {
+                self.open.insert(dir.to_owned(), file);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the next part in `dir`. Parts are numbered as they begin, which the rows alone decide, so a store that needs
+    /// the published name from the start has it.
+    fn begin(&mut self, dir: &str) -> Result<OpenFile, SinkError> {
+        if self.begun >= MAX_FILES {
+            return Err(SinkError::TooManyFiles { limit: MAX_FILES });
+        }
+        if self.open.len() >= MAX_OPEN {
+            self.close_least_recent()?;
+        }
+        let part = self.begun;
+        self.begun += 1;
+        let name = file_name(&self.landing, part, encode::extension(&self.spec.format));
+        let path = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
+        let stage = match self.stage.take() {
+            Some(stage) => stage,
+            None => self.root.stage(&self.landing, &self.spec.name)?,
+        };
+        let file = self.stage.insert(stage).create(&name)?;
+        let encoder = encode::build(&self.spec.format, self.normalizer.target(), &self.landing, file);
+        let encoder = encoder.map_err(|source| self.failed(&path, source))?;
+        Ok(OpenFile { encoder, path, part, rows: 0, used: 0 })
+    }
+
+    fn close_least_recent(&mut self) -> Result<(), SinkError> {
+        let oldest = self.open.iter().min_by_key(|(_, file)| file.used).map(|(dir, _)| dir.clone());
+        match oldest.and_then(|dir| self.open.remove(&dir)) {
+            Some(file) => self.close(file),
+            None => Ok(()),
+        }
+    }
+
+    fn close(&mut self, file: OpenFile) -> Result<(), SinkError> {
+        let OpenFile { encoder, path, part, rows, .. } = file;
+        let staged = encoder.finish().and_then(|file| Ok(file.finish()?));
+        let staged = staged.map_err(|source| self.failed(&path, source))?;
+        let receipt = FileReceipt {
+            sink: self.spec.name.clone(),
+            root: self.root.url()?,
+            path,
+            staged: staged.staged,
+            rows,
+            bytes: staged.bytes,
+            sha256: staged.sha256,
+        };
+        self.receipts.push((part, receipt));
+        Ok(())
+    }
+
+    /// Writes row groups early while the open files hold too much memory.
+    fn relieve(&mut self) -> Result<(), SinkError> {
+        let mut held: Vec<_> = self.open.values_mut().map(|file| (file.encoder.buffered(), file)).collect();
+        let mut total: usize = held.iter().map(|(bytes, _)| bytes).sum();
+        // By size, then by part: the order of the hash table decides nothing.
+        held.sort_by_key(|(bytes, file)| (*bytes, std::cmp::Reverse(file.part)));
+        while total > MAX_BUFFERED {
+            let Some((bytes, file)) = held.pop() else { break };
+            let root = &self.spec.url;
+            file.encoder.flush().map_err(|source| encode_error(root, &file.path, source))?;
+            total -= bytes;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, path: &str, source: EncodeError) -> SinkError {
+        encode_error(&self.spec.url, path, source)
+    }
+}
+
+fn encode_error(root: &str, path: &str, source: EncodeError) -> SinkError {
+    SinkError::Encode { root: root.to_owned(), path: path.to_owned(), source }
+}

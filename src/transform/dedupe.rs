@@ -1,0 +1,227 @@
+//! Which rows of a slice have the same key: of those, the last received stays.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, SortField};
+
+/// What the map needs for a key besides its bytes: two words for the box, one for the ordinal, one for the allocator.
+const OVERHEAD_PER_KEY: usize = 32;
+
+/// A batch whose keys can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DedupeError {
+    /// A column of the key isn't there.
+    #[error("key column `{column}` isn't a column of records; there are {}", present.join(", "))]
+    MissingColumn {
+        /// The column of `key`.
+        column: String,
+        /// The columns that there are.
+        present: Vec<String>,
+    },
+    /// A column of the key has another type than in the batches before, so equal keys can't be told.
+    #[error("key column `{column}` was {before} and is now {now}")]
+    TypeChanged {
+        /// The column of `key`.
+        column: String,
+        /// Its type in the batches before.
+        before: DataType,
+        /// Its type in this batch.
+        now: DataType,
+    },
+    /// The values of a key can't be compared.
+    #[error("can't compare the keys")]
+    Arrow(#[from] ArrowError),
+}
+
+/// What a batch brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// How many of its rows had a key that was not seen before.
+    pub new_rows: u64,
+    /// The ordinals of the earlier rows, also of this batch, that rows of this batch replace.
+    pub superseded: Vec<u64>,
+    /// The rows of this batch, from 0, that have a null in their key. They have no identity and are in no count.
+    pub null_keys: Vec<usize>,
+}
+
+/// The keys of a slice, exactly: no two different keys are ever taken for one. Its memory grows with the distinct keys.
+#[derive(Debug)]
+pub struct KeyIndex {
+    columns: Vec<String>,
+    converter: Option<(RowConverter, Vec<DataType>)>,
+    last: HashMap<Box<[u8]>, u64>,
+    key_bytes: usize,
+}
+
+impl KeyIndex {
+    /// Makes an index over the columns of `key`.
+    #[must_use]
+    pub fn new(columns: &[String]) -> Self {
+        Self { columns: columns.to_vec(), converter: None, last: HashMap::new(), key_bytes: 0 }
+    }
+
+    /// Returns how many different keys have been seen.
+    pub fn distinct(&self) -> u64 {
+        self.last.len() as u64
+    }
+
+    /// Returns about how many bytes of memory the keys take.
+    pub fn memory_bytes(&self) -> usize {
+        self.key_bytes + self.last.capacity() * OVERHEAD_PER_KEY
+    }
+
+    /// Takes in the rows of `batch`, numbered from `first_ordinal` on, in the order in which they were received.
+    pub fn observe(&mut self, batch: &RecordBatch, first_ordinal: u64) -> Result<Observed, DedupeError> {
+        let columns = self.key_columns(batch)?;
+        let mut observed = Observed::default();
+        if columns.iter().any(|column| column.data_type() == &DataType::Null) {
+            observed.null_keys = (0..batch.num_rows()).collect();
+            return Ok(observed);
+        }
+        let rows = self.converter(&columns)?.convert_columns(&columns)?;
+        for (row, key) in rows.iter().enumerate() {
+            if columns.iter().any(|column| column.is_null(row)) {
+                observed.null_keys.push(row);
+            } else {
+                self.take(key.data(), first_ordinal + row as u64, &mut observed);
+            }
+        }
+        Ok(observed)
+    }
+
+    fn take(&mut self, key: &[u8], ordinal: u64, observed: &mut Observed) {
+        if let Some(last) = self.last.get_mut(key) {
+            observed.superseded.push(std::mem::replace(last, ordinal));
+        } else {
+            self.key_bytes += key.len();
+            self.last.insert(key.into(), ordinal);
+            observed.new_rows += 1;
+        }
+    }
+
+    fn key_columns(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, DedupeError> {
+        let column = |name: &String| {
+            let missing = || DedupeError::MissingColumn { column: name.clone(), present: names(batch) };
+            batch.column_by_name(name).cloned().ok_or_else(missing)
+        };
+        self.columns.iter().map(column).collect()
+    }
+
+    /// Returns the encoder of keys, made for the types of the first batch that has any.
+    fn converter(&mut self, columns: &[ArrayRef]) -> Result<&RowConverter, DedupeError> {
+        let types: Vec<_> = columns.iter().map(|column| column.data_type().clone()).collect();
+        let (converter, before) = match self.converter.take() {
+            Some(made) => made,
+            None => (RowConverter::new(types.iter().cloned().map(SortField::new).collect())?, types.clone()),
+        };
+        let changed = before.iter().zip(&types).position(|(before, now)| before != now);
+        let (converter, before) = self.converter.insert((converter, before));
+        match changed {
+            None => Ok(converter),
+            Some(at) => Err(DedupeError::TypeChanged {
+                column: self.columns.get(at).cloned().unwrap_or_default(),
+                before: before.get(at).cloned().unwrap_or(DataType::Null),
+                now: types.get(at).cloned().unwrap_or(DataType::Null),
+            }),
+        }
+    }
+}
+
+fn names(batch: &RecordBatch) -> Vec<String> {
+    batch.schema_ref().fields().iter().map(|field| format!("`{}`", field.name())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, NullArray, StringArray};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Row = (Option<i64>, Option<String>);
+
+    fn batch(rows: &[Row]) -> RecordBatch {
+        let ids: Int64Array = rows.iter().map(|row| row.0).collect();
+        let names: StringArray = rows.iter().map(|row| row.1.clone()).collect();
+        RecordBatch::try_from_iter(vec![("id", Arc::new(ids) as ArrayRef), ("name", Arc::new(names))]).expect("batch")
+    }
+
+    fn index() -> KeyIndex {
+        KeyIndex::new(&["id".to_owned(), "name".to_owned()])
+    }
+
+    proptest! {
+        /// Over any cut into batches: what isn't superseded is, for every key, its last row.
+        #[test]
+        fn the_last_of_equal_keys_stays(
+            batches in prop::collection::vec(
+                prop::collection::vec((prop::option::weighted(0.9, 0_i64..4), prop::option::weighted(0.9, "[ab]{0,2}")), 0..12),
+                0..8,
+            )
+        ) {
+            let (mut index, mut model, mut gone) = (index(), BTreeMap::new(), BTreeSet::new());
+            let (mut ordinal, mut new_rows, mut nulls) = (0_u64, 0, 0_u64);
+            for rows in &batches {
+                let observed = index.observe(&batch(rows), ordinal).expect("observed");
+                new_rows += observed.new_rows;
+                nulls += observed.null_keys.len() as u64;
+                for ordinal in observed.superseded {
+                    prop_assert!(gone.insert(ordinal), "{ordinal} was superseded twice");
+                }
+                for (row, key) in rows.iter().enumerate() {
+                    prop_assert_eq!(observed.null_keys.contains(&row), key.0.is_none() || key.1.is_none());
+                    if let (Some(id), Some(name)) = key {
+                        model.insert((*id, name.clone()), ordinal + row as u64);
+                    }
+                }
+                ordinal += rows.len() as u64;
+            }
+            let model: BTreeSet<u64> = model.into_values().collect();
+            prop_assert_eq!(index.distinct(), model.len() as u64);
+            prop_assert_eq!(new_rows, index.distinct());
+            prop_assert_eq!(ordinal, new_rows + nulls + gone.len() as u64);
+            prop_assert!(gone.is_disjoint(&model));
+        }
+    }
+
+    #[test]
+    fn keys_that_only_look_alike_are_two() {
+        let rows = [(Some(1), Some("1a".to_owned())), (Some(11), Some("a".to_owned())), (Some(1), Some(String::new()))];
+        let mut index = index();
+        assert_eq!(index.observe(&batch(&rows), 0).expect("observed").new_rows, 3);
+        assert!(index.memory_bytes() > 0);
+    }
+
+    #[test]
+    fn a_column_of_only_nulls_is_no_key_and_may_get_a_type_later() {
+        let untyped = RecordBatch::try_from_iter(vec![
+            ("id", Arc::new(NullArray::new(2)) as ArrayRef),
+            ("name", Arc::new(StringArray::from(vec!["a", "b"]))),
+        ])
+        .expect("batch");
+        let mut index = index();
+        assert_eq!(index.observe(&untyped, 0).expect("observed").null_keys, [0, 1]);
+        assert_eq!(index.observe(&batch(&[(Some(1), Some("a".into()))]), 2).expect("observed").new_rows, 1);
+    }
+
+    #[test]
+    fn wrong_columns_are_named() {
+        let numbers =
+            RecordBatch::try_from_iter(vec![("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("ok");
+        let error = index().observe(&numbers, 0).expect_err("no name");
+        assert_eq!(error.to_string(), "key column `name` isn't a column of records; there are `id`");
+        let mut index = KeyIndex::new(&["id".to_owned()]);
+        index.observe(&numbers, 0).expect("numbers");
+        let texts =
+            RecordBatch::try_from_iter(vec![("id", Arc::new(StringArray::from(vec!["1"])) as ArrayRef)]).expect("ok");
+        let error = index.observe(&texts, 1).expect_err("another type");
+        assert_eq!(error.to_string(), "key column `id` was Int64 and is now Utf8");
+    }
+}

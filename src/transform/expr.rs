@@ -1,0 +1,122 @@
+//! One scalar SQL expression over the rows of a batch: `window.time`, `incremental.cursor`, a sink's `where`.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::{CastOptions, cast_with_options, prep_null_mask_filter};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use chrono::{DateTime, Utc};
+use datafusion::common::DFSchema;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
+
+use super::conform::conform;
+use super::engine::{self, MEMORY_LIMIT};
+use super::error::TransformError;
+use crate::lang::sql::parse_expr;
+
+/// A scalar SQL expression, compiled for batches of one schema.
+#[derive(Debug, Clone)]
+pub struct RowExpr {
+    sql: String,
+    schema: SchemaRef,
+    compiled: Arc<dyn PhysicalExpr>,
+    data_type: DataType,
+}
+
+impl RowExpr {
+    /// Compiles `sql` for batches of `schema`, with `now` as the instant that `now()` gives.
+    pub fn new(sql: &str, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, TransformError> {
+        let parsed = parse_expr(sql)?;
+        let compile = || -> Result<_, DataFusionError> {
+            let state = engine::session(now, MEMORY_LIMIT)?;
+            let compiled = compile(&state, parsed, schema)?;
+            let data_type = compiled.data_type(schema)?;
+            Ok((compiled, data_type))
+        };
+        let (compiled, data_type) = compile().map_err(|error| TransformError::planning(&error, sql))?;
+        Ok(Self { sql: sql.to_owned(), schema: Arc::clone(schema), compiled, data_type })
+    }
+
+    /// Returns the type of the values.
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// Works the expression out for every row of `batch`, whose schema is the compiled one or an earlier state of it.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, TransformError> {
+        let batch = conform(batch, &self.schema)?;
+        let values = self.compiled.evaluate(&batch).and_then(|values| values.into_array(batch.num_rows()));
+        values.map_err(|error| TransformError::running(&error, MEMORY_LIMIT))
+    }
+
+    /// Works the expression out as a condition: true where the row is kept; null counts as false.
+    pub fn filter_mask(&self, batch: &RecordBatch) -> Result<BooleanArray, TransformError> {
+        let values = self.evaluate(batch)?;
+        match values.data_type() {
+            DataType::Boolean => {
+                let mask = values.as_boolean();
+                Ok(if mask.null_count() == 0 { mask.clone() } else { prep_null_mask_filter(mask) })
+            }
+            DataType::Null => Ok(BooleanArray::from(vec![false; values.len()])),
+            found => Err(TransformError::NotACondition { sql: self.sql.clone(), found: found.to_string() }),
+        }
+    }
+
+    /// Works the expression out as instants, in microseconds UTC. A timestamp with no zone, and a date, are UTC.
+    pub fn timestamps_us(&self, batch: &RecordBatch) -> Result<TimestampMicrosecondArray, TransformError> {
+        self.check_timestamp()?;
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        // Not `safe`: an instant that microseconds can't hold is an error, and never silently null.
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let values = cast_with_options(&self.evaluate(batch)?, &utc, &options);
+        let values = values.map_err(|error| TransformError::running(&error.into(), MEMORY_LIMIT))?;
+        Ok(values.as_primitive::<TimestampMicrosecondType>().clone())
+    }
+
+    /// Checks that the expression gives timestamps, or dates, or nothing but nulls.
+    pub fn check_timestamp(&self) -> Result<(), TransformError> {
+        let sql = &self.sql;
+        let proposal = match &self.data_type {
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null => return Ok(()),
+            kind if kind.is_numeric() => {
+                format!("write to_timestamp_seconds({sql}), or to_timestamp_millis({sql})")
+            }
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                format!("write to_timestamp({sql}), or parse_timestamp({sql}, '%Y-%m-%d %H:%M:%S', 'UTC')")
+            }
+            DataType::Struct(fields) => {
+                let names: Vec<_> = fields.iter().map(|field| format!("{sql}.{}", field.name())).collect();
+                format!("take one of its fields, {}, as in to_timestamp_seconds({sql}.value)", names.join(", "))
+            }
+            _ => format!("write an expression that gives one, such as to_timestamp_seconds({sql})"),
+        };
+        Err(TransformError::NotATimestamp { sql: sql.clone(), found: self.data_type.to_string(), proposal })
+    }
+}
+
+fn compile(
+    state: &SessionState,
+    parsed: SqlExpr,
+    schema: &SchemaRef,
+) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let columns = DFSchema::try_from(Arc::clone(schema))?;
+    let expr = state.create_logical_expr_from_sql_expr(ExprWithAlias { expr: parsed, alias: None }, &columns)?;
+    // Only the simplifier knows `now()`: the engine refuses to evaluate it.
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(columns.clone()))
+        .with_config_options(Arc::clone(state.config_options()))
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let expr = simplifier.simplify(simplifier.coerce(expr, &columns)?)?;
+    state.create_physical_expr(expr, &columns)
+}
+
+#[cfg(test)]
+#[path = "expr_tests.rs"]
+mod tests;

@@ -1,0 +1,21 @@
+//! Rows between decoding and the sinks: one SELECT over the slice's records, expressions of one row, the last of equal keys,
+//! and a place to keep a slice until its schema is final.
+//!
+//! All of it computes: it belongs on blocking threads, and holds a bounded amount of memory.
+
+pub mod conform;
+pub mod dedupe;
+mod engine;
+mod error;
+pub mod expr;
+mod feed;
+mod functions;
+pub mod plan;
+pub mod spool;
+
+pub use conform::{ConformError, conform};
+pub use dedupe::{DedupeError, KeyIndex, Observed};
+pub use error::{BoxError, TransformError};
+pub use expr::RowExpr;
+pub use plan::{Counts, TransformPlan};
+pub use spool::{Batches, Spool, SpoolError, Spooled};
