@@ -1,14 +1,21 @@
 //! Tidegate exports data from paginated REST APIs into a data lake, on a schedule, without losing or doubling a row.
+//!
+//! The path of the data, each arrow a module: a pipeline file is read and checked ([`pipeline`]), its slices are planned
+//! ([`plan`]), their pages fetched ([`extract`]) and decoded ([`decode`]), their rows transformed ([`transform`]) and written
+//! ([`sink`]), and what was written is committed ([`ledger`]). [`run`] is the one place that knows the order.
 
 pub mod appliance;
+pub mod cli;
 pub mod clock;
-pub mod extract;
 pub mod decode;
+pub mod extract;
 pub mod lang;
 pub mod ledger;
 pub mod model;
 pub mod pipeline;
 pub mod plan;
+pub mod run;
 pub mod secret;
 pub mod sink;
+pub mod telemetry;
 pub mod transform;

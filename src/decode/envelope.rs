@@ -8,7 +8,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::builders::StructBuilder;
-use super::visitor::{Misfit, RecordSeed, Row};
+use super::reject::{Misfit, Row};
+use super::visitor::RecordSeed;
 
 /// What is done with each record.
 pub(super) trait Rows<'de> {

@@ -27,8 +27,8 @@ pub(super) enum Number {
 impl Number {
     /// Reads a number's text.
     pub(super) fn parse(text: &str) -> Self {
-        let whole = text != "-0" && !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
-        if whole {
+        let is_whole = text != "-0" && !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+        if is_whole {
             let signed = text.parse().map(Self::Signed);
             return signed.or_else(|_| text.parse().map(Self::Unsigned)).unwrap_or(Self::Huge);
         }
@@ -41,9 +41,9 @@ pub(super) fn observe(node: &mut Node, text: &str, room: usize) -> Result<(), se
     observe_at(node, text, room, false)
 }
 
-/// Adds what `text`, a record, says to the root.
-pub(super) fn observe_record(root: &mut Node, text: &str, room: usize) -> Result<(), serde_json::Error> {
-    observe_at(root, text, room, true)
+/// Adds what `text`, a record, says to the root. `depth` is how many levels are typed.
+pub(super) fn observe_record(root: &mut Node, text: &str, depth: usize) -> Result<(), serde_json::Error> {
+    observe_at(root, text, depth, true)
 }
 
 fn observe_at(node: &mut Node, text: &str, room: usize, is_root: bool) -> Result<(), serde_json::Error> {
@@ -145,12 +145,13 @@ impl<'de> serde::Deserialize<'de> for Name<'de> {
     }
 }
 
-/// Tells whether no object in `text` has a key twice.
-pub(super) fn is_unique(text: &str) -> Result<bool, serde_json::Error> {
-    Unique.deserialize(&mut serde_json::Deserializer::from_str(text))
+/// Tells whether no object in `text`, down to `room` levels, has a key twice.
+pub(super) fn is_unique(text: &str, room: usize) -> Result<bool, serde_json::Error> {
+    Unique(room).deserialize(&mut serde_json::Deserializer::from_str(text))
 }
 
-struct Unique;
+#[derive(Clone, Copy)]
+struct Unique(usize);
 
 impl<'de> DeserializeSeed<'de> for Unique {
     type Value = bool;
@@ -159,8 +160,8 @@ impl<'de> DeserializeSeed<'de> for Unique {
         let raw: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
         let mut inner = serde_json::Deserializer::from_str(raw.get());
         let unique = match raw.get().as_bytes().first() {
-            Some(b'{') => inner.deserialize_map(Self),
-            Some(b'[') => inner.deserialize_seq(Self),
+            Some(b'{') if self.0 > 0 => inner.deserialize_map(Self(self.0 - 1)),
+            Some(b'[') if self.0 > 0 => inner.deserialize_seq(Self(self.0 - 1)),
             _ => Ok(true),
         };
         unique.map_err(serde::de::Error::custom)
@@ -176,7 +177,7 @@ impl<'de> Visitor<'de> for Unique {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let mut unique = true;
-        while let Some(item) = items.next_element_seed(Self)? {
+        while let Some(item) = items.next_element_seed(self)? {
             unique &= item;
         }
         Ok(unique)
@@ -186,7 +187,7 @@ impl<'de> Visitor<'de> for Unique {
         let mut unique = true;
         let mut names = HashSet::new();
         while let Some(Name(name)) = fields.next_key()? {
-            unique &= names.insert(name) & fields.next_value_seed(Self)?;
+            unique &= names.insert(name) & fields.next_value_seed(self)?;
         }
         Ok(unique)
     }

@@ -75,12 +75,12 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) const fn free() -> Self {
+    pub(super) fn free() -> Self {
         Self { pin: Pin::Free, frozen: false, facts: 0, item: None, fields: BTreeMap::new() }
     }
 
     /// Makes the node of the records themselves.
-    pub(super) const fn root() -> Self {
+    pub(super) fn root() -> Self {
         Self { pin: Pin::Struct, ..Self::free() }
     }
 

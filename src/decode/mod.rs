@@ -15,6 +15,7 @@ mod error;
 mod infer;
 mod lattice;
 mod page;
+mod reject;
 mod schema;
 mod visitor;
 
@@ -32,8 +33,8 @@ use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
 use lattice::Node;
 use page::Page;
+use reject::{Misfit, Row};
 pub use schema::arrow_schema;
-use visitor::{Misfit, Row};
 
 /// The variables that a `records` or a `rows` program must be compiled with before its own: the page's status and headers.
 pub const PAGE_VARIABLES: [&str; 2] = ["status", "headers"];
@@ -154,6 +155,8 @@ impl PageDecoder {
             if let Some(node) = root.field(name, true) {
                 // The text of a value that exists can be read again.
                 let _ = infer::observe(node, &value.to_string(), options.max_depth);
+                // What records have under this name is hidden, so it says nothing about the type.
+                *node = Node::pinned(&node.kind(), true);
             }
         }
         let schema = RecordSchema::new(root.columns());
@@ -239,7 +242,7 @@ impl PageDecoder {
             wanted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
         };
         let (first, last) = (edge(raw.first()), edge(raw.last()));
-        let rejected = pass.bad.iter().map(|(ordinal, misfit)| reject(*ordinal, misfit, &raw)).collect();
+        let rejected = pass.bad.iter().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw)).collect();
         let (rows, discarded_fields) = (pass.rows, pass.discarded);
         let batch = self.assemble(pass)?;
         let schema = self.schema.clone();
@@ -252,7 +255,7 @@ impl PageDecoder {
         let depth = self.options.max_depth;
         for record in records {
             let broken = |error| error::json(record, &error);
-            if record.starts_with('{') && infer::is_unique(record).map_err(broken)? {
+            if record.starts_with('{') && infer::is_unique(record, depth).map_err(broken)? {
                 infer::observe_record(&mut self.root, record, depth).map_err(broken)?;
             }
         }
@@ -327,17 +330,6 @@ impl PageDecoder {
             got: value.to_string(),
         })?;
         Ok(arrow::compute::take(&column, &UInt64Array::from(vec![0; rows]), None)?)
-    }
-}
-
-fn reject(ordinal: u64, misfit: &Misfit, raw: &[&str]) -> RejectedRow {
-    let text = usize::try_from(ordinal).ok().and_then(|at| raw.get(at)).copied().unwrap_or_default();
-    RejectedRow {
-        ordinal,
-        column: misfit.path.clone(),
-        expected: misfit.expected.clone(),
-        got: misfit.got.clone(),
-        raw: text.into(),
     }
 }
 

@@ -11,48 +11,7 @@ use serde_json::value::RawValue;
 use super::builders::{Builder, Slot, StructBuilder, Values};
 use super::infer::Number;
 use super::lattice::{EMPTY_LIST, EMPTY_OBJECT, is_exact, signed_facts, unsigned_facts};
-
-/// Why a row doesn't fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Misfit {
-    /// The column, with a dot before each field and `[]` for the items of a list.
-    pub(super) path: String,
-    /// What was due.
-    pub(super) expected: String,
-    /// What came.
-    pub(super) got: String,
-}
-
-/// What one row's visit leaves behind, beside the values.
-#[derive(Debug, Default)]
-pub(super) struct Row {
-    /// The first misfit.
-    pub(super) misfit: Option<Misfit>,
-    /// Some misfit may vanish if the working schema grows.
-    pub(super) grows: bool,
-    /// Unknown fields are left out, and counted here.
-    pub(super) discard: bool,
-    pub(super) discarded: u64,
-}
-
-impl Row {
-    /// Keeps a misfit. The answer tells the caller's caller whether the path is its to complete: false means it is.
-    fn misfit(&mut self, expected: &str, got: String) -> bool {
-        if self.misfit.is_some() {
-            return true;
-        }
-        let expected = expected.to_owned();
-        self.misfit = Some(Misfit { path: String::new(), expected, got });
-        false
-    }
-
-    fn within(&mut self, part: &str) {
-        if let Some(misfit) = &mut self.misfit {
-            let dot = if misfit.path.is_empty() || misfit.path.starts_with('[') { "" } else { "." };
-            misfit.path = format!("{part}{dot}{}", misfit.path);
-        }
-    }
-}
+use super::reject::{Row, describe, quote};
 
 /// Reads one record into the root's builder.
 pub(super) struct RecordSeed<'r> {
@@ -242,9 +201,9 @@ impl ValueSeed<'_> {
         match &mut self.column.values {
             Values::Json(values) => {
                 if text == "null" {
-                    values.append_null()
+                    values.append_null();
                 } else {
-                    values.append_value(text)
+                    values.append_value(text);
                 }
                 true
             }
@@ -347,7 +306,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
         if let Values::List(list) = &mut self.column.values {
             let mut fits = true;
-            while let Some(fit) = seq.next_element_seed(ValueSeed { column: &mut *list.item, row: &mut *self.row })? {
+            while let Some(fit) = seq.next_element_seed(ValueSeed { column: &mut list.item, row: &mut *self.row })? {
                 list.items += 1;
                 if !fit {
                     self.row.within("[]");
@@ -389,30 +348,4 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
 fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
     while seq.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
-}
-
-/// Says in a few words what a raw JSON text is.
-pub(super) fn describe(text: &str) -> String {
-    match text.as_bytes().first() {
-        Some(b'{') => "an object".to_owned(),
-        Some(b'[') => "a list".to_owned(),
-        Some(b'"') => format!("string {}", cut(text)),
-        Some(b'-' | b'0'..=b'9') if matches!(Number::parse(text), Number::Decimal(_)) => {
-            format!("number {}", cut(text))
-        }
-        Some(b'-' | b'0'..=b'9') => format!("integer {}", cut(text)),
-        _ => cut(text),
-    }
-}
-
-fn quote(value: &str) -> String {
-    format!("string \"{}\"", cut(value))
-}
-
-/// Cuts a text after 40 characters.
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}...", &text[..at]),
-    }
 }

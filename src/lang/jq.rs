@@ -32,7 +32,7 @@ pub const MAX_OUTPUTS: usize = 1_000_000;
 pub const MAX_STEPS: u64 = 50_000_000;
 
 /// The longest that one run may take, whatever its steps cost.
-pub const MAX_TIME: Duration = Duration::from_secs(60);
+pub const MAX_TIME: Duration = Duration::from_mins(1);
 
 /// The deepest nesting of brackets in a program's text: the parser recurses.
 const MAX_NESTING: usize = 100;
@@ -72,6 +72,9 @@ pub enum JqRunError {
         /// The steps taken.
         steps: u64,
     },
+    /// Definitions called each other too deep.
+    #[error("the jq program calls itself too deep: a definition must end, or call itself as its last step")]
+    TooDeep,
     /// A value that JSON can't hold, such as `nan` or a key that is no string.
     #[error("the jq program emitted {what}, which JSON can't hold")]
     NotJson {
@@ -101,6 +104,7 @@ pub struct Jq(Arc<Compiled>);
 struct Compiled {
     text: String,
     variables: usize,
+    steps: u64,
     filter: Filter<Engine>,
 }
 
@@ -122,6 +126,11 @@ impl Jq {
     /// # Errors
     /// Where the text isn't jq, or names a variable or a filter that doesn't exist.
     pub fn compile(text: &str, vars: &[&str]) -> Result<Self, JqError> {
+        Self::bounded(text, vars, MAX_STEPS)
+    }
+
+    /// Compiles a program that may take so many steps.
+    fn bounded(text: &str, vars: &[&str], steps: u64) -> Result<Self, JqError> {
         let term = guard::term(parse(text)?);
         let main = Def { name: MAIN, args: Vec::new(), body: term };
         let definitions: Vec<Def<&str>> = guard::definitions();
@@ -135,7 +144,7 @@ impl Jq {
             .with_global_vars(globals.iter().map(String::as_str))
             .compile(modules)
             .map_err(|errors| undefined(text, vars, errors.into_iter().flat_map(|(_, errors)| errors)))?;
-        Ok(Self(Arc::new(Compiled { text: text.to_owned(), variables: vars.len(), filter })))
+        Ok(Self(Arc::new(Compiled { text: text.to_owned(), variables: vars.len(), steps, filter })))
     }
 
     /// Returns the program's text.
@@ -219,7 +228,7 @@ impl Jq {
         if vars.len() != self.0.variables {
             return Err(JqRunError::Variables { expected: self.0.variables, got: vars.len() });
         }
-        let budget = Budget::new(MAX_STEPS, MAX_TIME);
+        let budget = Budget::new(self.0.steps, MAX_TIME);
         let filter = &self.0.filter;
         let data = Guarded::new(&filter.lut, &budget);
         let context = Ctx::<Engine>::new(data, Vars::new(vars.iter().map(convert::from_value)));
@@ -231,10 +240,11 @@ impl Jq {
                     }
                 }
                 Err(exception) => {
-                    return Err(exception.get_err().map_or_else(
-                        |_| JqRunError::Endless { steps: budget.taken() },
-                        |error| JqRunError::Failed { message: short(&error.to_string(), 200) },
-                    ));
+                    return Err(match exception.get_err() {
+                        Ok(error) => JqRunError::Failed { message: short(&error.to_string(), 200) },
+                        Err(_) if budget.is_deep() => JqRunError::TooDeep,
+                        Err(_) => JqRunError::Endless { steps: budget.taken() },
+                    });
                 }
             }
         }
@@ -253,7 +263,7 @@ fn parse(text: &str) -> Result<Term<&str>, JqError> {
             message: format!("expected {}, found {}", expected.as_str(), found(rest)),
         }))
     })?;
-    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| {
+    Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
         first(errors.into_iter().map(|(expected, token)| {
             let token = token.map_or("", |token| token.as_str());
             let offset = offset_of(text, token).filter(|_| !token.is_empty()).unwrap_or(text.len());

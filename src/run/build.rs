@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::RunError;
-use crate::extract::paginate::{self, Advance, Bound, EndRules, Offset, Order, PageNumber, Paginator, Seek, SeekSpec};
+use crate::extract::paginate::{Advance, Bound, EndRules, Offset, OnePage, Order, PageNumber, Paginator, Seek, SeekSpec};
 use crate::extract::request::{RequestSpec, RequestTree};
 use crate::lang::tree::Tree;
 use crate::model::SliceKind;
@@ -48,7 +48,7 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
     let paginate = &job.paginate;
     let rules = EndRules { short_page_ends: paginate.short_page_ends, max_pages: Some(paginate.max_pages) };
     match paginate.kind.clone() {
-        PaginateKind::None => Box::new(paginate::None),
+        PaginateKind::None => Box::new(OnePage),
         PaginateKind::Offset { into, size_into, size, first, advance } => {
             let advance = match advance {
                 file::Advance::Received => Advance::Received,

@@ -10,15 +10,16 @@ use chrono::{DateTime, Utc};
 use super::RunError;
 use super::cursor::{self, Cursor, CursorKind};
 use super::quarantine::BadRow;
-use crate::decode::DecodedPage;
-use crate::model::{CursorValue, EndReason, Reconciliation, RowCounts, SliceKind, Window};
+use crate::decode::{DecodedPage, PageDecoder};
+use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::spec::{Job, Slicing};
 use crate::transform::{KeyIndex, RowExpr, Spool, Spooled};
 
 /// What is known of a slice once all its pages are in.
 pub(super) struct Collected {
-    /// The rows that go on to the transform.
+    /// The rows that go on to the transform: see [`Collected::batches`].
     pub(super) rows: Spooled,
+    schemas: Vec<RecordSchema>,
     /// Where the rows went; `transformed` is still 0.
     pub(super) counts: RowCounts,
     /// The rows that go to quarantine.
@@ -28,6 +29,27 @@ pub(super) struct Collected {
     /// The last cursor of an incremental slice; none where it has no rows.
     pub(super) cursor_end: Option<CursorValue>,
 }
+
+impl Collected {
+    /// Returns the batches, brought to the schema that the slice ended with.
+    pub(super) fn batches(
+        &self,
+        to: RecordSchema,
+    ) -> impl Iterator<Item = Result<RecordBatch, RunError>> + Send + 'static {
+        let schemas = self.schemas.clone();
+        self.rows.batches().map(move |batch| {
+            let batch = batch?;
+            let tag = batch.schema().metadata().get(SCHEMA_TAG).and_then(|tag| tag.parse().ok());
+            let from = tag.and_then(|tag: usize| schemas.get(tag)).unwrap_or(&to);
+            PageDecoder::conform(&batch, from, &to)
+                .map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
+        })
+    }
+}
+
+/// Under this name a batch carries the number of the working schema that it was decoded with: `string` and `json` are one
+/// Arrow type.
+const SCHEMA_TAG: &str = "tidegate.working_schema";
 
 /// What a page brought.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +67,7 @@ pub(super) struct Collector {
     time: Option<(Row, Window, Window)>,
     cursor: Option<Increment>,
     spool: Spool,
+    schemas: Vec<RecordSchema>,
     counts: RowCounts,
     bad: Vec<BadRow>,
     superseded: Vec<u64>,
@@ -99,6 +122,7 @@ impl Collector {
             time,
             cursor,
             spool: Spool::default(),
+            schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: Vec::new(),
             superseded: Vec::new(),
@@ -118,8 +142,18 @@ impl Collector {
         let new_rows = self.observe_keys(&batch, first, request, number)?;
         self.cut_by_time(&batch, first, request, number)?;
         let full = self.cut_by_cursor(&batch, first, request, number)?;
+        let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
         Ok(Taken { new_rows, full })
+    }
+
+    fn tagged(&mut self, batch: RecordBatch, schema: RecordSchema) -> Result<RecordBatch, RunError> {
+        if self.schemas.last() != Some(&schema) {
+            self.schemas.push(schema);
+        }
+        let tag = (SCHEMA_TAG.to_owned(), (self.schemas.len() - 1).to_string());
+        let schema = batch.schema().as_ref().clone().with_metadata([tag].into());
+        batch.with_schema(Arc::new(schema)).map_err(|error| RunError::Spool(error.into()))
     }
 
     /// Returns how many rows the server has sent.
@@ -239,7 +273,7 @@ impl Collector {
             return Err(RunError::Account { account: format!("{:?}", self.counts) });
         }
         let reconciliation = Reconciliation::of(self.counts.received, distinct, self.totals, end);
-        Ok(Collected { rows, counts: self.counts, bad: self.bad, reconciliation, cursor_end })
+        Ok(Collected { rows, schemas: self.schemas, counts: self.counts, bad: self.bad, reconciliation, cursor_end })
     }
 
     /// Leaves the rows after the slice's end to the next slice, and returns the end.

@@ -5,8 +5,7 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 
 use crate::decode::DecodeError;
-use crate::extract::auth::AuthError;
-use crate::extract::http::HttpError;
+use crate::extract::http::{ExchangeError, HttpError, RulesError};
 use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
 use crate::lang::jq::JqRunError;
@@ -23,12 +22,15 @@ pub enum RunError {
     /// The request can't be made.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// The credential can't be used.
+    /// The client can't be made.
     #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// The request failed.
+    Client(#[from] HttpError),
+    /// A rule about answers can't be compiled.
     #[error(transparent)]
-    Http(#[from] HttpError),
+    Rules(#[from] RulesError),
+    /// The request failed, or its answer is an error.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// The server answered, and not with a page.
     #[error("{request}: {problem}")]
     Answer {

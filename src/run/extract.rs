@@ -1,25 +1,29 @@
 //! One slice, from its first request to its last row.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Value;
 
 use super::collect::{Collected, Collector};
-use super::pages::{self, Pages, RawPage};
-use super::source::{Judged, SourceClient};
+use super::pages::{self, Asked, Facts, Pages};
 use super::{Progress, RunError, window};
-use crate::decode::{DecodeOptions, DecodedPage, PageDecoder, PageVars};
+use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
+use crate::extract::http::{Exchange, RawAnswer};
 use crate::extract::paginate::Seen;
 use crate::extract::request::RequestTree;
-use crate::model::{EndReason, RecordSchema, Slice};
+use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
+
+/// How deep records may nest before the rest of them is kept as JSON text.
+const MAX_DEPTH: usize = 64;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
 pub(super) struct Extraction {
     pub(super) job: Arc<Job>,
-    pub(super) source: Arc<SourceClient>,
+    pub(super) exchange: Exchange,
     pub(super) tree: Arc<RequestTree>,
     pub(super) progress: Arc<dyn Progress>,
 }
@@ -38,7 +42,7 @@ pub(super) struct Extracted {
     pub(super) notes: Vec<String>,
 }
 
-/// The part that computes, handed to a blocking thread for each page.
+/// The part that computes: it is locked on blocking threads only, by one of them at a time.
 struct Intake {
     job: Arc<Job>,
     slice: Slice,
@@ -47,7 +51,8 @@ struct Intake {
 }
 
 impl Extraction {
-    /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with.
+    /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
+    /// that many rows.
     pub(super) async fn slice(
         &self,
         slice: &Slice,
@@ -56,34 +61,69 @@ impl Extraction {
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
         let mut pages = self.pages(slice, now);
-        let mut intake = Box::new(Intake::new(&self.job, slice, now, pinned)?);
+        let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
-            let page = pages.fetch().await?;
-            let bytes = page.answer.body.len() as u64;
-            let (back, page, seen, full) = tokio::task::spawn_blocking({
-                let source = Arc::clone(&self.source);
-                move || {
-                    let taken = intake.take(&page, &source);
-                    taken.map(|(seen, full)| (intake, page, seen, full))
-                }
-            })
-            .await??;
-            intake = back;
+            let asked = pages.ask(self.exchange.client.redactor())?;
+            let (seen, bytes, enough) = self.page(&asked, &intake, limit).await?;
             self.progress.page(&self.job.name, seen.rows, bytes);
-            let enough = limit.is_some_and(|limit| intake.collector.received() >= limit);
-            let end = if full || enough { Some(EndReason::SliceFull) } else { pages.advance(&page, &seen)? };
+            let end = if enough { Some(EndReason::SliceFull) } else { pages.advance(&asked, bytes, &seen)? };
             if let Some(end) = end {
-                let pages = page.number;
-                return tokio::task::spawn_blocking(move || intake.finish(end, pages)).await?;
+                return tokio::task::spawn_blocking(move || finish(intake, end, asked.page)).await?;
             }
         }
+    }
+
+    /// Fetches one page and takes it in: what it showed, its size in bytes, and whether the slice has enough.
+    async fn page(
+        &self,
+        asked: &Asked,
+        intake: &Arc<Mutex<Intake>>,
+        limit: Option<u64>,
+    ) -> Result<(Seen, u64, bool), RunError> {
+        let read = {
+            let intake = Arc::clone(intake);
+            move |answer: &RawAnswer| lock(&intake).decode(answer)
+        };
+        let extra = pages::fan_out(&self.job, &lock(intake).slice);
+        let answered = self.exchange.send(&asked.request, extra, read).await?;
+        let bytes = answered.answer.body.len() as u64;
+        let page = match answered.page.filter(|_| !answered.empty) {
+            None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
+            Some(page) => page.map_err(|source| RunError::Decode { request: asked.line.clone(), source })?,
+        };
+        let (intake, asked) = (Arc::clone(intake), asked.clone());
+        let taken = tokio::task::spawn_blocking(move || {
+            let mut intake = lock(&intake);
+            let (seen, full) = intake.take(page, &asked, &answered.answer)?;
+            let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
+            Ok::<_, RunError>((seen, enough))
+        });
+        let (seen, enough) = taken.await??;
+        Ok((seen, bytes, enough))
+    }
+
+    /// Returns the first request of a slice in one line, redacted.
+    pub(super) fn show(&self, slice: &Slice, now: DateTime<Utc>) -> Result<String, RunError> {
+        Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
     }
 
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
         let now = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        Pages::new(&self.job, &self.tree, &self.source, slice, &now)
+        Pages::new(&self.job, &self.tree, slice, &now)
     }
+}
+
+fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
+    intake.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64) -> Result<Extracted, RunError> {
+    let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
+    let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (schema, notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    let collected = intake.collector.finish(end)?;
+    Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }
 
 impl Intake {
@@ -97,68 +137,49 @@ impl Intake {
             file::Contract::Freeze => crate::decode::Contract::Freeze,
             file::Contract::Discard => crate::decode::Contract::Discard,
         };
+        let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
         let decoder = PageDecoder::new(DecodeOptions {
             selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,
             pinned,
             by_hand: job.columns.clone(),
-            want_edges: matches!(job.paginate.kind, PaginateKind::Seek { .. }) || job.paginate.more.is_some() || job.paginate.total.is_some(),
-            ..DecodeOptions::default()
+            max_depth: MAX_DEPTH,
+            want_edges: seeks || job.paginate.more.is_some() || job.paginate.total.is_some(),
         });
         let collector = Collector::new(job, &slice.kind, asked, now);
         Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector })
     }
 
-    /// Takes a page in, and returns what it showed and whether the slice has enough.
-    fn take(&mut self, raw: &RawPage, source: &SourceClient) -> Result<(Seen, bool), RunError> {
-        let Some(page) = self.decode(raw, source)? else {
-            return Ok((Seen { page: raw.number, ..Seen::default() }, false));
+    /// Decodes a page; returns the envelope that the answer is judged by, and the page.
+    fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<DecodedPage, DecodeError>) {
+        let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
+        let vars = pages::fan_out(&self.job, &self.slice);
+        let page = self.decoder.decode(&answer.body, &context, self.job.rows.as_ref(), &vars);
+        let envelope = match &page {
+            Ok(page) => page.envelope.clone(),
+            // Maybe it is an error of the server that has no records: the rules see what there is.
+            Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
         };
-        let vars = pages::variables(&self.job, &self.slice, &raw.answer, Some(&page));
+        (envelope, page)
+    }
+
+    /// Takes a page in whose answer is a success; returns what it showed and whether the slice has enough.
+    fn take(&mut self, page: DecodedPage, asked: &Asked, answer: &RawAnswer) -> Result<(Seen, bool), RunError> {
+        let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
+        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
         let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
-        let mut seen = pages::seen(&self.job, raw, &shown, &vars)?;
+        let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
         self.collector.note_total(seen.total);
-        let taken = self.collector.take(page, &raw.request, raw.number)?;
+        let taken = self.collector.take(page, &asked.line, asked.page)?;
         seen.new_rows = taken.new_rows;
         Ok((seen, taken.full))
-    }
-
-    /// Decodes a page and judges its answer; none is a page with no rows.
-    fn decode(&mut self, raw: &RawPage, source: &SourceClient) -> Result<Option<DecodedPage>, RunError> {
-        let answer = &raw.answer;
-        let vars = PageVars { status: answer.status, headers: answer.headers.clone() };
-        let rows = self.job.rows.as_ref();
-        let before = pages::variables(&self.job, &self.slice, answer, None);
-        if !(200..300).contains(&answer.status) {
-            return source.judge(raw, &source.body(answer), &before).map(|_| None);
-        }
-        match self.decoder.decode(&answer.body, &vars, rows, &before) {
-            Ok(page) => {
-                let after = pages::variables(&self.job, &self.slice, answer, Some(&page));
-                Ok(match source.judge(raw, &page.envelope, &after)? {
-                    Judged::Empty => None,
-                    Judged::Page => Some(page),
-                })
-            }
-            Err(error) => match source.judge(raw, &source.body(answer), &before)? {
-                Judged::Empty => Ok(None),
-                Judged::Page => Err(RunError::Decode { request: raw.request.clone(), source: error }),
-            },
-        }
-    }
-
-    fn finish(self, end: EndReason, pages: u64) -> Result<Extracted, RunError> {
-        let schema = self.decoder.schema().clone();
-        let notes = self.decoder.notes().to_vec();
-        let collected = self.collector.finish(end)?;
-        Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
     }
 }
 
 /// Returns the columns that the fan-out adds to every row.
 fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
-    let mut columns = slice.key.as_ref().map(crate::model::FanoutKey::columns).unwrap_or_default();
+    let mut columns = slice.key.as_ref().map(FanoutKey::columns).unwrap_or_default();
     for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
         let failed = |source| RunError::Expression { request: "the parent's row".to_owned(), field: "for_each.columns", source };
         columns.push((name.clone(), program.one(&slice.parent, &[slice.parent.clone()]).map_err(failed)?));

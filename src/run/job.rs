@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::source::Sources;
 use super::{Env, Options, RunError, build, fingerprint, quarantine};
 use crate::ledger::{Begin, BeginSlice, Closed, Ledger, LedgerState, ParentRow, SliceRef, Writer};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind};
@@ -29,7 +28,6 @@ pub(super) struct Runner<'r> {
     pub(super) env: &'r Env,
     pub(super) ledger: &'r Ledger,
     pub(super) writer: &'r Writer,
-    pub(super) sources: &'r Sources,
 }
 
 /// A slice that waits for its turn.
@@ -141,7 +139,7 @@ impl Runner<'_> {
 
     fn extraction(&self) -> Result<Extraction, RunError> {
         Ok(Extraction {
-            source: self.sources.client(&self.job.source)?,
+            exchange: self.env.sources.exchange(self.job)?,
             tree: Arc::new(build::request(self.job)?),
             job: Arc::new(self.job.clone()),
             progress: Arc::clone(&self.env.progress),

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::RunError;
 use super::collect::{Collected, keep};
 use super::quarantine;
-use crate::decode::{PageDecoder, arrow_schema};
+use crate::decode::arrow_schema;
 use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
 use crate::sink::{Landing, SinkSpec, SinkWriter};
@@ -80,12 +80,7 @@ fn transform(
     let plan = TransformPlan::new(sql.map(Sql::as_str), arrow_schema(schema), now).map_err(failed)?;
     let output = plan.output_schema();
     let mut open = targets.iter().map(|target| Open::new(target, landing, &output, now)).collect::<Result<Vec<_>, _>>()?;
-    let schema = schema.clone();
-    let rows = collected.rows.batches().map(move |batch| {
-        batch.map_err(RunError::from).and_then(|batch| {
-            PageDecoder::conform(batch, &schema).map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
-        })
-    });
+    let rows = collected.batches(schema.clone());
     let counts = plan
         .run(Box::new(rows), |batch| open.iter_mut().try_for_each(|sink| sink.write(&batch)))
         .map_err(failed)?;

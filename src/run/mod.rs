@@ -31,6 +31,7 @@ pub use error::RunError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};
+pub use source::Sources;
 
 use crate::clock::Clock;
 use crate::ledger::{Lane, Ledger, Writer};
@@ -44,6 +45,8 @@ pub struct Env {
     pub clock: Arc<dyn Clock>,
     /// Hears how the run goes.
     pub progress: Arc<dyn Progress>,
+    /// The clients of the process.
+    pub sources: Arc<Sources>,
     /// Ends the run early, where it is cancelled: what isn't published by then is thrown away.
     pub cancel: CancellationToken,
 }
@@ -90,11 +93,10 @@ async fn run_jobs(
     writer: &Writer,
 ) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
     let recovered = writer.recover(&DiskData).await?;
-    let sources = source::Sources::default();
     let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
     let mut reports = Vec::new();
     for job in jobs {
-        let runner = job::Runner { pipeline, job, options, env, ledger, writer, sources: &sources };
+        let runner = job::Runner { pipeline, job, options, env, ledger, writer };
         if needed(job, jobs) {
             match runner.parent_rows().await {
                 Ok(found) => {

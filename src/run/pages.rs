@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::source::SourceClient;
 use super::{RunError, build, window};
-use crate::decode::DecodedPage;
+use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{Ceilings, Decision, Edit, Paginator, RequestGuard, Seen, parse_total};
 use crate::extract::request::{RenderedRequest, RequestTree};
@@ -16,7 +15,6 @@ use crate::pipeline::spec::{Job, PaginateKind, Slicing};
 
 /// Asks for one page after another.
 pub(super) struct Pages {
-    source: Arc<SourceClient>,
     tree: Arc<RequestTree>,
     context: Value,
     fixed: Vec<Edit>,
@@ -26,27 +24,26 @@ pub(super) struct Pages {
     number: u64,
 }
 
-/// A page as it came.
-pub(super) struct RawPage {
-    /// The request, redacted, for messages.
-    pub(super) request: String,
-    /// Which page it is, from 1.
-    pub(super) number: u64,
-    /// The answer.
-    pub(super) answer: RawAnswer,
-    rendered: RenderedRequest,
+/// A request that is about to be sent, and what names its page.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// The request.
+    pub(super) request: RenderedRequest,
+    /// The request in one line, redacted, for messages.
+    pub(super) line: String,
+    /// Which page of the slice it asks for, from 1.
+    pub(super) page: u64,
 }
 
 impl Pages {
     /// Prepares the requests of a slice. `now` is the run's instant.
-    pub(super) fn new(job: &Job, tree: &Arc<RequestTree>, source: &Arc<SourceClient>, slice: &Slice, now: &str) -> Self {
+    pub(super) fn new(job: &Job, tree: &Arc<RequestTree>, slice: &Slice, now: &str) -> Self {
         let paginator = build::paginator(job, &slice.kind);
         let fixed = match (&job.slicing, &slice.kind) {
             (Slicing::Window(spec), SliceKind::Window(cell)) => window::edits(spec, *cell),
             _ => Vec::new(),
         };
         Self {
-            source: Arc::clone(source),
             tree: Arc::clone(tree),
             context: context(job, slice, now),
             fixed,
@@ -63,20 +60,19 @@ impl Pages {
         Ok(self.tree.render(&self.context, &edits)?)
     }
 
-    /// Sends it, and waits for the answer.
-    pub(super) async fn fetch(&mut self) -> Result<RawPage, RunError> {
-        let rendered = self.request()?;
-        let request = self.source.show(&rendered);
-        self.guard.request(&rendered)?;
+    /// Renders it to be sent, unless a guard forbids.
+    pub(super) fn ask(&mut self, redactor: &Redactor) -> Result<Asked, RunError> {
+        let request = self.request()?;
+        self.guard.request(&request)?;
         self.number += 1;
-        let answer = self.source.fetch(&rendered).await?;
-        Ok(RawPage { request, number: self.number, answer, rendered })
+        let line = redactor.scrub(&request.line());
+        Ok(Asked { request, line, page: self.number })
     }
 
     /// Takes what the page showed, and returns why it was the last, if it was.
-    pub(super) fn advance(&mut self, page: &RawPage, seen: &Seen) -> Result<Option<EndReason>, RunError> {
-        self.guard.page(&page.rendered, seen.rows, page.answer.body.len() as u64)?;
-        let failed = |source| RunError::Paginate { request: page.request.clone(), source };
+    pub(super) fn advance(&mut self, asked: &Asked, bytes: u64, seen: &Seen) -> Result<Option<EndReason>, RunError> {
+        self.guard.page(&asked.request, seen.rows, bytes)?;
+        let failed = |source| RunError::Paginate { request: asked.line.clone(), source };
         match self.paginator.next(seen).map_err(failed)? {
             Decision::Done(reason) => Ok(Some(reason)),
             Decision::Fetch(edits) => {
@@ -101,16 +97,28 @@ fn context(job: &Job, slice: &Slice, now: &str) -> Value {
     Value::Object(names)
 }
 
-/// Returns the values of the variables that expressions over an answer see, in the order in which they were compiled.
-pub(super) fn variables(job: &Job, slice: &Slice, answer: &RawAnswer, page: Option<&DecodedPage>) -> Vec<Value> {
-    let null = Value::Null;
-    let (first, last) = page.map_or((&null, &null), |page| (&page.first, &page.last));
-    let rows = page.map_or(Value::Null, |page| json!(page.server_rows));
-    let mut values = vec![rows, first.clone(), last.clone(), json!(answer.status), answer.headers.clone()];
-    if job.for_each.is_some() {
-        values.push(slice.parent.clone());
-    }
+/// What the expressions over a page see beside its envelope.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// Rows that the server put on the page, `$rows`.
+    pub(super) rows: u64,
+    /// The first record, `$first`.
+    pub(super) first: Value,
+    /// The last record, `$last`.
+    pub(super) last: Value,
+}
+
+/// Returns the values of the variables of expressions over a page, in the order in which the check compiles them.
+pub(super) fn variables(job: &Job, slice: &Slice, answer: &RawAnswer, facts: &Facts) -> Vec<Value> {
+    let mut values = vec![json!(answer.status.as_u16()), answer.headers.clone()];
+    values.extend([json!(facts.rows), facts.first.clone(), facts.last.clone()]);
+    values.extend(fan_out(job, slice));
     values
+}
+
+/// Returns the value of the fan-out's variable, where the job has one.
+pub(super) fn fan_out(job: &Job, slice: &Slice) -> Vec<Value> {
+    job.for_each.iter().map(|_| slice.parent.clone()).collect()
 }
 
 /// What a page holds: its body without the records, and how many rows the server put on it.
@@ -124,9 +132,9 @@ pub(super) struct Shown<'p> {
 }
 
 /// Evaluates what the job says of pages: the total, whether there are more, the value to seek by.
-pub(super) fn seen(job: &Job, raw: &RawPage, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
+pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
     let one = |field, program: &Jq| {
-        let failed = |source| RunError::Expression { request: raw.request.clone(), field, source };
+        let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
         program.one(shown.envelope, vars).map_err(failed)
     };
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
@@ -139,21 +147,21 @@ pub(super) fn seen(job: &Job, raw: &RawPage, shown: &Shown<'_>, vars: &[Value]) 
     Ok(Seen {
         rows: shown.rows,
         new_rows: shown.new_rows,
-        total: total.map_err(|source| RunError::Paginate { request: raw.request.clone(), source })?.flatten(),
-        more: more.map(|more| stated(raw, &more)).transpose()?.flatten(),
+        total: total.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?.flatten(),
+        more: more.map(|more| stated(asked, &more)).transpose()?.flatten(),
         last_value: last_value.filter(|value| !value.is_null()),
-        page: raw.number,
+        page: asked.page,
     })
 }
 
 /// Reads what `more` gave: null states nothing.
-fn stated(raw: &RawPage, more: &Value) -> Result<Option<bool>, RunError> {
+fn stated(asked: &Asked, more: &Value) -> Result<Option<bool>, RunError> {
     match more {
         Value::Null => Ok(None),
         Value::Bool(more) => Ok(Some(*more)),
         other => {
             let problem = format!("`paginate.more` gives {other}; it must be true, false or null");
-            Err(RunError::Answer { request: raw.request.clone(), problem })
+            Err(RunError::Answer { request: asked.line.clone(), problem })
         }
     }
 }

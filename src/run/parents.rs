@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::RunError;
 use super::extract::Extraction;
-use super::pages;
-use super::source::Judged;
+use super::pages::{self, Asked, Facts};
+use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::lang::jq::Jq;
 use crate::lang::{PlainPath, Selector};
@@ -21,39 +21,40 @@ impl Extraction {
         let mut pages = self.pages(&slice, now);
         let mut rows = Vec::new();
         loop {
-            let page = pages.fetch().await?;
-            let bytes = page.answer.body.len() as u64;
-            let (found, seen, page) = tokio::task::spawn_blocking({
-                let extraction = self.clone();
-                let slice = slice.clone();
-                move || extraction.raw_rows(&page, &slice).map(|(rows, seen)| (rows, seen, page))
-            })
-            .await??;
+            let asked = pages.ask(self.exchange.client.redactor())?;
+            let extra = pages::fan_out(&self.job, &slice);
+            let read = |answer: &RawAnswer| {
+                let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                (body.clone(), body)
+            };
+            let answered = self.exchange.send(&asked.request, extra, read).await?;
+            let bytes = answered.answer.body.len() as u64;
+            let (found, seen) = match answered.page.filter(|_| !answered.empty) {
+                None => (Vec::new(), Seen { page: asked.page, ..Seen::default() }),
+                Some(body) => {
+                    let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
+                    let read = move || extraction.raw_rows(&asked, &answered.answer, &body, &slice);
+                    tokio::task::spawn_blocking(read).await??
+                }
+            };
             self.progress.page(&self.job.name, seen.rows, bytes);
             rows.extend(found);
-            if pages.advance(&page, &seen)?.is_some() {
+            if pages.advance(&asked, bytes, &seen)?.is_some() {
                 return Ok(rows);
             }
         }
     }
 
-    fn raw_rows(&self, page: &pages::RawPage, slice: &Slice) -> Result<(Vec<Value>, Seen), RunError> {
-        let body = self.source.body(&page.answer);
-        let vars = pages::variables(&self.job, slice, &page.answer, None);
-        if matches!(self.source.judge(page, &body, &vars)?, Judged::Empty) {
-            return Ok((Vec::new(), Seen { page: page.number, ..Seen::default() }));
-        }
+    fn raw_rows(&self, asked: &Asked, answer: &RawAnswer, body: &Value, slice: &Slice) -> Result<(Vec<Value>, Seen), RunError> {
         let rows = match &self.job.records {
-            Selector::Program(program) => evaluate(program, &body, &vars, page)?,
-            Selector::Plain { paths } => listed(paths, &body, page)?,
+            Selector::Program(program) => evaluate(program, answer, body, asked)?,
+            Selector::Plain { paths } => listed(paths, body, asked)?,
         };
-        let mut vars = vars;
-        vars[0] = rows.len().into();
-        vars[1] = rows.first().cloned().unwrap_or_default();
-        vars[2] = rows.last().cloned().unwrap_or_default();
         let count = rows.len() as u64;
-        let shown = pages::Shown { envelope: &body, rows: count, new_rows: count };
-        let seen = pages::seen(&self.job, page, &shown, &vars)?;
+        let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
+        let vars = pages::variables(&self.job, slice, answer, &Facts { rows: count, first, last });
+        let shown = pages::Shown { envelope: body, rows: count, new_rows: count };
+        let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         Ok((rows, seen))
     }
 }
@@ -63,15 +64,15 @@ pub(super) fn whole(job: &JobName, now: chrono::DateTime<chrono::Utc>) -> Slice 
     Slice::new(job.clone(), None, Value::Null, SliceKind::Snapshot { at: now, label: "latest".to_owned() })
 }
 
-fn evaluate(program: &Jq, body: &Value, vars: &[Value], page: &pages::RawPage) -> Result<Vec<Value>, RunError> {
-    let failed = |source| RunError::Expression { request: page.request.clone(), field: "records", source };
-    program.values(body, vars).map_err(failed)
+fn evaluate(program: &Jq, answer: &RawAnswer, body: &Value, asked: &Asked) -> Result<Vec<Value>, RunError> {
+    let failed = |source| RunError::Expression { request: asked.line.clone(), field: "records", source };
+    program.values(body, &[answer.status.as_u16().into(), answer.headers.clone()]).map_err(failed)
 }
 
 /// Finds the list that the first of `paths` names whose last key exists.
-fn listed(paths: &[PlainPath], body: &Value, page: &pages::RawPage) -> Result<Vec<Value>, RunError> {
+fn listed(paths: &[PlainPath], body: &Value, asked: &Asked) -> Result<Vec<Value>, RunError> {
     let found = paths.iter().find_map(|path| path.keys.iter().try_fold(body, |value, key| value.get(key)));
-    let problem = |what: &str| RunError::Answer { request: page.request.clone(), problem: what.to_owned() };
+    let problem = |what: &str| RunError::Answer { request: asked.line.clone(), problem: what.to_owned() };
     match found {
         Some(Value::Array(rows)) => Ok(rows.clone()),
         None if paths.last().is_some_and(|path| path.optional) => Ok(Vec::new()),

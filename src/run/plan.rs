@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::source::Sources;
 use super::{Env, Options, RunError, build, chosen, job};
 use crate::ledger::{Ledger, LedgerState};
 use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
@@ -48,8 +47,7 @@ pub struct PlannedSlice {
 pub async fn plan(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Vec<PlannedJob>, RunError> {
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock))?;
     let state = ledger.read_state().await?;
-    let sources = Sources::default();
-    chosen(pipeline, &options.jobs)?.into_iter().map(|job| planned(pipeline, job, &state, options.now, &sources)).collect()
+    chosen(pipeline, &options.jobs)?.into_iter().map(|job| planned(pipeline, job, &state, options.now, env)).collect()
 }
 
 fn planned(
@@ -57,7 +55,7 @@ fn planned(
     job: &Job,
     state: &LedgerState,
     now: DateTime<Utc>,
-    sources: &Sources,
+    env: &Env,
 ) -> Result<PlannedJob, RunError> {
     let mut notes = Vec::new();
     let rows = known_rows(job, state, &mut notes);
@@ -75,13 +73,13 @@ fn planned(
         }
     };
     let extraction = super::extract::Extraction {
-        source: sources.client(&job.source)?,
+        exchange: env.sources.exchange(job)?,
         tree: Arc::new(build::request(job)?),
         job: Arc::new(job.clone()),
         progress: Arc::new(super::Silent),
     };
     let shown = |slice: &Slice| {
-        let request = extraction.source.show(&extraction.pages(slice, now).request()?);
+        let request = extraction.show(slice, now)?;
         let parent = matches!(job.slicing, Slicing::Parent);
         let id = (!parent).then(|| slice.id.clone());
         Ok(PlannedSlice { slice: id, key: slice.key.clone(), covers: covers(&slice.kind), request })

@@ -7,9 +7,8 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
 use super::extract::{Extracted, Extraction};
-use super::source::Sources;
 use super::{Env, RunError, build, job, parent, parents};
-use crate::decode::{PageDecoder, arrow_schema};
+use crate::decode::arrow_schema;
 use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts};
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
@@ -42,12 +41,11 @@ pub async fn preview(
     rows: usize,
     env: &Env,
 ) -> Result<Preview, RunError> {
-    let sources = Sources::default();
     let jobs = super::chosen(pipeline, std::slice::from_ref(name))?;
     let Some(job) = jobs.iter().find(|job| job.name == *name) else { return Err(super::no_job(pipeline, name)) };
     let extraction = |job: &Job| -> Result<Extraction, RunError> {
         Ok(Extraction {
-            source: sources.client(&job.source)?,
+            exchange: env.sources.exchange(job)?,
             tree: Arc::new(build::request(job)?),
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),
@@ -71,7 +69,7 @@ pub async fn preview(
         }
     };
     let extraction = extraction(job)?;
-    let request = extraction.source.show(&extraction.pages(&slice, now).request()?);
+    let request = extraction.show(&slice, now)?;
     let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
     let sql = job.transform.as_ref().map(|sql| sql.as_str().to_owned());
     tokio::task::spawn_blocking(move || shown(request, extracted, sql.as_deref(), now, rows)).await?
@@ -90,13 +88,7 @@ fn shown(
     if collected.rows.rows() > 0 {
         let failed = |source| RunError::Transform { field: "transform", source };
         let plan = TransformPlan::new(sql, arrow_schema(&schema), now).map_err(failed)?;
-        let target = schema.clone();
-        let rows = collected.rows.batches().map(move |batch| {
-            batch.map_err(RunError::from).and_then(|batch| {
-                PageDecoder::conform(batch, &target)
-                    .map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
-            })
-        });
+        let rows = collected.batches(schema.clone());
         let mut left = limit;
         let done = plan.run(Box::new(rows), |batch| {
             let take = batch.num_rows().min(left);

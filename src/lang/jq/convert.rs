@@ -8,10 +8,35 @@ use serde_json::Value;
 
 use super::{JqRunError, short};
 
-/// Reads one JSON text. jaq's own reader takes more than JSON and recurses without a limit, so serde_json looks first.
+/// The deepest nesting of an input: the limit of `serde_json`. jaq's reader recurses and has none.
+const MAX_DEPTH: usize = 128;
+
+/// Reads one JSON text. jaq's own reader takes more than JSON, so `serde_json` looks first.
 pub(super) fn parse(body: &[u8]) -> Result<Val, JqRunError> {
     serde_json::from_slice::<IgnoredAny>(body).map_err(|error| JqRunError::Input { message: error.to_string() })?;
+    if depth(body) > MAX_DEPTH {
+        return Err(JqRunError::Input { message: format!("it is nested more than {MAX_DEPTH} deep") });
+    }
     read::parse_single(body).map_err(|error| JqRunError::Input { message: error.to_string() })
+}
+
+/// Counts how deep the brackets of a JSON text are nested.
+fn depth(body: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Makes jaq's value of a JSON value.

@@ -74,18 +74,46 @@ pub(super) struct Budget {
     steps: Cell<u64>,
     limit: u64,
     deadline: Option<Instant>,
+    /// Where the stack stood when the run began.
+    base: usize,
+    deep: Cell<bool>,
+}
+
+/// The most stack that a run may use: half of what the smallest of our threads has. A definition that calls itself other than as its
+/// last step takes stack at each turn, and an overflow would end the process.
+const MAX_STACK: usize = 1 << 20;
+
+#[inline(never)]
+fn stack_position() -> usize {
+    let marker = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&marker)).addr()
 }
 
 impl Budget {
     pub(super) fn new(limit: u64, time: Duration) -> Self {
-        Self { steps: Cell::new(0), limit, deadline: Instant::now().checked_add(time) }
+        Self {
+            steps: Cell::new(0),
+            limit,
+            deadline: Instant::now().checked_add(time),
+            base: stack_position(),
+            deep: Cell::new(false),
+        }
     }
 
     pub(super) const fn taken(&self) -> u64 {
         self.steps.get()
     }
 
+    /// Tells whether the run was stopped because it used up its stack.
+    pub(super) const fn is_deep(&self) -> bool {
+        self.deep.get()
+    }
+
     fn step(&self) -> bool {
+        if stack_position().abs_diff(self.base) > MAX_STACK {
+            self.deep.set(true);
+            return false;
+        }
         let steps = self.steps.get() + 1;
         self.steps.set(steps);
         // The clock is read every so often: it costs more than a step.
@@ -141,26 +169,27 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-fn guard_def<'s>(def: Def<&'s str>) -> Def<&'s str> {
+fn guard_def(def: Def<&str>) -> Def<&str> {
     Def { body: stepping(term(def.body)), ..def }
 }
 
 /// Makes `body` count a step before it runs. The binding keeps `body` a tail call and a path.
-fn stepping<'s>(body: Term<&'s str>) -> Term<&'s str> {
+fn stepping(body: Term<&str>) -> Term<&str> {
     let step = Box::new(Term::Call(STEP, Vec::new()));
     Term::BinOp(step, BinaryOp::Pipe(Some(Pattern::Var(IGNORED))), Box::new(body))
 }
 
-fn boxed<'s>(inner: Box<Term<&'s str>>) -> Box<Term<&'s str>> {
+#[expect(clippy::boxed_local, reason = "jaq's terms are boxed")]
+fn boxed(inner: Box<Term<&str>>) -> Box<Term<&str>> {
     Box::new(term(*inner))
 }
 
-fn terms<'s>(inner: Vec<Term<&'s str>>) -> Vec<Term<&'s str>> {
+fn terms(inner: Vec<Term<&str>>) -> Vec<Term<&str>> {
     inner.into_iter().map(term).collect()
 }
 
 /// Puts a step before every definition and every turn of a fold in `program`.
-pub(super) fn term<'s>(program: Term<&'s str>) -> Term<&'s str> {
+pub(super) fn term(program: Term<&str>) -> Term<&str> {
     match program {
         leaf @ (Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_)) => leaf,
         Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(part).collect()),

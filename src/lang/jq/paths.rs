@@ -182,17 +182,16 @@ impl<'s> Walk<'s> {
         let mut base = base;
         for (part, _) in parts {
             match part {
-                Part::Index(index) => match literal(index) {
-                    Some(key) => {
-                        if let Some(path) = base.as_mut() {
-                            path.push(key);
-                        }
-                    }
-                    None => {
+                Part::Index(index) => {
+                    let key = literal(index);
+                    if key.is_none() {
                         self.note(base.take().as_deref());
                         self.used(index, at);
                     }
-                },
+                    if let (Some(path), Some(key)) = (base.as_mut(), key) {
+                        path.push(key);
+                    }
+                }
                 Part::Range(from, to) => {
                     self.note(base.take().as_deref());
                     for bound in from.iter().chain(to) {

@@ -101,10 +101,28 @@ fn nothing_but_the_input_can_be_seen() {
 
 #[test]
 fn a_program_that_never_ends_is_stopped() {
-    let budget = |program: &str| Jq::compile(program, &[]).unwrap().values(&json!(null), &[]).unwrap_err();
-    let endless = |error: JqRunError| matches!(error, JqRunError::Endless { .. } | JqRunError::Outputs { .. });
-    assert!(endless(budget("try (reduce range(0; infinite) as $x (0; .)) catch 1")));
-    assert!(endless(budget("repeat(1)")));
+    for program in [
+        "try (reduce range(0; infinite) as $x (0; .)) catch 1",
+        "[repeat(1)]",
+        "def f: f; f",
+        "first(range(0; infinite) | select(. < 0))",
+        "last(range(1e9))",
+        "1 | until(. < 0; . + 1)",
+        "foreach range(0; infinite) as $x (0; . + 1; empty)",
+        "recurse",
+    ] {
+        let result = Jq::bounded(program, &[], 2000).unwrap().values(&json!({"a": [1]}), &[]);
+        match program {
+            "recurse" => assert_eq!(result.unwrap().len(), 3),
+            _ => assert_eq!(result, Err(JqRunError::Endless { steps: 2001 }), "{program}"),
+        }
+    }
+}
+
+#[test]
+fn a_program_that_calls_itself_too_deep_is_stopped() {
+    let program = Jq::compile("def f: 1 + f; try f catch 2", &[]).unwrap();
+    assert_eq!(program.values(&json!(null), &[]), Err(JqRunError::TooDeep));
 }
 
 #[test]
@@ -135,8 +153,9 @@ fn what_json_cannot_hold_is_an_error() {
     }
     let error = Jq::compile(".", &[]).unwrap().run_on_bytes(b"{\"a\": nan}", &[]).unwrap_err();
     assert!(matches!(error, JqRunError::Input { .. }));
-    let deep = "[".repeat(100_000);
-    assert!(Jq::compile(".", &[]).unwrap().run_on_bytes(deep.as_bytes(), &[]).is_err());
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let error = Jq::compile(".", &[]).unwrap().run_on_bytes(deep.as_bytes(), &[]).unwrap_err();
+    assert!(matches!(error, JqRunError::Input { .. }));
 }
 
 #[test]

@@ -89,7 +89,8 @@ impl Findings {
         let name = &for_each.name;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let taken = ["now", "cursor", "window", "row"].contains(&name.value.as_str())
-            || super::request::ANSWER_VARS.contains(&name.value.as_str());
+            || super::request::ANSWER_VARS.contains(&name.value.as_str())
+            || super::request::PAGE_VARS.contains(&name.value.as_str());
         if taken || !name.value.starts_with(|c: char| c.is_ascii_lowercase()) || !name.value.chars().all(plain) {
             let why = if taken { "has a meaning of its own" } else { "can't be the name of a variable" };
             let help = "use lower-case letters, digits and `_`, beginning with a letter, such as `iface`";

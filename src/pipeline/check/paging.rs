@@ -22,8 +22,8 @@ impl Findings {
                 max_pages: 1,
             });
         };
-        let more = self.envelope_jq(by.more.as_ref(), vars);
-        let total = self.envelope_jq(by.total.as_ref(), vars);
+        let more = self.envelope_jq(by.more.as_ref(), &vars.page(), vars);
+        let total = self.envelope_jq(by.total.as_ref(), &vars.page(), vars);
         let kind = self.paginate_kind(span, by, job, vars)?;
         Some(Paginate {
             kind,
@@ -55,7 +55,7 @@ impl Findings {
         let seek = by.seek.as_ref()?;
         let into = self.sent(&seek.into, job, vars);
         let size_into = self.sent_maybe(seek.size_into.as_ref(), job, vars);
-        let value = self.envelope_jq(Some(&seek.value), vars);
+        let value = self.envelope_jq(Some(&seek.value), &vars.page(), vars);
         let format = seek.format.as_ref().map_or("{}", |format| format.value.as_str());
         if let Some(text) = &seek.format
             && text.value.matches("{}").count() != 1

@@ -11,8 +11,11 @@ use super::Findings;
 use crate::lang::place::{Place, ROOTS};
 use crate::lang::template::Template;
 
-/// The variables that expressions over an answer see, beside the fan-out's.
-pub const ANSWER_VARS: [&str; 5] = ["rows", "first", "last", "status", "headers"];
+/// The variables that the rules about answers and `records` see, beside the fan-out's: see [`crate::pipeline::spec`].
+pub(super) const ANSWER_VARS: [&str; 2] = ["status", "headers"];
+
+/// What expressions over a page see besides.
+pub(super) const PAGE_VARS: [&str; 3] = ["rows", "first", "last"];
 
 /// Which names exist in the expressions of a job.
 pub(super) struct Vars {
@@ -25,9 +28,14 @@ pub(super) struct Vars {
 }
 
 impl Vars {
-    /// Returns the variables of expressions over an answer.
+    /// Returns the variables of the rules about answers, and of `records` and `rows`.
     pub(super) fn answer(&self) -> Vec<&str> {
         ANSWER_VARS.into_iter().chain(self.fan_out.as_deref()).collect()
+    }
+
+    /// Returns the variables of expressions over a page.
+    pub(super) fn page(&self) -> Vec<&str> {
+        ANSWER_VARS.into_iter().chain(PAGE_VARS).chain(self.fan_out.as_deref()).collect()
     }
 
     /// Returns the variables of places.

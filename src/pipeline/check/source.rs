@@ -26,7 +26,7 @@ impl Findings {
         let base_url = self.base_url(at, job.base_url.as_ref().or(source.base_url.as_ref()));
         let auth = job.auth.as_ref().or(source.auth.as_ref());
         let mut expression =
-            |own: &Option<JqText>, shared: &Option<JqText>| self.envelope_jq(own.as_ref().or(shared.as_ref()), vars);
+            |own: &Option<JqText>, shared: &Option<JqText>| self.envelope_jq(own.as_ref().or(shared.as_ref()), &vars.answer(), vars);
         let auth_failed = expression(&job.auth_failed, &source.auth_failed);
         let success = expression(&job.success, &source.success);
         let error_message = expression(&job.error_message, &source.error_message);
@@ -93,9 +93,9 @@ impl Findings {
     }
 
     /// Compiles an expression over an answer, and refuses one that reaches into the records.
-    pub(super) fn envelope_jq(&mut self, text: Option<&JqText>, vars: &Vars) -> Option<Jq> {
+    pub(super) fn envelope_jq(&mut self, text: Option<&JqText>, names: &[&str], vars: &Vars) -> Option<Jq> {
         let text = text?;
-        let program = self.jq(text, &vars.answer())?;
+        let program = self.jq(text, names)?;
         for path in jq::root_paths(text.as_str()) {
             if vars.reaches_into_records(&path) {
                 let message = format!("this expression reaches into the records (`.{}`), which it doesn't see", path.join("."));

@@ -16,6 +16,7 @@ use super::super::layout::{
     STAGED_SUFFIX, StagedSlice, checked, staged_pipeline_dir, staged_sink_prefix, staged_slice_dir,
 };
 use super::super::spec::Landing;
+use super::Presence;
 use crate::model::{FileReceipt, PipelineName, SinkName};
 
 /// How often a directory that another process prunes under our hands is made again.
@@ -102,6 +103,19 @@ fn already_there(target: &Path, receipt: &FileReceipt) -> Result<(), SinkError> 
         Ok(())
     } else {
         Err(SinkError::Conflict { path: receipt.path.clone() })
+    }
+}
+
+/// Tells where the file of a receipt is.
+pub(super) fn probe(root: &Path, receipt: &FileReceipt) -> Result<Presence, SinkError> {
+    let staged = root.join(checked(&receipt.staged)?);
+    let is_staged = staged.try_exists().map_err(failed("look for", &staged))?;
+    match already_there(&root.join(checked(&receipt.path)?), receipt) {
+        Ok(()) => Ok(Presence::Published),
+        Err(SinkError::StagedGone { .. } | SinkError::Conflict { .. }) if is_staged => Ok(Presence::Staged),
+        Err(SinkError::StagedGone { .. }) => Ok(Presence::Missing),
+        Err(SinkError::Conflict { .. }) => Ok(Presence::Foreign),
+        Err(error) => Err(error),
     }
 }
 

@@ -27,6 +27,26 @@ pub fn publish(receipt: &FileReceipt) -> Result<(), SinkError> {
     }
 }
 
+/// Where the file of a receipt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Under its name, with the size and the digest of the receipt.
+    Published,
+    /// Staged, and not under its name.
+    Staged,
+    /// Not staged, and under its name lies something else.
+    Foreign,
+    /// Neither staged nor under its name.
+    Missing,
+}
+
+/// Tells where the file of a receipt is. It reads a published file as a whole.
+pub fn probe(receipt: &FileReceipt) -> Result<Presence, SinkError> {
+    match Root::parse(&receipt.root)? {
+        Root::Disk(root) => disk::probe(&root, receipt),
+    }
+}
+
 /// Throws a staged file away. It never touches a published one.
 pub fn discard(receipt: &FileReceipt) -> Result<(), SinkError> {
     match Root::parse(&receipt.root)? {

@@ -1,0 +1,112 @@
+//! The command line: one file a verb. Only here is anything printed, and only the caller of [`main`] ends the process.
+
+mod args;
+mod demo;
+mod exit;
+mod load;
+mod plan;
+mod preview;
+mod print;
+mod progress;
+mod report;
+mod run;
+mod schema;
+mod status;
+mod validate;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use tokio_util::sync::CancellationToken;
+
+use self::args::{Arguments, Command, LogFormat};
+pub use self::exit::Exit;
+pub use self::schema::json_schema;
+use crate::clock::SystemClock;
+use crate::run::{Env, Progress, Silent, Sources};
+use crate::telemetry;
+
+/// Why a verb ended without an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    /// The reader of our output has gone, or the disk is full.
+    #[error("the output can't be written")]
+    Output(#[from] io::Error),
+    /// The runtime can't be started.
+    #[error("the threads of the program can't be started")]
+    Runtime(#[source] io::Error),
+}
+
+/// Parses the arguments, does what they say, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, and are no mistake.
+            let exit = if error.use_stderr() { Exit::Refused } else { Exit::Done };
+            return if error.print().is_ok() { exit.into() } else { Exit::Bug.into() };
+        }
+    };
+    let exit = std::panic::catch_unwind(|| start(&arguments)).unwrap_or_else(|_| {
+        print::problem("this is a bug of Tidegate; what had landed is safe, and the next run goes on from there");
+        Exit::Bug
+    });
+    exit.into()
+}
+
+fn start(arguments: &Arguments) -> Exit {
+    let format = match arguments.log_format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    if let Err(error) = telemetry::start(&arguments.log, format) {
+        print::problem(&format!("--log `{}` can't be read: {error}", arguments.log));
+        return Exit::Refused;
+    }
+    match dispatch(arguments) {
+        Ok(exit) => exit,
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(error) => {
+            print::problem(&print::chain(&error));
+            Exit::Bug
+        }
+    }
+}
+
+fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
+    let output = arguments.output;
+    match &arguments.command {
+        Command::Validate { files } => validate::run(files, output),
+        Command::Schema => schema::run(),
+        Command::Demo(demo) => block_on(|env| demo::run(demo, output, env)),
+        Command::Plan(plan) => block_on(|env| plan::run(plan, output, env)),
+        Command::Preview(preview) => block_on(|env| preview::run(preview, output, env)),
+        Command::Run(run) => block_on(|env| run::run(run, output, env)),
+        Command::Status { files, state } => block_on(|env| status::run(files, state, output, env)),
+    }
+}
+
+/// Runs a verb that does I/O, with Ctrl-C as its end.
+fn block_on<F: Future<Output = Result<Exit, CliError>>>(verb: impl FnOnce(Env) -> F) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let cancel = CancellationToken::new();
+    let progress: Arc<dyn Progress> = match progress::Bars::on_terminal() {
+        Some(bars) => Arc::new(bars),
+        None => Arc::new(Silent),
+    };
+    let env = Env { clock: Arc::new(SystemClock), progress, sources: Arc::new(Sources::default()), cancel: cancel.clone() };
+    let exit = runtime.block_on(async {
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                cancel.cancel();
+            }
+        });
+        verb(env).await
+    });
+    // What still runs on blocking threads writes only where no reader looks.
+    runtime.shutdown_background();
+    exit
+}

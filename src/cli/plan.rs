@@ -1,0 +1,51 @@
+//! `tidegate plan`: what a run would do.
+
+use super::args::{Output, RunArguments};
+use super::{CliError, Exit, load, print, run};
+use crate::run::{self as runs, Env, PlannedJob};
+
+/// The most slices of a job that are shown one by one.
+const SLICES_SHOWN: usize = 12;
+
+/// Prints the plans of pipeline files.
+pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> Result<Exit, CliError> {
+    let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
+    let mut plans = Vec::new();
+    for pipeline in &pipelines {
+        match runs::plan(pipeline, &run::options(arguments, &env), &env).await {
+            Ok(plan) => plans.push(serde_json::json!({"pipeline": pipeline.name, "jobs": &plan})),
+            Err(error) => {
+                print::problem(&format!("{}: {}", pipeline.name, error.chain()));
+                return Ok(run::exit_of(&error));
+            }
+        }
+        if output == Output::Text
+            && let Ok(plan) = runs::plan(pipeline, &run::options(arguments, &env), &env).await
+        {
+            print::text(&text(&plan))?;
+        }
+    }
+    if output == Output::Json {
+        print::json(&plans)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(jobs: &[PlannedJob]) -> String {
+    let mut out = String::new();
+    for job in jobs {
+        let many = if job.slices.len() == 1 { "slice" } else { "slices" };
+        out.push_str(&format!("{}: {} {many} due\n", job.job, job.slices.len()));
+        for note in &job.notes {
+            out.push_str(&format!("  {note}\n"));
+        }
+        for slice in job.slices.iter().take(SLICES_SHOWN) {
+            let key = slice.key.as_ref().map(|key| format!("  {key}")).unwrap_or_default();
+            out.push_str(&format!("  {}{key}\n    {}\n", slice.covers, slice.request));
+        }
+        if job.slices.len() > SLICES_SHOWN {
+            out.push_str(&format!("  and {} more; `--output json` has them all\n", job.slices.len() - SLICES_SHOWN));
+        }
+    }
+    out
+}

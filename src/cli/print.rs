@@ -1,0 +1,77 @@
+//! What people and programs read: data on standard output, problems on standard error.
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use serde::Serialize;
+
+/// Prints text to standard output, with a line end.
+pub(super) fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.trim_end_matches('\n').as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Prints a value as JSON to standard output.
+pub(super) fn json<T: Serialize>(value: &T) -> io::Result<()> {
+    text(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints a problem to standard error. It is lost where nobody listens: there is no other place to tell.
+pub(super) fn problem(message: &str) {
+    note(&format!("error: {message}"));
+}
+
+/// Prints a line to standard error.
+pub(super) fn note(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
+}
+
+/// Tells whether problems may be coloured.
+pub(super) fn colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Joins an error and its causes in one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Starts a table with these heads; those that begin with `#` are numbers, and stand to the right.
+pub(super) fn table(heads: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    table.set_header(heads.iter().map(|head| Cell::new(head.trim_start_matches('#'))));
+    for (at, head) in heads.iter().enumerate() {
+        if let (true, Some(column)) = (head.starts_with('#'), table.column_mut(at)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Writes a number with commas between its thousands.
+pub(super) fn count(number: u64) -> String {
+    indicatif::HumanCount(number).to_string()
+}
+
+/// Writes a size in bytes with its unit: `1.2 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}

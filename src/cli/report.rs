@@ -1,0 +1,128 @@
+//! The report of a run, for people.
+
+use std::fmt::Write as _;
+
+use super::print;
+use crate::model::{JobReport, RunReport, SliceOutcome, SliceReport, Verdict};
+
+/// The most failures of a job that are shown one by one.
+const FAILURES_SHOWN: usize = 5;
+
+/// Writes the table of jobs and what a person should know.
+pub(super) fn text(report: &RunReport) -> String {
+    let mut out = String::new();
+    for sentence in &report.recovered {
+        let _ = writeln!(out, "settled: {sentence}");
+    }
+    let mut table = print::table(&["job", "#slices", "outcome", "#rows in", "#rows landed", "#files", "size", "proof"]);
+    for job in &report.jobs {
+        let (rows, sinks) = (job.rows(), job.sinks());
+        table.add_row([
+            job.job.to_string(),
+            print::count(job.slices.len() as u64),
+            outcome(job),
+            print::count(rows.received),
+            print::count(sinks.landed),
+            print::count(sinks.files),
+            print::size(sinks.bytes),
+            proof(job),
+        ]);
+    }
+    if report.jobs.is_empty() {
+        let _ = writeln!(out, "{}: no job lands data", report.pipeline);
+    } else {
+        let _ = writeln!(out, "{table}");
+    }
+    for job in &report.jobs {
+        details(&mut out, job);
+    }
+    let _ = write!(out, "{}", closing(report));
+    out
+}
+
+fn outcome(job: &JobReport) -> String {
+    if job.error.is_some() {
+        return "failed".to_owned();
+    }
+    let landed = job.count(|outcome| *outcome == SliceOutcome::Landed);
+    let unchanged = job.count(|outcome| *outcome == SliceOutcome::Unchanged);
+    let failed = job.count(|outcome| matches!(outcome, SliceOutcome::Failed { .. }));
+    let parts = [(landed, "landed"), (unchanged, "unchanged"), (failed, "failed")];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    if parts.is_empty() { "nothing due".to_owned() } else { parts.join(", ") }
+}
+
+/// Sums the verdicts up: the worst one is named.
+fn proof(job: &JobReport) -> String {
+    let verdicts = || job.slices.iter().filter_map(|slice| slice.reconciliation.as_ref().map(|proved| proved.verdict));
+    let count = |wanted: Verdict| verdicts().filter(|verdict| *verdict == wanted).count();
+    let named = [
+        (Verdict::Short, "short"),
+        (Verdict::Over, "over"),
+        (Verdict::Moving, "moving"),
+        (Verdict::Unknown, "not stated"),
+    ];
+    let parts: Vec<String> = named
+        .iter()
+        .map(|(verdict, name)| (count(*verdict), name))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    match (parts.is_empty(), verdicts().next()) {
+        (true, None) => "–".to_owned(),
+        (true, Some(_)) => "complete".to_owned(),
+        (false, _) => parts.join(", "),
+    }
+}
+
+fn details(out: &mut String, job: &JobReport) {
+    if let Some(error) = &job.error {
+        let _ = writeln!(out, "{}: {error}", job.job);
+    }
+    for warning in &job.warnings {
+        let _ = writeln!(out, "{}: note: {warning}", job.job);
+    }
+    let rows = job.rows();
+    let others = [
+        (rows.quarantined, "in quarantine (beside the state)"),
+        (rows.outside_window, "outside of their slice, dropped"),
+        (rows.deduplicated, "replaced by a later row of the same key"),
+    ];
+    for (count, what) in others.iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(out, "{}: {} rows {what}", job.job, print::count(*count));
+    }
+    let failures: Vec<(&SliceReport, &String)> = job
+        .slices
+        .iter()
+        .filter_map(|slice| match &slice.outcome {
+            SliceOutcome::Failed { error } => Some((slice, error)),
+            _ => None,
+        })
+        .collect();
+    for (slice, error) in failures.iter().take(FAILURES_SHOWN) {
+        let key = slice.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+        let _ = writeln!(out, "{} {}{key}: {error}", job.job, slice.slice);
+    }
+    if failures.len() > FAILURES_SHOWN {
+        let more = failures.len() - FAILURES_SHOWN;
+        let _ = writeln!(out, "{}: and {more} more slices failed; `--output json` has them all", job.job);
+    }
+}
+
+fn closing(report: &RunReport) -> String {
+    let landed = report.count(|outcome| *outcome == SliceOutcome::Landed);
+    let failed = report.count(|outcome| matches!(outcome, SliceOutcome::Failed { .. }));
+    let broken = report.jobs.iter().filter(|job| job.error.is_some()).count();
+    let rows: u64 = report.jobs.iter().map(|job| job.sinks().landed).sum();
+    let seconds = (report.ended - report.started).as_seconds_f64();
+    let what = match (landed, failed + broken) {
+        (0, 0) => "nothing new".to_owned(),
+        (landed, 0) => format!("{} rows of {landed} slices landed", print::count(rows)),
+        (landed, _) => {
+            let jobs = if broken > 0 { format!(" and {broken} whole jobs") } else { String::new() };
+            format!("{} rows of {landed} slices landed; {failed} slices{jobs} failed", print::count(rows))
+        }
+    };
+    format!("{}: {what}, in {seconds:.1} s\n", report.pipeline)
+}

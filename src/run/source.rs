@@ -1,0 +1,109 @@
+//! The clients of a run: one for each origin and credential, shared by all jobs that use them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::RunError;
+use crate::clock::{Clock, SystemClock};
+use crate::extract::auth::{Auth, CredentialGate, CredentialId, Redactor};
+use crate::extract::http::{Exchange, HostSlots, HttpClient, HttpOptions, RateLimit, RetryPolicy, RuleTexts, Rules};
+use crate::lang::jq::Jq;
+use crate::pipeline::file;
+use crate::pipeline::spec::{Job, Source};
+
+/// The clients of a process. Keep one: its limits for a host and its memory of refused credentials count over all runs.
+#[derive(Debug)]
+pub struct Sources {
+    clock: Arc<dyn Clock>,
+    slots: Arc<HostSlots>,
+    gate: CredentialGate,
+    clients: Mutex<HashMap<(String, Option<CredentialId>), Arc<HttpClient>>>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            slots: Arc::new(HostSlots::new()),
+            gate: CredentialGate::new(),
+            clients: Mutex::default(),
+        }
+    }
+}
+
+impl Sources {
+    /// Returns what sends the requests of a job.
+    pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
+        let auth = Arc::new(auth(&job.source.auth));
+        let client = self.client(&job.source, &auth)?;
+        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?) })
+    }
+
+    fn client(&self, source: &Source, auth: &Auth) -> Result<Arc<HttpClient>, RunError> {
+        let options = options(source);
+        let key = (format!("{} {options:?}", source.base_url.origin().ascii_serialization()), auth.credential());
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(Arc::clone(client));
+        }
+        if source.insecure_skip_verify {
+            tracing::warn!(
+                url = %source.base_url,
+                "tls.insecure_skip_verify: any certificate is trusted, so whoever stands between can read the credential"
+            );
+        }
+        let redactor = Redactor::new(auth.secrets());
+        let client = HttpClient::new(options, Arc::clone(&self.slots), redactor, Arc::clone(&self.clock))?;
+        Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))
+    }
+}
+
+fn options(source: &Source) -> HttpOptions {
+    HttpOptions {
+        connect_timeout: source.connect_timeout,
+        request_timeout: source.request_timeout,
+        ca_file: source.ca_file.clone(),
+        insecure_skip_verify: source.insecure_skip_verify,
+        rate_limit: source.rate_limit.map(|rate| RateLimit { requests: rate.count, per: rate.per }),
+        concurrency: source.concurrency as usize,
+        max_response: source.max_response,
+        retry: RetryPolicy { attempts: source.attempts, max_delay: source.max_delay, ..RetryPolicy::default() },
+        ..HttpOptions::default()
+    }
+}
+
+fn auth(auth: &file::Auth) -> Auth {
+    let named = |named: &file::NamedSecret| (named.name.value.clone(), named.value.0.clone());
+    match auth {
+        file::Auth::Basic(basic) => {
+            Auth::Basic { username: basic.username.value.clone(), password: basic.password.0.clone() }
+        }
+        file::Auth::Bearer(token) => Auth::Bearer(token.0.clone()),
+        file::Auth::Header(secret) => {
+            let (name, value) = named(secret);
+            Auth::Header { name, value }
+        }
+        file::Auth::Query(secret) => {
+            let (name, value) = named(secret);
+            Auth::Query { name, value }
+        }
+        file::Auth::Form(secret) => {
+            let (name, value) = named(secret);
+            Auth::Form { name, value }
+        }
+        // The check of the pipeline file lets no other kind through.
+        file::Auth::None | file::Auth::Login(_) | file::Auth::Oauth2(_) | file::Auth::Hmac(_) => Auth::None,
+    }
+}
+
+fn rules(job: &Job) -> Result<Rules, RunError> {
+    let text = |program: &Option<Jq>| program.as_ref().map(|program| program.text().to_owned());
+    let texts = RuleTexts {
+        empty: text(&job.source.empty),
+        auth_failed: text(&job.source.auth_failed),
+        success: text(&job.source.success),
+        error_message: text(&job.source.error_message),
+    };
+    let extra: Vec<&str> = job.for_each.iter().map(|for_each| for_each.name.as_str()).collect();
+    Ok(Rules::compile(&texts, &extra)?)
+}
