@@ -1,0 +1,58 @@
+//! The JSON Schema of pipeline files, as `tidegate schema` prints it and as it lies in `schema/` for editors.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::python::check_json_schema;
+use crate::support::workspace::Workspace;
+
+fn top(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
+}
+
+fn stored() -> Value {
+    serde_json::from_str(&fs::read_to_string(top("schema/pipeline.json")).unwrap()).unwrap()
+}
+
+fn shipped() -> Vec<(PathBuf, String)> {
+    let files = fs::read_dir(top("pipelines")).unwrap().map(|entry| entry.unwrap().path());
+    let yaml = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    yaml.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+#[test]
+fn the_stored_schema_is_the_one_that_is_printed() {
+    let printed = Workspace::new().tidegate(&["schema"]).run();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let stored = fs::read_to_string(top("schema/pipeline.json")).unwrap();
+    assert!(printed.stdout == stored, "schema/pipeline.json is stale: cargo run -- schema > schema/pipeline.json");
+}
+
+#[test]
+fn shipped_pipelines_are_as_the_schema_says() {
+    let shipped = shipped();
+    assert!(!shipped.is_empty());
+    let texts: Vec<_> = shipped.iter().map(|(_, text)| text.as_str()).collect();
+    for ((path, _), complaints) in shipped.iter().zip(check_json_schema(&stored(), &texts)) {
+        assert!(complaints.is_empty(), "{}: {complaints:#?}", path.display());
+    }
+}
+
+#[test]
+fn mistakes_are_refused_by_the_schema_too() {
+    let good = fs::read_to_string(top("pipelines/ntopng.yaml")).unwrap();
+    let mistakes = [
+        ("\nversion: 1\n", "\nversion: one\n"),
+        ("paginate: none", "paginate: nothing"),
+        ("every: 1d", "evry: 1d"),
+        ("schedule:", "shedule:"),
+    ];
+    let bad: Vec<_> = mistakes.iter().map(|(right, wrong)| good.replacen(right, wrong, 1)).collect();
+    assert!(bad.iter().all(|text| *text != good));
+    let bad: Vec<_> = bad.iter().map(String::as_str).collect();
+    for ((right, wrong), complaints) in mistakes.iter().zip(check_json_schema(&stored(), &bad)) {
+        assert!(!complaints.is_empty(), "{wrong:?} instead of {right:?} passes");
+    }
+}

@@ -1,0 +1,6 @@
+//! What the tests share.
+
+pub(crate) mod duck;
+pub(crate) mod python;
+pub(crate) mod source;
+pub(crate) mod workspace;
