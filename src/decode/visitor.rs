@@ -210,7 +210,11 @@ impl ValueSeed<'_> {
             }
             Values::Text(values) => match scalar(text) {
                 Some(text) => {
-                    values.append_option(text);
+                    values.append_value(text);
+                    true
+                }
+                None if text == "null" => {
+                    values.append_null();
                     true
                 }
                 None => self.misfit(describe(text)),
@@ -234,14 +238,12 @@ impl ValueSeed<'_> {
     }
 }
 
-/// Reads a scalar as text: a string without its quotes, a number with all its digits. The inner none is null; the outer one is no
-/// scalar.
-fn scalar(text: &str) -> Option<Option<Cow<'_, str>>> {
+/// Reads a scalar other than null as text: a string without its quotes, a number with all its digits.
+fn scalar(text: &str) -> Option<Cow<'_, str>> {
     match text.as_bytes().first() {
-        Some(b'n') | None => Some(None),
-        Some(b'{' | b'[') => None,
-        Some(b'"') => serde_json::from_str(text).ok().map(|text: String| Some(Cow::Owned(text))),
-        Some(_) => Some(Some(Cow::Borrowed(text))),
+        Some(b'n' | b'{' | b'[') | None => None,
+        Some(b'"') => serde_json::from_str(text).ok().map(|text: String| Cow::Owned(text)),
+        Some(_) => Some(Cow::Borrowed(text)),
     }
 }
 

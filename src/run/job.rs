@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::extract::Extraction;
 use super::land::Target;
 use super::{Env, Options, RunError, build, fingerprint, quarantine};
-use crate::ledger::{Begin, BeginSlice, Closed, Ledger, LedgerState, ParentRow, SliceRef, Writer};
+use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
@@ -243,7 +243,7 @@ fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
     let chain = state.chain(&job.name, key);
     let open = state.open_begins(&job.name).filter(|begin| begin.slice.key.as_ref() == key);
     History {
-        landed: state.landed_ranges(&job.name, key).iter().map(|range| range.window()).collect(),
+        landed: state.landed_ranges(&job.name, key).iter().map(LandedRange::window).collect(),
         cursor: chain.and_then(|chain| Some((chain.series, chain.end.clone()?))),
         snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
         open: open.map(|begin| begin.slice.clone()).collect(),

@@ -1,5 +1,7 @@
 //! The tests that look at Tidegate from outside: its binary, its files, its manners. One test binary, so that it is linked once.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed, and says where")]
+
 mod architecture;
 mod schema;
 mod support;

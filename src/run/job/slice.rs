@@ -11,6 +11,7 @@ use crate::model::{
     PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
 };
 use crate::pipeline::file::OnMismatch;
+use crate::pipeline::load::Sql;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Staged, Target, land};
 use crate::run::{DiskData, RunError};
@@ -142,7 +143,7 @@ impl SliceRun {
         let failed = |source| RunError::Transform { field: "transform", source };
         let schema = crate::decode::arrow_schema(records);
         let epoch = chrono::DateTime::UNIX_EPOCH;
-        let plan = crate::transform::TransformPlan::new(sql.map(|sql| sql.as_str()), schema, epoch).map_err(failed)?;
+        let plan = crate::transform::TransformPlan::new(sql.map(Sql::as_str), schema, epoch).map_err(failed)?;
         Ok(columns(&plan.output_schema()))
     }
 
