@@ -97,7 +97,8 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(verb: impl FnOnce(Env) -
         Some(bars) => Arc::new(bars),
         None => Arc::new(Silent),
     };
-    let env = Env { clock: Arc::new(SystemClock), progress, sources: Arc::new(Sources::default()), cancel: cancel.clone() };
+    let env =
+        Env { clock: Arc::new(SystemClock), progress, sources: Arc::new(Sources::default()), cancel: cancel.clone() };
     let exit = runtime.block_on(async {
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {

@@ -13,16 +13,12 @@ pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> R
     let mut plans = Vec::new();
     for pipeline in &pipelines {
         match runs::plan(pipeline, &run::options(arguments, &env), &env).await {
-            Ok(plan) => plans.push(serde_json::json!({"pipeline": pipeline.name, "jobs": &plan})),
+            Ok(plan) if output == Output::Text => print::text(&text(&plan))?,
+            Ok(plan) => plans.push(serde_json::json!({"pipeline": pipeline.name, "jobs": plan})),
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
                 return Ok(run::exit_of(&error));
             }
-        }
-        if output == Output::Text
-            && let Ok(plan) = runs::plan(pipeline, &run::options(arguments, &env), &env).await
-        {
-            print::text(&text(&plan))?;
         }
     }
     if output == Output::Json {

@@ -91,7 +91,10 @@ fn each_row(batches: &[RecordBatch], mut visit: impl FnMut(usize, Vec<(String, S
             .collect();
         for row in 0..batch.num_rows() {
             number += 1;
-            visit(number, columns.iter().map(|(name, cells)| ((*name).clone(), cells.value(row).to_string())).collect());
+            visit(
+                number,
+                columns.iter().map(|(name, cells)| ((*name).clone(), cells.value(row).to_string())).collect(),
+            );
         }
     }
 }

@@ -30,9 +30,7 @@ struct Bar {
 impl Bars {
     /// Makes bars if standard error is a terminal.
     pub(super) fn on_terminal() -> Option<Self> {
-        std::io::stderr()
-            .is_terminal()
-            .then(|| Self { all: MultiProgress::new(), jobs: Mutex::new(HashMap::new()) })
+        std::io::stderr().is_terminal().then(|| Self { all: MultiProgress::new(), jobs: Mutex::new(HashMap::new()) })
     }
 
     fn with(&self, job: &JobName, act: impl FnOnce(&Bar)) {

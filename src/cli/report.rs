@@ -22,7 +22,7 @@ pub(super) fn text(report: &RunReport) -> String {
             print::count(job.slices.len() as u64),
             outcome(job),
             print::count(rows.received),
-            print::count(sinks.landed),
+            print::count(landed(job)),
             print::count(sinks.files),
             print::size(sinks.bytes),
             proof(job),
@@ -38,6 +38,12 @@ pub(super) fn text(report: &RunReport) -> String {
     }
     let _ = write!(out, "{}", closing(report));
     out
+}
+
+/// Counts the rows that landed, each once, however many sinks took it.
+fn landed(job: &JobReport) -> u64 {
+    let landed = job.slices.iter().filter(|slice| slice.outcome == SliceOutcome::Landed);
+    landed.map(|slice| slice.rows.transformed).sum()
 }
 
 fn outcome(job: &JobReport) -> String {
@@ -111,17 +117,17 @@ fn details(out: &mut String, job: &JobReport) {
 }
 
 fn closing(report: &RunReport) -> String {
-    let landed = report.count(|outcome| *outcome == SliceOutcome::Landed);
+    let slices = report.count(|outcome| *outcome == SliceOutcome::Landed);
     let failed = report.count(|outcome| matches!(outcome, SliceOutcome::Failed { .. }));
     let broken = report.jobs.iter().filter(|job| job.error.is_some()).count();
-    let rows: u64 = report.jobs.iter().map(|job| job.sinks().landed).sum();
+    let rows: u64 = report.jobs.iter().map(landed).sum();
     let seconds = (report.ended - report.started).as_seconds_f64();
-    let what = match (landed, failed + broken) {
+    let what = match (slices, failed + broken) {
         (0, 0) => "nothing new".to_owned(),
-        (landed, 0) => format!("{} rows of {landed} slices landed", print::count(rows)),
-        (landed, _) => {
+        (_, 0) => format!("{} rows of {slices} slices landed", print::count(rows)),
+        _ => {
             let jobs = if broken > 0 { format!(" and {broken} whole jobs") } else { String::new() };
-            format!("{} rows of {landed} slices landed; {failed} slices{jobs} failed", print::count(rows))
+            format!("{} rows of {slices} slices landed; {failed} slices{jobs} failed", print::count(rows))
         }
     };
     format!("{}: {what}, in {seconds:.1} s\n", report.pipeline)

@@ -71,8 +71,7 @@ fn lines(job: &Job, state: &LedgerState) -> Vec<Line> {
         return Vec::new();
     }
     let present = state.parents(&job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone()));
-    let keys: Vec<Option<FanoutKey>> =
-        if job.for_each.is_some() { present.collect() } else { vec![None] };
+    let keys: Vec<Option<FanoutKey>> = if job.for_each.is_some() { present.collect() } else { vec![None] };
     let retired = state.retired(&job.name).map(|key| line(job, Some(key), true, state));
     let live: Vec<Line> = keys.iter().map(|key| line(job, key.as_ref(), false, state)).collect();
     live.into_iter().chain(retired).collect()
@@ -120,7 +119,8 @@ fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Line]) -> String {
     if state.sequence() == 0 {
         return format!("{}: nothing has run yet with this state", pipeline.name);
     }
-    let mut table = print::table(&["job", "key", "landed", "#slices", "#rows", "#not proven", "#open", "last commit (UTC)"]);
+    let mut table =
+        print::table(&["job", "key", "landed", "#slices", "#rows", "#not proven", "#open", "last commit (UTC)"]);
     for line in lines {
         let key = line.key.as_ref().map(ToString::to_string).unwrap_or_default();
         table.add_row([

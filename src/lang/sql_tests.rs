@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn select_error(text: &str) -> SqlSyntaxError {

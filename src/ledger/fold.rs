@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::LedgerError;
 use super::entry::{
-    Accept, Begin, Close, Entry, FORMAT, Generation, Landing, Lane, LeaseEvent, ParentRow, Record, SliceRef, Stage,
+    Accept, Begin, Close, Entry, FORMAT, Generation, Landing, LeaseEvent, ParentRow, Record, SliceRef, Stage,
 };
+use super::lane::Lane;
 use super::ranges;
 use super::state::{Chain, JobState, KeyState, Landed, LedgerState, Replaced, SliceState, key_text};
 use crate::model::{CursorValue, FanoutKey, JobName, SliceKind, Window};
@@ -94,7 +95,10 @@ impl LedgerState {
             Record::Stage(stage) => self.stage(stage),
             Record::Publish(landing) => self.publish(landing, entry.lane),
             Record::Commit(landing) => self.commit(landing, entry),
-            Record::Cleaned(generation) => self.cleaned(generation),
+            Record::Cleaned(generation) => {
+                self.cleaned(generation);
+                Ok(())
+            }
             Record::Void(generation) => self.void(generation),
             Record::Close(close) => self.close(close),
             Record::Series { job, key, series } => self.series(job, key.as_ref(), *series),
@@ -194,10 +198,9 @@ impl LedgerState {
         if again { Ok(()) } else { key.extend(landing) }
     }
 
-    fn cleaned(&mut self, done: &Generation) -> Result<(), Contradiction> {
+    fn cleaned(&mut self, done: &Generation) {
         let slice = self.slice_mut(&done.at);
         slice.replaced.retain(|replaced| replaced.generation != done.generation);
-        Ok(())
     }
 
     fn void(&mut self, void: &Generation) -> Result<(), Contradiction> {
@@ -301,7 +304,7 @@ impl KeyState {
         match &landing.kind {
             SliceKind::Window(window) => self.is_free(*window).map_err(|why| format!("{} {why}", landing.at))?,
             SliceKind::Incremental { series, start, end } => {
-                self.is_next(*series, start, end.as_ref()).map_err(|why| format!("{} {why}", landing.at))?
+                self.is_next(*series, start, end.as_ref()).map_err(|why| format!("{} {why}", landing.at))?;
             }
             SliceKind::Snapshot { .. } => {}
         }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::time::Duration;
 
-use super::entry::{Entry, FORMAT, Lane, LeaseEvent, Record};
+use super::entry::{Entry, FORMAT, LeaseEvent, Record};
+use super::lane::Lane;
 use super::log::{self, Outcome};
 use super::state::{LaneState, LedgerState};
 use super::writer::{Taken, Writer};
@@ -22,16 +23,16 @@ impl Ledger {
     /// [`LedgerError::Held`] without `wait`; else as [`Ledger::read_state`], and [`LedgerError::Disk`] for the lock.
     pub async fn acquire(&self, lane: Lane, wait: bool) -> Result<Writer, LedgerError> {
         let (mut state, checkpoint) = log::load(&self.store).await?;
-        let mut look = Look { ledger: self, lane, own: Own::Unknown, watch: Watch::default() };
+        let mut seeker = Look { ledger: self, lane, own: Own::Unknown, watch: Watch::default() };
         loop {
             log::catch_up(&self.store, &mut state).await?;
-            match look.around(&state)? {
+            match seeker.around(&state)? {
                 Found::Free { adopts, foreign } => {
                     let started = self.uptime.now();
                     let lease = self.take(lane, adopts, &mut state).await?;
                     drop(foreign);
                     if let Some(lease) = lease {
-                        let lock = look.own.into_lock();
+                        let lock = seeker.own.into_lock();
                         return Ok(Writer::start(self, Taken { lane, lease, lock, started, state, checkpoint }));
                     }
                 }
@@ -232,7 +233,7 @@ mod tests {
     #[test]
     fn a_holder_is_dead_after_the_ttl_without_a_new_entry() {
         let mut watch = Watch::default();
-        let ttl = Duration::from_secs(60);
+        let ttl = Duration::from_mins(1);
         let at = |last_sequence| LaneState { lease: 1, last_sequence, ..LaneState::default() };
         let mut judge = |sequence, now| watch.judge(Lane::WHOLE, &at(sequence), Duration::from_secs(now), ttl);
         assert_eq!(judge(7, 100), Life::NotKnown);

@@ -22,6 +22,7 @@ mod data;
 mod entry;
 mod excerpt;
 mod fold;
+mod lane;
 mod lease;
 mod log;
 mod manifest;
@@ -37,6 +38,8 @@ mod writer;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod faulty_store;
+#[cfg(test)]
 mod fold_tests;
 #[cfg(test)]
 mod tests;
@@ -51,9 +54,10 @@ use object_store::ObjectStore;
 
 pub use data::{DataError, DataStore, MemoryData, Presence};
 pub use entry::{
-    Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, Lane, LeaseEvent,
-    ParentRow, Record, SliceRef, Stage, StagedPlace, digest,
+    Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
+    Record, SliceRef, Stage, StagedPlace, digest,
 };
+pub use lane::Lane;
 pub use manifest::{Manifest, ManifestError, ManifestFile, ManifestUpdate, read_on_disk, update_on_disk};
 pub use ranges::LandedRange;
 pub use schema::{OutputColumn, PinnedSchema};
@@ -88,7 +92,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { ttl: Duration::from_secs(60), poll: Duration::from_secs(2), pause: Duration::from_millis(500) }
+        Self { ttl: Duration::from_mins(1), poll: Duration::from_secs(2), pause: Duration::from_millis(500) }
     }
 }
 
@@ -128,7 +132,7 @@ impl Ledger {
     /// Has leases timed otherwise: for tests.
     #[must_use]
     pub fn timed(self, timing: Timing, uptime: Arc<dyn Uptime>) -> Self {
-        Self { timing, uptime, ..self }
+        Self { uptime, timing, ..self }
     }
 
     /// Returns the pipeline's name.

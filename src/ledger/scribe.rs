@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::entry::{Entry, FORMAT, Lane, LeaseEvent, Record};
+use super::entry::{Entry, FORMAT, LeaseEvent, Record};
+use super::lane::Lane;
 use super::lease::nonce;
 use super::log::{self, Outcome};
 use super::state::LedgerState;

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::{Begin, Landing, Lane, ParentRow, SliceRef, StagedPlace};
+use super::entry::{Begin, Landing, ParentRow, SliceRef, StagedPlace};
+use super::lane::Lane;
 use super::ranges::LandedRange;
 use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, Verdict};
 
@@ -35,7 +36,7 @@ pub struct LaneState {
 
 /// What is known of a job.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct JobState {
+pub(super) struct JobState {
     /// By the fan-out key's canonical JSON; `""` where the job doesn't fan out.
     pub(super) keys: BTreeMap<String, KeyState>,
     pub(super) start: Option<DateTime<Utc>>,
@@ -50,7 +51,7 @@ pub struct JobState {
 
 /// What is known of a job under one fan-out value: what has landed of its time grid or of its chain, and its slices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeyState {
+pub(super) struct KeyState {
     pub(super) key: Option<FanoutKey>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) ranges: Vec<LandedRange>,

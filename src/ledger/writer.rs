@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use super::entry::{
-    Accept, Begin, Close, Closed, FORMAT, FileList, FileTotals, Generation, Landing, Lane, LeaseEvent, ParentRow,
-    Record, SliceRef, Stage, StagedPlace, digest,
+    Accept, Begin, Close, Closed, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow, Record,
+    SliceRef, Stage, StagedPlace, digest,
 };
+use super::lane::Lane;
 use super::scribe::{Ask, Held, Scribe};
 use super::state::LedgerState;
 use super::store::{Put, Store};
@@ -330,9 +331,11 @@ async fn write_list(store: &Store, list: &FileList) -> Result<String, LedgerErro
     for attempt in 0..LISTS {
         let path = if attempt == 0 { format!("{stem}.json") } else { format!("{stem}-{attempt}.json") };
         let bytes = log::encode(&path, list)?;
-        if store.create(&path, bytes.clone()).await? == Put::Written || store.get(&path).await? == Some(bytes) {
+        let put = store.create(&path, bytes.clone()).await;
+        if matches!(put, Ok(Put::Written)) || store.get(&path).await? == Some(bytes) {
             return Ok(path);
         }
+        put?;
     }
     Err(LedgerError::Corrupt { object: stem, why: format!("{LISTS} runs have left a list of this generation") })
 }

@@ -75,7 +75,9 @@ impl RecordSchema {
 
 /// Two schemas give one column two types.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the column `{column}` is {one} in one slice and {other} in another; run again, and rows that don't fit go to quarantine")]
+#[error(
+    "the column `{column}` is {one} in one slice and {other} in another; run again, and rows that don't fit go to quarantine"
+)]
 pub struct UnionError {
     /// The column, with the path into it.
     pub column: String,

@@ -47,9 +47,9 @@ pub fn due(
     };
     match slicing {
         Slicing::Parent => Vec::new(),
-        Slicing::Window(spec) => {
-            windows(spec, &history.landed, now, start.unwrap_or(now)).map(|cell| make(SliceKind::Window(cell))).collect()
-        }
+        Slicing::Window(spec) => windows(spec, &history.landed, now, start.unwrap_or(now))
+            .map(|cell| make(SliceKind::Window(cell)))
+            .collect(),
         Slicing::Incremental(spec) => {
             let (series, start) = history.cursor.clone().unwrap_or_else(|| (0, CursorValue(spec.start.clone())));
             vec![make(SliceKind::Incremental { series, start, end: None })]
@@ -78,10 +78,12 @@ fn windows(
     let last = landed.iter().map(|range| range.to).max();
     let again = last.map(|last| Window { from: last - delta(spec.lookback), to: last });
     let landed = landed.to_vec();
-    Grid::new(spec.every).into_iter().flat_map(move |grid| grid.cells(start, now - delta(spec.lag))).filter(move |cell| {
-        let has_landed = landed.iter().any(|range| range.from <= cell.from && cell.to <= range.to);
-        !has_landed || again.is_some_and(|again| again.overlaps(cell))
-    })
+    Grid::new(spec.every).into_iter().flat_map(move |grid| grid.cells(start, now - delta(spec.lag))).filter(
+        move |cell| {
+            let has_landed = landed.iter().any(|range| range.from <= cell.from && cell.to <= range.to);
+            !has_landed || again.is_some_and(|again| again.overlaps(cell))
+        },
+    )
 }
 
 fn snapshot(mode: SnapshotMode, history: &History, now: DateTime<Utc>, zone: Tz) -> Option<SliceKind> {
@@ -91,7 +93,9 @@ fn snapshot(mode: SnapshotMode, history: &History, now: DateTime<Utc>, zone: Tz)
     });
     let label = match mode {
         SnapshotMode::Daily => now.with_timezone(&zone).format("%Y-%m-%d").to_string(),
-        SnapshotMode::EveryRun => begun.clone().map_or_else(|| now.format("%Y-%m-%dT%H%M%S%.fZ").to_string(), |(_, label)| label),
+        SnapshotMode::EveryRun => {
+            begun.clone().map_or_else(|| now.format("%Y-%m-%dT%H%M%S%.fZ").to_string(), |(_, label)| label)
+        }
         SnapshotMode::Latest => "latest".to_owned(),
     };
     if mode == SnapshotMode::Daily && history.snapshots.contains(&label) {

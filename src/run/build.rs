@@ -3,16 +3,16 @@
 use indexmap::IndexMap;
 
 use super::RunError;
-use crate::extract::paginate::{Advance, Bound, EndRules, Offset, OnePage, Order, PageNumber, Paginator, Seek, SeekSpec};
+use crate::extract::paginate::{
+    Advance, Bound, EndRules, Offset, OnePage, Order, PageNumber, Paginator, Seek, SeekSpec,
+};
 use crate::extract::request::{RequestSpec, RequestTree};
 use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
 use crate::pipeline::spec::{Job, PaginateKind, Sink, SinkFormat};
-use crate::sink::{
-    CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression,
-};
+use crate::sink::{CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression};
 
 /// Builds the request of a job.
 pub(super) fn request(job: &Job) -> Result<RequestTree, RunError> {
@@ -39,7 +39,9 @@ fn tree(value: &RequestValue) -> Tree {
         RequestValue::Number(text) => Tree::Number(text.clone()),
         RequestValue::String(text) => Tree::Text(text.as_str().to_owned()),
         RequestValue::List(items) => Tree::List(items.iter().map(tree).collect()),
-        RequestValue::Map(map) => Tree::Map(map.iter().map(|(name, value)| (name.value.clone(), tree(value))).collect()),
+        RequestValue::Map(map) => {
+            Tree::Map(map.iter().map(|(name, value)| (name.value.clone(), tree(value))).collect())
+        }
     }
 }
 
@@ -56,7 +58,9 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
             };
             Box::new(Offset::new(into, size_into, size, first, advance, rules))
         }
-        PaginateKind::Page { into, size_into, size, first } => Box::new(PageNumber::new(into, size_into, size, first, rules)),
+        PaginateKind::Page { into, size_into, size, first } => {
+            Box::new(PageNumber::new(into, size_into, size, first, rules))
+        }
         PaginateKind::Seek { into, order, format, bound, size_into, size, .. } => Box::new(Seek::new(SeekSpec {
             into,
             size_into,

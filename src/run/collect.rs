@@ -99,9 +99,10 @@ impl Collector {
     /// Starts with an empty slice. `asked` is the window with its padding.
     pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>) -> Self {
         let time = match (&job.slicing, kind) {
-            (Slicing::Window(spec), SliceKind::Window(window)) => spec.time.as_ref().map(|time| {
-                (Row::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))
-            }),
+            (Slicing::Window(spec), SliceKind::Window(window)) => spec
+                .time
+                .as_ref()
+                .map(|time| (Row::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))),
             _ => None,
         };
         let cursor = match (&job.slicing, kind) {
@@ -235,7 +236,9 @@ impl Collector {
                 let ordinal = first + at as u64;
                 match found {
                     None => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
-                    Some(found) if start.is_some_and(|start| found <= start) || last.is_some_and(|last| found > last) => {
+                    Some(found)
+                        if start.is_some_and(|start| found <= start) || last.is_some_and(|last| found > last) =>
+                    {
                         self.outside.insert(ordinal);
                     }
                     Some(found) => {

@@ -53,7 +53,13 @@ pub(super) fn cursors(array: &ArrayRef) -> Result<(CursorKind, Vec<Option<Cursor
     let refuse = |found: &DataType| RunError::CursorType { found: found.to_string() };
     let cast = |to: &DataType| arrow::compute::cast(array, to).map_err(|_| refuse(array.data_type()));
     match array.data_type() {
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => {
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32 => {
             let array = cast(&DataType::Int64)?;
             let values = array.as_primitive::<Int64Type>().iter();
             Ok((CursorKind::Integer, values.map(|value| value.map(|value| Cursor(value.into()))).collect()))

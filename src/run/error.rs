@@ -78,13 +78,17 @@ pub enum RunError {
         parent: JobName,
     },
     /// The cursor is of a type that has no order to rely on.
-    #[error("`incremental.cursor` is a {found}; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`")]
+    #[error(
+        "`incremental.cursor` is a {found}; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`"
+    )]
     CursorType {
         /// The type.
         found: String,
     },
     /// The cursor where the slice begins can't be compared with those of rows.
-    #[error("the slice begins at the cursor {start}, which can't be compared with those of the rows; check `incremental.start`")]
+    #[error(
+        "the slice begins at the cursor {start}, which can't be compared with those of the rows; check `incremental.start`"
+    )]
     CursorStart {
         /// The start, as text.
         start: String,

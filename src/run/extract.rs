@@ -181,7 +181,8 @@ impl Intake {
 fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
     let mut columns = slice.key.as_ref().map(FanoutKey::columns).unwrap_or_default();
     for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
-        let failed = |source| RunError::Expression { request: "the parent's row".to_owned(), field: "for_each.columns", source };
+        let failed =
+            |source| RunError::Expression { request: "the parent's row".to_owned(), field: "for_each.columns", source };
         columns.push((name.clone(), program.one(&slice.parent, &[slice.parent.clone()]).map_err(failed)?));
     }
     Ok(columns)

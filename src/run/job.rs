@@ -47,7 +47,8 @@ impl Runner<'_> {
 
     /// Lands what is due. Nothing is returned as an error: the report has it.
     pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
-        let mut report = JobReport { job: self.job.name.clone(), slices: Vec::new(), error: None, warnings: Vec::new() };
+        let mut report =
+            JobReport { job: self.job.name.clone(), slices: Vec::new(), error: None, warnings: Vec::new() };
         if let Err(error) = self.land(rows, &mut report).await {
             report.error = Some(error.chain());
         }
@@ -59,7 +60,8 @@ impl Runner<'_> {
         self.check_fingerprint().await?;
         let keys = self.keys(rows).await?;
         let start = self.start().await?;
-        let due = self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start));
+        let due =
+            self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start));
         self.drop_stale(&due).await?;
         self.env.progress.planned(&self.job.name, due.len() as u64);
         let queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
@@ -213,9 +215,7 @@ pub(super) fn fan_out(job: &Job, rows: &BTreeMap<JobName, Vec<Value>>) -> Result
     let Some(for_each) = &job.for_each else { return Ok(None) };
     let rows = match &for_each.from {
         FanOutFrom::Values(values) => values,
-        FanOutFrom::Rows(parent) => {
-            rows.get(parent).ok_or_else(|| RunError::NoParent { parent: parent.clone() })?
-        }
+        FanOutFrom::Rows(parent) => rows.get(parent).ok_or_else(|| RunError::NoParent { parent: parent.clone() })?,
     };
     Ok(Some(plan::keys_of(for_each, rows)?))
 }

@@ -79,11 +79,11 @@ fn transform(
     let failed = |source| RunError::Transform { field: "transform", source };
     let plan = TransformPlan::new(sql.map(Sql::as_str), arrow_schema(schema), now).map_err(failed)?;
     let output = plan.output_schema();
-    let mut open = targets.iter().map(|target| Open::new(target, landing, &output, now)).collect::<Result<Vec<_>, _>>()?;
+    let mut open =
+        targets.iter().map(|target| Open::new(target, landing, &output, now)).collect::<Result<Vec<_>, _>>()?;
     let rows = collected.batches(schema.clone());
-    let counts = plan
-        .run(Box::new(rows), |batch| open.iter_mut().try_for_each(|sink| sink.write(&batch)))
-        .map_err(failed)?;
+    let counts =
+        plan.run(Box::new(rows), |batch| open.iter_mut().try_for_each(|sink| sink.write(&batch))).map_err(failed)?;
     staged.rows_out = counts.rows_out;
     staged.output = Some(output);
     for sink in open {

@@ -45,7 +45,13 @@ impl Extraction {
         }
     }
 
-    fn raw_rows(&self, asked: &Asked, answer: &RawAnswer, body: &Value, slice: &Slice) -> Result<(Vec<Value>, Seen), RunError> {
+    fn raw_rows(
+        &self,
+        asked: &Asked,
+        answer: &RawAnswer,
+        body: &Value,
+        slice: &Slice,
+    ) -> Result<(Vec<Value>, Seen), RunError> {
         let rows = match &self.job.records {
             Selector::Program(program) => evaluate(program, answer, body, asked)?,
             Selector::Plain { paths } => listed(paths, body, asked)?,

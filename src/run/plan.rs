@@ -63,9 +63,7 @@ fn planned(
         Slicing::Parent => vec![super::parents::whole(&job.name, now)],
         slicing => {
             let start = match slicing {
-                Slicing::Window(spec) => {
-                    Some(plan::resolve_start(spec.start, state.pinned_start(&job.name), now))
-                }
+                Slicing::Window(spec) => Some(plan::resolve_start(spec.start, state.pinned_start(&job.name), now)),
                 _ => None,
             };
             let keys = rows.map(|rows| job::fan_out(job, &rows)).transpose()?;

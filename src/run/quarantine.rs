@@ -71,9 +71,11 @@ pub(super) fn schema() -> SchemaRef {
 
 /// Makes a batch of bad rows.
 pub(super) fn batch(rows: &[BadRow]) -> Result<RecordBatch, RunError> {
-    let text = |of: fn(&BadRow) -> &String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
+    let text =
+        |of: fn(&BadRow) -> &String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
     let page: ArrayRef = Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.page)));
-    let columns = vec![text(|row| &row.reason), text(|row| &row.column), text(|row| &row.request), page, text(|row| &row.row)];
+    let columns =
+        vec![text(|row| &row.reason), text(|row| &row.column), text(|row| &row.request), page, text(|row| &row.row)];
     RecordBatch::try_new(schema(), columns).map_err(|error| RunError::Spool(error.into()))
 }
 

@@ -101,7 +101,8 @@ mod tests {
     }
 
     fn sent(spec: &WindowSpec) -> Vec<String> {
-        let window = Window { from: "2026-01-01T00:00:00Z".parse().unwrap(), to: "2026-01-02T00:00:00Z".parse().unwrap() };
+        let window =
+            Window { from: "2026-01-01T00:00:00Z".parse().unwrap(), to: "2026-01-02T00:00:00Z".parse().unwrap() };
         edits(spec, window).into_iter().map(|edit| edit.value.to_string()).collect()
     }
 

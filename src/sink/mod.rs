@@ -28,7 +28,7 @@ pub use spec::{
     CsvOptions, Format, Landing, ParquetCompression, ParquetOptions, ParsePartitionError, PartitionField, SinkSpec,
     TextCompression,
 };
-pub use store::{Presence, probe, delete, discard, publish, sweep_staged};
+pub use store::{Presence, delete, discard, probe, publish, sweep_staged};
 pub use writer::SinkWriter;
 
 #[cfg(test)]

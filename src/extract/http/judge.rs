@@ -207,8 +207,10 @@ mod tests {
     fn a_rule_that_fails_is_told_and_never_taken_for_yes() {
         let reason = failure(judge(&ntopng(), 200, &json!({}), &json!([1])));
         assert!(reason.contains("'success' can't be evaluated"), "{reason}");
-        let reason = failure(judge(&ntopng(), 302, &json!({}), &Value::Null));
-        assert!(reason.starts_with("the server answered 302") && reason.contains("'auth_failed' can't"), "{reason}");
+        let texts = RuleTexts { auth_failed: Some(".error_code == 3001".to_owned()), ..RuleTexts::default() };
+        let rules = Rules::compile(&texts, &[]).unwrap();
+        let reason = failure(judge(&rules, 500, &json!({}), &json!([1])));
+        assert!(reason.starts_with("the server answered 500") && reason.contains("'auth_failed' can't"), "{reason}");
     }
 
     #[test]

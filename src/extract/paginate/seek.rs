@@ -142,7 +142,7 @@ impl Seek {
         }
     }
 
-    /// Asks a unit further on: no rows there is the end, rows are lost between two pages otherwise.
+    /// Asks a unit further on: rows there mean that others, between the two, can't be reached; no rows there is the end.
     fn probe(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let position = self.position.clone().unwrap_or_default();
         let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
@@ -164,6 +164,8 @@ impl Paginator for Seek {
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         match (seen.rows, seen.more) {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            // That nothing lies beyond doesn't prove that the value's own rows all fitted on one page: not `EmptyPage`, which would.
+            (0, _) if self.probing => return Ok(Decision::Done(EndReason::NothingNew)),
             (0, _) => return Ok(Decision::Done(EndReason::EmptyPage)),
             _ if self.probing => return Err(self.shared(&self.position.clone().unwrap_or_default())),
             (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),

@@ -162,6 +162,12 @@ proptest! {
             server.page(|row| row.0 >= asked, 0, size, page, false)
         });
         match read {
+            // The last value's own rows may not have fitted on a page: then the end must not be one that proves completeness.
+            Ok((rows, _, EndReason::NothingNew)) => {
+                let last = server.rows.last().map(|row| row.0);
+                let unseen = all(&server).difference(&rows).copied().collect::<Vec<_>>();
+                prop_assert!(unseen.iter().all(|row| Some(row.0) == last), "lost before the end: {unseen:?}");
+            }
             Ok((rows, ..)) => prop_assert_eq!(rows, all(&server)),
             Err(error) => {
                 prop_assert!(matches!(error, PaginateError::SharedByMoreThanAPage { .. }), "{error}");
@@ -277,4 +283,15 @@ fn a_total_may_be_digits_in_a_string() {
     for bad in [json!(-1), json!(1.5), json!("many"), json!(""), json!([1]), json!("-3")] {
         assert!(matches!(parse_total(&bad), Err(PaginateError::Total { .. })), "{bad}");
     }
+}
+
+#[test]
+fn a_full_page_of_the_last_value_is_no_proof_of_completeness() {
+    let at = |new_rows, page| Seen { new_rows, last_value: Some(json!(7)), ..seen(2, page) };
+    let mut paginator = Seek::new(seek(2));
+    assert!(matches!(paginator.next(&at(2, 1)), Ok(Decision::Fetch(edits)) if edits[0].value == json!(7)));
+    assert!(matches!(paginator.next(&at(0, 2)), Ok(Decision::Fetch(edits)) if edits[0].value == json!(8)));
+    let mut more = paginator.clone();
+    assert_eq!(paginator.next(&seen(0, 3)), done(EndReason::NothingNew));
+    assert!(matches!(more.next(&seen(1, 3)), Err(PaginateError::SharedByMoreThanAPage { rows: 2, .. })));
 }

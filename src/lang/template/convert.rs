@@ -12,7 +12,7 @@ pub(super) fn to_template(value: &Value) -> Templated {
         Value::Number(number) => number_to_template(number),
         Value::String(text) => Templated::from(text.as_str()),
         Value::Array(items) => items.iter().map(to_template).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (key.as_str(), to_template(value))).collect(),
+        Value::Object(map) => Templated::from_pairs(map.iter().map(|(key, value)| (key.as_str(), to_template(value)))),
     }
 }
 

@@ -112,7 +112,8 @@ impl Template {
         let value = TEXTS.compile_expression(source).and_then(|it| it.eval(convert::to_template(context)));
         let value = value.map_err(|error| fail(&error))?;
         if value.is_undefined() {
-            return Err(undefined(&self.text, start, source.trim(), context));
+            let at = start + (source.len() - source.trim_start().len());
+            return Err(undefined(&self.text, at, source.trim(), context));
         }
         convert::to_json(&value).map_err(|error| fail(&error))
     }
@@ -197,7 +198,21 @@ fn undefined(text: &str, offset: usize, source: &str, context: &Value) -> Templa
     let known: Vec<_> = context.as_object().into_iter().flat_map(serde_json::Map::keys).map(String::as_str).collect();
     let known =
         if known.is_empty() { "nothing is known here".to_owned() } else { format!("known: {}", known.join(", ")) };
-    let source = if source.is_empty() { "a name" } else { source };
+    // The engine may point at the filter that was given the undefined value: the name stands before it.
+    let missing = missing_names(text, context);
+    let before = missing.iter().filter_map(|name| text.find(name.as_str()).map(|at| (at, name.as_str())));
+    let named = before.filter(|(at, _)| *at <= offset).max();
+    let (offset, source) = match named {
+        Some(named) if !missing.iter().any(|name| name == source) => named,
+        _ => (offset, source),
+    };
     let message = format!("'{source}' is undefined; {known}");
     TemplateError { text: text.to_owned(), offset: offset.min(text.len()), message }
+}
+
+/// Returns the names of a template that `context` doesn't have.
+fn missing_names(text: &str, context: &Value) -> BTreeSet<String> {
+    let names = Template { text: text.to_owned(), form: Form::Text }.names();
+    let has = |name: &String| name.split('.').try_fold(context, |value, part| value.get(part)).is_some();
+    names.into_iter().filter(|name| !has(name)).collect()
 }

@@ -6,9 +6,9 @@ use super::super::spec::{FanOut, FanOutFrom, Job, PaginateKind, Slicing};
 use super::Findings;
 use super::request::Vars;
 use super::unbuilt;
-use crate::lang::{Selector, SelectorError};
 use crate::lang::jq::Jq;
 use crate::lang::sql;
+use crate::lang::{Selector, SelectorError};
 use crate::model::{Column, ColumnType, JobName};
 
 /// More keys than that are more often a mistake than a wish, and each of them is at least one request.
@@ -100,12 +100,18 @@ impl Findings {
             (Some(parent), None) => FanOutFrom::Rows(JobName::new(parent.value.clone())),
             (None, Some(values)) => FanOutFrom::Values(values.iter().map(super::slicing::json_of).collect()),
             _ => {
-                self.error(for_each.span, "`for_each` needs `rows_of` or `values`, one of them", "name a job, or list values");
+                self.error(
+                    for_each.span,
+                    "`for_each` needs `rows_of` or `values`, one of them",
+                    "name a job, or list values",
+                );
                 FanOutFrom::Values(Vec::new())
             }
         };
         let key = match (&for_each.key, &from) {
-            (Some(key), FanOutFrom::Rows(_)) if !key.0.is_empty() => key.0.iter().map(|column| column.value.clone()).collect(),
+            (Some(key), FanOutFrom::Rows(_)) if !key.0.is_empty() => {
+                key.0.iter().map(|column| column.value.clone()).collect()
+            }
             (_, FanOutFrom::Rows(_)) => {
                 let help = "name the columns of the parent's row that identify it, such as `key: id`";
                 self.error(for_each.span, "`for_each` has no `key`", help);
@@ -121,7 +127,11 @@ impl Findings {
         let mut columns: Vec<(String, Jq)> = Vec::new();
         for (column, text) in &for_each.columns {
             if key.contains(&column.value) {
-                self.error(column.span, format!("`{}` is a column already: it is in `key`", column.value), "remove it here");
+                self.error(
+                    column.span,
+                    format!("`{}` is a column already: it is in `key`", column.value),
+                    "remove it here",
+                );
             }
             columns.extend(self.jq(text, &vars.places()).map(|program| (column.value.clone(), program)));
         }
@@ -138,7 +148,11 @@ impl Findings {
             }
         }
         if key.is_empty() {
-            self.error(job.paginate.span, "`key` names no column", "name the columns that identify a row, or remove `key`");
+            self.error(
+                job.paginate.span,
+                "`key` names no column",
+                "name the columns that identify a row, or remove `key`",
+            );
         }
         columns
     }
@@ -157,12 +171,17 @@ impl Findings {
             let known = TYPES.map(|(name, _)| name);
             if let Some((_, kind)) = TYPES.iter().find(|(known, _)| *known == text.value) {
                 columns.push(Column { name: name.value.clone(), kind: kind.clone() });
-            } else if ["timestamp", "date", "decimal", "list", "struct"].iter().any(|later| text.value.starts_with(later)) {
+            } else if ["timestamp", "date", "decimal", "list", "struct"]
+                .iter()
+                .any(|later| text.value.starts_with(later))
+            {
                 let message = format!("the type `{}` is not built yet", text.value);
                 self.error(text.span, message, "cast in `transform`, such as `CAST(amount AS DECIMAL(18, 2))`");
             } else {
-                let help = nearest(&text.value, &known)
-                    .map_or_else(|| format!("the types are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+                let help = nearest(&text.value, &known).map_or_else(
+                    || format!("the types are {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
                 self.error(text.span, format!("there is no type `{}`", text.value), help);
             }
         }
@@ -178,7 +197,11 @@ impl Findings {
         };
         if program && counts && job.rows.is_none() {
             let help = "add `rows:`, jq for how many rows the server put on the page, such as `.items | length`";
-            self.error(job.records.span, "`records` is a jq program, so the rows of a page can't be counted by it", help);
+            self.error(
+                job.records.span,
+                "`records` is a jq program, so the rows of a page can't be counted by it",
+                help,
+            );
         }
         if !program && let Some(rows) = &job.rows {
             self.error(rows.span(), "`rows` has no meaning beside a plain path: its items are counted", "remove it");
@@ -201,7 +224,8 @@ impl Findings {
                 self.error(at, message, "add one of `window`, `incremental` and `snapshot`");
             }
             (Slicing::Window(_) | Slicing::Incremental(_), true) => {
-                let message = format!("the job `{}` is cut into slices, but has no `sinks` to land them in", built.name);
+                let message =
+                    format!("the job `{}` is cut into slices, but has no `sinks` to land them in", built.name);
                 self.error(at, message, "add `sinks:`");
             }
             _ => {}

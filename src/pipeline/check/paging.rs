@@ -35,7 +35,8 @@ impl Findings {
     }
 
     fn paginate_kind(&mut self, span: Span, by: &PaginateBy, job: &JobFile, vars: &Vars) -> Option<PaginateKind> {
-        let given = [by.offset.is_some(), by.page.is_some(), by.cursor.is_some(), by.next_link.is_some(), by.seek.is_some()];
+        let given =
+            [by.offset.is_some(), by.page.is_some(), by.cursor.is_some(), by.next_link.is_some(), by.seek.is_some()];
         if given.into_iter().filter(|given| *given).count() != 1 {
             let message = "`paginate` needs exactly one of `offset`, `page`, `cursor`, `next_link` and `seek`";
             self.error(span, message, "keep one, or write `paginate: none` for an API that answers with one page");
@@ -45,7 +46,13 @@ impl Findings {
             let into = self.sent(&offset.into, job, vars);
             let size_into = self.sent_maybe(offset.size_into.as_ref(), job, vars);
             let size = self.size(offset.size);
-            return Some(PaginateKind::Offset { into: into?, size_into, size, first: offset.first, advance: offset.advance });
+            return Some(PaginateKind::Offset {
+                into: into?,
+                size_into,
+                size,
+                first: offset.first,
+                advance: offset.advance,
+            });
         }
         if let Some(page) = &by.page {
             let into = self.sent(&page.into, job, vars);

@@ -51,11 +51,21 @@ impl Vars {
 
 impl Findings {
     /// Merges what `source` and the job send, and checks every template in it.
-    pub(super) fn request(&mut self, at: &Spanned<String>, job: &JobFile, source: &SourceFile, vars: &Vars) -> Option<Request> {
+    pub(super) fn request(
+        &mut self,
+        at: &Spanned<String>,
+        job: &JobFile,
+        source: &SourceFile,
+        vars: &Vars,
+    ) -> Option<Request> {
         let verbs = [("GET", &job.get), ("POST", &job.post), ("PUT", &job.put), ("DELETE", &job.delete)];
         let mut given = verbs.into_iter().filter_map(|(method, path)| path.as_ref().map(|path| (method, path)));
         let Some((method, path)) = given.next() else {
-            self.error(at.span, format!("the job `{}` sends no request", at.value), "write `get:` or `post:` and a path");
+            self.error(
+                at.span,
+                format!("the job `{}` sends no request", at.value),
+                "write `get:` or `post:` and a path",
+            );
             return None;
         };
         if let Some((_, second)) = given.next() {
@@ -68,11 +78,11 @@ impl Findings {
         let query = merged(&source.query, &job.query);
         let headers = merged(&source.headers, &job.headers);
         let form = job.form.as_ref().map(|form| merged(&IndexMap::new(), &form.value));
-        for map in [&source.query, &job.query, &source.headers, &job.headers].into_iter().chain(job.form.as_ref().map(|form| &form.value)) {
-            map.iter().for_each(|(name, value)| {
-                self.template_key(name, vars);
-                self.tree(value, vars);
-            });
+        for map in [&source.query, &job.query, &source.headers, &job.headers]
+            .into_iter()
+            .chain(job.form.as_ref().map(|form| &form.value))
+        {
+            map.iter().for_each(|(name, value)| self.entry(name, value, vars));
         }
         if let Some(body) = &job.body {
             self.tree(body, vars);
@@ -94,11 +104,27 @@ impl Findings {
         match value {
             RequestValue::String(text) => self.template(text.as_str(), vars, |offset| text.file_offset(offset)),
             RequestValue::List(items) => items.iter().for_each(|item| self.tree(item, vars)),
-            RequestValue::Map(map) => map.iter().for_each(|(name, value)| {
-                self.template_key(name, vars);
-                self.tree(value, vars);
-            }),
+            RequestValue::Map(map) => map.iter().for_each(|(name, value)| self.entry(name, value, vars)),
             RequestValue::Null | RequestValue::Bool(_) | RequestValue::Number(_) => {}
+        }
+    }
+
+    fn entry(&mut self, name: &Spanned<String>, value: &RequestValue, vars: &Vars) {
+        self.template_key(name, vars);
+        self.tree(value, vars);
+        if let (true, RequestValue::String(text)) = (is_secret(&name.value), value)
+            && !text.as_str().contains("{{")
+        {
+            // The excerpt shows `${...}`, or hides what was written in its place.
+            let found = Diagnostic::error(
+                text.span(),
+                format!("`{}` looks like a secret, and requests show in logs", name.value),
+            );
+            self.add(
+                found
+                    .redacted()
+                    .help("put it under `auth` (`header`, `query` or `form`), where it is kept out of them"),
+            );
         }
     }
 
@@ -175,6 +201,28 @@ impl Findings {
     }
 }
 
+/// Tells whether a value of this name is a secret wherever it stands.
+fn is_secret(name: &str) -> bool {
+    const SECRETS: [&str; 14] = [
+        "accesstoken",
+        "apikey",
+        "apitoken",
+        "auth",
+        "authorization",
+        "authtoken",
+        "bearer",
+        "clientsecret",
+        "password",
+        "passwd",
+        "privatekey",
+        "secret",
+        "token",
+        "xapikey",
+    ];
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    SECRETS.contains(&plain.to_ascii_lowercase().as_str())
+}
+
 fn merged(
     shared: &IndexMap<Spanned<String>, RequestValue>,
     own: &IndexMap<Spanned<String>, RequestValue>,
@@ -203,7 +251,12 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         .chain(vars.window.then_some("window.to"))
         .collect();
     let help = nearest(root, &names).map_or_else(
-        || format!("templates here see {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        || {
+            format!(
+                "templates here see {}",
+                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )
+        },
         |near| format!("did you mean `{near}`?"),
     );
     Some((format!("there is no template variable `{root}`"), help))

@@ -6,6 +6,9 @@ use super::super::spec::{Sink, SinkFormat};
 use super::Findings;
 use crate::model::SinkName;
 
+/// The sink of bad rows, which every job has.
+const QUARANTINE: &str = "quarantine";
+
 /// Large enough for readers to like, small enough to keep.
 const BYTES_PER_FILE: u64 = 512 << 20;
 
@@ -14,6 +17,9 @@ impl Findings {
         let mut sinks: Vec<(Span, Sink)> = Vec::new();
         for (name, file) in &job.sinks {
             self.name(name, "a sink's name", '_');
+            if name.value == QUARANTINE {
+                self.error(name.span, "`quarantine` is where bad rows go", "give the sink another name");
+            }
             let Some(sink) = self.sink(name, file) else { continue };
             let same = |other: &&(Span, Sink)| other.1.url == sink.url && extension(&other.1) == extension(&sink);
             if let Some((first, other)) = sinks.iter().find(same) {
@@ -30,9 +36,18 @@ impl Findings {
     }
 
     fn sink(&mut self, name: &Spanned<String>, file: &SinkFile) -> Option<Sink> {
-        let kinds = [file.parquet.is_some(), file.csv.is_some(), file.jsonl.is_some(), file.http.is_some(), file.stdout.is_some()];
+        let kinds = [
+            file.parquet.is_some(),
+            file.csv.is_some(),
+            file.jsonl.is_some(),
+            file.http.is_some(),
+            file.stdout.is_some(),
+        ];
         if kinds.into_iter().filter(|kind| *kind).count() != 1 {
-            let message = format!("the sink `{}` needs exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`", name.value);
+            let message = format!(
+                "the sink `{}` needs exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`",
+                name.value
+            );
             self.error(name.span, message, "keep one; several sinks can stand beside each other");
             return None;
         }
@@ -92,7 +107,11 @@ impl Findings {
                 let message = format!("sinks on {} are not built yet", scheme.unwrap_or_default());
                 self.error(url.span, message, "write to a local folder, such as `./lake/alerts`");
             }
-            _ => self.error(url.span, format!("`{}` is not a place for files", url.value), "write `./dir`, `/dir` or `file:///dir`"),
+            _ => self.error(
+                url.span,
+                format!("`{}` is not a place for files", url.value),
+                "write `./dir`, `/dir` or `file:///dir`",
+            ),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, Utc};
 
-use super::super::file::{EdgeBound, Edge, IncrementalFile, JobFile, WindowFile};
+use super::super::file::{Edge, EdgeBound, IncrementalFile, JobFile, WindowFile};
 use super::super::load::{RequestValue, Span, Spanned};
 use super::super::spec::{IncrementalSpec, InstantFormat, Request, Slicing, Start, WindowSpec};
 use super::Findings;
@@ -67,10 +67,15 @@ impl Findings {
         if let (None, true, Some(to)) = (&window.time, inclusive, &window.to) {
             let help = "add `time:`, SQL for a row's own time; else the end is sent one unit of `as` earlier, \
                         which is right only if times are whole units";
-            self.warn(to.span, "the server includes the end of the window, and rows aren't cut by their own time", help);
+            self.warn(
+                to.span,
+                "the server includes the end of the window, and rows aren't cut by their own time",
+                help,
+            );
         }
         let pad = window.pad.unwrap_or_default();
-        let length = |duration: Option<super::super::file::Duration>| duration.map_or(Duration::ZERO, |duration| duration.0);
+        let length =
+            |duration: Option<super::super::file::Duration>| duration.map_or(Duration::ZERO, |duration| duration.0);
         Some(WindowSpec {
             every: window.every.value.0,
             start: start?,
@@ -85,7 +90,13 @@ impl Findings {
         })
     }
 
-    fn edge(&mut self, edge: Option<&Spanned<Edge>>, default: EdgeBound, job: &JobFile, vars: &Vars) -> Option<(Place, EdgeBound)> {
+    fn edge(
+        &mut self,
+        edge: Option<&Spanned<Edge>>,
+        default: EdgeBound,
+        job: &JobFile,
+        vars: &Vars,
+    ) -> Option<(Place, EdgeBound)> {
         let edge = edge?;
         if edge.into.span() == Span::default() {
             // A bare text has no place of its own in the file: the edge's is used.
@@ -158,4 +169,3 @@ pub(super) fn json_of(value: &RequestValue) -> serde_json::Value {
         RequestValue::Map(map) => map.iter().map(|(name, value)| (name.value.clone(), json_of(value))).collect(),
     }
 }
-

@@ -25,8 +25,9 @@ impl Findings {
     pub(super) fn source(&mut self, at: Span, job: &JobFile, source: &SourceFile, vars: &Vars) -> Option<Source> {
         let base_url = self.base_url(at, job.base_url.as_ref().or(source.base_url.as_ref()));
         let auth = job.auth.as_ref().or(source.auth.as_ref());
-        let mut expression =
-            |own: &Option<JqText>, shared: &Option<JqText>| self.envelope_jq(own.as_ref().or(shared.as_ref()), &vars.answer(), vars);
+        let mut expression = |own: &Option<JqText>, shared: &Option<JqText>| {
+            self.envelope_jq(own.as_ref().or(shared.as_ref()), &vars.answer(), vars)
+        };
         let auth_failed = expression(&job.auth_failed, &source.auth_failed);
         let success = expression(&job.success, &source.success);
         let error_message = expression(&job.error_message, &source.error_message);
@@ -83,7 +84,13 @@ impl Findings {
         }
     }
 
-    fn within(&mut self, number: Option<Spanned<u32>>, range: std::ops::RangeInclusive<u32>, name: &str, otherwise: u32) -> u32 {
+    fn within(
+        &mut self,
+        number: Option<Spanned<u32>>,
+        range: std::ops::RangeInclusive<u32>,
+        name: &str,
+        otherwise: u32,
+    ) -> u32 {
         let Some(number) = number else { return otherwise };
         if !range.contains(&number.value) {
             let message = format!("`{name}` can't be {}", number.value);
@@ -98,7 +105,8 @@ impl Findings {
         let program = self.jq(text, names)?;
         for path in jq::root_paths(text.as_str()) {
             if vars.reaches_into_records(&path) {
-                let message = format!("this expression reaches into the records (`.{}`), which it doesn't see", path.join("."));
+                let message =
+                    format!("this expression reaches into the records (`.{}`), which it doesn't see", path.join("."));
                 let help = "use `$rows` (how many), `$first` or `$last` (one record), or make `records` a jq program";
                 self.error(text.span(), message, help);
             }

@@ -1,6 +1,8 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile, SourceFile};
+use super::super::file::{
+    Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile, SourceFile,
+};
 use super::super::load::Span;
 use super::Findings;
 
@@ -15,7 +17,11 @@ pub(super) fn pipeline(findings: &mut Findings, file: &PipelineFile) {
     let hooks = [("on_failure", &file.on_failure), ("on_success", &file.on_success)];
     for (name, hook) in hooks {
         if let Some(hook) = hook {
-            findings.not_built(hook.span, &format!("`{name}`"), "remove it, and act on the exit code of `tidegate run`");
+            findings.not_built(
+                hook.span,
+                &format!("`{name}`"),
+                "remove it, and act on the exit code of `tidegate run`",
+            );
         }
     }
     source_keys!(findings, file.source);
@@ -61,7 +67,11 @@ macro_rules! source_keys {
             findings.not_built(proxy.span, "`proxy`", "set HTTPS_PROXY in the environment");
         }
         for text in keys.retry.iter().flat_map(|retry| [&retry.when, &retry.after]).flatten() {
-            findings.not_built(text.span(), "retrying by an expression", "remove it: 429, 5xx and torn answers are tried again");
+            findings.not_built(
+                text.span(),
+                "retrying by an expression",
+                "remove it: 429, 5xx and torn answers are tried again",
+            );
         }
         for file in keys.tls.iter().flat_map(|tls| [&tls.client_cert, &tls.client_key]).flatten() {
             findings.not_built(file.span, "a client certificate", "use another kind of `auth`");

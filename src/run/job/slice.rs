@@ -220,7 +220,8 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
         outcome: outcome.clone(),
         pages: extracted.pages,
         rows,
-        sinks: staged.sinks,
+        // What is thrown away again has not landed.
+        sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
         reconciliation: Some(collected.reconciliation),
     };
     Finished { outcome, report: Some(report), next, notes: extracted.notes }
