@@ -12,7 +12,7 @@ use super::extract::Extraction;
 use super::land::Target;
 use super::{Env, Options, RunError, build, fingerprint, quarantine};
 use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
-use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind};
+use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
@@ -106,6 +106,12 @@ impl Runner<'_> {
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
         self.env.progress.slice(&self.job.name, &finished.outcome);
+        if let Some(slice) = &finished.report {
+            tracing::info!(
+                job = %self.job.name, slice = %slice.slice, pages = slice.pages, rows = slice.rows.transformed,
+                landed = finished.outcome == SliceOutcome::Landed, "slice ended"
+            );
+        }
         if let Some(next) = finished.next {
             self.env.progress.planned(&self.job.name, 1);
             queue.push_front(Waiting { slice: next, begin: None });
