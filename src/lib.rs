@@ -4,6 +4,19 @@
 //! ([`plan`]), their pages fetched ([`extract`]) and decoded ([`decode`]), their rows transformed ([`transform`]) and written
 //! ([`sink`]), and what was written is committed ([`ledger`]). [`run`] is the one place that knows the order.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::inconsistent_struct_constructor,
+        clippy::needless_for_each,
+        clippy::needless_pass_by_value,
+        clippy::too_many_lines,
+        clippy::type_complexity,
+        clippy::unnecessary_wraps,
+        reason = "tests read as tables: what is short to call counts more than how it is passed"
+    )
+)]
+
 pub mod appliance;
 pub mod cli;
 pub mod clock;

@@ -31,6 +31,8 @@ pub(super) enum Values {
     Uint64(UInt64Builder),
     Float64(Float64Builder),
     String(StringBuilder),
+    /// A `string` by hand: numbers and booleans are welcome, as the text that they came as.
+    Text(StringBuilder),
     Json(StringBuilder),
     List(ListBuilder),
     Struct(StructBuilder),
@@ -51,6 +53,7 @@ impl Builder {
             ColumnType::Int64 => Values::Int64(Int64Builder::new()),
             ColumnType::Uint64 => Values::Uint64(UInt64Builder::new()),
             ColumnType::Float64 => Values::Float64(Float64Builder::new()),
+            ColumnType::String if node.frozen => Values::Text(StringBuilder::new()),
             ColumnType::String => Values::String(StringBuilder::new()),
             ColumnType::Json => Values::Json(StringBuilder::new()),
             ColumnType::List(_) => {
@@ -69,7 +72,7 @@ impl Builder {
             Values::Int64(values) => values.append_null(),
             Values::Uint64(values) => values.append_null(),
             Values::Float64(values) => values.append_null(),
-            Values::String(values) | Values::Json(values) => values.append_null(),
+            Values::String(values) | Values::Text(values) | Values::Json(values) => values.append_null(),
             Values::List(list) => list.close(false),
             Values::Struct(fields) => fields.append_null(),
         }
@@ -83,7 +86,7 @@ impl Builder {
             Values::Int64(values) => Arc::new(values.finish()),
             Values::Uint64(values) => Arc::new(values.finish()),
             Values::Float64(values) => Arc::new(values.finish()),
-            Values::String(values) | Values::Json(values) => Arc::new(values.finish()),
+            Values::String(values) | Values::Text(values) | Values::Json(values) => Arc::new(values.finish()),
             Values::List(list) => Arc::new(list.finish()?),
             Values::Struct(fields) => Arc::new(fields.finish()?),
         })

@@ -313,7 +313,8 @@ impl PageDecoder {
     fn constant(&self, name: &str, value: &Value, rows: usize) -> Result<ArrayRef, DecodeError> {
         let mut node = Node::root();
         if let Some(column) = self.root.fields.get(name) {
-            node.fields.insert(name.to_owned(), column.clone());
+            // A key isn't coerced: `0` and `"0"` name different slices.
+            node.fields.insert(name.to_owned(), Node { frozen: false, ..column.clone() });
         }
         let mut root = StructBuilder::of(&node, &[]);
         let mut one = TypedRows { root: &mut root, row: Row::default(), rows: 0, bad: Vec::new() };

@@ -3,6 +3,7 @@
 //! A value that doesn't fit is a soft error: the column gets a null, the row is marked, the pass goes on. Only the first misfit of a row
 //! is kept.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -181,7 +182,7 @@ impl ValueSeed<'_> {
             Values::Int64(_) => "int64",
             Values::Uint64(_) => "uint64",
             Values::Float64(_) => "float64",
-            Values::String(_) => "string",
+            Values::String(_) | Values::Text(_) => "string",
             Values::Json(_) => "json",
             Values::List(_) => "list",
             Values::Struct(_) => "struct",
@@ -207,6 +208,17 @@ impl ValueSeed<'_> {
                 }
                 true
             }
+            Values::Text(values) => match scalar(text) {
+                Some(text) => {
+                    values.append_value(text);
+                    true
+                }
+                None if text == "null" => {
+                    values.append_null();
+                    true
+                }
+                None => self.misfit(describe(text)),
+            },
             Values::Float64(values) => {
                 let first = text.as_bytes().first().copied().unwrap_or(b'n');
                 if first == b'n' {
@@ -223,6 +235,15 @@ impl ValueSeed<'_> {
             }
             _ => self.misfit(describe(text)),
         }
+    }
+}
+
+/// Reads a scalar other than null as text: a string without its quotes, a number with all its digits.
+fn scalar(text: &str) -> Option<Cow<'_, str>> {
+    match text.as_bytes().first() {
+        Some(b'n' | b'{' | b'[') | None => None,
+        Some(b'"') => serde_json::from_str(text).ok().map(|text: String| Cow::Owned(text)),
+        Some(_) => Some(Cow::Borrowed(text)),
     }
 }
 
@@ -244,7 +265,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        if matches!(self.column.values, Values::Float64(_) | Values::Json(_)) {
+        if matches!(self.column.values, Values::Float64(_) | Values::Text(_) | Values::Json(_)) {
             let text: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
             return Ok(self.raw(text.get()));
         }

@@ -1,4 +1,4 @@
-//! Pipeline files: as typed ([`file`]), loaded ([`load`]), checked ([`check`]) and as meant ([`spec`]).
+//! Pipeline files: as typed ([`mod@file`]), loaded ([`load`]), checked ([`check`]) and as meant ([`spec`]).
 
 pub mod check;
 pub mod file;

@@ -230,8 +230,8 @@ impl Collector {
             let values = increment.row.compiled(&batch.schema(), self.now)?.evaluate(batch);
             let (kind, cursors) = cursor::cursors(&values.map_err(|source| RunError::Transform { field, source })?)?;
             increment.kind = Some(kind);
-            let start = increment.edge(kind, Some(&increment.start))?;
-            let last = increment.edge(kind, increment.last.as_ref())?;
+            let start = Increment::edge(kind, Some(&increment.start))?;
+            let last = Increment::edge(kind, increment.last.as_ref())?;
             for (at, found) in cursors.into_iter().enumerate() {
                 let ordinal = first + at as u64;
                 match found {
@@ -289,7 +289,7 @@ impl Collector {
 }
 
 impl Increment {
-    fn edge(&self, kind: CursorKind, value: Option<&CursorValue>) -> Result<Option<Cursor>, RunError> {
+    fn edge(kind: CursorKind, value: Option<&CursorValue>) -> Result<Option<Cursor>, RunError> {
         let Some(value) = value else { return Ok(None) };
         kind.read(value).map(Some).ok_or_else(|| RunError::CursorStart { start: value.text() })
     }

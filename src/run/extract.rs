@@ -183,7 +183,7 @@ fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)
     for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
         let failed =
             |source| RunError::Expression { request: "the parent's row".to_owned(), field: "for_each.columns", source };
-        columns.push((name.clone(), program.one(&slice.parent, &[slice.parent.clone()]).map_err(failed)?));
+        columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
     }
     Ok(columns)
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::RunError;
 use crate::model::JobName;
+use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Slicing};
 
 /// Returns the fingerprint of a job, part by part, so that a difference can be named.
@@ -12,12 +13,12 @@ pub(super) fn of(job: &Job) -> Value {
     let mut part = |name: &str, value: Value| parts.insert(name.to_owned(), value);
     part("for_each.key", json!(job.for_each.as_ref().map(|for_each| &for_each.key)));
     part("key", json!(job.key));
-    part("transform", json!(job.transform.as_ref().map(|sql| sql.as_str())));
+    part("transform", json!(job.transform.as_ref().map(Sql::as_str)));
     match &job.slicing {
         Slicing::Parent => {}
         Slicing::Window(spec) => {
             part("window.every", json!(spec.every.as_secs_f64()));
-            part("window.time", json!(spec.time.as_ref().map(|sql| sql.as_str())));
+            part("window.time", json!(spec.time.as_ref().map(Sql::as_str)));
         }
         Slicing::Incremental(spec) => {
             part("incremental.cursor", json!(spec.cursor.as_str()));

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::extract::Extraction;
 use super::land::Target;
 use super::{Env, Options, RunError, build, fingerprint, quarantine};
-use crate::ledger::{Begin, BeginSlice, Closed, Ledger, LedgerState, ParentRow, SliceRef, Writer};
-use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind};
+use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
+use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
@@ -106,6 +106,12 @@ impl Runner<'_> {
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
         self.env.progress.slice(&self.job.name, &finished.outcome);
+        if let Some(slice) = &finished.report {
+            tracing::info!(
+                job = %self.job.name, slice = %slice.slice, pages = slice.pages, rows = slice.rows.transformed,
+                landed = finished.outcome == SliceOutcome::Landed, "slice ended"
+            );
+        }
         if let Some(next) = finished.next {
             self.env.progress.planned(&self.job.name, 1);
             queue.push_front(Waiting { slice: next, begin: None });
@@ -243,7 +249,7 @@ fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
     let chain = state.chain(&job.name, key);
     let open = state.open_begins(&job.name).filter(|begin| begin.slice.key.as_ref() == key);
     History {
-        landed: state.landed_ranges(&job.name, key).iter().map(|range| range.window()).collect(),
+        landed: state.landed_ranges(&job.name, key).iter().map(LandedRange::window).collect(),
         cursor: chain.and_then(|chain| Some((chain.series, chain.end.clone()?))),
         snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
         open: open.map(|begin| begin.slice.clone()).collect(),

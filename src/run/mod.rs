@@ -35,7 +35,8 @@ pub use source::Sources;
 
 use crate::clock::Clock;
 use crate::ledger::{Lane, Ledger, Writer};
-use crate::model::{JobName, JobReport, RunReport};
+use crate::model::{JobName, JobReport, Reconciliation, RunReport, Verdict};
+use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
 
 /// The world a run lives in.
@@ -93,6 +94,7 @@ async fn run_jobs(
     writer: &Writer,
 ) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
     let recovered = writer.recover(&DiskData).await?;
+    sweep(pipeline, options, writer).await?;
     let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
     let mut reports = Vec::new();
     for job in jobs {
@@ -105,15 +107,44 @@ async fn run_jobs(
                 Err(error) => reports.push(job::failed(job, &error)),
             }
         }
-        if !job.sinks.is_empty() {
+        if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
             reports.push(runner.run(&rows).await);
+            writer.tidy(&DiskData).await?;
         }
         if env.cancel.is_cancelled() {
             return Err(RunError::Interrupted);
         }
     }
-    writer.tidy(&DiskData).await?;
     Ok((recovered, reports))
+}
+
+/// Removes what dead runs of the pipeline staged and never published: this run holds the lease, so nobody else stages.
+async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer) -> Result<(), RunError> {
+    let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
+    roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
+    roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
+    let pipeline = pipeline.name.clone();
+    let swept = tokio::task::spawn_blocking(move || {
+        roots.iter().try_for_each(|root| crate::sink::sweep_staged(root, &pipeline, |_| false).map(|_| ()))
+    });
+    Ok(swept.await??)
+}
+
+/// Refuses rows that aren't those that the server said it has, unless the job lets them pass.
+fn check_proof(proved: &Reconciliation, on_mismatch: OnMismatch) -> Result<(), RunError> {
+    let verdict = match proved.verdict {
+        Verdict::Complete | Verdict::Unknown => return Ok(()),
+        Verdict::Moving => "the total changed while it was read",
+        Verdict::Short => "rows are missing",
+        Verdict::Over => "there are more rows than stated",
+    };
+    match on_mismatch {
+        OnMismatch::Warn => Ok(()),
+        OnMismatch::Fail | OnMismatch::Refetch => {
+            let total = proved.total_last.unwrap_or_default();
+            Err(RunError::Mismatch { distinct: proved.distinct, total, verdict })
+        }
+    }
 }
 
 /// Returns the jobs to run, parents first: those that were named and the parents they need, or all.

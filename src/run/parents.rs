@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::RunError;
 use super::extract::Extraction;
 use super::pages::{self, Asked, Facts};
+use super::{RunError, check_proof};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::lang::jq::Jq;
 use crate::lang::{PlainPath, Selector};
-use crate::model::{JobName, Slice, SliceKind};
+use crate::model::{JobName, Reconciliation, Slice, SliceKind};
 
 impl Extraction {
     /// Reads all rows of a parent.
@@ -19,7 +19,7 @@ impl Extraction {
     pub(super) async fn parent_rows(&self, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Value>, RunError> {
         let slice = whole(&self.job.name, now);
         let mut pages = self.pages(&slice, now);
-        let mut rows = Vec::new();
+        let (mut rows, mut totals) = (Vec::new(), (None, None));
         loop {
             let asked = pages.ask(self.exchange.client.redactor())?;
             let extra = pages::fan_out(&self.job, &slice);
@@ -39,7 +39,10 @@ impl Extraction {
             };
             self.progress.page(&self.job.name, seen.rows, bytes);
             rows.extend(found);
-            if pages.advance(&asked, bytes, &seen)?.is_some() {
+            totals = (totals.0.or(seen.total), seen.total.or(totals.1));
+            if let Some(end) = pages.advance(&asked, bytes, &seen)? {
+                let received = rows.len() as u64;
+                check_proof(&Reconciliation::of(received, received, totals, end), self.job.on_mismatch)?;
                 return Ok(rows);
             }
         }

@@ -17,8 +17,11 @@ pub struct Sources {
     clock: Arc<dyn Clock>,
     slots: Arc<HostSlots>,
     gate: CredentialGate,
-    clients: Mutex<HashMap<(String, Option<CredentialId>), Arc<HttpClient>>>,
+    clients: Mutex<HashMap<ClientKey, Arc<HttpClient>>>,
 }
+
+/// What tells clients apart: the origin with the options of the transport, and the credential.
+type ClientKey = (String, Option<CredentialId>);
 
 impl Default for Sources {
     fn default() -> Self {

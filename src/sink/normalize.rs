@@ -145,7 +145,7 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> 
     match (array.data_type(), target) {
         (DataType::Null, _) => Ok(new_null_array(target, array.len())),
         (DataType::Timestamp(unit, _), _) => timestamps(array, *unit),
-        (DataType::Time32(unit) | DataType::Time64(unit), _) => times(array, *unit),
+        (DataType::Time32(unit) | DataType::Time64(unit), _) => Ok(times(array, *unit)),
         (DataType::Date64, _) => {
             let days = |ms: i64| i32::try_from(ms.div_euclid(DAY_MS)).map_err(|_| overflow(ms));
             Ok(Arc::new(array.as_primitive::<Date64Type>().try_unary::<_, Date32Type, _>(days)?))
@@ -189,14 +189,14 @@ where
     array.as_primitive::<T>().try_unary(|value| value.checked_mul(factor).ok_or_else(|| overflow(value)))
 }
 
-fn times(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef, ArrowError> {
+fn times(array: &ArrayRef, unit: TimeUnit) -> ArrayRef {
     let micros: PrimitiveArray<Time64MicrosecondType> = match unit {
         TimeUnit::Second => array.as_primitive::<Time32SecondType>().unary(|value| i64::from(value) * 1_000_000),
         TimeUnit::Millisecond => array.as_primitive::<Time32MillisecondType>().unary(|value| i64::from(value) * 1000),
-        TimeUnit::Microsecond => return Ok(Arc::clone(array)),
+        TimeUnit::Microsecond => return Arc::clone(array),
         TimeUnit::Nanosecond => array.as_primitive::<Time64NanosecondType>().unary(|value| value.div_euclid(1000)),
     };
-    Ok(Arc::new(micros))
+    Arc::new(micros)
 }
 
 fn overflow(value: i64) -> ArrowError {

@@ -50,6 +50,7 @@ impl<'s> Walk<'s> {
     }
 
     /// Walks a term whose input stands at `at` (`None`: not known), and returns where its output stands.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of term")]
     fn term(&mut self, term: &Term<&'s str>, at: Option<&[String]>) -> Option<Keys> {
         match term {
             Term::Id => return at.map(<[String]>::to_vec),

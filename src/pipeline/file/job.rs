@@ -122,7 +122,7 @@ pub struct SchemaFile {
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<MaxBadRows>>,
     /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `string`, `json`. A column named here exists even if
-    /// it is never seen.
+    /// it is never seen. A `string` by hand takes numbers and booleans too, as the text that they came as.
     #[serde(default)]
     pub columns: IndexMap<Spanned<String>, Spanned<String>>,
 }

@@ -61,10 +61,9 @@ pub(super) fn align(decoded: &str, style: Style, span: Span, file: &str) -> Vec<
 /// Returns where the content starts within the source of a scalar: after a quote, or after the line of `|` or `>`.
 fn content_start(slice: &str, style: Style) -> usize {
     match style {
-        Style::Plain => 0,
         Style::Single | Style::Double => slice.find(['\'', '"']).map_or(0, |at| at + 1),
         Style::Literal | Style::Folded if slice.starts_with(['|', '>']) => slice.find('\n').map_or(0, |at| at + 1),
-        Style::Literal | Style::Folded => 0,
+        Style::Plain | Style::Literal | Style::Folded => 0,
     }
 }
 

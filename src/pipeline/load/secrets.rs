@@ -55,7 +55,7 @@ secret!(PrefixedSecret, PREFIXED_SECRET, r"^[^$]*(\$\{[^}]+\})+$");
 
 struct SecretVisitor;
 
-impl<'de> Visitor<'de> for SecretVisitor {
+impl Visitor<'_> for SecretVisitor {
     type Value = Secret;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

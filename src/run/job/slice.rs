@@ -8,12 +8,12 @@ use arrow::datatypes::SchemaRef;
 use super::following;
 use crate::ledger::{Begin, Closed, DataStore as _, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest};
 use crate::model::{
-    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
+    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport,
 };
-use crate::pipeline::file::OnMismatch;
+use crate::pipeline::load::Sql;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Staged, Target, land};
-use crate::run::{DiskData, RunError};
+use crate::run::{DiskData, RunError, check_proof};
 use crate::sink::{Landing, SinkSpec};
 
 /// All that the slices of a job share.
@@ -83,16 +83,7 @@ impl SliceRun {
 
     /// Decides on what the reading proved.
     fn check(&self, proved: &Reconciliation, begin: &Begin) -> Result<(), RunError> {
-        let verdict = match proved.verdict {
-            Verdict::Complete | Verdict::Unknown => None,
-            Verdict::Moving => Some("the total changed while it was read"),
-            Verdict::Short => Some("rows are missing"),
-            Verdict::Over => Some("there are more rows than stated"),
-        };
-        if let (Some(verdict), OnMismatch::Fail) = (verdict, self.extraction.job.on_mismatch) {
-            let total = proved.total_last.unwrap_or_default();
-            return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
-        }
+        check_proof(proved, self.extraction.job.on_mismatch)?;
         let landed = self.writer.state(|state| state.landed(&SliceRef::of(&begin.slice)).map(|landed| landed.distinct));
         match landed {
             Some(landed) if landed > proved.distinct && !self.allow_shrink && begin.slice.window().is_some() => {
@@ -142,7 +133,7 @@ impl SliceRun {
         let failed = |source| RunError::Transform { field: "transform", source };
         let schema = crate::decode::arrow_schema(records);
         let epoch = chrono::DateTime::UNIX_EPOCH;
-        let plan = crate::transform::TransformPlan::new(sql.map(|sql| sql.as_str()), schema, epoch).map_err(failed)?;
+        let plan = crate::transform::TransformPlan::new(sql.map(Sql::as_str), schema, epoch).map_err(failed)?;
         Ok(columns(&plan.output_schema()))
     }
 
@@ -199,7 +190,12 @@ impl SliceRun {
         for file in &staged.files {
             DiskData.publish(file).await?;
         }
+        let replaces = landing.replaces.is_some();
         self.writer.commit(landing).await?;
+        if replaces && let Err(error) = self.writer.tidy(&DiskData).await {
+            // The slice has landed; what it replaced goes with the end of the job, or with the next run.
+            tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
+        }
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
     }
 }

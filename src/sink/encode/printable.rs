@@ -32,10 +32,10 @@ fn check_below(array: &dyn Array, column: &str, above: Option<&NullBuffer>) -> R
             if far { Err(EncodeError::TimeTooFar { column: column.to_owned() }) } else { Ok(()) }
         }
         DataType::Struct(fields) => {
-            let children = array.as_struct().columns().iter().zip(fields);
-            children
-                .map(|(child, field)| check_below(child, &format!("{column}.{}", field.name()), valid.as_ref()))
-                .collect()
+            let mut children = array.as_struct().columns().iter().zip(fields);
+            children.try_for_each(|(child, field)| {
+                check_below(child, &format!("{column}.{}", field.name()), valid.as_ref())
+            })
         }
         DataType::List(_) => {
             let list = array.as_list::<i32>();

@@ -355,7 +355,7 @@ mod tests {
     fn comments_texts_and_tests_are_not_uses() {
         check("// use crate::run;\n/* crate::run /* crate::run */ crate::run */\n//! [`crate::run`]", 1, &[]);
         check(
-            r###"const A: &str = "see crate::run"; const B: &str = r#"a " crate::run"#; const C: char = '"'; use crate::plan;"###,
+            r##"const A: &str = "see crate::run"; const B: &str = r#"a " crate::run"#; const C: char = '"'; use crate::plan;"##,
             1,
             &[(1, "plan")],
         );
