@@ -64,10 +64,31 @@ fn the_shipped_file_lands_all_that_the_appliance_has() {
 }
 
 fn types_are_those_of_a_warehouse(site: &Site) {
-    insta::assert_snapshot!(columns(site, "flow_alerts"), @"");
-    insta::assert_snapshot!(columns(site, "host_alerts"), @"");
-    insta::assert_snapshot!(columns(site, "hosts"), @"");
-    insta::assert_snapshot!(columns(site, "active_flows"), @"");
+    insta::assert_snapshot!(columns(site, "flow_alerts"), @"
+    BIGINT: row_id, ifid, duration_seconds, severity_level, score, occurrences, vlan, bytes_sent, bytes_received, packets
+    INTEGER: client_port, server_port
+    TIMESTAMP WITH TIME ZONE: ts
+    VARCHAR: alert_name, category, severity, client_ip, client_name, server_ip, server_name, l4_protocol, l7_protocol, info, description
+    ");
+    insta::assert_snapshot!(columns(site, "host_alerts"), @"
+    BIGINT: row_id, ifid, duration_seconds, severity_level, score, occurrences
+    TIMESTAMP WITH TIME ZONE: ts
+    VARCHAR: alert_name, category, severity, ip, name, role, side, description
+    ");
+    insta::assert_snapshot!(columns(site, "hosts"), @"
+    BIGINT: ifid, vlan, bytes_sent, bytes_received, bytes_total, flows_as_client, flows_as_server, num_alerts, score
+    BOOLEAN: is_localhost, is_multicast, is_blacklisted
+    DOUBLE: bits_per_second, packets_per_second
+    TIMESTAMP WITH TIME ZONE: first_seen, last_seen
+    VARCHAR: ip, name, country
+    ");
+    insta::assert_snapshot!(columns(site, "active_flows"), @"
+    BIGINT: ifid, vlan, client_port, server_port, duration_seconds, bytes, percent_from_client, percent_from_server
+    DOUBLE: bits_per_second, packets_per_second
+    TIMESTAMP WITH TIME ZONE: first_seen, last_seen
+    UBIGINT: flow_key, hash_id
+    VARCHAR: l4_protocol, l7_protocol, client_ip, client_name, server_ip, server_name
+    ");
 }
 
 /// Reads each row's day from its own time, and the folder's from the path.
