@@ -7,5 +7,10 @@
 )]
 
 mod architecture;
+mod crash;
+mod ntopng;
+mod ntopng_again;
+mod ntopng_faults;
+mod ntopng_fixtures;
 mod schema;
 mod support;

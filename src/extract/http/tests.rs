@@ -171,6 +171,14 @@ async fn a_body_that_ends_with_the_connection_is_whole() {
 }
 
 #[tokio::test]
+async fn json_that_ends_with_the_connection_in_its_middle_is_torn() {
+    let url = serve_bytes(b"HTTP/1.1 200 OK\r\n\r\n{\"rc\":0,\"rsp\":[{}").await;
+    assert_eq!(transport(fetch(&client(options(3)), &url).await.unwrap_err()), (TransportKind::TornBody, 3));
+    let url = serve_bytes(b"HTTP/1.1 200 OK\r\n\r\n<html>").await;
+    assert_eq!(fetch(&client(options(3)), &url).await.unwrap().attempts, 1, "what is no JSON is for others to judge");
+}
+
+#[tokio::test]
 async fn a_broken_or_refused_connection_and_a_timeout_are_named() {
     let url = serve_bytes(b"").await;
     assert_eq!(transport(fetch(&client(options(2)), &url).await.unwrap_err()), (TransportKind::Broken, 2));
