@@ -62,5 +62,7 @@ fn unknown(findings: &mut Findings, jobs: &IndexMap<Spanned<String>, JobFile>, n
         |near| format!("did you mean `{near}`?"),
     );
     let message = format!("there is no job `{}`", name.value);
-    findings.add(Diagnostic::error(name.span, message).expected("the name of another job").help(help));
+    if !findings.partial {
+        findings.add(Diagnostic::error(name.span, message).expected("the name of another job").help(help));
+    }
 }

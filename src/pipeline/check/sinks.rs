@@ -21,7 +21,9 @@ impl Findings {
                 self.error(name.span, "`quarantine` is where bad rows go", "give the sink another name");
             }
             let Some(sink) = self.sink(name, file) else { continue };
-            let same = |other: &&(Span, Sink)| other.1.url == sink.url && extension(&other.1) == extension(&sink);
+            let same = |other: &&(Span, Sink)| {
+                root(&other.1.url) == root(&sink.url) && extension(&other.1) == extension(&sink)
+            };
             if let Some((first, other)) = sinks.iter().find(same) {
                 let message = format!("the sinks `{}` and `{}` would write the same files", other.name, sink.name);
                 self.add(
@@ -43,13 +45,18 @@ impl Findings {
             file.http.is_some(),
             file.stdout.is_some(),
         ];
-        if kinds.into_iter().filter(|kind| *kind).count() != 1 {
-            let message = format!(
-                "the sink `{}` needs exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`",
-                name.value
-            );
-            self.error(name.span, message, "keep one; several sinks can stand beside each other");
-            return None;
+        match kinds.into_iter().filter(|kind| *kind).count() {
+            0 => {
+                let message = format!("the sink `{}` doesn't say what it writes", name.value);
+                self.missing(name.span, message, "add one of `parquet`, `csv`, `jsonl`, `http` and `stdout`");
+                return None;
+            }
+            1 => {}
+            _ => {
+                let message = format!("the sink `{}` writes several things", name.value);
+                self.error(name.span, message, "keep one of them here, and give each of the others a sink of its own");
+                return None;
+            }
         }
         if let Some(filter) = &file.filter {
             self.sql_expression(filter);
@@ -130,7 +137,7 @@ impl Findings {
             Some(_) => "",
         };
         if column.is_empty() || column.contains(['(', ')', '/']) {
-            let help = "write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)`";
+            let help = "write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)` of one";
             self.error(field.span, format!("`{text}` is not a partition"), help);
         }
     }
@@ -144,6 +151,13 @@ fn shared(csv: &CsvFile) -> FileOptions {
         rows_per_file: csv.rows_per_file,
         bytes_per_file: csv.bytes_per_file,
     }
+}
+
+/// Returns the folder of a URL in one way of writing it.
+fn root(url: &str) -> String {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    format!("{}{}", if path.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
 fn extension(sink: &Sink) -> (u8, Option<Compression>) {

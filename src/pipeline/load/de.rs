@@ -20,13 +20,13 @@ const MAX_PASSES: usize = 1000;
 
 /// Reads a value from the tree of the file `text`.
 ///
-/// The value comes back only where nothing was wrong. Holes are skipped and not reported. The tree is repaired on the
-/// way, so it is of no further use where mistakes were found.
+/// Where mistakes were found, the value is what is left without them: refused values are absent, missing ones made up, at the
+/// empty span. Holes are skipped and not reported. The tree is repaired on the way, so it is of no further use then.
 pub fn from_node<T: DeserializeOwned>(root: &mut Node, text: &str) -> (Option<T>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     for _ in 0..MAX_PASSES {
         let problem = match T::deserialize(NodeDe { node: root, text }) {
-            Ok(value) => return (found.is_empty().then_some(value), found),
+            Ok(value) => return (Some(value), found),
             Err(problem) => problem,
         };
         let site = problem.site.unwrap_or(Site::Value(root.id));
