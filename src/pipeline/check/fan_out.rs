@@ -15,7 +15,7 @@ const MAX_KEYS: u64 = 10_000;
 /// Names that mean something else in templates.
 const TAKEN: [&str; 4] = ["now", "cursor", "window", "row"];
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn for_each(&mut self, for_each: &Spanned<ForEach>, vars: &Vars) -> FanOut {
         self.fan_out_name(&for_each.name);
         let from = match (&for_each.rows_of, &for_each.values) {
@@ -60,23 +60,23 @@ impl Findings {
         self.error(name.span, format!("`{text}` {why}"), help);
     }
 
-    fn values(&mut self, span: Span, values: &[RequestValue]) -> FanOutFrom {
+    fn values(&mut self, span: Span, values: &[Spanned<RequestValue>]) -> FanOutFrom {
         if values.is_empty() {
             self.missing(span, "`values` is empty: the job would never do anything", "list at least one value");
         }
         for value in values {
-            match value {
+            match &value.value {
                 RequestValue::String(text) if text.as_str().contains("{{") => {
                     self.error(text.span(), "a listed value isn't a template", "write the value itself");
                 }
                 RequestValue::Null | RequestValue::List(_) | RequestValue::Map(_) => {
                     let message = "a listed value becomes a column, so it is a text, a number or a boolean";
-                    self.error(span, message, "list plain values, and put the rest into the request");
+                    self.error(value.span, message, "list plain values, and put the rest into the request");
                 }
                 _ => {}
             }
         }
-        FanOutFrom::Values(values.iter().map(json_of).collect())
+        FanOutFrom::Values(values.iter().map(|value| json_of(value)).collect())
     }
 
     fn fan_out_key(&mut self, for_each: &Spanned<ForEach>, from: &FanOutFrom) -> Vec<String> {
@@ -91,7 +91,8 @@ impl Findings {
                 Vec::new()
             }
             (Some(OneOrMany(key)), FanOutFrom::Values(_)) => {
-                if let Some(other) = key.iter().find(|column| column.value != *name) {
+                let other = key.iter().find(|column| column.value != *name);
+                if let Some(other) = other.filter(|_| for_each.values.is_some()) {
                     self.error(other.span, format!("the key of listed values is always `{name}`"), "remove `key:`");
                 }
                 vec![name.clone()]

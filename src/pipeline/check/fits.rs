@@ -16,7 +16,7 @@ pub(super) struct Parts<'a> {
     pub(super) key: &'a [String],
 }
 
-impl Findings {
+impl Findings<'_> {
     /// Checks how the parts of a job fit together.
     pub(super) fn fits(&mut self, parts: &Parts<'_>) {
         self.rows_can_be_counted(parts);

@@ -10,7 +10,7 @@ use crate::lang::sql;
 use crate::lang::{Selector, SelectorError};
 use crate::model::{Column, ColumnType, JobName};
 
-impl Findings {
+impl Findings<'_> {
     /// Checks one job. Nothing is returned where it has a mistake that leaves no job.
     pub(super) fn job(&mut self, name: &Spanned<String>, job: &JobFile, file: &PipelineFile) -> Option<Job> {
         self.name(name, "a job's name", '_');
@@ -40,6 +40,7 @@ impl Findings {
                 self.sql_error(transform, &error);
             }
         }
+        job.latest_by.iter().for_each(|latest_by| self.sql_expression(latest_by));
         let sinks = self.sinks(job);
         self.fits(&Parts {
             name,
@@ -80,6 +81,10 @@ impl Findings {
                 (job.records.0.get(*index).map_or(job.records.span, |text| text.span()), error.to_string())
             }
             SelectorError::Program(error) => {
+                let unknown = error.message.starts_with("there is no variable");
+                if self.partial && fan_out.is_none() && unknown {
+                    return None;
+                }
                 let at = job.records.0.first().map_or(job.records.span, |text| word(text, error.offset));
                 (at, format!("jq: {}", error.message))
             }

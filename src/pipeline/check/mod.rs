@@ -1,6 +1,7 @@
 //! From a pipeline as typed to one as meant. Everything that can be known without sending a request is checked here, and all
 //! mistakes are reported at once.
 
+mod cron;
 mod fan_out;
 mod fits;
 mod graph;
@@ -17,11 +18,12 @@ mod unbuilt;
 use chrono::DateTime;
 use chrono_tz::Tz;
 
+use self::request::{ANSWER_VARS, PAGE_VARS};
 use super::file::{PipelineFile, ScheduleFile};
 use super::load::fields::Text;
 use super::load::{self, Diagnostic, Jq as JqText, Lookup, Severity, Source, Span, Spanned, Sql};
 use super::spec::{Pipeline, Schedule};
-use crate::lang::jq::Jq;
+use crate::lang::jq::{Jq, JqError};
 use crate::lang::sql;
 use crate::model::PipelineName;
 
@@ -44,7 +46,7 @@ pub struct Checked {
 pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnostic>> {
     let seen = hide::Seen::new(lookup);
     let (file, mut found) = load::partly::<PipelineFile>(source, &seen);
-    let mut findings = Findings { all: Vec::new(), partial: !found.is_empty() };
+    let mut findings = Findings::new(&source.text, found.iter().map(|one| one.span.start).collect());
     let pipeline = file.and_then(|file| findings.pipeline(&file));
     seen.hide(&source.text, &mut findings.all);
     // What stands at the empty span was made up for something missing, which has been reported.
@@ -59,13 +61,21 @@ pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnos
 }
 
 /// What has been found so far.
-struct Findings {
+struct Findings<'t> {
     all: Vec<Diagnostic>,
-    /// Whether parts of the file are absent because they were refused.
+    /// The text of the file.
+    text: &'t str,
+    /// Where parts of the file were refused, and are absent.
+    holes: Vec<usize>,
+    /// Whether there is such a part in what is being checked.
     partial: bool,
 }
 
-impl Findings {
+impl<'t> Findings<'t> {
+    fn new(text: &'t str, holes: Vec<usize>) -> Self {
+        Self { all: Vec::new(), text, partial: !holes.is_empty(), holes }
+    }
+
     fn pipeline(&mut self, file: &PipelineFile) -> Option<Pipeline> {
         if file.version.value != 1 {
             let message = format!("version {} of the pipeline file is not known", file.version.value);
@@ -82,7 +92,10 @@ impl Findings {
         let jobs: Vec<_> = order
             .iter()
             .filter_map(|name| file.jobs.get_key_value(*name))
-            .filter_map(|(name, job)| self.job(name, job, file))
+            .filter_map(|(name, job)| {
+                self.enter(name, file);
+                self.job(name, job, file)
+            })
             .collect();
         Some(Pipeline {
             name: PipelineName::new(file.name.value.clone()),
@@ -91,6 +104,24 @@ impl Findings {
             schedule,
             jobs,
         })
+    }
+
+    /// Goes on to a job: what is absent there may have been refused there, or in `source`.
+    fn enter(&mut self, name: &Spanned<String>, file: &PipelineFile) {
+        let starts = || file.jobs.keys().map(|job| job.span.start);
+        let start = name.span.start;
+        let end = starts().filter(|other| *other > start).min().unwrap_or(self.text.len());
+        let first = starts().min().unwrap_or(start);
+        self.partial = self.holes.iter().any(|hole| (start..end).contains(hole) || *hole < first);
+    }
+
+    /// Tells whether a line of the file seems to be the key `name`, though it may have been refused.
+    fn is_written(&self, name: &str) -> bool {
+        !self.holes.is_empty()
+            && self
+                .text
+                .lines()
+                .any(|line| line.trim().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')))
     }
 
     fn timezone(&mut self, schedule: Option<&ScheduleFile>) -> Option<Tz> {
@@ -108,11 +139,10 @@ impl Findings {
     }
 
     fn schedule(&mut self, schedule: &ScheduleFile) -> Option<Schedule> {
-        let parser = croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Optional).build();
         let text = &schedule.cron.value;
-        match parser.parse(text) {
+        match cron::parse(text) {
             Err(error) => {
-                let message = format!("`{text}` is not a cron expression: {}", cron_words(&error));
+                let message = format!("`{text}` is not a cron expression: {}", cron::why(text, &error));
                 let help = "write minute, hour, day of month, month and day of week, such as '15 2 * * *'";
                 self.error(schedule.cron.span, message, help);
                 return None;
@@ -167,9 +197,17 @@ impl Findings {
         match Jq::compile(text.as_str(), vars) {
             Ok(program) => Some(program),
             Err(error) => {
-                self.add(Diagnostic::error(word(text, error.offset), format!("jq: {}", error.message)));
+                self.jq_error(text, vars, &error);
                 None
             }
+        }
+    }
+
+    fn jq_error(&mut self, text: &JqText, vars: &[&str], error: &JqError) {
+        // The variable of a `for_each` that was refused isn't known, but it would be.
+        let own = vars.iter().any(|var| !ANSWER_VARS.contains(var) && !PAGE_VARS.contains(var));
+        if own || !self.partial || !error.message.starts_with("there is no variable") {
+            self.add(Diagnostic::error(word(text, error.offset), format!("jq: {}", error.message)));
         }
     }
 
@@ -181,7 +219,13 @@ impl Findings {
     }
 
     fn sql_error(&mut self, text: &Sql, error: &sql::SqlSyntaxError) {
-        self.add(Diagnostic::error(word(text, error.offset), format!("SQL: {}", error.message)));
+        // The parser gives no place for what is missing at the end.
+        let (message, offset) = match error.message.strip_suffix("found: EOF") {
+            Some(words) => (format!("{words}found the end of the text"), text.as_str().trim_end().len()),
+            None => (error.message.replace(", found: ", ", found "), error.offset),
+        };
+        let message = message.replacen("expected: ", "expected ", 1);
+        self.add(Diagnostic::error(word(text, offset), format!("SQL: {message}")));
     }
 }
 
@@ -207,14 +251,6 @@ fn plain_name(name: &str, joint: char) -> Option<String> {
     let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
     let plain = parts.map(str::to_ascii_lowercase).collect::<Vec<_>>().join(&joint.to_string());
     (!plain.is_empty() && plain.len() <= MAX_NAME).then_some(plain)
-}
-
-/// Puts the cron parser's sentence into our manner.
-fn cron_words(error: &croner::errors::CronError) -> String {
-    let words = error.to_string();
-    let words = words.trim_end_matches('.');
-    let mut characters = words.chars();
-    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How a job gets from page to page.
 
-use super::super::file::{JobFile, PaginateBy, PaginateFile};
+use super::super::file::{CursorFile, JobFile, PaginateBy, PaginateFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
 use super::super::spec::{Paginate, PaginateKind};
 use super::Findings;
@@ -10,7 +10,7 @@ use crate::lang::place::Place;
 /// A ceiling that no sane slice reaches: a hundred thousand requests.
 const MAX_PAGES: u64 = 100_000;
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn paginate(&mut self, job: &JobFile, vars: &Vars) -> Option<Paginate> {
         let span = job.paginate.span;
         let PaginateFile::By(by) = &job.paginate.value else {
@@ -74,6 +74,7 @@ impl Findings {
             let size_into = self.sent_maybe(page.size_into.as_ref(), job, vars);
             return Some(PaginateKind::Page { into: into?, size_into, size: self.size(page.size), first: page.first });
         }
+        self.not_built_yet(by, job, vars);
         let seek = by.seek.as_ref()?;
         self.distinct(Some(&seek.into), seek.size_into.as_ref(), "the value and the size");
         let into = self.sent(&seek.into, job, vars);
@@ -95,6 +96,25 @@ impl Findings {
             size_into,
             size: self.size(seek.size),
         })
+    }
+
+    /// Checks the expressions of what is refused: a second round of mistakes later helps nobody.
+    fn not_built_yet(&mut self, by: &PaginateBy, job: &JobFile, vars: &Vars) {
+        if let Some(CursorFile::One { into, value }) = by.cursor.as_ref().map(|cursor| &cursor.value) {
+            self.sent(into, job, vars);
+            self.envelope_jq(Some(value), &vars.page(), vars);
+        }
+        if let Some(CursorFile::Many(places)) = by.cursor.as_ref().map(|cursor| &cursor.value) {
+            for (place, value) in places {
+                if let Err(error) = Place::compile(&place.value, &vars.places()) {
+                    let help = "write a place such as `body.offset`, and jq for its value";
+                    self.error(place.span, format!("this isn't a place in the request: {}", error.message), help);
+                }
+                self.envelope_jq(Some(value), &vars.page(), vars);
+            }
+        }
+        let url = by.next_link.as_ref().and_then(|link| link.url.as_ref());
+        self.envelope_jq(url, &vars.page(), vars);
     }
 
     /// Compiles a place that values are written to, and checks that the request has that part.

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::super::file::{JobFile, WindowFile};
-use super::super::load::{Diagnostic, Jq as JqText, RequestValue, Spanned};
+use super::super::load::{Jq as JqText, RequestValue, Spanned, nearest};
 use super::super::spec::Request;
 use super::request::Vars;
 use super::{Findings, word};
@@ -14,7 +14,7 @@ use crate::lang::place::{Place, ROOTS};
 use crate::lang::template::Template;
 use crate::lang::tree::Tree;
 
-impl Findings {
+impl Findings<'_> {
     /// Compiles a place, or points at its mistake.
     pub(super) fn place(&mut self, text: &JqText, vars: &Vars) -> Option<Place> {
         let error = match Place::compile(text.as_str(), &vars.places()) {
@@ -24,9 +24,13 @@ impl Findings {
         if self.partial && vars.fan_out.is_none() && text.as_str().contains("[$") {
             return None;
         }
-        let roots = ROOTS.map(|root| format!("`{root}`")).join(", ");
-        let help = format!("a place begins with one of {roots}, such as `query.start`");
-        self.add(Diagnostic::error(word(text, error.offset), error.message).help(help));
+        let root = text.as_str().split(['.', '[']).next().unwrap_or_default();
+        let help = match nearest(root, &ROOTS) {
+            Some(near) if near != root => format!("did you mean `{near}`?"),
+            _ => "a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`".to_owned(),
+        };
+        let message = format!("this isn't a place in the request: {}", error.message);
+        self.error(word(text, error.offset), message, help);
         None
     }
 

@@ -14,6 +14,9 @@ pub(super) const ANSWER_VARS: [&str; 2] = ["status", "headers"];
 /// What expressions over a page see besides.
 pub(super) const PAGE_VARS: [&str; 3] = ["rows", "first", "last"];
 
+/// Filters of templates that people look for: ours first.
+const FILTERS: [&str; 9] = ["time", "ago", "default", "join", "lower", "replace", "tojson", "upper", "urlencode"];
+
 /// Which names exist in the expressions of a job.
 pub(super) struct Vars {
     /// The fan-out's `as` name.
@@ -53,7 +56,7 @@ impl Vars {
     }
 }
 
-impl Findings {
+impl Findings<'_> {
     /// Merges what `source` and the job send, and checks every template in it.
     pub(super) fn request(
         &mut self,
@@ -173,6 +176,13 @@ impl Findings {
                 return self.add(found);
             }
         };
+        if let Some((at, name)) = template.unknown_filter() {
+            let help = nearest(&name, &FILTERS).map_or_else(
+                || format!("there are {}, and those of Jinja", FILTERS.map(|name| format!("`{name}`")).join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.error(place(at, name.len()), format!("there is no filter `{name}` for templates"), help);
+        }
         // A dotted name stands for its first part as well: one complaint is enough.
         for name in template.names() {
             let root = name.split('.').next().unwrap_or_default();

@@ -12,7 +12,7 @@ const QUARANTINE: &str = "quarantine";
 /// Large enough for readers to like, small enough to keep.
 const BYTES_PER_FILE: u64 = 512 << 20;
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn sinks(&mut self, job: &JobFile) -> Vec<Sink> {
         let mut sinks: Vec<(Span, Sink)> = Vec::new();
         for (name, file) in &job.sinks {
@@ -93,7 +93,7 @@ impl Findings {
         let delimiter = csv.delimiter.as_ref().map_or(b',', |text| match text.value.as_bytes() {
             [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => *byte,
             _ => {
-                let message = format!("`{}` can't stand between two cells", text.value);
+                let message = format!("{} can't stand between two cells", shown(&text.value));
                 self.error(text.span, message, "write one ASCII character, such as ',' or '|' or a tab (\"\\t\")");
                 b','
             }
@@ -116,7 +116,7 @@ impl Findings {
             }
             _ => self.error(
                 url.span,
-                format!("`{}` is not a place for files", url.value),
+                format!("{} is not a place for files", shown(&url.value)),
                 "write `./dir`, `/dir` or `file:///dir`",
             ),
         }
@@ -138,7 +138,7 @@ impl Findings {
         };
         if column.is_empty() || column.contains(['(', ')', '/']) {
             let help = "write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)` of one";
-            self.error(field.span, format!("`{text}` is not a partition"), help);
+            self.error(field.span, format!("{} is not a partition", shown(text)), help);
         }
     }
 }
@@ -151,6 +151,10 @@ fn shared(csv: &CsvFile) -> FileOptions {
         rows_per_file: csv.rows_per_file,
         bytes_per_file: csv.bytes_per_file,
     }
+}
+
+fn shown(text: &str) -> String {
+    if text.is_empty() { "an empty text".to_owned() } else { format!("`{text}`") }
 }
 
 /// Returns the folder of a URL in one way of writing it.

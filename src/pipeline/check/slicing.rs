@@ -15,7 +15,7 @@ use crate::lang::place::Place;
 /// Large enough to keep files few, small enough to lose little when a run is killed.
 const ROWS_PER_SLICE: u64 = 100_000;
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn slicing(
         &mut self,
         name: &Spanned<String>,
@@ -67,6 +67,10 @@ impl Findings {
         let to = self.edge(window.to.as_ref(), EdgeBound::Exclusive, job, vars);
         if let Some(time) = &window.time {
             self.sql_expression(time);
+        }
+        if let Some(resolution) = &window.resolution {
+            self.jq(&resolution.observed, &vars.answer());
+            resolution.into.iter().for_each(|into| drop(self.sent(into, job, vars)));
         }
         if let Some(request) = request {
             self.window_is_sent(window, request);

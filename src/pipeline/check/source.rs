@@ -20,7 +20,7 @@ const CONCURRENCY: u32 = 4;
 /// Large enough for any page that people ask for, small enough for the smallest pod.
 const MAX_RESPONSE: u64 = 64 << 20;
 
-impl Findings {
+impl Findings<'_> {
     /// Merges the keys of `source` and of the job: the job's win.
     pub(super) fn source(&mut self, at: Span, job: &JobFile, source: &SourceFile, vars: &Vars) -> Option<Source> {
         let base_url = self.base_url(at, job.base_url.as_ref().or(source.base_url.as_ref()));
@@ -64,23 +64,25 @@ impl Findings {
             self.missing(at, "the job has no `base_url`", "set it here or under `source:`, such as `https://host/api`");
             return None;
         };
-        let help = "write the scheme, the host and maybe a port and a path, such as `https://host:3000/api`";
-        let mut refuse = |why: &str| {
+        let shape = "write the scheme, the host and maybe a port and a path, such as `https://host:3000/api`";
+        let mut refuse = |why: &str, help: &str| {
             self.error(text.span, format!("`base_url` {why}"), help);
             None
         };
         if text.value.contains("{{") {
-            return refuse("can't hold a template: the origin must not come from data");
+            return refuse("can't hold a template", "write it out, or use ${NAME}: the origin must not come from data");
         }
         match Url::parse(&text.value) {
-            Err(url::ParseError::RelativeUrlWithoutBase) => refuse("must begin with `http://` or `https://`"),
-            Err(error) => refuse(&format!("is not a URL: {error}")),
-            Ok(url) if !matches!(url.scheme(), "http" | "https") => refuse("must begin with `http://` or `https://`"),
+            Err(url::ParseError::RelativeUrlWithoutBase) => refuse("must begin with `http://` or `https://`", shape),
+            Err(error) => refuse(&format!("is not a URL: {error}"), shape),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                refuse("must begin with `http://` or `https://`", shape)
+            }
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                refuse("must not hold a user or a password: use `auth`")
+                refuse("can't hold a user or a password", "remove them, and use `auth: {basic: ...}`")
             }
             Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-                refuse("must not hold a query or a fragment: use `query`")
+                refuse("can't hold a query or a fragment", "write parameters under `query:`")
             }
             Ok(url) => Some(url),
         }

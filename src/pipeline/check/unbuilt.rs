@@ -4,14 +4,14 @@ use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset
 use super::super::load::Span;
 use super::Findings;
 
-impl Findings {
+impl Findings<'_> {
     fn not_built(&mut self, span: Span, what: &str, instead: &str) {
         self.error(span, format!("{what} is not built yet"), instead);
     }
 }
 
 /// Refuses what a pipeline can't do yet.
-pub(super) fn pipeline(findings: &mut Findings, file: &PipelineFile) {
+pub(super) fn pipeline(findings: &mut Findings<'_>, file: &PipelineFile) {
     let hooks = [("on_failure", &file.on_failure), ("on_success", &file.on_success)];
     for (name, hook) in hooks {
         if let Some(hook) = hook {
@@ -26,7 +26,7 @@ pub(super) fn pipeline(findings: &mut Findings, file: &PipelineFile) {
 }
 
 /// Refuses what a job can't do yet.
-pub(super) fn job(findings: &mut Findings, job: &JobFile) {
+pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
     source_keys!(findings, job);
     paging(findings, job);
     slicing(findings, job);
@@ -81,7 +81,7 @@ macro_rules! source_keys {
 }
 use source_keys;
 
-fn paging(findings: &mut Findings, job: &JobFile) {
+fn paging(findings: &mut Findings<'_>, job: &JobFile) {
     let PaginateFile::By(by) = &job.paginate.value else { return };
     if let Some(cursor) = &by.cursor {
         findings.not_built(cursor.span, "`paginate: cursor`", "use `offset`, `page` or `seek`, if the API can");
@@ -96,7 +96,7 @@ fn paging(findings: &mut Findings, job: &JobFile) {
     }
 }
 
-fn slicing(findings: &mut Findings, job: &JobFile) {
+fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
     if let Some(window) = &job.window {
         if let Some(split) = &window.split {
             findings.not_built(split.span, "`window.split`", "choose `every` so that no page is full");
@@ -123,7 +123,7 @@ fn slicing(findings: &mut Findings, job: &JobFile) {
     }
 }
 
-fn rows(findings: &mut Findings, job: &JobFile) {
+fn rows(findings: &mut Findings<'_>, job: &JobFile) {
     if let Some(tables) = &job.tables {
         findings.not_built(tables.span, "`tables`", "join them where the lake is read");
     }

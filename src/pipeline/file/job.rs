@@ -93,7 +93,7 @@ pub struct ForEach {
     pub rows_of: Option<Spanned<String>>,
     /// Some values.
     #[serde(default)]
-    pub values: Option<Vec<RequestValue>>,
+    pub values: Option<Vec<Spanned<RequestValue>>>,
     /// The name under which templates see the row or value.
     #[serde(rename = "as")]
     pub name: Spanned<String>,

@@ -231,7 +231,7 @@ impl<'de> Deserialize<'de> for CursorFile {
                     (Some(_), None, true) => Err(de::Error::missing_field("value")),
                     (None, Some(_), true) => Err(de::Error::missing_field("into")),
                     _ => Err(de::Error::custom(
-                        "`cursor` is a map with `into` and `value`, or of places such as `body.offset` to jq",
+                        "`cursor` takes `into: place` and `value: jq`, or places, each with its jq: `body.offset: .next`",
                     )),
                 }
             }

@@ -87,7 +87,8 @@ fn is_effect(root: &Node, site: Site, what: &What) -> bool {
     match (&node.kind, what) {
         (Kind::Hole | Kind::Wild(_), _) | (_, What::Silent) => true,
         (Kind::Map(entries), What::Missing(name)) => {
-            entries.iter().any(|entry| entry.key.text == *name && entry.value.is_hole())
+            let brings = |key: &str| key == *name || key == super::yaml::MERGE;
+            entries.iter().any(|entry| brings(&entry.key.text) && entry.value.is_hole())
         }
         // What a type says about the whole of a map or list can't be trusted while a part of it is missing.
         (Kind::Map(entries), What::Custom(_) | What::Length { .. }) => {

@@ -54,7 +54,7 @@ jobs:
       |
       = help: use lower-case letters, digits and `-` between them, at most 64 in all: `ntop-ng`
 
-    error: `61 2 * * *` is not a cron expression: component error: Number out of bounds
+    error: `61 2 * * *` is not a cron expression: `61` can't be the minute (0 to 59)
      --> p.yaml:3:18
       |
     3 | schedule: {cron: '61 2 * * *', timezone: Europe/Roma}
@@ -134,6 +134,15 @@ jobs:
        |
        = help: use lower-case letters, digits and `_` between them, at most 64 in all: `flow_alerts`
 
+    error: there is no job `interface`
+      --> p.yaml:16:25
+       |
+    16 |     for_each: {rows_of: interface, as: iface, key: ifid}
+       |                         ^^^^^^^^^
+       |
+       = note: expected the name of another job
+       = help: did you mean `interfaces`?
+
     error: there is no template variable `ifac`
       --> p.yaml:18:23
        |
@@ -212,7 +221,7 @@ jobs:
        |
        = help: write one ASCII character, such as ',' or '|' or a tab ("\t")
 
-    error: SQL: expected: an expression, found: =
+    error: SQL: expected an expression, found =
       --> p.yaml:27:67
        |
     27 |       feed: {csv: {url: ./lake, delimiter: ;;}, where: severity === 3}
@@ -289,14 +298,6 @@ jobs:
       |
       = help: put it in single quotes: `'5'`
 
-    error: the key of listed values is always `item`
-     --> p.yaml:6:44
-      |
-    6 |     for_each: {rows_off: 5, as: item, key: id}
-      |                                            ^^
-      |
-      = help: remove `key:`
-
     error: expected a map, found the text `no`
      --> p.yaml:8:11
       |
@@ -336,13 +337,5 @@ jobs:
        |
     15 |     for_each: soon
        |               ^^^^
-
-    error: jq: there is no variable `$item`: there are `$status`, `$headers`
-      --> p.yaml:19:21
-       |
-    19 |     records: '.rows[$item]'
-       |                     ^^^^^
-       |
-       = help: write a plain path such as `.rsp.records[]`, a list of them, or one jq program
     ");
 }

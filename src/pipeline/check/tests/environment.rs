@@ -56,7 +56,7 @@ jobs:
     records: '${WHEN}'
     sinks: {lake: {parquet: {url: './x', partition_by: ['${WHEN}(']}}}
 "), @r"
-    error: `${WHEN}` is not a cron expression: invalid pattern: Pattern must have between 5 and 7 fields
+    error: `${WHEN}` is not a cron expression: it has 2 fields, not five
      --> p.yaml:3:18
       |
     3 | schedule: {cron: '${WHEN}', timezone: '${TOKEN}'}
@@ -96,13 +96,13 @@ jobs:
       |
       = help: write `epoch_s`, `epoch_ms`, `rfc3339` or a strftime format such as '%Y-%m-%d %H:%M:%S'
 
-    error: a place begins with one of path, query, headers, body, form, not '${TOKEN}'
+    error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not '${TOKEN}'
      --> p.yaml:8:89
       |
     8 |     window: {every: 1d, start: '${TOKEN}', as: '${TOKEN}', from: 'query.${TOKEN}', to: '${TOKEN}'}
       |                                                                                         ^
       |
-      = help: a place begins with one of `path`, `query`, `headers`, `body`, `form`, such as `query.start`
+      = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
 
     error: jq: expected token, found `'clock`
       --> p.yaml:10:15

@@ -217,14 +217,6 @@ fn what_a_job_is_repeated_for() {
     insta::assert_snapshot!(
         say_job("    for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}\n"),
         @r"
-    error: a listed value becomes a column, so it is a text, a number or a boolean
-     --> p.yaml:6:15
-      |
-    6 |     for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}
-      |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: list plain values, and put the rest into the request
-
     error: a listed value isn't a template
      --> p.yaml:6:38
       |
@@ -232,6 +224,22 @@ fn what_a_job_is_repeated_for() {
       |                                      ^^^^^^^^^^^
       |
       = help: write the value itself
+
+    error: a listed value becomes a column, so it is a text, a number or a boolean
+     --> p.yaml:6:51
+      |
+    6 |     for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}
+      |                                                   ^^^
+      |
+      = help: list plain values, and put the rest into the request
+
+    error: a listed value becomes a column, so it is a text, a number or a boolean
+     --> p.yaml:6:56
+      |
+    6 |     for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}
+      |                                                        ^^^^
+      |
+      = help: list plain values, and put the rest into the request
 
     error: the key of listed values is always `item`
      --> p.yaml:6:68

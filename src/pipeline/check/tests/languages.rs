@@ -11,24 +11,44 @@ fn jq() {
       .a
       and ("x" | .b.)
     auth_failed: "\"x\" == $statu"
-    paginate: {offset: {into: query.o, size: 1}, more: '.next | not(1)', total: $rows.[}
-"#), @r"
-    error: inside brackets, a text with no quotes ends at a `[`
-      --> p.yaml:13:81
-       |
-    13 |     paginate: {offset: {into: query.o, size: 1}, more: '.next | not(1)', total: $rows.[}
-       |                                                                                 ^^^^^^^^
-       |
-       = help: put it in single quotes: `'$rows.[}'`
+    paginate: {offset: {into: query.o, size: 1}, more: '.next | not(1)', total: '$rows.['}
+"#), @r#"
+    error: jq: expected term, found the end of the program
+     --> p.yaml:7:26
+      |
+    7 |     success: '.status == '
+      |                          ^
 
-    error: expected `,` or `}` before this
-      --> p.yaml:14:5
+    error: jq: there is no filter `joinn` with 1 argument(s): did you mean `join`?
+     --> p.yaml:8:33
+      |
+    8 |     error_message: .errors[0] | joinn(", ")
+      |                                 ^^^^^
+
+    error: jq: expected key, found `)`
+      --> p.yaml:11:21
        |
-    14 |     sinks: {lake: {parquet: {url: ./lake}}}
-       |     ^
+    11 |       and ("x" | .b.)
+       |                     ^
+
+    error: jq: there is no variable `$statu`: there are `$status`, `$headers`
+      --> p.yaml:12:28
        |
-       = help: close the `{` before it; if it belongs to a text, put it in single quotes
-    ");
+    12 |     auth_failed: "\"x\" == $statu"
+       |                            ^^^^^^
+
+    error: jq: there is no filter `not` with 1 argument(s): did you mean `not`?
+      --> p.yaml:13:65
+       |
+    13 |     paginate: {offset: {into: query.o, size: 1}, more: '.next | not(1)', total: '$rows.['}
+       |                                                                 ^^^
+
+    error: jq: expected closing bracket, found the end of the program
+      --> p.yaml:13:89
+       |
+    13 |     paginate: {offset: {into: query.o, size: 1}, more: '.next | not(1)', total: '$rows.['}
+       |                                                                                         ^
+    "#);
 }
 
 #[test]
@@ -42,11 +62,11 @@ fn sql() {
       b: {jsonl: {url: ./b}, where: a = 1; DROP TABLE x}
       c: {jsonl: {url: ./c}, where: ''}
 "), @r"
-    error: SQL: expected: ), found: EOF
-     --> p.yaml:6:85
+    error: SQL: expected ), found the end of the text
+     --> p.yaml:6:100
       |
     6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, time: 'to_timestamp(ts'}
-      |                                                                                     ^^^^^^^^^^^^
+      |                                                                                                    ^
 
     error: SQL: count() is an aggregate: this is worked out for each row by itself
       --> p.yaml:11:37
@@ -60,7 +80,7 @@ fn sql() {
     12 |       b: {jsonl: {url: ./b}, where: a = 1; DROP TABLE x}
        |                                          ^
 
-    error: SQL: expected: an expression, found: EOF
+    error: SQL: expected an expression, found the end of the text
       --> p.yaml:13:37
        |
     13 |       c: {jsonl: {url: ./c}, where: ''}
@@ -138,6 +158,14 @@ fn templates() {
       |
     9 |     query: {a: '{{ item', b: '{{ now | agoo(1) }}', c: '{{ now.year }}', d: '{% if items %}items{% endif %}'}
       |                    ^^^^
+
+    error: there is no filter `agoo` for templates
+     --> p.yaml:9:40
+      |
+    9 |     query: {a: '{{ item', b: '{{ now | agoo(1) }}', c: '{{ now.year }}', d: '{% if items %}items{% endif %}'}
+      |                                        ^^^^
+      |
+      = help: did you mean `ago`?
 
     error: there is no template variable `now.year`
      --> p.yaml:9:60
@@ -241,13 +269,13 @@ jobs:
       |
       = help: put it in single quotes: `'*/5 * * * *'`
 
-    error: expected `,` or `}` before this
-     --> p.yaml:5:1
+    error: YAML takes this for a comment, its brackets included
+     --> p.yaml:4:50
       |
-    5 | jobs:
-      | ^
+    4 | source: {base_url: 'http://h', success: .rc == 0 # fine}
+      |                                                  ^^^^^^^ a comment, or a part of the text?
       |
-      = help: close the `{` before it; if it belongs to a text, put it in single quotes
+      = help: if it is a part of the text, put it in single quotes; if not, put the comment after the closing bracket
     ");
     insta::assert_snapshot!(say("version: 1\nname: x\njobs:\n\ta: 1\n"), @r"
     error: a tab can't indent YAML
@@ -281,22 +309,6 @@ jobs:
      --> p.yaml:5:3
       |
     5 |   a: &a {get: /x}
-      |   ^ in this map
-      |
-      = help: add `records:`
-
-    error: missing field `paginate`
-     --> p.yaml:6:3
-      |
-    6 |   b: {<<: *a}
-      |   ^ in this map
-      |
-      = help: add `paginate:`
-
-    error: missing field `records`
-     --> p.yaml:6:3
-      |
-    6 |   b: {<<: *a}
       |   ^ in this map
       |
       = help: add `records:`

@@ -139,7 +139,27 @@ fn cursors() {
       |
       = help: use `offset`, `page` or `seek`, if the API can
     ");
-    insta::assert_snapshot!(paginate("{cursor: {into: query.c, vlaue: .n}}"), @"");
-    insta::assert_snapshot!(paginate("{cursor: {}}"), @"");
-    insta::assert_snapshot!(paginate("{cursor: {query.a: .a, query.b: .b}}"), @"");
+    insta::assert_snapshot!(paginate("{cursor: {into: query.c, vlaue: .n}}"), @r"
+    error: `cursor` takes `into: place` and `value: jq`, or places, each with its jq: `body.offset: .next`
+     --> p.yaml:7:16
+      |
+    7 |     paginate: {cursor: {into: query.c, vlaue: .n}}
+      |                ^^^^^^
+    ");
+    insta::assert_snapshot!(paginate("{cursor: {}}"), @r"
+    error: `cursor` takes `into: place` and `value: jq`, or places, each with its jq: `body.offset: .next`
+     --> p.yaml:7:16
+      |
+    7 |     paginate: {cursor: {}}
+      |                ^^^^^^
+    ");
+    insta::assert_snapshot!(paginate("{cursor: {query.a: .a, query.b: .b}}"), @r"
+    error: `paginate: cursor` is not built yet
+     --> p.yaml:7:24
+      |
+    7 |     paginate: {cursor: {query.a: .a, query.b: .b}}
+      |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: use `offset`, `page` or `seek`, if the API can
+    ");
 }

@@ -188,13 +188,13 @@ fn places_of_paging() {
       |
       = help: name a place in `form`
 
-    error: a place begins with one of path, query, headers, body, form, not 'params'
+    error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not 'params'
      --> p.yaml:9:54
       |
     9 |     paginate: {offset: {into: body.start, size_into: params.size, size: 10}}
       |                                                      ^^^^^^
       |
-      = help: a place begins with one of `path`, `query`, `headers`, `body`, `form`, such as `query.start`
+      = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
     ");
     insta::assert_snapshot!(say_landing(r"    snapshot: daily
     paginate: {offset: {into: query.start, size_into: query.start, size: 10}}
@@ -214,13 +214,13 @@ fn places_of_windows() {
     insta::assert_snapshot!(
         say_landing("    window: {every: 1d, start: -1d, as: epoch_s, from: quer.a, to: body.b}\n"),
         @r"
-    error: a place begins with one of path, query, headers, body, form, not 'quer'
+    error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not 'quer'
      --> p.yaml:6:56
       |
     6 |     window: {every: 1d, start: -1d, as: epoch_s, from: quer.a, to: body.b}
       |                                                        ^^^^
       |
-      = help: a place begins with one of `path`, `query`, `headers`, `body`, `form`, such as `query.start`
+      = help: did you mean `query`?
 
     error: the request has no `body`, so nothing can be written to `body.b`
      --> p.yaml:6:68
@@ -243,13 +243,13 @@ fn places_of_windows() {
       |
       = help: name a place in `body`
 
-    error: expected ]
+    error: this isn't a place in the request: expected ]
      --> p.yaml:8:84
       |
     8 |     window: {every: 1d, start: -1d, as: epoch_s, from: {into: form.a}, to: 'query[0'}
       |                                                                                    ^
       |
-      = help: a place begins with one of `path`, `query`, `headers`, `body`, `form`, such as `query.start`
+      = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
     ");
     insta::assert_snapshot!(
         say_landing("    window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.a}\n"),
@@ -300,12 +300,12 @@ fn places_with_a_variable() {
     };
     assert_eq!(say_landing(&job("form.data[$direction].offset")), "");
     insta::assert_snapshot!(say_landing(&job("form.data[$dir].offset")), @r"
-    error: the variable $dir isn't known; known: $direction
+    error: this isn't a place in the request: the variable $dir isn't known; known: $direction
       --> p.yaml:10:43
        |
     10 |     paginate: {offset: {into: 'form.data[$dir].offset', size: 10}}
        |                                           ^^^
        |
-       = help: a place begins with one of `path`, `query`, `headers`, `body`, `form`, such as `query.start`
+       = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
     ");
 }

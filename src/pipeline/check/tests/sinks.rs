@@ -58,7 +58,7 @@ fn urls() {
       |
       = help: write to a local folder, such as `./lake/alerts`
 
-    error: `` is not a place for files
+    error: an empty text is not a place for files
      --> p.yaml:9:24
       |
     9 |       b: {jsonl: {url: ''}}
@@ -98,7 +98,7 @@ fn files() {
       |
       = help: write the most rows of a file
 
-    error: `` can't stand between two cells
+    error: an empty text can't stand between two cells
      --> p.yaml:9:38
       |
     9 |       b: {csv: {url: ./b, delimiter: '', partition_by: [week(ts), day(ts, a/b]}}

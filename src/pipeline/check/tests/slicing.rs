@@ -94,12 +94,29 @@ fn instants() {
       |
       = help: did you mean `epoch_s`?
     ");
-    insta::assert_snapshot!(window("every: 1 day, start: 30d, as: '%Y-%Q', from: query.a, to: query.b"), @r"
+    insta::assert_snapshot!(window("every: 1 day, start: -1d, as: epoch_s"), @r"
     error: `1 day` is not a duration; write a whole number and a unit of ms, s, m, h, d or w, such as `90s`, `1h30m` or `7d`
      --> p.yaml:6:21
       |
-    6 |     window: {every: 1 day, start: 30d, as: '%Y-%Q', from: query.a, to: query.b}
+    6 |     window: {every: 1 day, start: -1d, as: epoch_s}
       |                     ^^^^^
+    ");
+    insta::assert_snapshot!(window("every: 1d, start: 30d, as: '%Y-%Q', from: query.a, to: query.b"), @r"
+    error: `30d` is not an instant that a window can start at
+     --> p.yaml:6:32
+      |
+    6 |     window: {every: 1d, start: 30d, as: '%Y-%Q', from: query.a, to: query.b}
+      |                                ^^^
+      |
+      = help: write `-30d` for that long before the first run
+
+    error: `%Y-%Q` is not a way to write instants
+     --> p.yaml:6:41
+      |
+    6 |     window: {every: 1d, start: 30d, as: '%Y-%Q', from: query.a, to: query.b}
+      |                                         ^^^^^^^
+      |
+      = help: write `epoch_s`, `epoch_ms`, `rfc3339` or a strftime format such as '%Y-%m-%d %H:%M:%S'
     ");
     insta::assert_snapshot!(window("every: 1h, start: soon, as: '%Y-%m-%d', from: query.a, to: query.b"), @r"
     error: `soon` is not an instant that a window can start at
@@ -127,12 +144,8 @@ fn instants() {
       |
       = help: write more of the instant, or choose `every` so that each edge is a whole unit of it
     ");
-    insta::assert_snapshot!(window("every: 99999999999w, start: -1d, as: epoch_s, from: query.a, to: query.b"), @r"
-    error: `99999999999w` is not a duration; write a whole number and a unit of ms, s, m, h, d or w, such as `90s`, `1h30m` or `7d`
-     --> p.yaml:6:21
-      |
-    6 |     window: {every: 99999999999w, start: -1d, as: epoch_s, from: query.a, to: query.b}
-      |                     ^^^^^^^^^^^^
+    insta::assert_snapshot!(window("every: 9999999w, start: -1d, as: epoch_s, from: query.a, to: query.b"), @r"
+
     ");
 }
 
@@ -150,6 +163,15 @@ fn edges() {
       = help: add `time:`, SQL for a row's own time; else the end is sent one unit of `as` earlier, which is right only if times are whole units
     "
     );
+    insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, pad: {before: 1h}"), @r"
+    error: with `pad` and without `time`, rows would land in two slices
+     --> p.yaml:6:83
+      |
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, pad: {before: 1h}}
+      |                                                                                   ^^^^^^^^^^^^
+      |
+      = help: add `time:`, SQL for a row's own time, which cuts what is asked for in excess
+    ");
     insta::assert_snapshot!(
         window("every: 1d, start: -1d, as: epoch_s, from: query.a, to: {into: query.b, bound: closed}, pad: {before: 1h}"),
         @r"
