@@ -1,5 +1,8 @@
 //! The tests that look at Tidegate from outside: its binary, its files, its manners. One test binary, so that it is linked once.
 
 mod architecture;
+mod generic;
+mod hostile;
+mod quiet;
 mod schema;
 mod support;

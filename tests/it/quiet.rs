@@ -1,0 +1,1 @@
+//! Rows that could be lost or doubled quietly.
