@@ -132,6 +132,32 @@ pub enum RunError {
         /// Rows that landed.
         landed: u64,
     },
+    /// A slice read again has bad rows only.
+    #[error(
+        "all {bad} rows of the slice are bad now, and {landed} rows landed before, so what landed stays; the first: {first}; \
+         if the source has changed for good, `--allow-shrink` replaces what landed"
+    )]
+    AllBad {
+        /// Bad rows.
+        bad: u64,
+        /// Rows that landed.
+        landed: u64,
+        /// The first bad row, and why.
+        first: String,
+    },
+    /// The rows after a cursor are all bad.
+    #[error(
+        "the {bad} rows after the cursor {start} are all bad, so that the slice has no end to go on from, and nothing landed; \
+         the first: {first}; check `incremental.cursor` and `schema.columns` against that row"
+    )]
+    NoCursor {
+        /// Bad rows.
+        bad: u64,
+        /// Where the slice begins.
+        start: String,
+        /// The first bad row, and why.
+        first: String,
+    },
     /// An edit of the pipeline file changed what names the data.
     #[error(
         "`{what}` of the job `{job}` was changed after data landed: what is in the lake would no longer match; take the edit \

@@ -6,6 +6,7 @@ mod collect;
 mod cursor;
 mod data;
 mod error;
+mod evidence;
 mod extract;
 mod fingerprint;
 mod job;

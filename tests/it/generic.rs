@@ -40,7 +40,9 @@ query: {offset: 0, limit: 2}",
 #[test]
 fn page_numbers_without_a_total() {
     let bench = Bench::new(Api::start(|request| page(&numbered(4), (request.number("page") - 1) * 2, 2)));
-    bench.job("records: '.items[]'\nsnapshot: every_run\npaginate: {page: {into: query.page, size: 2}}\nquery: {page: 1}");
+    bench.job(
+        "records: '.items[]'\nsnapshot: every_run\npaginate: {page: {into: query.page, size: 2}}\nquery: {page: 1}",
+    );
     assert_eq!(bench.run().fine(), "20260103T120000Z landed: 4 of 4; complete");
     assert_eq!(bench.api.asked_for("page"), ["1", "2", "3"], "the end is an empty page");
     assert_eq!(bench.run_at("2026-01-03T13:00:00Z", &[]).fine(), "20260103T130000Z landed: 4 of 4; complete");
@@ -83,7 +85,8 @@ fn one_page_and_no_more() {
 /// Answers with the rows whose `t` lies in what `from` and `to` ask for, by the server's own rules at the edges.
 fn timed(request: &Request, to_inclusive: bool) -> Answer {
     let rows = ["2026-01-01T00:00:00Z", "2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z", "2026-01-02T12:00:00Z"];
-    let printed = |t: &str| if request.query["from"].contains('T') { t.to_owned() } else { t.replace('T', " ").replace('Z', "") };
+    let printed =
+        |t: &str| if request.query["from"].contains('T') { t.to_owned() } else { t.replace('T', " ").replace('Z', "") };
     let (from, to) = (&request.query["from"], &request.query["to"]);
     let rows = rows.iter().enumerate().filter(|(_, t)| {
         let t = printed(t);
@@ -166,8 +169,14 @@ paginate: {offset: {into: 'form.ask.table[$direction].offset', size: 2}}
 snapshot: daily",
     );
     let rows = bench.run().fine();
-    let found = bench.query("SELECT direction, list(n ORDER BY n) AS n FROM read_json('{dir}/lake/**/*.jsonl') GROUP BY 1 ORDER BY 1");
-    assert_eq!(found, [json!({"direction": "inbound", "n": [0, 1, 2]}), json!({"direction": "outbound", "n": [0, 1, 2]})], "{rows}");
+    let found = bench.query(
+        "SELECT direction, list(n ORDER BY n) AS n FROM read_json('{dir}/lake/**/*.jsonl') GROUP BY 1 ORDER BY 1",
+    );
+    assert_eq!(
+        found,
+        [json!({"direction": "inbound", "n": [0, 1, 2]}), json!({"direction": "outbound", "n": [0, 1, 2]})],
+        "{rows}"
+    );
     assert_eq!(bench.api.asked()[0].form()["ask"], r#"{"table":{"inbound":{"offset":0,"limit":2}}}"#);
 }
 
@@ -214,7 +223,12 @@ query: {offset: 0}",
 
 #[test]
 fn the_first_of_several_paths_that_is_there_counts() {
-    let bodies = [json!({"results": [{"id": 1}]}), json!({"Results": [{"id": 2}]}), json!({"results": [], "Results": [{"id": 3}]}), json!({})];
+    let bodies = [
+        json!({"results": [{"id": 1}]}),
+        json!({"Results": [{"id": 2}]}),
+        json!({"results": [], "Results": [{"id": 3}]}),
+        json!({}),
+    ];
     let bench = Bench::new(Api::start(move |request| Answer::json(&bodies[request.number("page") - 1])));
     bench.job("records: ['.results[]', '.Results[]?']\nsnapshot: latest\npaginate: {page: {into: query.page, size: 1}}\nquery: {page: 1}");
     bench.run().fine();
@@ -261,7 +275,9 @@ sinks:
     bench.run().fine();
     let lists = "deep.a.b AS b, deep.c AS c, [x.k for x in list] AS k";
     let columns = "id, big, price, part, ok, text";
-    let parquet = format!("SELECT {columns}, {lists}, city FROM read_parquet('{{dir}}/p/**/*.parquet', hive_partitioning = false) ORDER BY id");
+    let parquet = format!(
+        "SELECT {columns}, {lists}, city FROM read_parquet('{{dir}}/p/**/*.parquet', hive_partitioning = false) ORDER BY id"
+    );
     assert_eq!(bench.query(&parquet), delicate());
     let json_lines = format!("SELECT {columns}, {lists}, city FROM read_json('{{dir}}/j/**/*.jsonl.gz') ORDER BY id");
     assert_eq!(bench.query(&json_lines), delicate());
@@ -271,9 +287,13 @@ sinks:
     assert_eq!(csv, [expected]);
     let days = bench.query("SELECT DISTINCT city, ts_day::VARCHAR AS day FROM read_parquet('{dir}/p/**/*.parquet', hive_partitioning = true) ORDER BY 1");
     assert_eq!(days, [json!({"city": "Zürich", "day": "2026-01-02"}), json!({"city": "a/b=c d", "day": "2026-01-01"})]);
-    let types = duck::columns(&format!("SELECT * FROM read_parquet('{}/**/*.parquet')", bench.workspace.path("p").display()));
+    let types =
+        duck::columns(&format!("SELECT * FROM read_parquet('{}/**/*.parquet')", bench.workspace.path("p").display()));
     let kind = |name: &str| types.iter().find(|(column, _)| column == name).map(|(_, kind)| kind.as_str());
-    assert_eq!((kind("id"), kind("big"), kind("ts")), (Some("BIGINT"), Some("UBIGINT"), Some("TIMESTAMP WITH TIME ZONE")));
+    assert_eq!(
+        (kind("id"), kind("big"), kind("ts")),
+        (Some("BIGINT"), Some("UBIGINT"), Some("TIMESTAMP WITH TIME ZONE"))
+    );
 }
 
 #[test]

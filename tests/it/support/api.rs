@@ -184,7 +184,9 @@ fn router(script: Arc<Script>, log: Arc<Mutex<Vec<Request>>>) -> Router {
                     number: log.len() + 1,
                     method: method.to_string(),
                     path: uri.path().to_owned(),
-                    query: url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
+                    query: url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+                        .into_owned()
+                        .collect(),
                     headers: headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
                     body: text(&body),
                 };

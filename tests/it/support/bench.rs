@@ -45,7 +45,10 @@ impl Bench {
 
     /// Writes a pipeline with these jobs.
     pub(crate) fn jobs(&self, jobs: &str) -> &Self {
-        self.file(&format!("source: {{base_url: {}, retry: {{attempts: 2, max_delay: 1ms}}}}\njobs:\n{jobs}", self.api.url()))
+        self.file(&format!(
+            "source: {{base_url: {}, retry: {{attempts: 2, max_delay: 1ms}}}}\njobs:\n{jobs}",
+            self.api.url()
+        ))
     }
 
     /// Writes a pipeline file, all but its version and its name.
@@ -61,7 +64,8 @@ impl Bench {
 
     /// Runs it at an instant, with further arguments.
     pub(crate) fn run_at(&self, now: &str, arguments: &[&str]) -> Ran {
-        let arguments = [&["run", "pipeline.yaml", "--state", "state", "--output", "json", "--now", now], arguments].concat();
+        let arguments =
+            [&["run", "pipeline.yaml", "--state", "state", "--output", "json", "--now", now], arguments].concat();
         let outcome = self.workspace.tidegate(&arguments).run();
         let reports: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
         let ran = Ran { report: reports[0].clone(), outcome };
@@ -98,7 +102,9 @@ impl Bench {
     fn json_lines(&self, below: &str) -> Vec<Value> {
         let files = files(&self.workspace.path(below)).into_iter().filter(|path| path.ends_with(".jsonl"));
         let texts = files.map(|path| fs::read_to_string(path).unwrap());
-        texts.flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()).collect()
+        texts
+            .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Returns the files of data that stand in the lake and in quarantine, hidden and staged ones too, relative to the folder.
@@ -138,7 +144,12 @@ impl Ran {
                 parts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!(", {count} {name}")).collect();
             let verdict = slice["reconciliation"]["verdict"].as_str().unwrap_or("-");
             let outcome = slice["outcome"].as_str().unwrap();
-            format!("{} {outcome}: {} of {}{others}; {verdict}", slice["slice"].as_str().unwrap(), count("transformed"), count("received"))
+            format!(
+                "{} {outcome}: {} of {}{others}; {verdict}",
+                slice["slice"].as_str().unwrap(),
+                count("transformed"),
+                count("received")
+            )
         };
         self.slices().iter().map(slice).collect::<Vec<_>>().join("\n")
     }
@@ -149,7 +160,9 @@ impl Ran {
         for job in self.jobs() {
             errors.extend(job["error"].as_str().map(str::to_owned));
             for slice in job["slices"].as_array().unwrap() {
-                errors.extend(slice["error"].as_str().map(|error| format!("{}: {error}", slice["slice"].as_str().unwrap())));
+                errors.extend(
+                    slice["error"].as_str().map(|error| format!("{}: {error}", slice["slice"].as_str().unwrap())),
+                );
             }
         }
         errors
@@ -160,7 +173,9 @@ impl Ran {
     }
 
     fn check_accounts(&self) {
-        for slice in self.report["jobs"].as_array().into_iter().flatten().flat_map(|job| job["slices"].as_array().unwrap()) {
+        for slice in
+            self.report["jobs"].as_array().into_iter().flatten().flat_map(|job| job["slices"].as_array().unwrap())
+        {
             let rows = |name: &str| slice["rows"][name].as_u64().unwrap();
             let ends = ["decoded", "quarantined", "outside_window", "deduplicated"].map(rows);
             assert_eq!(rows("received"), ends.iter().sum::<u64>(), "{slice}");
