@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::RunError;
 use super::cursor::{self, Cursor, CursorKind};
@@ -59,6 +60,8 @@ pub(super) struct Taken {
     pub(super) new_rows: u64,
     /// Whether an incremental slice has the rows that it was meant to have.
     pub(super) full: bool,
+    /// Whether the last of the rows that could be decoded went to quarantine.
+    pub(super) last_is_bad: bool,
 }
 
 /// Takes the pages of one slice in. It computes: not for an async thread.
@@ -93,10 +96,8 @@ struct Increment {
     rows_per_slice: u64,
     kind: Option<CursorKind>,
     seen: cursor::Seen,
-    /// The cursor of the row before, and whether none was smaller than the one before it. Only then may the slice end before
-    /// its last page: the rows after its end are known to be on the pages after it.
+    /// The cursor of the last good row.
     previous: Option<Cursor>,
-    sorted: bool,
     /// The cursors of the rows within the slice, by ordinal: those after the end are left to the next slice.
     ordinals: Vec<(Cursor, u64)>,
 }
@@ -120,7 +121,6 @@ impl Collector {
                 kind: None,
                 seen: cursor::Seen::default(),
                 previous: None,
-                sorted: true,
                 ordinals: Vec::new(),
             }),
             _ => None,
@@ -157,7 +157,8 @@ impl Collector {
         let full = self.cut_by_cursor(&batch, first, request, number)?;
         let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
-        Ok(Taken { new_rows, full })
+        let last = self.spool.rows().checked_sub(1);
+        Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(&last)) })
     }
 
     fn tagged(&mut self, batch: RecordBatch, schema: RecordSchema) -> Result<RecordBatch, RunError> {
@@ -250,7 +251,12 @@ impl Collector {
             let last = increment.edge(kind, increment.last.as_ref())?;
             for (at, found) in cursors.into_iter().enumerate() {
                 let ordinal = first + at as u64;
-                increment.sorted &= found.is_none() || increment.previous <= found;
+                if let (Some(previous), Some(found)) = (increment.previous, found)
+                    && found < previous
+                {
+                    let (found, previous) = (kind.value(found).text(), kind.value(previous).text());
+                    return Err(RunError::Unsorted { request: request.to_owned(), found, previous });
+                }
                 increment.previous = found.or(increment.previous);
                 match found {
                     None => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
@@ -267,13 +273,30 @@ impl Collector {
             }
         }
         let enough = increment.ordinals.len() as u64 >= increment.rows_per_slice;
-        Ok(increment.last.is_none() && enough && increment.sorted && increment.seen.can_end())
+        Ok(increment.last.is_none() && enough && increment.seen.can_end())
     }
 
     /// Moves a row of a batch to quarantine.
     fn reject(&mut self, batch: &RecordBatch, first: u64, row: usize, reason: &str, request: &str, page: u64) {
         if self.nulls.insert(first + row as u64) {
             self.bad.push(BadRow::of(batch, row, reason, request, page));
+        }
+    }
+
+    /// Checks the value that the next page, and one day the next slice, is asked for by: it must be the cursor of the last row.
+    pub(super) fn check_seek(&self, value: &Value, request: &str) -> Result<(), RunError> {
+        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|increment| increment.kind.zip(increment.previous))
+        else {
+            return Ok(());
+        };
+        let value = CursorValue(value.clone());
+        match kind.read(&value) {
+            Some(sought) if sought != cursor => {
+                let (value, cursor) = (value.text(), kind.value(cursor).text());
+                Err(RunError::SeekNotCursor { request: request.to_owned(), value, cursor })
+            }
+            // A time in the server's own format can't be compared.
+            _ => Ok(()),
         }
     }
 

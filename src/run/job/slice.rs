@@ -90,9 +90,13 @@ impl SliceRun {
         let proved = &collected.reconciliation;
         let verdict = match proved.verdict {
             Verdict::Complete | Verdict::Unknown => None,
-            Verdict::Moving => Some("the total changed while it was read"),
-            Verdict::Short => Some("rows are missing"),
-            Verdict::Over => Some("there are more rows than stated"),
+            Verdict::Moving => Some(
+                "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
+            ),
+            Verdict::Short => Some(
+                "rows are missing; the list may have moved while it was read: sort by a column that doesn't change",
+            ),
+            Verdict::Over => Some("there are more than stated; check `paginate.total`"),
         };
         if let (Some(verdict), OnMismatch::Fail) = (verdict, self.extraction.job.on_mismatch) {
             let total = proved.total_last.unwrap_or_default();

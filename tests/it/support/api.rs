@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Response, Uri};
+use futures::StreamExt as _;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -105,8 +106,13 @@ impl Answer {
         if self.end == End::Whole {
             return builder.body(Body::from(body)).unwrap();
         }
-        let broken = Err(std::io::Error::other("the connection breaks"));
-        builder.body(Body::from_stream(futures::stream::iter([Ok(body), broken]))).unwrap()
+        // Hyper sends what it has when the body makes it wait; else the connection would break before the head is sent.
+        let broken = async {
+            tokio::task::yield_now().await;
+            Err(std::io::Error::other("the connection breaks"))
+        };
+        let torn = futures::stream::iter([Ok(body)]).chain(futures::stream::once(broken));
+        builder.body(Body::from_stream(torn)).unwrap()
     }
 }
 
