@@ -2,6 +2,7 @@
 
 pub(crate) mod appliance;
 pub(crate) mod duck;
+pub(crate) mod files;
 pub(crate) mod lake;
 pub(crate) mod python;
 pub(crate) mod source;
