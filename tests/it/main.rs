@@ -8,9 +8,12 @@
 
 mod architecture;
 mod crash;
+mod generic;
+mod hostile;
 mod ntopng;
 mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
+mod quiet;
 mod schema;
 mod support;

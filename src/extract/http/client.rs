@@ -139,7 +139,9 @@ impl HttpClient {
                 }
                 Ok(tried) => self.asked(tried),
                 Err(TryError::Transport(kind, _)) if !last && kind.is_transient() => None,
-                Err(error) => return Err(self.failure(error, line, attempt)),
+                Err(error) => {
+                    return Err(self.failure(error, line, &request.resource.origin().ascii_serialization(), attempt));
+                }
             };
             note = asked.filter(|asked| *asked > self.options.retry.max_delay).map(|asked| self.note(asked)).or(note);
             let delay = self.options.retry.delay(attempt, asked, (self.jitter)());
@@ -221,12 +223,13 @@ impl HttpClient {
         }
     }
 
-    fn failure(&self, error: &TryError, line: &str, attempts: u32) -> HttpError {
+    fn failure(&self, error: &TryError, line: &str, origin: &str, attempts: u32) -> HttpError {
         let request = self.redactor.scrub(line);
         match error {
             TryError::TooLarge => HttpError::TooLarge { request, limit: self.options.max_response },
             TryError::Transport(kind, reason) => {
-                HttpError::Transport { request, kind: *kind, attempts, reason: self.redactor.scrub(reason) }
+                let (kind, reason) = (*kind, self.redactor.scrub(reason));
+                HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason }
             }
         }
     }
