@@ -70,7 +70,6 @@ const HOST_ALERTS: Columns = &[
     ("occurrences", "/count", same),
     ("ip", "/ip/value", same),
     ("name", "/ip/label", same),
-    ("role", "/role/value", same),
     ("side", "/role_cli_srv/value", same),
     ("description", "/description", same),
 ];
