@@ -9,7 +9,8 @@ use tidegate::appliance::ntopng::{Ntopng, NtopngConfig};
 use tidegate::clock::ManualClock;
 
 use crate::support::appliance::{Site, report, slices};
-use crate::support::lake::{Span, Truth, assert_same, data_files, digests, read};
+use crate::support::files::{data_files, digests};
+use crate::support::lake::{Span, Truth, assert_same, read};
 use crate::support::{duck, workspace::Workspace};
 
 /// The seconds from the first instant up to the last.
