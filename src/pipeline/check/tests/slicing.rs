@@ -144,7 +144,7 @@ fn instants() {
       |
       = help: write more of the instant, or choose `every` so that each edge is a whole unit of it
     ");
-    insta::assert_snapshot!(window("every: 9999999w, start: -1d, as: epoch_s, from: query.a, to: query.b"), @r"
+    insta::assert_snapshot!(window("every: 99999999w, start: -1d, as: epoch_s, from: query.a, to: query.b"), @r"
 
     ");
 }
