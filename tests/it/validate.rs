@@ -57,7 +57,16 @@ fn each_file_is_judged_by_itself() {
     7 |     paginate: nome
       |               ^^^^
 
-    bad.yaml: refused, 1 mistake
+    error: jq: expected closing bracket, found `ü]`
+     --> bad.yaml:8:17
+      |
+    8 |     records: '.[ü] |'
+      |                 ^
+      |
+      = help: write a plain path such as `.rsp.records[]`, a list of them, or one jq program
+
+    bad.yaml: refused, 2 mistakes
+
     warning: the server includes the end of the window, and rows aren't cut by their own time
      --> odd.yaml:7:69
       |
@@ -89,6 +98,15 @@ fn programs_get_one_document() {
         "message": "expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`, found the text `nome`",
         "expected": "`none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`",
         "help": null
+      },
+      {
+        "severity": "error",
+        "file": "bad.yaml",
+        "line": 8,
+        "column": 17,
+        "message": "jq: expected closing bracket, found `ü]`",
+        "expected": null,
+        "help": "write a plain path such as `.rsp.records[]`, a list of them, or one jq program"
       }
     ]
     "#);
@@ -109,21 +127,25 @@ fn files_that_are_none() {
      = help: give the path of a pipeline file
 
     gone.yaml: refused, 1 mistake
+
     error: folder is a folder
      |
      = help: give the path of a pipeline file in it
 
     folder: refused, 1 mistake
+
     error: the file is empty
      |
-     = help: `tidegate init` writes a first one
+     = help: begin with `version: 1`, `name:`, `source:` and `jobs:`
 
     empty.yaml: refused, 1 mistake
+
     error: junk.yaml isn't a text in UTF-8: byte 11, on line 2
      |
      = help: give the path of a pipeline file, and save it as UTF-8
 
     junk.yaml: refused, 1 mistake
+
     error: this isn't YAML: unexpected character: `\u{0}'
      --> nul.yaml:2:7
       |
