@@ -9,8 +9,11 @@ use super::following;
 use crate::ledger::{
     Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
 };
-use crate::model::{PipelineName, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict};
+use crate::model::{
+    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
+};
 use crate::pipeline::file::OnMismatch;
+use crate::pipeline::spec::Job;
 use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Staged, Target, land};
@@ -88,20 +91,7 @@ impl SliceRun {
     /// Decides on what the reading proved.
     fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
         let proved = &collected.reconciliation;
-        let verdict = match proved.verdict {
-            Verdict::Complete | Verdict::Unknown => None,
-            Verdict::Moving => Some(
-                "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
-            ),
-            Verdict::Short => Some(
-                "rows are missing; the list may have moved while it was read: sort by a column that doesn't change",
-            ),
-            Verdict::Over => Some("there are more than stated; check `paginate.total`"),
-        };
-        if let (Some(verdict), OnMismatch::Fail) = (verdict, self.extraction.job.on_mismatch) {
-            let total = proved.total_last.unwrap_or_default();
-            return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
-        }
+        reconcile(&self.extraction.job, proved)?;
         let landed = |state: &LedgerState| {
             state.landed(&SliceRef::of(&begin.slice)).map(|landed| (landed.rows, landed.distinct))
         };
@@ -219,6 +209,25 @@ impl SliceRun {
         self.writer.commit(landing).await?;
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
     }
+}
+
+/// Refuses a reading that isn't proved to be whole, unless the job says otherwise.
+pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<(), RunError> {
+    let verdict = match proved.verdict {
+        Verdict::Complete | Verdict::Unknown => None,
+        Verdict::Moving => Some(
+            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
+        ),
+        Verdict::Short => {
+            Some("rows are missing; the list may have moved while it was read: sort by a column that doesn't change")
+        }
+        Verdict::Over => Some("there are more than stated; check `paginate.total`"),
+    };
+    if let (Some(verdict), OnMismatch::Fail) = (verdict, job.on_mismatch) {
+        let total = proved.total_last.unwrap_or_default();
+        return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
+    }
+    Ok(())
 }
 
 /// Tells whether there was nothing after the slice's cursor: then it isn't a slice yet.
