@@ -173,8 +173,8 @@ pub enum RunError {
     },
     /// The rows after a cursor are all bad.
     #[error(
-        "the {bad} rows after the cursor {start} are all bad, so that the slice has no end to go on from, and nothing landed; \
-         the first: {first}; check `incremental.cursor` and `schema.columns` against that row"
+        "all {bad} rows after the cursor {start} are bad, so there is nothing to go on from: they are read again, and go to \
+         quarantine with the next good row; the first: {first}; check `incremental.cursor` and `schema.columns` against it"
     )]
     NoCursor {
         /// Bad rows.

@@ -188,12 +188,20 @@ fn an_increment_of_bad_rows_alone_is_told_and_lands_once() {
         &SEEK.replace("cursor: id", "cursor: seq").replace("paginate:", "schema: {columns: {seq: int64}}\npaginate:"),
     );
     let failure = bench.failure();
-    assert_snapshot!(failure, @r#"1: s0-0: the 2 rows after the cursor 0 are all bad, so that the slice has no end to go on from, and nothing landed; the first: `incremental.cursor` is null: {"id":1}; check `incremental.cursor` and `schema.columns` against that row"#);
+    assert_snapshot!(failure, @r#"1: s0-0: all 2 rows after the cursor 0 are bad, so there is nothing to go on from: they are read again, and go to quarantine with the next good row; the first: `incremental.cursor` is null: {"id":1}; check `incremental.cursor` and `schema.columns` against it"#);
     assert_eq!(bench.failure(), failure, "told in every run, as long as it is so");
     held.lock().unwrap().push(json!({"id": 3, "seq": 3}));
     assert_eq!(bench.run().rows(), "s0-0 landed: 1 of 3, 2 quarantined; complete");
     assert_eq!((ids(&bench.lines()), bench.quarantine().len()), (vec![3], 2));
     assert_eq!(bench.run().fine(), "");
+    // Once the chain has begun, a bad row at its end is told, and waits for a good one.
+    held.lock().unwrap().push(json!({"id": 4, "seq": "four"}));
+    let ran = bench.run();
+    assert_eq!((ran.fine().as_str(), ids(&bench.lines())), ("", vec![3]));
+    assert_snapshot!(ran.report["jobs"][0]["warnings"][0].as_str().unwrap(), @r#"all 1 rows after the cursor 3 are bad, so there is nothing to go on from: they are read again, and go to quarantine with the next good row; the first: `seq` expected int64, got string "four": {"id":4,"seq":"four"}; check `incremental.cursor` and `schema.columns` against it"#);
+    held.lock().unwrap().push(json!({"id": 5, "seq": 5}));
+    assert_eq!(bench.run().fine(), "s0-3 landed: 1 of 2, 1 quarantined; complete");
+    assert_eq!((ids(&bench.lines()), bench.quarantine().len()), (vec![3, 5], 3));
 }
 
 #[test]

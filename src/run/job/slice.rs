@@ -66,9 +66,11 @@ impl SliceRun {
         let records = pinned.as_ref().map(|(_, schema)| schema.clone());
         let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
         self.check(&extracted.collected, begin)?;
-        if is_empty_increment(begin, &extracted)? {
+        if is_empty_increment(begin, &extracted) {
+            let waiting = self.waiting(begin, &extracted.collected)?;
             self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
-            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes: extracted.notes });
+            let notes = extracted.notes.into_iter().chain(waiting).collect();
+            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
         }
         let version = self.pin_records(pinned.as_ref(), &extracted).await?;
         let (extracted, staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
@@ -107,6 +109,21 @@ impl SliceRun {
             return Err(RunError::Shrunk { now: proved.distinct, landed: distinct });
         }
         Ok(())
+    }
+
+    /// Tells of bad rows that have no good row after them: they come again, and go to quarantine with the next slice.
+    ///
+    /// # Errors
+    /// Nothing of the chain has ever landed: then it isn't a row that is bad, but what the pipeline file says of all of them.
+    fn waiting(&self, begin: &Begin, collected: &Collected) -> Result<Option<String>, RunError> {
+        let (SliceKind::Incremental { start, .. }, Some(bad)) = (&begin.slice.kind, collected.bad.first()) else {
+            return Ok(None);
+        };
+        let (slice, bad, first) = (&begin.slice, collected.counts.quarantined, bad.excerpt());
+        let has_landed =
+            |state: &LedgerState| state.chain(&slice.job, slice.key.as_ref()).is_some_and(|chain| chain.end.is_some());
+        let error = RunError::NoCursor { bad, start: start.text(), first };
+        if self.writer.state(has_landed) { Ok(Some(error.to_string())) } else { Err(error) }
     }
 
     /// Pins what the slice added to the job's schema, before anything is encoded. The version that it returns holds all of
@@ -230,20 +247,9 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
     Ok(())
 }
 
-/// Tells whether there was nothing after the slice's cursor: then it isn't a slice yet.
-///
-/// # Errors
-/// There were rows, none of them good: quarantine needs a slice to land with, and without an end it would be the same again in
-/// every run.
-fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> Result<bool, RunError> {
-    let collected = &extracted.collected;
-    match &begin.slice.kind {
-        SliceKind::Incremental { start, .. } if collected.cursor_end.is_none() => match collected.counts.quarantined {
-            0 => Ok(true),
-            bad => Err(RunError::NoCursor { bad, start: start.text(), first: first_bad(collected) }),
-        },
-        _ => Ok(false),
-    }
+/// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.
+fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
+    matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
 }
 
 fn first_bad(collected: &Collected) -> String {
