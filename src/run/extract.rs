@@ -61,6 +61,17 @@ impl Extraction {
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
+        let read = self.read(slice, now, pinned, limit).await;
+        read.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
+    }
+
+    async fn read(
+        &self,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        pinned: Option<RecordSchema>,
+        limit: Option<u64>,
+    ) -> Result<Extracted, RunError> {
         let mut pages = self.pages(slice, now);
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {

@@ -19,6 +19,11 @@ impl Extraction {
     /// # Errors
     /// As for any slice; rows that aren't all there are an error, since a fan-out over some of them would end quietly.
     pub(super) async fn parent_rows(&self, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Value>, RunError> {
+        let rows = self.read_parent(now).await;
+        rows.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
+    }
+
+    async fn read_parent(&self, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Value>, RunError> {
         let slice = whole(&self.job.name, now);
         let mut pages = self.pages(&slice, now);
         let mut rows = Vec::new();

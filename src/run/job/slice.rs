@@ -123,6 +123,7 @@ impl SliceRun {
         let has_landed =
             |state: &LedgerState| state.chain(&slice.job, slice.key.as_ref()).is_some_and(|chain| chain.end.is_some());
         let error = RunError::NoCursor { bad, start: start.text(), first };
+        let error = error.scrubbed(self.extraction.exchange.client.redactor());
         if self.writer.state(has_landed) { Ok(Some(error.to_string())) } else { Err(error) }
     }
 
