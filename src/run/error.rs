@@ -5,6 +5,7 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 
 use crate::decode::DecodeError;
+use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
 use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
@@ -173,8 +174,8 @@ pub enum RunError {
     },
     /// The rows after a cursor are all bad.
     #[error(
-        "the {bad} rows after the cursor {start} are all bad, so that the slice has no end to go on from, and nothing landed; \
-         the first: {first}; check `incremental.cursor` and `schema.columns` against that row"
+        "all {bad} rows after the cursor {start} are bad, so there is nothing to go on from: they are read again, and go to \
+         quarantine with the next good row; the first: {first}; check `incremental.cursor` and `schema.columns` against it"
     )]
     NoCursor {
         /// Bad rows.
@@ -254,6 +255,12 @@ pub enum RunError {
         /// The numbers.
         account: String,
     },
+    /// An error that would have quoted a secret.
+    #[error("{message}")]
+    Redacted {
+        /// The error and its causes, redacted.
+        message: String,
+    },
     /// A thread of ours ended early: a bug of ours.
     #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]
     Lost(#[from] tokio::task::JoinError),
@@ -263,6 +270,12 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Returns the error without the secrets that it quotes: an answer that can't be read may echo what was sent.
+    pub(super) fn scrubbed(self, redactor: &Redactor) -> Self {
+        let message = redactor.scrub(&self.chain());
+        if message == self.chain() { self } else { Self::Redacted { message } }
+    }
+
     /// Returns the message and its causes in one line, the outermost first.
     #[must_use]
     pub fn chain(&self) -> String {

@@ -9,6 +9,7 @@ use super::collect::{Collected, Collector};
 use super::pages::{self, Asked, Facts, Pages};
 use super::{Progress, RunError, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
+use crate::extract::auth::excerpt;
 use crate::extract::http::{Exchange, RawAnswer};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
@@ -61,6 +62,17 @@ impl Extraction {
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
+        let read = self.read(slice, now, pinned, limit).await;
+        read.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
+    }
+
+    async fn read(
+        &self,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        pinned: Option<RecordSchema>,
+        limit: Option<u64>,
+    ) -> Result<Extracted, RunError> {
         let mut pages = self.pages(slice, now);
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
@@ -97,7 +109,7 @@ impl Extraction {
         let bytes = answered.answer.body.len() as u64;
         let page = match answered.page.filter(|_| !answered.empty) {
             None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
-            Some(page) => page.map_err(|source| RunError::Decode { request: asked.line.clone(), source })?,
+            Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
         let (intake, asked) = (Arc::clone(intake), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
@@ -108,6 +120,20 @@ impl Extraction {
         });
         let (seen, enough) = taken.await??;
         Ok((seen, bytes, enough))
+    }
+
+    /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
+    /// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
+    fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
+        let (redactor, body) = (self.exchange.client.redactor(), String::from_utf8_lossy(&answer.body));
+        if redactor.scrub(&body) == body {
+            return RunError::Decode { request: line.to_owned(), source };
+        }
+        let problem = format!(
+            "the answer can't be read, and echoes the credential; it begins: {}",
+            excerpt(redactor, &answer.body)
+        );
+        RunError::Answer { request: line.to_owned(), problem }
     }
 
     /// Returns the first request of a slice in one line, redacted.

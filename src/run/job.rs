@@ -18,6 +18,7 @@ use crate::plan::{self, History, Key};
 
 mod slice;
 
+pub(super) use slice::reconcile;
 use slice::{Finished, SliceRun};
 
 /// One job of a run, and the world it lives in.

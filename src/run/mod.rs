@@ -36,8 +36,7 @@ pub use source::Sources;
 
 use crate::clock::Clock;
 use crate::ledger::{Lane, Ledger, Writer};
-use crate::model::{JobName, JobReport, Reconciliation, RunReport, Verdict};
-use crate::pipeline::file::OnMismatch;
+use crate::model::{JobName, JobReport, RunReport};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
 
 /// The world a run lives in.
@@ -134,27 +133,6 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer) -> Resul
         }
     });
     Ok(swept.await?)
-}
-
-/// Refuses rows that aren't those that the server said it has, unless the job lets them pass.
-fn check_proof(proved: &Reconciliation, on_mismatch: OnMismatch) -> Result<(), RunError> {
-    let verdict = match proved.verdict {
-        Verdict::Complete | Verdict::Unknown => return Ok(()),
-        Verdict::Moving => {
-            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change"
-        }
-        Verdict::Short => {
-            "rows are missing; the list may have moved while it was read: sort by a column that doesn't change"
-        }
-        Verdict::Over => "there are more than stated; check `paginate.total`",
-    };
-    match on_mismatch {
-        OnMismatch::Warn => Ok(()),
-        OnMismatch::Fail | OnMismatch::Refetch => {
-            let total = proved.total_last.unwrap_or_default();
-            Err(RunError::Mismatch { distinct: proved.distinct, total, verdict })
-        }
-    }
 }
 
 /// Returns the jobs to run, parents first: those that were named and the parents they need, or all.

@@ -222,6 +222,57 @@ query: {offset: 0}",
 }
 
 #[test]
+fn pages_of_which_a_program_keeps_nothing_are_progress() {
+    let bench = Bench::new(Api::start(|request| {
+        let rows: Vec<Value> = (1..=9).map(|id| json!({"id": id, "kept": id == 9})).collect();
+        page(&rows, request.number("offset"), 2)
+    }));
+    bench.job(
+        "records: '.items[] | select(.kept)'
+rows: '.items | length'
+key: id
+snapshot: latest
+paginate: {offset: {into: query.offset, size: 2}, total: .total}
+query: {offset: 0}",
+    );
+    assert_eq!(bench.run().fine(), "latest landed: 1 of 1; complete");
+}
+
+#[test]
+fn a_torn_answer_is_asked_for_again_and_its_rows_come_once() {
+    let torn = std::sync::atomic::AtomicBool::new(true);
+    let bench = Bench::new(Api::start(move |request| {
+        let answer = page(&numbered(4), request.number("offset"), 2);
+        let first = request.number("offset") == 2 && torn.swap(false, std::sync::atomic::Ordering::SeqCst);
+        if first { answer.torn() } else { answer }
+    }));
+    bench.job("records: '.items[]'\nquery: {offset: 0}\nsnapshot: latest\npaginate: {offset: {into: query.offset, size: 2}, total: .total}");
+    assert_eq!(bench.run().fine(), "latest landed: 4 of 4; complete");
+    assert_eq!(bench.api.asked_for("offset"), ["0", "2", "2", "4"]);
+}
+
+#[test]
+fn types_that_change_from_page_to_page_meet_in_one_column() {
+    let pages = [
+        json!([{"id": 1, "late": null, "wide": 1, "mixed": 1, "shape": "x"}]),
+        json!([{"id": 2, "late": "text", "wide": 2.5, "mixed": "one", "shape": {"a": 1}}]),
+        json!([]),
+    ];
+    let bench = Bench::new(Api::start(move |request| Answer::json(&pages[request.number("page") - 1])));
+    bench.job("records: '.[]'\nsnapshot: latest\npaginate: {page: {into: query.page, size: 1}}\nquery: {page: 1}\nsinks: {lake: {parquet: {url: ./lake}}}");
+    let ran = bench.run();
+    let rows = ran.fine();
+    let found =
+        bench.query("SELECT * FROM read_parquet('{dir}/lake/**/*.parquet', hive_partitioning = false) ORDER BY id");
+    insta::assert_snapshot!(format!("{rows}\n{}", found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")), @r#"
+latest landed: 2 of 2; complete
+{"id":1,"late":null,"mixed":"1","shape":"\"x\"","wide":1.0}
+{"id":2,"late":"text","mixed":"\"one\"","shape":"{\"a\":1}","wide":2.5}
+"#);
+    insta::assert_snapshot!(ran.report["jobs"][0]["warnings"].to_string(), @r#"["`mixed` is kept as json text: it holds integers and strings","`shape` is kept as json text: it holds strings and objects"]"#);
+}
+
+#[test]
 fn the_first_of_several_paths_that_is_there_counts() {
     let bodies = [
         json!({"results": [{"id": 1}]}),

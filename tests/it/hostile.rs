@@ -175,6 +175,33 @@ the rows of `sites` couldn't be read, so it isn't known what to ask for
 }
 
 #[test]
+fn a_parent_that_is_not_whole_is_no_parent() {
+    let parent = |answers: fn(usize) -> Answer| {
+        let bench = Bench::new(Api::start(move |request| match request.path.as_str() {
+            "/sites" => answers(request.number("offset")),
+            _ => Answer::json(&json!({"items": [{"id": 1}]})),
+        }));
+        bench.jobs(
+            "  sites: {get: /sites, records: '.items[]', query: {offset: 0}, paginate: {offset: {into: query.offset, size: 2}, total: .total}}
+  rows: {get: /rows, for_each: {rows_of: sites, as: site, key: id}, query: {site: '{{ site.id }}'}, records: '.items[]',
+         snapshot: daily, paginate: none, sinks: {lake: {jsonl: {url: ./lake}}}}\n",
+        );
+        let ran = bench.run();
+        assert_eq!((ran.code(), bench.landed()), (1, Vec::new()), "{ran:?}");
+        bench.workspace.redact(&ran.errors()[0])
+    };
+    let short = |offset| {
+        Answer::json(
+            &json!({"total": 3, "items": if offset == 0 { vec![json!({"id": 1}), json!({"id": 2})] } else { Vec::new() }}),
+        )
+    };
+    assert_snapshot!(parent(short), @"received 2 different rows, while the server said that there are 3: rows are missing; the list may have moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
+    let same = |_| Answer::json(&json!({"items": [{"id": 1}, {"id": 2}]}));
+    assert_snapshot!(parent(same), @"GET /sites?offset=4: paging can't go on: pages 2 and 3 brought rows, but none that an earlier page hadn't: the server seems to ignore 'query.offset', or the data moves while it is read; check the place, or sort by a column that doesn't change");
+    assert_snapshot!(parent(|_| Answer::bytes("<html>log in</html>")), @"GET /sites?offset=0: the answer isn't json (expected value at line 1 column 1): <html>log in</html>; if it is the page of a login or a proxy, check auth and base_url");
+}
+
+#[test]
 fn sql_that_does_not_fit_the_rows() {
     let page = || Answer::json(&json!({"items": [{"id": "7", "at": "yesterday"}]}));
     let with = |more: &str| format!("{ONE_PAGE}\n{more}");

@@ -9,13 +9,17 @@ use super::following;
 use crate::ledger::{
     Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
 };
-use crate::model::{PipelineName, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport};
+use crate::model::{
+    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
+};
+use crate::pipeline::file::OnMismatch;
 use crate::pipeline::load::Sql;
+use crate::pipeline::spec::Job;
 use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Staged, Target, land};
 use crate::run::quarantine::BadRow;
-use crate::run::{DiskData, RunError, check_proof};
+use crate::run::{DiskData, RunError};
 use crate::sink::{Landing, SinkSpec};
 
 /// All that the slices of a job share.
@@ -63,9 +67,11 @@ impl SliceRun {
         let records = pinned.as_ref().map(|(_, schema)| schema.clone());
         let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
         self.check(&extracted.collected, begin)?;
-        if is_empty_increment(begin, &extracted)? {
+        if is_empty_increment(begin, &extracted) {
+            let waiting = self.waiting(begin, &extracted.collected)?;
             self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
-            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes: extracted.notes });
+            let notes = extracted.notes.into_iter().chain(waiting).collect();
+            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
         }
         let version = self.pin_records(pinned.as_ref(), &extracted).await?;
         let (extracted, staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
@@ -88,7 +94,7 @@ impl SliceRun {
     /// Decides on what the reading proved.
     fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
         let proved = &collected.reconciliation;
-        check_proof(proved, self.extraction.job.on_mismatch)?;
+        reconcile(&self.extraction.job, proved)?;
         let landed = |state: &LedgerState| {
             state.landed(&SliceRef::of(&begin.slice)).map(|landed| (landed.rows, landed.distinct))
         };
@@ -104,6 +110,22 @@ impl SliceRun {
             return Err(RunError::Shrunk { now: proved.distinct, landed: distinct });
         }
         Ok(())
+    }
+
+    /// Tells of bad rows that have no good row after them: they come again, and go to quarantine with the next slice.
+    ///
+    /// # Errors
+    /// Nothing of the chain has ever landed: then it isn't a row that is bad, but what the pipeline file says of all of them.
+    fn waiting(&self, begin: &Begin, collected: &Collected) -> Result<Option<String>, RunError> {
+        let (SliceKind::Incremental { start, .. }, Some(bad)) = (&begin.slice.kind, collected.bad.first()) else {
+            return Ok(None);
+        };
+        let (slice, bad, first) = (&begin.slice, collected.counts.quarantined, bad.excerpt());
+        let has_landed =
+            |state: &LedgerState| state.chain(&slice.job, slice.key.as_ref()).is_some_and(|chain| chain.end.is_some());
+        let error = RunError::NoCursor { bad, start: start.text(), first };
+        let error = error.scrubbed(self.extraction.exchange.client.redactor());
+        if self.writer.state(has_landed) { Ok(Some(error.to_string())) } else { Err(error) }
     }
 
     /// Pins what the slice added to the job's schema, before anything is encoded. The version that it returns holds all of
@@ -213,20 +235,28 @@ impl SliceRun {
     }
 }
 
-/// Tells whether there was nothing after the slice's cursor: then it isn't a slice yet.
-///
-/// # Errors
-/// There were rows, none of them good: quarantine needs a slice to land with, and without an end it would be the same again in
-/// every run.
-fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> Result<bool, RunError> {
-    let collected = &extracted.collected;
-    match &begin.slice.kind {
-        SliceKind::Incremental { start, .. } if collected.cursor_end.is_none() => match collected.counts.quarantined {
-            0 => Ok(true),
-            bad => Err(RunError::NoCursor { bad, start: start.text(), first: first_bad(collected) }),
-        },
-        _ => Ok(false),
+/// Refuses a reading that isn't proved to be whole, unless the job says otherwise.
+pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<(), RunError> {
+    let verdict = match proved.verdict {
+        Verdict::Complete | Verdict::Unknown => None,
+        Verdict::Moving => Some(
+            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
+        ),
+        Verdict::Short => {
+            Some("rows are missing; the list may have moved while it was read: sort by a column that doesn't change")
+        }
+        Verdict::Over => Some("there are more than stated; check `paginate.total`"),
+    };
+    if let (Some(verdict), OnMismatch::Fail) = (verdict, job.on_mismatch) {
+        let total = proved.total_last.unwrap_or_default();
+        return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
     }
+    Ok(())
+}
+
+/// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.
+fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
+    matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
 }
 
 fn first_bad(collected: &Collected) -> String {

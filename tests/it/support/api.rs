@@ -17,8 +17,6 @@ use tokio::sync::oneshot;
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// Its number among those of the server, from 1.
-    pub(crate) number: usize,
     /// `GET`, `POST` ...
     pub(crate) method: String,
     /// The path, without the query.
@@ -187,7 +185,6 @@ fn router(script: Arc<Script>, log: Arc<Mutex<Vec<Request>>>) -> Router {
             let request = {
                 let mut log = log.lock().unwrap();
                 let request = Request {
-                    number: log.len() + 1,
                     method: method.to_string(),
                     path: uri.path().to_owned(),
                     query: url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
