@@ -8,4 +8,5 @@
 
 mod architecture;
 mod schema;
+mod scrutinizer;
 mod support;
