@@ -54,10 +54,10 @@ const EXHIBITS: [Exhibit; 2] = [
         login: "token scrutinizer-token",
         file: "pipelines/scrutinizer.yaml",
         text: include_str!("../../pipelines/scrutinizer.yaml"),
-        values: &[("SCRUTINIZER_TOKEN", "scrutinizer-token"), ("SCRUTINIZER_START", "-1d")],
+        values: &[("SCRUTINIZER_TOKEN", "scrutinizer-token"), ("SCRUTINIZER_START", "-12h")],
         url: "SCRUTINIZER_URL",
         start: |listener, flows, now, stop| {
-            let config = ScrutinizerConfig { flows, hours: 25, ..ScrutinizerConfig::default() };
+            let config = ScrutinizerConfig { flows, hours: 13, ..ScrutinizerConfig::default() };
             tokio::spawn(Scrutinizer::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
         },
     },
