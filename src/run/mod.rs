@@ -6,6 +6,7 @@ mod collect;
 mod cursor;
 mod data;
 mod error;
+mod evidence;
 mod extract;
 mod fingerprint;
 mod job;
@@ -134,9 +135,13 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer) -> Resul
 fn check_proof(proved: &Reconciliation, on_mismatch: OnMismatch) -> Result<(), RunError> {
     let verdict = match proved.verdict {
         Verdict::Complete | Verdict::Unknown => return Ok(()),
-        Verdict::Moving => "the total changed while it was read",
-        Verdict::Short => "rows are missing",
-        Verdict::Over => "there are more rows than stated",
+        Verdict::Moving => {
+            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change"
+        }
+        Verdict::Short => {
+            "rows are missing; the list may have moved while it was read: sort by a column that doesn't change"
+        }
+        Verdict::Over => "there are more than stated; check `paginate.total`",
     };
     match on_mismatch {
         OnMismatch::Warn => Ok(()),
