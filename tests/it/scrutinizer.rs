@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +11,8 @@ use serde_json::{Value, json};
 use tidegate::appliance::faults::Faults;
 use tidegate::appliance::scrutinizer::{Conversation, Direction, Scrutinizer, ScrutinizerConfig};
 use tidegate::clock::ManualClock;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
+use crate::support::appliance::Served;
 use crate::support::duck;
 use crate::support::workspace::{Outcome, Workspace};
 
@@ -26,21 +24,15 @@ const HOURS: i64 = 4;
 /// A simulator that is being served, and a folder to export it into.
 struct Test {
     scrutinizer: Arc<Scrutinizer>,
-    address: SocketAddr,
-    stop: CancellationToken,
+    served: Served,
     workspace: Workspace,
-    _runtime: tokio::runtime::Runtime,
 }
 
 impl Test {
     fn new(config: ScrutinizerConfig) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let scrutinizer = Scrutinizer::new(config, Arc::new(ManualClock::new(instant(NOW))));
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        runtime.spawn(scrutinizer.clone().serve(listener, stop.clone()));
-        Self { scrutinizer, address, stop, workspace: Workspace::new(), _runtime: runtime }
+        let served = Served::start(|listener, stop| Arc::clone(&scrutinizer).serve(listener, stop));
+        Self { scrutinizer, served, workspace: Workspace::new() }
     }
 
     /// Runs the shipped pipeline with pages of `size` rows.
@@ -56,7 +48,7 @@ impl Test {
             replaced(&replaced(&shipped, "size: 10000", &format!("size: {size}")), "max_delay: 1m", "max_delay: 20ms");
         self.workspace.write("pipelines/scrutinizer.yaml", &text);
         let arguments = ["run", "pipelines/scrutinizer.yaml", "--now", NOW, "--output", output];
-        let run = self.workspace.tidegate(&arguments).env("SCRUTINIZER_URL", format!("http://{}", self.address));
+        let run = self.workspace.tidegate(&arguments).env("SCRUTINIZER_URL", &self.served.url);
         run.env("SCRUTINIZER_TOKEN", token).env("SCRUTINIZER_START", START).run()
     }
 
@@ -81,12 +73,6 @@ impl Test {
             rows.into_iter().map(move |row| expected(direction, &row))
         });
         sorted(rows.collect())
-    }
-}
-
-impl Drop for Test {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 
