@@ -10,6 +10,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tidegate::appliance::faults::Faults;
 use tidegate::appliance::scrutinizer::{Conversation, Direction, Scrutinizer, ScrutinizerConfig};
+use tidegate::appliance::server::{Appliance, Framing, Reply, Request, Response};
 use tidegate::clock::ManualClock;
 
 use crate::support::appliance::Served;
@@ -157,9 +158,12 @@ fn columns_have_the_types_of_what_they_hold() {
 }
 
 #[test]
-fn a_server_that_caps_its_pages_loses_nothing() {
-    let test = Test::new(ScrutinizerConfig { row_cap: Some(30), ..config(4) });
-    assert_landed(&test, &test.run(10_000));
+fn a_server_that_caps_its_pages_loses_nothing_and_hours_may_be_empty() {
+    let test = Test::new(ScrutinizerConfig { row_cap: Some(30), hours: 2, ..config(4) });
+    let outcome = test.run(10_000);
+    assert_landed(&test, &outcome);
+    let empty = slices(&outcome).iter().filter(|slice| slice["rows"]["received"] == 0).count();
+    assert_eq!(empty, 4, "the first two hours had no traffic");
     let first: Vec<_> = test.scrutinizer.requests().iter().flat_map(|request| request.pages.clone()).collect();
     assert!(
         first.iter().all(|(_, offset, rows)| offset % 30 == 0 || *rows == 10_000)
@@ -223,4 +227,32 @@ fn the_plain_port_is_an_error_and_not_followed() {
     let outcome = test.run_with(10_000, "scrutinizer-token", "text");
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stdout.contains("redirects aren't followed"), "{outcome:?}");
+}
+
+/// Gives the same answer to everything.
+struct Parrot(&'static str);
+
+impl Appliance for Parrot {
+    fn reply(&self, _: &Request) -> Reply {
+        let (headers, body) = (Vec::new(), self.0.into());
+        Reply::Answer(Response { status: 200, reason: "OK", headers, body, framing: Framing::ContentLength })
+    }
+}
+
+#[test]
+fn an_answer_without_its_table_is_no_empty_report() {
+    for answer in [
+        "<!DOCTYPE html><html><body>fcgi crashed</body></html>",
+        "{}",
+        "[]",
+        r#"{"report": {}}"#,
+        r#"{"report": {"table": {}}}"#,
+        r#"{"report": {"table": {"inbound": {}, "outbound": {"rows": null}}}}"#,
+        r#"{"report": {"table": {"inbound": {"rows": {}}, "outbound": {"rows": 0}}}}"#,
+    ] {
+        let test = Test { served: Served::appliance(Parrot(answer)), ..Test::new(config(1)) };
+        let outcome = test.run(10_000);
+        assert_eq!(outcome.code, Some(1), "{answer}: {outcome:?}");
+        assert!(slices(&outcome).iter().all(|slice| slice["outcome"] == "failed"), "{answer}: {outcome:?}");
+    }
 }

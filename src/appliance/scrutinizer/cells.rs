@@ -44,7 +44,7 @@ fn address(column: usize, address: &str, seed: u64) -> Value {
     let label = match word % 8 {
         0 => String::new(),
         1 => address.to_owned(),
-        2 if word.is_multiple_of(3) => pick(&HOSTILE, word).to_string(),
+        2 if word.is_multiple_of(3) => (*pick(&HOSTILE, word)).to_owned(),
         _ => format!("host{}.lan", word % 1000),
     };
     json!({

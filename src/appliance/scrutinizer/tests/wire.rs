@@ -1,8 +1,9 @@
 //! Requests, errors and the form of answers.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{Form, Sim, TOKEN, cell, hour, rank, rich, truth};
+use super::{Form, NOW, Sim, TOKEN, cell, hour, instant, rank, rich, truth};
 use crate::appliance::faults::Faults;
 use crate::appliance::scrutinizer::{Direction, ScrutinizerConfig};
 
@@ -75,9 +76,8 @@ async fn a_row_has_the_cells_of_the_example() {
 #[tokio::test]
 async fn counters_pass_the_limits_of_doubles_and_of_signed_numbers() {
     let sim = Sim::start(rich()).await;
-    let now = sim.clock.as_ref();
-    let end = crate::clock::Clock::now(now);
-    let all = sim.scrutinizer.conversations(Direction::Inbound, end - chrono::TimeDelta::hours(6), end);
+    let end = instant(NOW);
+    let all = sim.scrutinizer.conversations(Direction::Inbound, end - TimeDelta::hours(6), end);
     assert!(all.iter().any(|row| row.octets > i64::MAX.unsigned_abs()));
     assert!(all.iter().any(|row| row.octets > 1 << 53 && row.octets < 1 << 60 && !row.octets.is_multiple_of(4)));
 }
