@@ -11,7 +11,8 @@ use tidegate::appliance::dice::Dice;
 use tidegate::appliance::ntopng::NtopngConfig;
 
 use crate::support::appliance::{Site, report};
-use crate::support::lake::{Truth, assert_manifests, data_files, digests};
+use crate::support::files::{assert_manifests, data_files, digests};
+use crate::support::lake::Truth;
 
 /// How many lakes are made by processes that are killed.
 fn rounds() -> u64 {

@@ -15,6 +15,8 @@ mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
 mod quiet;
+mod help;
 mod schema;
 mod scrutinizer;
 mod support;
+mod validate;

@@ -9,7 +9,8 @@ use tidegate::appliance::ntopng::{Ntopng, NtopngConfig};
 use tidegate::clock::ManualClock;
 
 use crate::support::appliance::{Site, report, slices};
-use crate::support::lake::{Span, Truth, assert_same, data_files, digests, read};
+use crate::support::files::{data_files, digests};
+use crate::support::lake::{Span, Truth, assert_same, read};
 use crate::support::{duck, workspace::Workspace};
 
 /// The seconds from the first instant up to the last.
@@ -73,7 +74,7 @@ fn types_are_those_of_a_warehouse(site: &Site) {
     insta::assert_snapshot!(columns(site, "host_alerts"), @"
     BIGINT: row_id, ifid, duration_seconds, severity_level, score, occurrences
     TIMESTAMP WITH TIME ZONE: ts
-    VARCHAR: alert_name, category, severity, ip, name, role, side, description
+    VARCHAR: alert_name, category, severity, ip, name, side, description
     ");
     insta::assert_snapshot!(columns(site, "hosts"), @"
     BIGINT: ifid, vlan, bytes_sent, bytes_received, bytes_total, flows_as_client, flows_as_server, num_alerts, score

@@ -6,7 +6,8 @@ use tidegate::appliance::ntopng::NtopngConfig;
 
 use crate::support::appliance::{Site, report, slices};
 use crate::support::duck;
-use crate::support::lake::{Truth, assert_manifests, digests, read};
+use crate::support::files::{assert_manifests, digests};
+use crate::support::lake::{Truth, read};
 
 const DAY: i64 = 86_400;
 

@@ -7,7 +7,8 @@ use tidegate::appliance::faults::Faults;
 use tidegate::appliance::ntopng::NtopngConfig;
 
 use crate::support::appliance::{Site, report, slices};
-use crate::support::lake::{Truth, digests};
+use crate::support::files::digests;
+use crate::support::lake::Truth;
 
 fn config() -> NtopngConfig {
     NtopngConfig { alerts: 200, hosts: 110, flows: 90, host_alerts: 40, days: 2, ..NtopngConfig::default() }
