@@ -6,4 +6,5 @@
 pub mod dice;
 pub mod faults;
 pub mod ntopng;
+pub mod scrutinizer;
 pub mod server;

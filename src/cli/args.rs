@@ -45,7 +45,7 @@ pub(super) enum LogFormat {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Export a simulated appliance into a small lake on disk, to see how it goes.
+    /// Export simulated appliances into a small lake on disk, to see how it goes.
     Demo(DemoArguments),
     /// Check pipeline files and report all their mistakes.
     Validate {
@@ -122,7 +122,7 @@ pub(super) struct DemoArguments {
     /// The folder for the lake and the state.
     #[arg(long, default_value = "./tidegate-demo", value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// How many alerts the simulated appliance has.
+    /// How many alerts the simulated ntopng has, and how many flows the simulated Scrutinizer.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(super) records: usize,
 }

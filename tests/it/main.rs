@@ -17,5 +17,6 @@ mod ntopng_faults;
 mod ntopng_fixtures;
 mod quiet;
 mod schema;
+mod scrutinizer;
 mod support;
 mod validate;

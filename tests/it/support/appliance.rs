@@ -1,4 +1,4 @@
-//! A simulated ntopng on a loopback port, in this process, and `tidegate run` against it.
+//! A simulated appliance on a loopback port, in this process, and `tidegate run` against a simulated ntopng.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -34,7 +34,10 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    fn start<F: Future<Output = ()> + Send + 'static>(serve: impl FnOnce(TcpListener, CancellationToken) -> F) -> Self {
+    /// Serves what `serve` serves, until told to stop.
+    pub(crate) fn start<F: Future<Output = ()> + Send + 'static>(
+        serve: impl FnOnce(TcpListener, CancellationToken) -> F,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
