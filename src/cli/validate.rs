@@ -14,7 +14,7 @@ use crate::pipeline::load::{Diagnostic, Severity, diagnostic};
 pub(super) fn run(files: &[PathBuf], output: Output) -> Result<Exit, CliError> {
     let mut exit = Exit::Done;
     let mut reports = Vec::new();
-    for path in files {
+    for (at, path) in files.iter().enumerate() {
         let Loaded { source, checked } = load::file(path);
         let (found, jobs) = match checked {
             Ok(Checked { pipeline, warnings }) => (warnings, Some(pipeline.jobs.len())),
@@ -28,6 +28,9 @@ pub(super) fn run(files: &[PathBuf], output: Output) -> Result<Exit, CliError> {
                 "file": source.name, "valid": jobs.is_some(), "diagnostics": diagnostic::to_json(&found, &source),
             })),
             Output::Text => {
+                if !found.is_empty() && at > 0 {
+                    print::note("");
+                }
                 if !found.is_empty() {
                     print::note(&format!("{}\n", diagnostic::render(&found, &source, print::colour()).trim_end()));
                 }

@@ -15,5 +15,7 @@ mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
 mod quiet;
+mod help;
 mod schema;
 mod support;
+mod validate;

@@ -53,6 +53,8 @@ enum Repair {
     Hole,
     /// The map gets some value for a field.
     Supply(&'static str),
+    /// A refused value that its map can't do without, by its id, becomes some value, so that the rest of the map is read.
+    Refill(u32),
     /// The value that was supplied is replaced by another guess.
     GuessAgain(usize),
 }
@@ -113,8 +115,12 @@ fn repair_of(root: &Node, site: Site, what: &What) -> Repair {
         },
         Site::Value(id) => match (value_at(root, id).map(|node| &node.kind), what) {
             (Some(Kind::Wild(guess)), _) if guess + 1 < GUESSES.len() => Repair::GuessAgain(guess + 1),
-            (Some(Kind::Map(entries)), What::Missing(name)) if entries.iter().all(|entry| entry.key.text != *name) => {
-                Repair::Supply(name)
+            (Some(Kind::Map(entries)), What::Missing(name)) => {
+                match entries.iter().find(|entry| entry.key.text == *name) {
+                    None => Repair::Supply(name),
+                    Some(entry) if entry.value.is_hole() => Repair::Refill(entry.value.id),
+                    Some(_) => Repair::Hole,
+                }
             }
             _ => Repair::Hole,
         },
@@ -158,6 +164,7 @@ fn apply(root: &mut Node, site: Site, repair: Repair) -> bool {
             parent_of(root, id).is_some_and(|parent| apply(root, Site::Value(parent), Repair::Hole))
         }
         Repair::Hole => set(root, id, Kind::Hole),
+        Repair::Refill(hole) => set(root, hole, Kind::Wild(0)),
         Repair::GuessAgain(guess) => set(root, id, Kind::Wild(guess)),
         Repair::Supply(name) => {
             let fresh = largest_id(root) + 1;

@@ -132,7 +132,8 @@ impl<'t> Builder<'t> {
             match event {
                 Event::StreamEnd if root.is_none() => {
                     return refuse(
-                        Diagnostic::error(span, "the file is empty").help("`tidegate init` writes a first one"),
+                        Diagnostic::error(span, "the file is empty")
+                            .help("begin with `version: 1`, `name:`, `source:` and `jobs:`"),
                     );
                 }
                 Event::StreamEnd => return Ok(root),

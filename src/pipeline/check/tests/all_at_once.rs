@@ -339,3 +339,37 @@ jobs:
        |               ^^^^
     ");
 }
+
+#[test]
+fn a_refused_value_does_not_hide_the_rest_of_its_job() {
+    insta::assert_snapshot!(say(r"version: one
+name: x
+source: {base_url: 'http://h'}
+jobs:
+  a:
+    get: /x
+    query: {id: '{{ item.id }}'}
+    paginate: nome
+    records: '.[] |'
+"), @r"
+    error: expected a whole number from 0 to 4294967295, found the text `one`
+     --> p.yaml:1:10
+      |
+    1 | version: one
+      |          ^^^
+
+    error: expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`, found the text `nome`
+     --> p.yaml:8:15
+      |
+    8 |     paginate: nome
+      |               ^^^^
+
+    error: jq: expected term, found the end of the program
+     --> p.yaml:9:20
+      |
+    9 |     records: '.[] |'
+      |                    ^
+      |
+      = help: write a plain path such as `.rsp.records[]`, a list of them, or one jq program
+    ");
+}

@@ -37,7 +37,7 @@ fn jq() {
     12 |     auth_failed: "\"x\" == $statu"
        |                            ^^^^^^
 
-    error: jq: there is no filter `not` with 1 argument(s): did you mean `not`?
+    error: jq: there is no filter `not` with 1 argument(s): it takes another number of them
       --> p.yaml:13:65
        |
     13 |     paginate: {offset: {into: query.o, size: 1}, more: '.next | not(1)', total: '$rows.['}

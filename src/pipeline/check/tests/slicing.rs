@@ -144,8 +144,14 @@ fn instants() {
       |
       = help: write more of the instant, or choose `every` so that each edge is a whole unit of it
     ");
-    insta::assert_snapshot!(window("every: 9999999w, start: -1d, as: epoch_s, from: query.a, to: query.b"), @r"
-
+    insta::assert_snapshot!(window("every: 99999999w, start: -1d, as: epoch_s, from: query.a, to: query.b"), @r"
+    error: no instant is that far away
+     --> p.yaml:6:21
+      |
+    6 |     window: {every: 99999999w, start: -1d, as: epoch_s, from: query.a, to: query.b}
+      |                     ^^^^^^^^^
+      |
+      = help: write a duration such as `1d`
     ");
 }
 

@@ -569,7 +569,7 @@ fn broken_yaml() {
     insta::assert_snapshot!(refuse(""), @r"
     error: the file is empty
      |
-     = help: `tidegate init` writes a first one
+     = help: begin with `version: 1`, `name:`, `source:` and `jobs:`
     ");
 }
 
