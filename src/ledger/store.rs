@@ -5,7 +5,7 @@
 //! directory. All else goes through `object_store`.
 
 use std::io::{self, Write as _};
-use std::path::{Path as DiskPath, PathBuf};
+use std::path::{Component, Path as DiskPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,7 +42,7 @@ impl Store {
     /// Opens a directory, which comes into being with the first object.
     pub(super) fn on_disk(directory: &DiskPath) -> Result<Self, LedgerError> {
         let address = |why: String| LedgerError::Address { url: directory.display().to_string(), why };
-        let directory = std::path::absolute(directory).map_err(|error| address(error.to_string()))?;
+        let directory = without_parents(directory).map_err(|error| address(error.to_string()))?;
         let base = Path::from_absolute_path(&directory).map_err(|error| address(error.to_string()))?;
         Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, disk: Some(directory) })
     }
@@ -112,6 +112,23 @@ fn number(name: &str) -> Option<u64> {
     if digits.len() == 20 { digits.parse().ok() } else { None }
 }
 
+/// Makes a path absolute and free of `..`, which object paths can't hold: as the system would follow it, symbolic links included.
+fn without_parents(path: &DiskPath) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => {
+                if let Ok(real) = resolved.canonicalize() {
+                    resolved = real;
+                }
+                resolved.pop();
+            }
+            part => resolved.push(part),
+        }
+    }
+    Ok(resolved)
+}
+
 fn create_on_disk(target: &DiskPath, bytes: &[u8]) -> io::Result<Put> {
     let directory = target.parent().ok_or_else(|| io::Error::other("an object needs a directory"))?;
     create_directory(directory)?;
@@ -169,6 +186,18 @@ mod tests {
         assert_eq!(store.get(&numbered("log", 12)).await.unwrap(), None);
         assert_eq!(store.numbers("log", None).await.unwrap(), [9, 10, 11]);
         assert_eq!(store.numbers("log", Some(9)).await.unwrap(), [10, 11]);
+    }
+
+    #[test]
+    fn a_state_may_lie_beside_the_working_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("far/away")).unwrap();
+        std::os::unix::fs::symlink(real.join("far/away"), real.join("link")).unwrap();
+        assert_eq!(without_parents(&real.join("absent/../state")).unwrap(), real.join("state"));
+        assert_eq!(without_parents(&real.join("link/../state")).unwrap(), real.join("far/state"));
+        let store = Store::on_disk(&real.join("far/../state")).unwrap();
+        assert_eq!(store.disk(), Some(real.join("state").as_path()));
     }
 
     #[tokio::test]
