@@ -123,6 +123,41 @@ async fn what_one_writer_commits_another_reads() {
 }
 
 #[tokio::test]
+async fn no_list_names_a_file_that_is_deleted() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let data = MemoryData::default();
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    land(&writer, &data, &window("j", 0), &["a"]).await.unwrap();
+    writer.tidy(&data).await.unwrap();
+    land(&writer, &data, &window("j", 0), &["b"]).await.unwrap();
+    // As it is between a commit's entry and the note of its roots, and after a run was cancelled while it tidied.
+    writer.dirty.lock().unwrap().clear();
+    writer.tidy(&data).await.unwrap();
+    let listed: Vec<_> = data.manifest(ROOT).unwrap().files.into_iter().map(|file| file.path).collect();
+    assert_eq!(listed, data.published(ROOT).into_keys().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_list_knows_its_ledger() {
+    let data = MemoryData::default();
+    let (world, pipeline) = (World::new(Arc::new(InMemory::new())), PipelineName::new("p"));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    let young = writer.state(Clone::clone);
+    land(&writer, &data, &window("j", 0), &["a"]).await.unwrap();
+    writer.tidy(&data).await.unwrap();
+    let list = data.manifest(ROOT).unwrap();
+    assert!(writer.state(|state| list.is_of(&pipeline, state)));
+    assert!(!list.is_of(&pipeline, &young), "an older copy of the ledger");
+    assert!(!list.is_of(&pipeline, &LedgerState::default()), "no ledger");
+    let other = World::new(Arc::new(InMemory::new())).ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    for hour in 0..9 {
+        land(&other, &MemoryData::default(), &window("j", hour), &["a"]).await.unwrap();
+    }
+    assert!(!other.state(|state| list.is_of(&pipeline, state)), "a longer one");
+    assert!(list.is_of(&PipelineName::new("other"), &LedgerState::default()));
+}
+
+#[tokio::test]
 async fn a_state_from_a_checkpoint_is_that_of_the_whole_log() {
     let world = World::new(Arc::new(InMemory::new()));
     let data = MemoryData::default();

@@ -132,6 +132,18 @@ pub enum RunError {
         /// Rows that landed.
         landed: u64,
     },
+    /// The lake has files that another ledger landed.
+    #[error(
+        "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
+         `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \
+         pipeline another name and its sinks another `url`, or move the folder away to begin anew"
+    )]
+    OtherLedger {
+        /// The sink's folder.
+        root: String,
+        /// The state of this run.
+        state: String,
+    },
     /// An edit of the pipeline file changed what names the data.
     #[error(
         "`{what}` of the job `{job}` was changed after data landed: what is in the lake would no longer match; take the edit \

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::RunError;
 use crate::model::JobName;
+use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
-use crate::pipeline::spec::{Job, Slicing};
+use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
 
 /// Returns the fingerprint of a job, part by part, so that a difference can be named.
 pub(super) fn of(job: &Job) -> Value {
@@ -30,6 +31,8 @@ pub(super) fn of(job: &Job) -> Value {
     for sink in &job.sinks {
         part(&format!("sinks.{}.url", sink.name), json!(absolute(&sink.url)));
         part(&format!("sinks.{}.partition_by", sink.name), json!(sink.partition_by));
+        part(&format!("sinks.{}.format", sink.name), json!(extension(sink)));
+        part(&format!("sinks.{}.where", sink.name), json!(sink.filter.as_ref().map(Sql::as_str)));
     }
     Value::Object(parts)
 }
@@ -43,6 +46,20 @@ pub(super) fn compare(job: &JobName, landed: &Value, now: &Value) -> Result<(), 
     let changed: Vec<&str> =
         names.into_iter().filter(|name| landed.get(*name) != now.get(*name)).map(String::as_str).collect();
     if changed.is_empty() { Ok(()) } else { Err(RunError::Renamed { job: job.clone(), what: changed.join("`, `") }) }
+}
+
+/// What the names of a sink's files end with: readers go by it.
+fn extension(sink: &Sink) -> String {
+    let format = match sink.format {
+        SinkFormat::Parquet => return "parquet".to_owned(),
+        SinkFormat::JsonLines => "jsonl",
+        SinkFormat::Csv { .. } => "csv",
+    };
+    match sink.compression {
+        Some(Compression::Gzip) => format!("{format}.gz"),
+        Some(Compression::Zstd) => format!("{format}.zst"),
+        Some(Compression::None | Compression::Snappy) | None => format.to_owned(),
+    }
 }
 
 /// A sink's folder by its absolute path, so that another working directory is another lake.

@@ -7,5 +7,6 @@
 )]
 
 mod architecture;
+mod review;
 mod schema;
 mod support;
