@@ -80,6 +80,14 @@ impl Store {
         }
     }
 
+    /// Deletes an object. One that isn't there is fine.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), LedgerError> {
+        match self.inner.delete(&self.path(path)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(LedgerError::Store { action: "delete", object: path.to_owned(), source }),
+        }
+    }
+
     /// Returns the numbers above `after` of the objects `<directory>/<20-digit number>.json`, sorted.
     pub(super) async fn numbers(&self, directory: &str, after: Option<u64>) -> Result<Vec<u64>, LedgerError> {
         let prefix = self.path(directory);

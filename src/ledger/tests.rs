@@ -138,6 +138,32 @@ async fn no_list_names_a_file_that_is_deleted() {
 }
 
 #[tokio::test]
+async fn two_files_of_one_name_are_not_published() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    let slice = window("j", 0);
+    writer.begin(vec![begin_slice(&slice)]).await.unwrap();
+    let mut publication = publication(&slice, 1, &["a", "b"]);
+    publication.files[1].path = publication.files[0].path.clone();
+    let refused = writer.publish(publication).await;
+    assert!(matches!(refused, Err(LedgerError::Refused { .. })), "{refused:?}");
+    assert!(writer.state(|state| state.open_publishes().next().is_none()));
+}
+
+#[tokio::test]
+async fn old_checkpoints_go() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    for _ in 0..600 {
+        writer.append(vec![Record::Lease(LeaseEvent::Renewed)]).await.unwrap();
+    }
+    writer.release().await.unwrap();
+    let kept = world.ledger().store.numbers("checkpoint", None).await.unwrap();
+    assert!(kept.len() == 3 && kept[2] >= 500, "{kept:?}");
+    assert_eq!(world.ledger().read_state().await.unwrap().sequence(), 602);
+}
+
+#[tokio::test]
 async fn a_list_knows_its_ledger() {
     let data = MemoryData::default();
     let (world, pipeline) = (World::new(Arc::new(InMemory::new())), PipelineName::new("p"));

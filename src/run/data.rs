@@ -50,13 +50,16 @@ impl DataStore for DiskData {
 
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
         let folder = folder(root);
-        let read = tokio::task::spawn_blocking(move || read_on_disk(&folder)).await;
+        let read = move || if folder.is_dir() { read_on_disk(&folder) } else { Ok(None) };
+        let read = tokio::task::spawn_blocking(read).await;
         Ok(read.map_err(|lost| unlisted("read", root, lost))??)
     }
 
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
         let (folder, update) = (folder(root), update.clone());
-        let updated = tokio::task::spawn_blocking(move || update_on_disk(&folder, &update)).await;
+        // Where the folder is gone, or moved, there is nothing for a list to stand beside: it isn't made again for that.
+        let updated = move || if folder.is_dir() { update_on_disk(&folder, &update) } else { Ok(()) };
+        let updated = tokio::task::spawn_blocking(updated).await;
         Ok(updated.map_err(|lost| unlisted("update", root, lost))??)
     }
 }

@@ -207,3 +207,29 @@ fn state_and_lake_may_lie_beside_the_working_folder() {
     }
     assert_eq!(bench.files("lake").len(), 2);
 }
+
+#[test]
+fn the_state_may_be_moved() {
+    let bench = Bench::new(WINDOW);
+    bench.api.answer(r#"[{"id": 1, "name": "a"}, {"id": null, "name": "bad"}]"#);
+    let (old, new) = (bench.workspace.path("old"), bench.workspace.path("state"));
+    let ran = bench.run("old/state");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    fs::rename(old.join("state"), new).unwrap();
+    fs::remove_dir_all(&old).unwrap();
+    // Nothing can be made where it was.
+    fs::write(&old, "").unwrap();
+    bench.fine();
+}
+
+#[test]
+fn two_sinks_of_one_job_do_not_meet_in_one_folder() {
+    let sinks = "snapshot: latest
+    sinks: {a: {jsonl: {url: ./lake}}, b: {jsonl: {url: lake/}, where: id > 1}}";
+    let bench = Bench::new(sinks);
+    let said = bench.fails();
+    assert!(said.contains("give each sink a `url` of its own"), "{said}");
+    bench.job(&sinks.replace("lake/}", "other}"));
+    bench.fine();
+    assert_eq!((bench.files("lake").len(), bench.files("other").len()), (1, 1));
+}
