@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::FORMAT;
 use super::state::LedgerState;
-use super::store::{create_directory, new_file_in, sync_directory};
+use super::store::{create_directory, new_file_in, remove_unfinished, sync_directory};
 use crate::model::{JobName, PipelineName, SinkName, SliceId};
 
 const DIRECTORY: &str = "_tidegate";
@@ -194,6 +194,8 @@ pub fn read_on_disk(root: &Path) -> Result<Option<Vec<u8>>, ManifestError> {
 pub fn update_on_disk(root: &Path, update: &ManifestUpdate) -> Result<(), ManifestError> {
     let directory = root.join(DIRECTORY);
     let _lock = lock(&directory)?;
+    let swept = remove_unfinished(&directory);
+    swept.map_err(|source| ManifestError::Disk { action: "sweep", path: directory.clone(), source })?;
     let name = root.display().to_string();
     let Some(updated) = Manifest::read(&name, read_on_disk(root)?.as_deref())?.updated(update) else { return Ok(()) };
     let text = updated.print(&name)?;

@@ -10,14 +10,15 @@ use super::pages::{self, Asked, Facts, Pages};
 use super::{Progress, RunError, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
 use crate::extract::http::{Exchange, RawAnswer};
-use crate::extract::paginate::Seen;
+use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
 
-/// How deep records may nest before the rest of them is kept as JSON text.
-const MAX_DEPTH: usize = 64;
+/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
+/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
+const MAX_DEPTH: usize = 16;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -66,7 +67,14 @@ impl Extraction {
             let asked = pages.ask(self.exchange.client.redactor())?;
             let (seen, bytes, enough) = self.page(&asked, &intake, limit).await?;
             self.progress.page(&self.job.name, seen.rows, bytes);
-            let end = if enough { Some(EndReason::SliceFull) } else { pages.advance(&asked, bytes, &seen)? };
+            // Asked also of a slice that has enough: the page may show that rows before it can't be reached.
+            let end = match pages.advance(&asked, bytes, &seen) {
+                Ok(None) if enough => Some(EndReason::SliceFull),
+                Err(RunError::Paginate { source: PaginateError::MaxPages { .. }, .. }) if enough => {
+                    Some(EndReason::SliceFull)
+                }
+                decided => decided?,
+            };
             if let Some(end) = end {
                 return tokio::task::spawn_blocking(move || finish(intake, end, asked.page)).await?;
             }
@@ -171,7 +179,11 @@ impl Intake {
         let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
         let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
         self.collector.note_total(seen.total);
+        let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
         let taken = self.collector.take(page, &asked.line, asked.page)?;
+        if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
+            self.collector.check_seek(value, &asked.line)?;
+        }
         seen.new_rows = taken.new_rows;
         Ok((seen, taken.full))
     }

@@ -6,6 +6,7 @@ mod collect;
 mod cursor;
 mod data;
 mod error;
+mod evidence;
 mod extract;
 mod fingerprint;
 mod job;
@@ -140,18 +141,27 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer) -> Resul
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
     let pipeline = pipeline.name.clone();
     let swept = tokio::task::spawn_blocking(move || {
-        roots.iter().try_for_each(|root| crate::sink::sweep_staged(root, &pipeline, |_| false).map(|_| ()))
+        for root in &roots {
+            if let Err(error) = crate::sink::sweep_staged(root, &pipeline, |_| false) {
+                // It costs space only. Where the place itself can't be used, the slices that land there say so.
+                tracing::warn!(%root, %error, "what dead runs staged can't be removed");
+            }
+        }
     });
-    Ok(swept.await??)
+    Ok(swept.await?)
 }
 
 /// Refuses rows that aren't those that the server said it has, unless the job lets them pass.
 fn check_proof(proved: &Reconciliation, on_mismatch: OnMismatch) -> Result<(), RunError> {
     let verdict = match proved.verdict {
         Verdict::Complete | Verdict::Unknown => return Ok(()),
-        Verdict::Moving => "the total changed while it was read",
-        Verdict::Short => "rows are missing",
-        Verdict::Over => "there are more rows than stated",
+        Verdict::Moving => {
+            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change"
+        }
+        Verdict::Short => {
+            "rows are missing; the list may have moved while it was read: sort by a column that doesn't change"
+        }
+        Verdict::Over => "there are more than stated; check `paginate.total`",
     };
     match on_mismatch {
         OnMismatch::Warn => Ok(()),

@@ -7,6 +7,14 @@
 )]
 
 mod architecture;
+mod crash;
+mod generic;
+mod hostile;
+mod ntopng;
+mod ntopng_again;
+mod ntopng_faults;
+mod ntopng_fixtures;
+mod quiet;
 mod review;
 mod schema;
 mod support;

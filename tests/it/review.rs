@@ -221,15 +221,3 @@ fn the_state_may_be_moved() {
     fs::write(&old, "").unwrap();
     bench.fine();
 }
-
-#[test]
-fn two_sinks_of_one_job_do_not_meet_in_one_folder() {
-    let sinks = "snapshot: latest
-    sinks: {a: {jsonl: {url: ./lake}}, b: {jsonl: {url: lake/}, where: id > 1}}";
-    let bench = Bench::new(sinks);
-    let said = bench.fails();
-    assert!(said.contains("give each sink a `url` of its own"), "{said}");
-    bench.job(&sinks.replace("lake/}", "other}"));
-    bench.fine();
-    assert_eq!((bench.files("lake").len(), bench.files("other").len()), (1, 1));
-}

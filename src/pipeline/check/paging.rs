@@ -1,6 +1,6 @@
 //! How a job gets from page to page.
 
-use super::super::file::{JobFile, PaginateBy, PaginateFile};
+use super::super::file::{CursorFile, JobFile, PaginateBy, PaginateFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
 use super::super::spec::{Paginate, PaginateKind};
 use super::Findings;
@@ -10,7 +10,7 @@ use crate::lang::place::Place;
 /// A ceiling that no sane slice reaches: a hundred thousand requests.
 const MAX_PAGES: u64 = 100_000;
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn paginate(&mut self, job: &JobFile, vars: &Vars) -> Option<Paginate> {
         let span = job.paginate.span;
         let PaginateFile::By(by) = &job.paginate.value else {
@@ -24,6 +24,9 @@ impl Findings {
         };
         let more = self.envelope_jq(by.more.as_ref(), &vars.page(), vars);
         let total = self.envelope_jq(by.total.as_ref(), &vars.page(), vars);
+        if let Some(pages) = by.max_pages.filter(|pages| pages.value == 0) {
+            self.error(pages.span, "`max_pages` can't be 0", "write the most pages that a slice can have");
+        }
         let kind = self.paginate_kind(span, by, job, vars)?;
         Some(Paginate {
             kind,
@@ -37,12 +40,23 @@ impl Findings {
     fn paginate_kind(&mut self, span: Span, by: &PaginateBy, job: &JobFile, vars: &Vars) -> Option<PaginateKind> {
         let given =
             [by.offset.is_some(), by.page.is_some(), by.cursor.is_some(), by.next_link.is_some(), by.seek.is_some()];
-        if given.into_iter().filter(|given| *given).count() != 1 {
-            let message = "`paginate` needs exactly one of `offset`, `page`, `cursor`, `next_link` and `seek`";
-            self.error(span, message, "keep one, or write `paginate: none` for an API that answers with one page");
-            return None;
+        match given.into_iter().filter(|given| *given).count() {
+            0 => {
+                let message = "`paginate` doesn't say how to get to the next page";
+                let help = "add one of `offset`, `page`, `cursor`, `next_link` and `seek`, or write `paginate: none` for an API \
+                            that answers with one page";
+                self.missing(span, message, help);
+                return None;
+            }
+            1 => {}
+            _ => {
+                let message = "`paginate` goes to the next page in several ways";
+                self.error(span, message, "keep one of `offset`, `page`, `cursor`, `next_link` and `seek`");
+                return None;
+            }
         }
         if let Some(offset) = &by.offset {
+            self.distinct(Some(&offset.into), offset.size_into.as_ref(), "the offset and the size");
             let into = self.sent(&offset.into, job, vars);
             let size_into = self.sent_maybe(offset.size_into.as_ref(), job, vars);
             let size = self.size(offset.size);
@@ -55,11 +69,14 @@ impl Findings {
             });
         }
         if let Some(page) = &by.page {
+            self.distinct(Some(&page.into), page.size_into.as_ref(), "the page and the size");
             let into = self.sent(&page.into, job, vars);
             let size_into = self.sent_maybe(page.size_into.as_ref(), job, vars);
             return Some(PaginateKind::Page { into: into?, size_into, size: self.size(page.size), first: page.first });
         }
+        self.not_built_yet(by, job, vars);
         let seek = by.seek.as_ref()?;
+        self.distinct(Some(&seek.into), seek.size_into.as_ref(), "the value and the size");
         let into = self.sent(&seek.into, job, vars);
         let size_into = self.sent_maybe(seek.size_into.as_ref(), job, vars);
         let value = self.envelope_jq(Some(&seek.value), &vars.page(), vars);
@@ -73,7 +90,7 @@ impl Findings {
         Some(PaginateKind::Seek {
             into: into?,
             value: value?,
-            order: seek.order,
+            order: seek.order.value,
             format: format.to_owned(),
             bound: seek.bound,
             size_into,
@@ -81,10 +98,29 @@ impl Findings {
         })
     }
 
+    /// Checks the expressions of what is refused: a second round of mistakes later helps nobody.
+    fn not_built_yet(&mut self, by: &PaginateBy, job: &JobFile, vars: &Vars) {
+        if let Some(CursorFile::One { into, value }) = by.cursor.as_ref().map(|cursor| &cursor.value) {
+            self.sent(into, job, vars);
+            self.envelope_jq(Some(value), &vars.page(), vars);
+        }
+        if let Some(CursorFile::Many(places)) = by.cursor.as_ref().map(|cursor| &cursor.value) {
+            for (place, value) in places {
+                if let Err(error) = Place::compile(&place.value, &vars.places()) {
+                    let help = "write a place such as `body.offset`, and jq for its value";
+                    self.error(place.span, format!("this isn't a place in the request: {}", error.message), help);
+                }
+                self.envelope_jq(Some(value), &vars.page(), vars);
+            }
+        }
+        let url = by.next_link.as_ref().and_then(|link| link.url.as_ref());
+        self.envelope_jq(url, &vars.page(), vars);
+    }
+
     /// Compiles a place that values are written to, and checks that the request has that part.
     pub(super) fn sent(&mut self, text: &JqText, job: &JobFile, vars: &Vars) -> Option<Place> {
         let place = self.place(text, vars)?;
-        self.place_exists(text, job);
+        self.place_exists(text, &place, job);
         Some(place)
     }
 

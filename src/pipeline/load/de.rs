@@ -20,13 +20,13 @@ const MAX_PASSES: usize = 1000;
 
 /// Reads a value from the tree of the file `text`.
 ///
-/// The value comes back only where nothing was wrong. Holes are skipped and not reported. The tree is repaired on the
-/// way, so it is of no further use where mistakes were found.
+/// Where mistakes were found, the value is what is left without them: refused values are absent, missing ones made up, at the
+/// empty span. Holes are skipped and not reported. The tree is repaired on the way, so it is of no further use then.
 pub fn from_node<T: DeserializeOwned>(root: &mut Node, text: &str) -> (Option<T>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     for _ in 0..MAX_PASSES {
         let problem = match T::deserialize(NodeDe { node: root, text }) {
-            Ok(value) => return (found.is_empty().then_some(value), found),
+            Ok(value) => return (Some(value), found),
             Err(problem) => problem,
         };
         let site = problem.site.unwrap_or(Site::Value(root.id));
@@ -87,7 +87,8 @@ fn is_effect(root: &Node, site: Site, what: &What) -> bool {
     match (&node.kind, what) {
         (Kind::Hole | Kind::Wild(_), _) | (_, What::Silent) => true,
         (Kind::Map(entries), What::Missing(name)) => {
-            entries.iter().any(|entry| entry.key.text == *name && entry.value.is_hole())
+            let brings = |key: &str| key == *name || key == super::yaml::MERGE;
+            entries.iter().any(|entry| brings(&entry.key.text) && entry.value.is_hole())
         }
         // What a type says about the whole of a map or list can't be trusted while a part of it is missing.
         (Kind::Map(entries), What::Custom(_) | What::Length { .. }) => {

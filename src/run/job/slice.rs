@@ -6,13 +6,15 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use super::following;
-use crate::ledger::{Begin, Closed, DataStore as _, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest};
-use crate::model::{
-    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport,
+use crate::ledger::{
+    Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
 };
+use crate::model::{PipelineName, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport};
 use crate::pipeline::load::Sql;
+use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Staged, Target, land};
+use crate::run::quarantine::BadRow;
 use crate::run::{DiskData, RunError, check_proof};
 use crate::sink::{Landing, SinkSpec};
 
@@ -44,8 +46,10 @@ impl SliceRun {
         match self.land(&begin, pinned).await {
             Ok(finished) => finished,
             Err(error) => {
-                self.note_failure(SliceRef::of(&begin.slice), error.chain()).await;
-                failed(&begin, &error)
+                // An answer that can't be read is quoted, and may echo what was sent.
+                let error = self.extraction.exchange.client.redactor().scrub(&error.chain());
+                self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
+                failed(&begin, error)
             }
         }
     }
@@ -65,8 +69,8 @@ impl SliceRun {
         let pinned = self.schema_of(begin, pinned).await?;
         let records = pinned.as_ref().map(|(_, schema)| schema.clone());
         let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
-        self.check(&extracted.collected.reconciliation, begin)?;
-        if is_empty_increment(begin, &extracted) {
+        self.check(&extracted.collected, begin)?;
+        if is_empty_increment(begin, &extracted)? {
             self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
             return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes: extracted.notes });
         }
@@ -89,15 +93,24 @@ impl SliceRun {
     }
 
     /// Decides on what the reading proved.
-    fn check(&self, proved: &Reconciliation, begin: &Begin) -> Result<(), RunError> {
+    fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
+        let proved = &collected.reconciliation;
         check_proof(proved, self.extraction.job.on_mismatch)?;
-        let landed = self.writer.state(|state| state.landed(&SliceRef::of(&begin.slice)).map(|landed| landed.distinct));
-        match landed {
-            Some(landed) if landed > proved.distinct && !self.allow_shrink && begin.slice.window().is_some() => {
-                Err(RunError::Shrunk { now: proved.distinct, landed })
-            }
-            _ => Ok(()),
+        let landed = |state: &LedgerState| {
+            state.landed(&SliceRef::of(&begin.slice)).map(|landed| (landed.rows, landed.distinct))
+        };
+        let (rows, distinct) = self.writer.state(landed).unwrap_or_default();
+        if self.allow_shrink {
+            return Ok(());
         }
+        if rows > 0 && collected.counts.decoded == 0 && !collected.bad.is_empty() {
+            let (bad, first) = (collected.counts.quarantined, first_bad(collected));
+            return Err(RunError::AllBad { bad, landed: rows, first });
+        }
+        if distinct > proved.distinct && begin.slice.window().is_some() {
+            return Err(RunError::Shrunk { now: proved.distinct, landed: distinct });
+        }
+        Ok(())
     }
 
     /// Pins what the slice added to the job's schema, before anything is encoded. The version that it returns holds all of
@@ -208,8 +221,23 @@ impl SliceRun {
 }
 
 /// Tells whether there was nothing after the slice's cursor: then it isn't a slice yet.
-fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
-    matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
+///
+/// # Errors
+/// There were rows, none of them good: quarantine needs a slice to land with, and without an end it would be the same again in
+/// every run.
+fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> Result<bool, RunError> {
+    let collected = &extracted.collected;
+    match &begin.slice.kind {
+        SliceKind::Incremental { start, .. } if collected.cursor_end.is_none() => match collected.counts.quarantined {
+            0 => Ok(true),
+            bad => Err(RunError::NoCursor { bad, start: start.text(), first: first_bad(collected) }),
+        },
+        _ => Ok(false),
+    }
+}
+
+fn first_bad(collected: &Collected) -> String {
+    collected.bad.first().map(BadRow::excerpt).unwrap_or_default()
 }
 
 fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
@@ -230,8 +258,8 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
     Finished { outcome, report: Some(report), next, notes: extracted.notes }
 }
 
-fn failed(begin: &Begin, error: &RunError) -> Finished {
-    let outcome = SliceOutcome::Failed { error: error.chain() };
+fn failed(begin: &Begin, error: String) -> Finished {
+    let outcome = SliceOutcome::Failed { error };
     let report = SliceReport {
         slice: begin.slice.id.clone(),
         key: begin.slice.key.clone(),
