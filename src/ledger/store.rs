@@ -5,7 +5,7 @@
 //! directory. All else goes through `object_store`.
 
 use std::io::{self, Write as _};
-use std::path::{Path as DiskPath, PathBuf};
+use std::path::{Component, Path as DiskPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -48,7 +48,7 @@ impl Store {
     /// Opens a directory, which comes into being with the first object.
     pub(super) fn on_disk(directory: &DiskPath) -> Result<Self, LedgerError> {
         let address = |why: String| LedgerError::Address { url: directory.display().to_string(), why };
-        let directory = std::path::absolute(directory).map_err(|error| address(error.to_string()))?;
+        let directory = without_parents(directory).map_err(|error| address(error.to_string()))?;
         let base = Path::from_absolute_path(&directory).map_err(|error| address(error.to_string()))?;
         Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, disk: Some(directory) })
     }
@@ -83,6 +83,14 @@ impl Store {
             Ok(_) => Ok(Put::Written),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Put::Taken),
             Err(source) => Err(LedgerError::Store { action: "write", object: path.to_owned(), source }),
+        }
+    }
+
+    /// Deletes an object. One that isn't there is fine.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), LedgerError> {
+        match self.inner.delete(&self.path(path)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(LedgerError::Store { action: "delete", object: path.to_owned(), source }),
         }
     }
 
@@ -127,6 +135,23 @@ pub(super) fn numbered(directory: &str, number: u64) -> String {
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".json")?;
     if digits.len() == 20 { digits.parse().ok() } else { None }
+}
+
+/// Makes a path absolute and free of `..`, which object paths can't hold: as the system would follow it, symbolic links included.
+fn without_parents(path: &DiskPath) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => {
+                if let Ok(real) = resolved.canonicalize() {
+                    resolved = real;
+                }
+                resolved.pop();
+            }
+            part => resolved.push(part),
+        }
+    }
+    Ok(resolved)
 }
 
 fn create_on_disk(target: &DiskPath, bytes: &[u8]) -> io::Result<Put> {
@@ -221,6 +246,18 @@ mod tests {
         assert_eq!(store.get(&numbered("log", 12)).await.unwrap(), None);
         assert_eq!(store.numbers("log", None).await.unwrap(), [9, 10, 11]);
         assert_eq!(store.numbers("log", Some(9)).await.unwrap(), [10, 11]);
+    }
+
+    #[test]
+    fn a_state_may_lie_beside_the_working_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("far/away")).unwrap();
+        std::os::unix::fs::symlink(real.join("far/away"), real.join("link")).unwrap();
+        assert_eq!(without_parents(&real.join("absent/../state")).unwrap(), real.join("state"));
+        assert_eq!(without_parents(&real.join("link/../state")).unwrap(), real.join("far/state"));
+        let store = Store::on_disk(&real.join("far/../state")).unwrap();
+        assert_eq!(store.disk(), Some(real.join("state").as_path()));
     }
 
     #[tokio::test]

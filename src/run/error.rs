@@ -159,6 +159,18 @@ pub enum RunError {
         /// Rows that landed.
         landed: u64,
     },
+    /// The lake has files that another ledger landed.
+    #[error(
+        "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
+         `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \
+         pipeline another name and its sinks another `url`, or move the folder away to begin anew"
+    )]
+    OtherLedger {
+        /// The sink's folder.
+        root: String,
+        /// The state of this run.
+        state: String,
+    },
     /// A slice read again has bad rows only.
     #[error(
         "all {bad} rows of the slice are bad now, and {landed} rows landed before, so what landed stays; the first: {first}; \

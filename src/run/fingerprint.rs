@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::RunError;
 use crate::model::JobName;
+use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
-use crate::pipeline::spec::{Job, Slicing};
+use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
 
 /// Characters of a value that a difference shows.
 const SHOWN: usize = 200;
@@ -33,6 +34,8 @@ pub(super) fn of(job: &Job) -> Value {
     for sink in &job.sinks {
         part(&format!("sinks.{}.url", sink.name), json!(absolute(&sink.url)));
         part(&format!("sinks.{}.partition_by", sink.name), json!(sink.partition_by));
+        part(&format!("sinks.{}.format", sink.name), json!(extension(sink)));
+        part(&format!("sinks.{}.where", sink.name), json!(sink.filter.as_ref().map(Sql::as_str)));
     }
     Value::Object(parts)
 }
@@ -59,6 +62,20 @@ fn show(value: Option<&Value>) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+/// What the names of a sink's files end with: readers go by it.
+fn extension(sink: &Sink) -> String {
+    let format = match sink.format {
+        SinkFormat::Parquet => return "parquet".to_owned(),
+        SinkFormat::JsonLines => "jsonl",
+        SinkFormat::Csv { .. } => "csv",
+    };
+    match sink.compression {
+        Some(Compression::Gzip) => format!("{format}.gz"),
+        Some(Compression::Zstd) => format!("{format}.zst"),
+        Some(Compression::None | Compression::Snappy) | None => format.to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ mod extract;
 mod fingerprint;
 mod job;
 mod land;
+mod owner;
 mod pages;
 mod parents;
 mod plan;
@@ -76,11 +77,17 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     let started = env.clock.now();
     let jobs = chosen(pipeline, &options.jobs)?;
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock))?;
-    let writer = ledger.acquire(Lane::WHOLE, options.wait).await?;
+    owner::check(pipeline, options, &ledger).await?;
+    let writer = tokio::select! {
+        writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
+        () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+    };
     let done = run_jobs(pipeline, &jobs, options, env, &ledger, &writer).await;
-    let released = writer.release().await;
+    if let Err(error) = writer.release().await {
+        // What has landed has landed, and the next run finds the lease free all the same, if a little later.
+        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
+    }
     let (recovered, jobs) = done?;
-    released?;
     let (now, ended) = (options.now, env.clock.now());
     Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
 }
@@ -100,7 +107,11 @@ async fn run_jobs(
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, writer };
         if needed(job, jobs) {
-            match runner.parent_rows().await {
+            let rows_of_parent = tokio::select! {
+                rows = runner.parent_rows() => rows,
+                () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+            };
+            match rows_of_parent {
                 Ok(found) => {
                     rows.insert(job.name.clone(), found);
                 }
@@ -108,8 +119,12 @@ async fn run_jobs(
             }
         }
         if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
-            reports.push(runner.run(&rows).await);
-            writer.tidy(&DiskData).await?;
+            let mut report = runner.run(&rows).await;
+            if let Err(error) = writer.tidy(&DiskData).await {
+                // The slices have landed; their lists are behind, and what they replaced is still there.
+                report.error.get_or_insert(RunError::from(error).chain());
+            }
+            reports.push(report);
         }
         if env.cancel.is_cancelled() {
             return Err(RunError::Interrupted);

@@ -16,6 +16,7 @@ mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
 mod quiet;
+mod review;
 mod schema;
 mod scrutinizer;
 mod support;

@@ -52,13 +52,20 @@ impl SliceRun {
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
                 let error = self.extraction.exchange.client.redactor().scrub(&error.chain());
-                let why = Closed::Failed { error: error.clone() };
-                // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
-                if let Err(lost) = self.writer.close(SliceRef::of(&begin.slice), why).await {
-                    tracing::warn!(slice = %begin.slice.id, error = %lost, "the failure of a slice can't be noted in the ledger");
-                }
+                self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
                 failed(&begin, error)
             }
+        }
+    }
+
+    /// Notes in the ledger that a slice failed. One that is published isn't over: the next run rolls it forward, or back.
+    async fn note_failure(&self, at: SliceRef, error: String) {
+        if self.writer.state(|state| state.slice(&at).is_some_and(|slice| slice.published.is_some())) {
+            return;
+        }
+        // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
+        if let Err(lost) = self.writer.close(at.clone(), Closed::Failed { error }).await {
+            tracing::warn!(slice = %at.slice, error = %lost, "the failure of a slice can't be noted in the ledger");
         }
     }
 
