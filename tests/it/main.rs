@@ -9,13 +9,13 @@
 mod architecture;
 mod crash;
 mod generic;
+mod help;
 mod hostile;
 mod ntopng;
 mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
 mod quiet;
-mod help;
 mod schema;
 mod scrutinizer;
 mod support;
