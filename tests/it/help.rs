@@ -24,7 +24,7 @@ fn help() {
     Usage: tidegate [OPTIONS] <COMMAND>
 
     Commands:
-      demo      Export a simulated appliance into a small lake on disk, to see how it goes
+      demo      Export simulated appliances into a small lake on disk, to see how it goes
       validate  Check pipeline files and report all their mistakes
       plan      Show what a run would do: the slices that are due and their first requests. Nothing is
                 sent
@@ -163,13 +163,14 @@ fn help_of_each_verb() {
       -h, --help                 Print help (see more with '--help')
     ");
     insta::assert_snapshot!(print(&["demo", "-h"]), @r"
-    Export a simulated appliance into a small lake on disk, to see how it goes
+    Export simulated appliances into a small lake on disk, to see how it goes
 
     Usage: tidegate demo [OPTIONS]
 
     Options:
           --out <DIR>            The folder for the lake and the state [default: ./tidegate-demo]
-          --records <N>          How many alerts the simulated appliance has [default: 10000]
+          --records <N>          How many alerts the simulated ntopng has, and how many flows the
+                                 simulated Scrutinizer [default: 10000]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
