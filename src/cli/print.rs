@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent};
 use serde::Serialize;
 
 /// Prints text to standard output, with a line end.
@@ -53,7 +53,8 @@ pub(super) fn chain(error: &dyn Error) -> String {
 /// Starts a table with these heads; those that begin with `#` are numbers, and stand to the right.
 pub(super) fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections).set_content_arrangement(ContentArrangement::Dynamic);
     if !io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Disabled);
     }

@@ -126,10 +126,18 @@ fn closing(report: &RunReport) -> String {
     let what = match (slices, failed + broken) {
         (0, 0) => "nothing new".to_owned(),
         (_, 0) => format!("{} rows of {slices} slices landed", print::count(rows)),
-        _ => {
-            let jobs = if broken > 0 { format!(" and {broken} whole jobs") } else { String::new() };
-            format!("{} rows of {slices} slices landed; {failed} slices{jobs} failed", print::count(rows))
-        }
+        (0, _) => format!("nothing landed; {} failed", failures(failed, broken)),
+        _ => format!("{} rows of {slices} slices landed; {} failed", print::count(rows), failures(failed, broken)),
     };
     format!("{}: {what}, in {seconds:.1} s\n", report.pipeline)
+}
+
+/// Names what failed: `3 slices`, `1 whole job`, `3 slices and 2 whole jobs`.
+fn failures(slices: usize, jobs: usize) -> String {
+    let named = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    match (slices, jobs) {
+        (slices, 0) => named(slices, "slice"),
+        (0, jobs) => named(jobs, "whole job"),
+        (slices, jobs) => format!("{} and {}", named(slices, "slice"), named(jobs, "whole job")),
+    }
 }

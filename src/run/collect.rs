@@ -14,7 +14,8 @@ use super::evidence::Evidence;
 use super::quarantine::BadRow;
 use crate::decode::{DecodedPage, PageDecoder};
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, SliceKind, Window};
-use crate::pipeline::spec::{Job, Slicing};
+use crate::pipeline::file::SeekBound;
+use crate::pipeline::spec::{Job, PaginateKind, Slicing};
 use crate::transform::{KeyIndex, RowExpr, Spool, Spooled};
 
 /// What is known of a slice once all its pages are in.
@@ -79,6 +80,8 @@ pub(super) struct Collector {
     outside: BTreeSet<u64>,
     nulls: BTreeSet<u64>,
     evidence: Evidence,
+    /// Whether pages share rows on purpose: an inclusive `seek` asks for the last row again.
+    overlap: bool,
 }
 
 /// An SQL expression over rows whose schema may grow from page to page.
@@ -138,6 +141,7 @@ impl Collector {
             outside: BTreeSet::new(),
             nulls: BTreeSet::new(),
             evidence: Evidence::default(),
+            overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
         }
     }
 
@@ -304,7 +308,7 @@ impl Collector {
     pub(super) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
         let keys = self.keys.as_ref().map(KeyIndex::distinct);
-        let reconciliation = self.evidence.weigh(self.counts.received, keys, end);
+        let reconciliation = self.evidence.weigh(self.counts.received, keys, end, self.overlap);
         self.counts.quarantined += self.nulls.len() as u64;
         self.outside.retain(|ordinal| !self.nulls.contains(ordinal));
         self.counts.outside_window = self.outside.len() as u64;

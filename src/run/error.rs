@@ -200,7 +200,7 @@ pub enum RunError {
     /// An edit of the pipeline file changed what names the data.
     #[error(
         "the job `{job}` was changed after data landed: {what}; what is in the lake would no longer match: take the edit back, \
-         or give the job another name or the run another `--state`"
+         or give the job another name, and its sinks another `url`"
     )]
     Renamed {
         /// The job.

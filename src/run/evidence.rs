@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use arrow::array::{Array as _, ArrayData, RecordBatch};
 
-use crate::model::{EndReason, Reconciliation};
+use crate::model::{EndReason, Reconciliation, Verdict};
 
 /// The evidence of one slice.
 #[derive(Debug, Default)]
@@ -57,14 +57,20 @@ impl Evidence {
     /// Weighs the evidence at the slice's end. `keys` is the number of different keys, for a job with `key`.
     ///
     /// A total counts the server's rows: good and bad ones, each once as far as keys can tell; where a program made records of
-    /// them, the rows that it was given.
-    pub(super) fn weigh(&self, received: u64, keys: Option<u64>, end: EndReason) -> Reconciliation {
+    /// them, the rows that it was given. Without one, rows that came twice are evidence too: the list moved while it was read,
+    /// and where some come twice others may not come at all. `overlap` says that pages share rows on purpose.
+    pub(super) fn weigh(&self, received: u64, keys: Option<u64>, end: EndReason, overlap: bool) -> Reconciliation {
         let distinct = match keys {
             _ if self.exploded => self.server_rows,
             Some(keys) => keys + self.unkeyed.len() as u64,
             None => received,
         };
-        Reconciliation::of(received, distinct, self.totals, end)
+        let mut proved = Reconciliation::of(received, distinct, self.totals, end);
+        let twice = keys.is_some() && !self.exploded && distinct < received && !overlap;
+        if twice && proved.total_last.is_none() && proved.verdict == Verdict::Complete {
+            proved.verdict = Verdict::Unknown;
+        }
+        proved
     }
 }
 
@@ -89,7 +95,6 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array};
 
     use super::*;
-    use crate::model::Verdict;
 
     fn page(values: &[i64]) -> RecordBatch {
         let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
@@ -116,11 +121,17 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_came_twice_leave_it_open_whether_others_came_at_all() {
+        let verdict = |overlap| Evidence::default().weigh(5, Some(4), EndReason::EmptyPage, overlap).verdict;
+        assert_eq!((verdict(false), verdict(true)), (Verdict::Unknown, Verdict::Complete));
+    }
+
+    #[test]
     fn bad_rows_are_rows_of_the_total() {
         let mut evidence = Evidence::default();
         evidence.note_total(Some(3));
         assert!(evidence.note_unkeyed("{}"));
         assert!(!evidence.note_unkeyed("{}"));
-        assert_eq!(evidence.weigh(4, Some(2), EndReason::EmptyPage).verdict, Verdict::Complete);
+        assert_eq!(evidence.weigh(4, Some(2), EndReason::EmptyPage, false).verdict, Verdict::Complete);
     }
 }

@@ -48,10 +48,21 @@ pub(super) fn compare(job: &JobName, landed: &Value, now: &Value) -> Result<(), 
     names.dedup();
     let difference = |name: &String| {
         let (before, after) = (landed.get(name), now.get(name));
+        if before.is_none() && !is_of_a_new_sink(name, landed) {
+            // An earlier version, which knew nothing of this part, noted the fingerprint.
+            return None;
+        }
         (before != after).then(|| format!("`{name}` was {} and is {}", show(before), show(after)))
     };
     let changed: Vec<String> = names.into_iter().filter_map(difference).collect();
     if changed.is_empty() { Ok(()) } else { Err(RunError::Renamed { job: job.clone(), what: changed.join(", ") }) }
+}
+
+/// Tells whether a part belongs to a sink that data haven't landed in.
+fn is_of_a_new_sink(name: &str, landed: &Map<String, Value>) -> bool {
+    let Some((sink, _)) = name.strip_prefix("sinks.").and_then(|rest| rest.split_once('.')) else { return false };
+    let prefix = format!("sinks.{sink}.");
+    !landed.keys().any(|known| known.starts_with(&prefix))
 }
 
 fn show(value: Option<&Value>) -> String {
@@ -105,5 +116,15 @@ mod tests {
         );
         let error = compare(&job, &landed, &json!({"key": ["id"]})).unwrap_err();
         assert!(matches!(error, RunError::Renamed { what, .. } if what == "`window.every` was 86400.0 and is nothing"));
+    }
+
+    #[test]
+    fn parts_that_an_earlier_version_did_not_know_are_no_edit_but_a_new_sink_is() {
+        let job = JobName::new("j");
+        let landed = json!({"key": ["id"], "sinks.lake.url": "/lake"});
+        let with = |name: &str| json!({"key": ["id"], "sinks.lake.url": "/lake", name: "x"});
+        assert!(compare(&job, &landed, &with("sinks.lake.format")).is_ok());
+        assert!(compare(&job, &landed, &with("window.every")).is_ok());
+        assert!(compare(&job, &landed, &with("sinks.feed.url")).is_err());
     }
 }

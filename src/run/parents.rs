@@ -53,7 +53,7 @@ impl Extraction {
             seen.new_rows = if found.is_empty() { seen.rows } else { new_rows };
             rows.extend(found);
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
-                super::job::reconcile(&self.job, &evidence.weigh(rows.len() as u64, Some(0), end))?;
+                super::job::reconcile(&self.job, &evidence.weigh(rows.len() as u64, Some(0), end, true))?;
                 return Ok(rows);
             }
         }

@@ -170,7 +170,10 @@ fn parquet_files_say_where_they_come_from_and_bound_their_row_groups() {
     let file = File::open(root.path().join(&receipts[0].path)).unwrap();
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     let metadata = builder.metadata();
-    assert_eq!(metadata.row_groups().iter().map(|group| group.num_rows()).collect::<Vec<_>>(), [8, 8, 4]);
+    assert_eq!(
+        metadata.row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect::<Vec<_>>(),
+        [8, 8, 4]
+    );
     assert_eq!(metadata.file_metadata().created_by(), Some("tidegate"));
     assert!(metadata.row_group(0).column(0).statistics().is_some());
     assert!(metadata.row_group(0).column(0).column_index_offset().is_some());

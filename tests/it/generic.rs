@@ -120,9 +120,10 @@ window: {{every: 1d, start: 2026-01-01T00:00:00Z, as: {format}, from: query.from
 
 #[test]
 fn fan_out_over_rows_with_a_json_body() {
-    let bench = Bench::new(Api::start(|request| match request.path.as_str() {
-        "/sites" => Answer::json(&json!([{"id": 7, "name": "Köln"}, {"id": 9, "name": "東京"}])),
-        _ => {
+    let bench = Bench::new(Api::start(|request| {
+        if request.path.as_str() == "/sites" {
+            Answer::json(&json!([{"id": 7, "name": "Köln"}, {"id": 9, "name": "東京"}]))
+        } else {
             let body: Value = serde_json::from_str(&request.body).unwrap();
             assert_eq!(request.method, "POST");
             let rows: Vec<Value> = (body["offset"].as_i64().unwrap()..3).take(2).map(|n| json!({"n": n})).collect();

@@ -249,6 +249,6 @@ fn an_edit_that_renames_what_has_landed() {
     bench.job(&format!("{ONE_PAGE}\nkey: id\ntransform: SELECT id AS renamed FROM records"));
     let ran = bench.run();
     assert_eq!(ran.code(), 1);
-    assert_snapshot!(ran.errors().join("\n"), @r#"the job `rows` was changed after data landed: `key` was [] and is ["id"], `transform` was nothing and is "SELECT id AS renamed FROM records"; what is in the lake would no longer match: take the edit back, or give the job another name or the run another `--state`"#);
+    assert_snapshot!(ran.errors().join("\n"), @r#"the job `rows` was changed after data landed: `key` was [] and is ["id"], `transform` was nothing and is "SELECT id AS renamed FROM records"; what is in the lake would no longer match: take the edit back, or give the job another name, and its sinks another `url`"#);
     assert_eq!(bench.lines(), [json!({"id": 1})], "what landed stays");
 }

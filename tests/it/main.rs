@@ -5,6 +5,13 @@
     clippy::panic,
     reason = "a test ends by them; clippy knows only functions marked #[test]"
 )]
+#![expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::cast_possible_wrap,
+    clippy::needless_for_each,
+    clippy::too_many_lines,
+    reason = "the files are our own, the numbers are small, and a snapshot is as long as what it shows"
+)]
 
 mod architecture;
 mod crash;

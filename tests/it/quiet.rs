@@ -88,7 +88,7 @@ fn a_row_that_does_not_fit_lies_in_quarantine() {
 fn bad_rows_alone_are_progress() {
     let good = json!({"id": 9});
     let rows: Vec<Value> = (1..=7).map(|id| json!({"id": format!("bad {id}")})).collect();
-    let (bench, held) = server(&[good.clone()]);
+    let (bench, held) = server(std::slice::from_ref(&good));
     bench.job(&format!("{PAGES}\nkey: id")).run().fine();
     *held.lock().unwrap() = [rows, vec![good]].concat();
     assert_eq!(

@@ -28,7 +28,7 @@ impl Api {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let head = BufReader::new(stream.try_clone().unwrap()).lines();
-                head.map_while(Result::ok).find(|line| line.is_empty());
+                head.map_while(Result::ok).find(std::string::String::is_empty);
                 let body = answer.lock().unwrap().clone();
                 let length = body.len();
                 // A client that has left doesn't matter.

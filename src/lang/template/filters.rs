@@ -60,7 +60,6 @@ pub(super) fn applied(expression: &str) -> Vec<(usize, &str)> {
     for (at, char) in expression.char_indices() {
         match quote {
             Some(open) if char == open => quote = None,
-            Some(_) => {}
             None if char == '\'' || char == '"' => quote = Some(char),
             None if char == '|' => {
                 let rest = expression.get(at + 1..).unwrap_or_default();
@@ -69,7 +68,7 @@ pub(super) fn applied(expression: &str) -> Vec<(usize, &str)> {
                 let length = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
                 found.extend(name.get(..length).filter(|name| !name.is_empty()).map(|name| (start, name)));
             }
-            None => {}
+            _ => {}
         }
     }
     found

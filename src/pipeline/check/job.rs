@@ -1,7 +1,7 @@
 //! A job: its parts, and how they fit together.
 
 use super::super::file::{JobFile, OnMismatch, PipelineFile};
-use super::super::load::{Spanned, nearest};
+use super::super::load::{Spanned, Text, nearest};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
@@ -78,7 +78,7 @@ impl Findings<'_> {
         };
         let (span, message) = match &error {
             SelectorError::NotPlain { index, .. } => {
-                (job.records.0.get(*index).map_or(job.records.span, |text| text.span()), error.to_string())
+                (job.records.0.get(*index).map_or(job.records.span, Text::span), error.to_string())
             }
             SelectorError::Program(error) => {
                 let unknown = error.message.starts_with("there is no variable");

@@ -145,10 +145,10 @@ impl Findings<'_> {
             "epoch_s" => return Some(InstantFormat::EpochSeconds),
             "epoch_ms" => return Some(InstantFormat::EpochMillis),
             "rfc3339" => return Some(InstantFormat::Rfc3339),
-            strftime if strftime.contains('%') => {
-                if StrftimeItems::new(strftime).all(|item| !matches!(item, Item::Error)) {
-                    return Some(InstantFormat::Strftime(strftime.to_owned()));
-                }
+            strftime
+                if strftime.contains('%') && StrftimeItems::new(strftime).all(|item| !matches!(item, Item::Error)) =>
+            {
+                return Some(InstantFormat::Strftime(strftime.to_owned()));
             }
             _ => {}
         }
