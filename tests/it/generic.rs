@@ -292,7 +292,7 @@ fn the_last_received_of_equal_keys_wins() {
     let rows = [json!({"id": 1, "v": "old"}), json!({"id": 2, "v": "only"}), json!({"id": 1, "v": "new"})];
     let bench = Bench::new(Api::start(move |request| page(&rows, request.number("offset"), 2)));
     bench.job("records: '.items[]'\nkey: id\nsnapshot: latest\npaginate: {offset: {into: query.offset, size: 2}}\nquery: {offset: 0}");
-    assert_eq!(bench.run().fine(), "latest landed: 2 of 3, 1 deduplicated; complete");
+    assert_eq!(bench.run().fine(), "latest landed: 2 of 3, 1 deduplicated; unknown");
     let found = bench.query("SELECT id, v FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
     assert_eq!(found, [json!({"id": 1, "v": "new"}), json!({"id": 2, "v": "only"})]);
 }
