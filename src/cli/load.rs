@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::pipeline::check::{self, Checked};
-use crate::pipeline::load::{Diagnostic, Environment, Source, Span};
+use crate::pipeline::load::{Diagnostic, Environment, Lookup, Source, Span};
 use crate::pipeline::spec::Pipeline;
 
 use super::args::Output;
@@ -19,6 +19,10 @@ pub(super) struct Loaded {
 
 /// Reads and checks a file.
 pub(super) fn file(path: &Path) -> Loaded {
+    file_with(path, &environment(path))
+}
+
+fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
     let name = path.display().to_string();
     let text = match read(path) {
         Ok(text) => text,
@@ -26,13 +30,47 @@ pub(super) fn file(path: &Path) -> Loaded {
     };
     let source = Source { name, text };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut checked = check::load(&source, &Environment::new(folder));
+    let mut checked = check::load(&source, lookup);
     if let Ok(checked) = &mut checked {
         for job in &mut checked.pipeline.jobs {
             job.source.ca_file = job.source.ca_file.take().map(|file| folder.join(file));
         }
     }
     Loaded { source, checked }
+}
+
+/// Returns what `${...}` stands for in a file.
+fn environment(path: &Path) -> Environment {
+    Environment::new(path.parent().unwrap_or(Path::new("")))
+}
+
+/// What `${...}` stands for where nothing is sent: what isn't there is no mistake, unless it has a default.
+struct Optional {
+    environment: Environment,
+    text: String,
+}
+
+impl Lookup for Optional {
+    fn var(&self, name: &str) -> Option<String> {
+        let without_default = self.text.contains(&format!("${{{name}}}"));
+        let value = self.environment.var(name).filter(|value| !value.is_empty());
+        value.or_else(|| without_default.then(|| "unset".to_owned()))
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        Ok(self.environment.file(path).unwrap_or_else(|_| "unset".to_owned()))
+    }
+}
+
+/// Reads and checks a file that is only looked at: its secrets needn't be there.
+fn file_to_look_at(path: &Path) -> Loaded {
+    let loaded = file(path);
+    if loaded.checked.is_ok() {
+        return loaded;
+    }
+    let lenient = Optional { environment: environment(path), text: loaded.source.text.clone() };
+    let lenient = file_with(path, &lenient);
+    if lenient.checked.is_ok() { lenient } else { loaded }
 }
 
 /// Reads the text of a file. What is refused has no place in it.
@@ -54,10 +92,19 @@ fn read(path: &Path) -> Result<String, Diagnostic> {
 
 /// Reads and checks files that are to be used, and shows what is wrong with them. None where one has a mistake.
 pub(super) fn pipelines(paths: &[impl AsRef<Path>], output: Output) -> Option<Vec<Pipeline>> {
+    all(paths, output, file)
+}
+
+/// As [`pipelines`], for verbs that send nothing: secrets needn't be there.
+pub(super) fn pipelines_to_look_at(paths: &[impl AsRef<Path>], output: Output) -> Option<Vec<Pipeline>> {
+    all(paths, output, file_to_look_at)
+}
+
+fn all(paths: &[impl AsRef<Path>], output: Output, load: fn(&Path) -> Loaded) -> Option<Vec<Pipeline>> {
     let mut pipelines = Vec::new();
     let mut refused = Vec::new();
     for path in paths {
-        let Loaded { source, checked } = file(path.as_ref());
+        let Loaded { source, checked } = load(path.as_ref());
         let found = match checked {
             Ok(Checked { pipeline, warnings }) => {
                 pipelines.push(pipeline);

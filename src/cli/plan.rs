@@ -9,7 +9,7 @@ const SLICES_SHOWN: usize = 12;
 
 /// Prints the plans of pipeline files.
 pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> Result<Exit, CliError> {
-    let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
+    let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut plans = Vec::new();
     for pipeline in &pipelines {
         match runs::plan(pipeline, &run::options(arguments, &env), &env).await {

@@ -15,7 +15,7 @@ use crate::run::Env;
 
 /// Prints what has landed of pipeline files.
 pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output, env: Env) -> Result<Exit, CliError> {
-    let Some(pipelines) = load::pipelines(files, output) else { return Ok(Exit::Refused) };
+    let Some(pipelines) = load::pipelines_to_look_at(files, output) else { return Ok(Exit::Refused) };
     let mut all = Vec::new();
     for pipeline in &pipelines {
         let known = match read(pipeline, state, &env).await {
