@@ -30,8 +30,12 @@ pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> R
 fn text(jobs: &[PlannedJob]) -> String {
     let mut out = String::new();
     for job in jobs {
-        let many = if job.slices.len() == 1 { "slice" } else { "slices" };
-        out.push_str(&format!("{}: {} {many} due\n", job.job, job.slices.len()));
+        let due = match job.slices.len() {
+            _ if !job.known => "slices not known yet".to_owned(),
+            1 => "1 slice due".to_owned(),
+            many => format!("{many} slices due"),
+        };
+        out.push_str(&format!("{}: {due}\n", job.job));
         for note in &job.notes {
             out.push_str(&format!("  {note}\n"));
         }

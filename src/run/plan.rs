@@ -18,6 +18,8 @@ use crate::plan;
 pub struct PlannedJob {
     /// The job.
     pub job: JobName,
+    /// Whether it is known which slices are due: not before the first run has read the parent.
+    pub known: bool,
     /// The slices that are due, in the order in which they would be read.
     pub slices: Vec<PlannedSlice>,
     /// What isn't known before a run has asked the server.
@@ -59,6 +61,7 @@ fn planned(
 ) -> Result<PlannedJob, RunError> {
     let mut notes = Vec::new();
     let rows = known_rows(job, state, &mut notes);
+    let known = rows.is_some();
     let due = match &job.slicing {
         Slicing::Parent => vec![super::parents::whole(&job.name, now)],
         slicing => {
@@ -83,7 +86,7 @@ fn planned(
         Ok(PlannedSlice { slice: id, key: slice.key.clone(), covers: covers(&slice.kind), request })
     };
     let slices: Result<Vec<_>, RunError> = due.iter().map(shown).collect();
-    Ok(PlannedJob { job: job.name.clone(), slices: slices?, notes })
+    Ok(PlannedJob { job: job.name.clone(), known, slices: slices?, notes })
 }
 
 /// Returns the parent's rows as the last run saw them; none where no run has.
