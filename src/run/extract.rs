@@ -1,5 +1,6 @@
 //! One slice, from its first request to its last row.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -14,7 +15,7 @@ use crate::extract::paginate::Seen;
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
 use crate::pipeline::file;
-use crate::pipeline::spec::{Job, PaginateKind, Slicing};
+use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
 
 /// How deep records may nest before the rest of them is kept as JSON text.
 const MAX_DEPTH: usize = 64;
@@ -26,6 +27,8 @@ pub(super) struct Extraction {
     pub(super) exchange: Exchange,
     pub(super) tree: Arc<RequestTree>,
     pub(super) progress: Arc<dyn Progress>,
+    /// Whether a page of the job has given something to move on by.
+    pub(super) had_one: Arc<AtomicBool>,
 }
 
 /// A slice that was read to its end.
@@ -63,7 +66,7 @@ impl Extraction {
         let mut pages = self.pages(slice, now);
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
-            let asked = pages.ask(self.exchange.client.redactor())?;
+            let asked = pages.ask()?;
             let (seen, bytes, enough) = self.page(&asked, &intake, limit).await?;
             self.progress.page(&self.job.name, seen.rows, bytes);
             let end = if enough { Some(EndReason::SliceFull) } else { pages.advance(&asked, bytes, &seen)? };
@@ -110,7 +113,7 @@ impl Extraction {
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
         let now = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        Pages::new(&self.job, &self.tree, slice, &now)
+        Pages::new(&self.job, &self.tree, slice, &now, self.exchange.client.redactor(), &self.had_one)
     }
 }
 
@@ -121,9 +124,23 @@ fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
 fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    notes.extend(unproven(end));
     let collected = intake.collector.finish(end)?;
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
+}
+
+/// Says what a person should look at where nothing was found to move on by.
+pub(super) fn unproven(end: EndReason) -> Option<String> {
+    let (what, field) = match end {
+        EndReason::NoCursor => ("cursor", "paginate.cursor"),
+        EndReason::NoLink => ("link", "paginate.next_link"),
+        _ => return None,
+    };
+    Some(format!(
+        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
+         with `tidegate preview`"
+    ))
 }
 
 impl Intake {
@@ -145,7 +162,10 @@ impl Intake {
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,
-            want_edges: seeks || job.paginate.more.is_some() || job.paginate.total.is_some(),
+            want_edges: seeks
+                || gives(&job.paginate.kind)
+                || job.paginate.more.is_some()
+                || job.paginate.total.is_some(),
         });
         let collector = Collector::new(job, &slice.kind, asked, now);
         Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector })
@@ -175,6 +195,11 @@ impl Intake {
         seen.new_rows = taken.new_rows;
         Ok((seen, taken.full))
     }
+}
+
+/// Tells whether an expression over the page says how to move on.
+fn gives(kind: &PaginateKind) -> bool {
+    matches!(kind, PaginateKind::Cursor(_) | PaginateKind::NextLink(LinkFrom::Answer(_)))
 }
 
 /// Returns the columns that the fan-out adds to every row.

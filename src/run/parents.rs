@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::extract::Extraction;
+use super::extract::{Extraction, unproven};
 use super::pages::{self, Asked, Facts};
 use super::{RunError, check_proof};
 use crate::extract::http::RawAnswer;
@@ -21,7 +21,7 @@ impl Extraction {
         let mut pages = self.pages(&slice, now);
         let (mut rows, mut totals) = (Vec::new(), (None, None));
         loop {
-            let asked = pages.ask(self.exchange.client.redactor())?;
+            let asked = pages.ask()?;
             let extra = pages::fan_out(&self.job, &slice);
             let read = |answer: &RawAnswer| {
                 let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -41,6 +41,9 @@ impl Extraction {
             rows.extend(found);
             totals = (totals.0.or(seen.total), seen.total.or(totals.1));
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
+                if let Some(note) = unproven(end) {
+                    tracing::warn!(job = %self.job.name, "{note}");
+                }
                 let received = rows.len() as u64;
                 check_proof(&Reconciliation::of(received, received, totals, end), self.job.on_mismatch)?;
                 return Ok(rows);

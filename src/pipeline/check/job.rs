@@ -193,7 +193,7 @@ impl Findings {
         let program = matches!(built.records, Selector::Program(_));
         let counts = match built.paginate.kind {
             PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => true,
-            PaginateKind::None => built.paginate.total.is_some(),
+            PaginateKind::None | PaginateKind::Cursor(_) | PaginateKind::NextLink(_) => built.paginate.total.is_some(),
         };
         if program && counts && job.rows.is_none() {
             let help = "add `rows:`, jq for how many rows the server put on the page, such as `.items | length`";
@@ -212,6 +212,7 @@ impl Findings {
             let help = "add `key:`, or say `bound: exclusive` if the server leaves the value itself out";
             self.error(job.paginate.span, "an inclusive `seek` sees rows twice and needs a `key` to drop them", help);
         }
+        self.cursor_is_sent(job.paginate.span, &built.paginate.kind, &built.request);
         if let Slicing::Incremental(_) = built.slicing
             && !matches!(built.paginate.kind, PaginateKind::Seek { .. })
         {

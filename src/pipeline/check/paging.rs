@@ -1,10 +1,11 @@
 //! How a job gets from page to page.
 
-use super::super::file::{JobFile, PaginateBy, PaginateFile};
+use super::super::file::{CursorFile, JobFile, NextLinkFile, PaginateBy, PaginateFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
-use super::super::spec::{Paginate, PaginateKind};
+use super::super::spec::{CursorSpec, GivenBy, LinkFrom, Paginate, PaginateKind, Request};
 use super::Findings;
 use super::request::Vars;
+use crate::lang::jq;
 use crate::lang::place::Place;
 
 /// A ceiling that no sane slice reaches: a hundred thousand requests.
@@ -59,6 +60,12 @@ impl Findings {
             let size_into = self.sent_maybe(page.size_into.as_ref(), job, vars);
             return Some(PaginateKind::Page { into: into?, size_into, size: self.size(page.size), first: page.first });
         }
+        if let Some(cursor) = &by.cursor {
+            return self.cursor(span, cursor, job, vars).map(PaginateKind::Cursor);
+        }
+        if let Some(link) = &by.next_link {
+            return self.next_link(span, link, vars).map(PaginateKind::NextLink);
+        }
         let seek = by.seek.as_ref()?;
         let into = self.sent(&seek.into, job, vars);
         let size_into = self.sent_maybe(seek.size_into.as_ref(), job, vars);
@@ -81,10 +88,66 @@ impl Findings {
         })
     }
 
+    fn cursor(&mut self, span: Span, cursor: &CursorFile, job: &JobFile, vars: &Vars) -> Option<CursorSpec> {
+        match (&cursor.value, cursor.values.is_empty()) {
+            (Some(value), true) => {
+                let into = cursor.into.as_ref().map(|into| self.sent(into, job, vars));
+                let value = self.given_by(value, vars);
+                // A place that is wrong has been reported; it isn't one that is left out.
+                let into = match into {
+                    Some(place) => Some(place?),
+                    None => None,
+                };
+                Some(CursorSpec::One(into, value?))
+            }
+            (None, false) if cursor.into.is_none() => {
+                let mut places = Vec::new();
+                for (text, value) in &cursor.values {
+                    let place = self.place_of(text, job, vars);
+                    let value = self.given_by(value, vars);
+                    places.extend(place.zip(value));
+                }
+                (places.len() == cursor.values.len()).then_some(CursorSpec::Several(places))
+            }
+            _ => {
+                let help = "write `{into: body.offset, value: .offset}`, or `values:`, a map of places and their jq";
+                self.error(span, "`cursor` needs `value` and the place it goes `into`, or `values`", help);
+                None
+            }
+        }
+    }
+
+    fn next_link(&mut self, span: Span, link: &NextLinkFile, vars: &Vars) -> Option<LinkFrom> {
+        match (&link.url, &link.header) {
+            (Some(url), None) => self.given_by(url, vars).map(LinkFrom::Answer),
+            (None, Some(header)) => Some(LinkFrom::Header(header.to_ascii_lowercase())),
+            _ => {
+                let help =
+                    "write `{url: .links.next}` for a link in the answer, `{header: link}` for one in its headers";
+                self.error(span, "`next_link` needs `url` or `header`, one of them", help);
+                None
+            }
+        }
+    }
+
+    fn given_by(&mut self, text: &JqText, vars: &Vars) -> Option<GivenBy> {
+        let value = self.envelope_jq(Some(text), &vars.page(), vars)?;
+        let paths = jq::root_paths(text.as_str()).into_iter().filter(|path| !path.is_empty()).collect();
+        Some(GivenBy { value, paths })
+    }
+
+    /// Checks that a cursor without a place is sent by a template.
+    pub(super) fn cursor_is_sent(&mut self, span: Span, kind: &PaginateKind, request: &Request) {
+        if matches!(kind, PaginateKind::Cursor(CursorSpec::One(None, _))) && !super::request::names(request, "cursor") {
+            let help = "name its place (`into: body.offset`), or use `{{ cursor }}` in the request";
+            self.error(span, "the cursor is never sent: each page would be the first", help);
+        }
+    }
+
     /// Compiles a place that values are written to, and checks that the request has that part.
     pub(super) fn sent(&mut self, text: &JqText, job: &JobFile, vars: &Vars) -> Option<Place> {
         let place = self.place(text, vars)?;
-        self.place_exists(text, job);
+        self.place_exists(text.as_str(), text.span(), job);
         Some(place)
     }
 

@@ -155,10 +155,21 @@ impl Findings {
 
     /// Compiles a place, or points at its mistake.
     pub(super) fn place(&mut self, text: &JqText, vars: &Vars) -> Option<Place> {
-        match Place::compile(text.as_str(), &vars.places()) {
+        self.place_at(text.as_str(), vars, |offset| text.file_offset(offset))
+    }
+
+    /// Compiles a place that is the key of a map, and checks that the request has that part.
+    pub(super) fn place_of(&mut self, text: &Spanned<String>, job: &JobFile, vars: &Vars) -> Option<Place> {
+        let place = self.place_at(&text.value, vars, |_| text.span.start)?;
+        self.place_exists(&text.value, text.span, job);
+        Some(place)
+    }
+
+    fn place_at(&mut self, text: &str, vars: &Vars, offset: impl Fn(usize) -> usize) -> Option<Place> {
+        match Place::compile(text, &vars.places()) {
             Ok(place) => Some(place),
             Err(error) => {
-                let at = text.file_offset(error.offset);
+                let at = offset(error.offset);
                 let roots = ROOTS.map(|root| format!("`{root}`")).join(", ");
                 let help = format!("a place begins with one of {roots}, such as `query.start`");
                 self.add(Diagnostic::error(Span::new(at, at + 1), error.message).help(help));
@@ -168,15 +179,15 @@ impl Findings {
     }
 
     /// Checks that a place lies in a part that the request has.
-    pub(super) fn place_exists(&mut self, text: &JqText, job: &JobFile) {
-        let root = text.as_str().split(['.', '[']).next().unwrap_or_default();
+    pub(super) fn place_exists(&mut self, text: &str, span: Span, job: &JobFile) {
+        let root = text.split(['.', '[']).next().unwrap_or_default();
         let missing = match root {
             "form" if job.form.is_none() => "form",
             "body" if job.form.is_some() || job.get.is_some() && job.body.is_none() => "body",
             _ => return,
         };
-        let message = format!("the request has no `{missing}`, so nothing can be written to `{}`", text.as_str());
-        self.error(text.span(), message, format!("add `{missing}:` to the job, or name another place"));
+        let message = format!("the request has no `{missing}`, so nothing can be written to `{text}`");
+        self.error(span, message, format!("add `{missing}:` to the job, or name another place"));
     }
 
     /// Checks that the window is sent: by a place, or by a template.
@@ -184,21 +195,26 @@ impl Findings {
         if has_place {
             return;
         }
-        let mut names = BTreeSet::new();
-        collect_names(request.path.as_str(), &mut names);
-        let trees = request.query.iter().chain(&request.headers).chain(request.form.iter().flatten());
-        for (name, value) in trees {
-            collect_names(name, &mut names);
-            each_text(value, &mut |text| collect_names(text, &mut names));
-        }
-        if let Some(body) = &request.body {
-            each_text(body, &mut |text| collect_names(text, &mut names));
-        }
-        if !names.iter().any(|name| name.starts_with("window.")) {
+        if !names(request, "window") {
             let help = "name its place (`from: query.since`), or use `{{ window.from }}` in the request";
             self.error(at, "the window is never sent: each slice would ask for everything", help);
         }
     }
+}
+
+/// Tells whether a template of the request uses the variable `root`, or a field of it.
+pub(super) fn names(request: &Request, root: &str) -> bool {
+    let mut names = BTreeSet::new();
+    collect_names(request.path.as_str(), &mut names);
+    let trees = request.query.iter().chain(&request.headers).chain(request.form.iter().flatten());
+    for (name, value) in trees {
+        collect_names(name, &mut names);
+        each_text(value, &mut |text| collect_names(text, &mut names));
+    }
+    if let Some(body) = &request.body {
+        each_text(body, &mut |text| collect_names(text, &mut names));
+    }
+    names.iter().any(|name| name.split('.').next() == Some(root))
 }
 
 /// Tells whether a value of this name is a secret wherever it stands.

@@ -51,11 +51,10 @@ macro_rules! source_keys {
             let what = match auth.value {
                 Auth::Login(_) => Some("auth by `login`"),
                 Auth::Oauth2(_) => Some("auth by `oauth2`"),
-                Auth::Hmac(_) => Some("auth by `hmac`"),
                 _ => None,
             };
             if let Some(what) = what {
-                findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query` or `form`");
+                findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query`, `form` or `hmac`");
             }
         }
         if let Some(format) = &keys.format
@@ -83,12 +82,6 @@ use source_keys;
 fn paging(findings: &mut Findings, job: &JobFile) {
     let PaginateFile::By(by) = &job.paginate.value else { return };
     let span = job.paginate.span;
-    if by.cursor.is_some() {
-        findings.not_built(span, "`paginate: cursor`", "use `offset`, `page` or `seek`, if the API can");
-    }
-    if by.next_link.is_some() {
-        findings.not_built(span, "`paginate: next_link`", "use `offset`, `page` or `seek`, if the API can");
-    }
     if let Some(seek) = &by.seek
         && seek.order == Order::Desc
     {
