@@ -6,4 +6,5 @@
 pub mod dice;
 pub mod faults;
 pub mod ntopng;
+pub mod secure_workload;
 pub mod server;

@@ -90,6 +90,17 @@ impl Extraction {
         let extra = pages::fan_out(&self.job, &lock(intake).slice);
         let answered = self.exchange.send(&asked.request, extra, read).await?;
         let bytes = answered.answer.body.len() as u64;
+        if answered.empty
+            && let Some(Ok(page)) = &answered.page
+            && page.rows > 0
+        {
+            let problem = format!(
+                "`empty` takes the answer for a page with no rows, but it has {}; `empty` sees the answer without its records, so \
+                 what is left of a full page may look like nothing: make it stricter, or let `records` end in `?`",
+                page.rows
+            );
+            return Err(RunError::Answer { request: asked.line.clone(), problem });
+        }
         let page = match answered.page.filter(|_| !answered.empty) {
             None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
             Some(page) => page.map_err(|source| RunError::Decode { request: asked.line.clone(), source })?,

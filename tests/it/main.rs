@@ -7,5 +7,7 @@
 )]
 
 mod architecture;
+mod moving_on;
 mod schema;
+mod secure_workload;
 mod support;
