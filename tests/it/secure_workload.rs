@@ -1,4 +1,4 @@
-//! The shipped pipeline for Cisco Secure Workload, letter for letter, against the simulator: exactly the flows of its windows land.
+//! The shipped pipeline for Cisco Secure Workload, against the simulator, letter for letter but for its rate limit: exactly the flows of its windows land.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,7 +45,9 @@ impl Sim {
     }
 
     fn run(&self, workspace: &Workspace, secret: &str) -> (Outcome, Value) {
-        workspace.write("secure_workload.yaml", PIPELINE);
+        let unhurried = "rate_limit: 5/s ";
+        assert!(PIPELINE.contains(unhurried));
+        workspace.write("secure_workload.yaml", &PIPELINE.replace(unhurried, "rate_limit: 1000/s "));
         let run = workspace.tidegate(&["run", "secure_workload.yaml", "--now", NOW, "--output", "json"]);
         let config = self.appliance.config();
         let outcome = run
@@ -54,7 +56,6 @@ impl Sim {
             .env("CSW_SECRET", secret)
             .env("CSW_APPLICATION", &config.applications[0])
             .env("CSW_START", START)
-            .env("CSW_RATE_LIMIT", "1000/s")
             .run();
         let reports: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
         (outcome, reports[0].clone())
