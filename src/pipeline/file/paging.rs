@@ -110,29 +110,31 @@ const fn first_page() -> u64 {
     1
 }
 
-/// A value that the server gave, sent back as it is.
+/// A value that the server gave, sent back as it is. It ends with a page whose cursor is null, `""`, `[]`, `{}` or missing. One that
+/// is missing proves the end only where an earlier page of the run had one: else the slice lands as `unknown`, with a warning.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CursorFile {
-    /// The place of the cursor.
+    /// The place of the cursor. Without it, the request says where by `{{ cursor }}`, which is null on the first page.
     #[serde(default)]
     pub into: Option<Jq>,
     /// jq: the cursor in an answer, of any JSON type.
     #[serde(default)]
     pub value: Option<Jq>,
-    /// Several cursors, place by place, instead of `into` and `value`.
+    /// Several cursors, jq by place, instead of `into` and `value`. There is another page while one of them is left.
     #[serde(default)]
     pub values: IndexMap<Spanned<String>, Jq>,
 }
 
-/// A link that the server gave. It must lead to the same origin.
+/// A link that the server gave; its path and query replace those of the request. It must lead to the same origin, since the credential
+/// goes along. It ends with a page that gives no link.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NextLinkFile {
-    /// jq: the link in an answer.
+    /// jq: the link in an answer; one that is relative is resolved against the request.
     #[serde(default)]
     pub url: Option<Jq>,
-    /// The header that has it, with `rel="next"` (RFC 8288).
+    /// The header that has it, with `rel="next"` (RFC 8288): `link`.
     #[serde(default)]
     pub header: Option<String>,
 }
