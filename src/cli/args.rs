@@ -14,13 +14,13 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
     /// How results are printed.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     pub(super) output: Output,
     /// What is logged to standard error: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `tidegate=debug`.
     #[arg(long, global = true, env = "TIDEGATE_LOG", default_value = "warn", value_name = "FILTER")]
     pub(super) log: String,
     /// How it is logged.
-    #[arg(long, global = true, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, env = "TIDEGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum LogFormat {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Export a simulated appliance into a small lake on disk, to see how it goes.
+    /// Export simulated appliances into a small lake on disk, to see how it goes.
     Demo(DemoArguments),
     /// Check pipeline files and report all their mistakes.
     Validate {
@@ -91,7 +91,7 @@ pub(super) struct RunArguments {
     #[command(flatten)]
     pub(super) state: StateArgument,
     /// The instant to plan with, RFC 3339. Default: now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
     /// Leave with exit code 4 if another run of the pipeline is on, instead of waiting for it.
     #[arg(long)]
@@ -112,7 +112,7 @@ pub(super) struct PreviewArguments {
     #[arg(long, default_value = "10", value_name = "N")]
     pub(super) rows: NonZeroUsize,
     /// The instant to plan with, RFC 3339. Default: now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
 }
 
@@ -122,7 +122,14 @@ pub(super) struct DemoArguments {
     /// The folder for the lake and the state.
     #[arg(long, default_value = "./tidegate-demo", value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// How many alerts the simulated appliance has.
+    /// How many alerts the simulated ntopng has, and how many flows the simulated Scrutinizer.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(super) records: usize,
+}
+
+/// Reads an instant, for `--now`.
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|instant| instant.to_utc())
+        .map_err(|_| "write an instant with an offset, such as 2026-01-01T00:00:00Z".to_owned())
 }

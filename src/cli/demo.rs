@@ -1,4 +1,4 @@
-//! `tidegate demo`: a simulated appliance, exported into a small lake.
+//! `tidegate demo`: simulated appliances, exported into a small lake.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -6,65 +6,126 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeZone as _, Utc};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{DemoArguments, Output};
 use super::{CliError, Exit, print, run};
 use crate::appliance::ntopng::{Ntopng, NtopngConfig};
+use crate::appliance::scrutinizer::{Scrutinizer, ScrutinizerConfig};
 use crate::clock::ManualClock;
+use crate::model::RunReport;
 use crate::pipeline::check;
 use crate::pipeline::load::{Lookup, Source, diagnostic};
 use crate::run::{Env, Options};
 
-/// The pipeline that the demo runs is the one that is shipped, letter for letter.
-const NTOPNG: &str = include_str!("../../pipelines/ntopng.yaml");
+/// An appliance and the pipeline that exports it.
+struct Exhibit {
+    /// What is simulated.
+    title: &'static str,
+    /// How one logs in.
+    login: &'static str,
+    /// The pipeline's file, and its text: the one that is shipped, letter for letter.
+    file: &'static str,
+    text: &'static str,
+    /// The values of its variables, beside the address and the lake.
+    values: &'static [(&'static str, &'static str)],
+    /// The variable of the address.
+    url: &'static str,
+    /// Serves the appliance with so many records, as of an instant.
+    start: fn(TcpListener, usize, DateTime<Utc>, CancellationToken) -> JoinHandle<()>,
+}
 
-/// Days of history that the simulated appliance has.
-const DAYS: u32 = 7;
+const EXHIBITS: [Exhibit; 2] = [
+    Exhibit {
+        title: "ntopng",
+        login: "user admin, password admin",
+        file: "pipelines/ntopng.yaml",
+        text: include_str!("../../pipelines/ntopng.yaml"),
+        values: &[("NTOPNG_USER", "admin"), ("NTOPNG_PASSWORD", "admin"), ("NTOPNG_START", "-7d")],
+        url: "NTOPNG_URL",
+        start: |listener, alerts, now, stop| {
+            let config = NtopngConfig { alerts, days: 7, ..NtopngConfig::default() };
+            tokio::spawn(Ntopng::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
+        },
+    },
+    Exhibit {
+        title: "Scrutinizer",
+        login: "token scrutinizer-token",
+        file: "pipelines/scrutinizer.yaml",
+        text: include_str!("../../pipelines/scrutinizer.yaml"),
+        values: &[("SCRUTINIZER_TOKEN", "scrutinizer-token"), ("SCRUTINIZER_START", "-12h")],
+        url: "SCRUTINIZER_URL",
+        start: |listener, flows, now, stop| {
+            let config = ScrutinizerConfig { flows, hours: 13, ..ScrutinizerConfig::default() };
+            tokio::spawn(Scrutinizer::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
+        },
+    },
+];
 
 /// Runs the demo.
 pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> Result<Exit, CliError> {
-    let now = now();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    let config = NtopngConfig { alerts: arguments.records, days: DAYS, ..NtopngConfig::default() };
-    let appliance = Ntopng::new(config, Arc::new(ManualClock::new(now)));
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(Arc::clone(&appliance).serve(listener, stop.clone()));
-    if output == Output::Text {
-        print::text(&format!("A simulated ntopng answers at http://{address} (user admin, password admin).\n"))?;
-    }
-    let values = Values { url: format!("http://{address}"), lake: shown(&arguments.out.join("lake")) };
-    let source = Source { name: "pipelines/ntopng.yaml".to_owned(), text: NTOPNG.to_owned() };
-    let exit = match check::load(&source, &values) {
-        Ok(checked) => {
-            let options = Options {
-                state: shown(&arguments.out.join("state")),
-                now,
-                jobs: Vec::new(),
-                wait: true,
-                allow_shrink: false,
-            };
-            match run::one(&checked.pipeline, &options, &env, output).await? {
-                Ok(report) => {
-                    match output {
-                        Output::Json => print::json(&report)?,
-                        Output::Text => print::text(&next(&arguments.out, &options))?,
-                    }
-                    Exit::of(&report)
-                }
-                Err(exit) => exit,
-            }
-        }
-        Err(mistakes) => {
-            print::note(&diagnostic::render(&mistakes, &source, print::colour()));
-            Exit::Bug
-        }
+    let options = Options {
+        state: shown(&arguments.out.join("state")),
+        now: now(),
+        jobs: Vec::new(),
+        wait: true,
+        allow_shrink: false,
     };
-    stop.cancel();
-    // A server that panicked is a bug, and the run above has told of its consequences already.
-    let _ = server.await;
-    Ok(exit)
+    let mut reports = Vec::new();
+    let mut exit: Option<Exit> = None;
+    for exhibit in &EXHIBITS {
+        let ended = match exhibit.run(arguments, output, &options, &env).await? {
+            Ok(report) => {
+                let ended = Exit::of(&report);
+                reports.push(report);
+                ended
+            }
+            Err(ended) => ended,
+        };
+        exit = Some(exit.map_or(ended, |exit| exit.and(ended)));
+        if ended == Exit::Interrupted {
+            break;
+        }
+    }
+    match output {
+        Output::Json => print::json(&reports)?,
+        Output::Text if reports.is_empty() => {}
+        Output::Text => print::text(&next(&arguments.out, &options))?,
+    }
+    Ok(exit.unwrap_or(Exit::Done))
+}
+
+impl Exhibit {
+    /// Serves the appliance, exports it and prints the report.
+    async fn run(
+        &self,
+        arguments: &DemoArguments,
+        output: Output,
+        options: &Options,
+        env: &Env,
+    ) -> Result<Result<RunReport, Exit>, CliError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let stop = CancellationToken::new();
+        let server = (self.start)(listener, arguments.records, options.now, stop.clone());
+        if output == Output::Text {
+            print::text(&format!("A simulated {} answers at {url} ({}).\n", self.title, self.login))?;
+        }
+        let values = Values { exhibit: self, url, lake: shown(&arguments.out.join("lake")) };
+        let source = Source { name: self.file.to_owned(), text: self.text.to_owned() };
+        let ended = match check::load(&source, &values) {
+            Ok(checked) => run::one(&checked.pipeline, options, env, output).await?,
+            Err(mistakes) => {
+                print::note(&diagnostic::render(&mistakes, &source, print::colour()));
+                Err(Exit::Bug)
+            }
+        };
+        stop.cancel();
+        // A server that panicked is a bug, and the run above has told of its consequences already.
+        let _ = server.await;
+        Ok(ended)
+    }
 }
 
 /// The demo's instant. It stands still, so that two demos give the same lake.
@@ -79,28 +140,32 @@ fn shown(path: &Path) -> String {
 fn next(out: &Path, options: &Options) -> String {
     let lake = shown(&out.join("lake"));
     format!(
-        "The lake is in {lake}, the ledger in {state}. Look at it:\n\n  \
-         duckdb -c \"SELECT severity, count(*) FROM '{lake}/ntopng/flow_alerts/**/*.parquet' GROUP BY ALL\"\n\n\
-         Run the demo again: nothing lands twice. Export a real ntopng:\n\n  \
-         NTOPNG_URL=http://ntopng:3000 NTOPNG_PASSWORD=... cargo run -- run pipelines/ntopng.yaml",
+        "The lake is in {lake}, the ledgers in {state}. Look at it:\n\n  \
+         duckdb -c \"SELECT severity, count(*) FROM '{lake}/ntopng/flow_alerts/**/*.parquet' GROUP BY ALL\"\n  \
+         duckdb -c \"SELECT direction, sum(packets) FROM '{lake}/scrutinizer/conversations/**/*.parquet' GROUP BY ALL\"\n\n\
+         Run the demo again: nothing lands twice. Export a real appliance:\n\n  \
+         NTOPNG_URL=http://ntopng:3000 NTOPNG_PASSWORD=... cargo run -- run pipelines/ntopng.yaml\n  \
+         SCRUTINIZER_URL=https://scrutinizer SCRUTINIZER_TOKEN=... cargo run -- run pipelines/scrutinizer.yaml",
         state = options.state,
     )
 }
 
 /// What `${...}` stands for in the demo; the environment has no say in it.
-struct Values {
+struct Values<'a> {
+    exhibit: &'a Exhibit,
     url: String,
     lake: String,
 }
 
-impl Lookup for Values {
+impl Lookup for Values<'_> {
     fn var(&self, name: &str) -> Option<String> {
         match name {
-            "NTOPNG_URL" => Some(self.url.clone()),
-            "NTOPNG_USER" | "NTOPNG_PASSWORD" => Some("admin".to_owned()),
-            "NTOPNG_START" => Some("-7d".to_owned()),
             "LAKE" => Some(self.lake.clone()),
-            _ => None,
+            url if url == self.exhibit.url => Some(self.url.clone()),
+            _ => {
+                let known = self.exhibit.values.iter().find(|(known, _)| *known == name);
+                known.map(|(_, value)| (*value).to_owned())
+            }
         }
     }
 

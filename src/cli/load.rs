@@ -20,13 +20,9 @@ pub(super) struct Loaded {
 /// Reads and checks a file.
 pub(super) fn file(path: &Path) -> Loaded {
     let name = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
+    let text = match read(path) {
         Ok(text) => text,
-        Err(error) => {
-            let message = format!("the file can't be read: {error}");
-            let found = Diagnostic::error(Span::default(), message).help("give the path of a pipeline file");
-            return Loaded { source: Source { name, text: String::new() }, checked: Err(vec![found]) };
-        }
+        Err(found) => return Loaded { source: Source { name, text: String::new() }, checked: Err(vec![found]) },
     };
     let source = Source { name, text };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -37,6 +33,23 @@ pub(super) fn file(path: &Path) -> Loaded {
         }
     }
     Loaded { source, checked }
+}
+
+/// Reads the text of a file. What is refused has no place in it.
+fn read(path: &Path) -> Result<String, Diagnostic> {
+    let refuse = |message: String, help: &str| Diagnostic::error(Span::default(), message).help(help);
+    if path.is_dir() {
+        return Err(refuse(format!("{} is a folder", path.display()), "give the path of a pipeline file in it"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| {
+        refuse(format!("{} can't be read: {error}", path.display()), "give the path of a pipeline file")
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+        let message = format!("{} isn't a text in UTF-8: byte {at}, on line {line}", path.display());
+        refuse(message, "give the path of a pipeline file, and save it as UTF-8")
+    })
 }
 
 /// Reads and checks files that are to be used, and shows what is wrong with them. None where one has a mistake.

@@ -34,7 +34,7 @@ pub(super) fn text(report: &RunReport) -> String {
         let _ = writeln!(out, "{table}");
     }
     for job in &report.jobs {
-        details(&mut out, job);
+        details(&mut out, report, job);
     }
     let _ = write!(out, "{}", closing(report));
     out
@@ -82,7 +82,7 @@ fn proof(job: &JobReport) -> String {
     }
 }
 
-fn details(out: &mut String, job: &JobReport) {
+fn details(out: &mut String, report: &RunReport, job: &JobReport) {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
@@ -90,8 +90,9 @@ fn details(out: &mut String, job: &JobReport) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
     }
     let rows = job.rows();
+    let quarantine = format!("in quarantine (in {}/quarantine below --state, each with its reason)", report.pipeline);
     let others = [
-        (rows.quarantined, "in quarantine (beside the state)"),
+        (rows.quarantined, quarantine.as_str()),
         (rows.outside_window, "outside of their slice, dropped"),
         (rows.deduplicated, "replaced by a later row of the same key"),
     ];

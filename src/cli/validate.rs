@@ -8,20 +8,16 @@ use super::args::Output;
 use super::load::{self, Loaded};
 use super::{CliError, Exit, print};
 use crate::pipeline::check::Checked;
-use crate::pipeline::load::diagnostic;
+use crate::pipeline::load::{Diagnostic, Severity, diagnostic};
 
 /// Checks files and prints what was found.
 pub(super) fn run(files: &[PathBuf], output: Output) -> Result<Exit, CliError> {
     let mut exit = Exit::Done;
     let mut reports = Vec::new();
-    for path in files {
+    for (at, path) in files.iter().enumerate() {
         let Loaded { source, checked } = load::file(path);
-        let (found, summary) = match checked {
-            Ok(Checked { pipeline, warnings }) => {
-                let jobs = pipeline.jobs.len();
-                let summary = format!("{}: fine, {jobs} job{}", source.name, if jobs == 1 { "" } else { "s" });
-                (warnings, Some(summary))
-            }
+        let (found, jobs) = match checked {
+            Ok(Checked { pipeline, warnings }) => (warnings, Some(pipeline.jobs.len())),
             Err(mistakes) => {
                 exit = Exit::Refused;
                 (mistakes, None)
@@ -29,14 +25,18 @@ pub(super) fn run(files: &[PathBuf], output: Output) -> Result<Exit, CliError> {
         };
         match output {
             Output::Json => reports.push(json!({
-                "file": source.name, "valid": summary.is_some(), "diagnostics": diagnostic::to_json(&found, &source),
+                "file": source.name, "valid": jobs.is_some(), "diagnostics": diagnostic::to_json(&found, &source),
             })),
             Output::Text => {
-                if !found.is_empty() {
-                    print::note(&diagnostic::render(&found, &source, print::colour()));
+                if !found.is_empty() && at > 0 {
+                    print::note("");
                 }
-                if let Some(summary) = summary {
-                    print::text(&summary)?;
+                if !found.is_empty() {
+                    print::note(&format!("{}\n", diagnostic::render(&found, &source, print::colour()).trim_end()));
+                }
+                match jobs {
+                    Some(jobs) => print::text(&format!("{}: fine, {}", source.name, counted(jobs, "job")))?,
+                    None => print::note(&format!("{}: refused, {}", source.name, tally(&found))),
                 }
             }
         }
@@ -45,4 +45,17 @@ pub(super) fn run(files: &[PathBuf], output: Output) -> Result<Exit, CliError> {
         print::json(&reports)?;
     }
     Ok(exit)
+}
+
+/// Says how many mistakes and warnings there are.
+fn tally(found: &[Diagnostic]) -> String {
+    let errors = found.iter().filter(|one| one.severity == Severity::Error).count();
+    match found.len() - errors {
+        0 => counted(errors, "mistake"),
+        warnings => format!("{} and {}", counted(errors, "mistake"), counted(warnings, "warning")),
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -9,10 +9,12 @@ use crate::lang::jq::JqRunError;
 #[non_exhaustive]
 pub enum DecodeError {
     /// The body has no bytes.
-    #[error("the body is empty: json was due")]
+    #[error("the body is empty: json was due; if the server means no rows by that, say so with `empty`")]
     Empty,
     /// The body begins with `<`.
-    #[error("the body is html or xml, not json: {excerpt}")]
+    #[error(
+        "the body is html or xml, not json: {excerpt}; if it is the page of a login or a proxy, check auth and base_url"
+    )]
     Html {
         /// The first 120 bytes of the body.
         excerpt: String,

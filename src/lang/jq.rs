@@ -287,7 +287,11 @@ fn undefined<'s>(text: &str, vars: &[&str], errors: impl Iterator<Item = compile
                 format!("the filter `{name}` can't be used: a program sees only its input and its variables")
             }
             compile::Undefined::Filter(arity) => {
-                let hint = guard::nearest(name).map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
+                let hint = match guard::nearest(name) {
+                    Some(near) if near == name => ": it takes another number of them".to_owned(),
+                    Some(near) => format!(": did you mean `{near}`?"),
+                    None => String::new(),
+                };
                 match arity {
                     0 => format!("there is no filter `{name}`{hint}"),
                     arity => format!("there is no filter `{name}` with {arity} argument(s){hint}"),

@@ -17,6 +17,9 @@ use super::writer::reading;
 /// A checkpoint is due when so many entries have been written since the last.
 pub(super) const EVERY: u64 = 100;
 
+/// How many checkpoints stay. One would do; a reader that is slow finds the one that it has seen listed.
+const KEPT: usize = 3;
+
 const DIRECTORY: &str = "checkpoint";
 
 #[derive(Serialize)]
@@ -48,7 +51,7 @@ pub(super) async fn newest(store: &Store) -> Result<LedgerState, LedgerError> {
     }
 }
 
-/// Writes the state as a checkpoint and tells its sequence. Printing it may take a while, so it is done off the async threads.
+/// Writes the state as a checkpoint, deletes old ones, and tells its sequence. Printing it may take a while, so it is done off the async threads.
 pub(super) async fn write(store: &Store, state: &Arc<RwLock<LedgerState>>) -> Result<u64, LedgerError> {
     let state = Arc::clone(state);
     let print = move || {
@@ -62,5 +65,9 @@ pub(super) async fn write(store: &Store, state: &Arc<RwLock<LedgerState>>) -> Re
         Err(LedgerError::Corrupt { object: DIRECTORY.to_owned(), why: format!("printing it panicked: {panicked}") })
     })?;
     store.create(&path, bytes).await?;
+    let all = store.numbers(DIRECTORY, None).await?;
+    for old in &all[..all.len().saturating_sub(KEPT)] {
+        store.delete(&numbered(DIRECTORY, *old)).await?;
+    }
     Ok(sequence)
 }

@@ -9,7 +9,8 @@ impl LedgerState {
     ///
     /// The whole state may hold a hundred thousand slices; a group of records touches a few.
     pub(super) fn excerpt<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Self {
-        let mut part = Self { sequence: self.sequence, lanes: self.lanes.clone(), ..Self::default() };
+        let mut part =
+            Self { sequence: self.sequence, id: self.id.clone(), lanes: self.lanes.clone(), ..Self::default() };
         for record in records {
             match touched(record) {
                 Touched::Slice(at) => self.copy_slice(&at, &mut part),

@@ -35,6 +35,9 @@ impl LedgerState {
         }
         debug_assert!(entry.format <= FORMAT, "the reader refuses newer formats");
         self.sequence = entry.sequence;
+        if entry.sequence == 1 {
+            self.id = Some(entry.nonce.clone());
+        }
         if !self.admit(entry)? {
             return Ok(());
         }

@@ -29,9 +29,14 @@ impl Ledger {
             match seeker.around(&state)? {
                 Found::Free { adopts, foreign } => {
                     let started = self.uptime.now();
+                    let died = state.lanes().any(|(_, at)| at.holder.is_some());
                     let lease = self.take(lane, adopts, &mut state).await?;
                     drop(foreign);
                     if let Some(lease) = lease {
+                        // Nobody else writes then, so what is unfinished was left by a process that was killed.
+                        if lane == Lane::WHOLE {
+                            self.store.sweep(died).await?;
+                        }
                         let lock = seeker.own.into_lock();
                         return Ok(Writer::start(self, Taken { lane, lease, lock, started, state, checkpoint }));
                     }

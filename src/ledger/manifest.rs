@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::entry::FORMAT;
-use super::store::{create_directory, new_file_in, sync_directory};
+use super::state::LedgerState;
+use super::store::{create_directory, new_file_in, remove_unfinished, sync_directory};
 use crate::model::{JobName, PipelineName, SinkName, SliceId};
 
 const DIRECTORY: &str = "_tidegate";
@@ -24,6 +25,9 @@ pub struct Manifest {
     pub format: u32,
     /// For each pipeline with files here, the sequence of its log that they were taken from.
     pub pipelines: BTreeMap<PipelineName, u64>,
+    /// For each of them, the [`LedgerState::id`](super::LedgerState::id) of that ledger.
+    #[serde(default)]
+    pub ledgers: BTreeMap<PipelineName, String>,
     /// The files, in the order of pipeline, job, slice and path.
     pub files: Vec<ManifestFile>,
 }
@@ -61,6 +65,8 @@ pub struct ManifestUpdate {
     pub pipeline: PipelineName,
     /// The sequence of its log.
     pub sequence: u64,
+    /// What tells its ledger from any other.
+    pub ledger: Option<String>,
     /// The generations that have landed there: of the pipeline's files that are listed, these stay.
     pub landed: BTreeSet<(JobName, SliceId, u32)>,
     /// The files of those that weren't listed yet.
@@ -135,7 +141,18 @@ impl Manifest {
         }
         let mut pipelines = self.pipelines.clone();
         pipelines.insert(update.pipeline.clone(), update.sequence);
-        Some(Self { format: FORMAT, pipelines, files })
+        let mut ledgers = self.ledgers.clone();
+        ledgers.extend(update.ledger.clone().map(|ledger| (update.pipeline.clone(), ledger)));
+        Some(Self { format: FORMAT, pipelines, ledgers, files })
+    }
+
+    /// Tells whether what the list has of `pipeline` comes from the ledger that `state` was read from, as it is now: not from
+    /// another one, nor from later entries, which `state` would have lost.
+    #[must_use]
+    pub fn is_of(&self, pipeline: &PipelineName, state: &LedgerState) -> bool {
+        let same = self.ledgers.get(pipeline).is_none_or(|ledger| state.id() == Some(ledger));
+        let known = self.pipelines.get(pipeline).is_none_or(|sequence| *sequence <= state.sequence());
+        same && known
     }
 
     /// Prints the list as it is stored.
@@ -177,6 +194,8 @@ pub fn read_on_disk(root: &Path) -> Result<Option<Vec<u8>>, ManifestError> {
 pub fn update_on_disk(root: &Path, update: &ManifestUpdate) -> Result<(), ManifestError> {
     let directory = root.join(DIRECTORY);
     let _lock = lock(&directory)?;
+    let swept = remove_unfinished(&directory);
+    swept.map_err(|source| ManifestError::Disk { action: "sweep", path: directory.clone(), source })?;
     let name = root.display().to_string();
     let Some(updated) = Manifest::read(&name, read_on_disk(root)?.as_deref())?.updated(update) else { return Ok(()) };
     let text = updated.print(&name)?;
@@ -225,6 +244,7 @@ mod tests {
         ManifestUpdate {
             pipeline: PipelineName::new(pipeline),
             sequence,
+            ledger: Some(format!("ledger of {pipeline}")),
             landed: landed.iter().map(|(slice, generation)| file(pipeline, slice, *generation).slice()).collect(),
             add: add.iter().map(|(slice, generation)| file(pipeline, slice, *generation)).collect(),
         }

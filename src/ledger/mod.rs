@@ -5,7 +5,7 @@
 //! | object | what it is | written |
 //! |---|---|---|
 //! | `log/<sequence>.json` | an [`Entry`] | put-if-absent, each number once |
-//! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries |
+//! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries; the last three stay |
 //! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
 //! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
@@ -235,7 +235,7 @@ pub enum LedgerError {
     /// The object store failed.
     #[error("can't {action} {object} of the ledger")]
     Store {
-        /// `read`, `write` or `list`.
+        /// `read`, `write`, `list` or `delete`.
         action: &'static str,
         /// Its path below the pipeline's state.
         object: String,

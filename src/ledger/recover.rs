@@ -50,9 +50,19 @@ impl Writer {
     /// As [`Self::recover`]. What isn't done stays to be done.
     pub async fn tidy(&self, data: &dyn DataStore) -> Result<Vec<String>, LedgerError> {
         let _alone = self.tidying.lock().await;
-        let replaced =
-            self.mine(|at, slice| (!slice.replaced.is_empty()).then(|| (at.clone(), slice.replaced.clone())));
-        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut replaced = Vec::new();
+        let of = |at: &SliceRef, slice: &SliceState| {
+            (!slice.replaced.is_empty()).then(|| (at.clone(), slice.replaced.clone()))
+        };
+        for (at, generations) in self.mine(of) {
+            for Replaced { generation, list } in generations {
+                replaced.push((at.clone(), generation, self.files(&list).await?));
+            }
+        }
+        // A commit is in the state before its roots are in `dirty`, and a run that is cancelled here forgets what it took out of
+        // it: so the roots of what is going to be deleted are brought up to date in any case.
+        let mut dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        dirty.extend(replaced.iter().flat_map(|(_, _, files)| files).map(|file| file.root.clone()));
         for root in &dirty {
             if let Err(error) = self.update_manifest(root, data).await {
                 self.mark_dirty(dirty.clone());
@@ -60,18 +70,12 @@ impl Writer {
             }
         }
         let mut said = Vec::new();
-        for (at, generations) in replaced {
-            for Replaced { generation, list } in generations {
-                let files = self.files(&list).await?;
-                for file in &files {
-                    data.delete(&file.root, &file.path).await?;
-                }
-                self.cleaned(at.clone(), generation).await?;
-                said.push(format!(
-                    "{at}: {} of generation {generation}, which was replaced, deleted",
-                    count(files.len())
-                ));
+        for (at, generation, files) in replaced {
+            for file in &files {
+                data.delete(&file.root, &file.path).await?;
             }
+            said.push(format!("{at}: {} of generation {generation}, which was replaced, deleted", count(files.len())));
+            self.cleaned(at, generation).await?;
         }
         Ok(said)
     }
@@ -137,9 +141,10 @@ impl Writer {
     async fn update_manifest(&self, root: &str, data: &dyn DataStore) -> Result<(), LedgerError> {
         let pipeline = self.held.ledger.pipeline().clone();
         let listed = Manifest::read(root, data.read_manifest(root).await?.as_deref())?.listed(&pipeline);
-        let (sequence, landed) = self.state(|state| {
+        let (sequence, ledger, landed) = self.state(|state| {
             let own = |(at, generation, list): (SliceRef, u32, &str)| ((at.job, at.slice, generation), list.to_owned());
-            (state.sequence(), state.landed_in(root).map(own).collect::<Vec<_>>())
+            let ledger = state.id().map(str::to_owned);
+            (state.sequence(), ledger, state.landed_in(root).map(own).collect::<Vec<_>>())
         });
         let mut add = Vec::new();
         for (slice, list) in landed.iter().filter(|(slice, _)| !listed.contains(slice)) {
@@ -148,7 +153,7 @@ impl Writer {
             add.extend(here.map(|file| listing(&pipeline, slice, file)));
         }
         let landed: BTreeSet<_> = landed.into_iter().map(|(slice, _)| slice).collect();
-        data.update_manifest(root, &ManifestUpdate { pipeline, sequence, landed, add }).await
+        data.update_manifest(root, &ManifestUpdate { pipeline, sequence, ledger, landed, add }).await
     }
 
     async fn files(&self, list: &str) -> Result<Vec<FileReceipt>, LedgerError> {

@@ -15,6 +15,9 @@ use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, Verdict}
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LedgerState {
     pub(super) sequence: u64,
+    /// The nonce of the first entry: it tells this ledger from any other, of the same pipeline too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
     pub(super) lanes: BTreeMap<Lane, LaneState>,
     pub(super) jobs: BTreeMap<JobName, JobState>,
 }
@@ -140,6 +143,12 @@ impl LedgerState {
         self.sequence
     }
 
+    /// Returns what tells this ledger from any other; `None` for an empty log.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// Returns the lanes that ever had a lease.
     pub fn lanes(&self) -> impl Iterator<Item = (Lane, &LaneState)> {
         self.lanes.iter().map(|(lane, state)| (*lane, state))
@@ -232,6 +241,14 @@ impl LedgerState {
     /// Returns the replaced generations whose files are still to be deleted.
     pub fn uncleaned(&self) -> impl Iterator<Item = (SliceRef, &Replaced)> {
         self.all_slices().flat_map(|(at, slice)| slice.replaced.iter().map(move |replaced| (at.clone(), replaced)))
+    }
+
+    /// Tells whether a slice of the job has landed, or is about to.
+    #[must_use]
+    pub fn has_data(&self, job: &JobName) -> bool {
+        let slices =
+            self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values());
+        slices.into_iter().any(|slice| slice.landed.is_some() || slice.published.is_some())
     }
 
     /// Returns the pinned `window.start` of the job.

@@ -5,7 +5,7 @@
 //! directory. All else goes through `object_store`.
 
 use std::io::{self, Write as _};
-use std::path::{Path as DiskPath, PathBuf};
+use std::path::{Component, Path as DiskPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +15,12 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
 use super::LedgerError;
+
+/// What the name of a file begins with until it has its own.
+const UNFINISHED: &str = ".new-";
+
+/// How often an object is written anew whose unfinished file another process swept away.
+const ATTEMPTS: u32 = 3;
 
 /// Below `<state>/<pipeline>`; paths are relative to it.
 #[derive(Debug, Clone)]
@@ -42,7 +48,7 @@ impl Store {
     /// Opens a directory, which comes into being with the first object.
     pub(super) fn on_disk(directory: &DiskPath) -> Result<Self, LedgerError> {
         let address = |why: String| LedgerError::Address { url: directory.display().to_string(), why };
-        let directory = std::path::absolute(directory).map_err(|error| address(error.to_string()))?;
+        let directory = without_parents(directory).map_err(|error| address(error.to_string()))?;
         let base = Path::from_absolute_path(&directory).map_err(|error| address(error.to_string()))?;
         Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, disk: Some(directory) })
     }
@@ -80,6 +86,14 @@ impl Store {
         }
     }
 
+    /// Deletes an object. One that isn't there is fine.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), LedgerError> {
+        match self.inner.delete(&self.path(path)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(LedgerError::Store { action: "delete", object: path.to_owned(), source }),
+        }
+    }
+
     /// Returns the numbers above `after` of the objects `<directory>/<20-digit number>.json`, sorted.
     pub(super) async fn numbers(&self, directory: &str, after: Option<u64>) -> Result<Vec<u64>, LedgerError> {
         let prefix = self.path(directory);
@@ -97,6 +111,17 @@ impl Store {
         Ok(numbers)
     }
 
+    /// Removes what dead writers left unfinished on disk: one that `held` the lease anywhere, another one in the log. Only for who
+    /// keeps out all others.
+    pub(super) async fn sweep(&self, held: bool) -> Result<(), LedgerError> {
+        let Some(disk) = self.disk.clone() else { return Ok(()) };
+        let (at, log) = (disk.clone(), disk.join("log"));
+        let sweep = move || if held { remove_unfinished_below(&at) } else { remove_unfinished(&log) };
+        let done = tokio::task::spawn_blocking(sweep).await;
+        let failed = |source| LedgerError::Disk { action: "sweep", path: disk, source };
+        done.unwrap_or_else(|panicked| Err(io::Error::other(panicked))).map_err(failed)
+    }
+
     fn path(&self, path: &str) -> Path {
         path.split('/').fold(self.base.clone(), Path::join)
     }
@@ -112,26 +137,78 @@ fn number(name: &str) -> Option<u64> {
     if digits.len() == 20 { digits.parse().ok() } else { None }
 }
 
+/// Makes a path absolute and free of `..`, which object paths can't hold: as the system would follow it, symbolic links included.
+fn without_parents(path: &DiskPath) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => {
+                if let Ok(real) = resolved.canonicalize() {
+                    resolved = real;
+                }
+                resolved.pop();
+            }
+            part => resolved.push(part),
+        }
+    }
+    Ok(resolved)
+}
+
 fn create_on_disk(target: &DiskPath, bytes: &[u8]) -> io::Result<Put> {
     let directory = target.parent().ok_or_else(|| io::Error::other("an object needs a directory"))?;
     create_directory(directory)?;
-    let mut file = new_file_in(directory)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(target) {
-        Ok(_) => sync_directory(directory).map(|()| Put::Written),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(Put::Taken),
-        Err(error) => Err(error.error),
+    let mut attempt = 1;
+    loop {
+        let mut file = new_file_in(directory)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(target) {
+            Ok(_) => return sync_directory(directory).map(|()| Put::Written),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(Put::Taken),
+            // Whoever took the lane in this very moment swept it away.
+            Err(error) if error.error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => attempt += 1,
+            Err(error) => return Err(error.error),
+        }
     }
 }
 
 /// Makes a hidden file that anyone may read whom the umask lets: the default of temporary files is the owner alone.
 pub(super) fn new_file_in(directory: &DiskPath) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".new-");
+    builder.prefix(UNFINISHED);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(directory)
+}
+
+/// Removes the hidden files in a directory that a process left which was killed before it could give them their names. None of
+/// a living process may be among them.
+pub(super) fn remove_unfinished(directory: &DiskPath) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &DiskPath) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn remove_unfinished_below(directory: &DiskPath) -> io::Result<()> {
+    remove_unfinished(directory)?;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_unfinished_below(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory and those above it, each synced into its parent.
@@ -171,6 +248,18 @@ mod tests {
         assert_eq!(store.numbers("log", Some(9)).await.unwrap(), [10, 11]);
     }
 
+    #[test]
+    fn a_state_may_lie_beside_the_working_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("far/away")).unwrap();
+        std::os::unix::fs::symlink(real.join("far/away"), real.join("link")).unwrap();
+        assert_eq!(without_parents(&real.join("absent/../state")).unwrap(), real.join("state"));
+        assert_eq!(without_parents(&real.join("link/../state")).unwrap(), real.join("far/state"));
+        let store = Store::on_disk(&real.join("far/../state")).unwrap();
+        assert_eq!(store.disk(), Some(real.join("state").as_path()));
+    }
+
     #[tokio::test]
     async fn every_store_creates_once_and_lists_in_order() {
         creates_once_and_lists_in_order(&Store::new(Arc::new(InMemory::new()), Path::from("state/p"))).await;
@@ -179,5 +268,22 @@ mod tests {
         creates_once_and_lists_in_order(&disk).await;
         let left = std::fs::read_dir(directory.path().join("deep er/p/log")).unwrap().count();
         assert_eq!(left, 3, "no temporary file remains");
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_writer_left_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::on_disk(&directory.path().join("p")).unwrap();
+        store.create(&numbered("log", 1), Bytes::from_static(b"{}")).await.unwrap();
+        let left = directory.path().join("p/log/.new-x1y2");
+        std::fs::write(&left, "half").unwrap();
+        let deeper = directory.path().join("p/files/.new-z3");
+        std::fs::create_dir(directory.path().join("p/files")).unwrap();
+        std::fs::write(&deeper, "").unwrap();
+        store.sweep(false).await.unwrap();
+        assert!(!left.exists() && deeper.exists());
+        store.sweep(true).await.unwrap();
+        assert!(!deeper.exists());
+        assert_eq!(store.numbers("log", None).await.unwrap(), [1]);
     }
 }

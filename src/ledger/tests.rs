@@ -123,6 +123,67 @@ async fn what_one_writer_commits_another_reads() {
 }
 
 #[tokio::test]
+async fn no_list_names_a_file_that_is_deleted() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let data = MemoryData::default();
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    land(&writer, &data, &window("j", 0), &["a"]).await.unwrap();
+    writer.tidy(&data).await.unwrap();
+    land(&writer, &data, &window("j", 0), &["b"]).await.unwrap();
+    // As it is between a commit's entry and the note of its roots, and after a run was cancelled while it tidied.
+    writer.dirty.lock().unwrap().clear();
+    writer.tidy(&data).await.unwrap();
+    let listed: Vec<_> = data.manifest(ROOT).unwrap().files.into_iter().map(|file| file.path).collect();
+    assert_eq!(listed, data.published(ROOT).into_keys().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn two_files_of_one_name_are_not_published() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    let slice = window("j", 0);
+    writer.begin(vec![begin_slice(&slice)]).await.unwrap();
+    let mut publication = publication(&slice, 1, &["a", "b"]);
+    publication.files[1].path = publication.files[0].path.clone();
+    let refused = writer.publish(publication).await;
+    assert!(matches!(refused, Err(LedgerError::Refused { .. })), "{refused:?}");
+    assert!(writer.state(|state| state.open_publishes().next().is_none()));
+}
+
+#[tokio::test]
+async fn old_checkpoints_go() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    for _ in 0..600 {
+        writer.append(vec![Record::Lease(LeaseEvent::Renewed)]).await.unwrap();
+    }
+    writer.release().await.unwrap();
+    let kept = world.ledger().store.numbers("checkpoint", None).await.unwrap();
+    assert!(kept.len() == 3 && kept[2] >= 500, "{kept:?}");
+    assert_eq!(world.ledger().read_state().await.unwrap().sequence(), 602);
+}
+
+#[tokio::test]
+async fn a_list_knows_its_ledger() {
+    let data = MemoryData::default();
+    let (world, pipeline) = (World::new(Arc::new(InMemory::new())), PipelineName::new("p"));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    let young = writer.state(Clone::clone);
+    land(&writer, &data, &window("j", 0), &["a"]).await.unwrap();
+    writer.tidy(&data).await.unwrap();
+    let list = data.manifest(ROOT).unwrap();
+    assert!(writer.state(|state| list.is_of(&pipeline, state)));
+    assert!(!list.is_of(&pipeline, &young), "an older copy of the ledger");
+    assert!(!list.is_of(&pipeline, &LedgerState::default()), "no ledger");
+    let other = World::new(Arc::new(InMemory::new())).ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    for hour in 0..9 {
+        land(&other, &MemoryData::default(), &window("j", hour), &["a"]).await.unwrap();
+    }
+    assert!(!other.state(|state| list.is_of(&pipeline, state)), "a longer one");
+    assert!(list.is_of(&PipelineName::new("other"), &LedgerState::default()));
+}
+
+#[tokio::test]
 async fn a_state_from_a_checkpoint_is_that_of_the_whole_log() {
     let world = World::new(Arc::new(InMemory::new()));
     let data = MemoryData::default();

@@ -1,6 +1,6 @@
 //! The writer: the steps of a slice, each an entry of the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -162,12 +162,19 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// As [`Self::append`], and [`LedgerError::Store`] or [`LedgerError::Disk`] for the list.
+    /// As [`Self::append`], and [`LedgerError::Store`] or [`LedgerError::Disk`] for the list; [`LedgerError::Refused`] where two
+    /// files have one name, of which only one could appear.
     pub async fn publish(&self, publication: Publication) -> Result<Landing, LedgerError> {
         let files = publication.files.clone();
         let mut landing = self.landing(publication);
         if files.is_empty() {
             return Ok(landing);
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = files.iter().find(|file| !names.insert((&file.root, &file.path))) {
+            let (at, path, root) = (&landing.at, &twice.path, &twice.root);
+            let why = format!("{at} has two files {path} in {root}: give each sink a `url` of its own");
+            return Err(LedgerError::Refused { why });
         }
         let list = FileList { format: FORMAT, at: landing.at.clone(), generation: landing.generation, files };
         landing.list = Some(write_list(&self.held.ledger.store, &list).await?);

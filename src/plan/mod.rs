@@ -64,7 +64,7 @@ pub fn due(
 pub fn resolve_start(start: Start, pinned: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     match start {
         Start::At(instant) => instant,
-        Start::Ago(ago) => pinned.unwrap_or_else(|| now - delta(ago)),
+        Start::Ago(ago) => pinned.unwrap_or_else(|| before(now, ago)),
     }
 }
 
@@ -76,9 +76,9 @@ fn windows(
     start: DateTime<Utc>,
 ) -> impl Iterator<Item = Window> {
     let last = landed.iter().map(|range| range.to).max();
-    let again = last.map(|last| Window { from: last - delta(spec.lookback), to: last });
+    let again = last.map(|last| Window { from: before(last, spec.lookback), to: last });
     let landed = landed.to_vec();
-    Grid::new(spec.every).into_iter().flat_map(move |grid| grid.cells(start, now - delta(spec.lag))).filter(
+    Grid::new(spec.every).into_iter().flat_map(move |grid| grid.cells(start, before(now, spec.lag))).filter(
         move |cell| {
             let has_landed = landed.iter().any(|range| range.from <= cell.from && cell.to <= range.to);
             !has_landed || again.is_some_and(|again| again.overlaps(cell))
@@ -103,6 +103,11 @@ fn snapshot(mode: SnapshotMode, history: &History, now: DateTime<Utc>, zone: Tz)
     }
     let at = begun.filter(|(_, open)| *open == label).map_or(now, |(at, _)| at);
     Some(SliceKind::Snapshot { at, label })
+}
+
+/// Returns the instant that lies `ago` before `instant`; the earliest there is where that would be before all time.
+fn before(instant: DateTime<Utc>, ago: Duration) -> DateTime<Utc> {
+    instant.checked_sub_signed(delta(ago)).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
 /// Turns a duration of the pipeline file into one to calculate with; one beyond 290 million years is cut.

@@ -51,6 +51,17 @@ fn landed_cells_are_not_due_but_those_in_the_lookback_are() {
 }
 
 #[test]
+fn a_lookback_or_a_lag_beyond_all_time_is_no_panic() {
+    let landed = vec![Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-03T00:00:00Z") }];
+    let history = History { landed, ..History::default() };
+    let ages = 999_999_999 * DAY;
+    assert_eq!(ids(window_spec(DAY, 0, ages), &history, "2026-01-03T00:00:00Z").len(), 2);
+    assert_eq!(ids(window_spec(DAY, ages, 0), &history, "2026-01-03T00:00:00Z"), [] as [&str; 0]);
+    let now = instant("2026-01-03T00:00:00Z");
+    assert_eq!(resolve_start(Start::Ago(Duration::from_secs(ages)), None, now), DateTime::<Utc>::MIN_UTC);
+}
+
+#[test]
 fn holes_are_due() {
     let landed = vec![
         Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-02T00:00:00Z") },

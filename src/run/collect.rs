@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::RunError;
 use super::cursor::{self, Cursor, CursorKind};
+use super::evidence::Evidence;
 use super::quarantine::BadRow;
 use crate::decode::{DecodedPage, PageDecoder};
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, SliceKind, Window};
@@ -58,6 +60,8 @@ pub(super) struct Taken {
     pub(super) new_rows: u64,
     /// Whether an incremental slice has the rows that it was meant to have.
     pub(super) full: bool,
+    /// Whether the last of the rows that could be decoded went to quarantine.
+    pub(super) last_is_bad: bool,
 }
 
 /// Takes the pages of one slice in. It computes: not for an async thread.
@@ -70,10 +74,11 @@ pub(super) struct Collector {
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
     bad: Vec<BadRow>,
-    superseded: Vec<u64>,
+    /// Rows and the later ones of the same key.
+    superseded: Vec<(u64, u64)>,
     outside: BTreeSet<u64>,
     nulls: BTreeSet<u64>,
-    totals: (Option<u64>, Option<u64>),
+    evidence: Evidence,
 }
 
 /// An SQL expression over rows whose schema may grow from page to page.
@@ -91,6 +96,8 @@ struct Increment {
     rows_per_slice: u64,
     kind: Option<CursorKind>,
     seen: cursor::Seen,
+    /// The cursor of the last good row.
+    previous: Option<Cursor>,
     /// The cursors of the rows within the slice, by ordinal: those after the end are left to the next slice.
     ordinals: Vec<(Cursor, u64)>,
 }
@@ -113,6 +120,7 @@ impl Collector {
                 rows_per_slice: spec.rows_per_slice,
                 kind: None,
                 seen: cursor::Seen::default(),
+                previous: None,
                 ordinals: Vec::new(),
             }),
             _ => None,
@@ -129,7 +137,7 @@ impl Collector {
             superseded: Vec::new(),
             outside: BTreeSet::new(),
             nulls: BTreeSet::new(),
-            totals: (None, None),
+            evidence: Evidence::default(),
         }
     }
 
@@ -138,14 +146,19 @@ impl Collector {
         let first = self.spool.rows();
         self.counts.received += page.rows;
         self.counts.quarantined += page.rejected.len() as u64;
+        self.evidence.note_page(page.server_rows, page.rows);
+        let new_bad = page.rejected.iter().filter(|row| self.evidence.note_unkeyed(&row.raw)).count() as u64;
         self.bad.extend(page.rejected.into_iter().map(|row| BadRow::rejected(row, request, number)));
         let batch = page.batch;
-        let new_rows = self.observe_keys(&batch, first, request, number)?;
+        let new_good = self.observe(&batch, first, request, number)?;
+        // Rows that a program made nothing of can't be told from others.
+        let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, request, number)?;
         let full = self.cut_by_cursor(&batch, first, request, number)?;
         let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
-        Ok(Taken { new_rows, full })
+        let last = self.spool.rows().checked_sub(1);
+        Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(&last)) })
     }
 
     fn tagged(&mut self, batch: RecordBatch, schema: RecordSchema) -> Result<RecordBatch, RunError> {
@@ -164,22 +177,26 @@ impl Collector {
 
     /// Notes the total that a page stated.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
-        if total.is_some() {
-            self.totals = (self.totals.0.or(total), total);
-        }
+        self.evidence.note_total(total);
     }
 
-    fn observe_keys(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<u64, RunError> {
-        let Some(keys) = &mut self.keys else { return Ok(batch.num_rows() as u64) };
-        if batch.num_rows() == 0 {
+    /// Returns how many rows of a batch no earlier page had.
+    fn observe(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<u64, RunError> {
+        let rows = batch.num_rows() as u64;
+        if rows == 0 {
             return Ok(0);
         }
+        let Some(keys) = &mut self.keys else {
+            return Ok(if self.evidence.is_new(batch) { rows } else { 0 });
+        };
         let observed = keys.observe(batch, first)?;
         self.superseded.extend(observed.superseded);
+        let mut new_rows = observed.new_rows;
         for row in observed.null_keys {
             self.reject(batch, first, row, "a column of `key` is null", request, page);
+            new_rows += u64::from(self.bad.last().is_some_and(|bad| self.evidence.note_unkeyed(bad.row())));
         }
-        Ok(observed.new_rows)
+        Ok(new_rows)
     }
 
     fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<(), RunError> {
@@ -234,6 +251,13 @@ impl Collector {
             let last = Increment::edge(kind, increment.last.as_ref())?;
             for (at, found) in cursors.into_iter().enumerate() {
                 let ordinal = first + at as u64;
+                if let (Some(previous), Some(found)) = (increment.previous, found)
+                    && found < previous
+                {
+                    let (found, previous) = (kind.value(found).text(), kind.value(previous).text());
+                    return Err(RunError::Unsorted { request: request.to_owned(), found, previous });
+                }
+                increment.previous = found.or(increment.previous);
                 match found {
                     None => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
                     Some(found)
@@ -259,24 +283,55 @@ impl Collector {
         }
     }
 
+    /// Checks the value that the next page, and one day the next slice, is asked for by: it must be the cursor of the last row.
+    pub(super) fn check_seek(&self, value: &Value, request: &str) -> Result<(), RunError> {
+        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|increment| increment.kind.zip(increment.previous))
+        else {
+            return Ok(());
+        };
+        let value = CursorValue(value.clone());
+        match kind.read(&value) {
+            Some(sought) if sought != cursor => {
+                let (value, cursor) = (value.text(), kind.value(cursor).text());
+                Err(RunError::SeekNotCursor { request: request.to_owned(), value, cursor })
+            }
+            // A time in the server's own format can't be compared.
+            _ => Ok(()),
+        }
+    }
+
     /// Ends the slice.
     pub(super) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
-        let distinct = self.keys.as_ref().map_or(self.counts.received, KeyIndex::distinct);
+        let keys = self.keys.as_ref().map(KeyIndex::distinct);
+        let reconciliation = self.evidence.weigh(self.counts.received, keys, end);
         self.counts.quarantined += self.nulls.len() as u64;
         self.outside.retain(|ordinal| !self.nulls.contains(ordinal));
         self.counts.outside_window = self.outside.len() as u64;
-        self.superseded.retain(|ordinal| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal));
-        self.counts.deduplicated = self.superseded.len() as u64;
+        let superseded = self.superseded();
+        self.counts.deduplicated = superseded.len() as u64;
         self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
-        self.spool.filter_out(self.superseded.iter().copied());
+        self.spool.filter_out(superseded.iter().copied());
         let rows = self.spool.finish()?;
         self.counts.decoded = rows.rows();
         if !self.counts.adds_up() {
             return Err(RunError::Account { account: format!("{:?}", self.counts) });
         }
-        let reconciliation = Reconciliation::of(self.counts.received, distinct, self.totals, end);
         Ok(Collected { rows, schemas: self.schemas, counts: self.counts, bad: self.bad, reconciliation, cursor_end })
+    }
+
+    /// Returns the rows that a later one of the same key replaces. One that doesn't land itself replaces none: else the key
+    /// would be lost.
+    fn superseded(&self) -> BTreeSet<u64> {
+        let lands = |ordinal: &u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
+        let mut superseded = BTreeSet::new();
+        for (earlier, later) in self.superseded.iter().rev() {
+            if lands(later) || superseded.contains(later) {
+                superseded.insert(*earlier);
+            }
+        }
+        superseded.retain(lands);
+        superseded
     }
 
     /// Leaves the rows after the slice's end to the next slice, and returns the end.

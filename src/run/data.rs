@@ -49,11 +49,18 @@ impl DataStore for DiskData {
     }
 
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        Ok(read_on_disk(&folder(root))?)
+        let folder = folder(root);
+        let read = move || if folder.is_dir() { read_on_disk(&folder) } else { Ok(None) };
+        let read = tokio::task::spawn_blocking(read).await;
+        Ok(read.map_err(|lost| unlisted("read", root, lost))??)
     }
 
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
-        Ok(update_on_disk(&folder(root), update)?)
+        let (folder, update) = (folder(root), update.clone());
+        // Where the folder is gone, or moved, there is nothing for a list to stand beside: it isn't made again for that.
+        let updated = move || if folder.is_dir() { update_on_disk(&folder, &update) } else { Ok(()) };
+        let updated = tokio::task::spawn_blocking(updated).await;
+        Ok(updated.map_err(|lost| unlisted("update", root, lost))??)
     }
 }
 
@@ -67,6 +74,10 @@ async fn blocking<T: Send + 'static>(
         Ok(done) => done.map_err(|error| failed(Box::new(error))),
         Err(lost) => Err(failed(Box::new(lost))),
     }
+}
+
+fn unlisted(action: &'static str, root: &str, lost: tokio::task::JoinError) -> DataError {
+    DataError { action, root: root.to_owned(), path: "_tidegate/files.json".to_owned(), source: Box::new(lost) }
 }
 
 /// Returns the folder that a receipt's root names: sinks write `file://` URLs there.

@@ -5,12 +5,13 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 
 use crate::decode::DecodeError;
+use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
 use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
 use crate::lang::jq::JqRunError;
 use crate::ledger::{DataError, LedgerError};
-use crate::model::{JobName, UnionError, Window};
+use crate::model::{JobName, SinkName, UnionError, Window};
 use crate::plan::FanOutError;
 use crate::sink::{ParsePartitionError, SinkError};
 use crate::transform::{DedupeError, SpoolError, TransformError};
@@ -93,6 +94,32 @@ pub enum RunError {
         /// The start, as text.
         start: String,
     },
+    /// The rows don't come in the order of their cursors.
+    #[error(
+        "{request}: a row with the cursor {found} comes after one with {previous}: the server doesn't sort by what \
+         `incremental.cursor` reads, so rows would be missed; ask it to sort by that, upwards, as a number where it is one"
+    )]
+    Unsorted {
+        /// The request, redacted.
+        request: String,
+        /// The later row's cursor.
+        found: String,
+        /// The earlier row's, which is greater.
+        previous: String,
+    },
+    /// The slices begin at one value, and the pages at another.
+    #[error(
+        "{request}: the last row has the seek value {value} and the cursor {cursor}: the next slice begins at the cursor, so \
+         rows would be missed; make `paginate.seek.value` and `incremental.cursor` the same"
+    )]
+    SeekNotCursor {
+        /// The request, redacted.
+        request: String,
+        /// The seek value.
+        value: String,
+        /// The cursor.
+        cursor: String,
+    },
     /// Rows lie outside of what was asked for.
     #[error(
         "{request}: {outside} of {rows} rows lie outside of the time asked for ({} to {}): the server ignored the window; \
@@ -110,7 +137,7 @@ pub enum RunError {
     },
     /// The rows received aren't those that the server said it has.
     #[error(
-        "received {distinct} rows, while the server said that there are {total}: {verdict}; the slice doesn't land \
+        "received {distinct} different rows, while the server said that there are {total}: {verdict}; the slice doesn't land \
          (`on_mismatch: warn` lands it all the same)"
     )]
     Mismatch {
@@ -132,16 +159,62 @@ pub enum RunError {
         /// Rows that landed.
         landed: u64,
     },
+    /// The lake has files that another ledger landed.
+    #[error(
+        "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
+         `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \
+         pipeline another name and its sinks another `url`, or move the folder away to begin anew"
+    )]
+    OtherLedger {
+        /// The sink's folder.
+        root: String,
+        /// The state of this run.
+        state: String,
+    },
+    /// A slice read again has bad rows only.
+    #[error(
+        "all {bad} rows of the slice are bad now, and {landed} rows landed before, so what landed stays; the first: {first}; \
+         if the source has changed for good, `--allow-shrink` replaces what landed"
+    )]
+    AllBad {
+        /// Bad rows.
+        bad: u64,
+        /// Rows that landed.
+        landed: u64,
+        /// The first bad row, and why.
+        first: String,
+    },
+    /// The rows after a cursor are all bad.
+    #[error(
+        "all {bad} rows after the cursor {start} are bad, so there is nothing to go on from: they are read again, and go to \
+         quarantine with the next good row; the first: {first}; check `incremental.cursor` and `schema.columns` against it"
+    )]
+    NoCursor {
+        /// Bad rows.
+        bad: u64,
+        /// Where the slice begins.
+        start: String,
+        /// The first bad row, and why.
+        first: String,
+    },
     /// An edit of the pipeline file changed what names the data.
     #[error(
-        "`{what}` of the job `{job}` was changed after data landed: what is in the lake would no longer match; take the edit \
-         back, or give the job another name or the run another `--state`"
+        "the job `{job}` was changed after data landed: {what}; what is in the lake would no longer match: take the edit back, \
+         or give the job another name or the run another `--state`"
     )]
     Renamed {
         /// The job.
         job: JobName,
-        /// What was changed.
+        /// What was changed, from what to what.
         what: String,
+    },
+    /// A sink can't take the rows.
+    #[error("the sink `{sink}`")]
+    InSink {
+        /// The sink.
+        sink: SinkName,
+        /// Why.
+        source: Box<RunError>,
     },
     /// The SQL failed.
     #[error("{field}")]
@@ -194,6 +267,12 @@ pub enum RunError {
         /// The numbers.
         account: String,
     },
+    /// An error that would have quoted a secret.
+    #[error("{message}")]
+    Redacted {
+        /// The error and its causes, redacted.
+        message: String,
+    },
     /// A thread of ours ended early: a bug of ours.
     #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]
     Lost(#[from] tokio::task::JoinError),
@@ -203,6 +282,12 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Returns the error without the secrets that it quotes: an answer that can't be read may echo what was sent.
+    pub(super) fn scrubbed(self, redactor: &Redactor) -> Self {
+        let message = redactor.scrub(&self.chain());
+        if message == self.chain() { self } else { Self::Redacted { message } }
+    }
+
     /// Returns the message and its causes in one line, the outermost first.
     #[must_use]
     pub fn chain(&self) -> String {

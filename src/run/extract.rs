@@ -10,15 +10,17 @@ use super::collect::{Collected, Collector};
 use super::pages::{self, Asked, Facts, Pages};
 use super::{Progress, RunError, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
+use crate::extract::auth::excerpt;
 use crate::extract::http::{Exchange, RawAnswer};
-use crate::extract::paginate::Seen;
+use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
 
-/// How deep records may nest before the rest of them is kept as JSON text.
-const MAX_DEPTH: usize = 64;
+/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
+/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
+const MAX_DEPTH: usize = 16;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -63,13 +65,31 @@ impl Extraction {
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
+        let read = self.read(slice, now, pinned, limit).await;
+        read.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
+    }
+
+    async fn read(
+        &self,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        pinned: Option<RecordSchema>,
+        limit: Option<u64>,
+    ) -> Result<Extracted, RunError> {
         let mut pages = self.pages(slice, now);
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
             let asked = pages.ask()?;
             let (seen, bytes, enough) = self.page(&asked, &intake, limit).await?;
             self.progress.page(&self.job.name, seen.rows, bytes);
-            let end = if enough { Some(EndReason::SliceFull) } else { pages.advance(&asked, bytes, &seen)? };
+            // Asked also of a slice that has enough: the page may show that rows before it can't be reached.
+            let end = match pages.advance(&asked, bytes, &seen) {
+                Ok(None) if enough => Some(EndReason::SliceFull),
+                Err(RunError::Paginate { source: PaginateError::MaxPages { .. }, .. }) if enough => {
+                    Some(EndReason::SliceFull)
+                }
+                decided => decided?,
+            };
             if let Some(end) = end {
                 return tokio::task::spawn_blocking(move || finish(intake, end, asked.page)).await?;
             }
@@ -103,7 +123,7 @@ impl Extraction {
         }
         let page = match answered.page.filter(|_| !answered.empty) {
             None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
-            Some(page) => page.map_err(|source| RunError::Decode { request: asked.line.clone(), source })?,
+            Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
         let (intake, asked) = (Arc::clone(intake), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
@@ -114,6 +134,20 @@ impl Extraction {
         });
         let (seen, enough) = taken.await??;
         Ok((seen, bytes, enough))
+    }
+
+    /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
+    /// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
+    fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
+        let (redactor, body) = (self.exchange.client.redactor(), String::from_utf8_lossy(&answer.body));
+        if redactor.scrub(&body) == body {
+            return RunError::Decode { request: line.to_owned(), source };
+        }
+        let problem = format!(
+            "the answer can't be read, and echoes the credential; it begins: {}",
+            excerpt(redactor, &answer.body)
+        );
+        RunError::Answer { request: line.to_owned(), problem }
     }
 
     /// Returns the first request of a slice in one line, redacted.
@@ -202,7 +236,11 @@ impl Intake {
         let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
         let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
         self.collector.note_total(seen.total);
+        let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
         let taken = self.collector.take(page, &asked.line, asked.page)?;
+        if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
+            self.collector.check_seek(value, &asked.line)?;
+        }
         seen.new_rows = taken.new_rows;
         Ok((seen, taken.full))
     }

@@ -4,8 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::RunError;
 use crate::model::JobName;
+use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
-use crate::pipeline::spec::{Job, Slicing};
+use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
+
+/// Characters of a value that a difference shows.
+const SHOWN: usize = 200;
 
 /// Returns the fingerprint of a job, part by part, so that a difference can be named.
 pub(super) fn of(job: &Job) -> Value {
@@ -30,6 +34,8 @@ pub(super) fn of(job: &Job) -> Value {
     for sink in &job.sinks {
         part(&format!("sinks.{}.url", sink.name), json!(absolute(&sink.url)));
         part(&format!("sinks.{}.partition_by", sink.name), json!(sink.partition_by));
+        part(&format!("sinks.{}.format", sink.name), json!(extension(sink)));
+        part(&format!("sinks.{}.where", sink.name), json!(sink.filter.as_ref().map(Sql::as_str)));
     }
     Value::Object(parts)
 }
@@ -40,9 +46,37 @@ pub(super) fn compare(job: &JobName, landed: &Value, now: &Value) -> Result<(), 
     let mut names: Vec<&String> = landed.keys().chain(now.keys()).collect();
     names.sort();
     names.dedup();
-    let changed: Vec<&str> =
-        names.into_iter().filter(|name| landed.get(*name) != now.get(*name)).map(String::as_str).collect();
-    if changed.is_empty() { Ok(()) } else { Err(RunError::Renamed { job: job.clone(), what: changed.join("`, `") }) }
+    let difference = |name: &String| {
+        let (before, after) = (landed.get(name), now.get(name));
+        (before != after).then(|| format!("`{name}` was {} and is {}", show(before), show(after)))
+    };
+    let changed: Vec<String> = names.into_iter().filter_map(difference).collect();
+    if changed.is_empty() { Ok(()) } else { Err(RunError::Renamed { job: job.clone(), what: changed.join(", ") }) }
+}
+
+fn show(value: Option<&Value>) -> String {
+    let text = match value {
+        None | Some(Value::Null) => return "nothing".to_owned(),
+        Some(value) => value.to_string(),
+    };
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// What the names of a sink's files end with: readers go by it.
+fn extension(sink: &Sink) -> String {
+    let format = match sink.format {
+        SinkFormat::Parquet => return "parquet".to_owned(),
+        SinkFormat::JsonLines => "jsonl",
+        SinkFormat::Csv { .. } => "csv",
+    };
+    match sink.compression {
+        Some(Compression::Gzip) => format!("{format}.gz"),
+        Some(Compression::Zstd) => format!("{format}.zst"),
+        Some(Compression::None | Compression::Snappy) | None => format.to_owned(),
+    }
 }
 
 /// A sink's folder by its absolute path, so that another working directory is another lake.
@@ -63,8 +97,13 @@ mod tests {
         let landed = json!({"key": ["id"], "window.every": 86400.0});
         assert!(compare(&job, &landed, &landed).is_ok());
         let error = compare(&job, &landed, &json!({"key": ["id"], "window.every": 3600.0})).unwrap_err();
-        assert!(error.to_string().contains("`window.every` of the job `j`"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("the job `j` was changed after data landed: `window.every` was 86400.0 and is 3600.0;"),
+            "{error}"
+        );
         let error = compare(&job, &landed, &json!({"key": ["id"]})).unwrap_err();
-        assert!(matches!(error, RunError::Renamed { what, .. } if what == "window.every"));
+        assert!(matches!(error, RunError::Renamed { what, .. } if what == "`window.every` was 86400.0 and is nothing"));
     }
 }

@@ -1,6 +1,6 @@
 //! One job of a run: its keys, its slices, and what became of each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -12,12 +12,13 @@ use super::extract::Extraction;
 use super::land::Target;
 use super::{Env, Options, RunError, build, fingerprint, quarantine};
 use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
-use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceKind, SliceOutcome};
+use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
 mod slice;
 
+pub(super) use slice::reconcile;
 use slice::{Finished, SliceRun};
 
 /// One job of a run, and the world it lives in.
@@ -79,7 +80,9 @@ impl Runner<'_> {
             pipeline: self.pipeline.name.clone(),
             allow_shrink: self.options.allow_shrink,
         });
-        let order: Vec<_> = queue.iter().map(|waiting| waiting.slice.id.clone()).collect();
+        // Where a slice stands in the report: at its place in the plan, and those that follow it in its chain right after.
+        let mut places: HashMap<SliceId, usize> =
+            queue.iter().enumerate().map(|(place, waiting)| (waiting.slice.id.clone(), place)).collect();
         let mut running = FuturesUnordered::new();
         loop {
             let version = self.writer.state(|state| state.schema_version(&self.job.name));
@@ -95,12 +98,17 @@ impl Runner<'_> {
             tokio::select! {
                 finished = running.next() => {
                     let Some(finished) = finished else { break };
+                    if let (Some(next), Some(ended)) = (&finished.next, &finished.report)
+                        && let Some(place) = places.get(&ended.slice).copied()
+                    {
+                        places.insert(next.id.clone(), place);
+                    }
                     self.finished(finished, &mut queue, report);
                 }
                 () = self.env.cancel.cancelled() => return Err(RunError::Interrupted),
             }
         }
-        report.slices.sort_by_key(|slice| order.iter().position(|id| *id == slice.slice).unwrap_or(usize::MAX));
+        report.slices.sort_by_key(|slice| places.get(&slice.slice).copied());
         Ok(())
     }
 
@@ -162,7 +170,11 @@ impl Runner<'_> {
 
     async fn check_fingerprint(&self) -> Result<(), RunError> {
         let now = fingerprint::of(self.job);
-        let landed = self.writer.state(|state| state.fingerprint(&self.job.name).cloned());
+        // As long as nothing has landed an edit leaves nothing behind: most jobs fail a few times before they are right.
+        let landed = self.writer.state(|state| {
+            let landed = state.fingerprint(&self.job.name).filter(|_| state.has_data(&self.job.name));
+            landed.cloned()
+        });
         if let Some(landed) = landed {
             fingerprint::compare(&self.job.name, &landed, &now)?;
         }
@@ -187,9 +199,10 @@ impl Runner<'_> {
 
     /// Closes what an earlier run began and what is no longer due.
     async fn drop_stale(&self, due: &[Slice]) -> Result<(), RunError> {
+        let due: HashSet<&SliceId> = due.iter().map(|slice| &slice.id).collect();
         let stale: Vec<SliceRef> = self.writer.state(|state| {
-            let open = state.open_begins(&self.job.name).map(|begin| SliceRef::of(&begin.slice));
-            open.filter(|open| !due.iter().any(|slice| SliceRef::of(slice) == *open)).collect()
+            let open = state.open_begins(&self.job.name).filter(|begin| !due.contains(&begin.slice.id));
+            open.map(|begin| SliceRef::of(&begin.slice)).collect()
         });
         for at in stale {
             self.writer.close(at, Closed::Dropped).await?;
@@ -248,7 +261,7 @@ pub(super) fn due(
 
 fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
     let chain = state.chain(&job.name, key);
-    let open = state.open_begins(&job.name).filter(|begin| begin.slice.key.as_ref() == key);
+    let open = state.slices(&job.name, key).filter_map(|(_, slice)| slice.begun.as_ref());
     History {
         landed: state.landed_ranges(&job.name, key).iter().map(LandedRange::window).collect(),
         cursor: chain.and_then(|chain| Some((chain.series, chain.end.clone()?))),

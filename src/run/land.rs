@@ -13,7 +13,7 @@ use crate::decode::arrow_schema;
 use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
 use crate::sink::{Landing, SinkSpec, SinkWriter};
-use crate::transform::{RowExpr, TransformPlan};
+use crate::transform::{RowExpr, TransformError, TransformPlan};
 
 /// A sink and the rows that it takes.
 #[derive(Debug, Clone)]
@@ -79,16 +79,18 @@ fn transform(
     let failed = |source| RunError::Transform { field: "transform", source };
     let plan = TransformPlan::new(sql.map(Sql::as_str), arrow_schema(schema), now).map_err(failed)?;
     let output = plan.output_schema();
-    let mut open =
-        targets.iter().map(|target| Open::new(target, landing, &output, now)).collect::<Result<Vec<_>, _>>()?;
+    let open = targets
+        .iter()
+        .map(|target| Open::new(target, landing, &output, now).map_err(|error| in_sink(&target.spec.name, error)));
+    let mut open = open.collect::<Result<Vec<_>, _>>()?;
     let rows = collected.batches(schema.clone());
     let counts =
-        plan.run(Box::new(rows), |batch| open.iter_mut().try_for_each(|sink| sink.write(&batch))).map_err(failed)?;
+        plan.run(Box::new(rows), |batch| open.iter_mut().try_for_each(|sink| sink.write(&batch))).map_err(unwrap)?;
     staged.rows_out = counts.rows_out;
     staged.output = Some(output);
     for sink in open {
         let name = sink.name.clone();
-        let (files, counts) = sink.finish()?;
+        let (files, counts) = sink.finish().map_err(|error| in_sink(&name, error))?;
         if counts.landed + counts.filtered != staged.rows_out {
             return Err(RunError::Account { account: format!("{} rows of sink {name}: {counts:?}", staged.rows_out) });
         }
@@ -96,6 +98,24 @@ fn transform(
         staged.sinks.insert(name, counts);
     }
     Ok(())
+}
+
+fn in_sink(sink: &SinkName, error: RunError) -> RunError {
+    RunError::InSink { sink: sink.clone(), source: Box::new(error) }
+}
+
+/// Takes an error of our own out of the transform that it broke off.
+fn unwrap(source: TransformError) -> RunError {
+    let failed = |source| RunError::Transform { field: "transform", source };
+    match source {
+        TransformError::Input(error) => {
+            error.downcast().map_or_else(|error| failed(TransformError::Input(error)), |error| *error)
+        }
+        TransformError::Output(error) => {
+            error.downcast().map_or_else(|error| failed(TransformError::Output(error)), |error| *error)
+        }
+        other => failed(other),
+    }
 }
 
 impl Open {
@@ -110,6 +130,11 @@ impl Open {
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
+        let written = self.filter_and_write(batch);
+        written.map_err(|error| in_sink(&self.name, error))
+    }
+
+    fn filter_and_write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
         let Some(filter) = &self.filter else { return Ok(self.writer.write(batch)?) };
         let mask = filter.filter_mask(batch).map_err(|source| RunError::Transform { field: "where", source })?;
         let kept = keep(batch, &mask)?;

@@ -6,10 +6,12 @@ mod collect;
 mod cursor;
 mod data;
 mod error;
+mod evidence;
 mod extract;
 mod fingerprint;
 mod job;
 mod land;
+mod owner;
 mod pages;
 mod parents;
 mod plan;
@@ -35,8 +37,7 @@ pub use source::Sources;
 
 use crate::clock::Clock;
 use crate::ledger::{Lane, Ledger, Writer};
-use crate::model::{JobName, JobReport, Reconciliation, RunReport, Verdict};
-use crate::pipeline::file::OnMismatch;
+use crate::model::{JobName, JobReport, RunReport};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
 
 /// The world a run lives in.
@@ -76,11 +77,17 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     let started = env.clock.now();
     let jobs = chosen(pipeline, &options.jobs)?;
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock))?;
-    let writer = ledger.acquire(Lane::WHOLE, options.wait).await?;
+    owner::check(pipeline, options, &ledger).await?;
+    let writer = tokio::select! {
+        writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
+        () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+    };
     let done = run_jobs(pipeline, &jobs, options, env, &ledger, &writer).await;
-    let released = writer.release().await;
+    if let Err(error) = writer.release().await {
+        // What has landed has landed, and the next run finds the lease free all the same, if a little later.
+        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
+    }
     let (recovered, jobs) = done?;
-    released?;
     let (now, ended) = (options.now, env.clock.now());
     Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
 }
@@ -100,7 +107,11 @@ async fn run_jobs(
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, writer };
         if needed(job, jobs) {
-            match runner.parent_rows().await {
+            let rows_of_parent = tokio::select! {
+                rows = runner.parent_rows() => rows,
+                () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+            };
+            match rows_of_parent {
                 Ok(found) => {
                     rows.insert(job.name.clone(), found);
                 }
@@ -108,8 +119,12 @@ async fn run_jobs(
             }
         }
         if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
-            reports.push(runner.run(&rows).await);
-            writer.tidy(&DiskData).await?;
+            let mut report = runner.run(&rows).await;
+            if let Err(error) = writer.tidy(&DiskData).await {
+                // The slices have landed; their lists are behind, and what they replaced is still there.
+                report.error.get_or_insert(RunError::from(error).chain());
+            }
+            reports.push(report);
         }
         if env.cancel.is_cancelled() {
             return Err(RunError::Interrupted);
@@ -125,26 +140,14 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer) -> Resul
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
     let pipeline = pipeline.name.clone();
     let swept = tokio::task::spawn_blocking(move || {
-        roots.iter().try_for_each(|root| crate::sink::sweep_staged(root, &pipeline, |_| false).map(|_| ()))
-    });
-    Ok(swept.await??)
-}
-
-/// Refuses rows that aren't those that the server said it has, unless the job lets them pass.
-fn check_proof(proved: &Reconciliation, on_mismatch: OnMismatch) -> Result<(), RunError> {
-    let verdict = match proved.verdict {
-        Verdict::Complete | Verdict::Unknown => return Ok(()),
-        Verdict::Moving => "the total changed while it was read",
-        Verdict::Short => "rows are missing",
-        Verdict::Over => "there are more rows than stated",
-    };
-    match on_mismatch {
-        OnMismatch::Warn => Ok(()),
-        OnMismatch::Fail | OnMismatch::Refetch => {
-            let total = proved.total_last.unwrap_or_default();
-            Err(RunError::Mismatch { distinct: proved.distinct, total, verdict })
+        for root in &roots {
+            if let Err(error) = crate::sink::sweep_staged(root, &pipeline, |_| false) {
+                // It costs space only. Where the place itself can't be used, the slices that land there say so.
+                tracing::warn!(%root, %error, "what dead runs staged can't be removed");
+            }
         }
-    }
+    });
+    Ok(swept.await?)
 }
 
 /// Returns the jobs to run, parents first: those that were named and the parents they need, or all.

@@ -13,6 +13,9 @@ use crate::sink::{Format, SinkSpec, TextCompression};
 /// The name of the sink; no sink of a pipeline file may have it.
 pub const SINK: &str = "quarantine";
 
+/// Characters of a bad row that an error shows.
+const EXCERPT: usize = 300;
+
 /// A row that doesn't fit, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadRow {
@@ -33,6 +36,20 @@ impl BadRow {
     pub(super) fn rejected(row: RejectedRow, request: &str, page: u64) -> Self {
         let reason = format!("expected {}, got {}", row.expected, row.got);
         Self { row: row.raw.into(), reason, column: row.column, request: request.to_owned(), page }
+    }
+
+    /// Returns the row as it came.
+    pub(super) fn row(&self) -> &str {
+        &self.row
+    }
+
+    /// Returns why it is bad, and the beginning of it, for errors.
+    pub(super) fn excerpt(&self) -> String {
+        let text = self.to_string();
+        match text.char_indices().nth(EXCERPT) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
     }
 
     /// Makes one of a row that was decoded.

@@ -42,8 +42,9 @@ pub enum DedupeError {
 pub struct Observed {
     /// How many of its rows had a key that was not seen before.
     pub new_rows: u64,
-    /// The ordinals of the earlier rows, also of this batch, that rows of this batch replace.
-    pub superseded: Vec<u64>,
+    /// The ordinals of the earlier rows, also of this batch, that rows of this batch replace, each with that of the row that
+    /// replaces it.
+    pub superseded: Vec<(u64, u64)>,
     /// The rows of this batch, from 0, that have a null in their key. They have no identity and are in no count.
     pub null_keys: Vec<usize>,
 }
@@ -95,7 +96,7 @@ impl KeyIndex {
 
     fn take(&mut self, key: &[u8], ordinal: u64, observed: &mut Observed) {
         if let Some(last) = self.last.get_mut(key) {
-            observed.superseded.push(std::mem::replace(last, ordinal));
+            observed.superseded.push((std::mem::replace(last, ordinal), ordinal));
         } else {
             self.key_bytes += key.len();
             self.last.insert(key.into(), ordinal);
@@ -172,7 +173,8 @@ mod tests {
                 let observed = index.observe(&batch(rows), ordinal).expect("observed");
                 new_rows += observed.new_rows;
                 nulls += observed.null_keys.len() as u64;
-                for ordinal in observed.superseded {
+                for (ordinal, later) in observed.superseded {
+                    prop_assert!(ordinal < later);
                     prop_assert!(gone.insert(ordinal), "{ordinal} was superseded twice");
                 }
                 for (row, key) in rows.iter().enumerate() {

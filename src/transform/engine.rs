@@ -10,7 +10,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefau
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 use datafusion::prelude::SessionConfig;
 
-use super::functions;
+use super::{functions, zoned};
 
 /// How much memory sorting, grouping and joining may use before they go on from temporary files: 256 MiB, so that a
 /// process with a few slices in hand stays below the memory that a small pod has.
@@ -53,5 +53,5 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     functions
         .retain(|function| function.signature().volatility != Volatility::Volatile && function.name() != "version");
     functions.extend(functions::ours());
-    functions
+    functions.into_iter().map(zoned::mended).collect()
 }

@@ -12,6 +12,7 @@ mod feed;
 mod functions;
 pub mod plan;
 pub mod spool;
+mod zoned;
 
 pub use conform::{ConformError, conform};
 pub use dedupe::{DedupeError, KeyIndex, Observed};

@@ -93,6 +93,15 @@ fn names_are_case_sensitive_and_functions_are_not() {
 }
 
 #[test]
+fn texts_become_instants_in_utc() {
+    check(
+        "SELECT to_timestamp('2026-01-01T0' || row_id || ':00:00+01:00') AS a, to_timestamp_millis('2026-01-0' || row_id) AS b,
+                to_timestamp('0' || row_id || '/01/2026 10:00:00', '%d/%m/%Y %H:%M:%S') <= now() AS c FROM records LIMIT 1",
+        "a,b,c\n2026-01-01T06:00:00Z,2026-01-07T00:00:00Z,false",
+    );
+}
+
+#[test]
 fn now_is_the_instant_of_the_run() {
     check(
         "SELECT DISTINCT CAST(now() AS TIMESTAMP(0)) AS n, current_date() AS d FROM records",

@@ -7,7 +7,19 @@
 )]
 
 mod architecture;
+mod crash;
+mod generic;
+mod help;
+mod hostile;
 mod moving_on;
+mod ntopng;
+mod ntopng_again;
+mod ntopng_faults;
+mod ntopng_fixtures;
+mod quiet;
+mod review;
 mod schema;
+mod scrutinizer;
 mod secure_workload;
 mod support;
+mod validate;

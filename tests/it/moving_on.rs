@@ -214,7 +214,7 @@ fn a_cursor_can_go_into_a_template_and_several_into_their_places() {
         (Vec::new(), body)
     });
     let workspace = Workspace::new();
-    let job = "    get: /list\n    paginate: {cursor: {values: {query.key: .next, query.version: .version}}}\n";
+    let job = "    get: /list\n    paginate: {cursor: {query.key: .next, query.version: .version}}\n";
     let (outcome, report) = run(&workspace, &server, job);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert_eq!(landed(&workspace), (0..8).collect::<Vec<_>>());
@@ -316,9 +316,9 @@ fn a_cursor_that_is_never_sent_and_half_a_paginator_are_refused() {
     let server = Server::start(|_| (Vec::new(), json!({"items": []})));
     for (paginate, message) in [
         ("{cursor: {value: .next}}", "the cursor is never sent"),
-        ("{cursor: {into: query.after}}", "`cursor` needs `value`"),
-        ("{cursor: {into: query.after, value: .next, values: {query.a: .b}}}", "`cursor` needs `value`"),
-        ("{cursor: {values: {after: .next}}}", "a place begins with"),
+        ("{cursor: {into: query.after}}", "missing field `value`"),
+        ("{cursor: {into: query.after, value: .next, query.a: .b}}", "`cursor` takes `into: place` and"),
+        ("{cursor: {after: .next}}", "this isn't a place in the request"),
         ("{cursor: {into: query.after, value: '.items[-1].id'}}", "reaches into the records"),
         ("{next_link: {}}", "`next_link` needs `url` or `header`"),
         ("{next_link: {url: .next, header: link}}", "`next_link` needs `url` or `header`"),

@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use governor::DefaultDirectRateLimiter;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 
-use super::answer::{RawAnswer, headers_to_json};
+use super::answer::{RawAnswer, ends_with_connection, headers_to_json, is_cut_json};
 use super::error::{HttpError, TransportKind};
 use super::limit::{HostSlots, RateLimit};
 use super::retry::{RetryPolicy, retry_after};
@@ -145,7 +145,9 @@ impl HttpClient {
                 }
                 Ok(tried) => self.asked(tried),
                 Err(TryError::Transport(kind, _)) if !last && kind.is_transient() => None,
-                Err(error) => return Err(self.failure(error, line, attempt)),
+                Err(error) => {
+                    return Err(self.failure(error, line, &request.resource.origin().ascii_serialization(), attempt));
+                }
             };
             note = asked.filter(|asked| *asked > self.options.retry.max_delay).map(|asked| self.note(asked)).or(note);
             let delay = self.options.retry.delay(attempt, asked, (self.jitter)());
@@ -180,7 +182,12 @@ impl HttpClient {
         let response =
             builder.headers(request.headers.clone()).send().await.map_err(|error| transport(error, false))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response).await?;
+        if unmarked && status.is_success() && is_cut(body.clone()).await {
+            let reason = "the connection ended in the middle of the JSON".to_owned();
+            return Err(TryError::Transport(TransportKind::TornBody, reason));
+        }
         Ok(Tried { status, headers, body })
     }
 
@@ -229,12 +236,13 @@ impl HttpClient {
         }
     }
 
-    fn failure(&self, error: &TryError, line: &str, attempts: u32) -> HttpError {
+    fn failure(&self, error: &TryError, line: &str, origin: &str, attempts: u32) -> HttpError {
         let request = self.redactor.scrub(line);
         match error {
             TryError::TooLarge => HttpError::TooLarge { request, limit: self.options.max_response },
             TryError::Transport(kind, reason) => {
-                HttpError::Transport { request, kind: *kind, attempts, reason: self.redactor.scrub(reason) }
+                let (kind, reason) = (*kind, self.redactor.scrub(reason));
+                HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason }
             }
         }
     }
@@ -263,6 +271,11 @@ fn build(options: &HttpOptions) -> Result<reqwest::Client, HttpError> {
         builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
     }
     builder.build().map_err(|error| HttpError::Client { reason: chain(&error) })
+}
+
+/// Looks through a body, off the async threads.
+async fn is_cut(body: Bytes) -> bool {
+    tokio::task::spawn_blocking(move || is_cut_json(&body)).await.unwrap_or(false)
 }
 
 /// Sorts an error of the network. In a body, all but a timeout means that it is incomplete.

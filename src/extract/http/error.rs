@@ -35,7 +35,9 @@ impl TransportKind {
             Self::Connect => "check base_url, the network, and tls",
             Self::Timeout => "raise timeout, or ask for smaller pages",
             Self::Broken => "the server or a proxy closed the connection; ask for smaller pages or lower concurrency",
-            Self::TornBody => "the answer is cut off; ask for smaller pages",
+            Self::TornBody => {
+                "the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between"
+            }
             Self::Unsendable => "check the request in the pipeline file",
         }
     }
@@ -64,10 +66,12 @@ pub enum HttpError {
         reason: String,
     },
     /// No try brought a whole answer.
-    #[error("{request}: {kind} after {} ({reason}); {}", tries(*attempts), kind.what_to_do())]
+    #[error("{request}: {kind} after {} to {origin} ({reason}); {}", tries(*attempts), kind.what_to_do())]
     Transport {
         /// The request in one line, scrubbed.
         request: String,
+        /// The server's origin.
+        origin: String,
         /// How the last try failed.
         kind: TransportKind,
         /// Tries made.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde_json::Value;
 
 use super::answer::RawAnswer;
@@ -61,7 +62,7 @@ impl Exchange {
                 Ok(Exchanged { answer, page, empty: judged == Judged::Empty })
             }
             Judged::Failed { reason } => {
-                let hint = "check the request, and the source's success and error_message";
+                let hint = what_to_do(answer.status);
                 Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))))
             }
             Judged::Refused { reason } => {
@@ -111,5 +112,18 @@ impl Exchange {
             excerpt: excerpt(redactor, &answer.body),
             hint: answer.note.clone().unwrap_or_else(|| hint.to_owned()),
         }
+    }
+}
+
+/// Says what to do about an answer that was judged an error.
+fn what_to_do(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..300 => "check the request, and the source's success and error_message",
+        300..400 => "check base_url; where it leads to a login page, check auth, and say so with auth_failed",
+        403 => "check what the credential's account may read",
+        404 => "check the path and base_url; if it means that there are no rows, say so with empty",
+        429 => "lower rate_limit and concurrency, or run later",
+        500..600 => "look at the server's own log, or run later",
+        _ => "check the request",
     }
 }

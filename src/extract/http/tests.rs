@@ -172,12 +172,20 @@ async fn a_body_that_ends_with_the_connection_is_whole() {
 }
 
 #[tokio::test]
+async fn json_that_ends_with_the_connection_in_its_middle_is_torn() {
+    let url = serve_bytes(b"HTTP/1.1 200 OK\r\n\r\n{\"rc\":0,\"rsp\":[{}").await;
+    assert_eq!(transport(fetch(&client(options(3)), &url).await.unwrap_err()), (TransportKind::TornBody, 3));
+    let url = serve_bytes(b"HTTP/1.1 200 OK\r\n\r\n<html>").await;
+    assert_eq!(fetch(&client(options(3)), &url).await.unwrap().attempts, 1, "what is no JSON is for others to judge");
+}
+
+#[tokio::test]
 async fn a_broken_or_refused_connection_and_a_timeout_are_named() {
     let url = serve_bytes(b"").await;
     assert_eq!(transport(fetch(&client(options(2)), &url).await.unwrap_err()), (TransportKind::Broken, 2));
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = fetch(&client(options(2)), &format!("http://{free}")).await.unwrap_err();
-    assert!(error.to_string().starts_with("GET /list: no connection after 2 tries ("), "{error}");
+    assert!(error.to_string().starts_with("GET /list: no connection after 2 tries to http://127.0.0.1:"), "{error}");
     assert_eq!(transport(error), (TransportKind::Connect, 2));
     let (url, _) = serve(Duration::from_secs(30), |_, _| StatusCode::OK.into_response()).await;
     let options = HttpOptions { request_timeout: Duration::from_millis(50), ..options(2) };

@@ -53,6 +53,34 @@ fn rfc3339(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
+/// Returns the filters that an expression applies, each with the byte that it begins at.
+pub(super) fn applied(expression: &str) -> Vec<(usize, &str)> {
+    let mut quote = None;
+    let mut found = Vec::new();
+    for (at, char) in expression.char_indices() {
+        match quote {
+            Some(open) if char == open => quote = None,
+            Some(_) => {}
+            None if char == '\'' || char == '"' => quote = Some(char),
+            None if char == '|' => {
+                let rest = expression.get(at + 1..).unwrap_or_default();
+                let start = at + 1 + rest.len() - rest.trim_start().len();
+                let name = expression.get(start..).unwrap_or_default();
+                let length = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+                found.extend(name.get(..length).filter(|name| !name.is_empty()).map(|name| (start, name)));
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// Tells whether a filter exists. The engine has no list of them, but says so when one is used.
+pub(super) fn exists(environment: &Environment<'static>, name: &str) -> bool {
+    let tried = environment.compile_expression(&format!("1|{name}")).and_then(|it| it.eval(()));
+    !matches!(tried, Err(error) if error.kind() == ErrorKind::UnknownFilter)
+}
+
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, message)
 }

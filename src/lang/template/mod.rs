@@ -95,6 +95,25 @@ impl Template {
         needed.filter(|name| !globals.contains(name.split('.').next().unwrap_or(name))).collect()
     }
 
+    /// Returns the first filter that doesn't exist, with the byte of the text that it begins at.
+    ///
+    /// The engine looks filters up when it renders; this is a best effort on the text, which skips what stands in quotes.
+    #[must_use]
+    pub fn unknown_filter(&self) -> Option<(usize, String)> {
+        let mut rest = 0;
+        while let Some(open) = self.text.get(rest..)?.find("{{") {
+            let start = rest + open + 2;
+            let end = self.text.get(start..)?.find("}}").map_or(self.text.len(), |close| start + close);
+            let inside = filters::applied(self.text.get(start..end)?);
+            let unknown = inside.into_iter().find(|(_, name)| !filters::exists(&TEXTS, name));
+            if let Some((at, name)) = unknown {
+                return Some((start + at, name.to_owned()));
+            }
+            rest = end;
+        }
+        None
+    }
+
     /// Renders the template with the names in the object `context`. A string that is exactly one `{{ }}` gives the value with its
     /// JSON type, any other text gives a string. Null in the midst of a text is an error.
     pub fn render(&self, context: &Value) -> Result<Value, TemplateError> {

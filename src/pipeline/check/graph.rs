@@ -7,7 +7,7 @@ use super::super::load::{Diagnostic, Spanned, nearest};
 use super::Findings;
 
 /// Returns the jobs' names, each after the one whose rows it needs, otherwise in the order of the file.
-pub(super) fn order<'f>(findings: &mut Findings, jobs: &'f IndexMap<Spanned<String>, JobFile>) -> Vec<&'f str> {
+pub(super) fn order<'f>(findings: &mut Findings<'_>, jobs: &'f IndexMap<Spanned<String>, JobFile>) -> Vec<&'f str> {
     let mut order: Vec<&str> = Vec::with_capacity(jobs.len());
     for name in jobs.keys() {
         let mut chain = Vec::new();
@@ -17,7 +17,7 @@ pub(super) fn order<'f>(findings: &mut Findings, jobs: &'f IndexMap<Spanned<Stri
 }
 
 fn visit<'f>(
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     jobs: &'f IndexMap<Spanned<String>, JobFile>,
     name: &'f str,
     chain: &mut Vec<&'f str>,
@@ -47,7 +47,7 @@ fn parent(job: &JobFile) -> Option<&Spanned<String>> {
     job.for_each.as_ref().and_then(|for_each| for_each.rows_of.as_ref())
 }
 
-fn check_parent(findings: &mut Findings, jobs: &IndexMap<Spanned<String>, JobFile>, name: &Spanned<String>) {
+fn check_parent(findings: &mut Findings<'_>, jobs: &IndexMap<Spanned<String>, JobFile>, name: &Spanned<String>) {
     let Some(job) = jobs.get(name.value.as_str()) else { return };
     if job.window.is_some() || job.incremental.is_some() {
         let message = format!("`{}` can't feed other jobs: it is read in slices, not whole", name.value);
@@ -55,12 +55,14 @@ fn check_parent(findings: &mut Findings, jobs: &IndexMap<Spanned<String>, JobFil
     }
 }
 
-fn unknown(findings: &mut Findings, jobs: &IndexMap<Spanned<String>, JobFile>, name: &Spanned<String>) {
+fn unknown(findings: &mut Findings<'_>, jobs: &IndexMap<Spanned<String>, JobFile>, name: &Spanned<String>) {
     let known: Vec<&str> = jobs.keys().map(|job| job.value.as_str()).collect();
     let help = nearest(&name.value, &known).map_or_else(
         || format!("the jobs are {}", known.iter().map(|job| format!("`{job}`")).collect::<Vec<_>>().join(", ")),
         |near| format!("did you mean `{near}`?"),
     );
     let message = format!("there is no job `{}`", name.value);
-    findings.add(Diagnostic::error(name.span, message).expected("the name of another job").help(help));
+    if !findings.is_written(&name.value) {
+        findings.add(Diagnostic::error(name.span, message).expected("the name of another job").help(help));
+    }
 }

@@ -1,27 +1,24 @@
 //! A job: its parts, and how they fit together.
 
-use super::super::file::{ForEach, JobFile, OnMismatch, PipelineFile};
-use super::super::load::{OneOrMany, Span, Spanned, nearest};
-use super::super::spec::{FanOut, FanOutFrom, Job, PaginateKind, Slicing};
-use super::Findings;
+use super::super::file::{JobFile, OnMismatch, PipelineFile};
+use super::super::load::{Spanned, nearest};
+use super::super::spec::{FanOut, Job};
+use super::fits::Parts;
 use super::request::Vars;
-use super::unbuilt;
-use crate::lang::jq::Jq;
+use super::{Findings, unbuilt, word};
 use crate::lang::sql;
 use crate::lang::{Selector, SelectorError};
 use crate::model::{Column, ColumnType, JobName};
 
-/// More keys than that are more often a mistake than a wish, and each of them is at least one request.
-const MAX_KEYS: u64 = 10_000;
-
-impl Findings {
+impl Findings<'_> {
     /// Checks one job. Nothing is returned where it has a mistake that leaves no job.
     pub(super) fn job(&mut self, name: &Spanned<String>, job: &JobFile, file: &PipelineFile) -> Option<Job> {
         self.name(name, "a job's name", '_');
-        unbuilt::job(self, job, &file.source);
+        unbuilt::job(self, job);
         let records = self.records(job);
         let vars = Vars {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
+            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
             window: job.window.is_some(),
             records: match &records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
@@ -37,12 +34,24 @@ impl Findings {
         let key = self.key(job, for_each.as_ref());
         let columns = self.columns(job);
         if let Some(transform) = &job.transform {
-            if let Err(error) = sql::check_select(transform.as_str(), &[]) {
+            let tables: Vec<&str> =
+                job.tables.iter().flat_map(|tables| tables.value.keys()).map(|name| name.value.as_str()).collect();
+            if let Err(error) = sql::check_select(transform.as_str(), &tables) {
                 self.sql_error(transform, &error);
             }
         }
+        job.latest_by.iter().for_each(|latest_by| self.sql_expression(latest_by));
         let sinks = self.sinks(job);
-        let built = Job {
+        self.fits(&Parts {
+            name,
+            job,
+            request: request.as_ref(),
+            records: records.as_ref(),
+            paginate: paginate.as_ref(),
+            slicing: slicing.as_ref(),
+            key: &key,
+        });
+        Some(Job {
             name: JobName::new(name.value.clone()),
             source: source?,
             request: request?,
@@ -57,9 +66,7 @@ impl Findings {
             transform: job.transform.clone(),
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
-        };
-        self.fits(name.span, &built, job);
-        Some(built)
+        })
     }
 
     fn records(&mut self, job: &JobFile) -> Option<Selector> {
@@ -75,8 +82,12 @@ impl Findings {
                 (job.records.0.get(*index).map_or(job.records.span, |text| text.span()), error.to_string())
             }
             SelectorError::Program(error) => {
-                let at = job.records.0.first().map_or(job.records.span.start, |text| text.file_offset(error.offset));
-                (Span::new(at, at + 1), format!("jq: {}", error.message))
+                let unknown = error.message.starts_with("there is no variable");
+                if self.partial && fan_out.is_none() && unknown {
+                    return None;
+                }
+                let at = job.records.0.first().map_or(job.records.span, |text| word(text, error.offset));
+                (at, format!("jq: {}", error.message))
             }
             _ => (job.records.span, error.to_string()),
         };
@@ -85,74 +96,17 @@ impl Findings {
         None
     }
 
-    fn for_each(&mut self, for_each: &Spanned<ForEach>, vars: &Vars) -> FanOut {
-        let name = &for_each.name;
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let taken = ["now", "cursor", "window", "row"].contains(&name.value.as_str())
-            || super::request::ANSWER_VARS.contains(&name.value.as_str())
-            || super::request::PAGE_VARS.contains(&name.value.as_str());
-        if taken || !name.value.starts_with(|c: char| c.is_ascii_lowercase()) || !name.value.chars().all(plain) {
-            let why = if taken { "has a meaning of its own" } else { "can't be the name of a variable" };
-            let help = "use lower-case letters, digits and `_`, beginning with a letter, such as `iface`";
-            self.error(name.span, format!("`{}` {why}", name.value), help);
-        }
-        let from = match (&for_each.rows_of, &for_each.values) {
-            (Some(parent), None) => FanOutFrom::Rows(JobName::new(parent.value.clone())),
-            (None, Some(values)) => FanOutFrom::Values(values.iter().map(super::slicing::json_of).collect()),
-            _ => {
-                self.error(
-                    for_each.span,
-                    "`for_each` needs `rows_of` or `values`, one of them",
-                    "name a job, or list values",
-                );
-                FanOutFrom::Values(Vec::new())
-            }
-        };
-        let key = match (&for_each.key, &from) {
-            (Some(key), FanOutFrom::Rows(_)) if !key.0.is_empty() => {
-                key.0.iter().map(|column| column.value.clone()).collect()
-            }
-            (_, FanOutFrom::Rows(_)) => {
-                let help = "name the columns of the parent's row that identify it, such as `key: id`";
-                self.error(for_each.span, "`for_each` has no `key`", help);
-                Vec::new()
-            }
-            (Some(key), FanOutFrom::Values(_)) if key.0.iter().any(|column| column.value != name.value) => {
-                let message = format!("the key of listed values is always `{}`", name.value);
-                self.error(for_each.span, message, "remove `key:`");
-                Vec::new()
-            }
-            _ => vec![name.value.clone()],
-        };
-        let mut columns: Vec<(String, Jq)> = Vec::new();
-        for (column, text) in &for_each.columns {
-            if key.contains(&column.value) {
-                self.error(
-                    column.span,
-                    format!("`{}` is a column already: it is in `key`", column.value),
-                    "remove it here",
-                );
-            }
-            columns.extend(self.jq(text, &vars.places()).map(|program| (column.value.clone(), program)));
-        }
-        FanOut { from, name: name.value.clone(), key, columns, max_keys: for_each.max_keys.unwrap_or(MAX_KEYS) }
-    }
-
     /// Returns the key's columns, with those of the fan-out, which it always includes.
     fn key(&mut self, job: &JobFile, for_each: Option<&FanOut>) -> Vec<String> {
-        let Some(OneOrMany(key)) = &job.key else { return Vec::new() };
+        let Some(key) = &job.key else { return Vec::new() };
         let mut columns: Vec<String> = for_each.map(|for_each| for_each.key.clone()).unwrap_or_default();
-        for column in key {
+        for column in &key.value.0 {
             if !columns.contains(&column.value) {
                 columns.push(column.value.clone());
             }
         }
-        if key.is_empty() {
-            self.error(
-                job.paginate.span,
-                "`key` names no column",
-                "name the columns that identify a row, or remove `key`",
-            );
+        if key.value.0.is_empty() {
+            self.missing(key.span, "`key` names no column", "name the columns that identify a row, or remove `key`");
         }
         columns
     }
@@ -186,50 +140,5 @@ impl Findings {
             }
         }
         columns
-    }
-
-    /// Checks what only two parts of a job together can get wrong.
-    fn fits(&mut self, at: Span, built: &Job, job: &JobFile) {
-        let program = matches!(built.records, Selector::Program(_));
-        let counts = match built.paginate.kind {
-            PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => true,
-            PaginateKind::None | PaginateKind::Cursor(_) | PaginateKind::NextLink(_) => built.paginate.total.is_some(),
-        };
-        if program && counts && job.rows.is_none() {
-            let help = "add `rows:`, jq for how many rows the server put on the page, such as `.items | length`";
-            self.error(
-                job.records.span,
-                "`records` is a jq program, so the rows of a page can't be counted by it",
-                help,
-            );
-        }
-        if !program && let Some(rows) = &job.rows {
-            self.error(rows.span(), "`rows` has no meaning beside a plain path: its items are counted", "remove it");
-        }
-        if let PaginateKind::Seek { bound: super::super::file::SeekBound::Inclusive, .. } = built.paginate.kind
-            && built.key.is_empty()
-        {
-            let help = "add `key:`, or say `bound: exclusive` if the server leaves the value itself out";
-            self.error(job.paginate.span, "an inclusive `seek` sees rows twice and needs a `key` to drop them", help);
-        }
-        self.cursor_is_sent(job.paginate.span, &built.paginate.kind, &built.request);
-        if let Slicing::Incremental(_) = built.slicing
-            && !matches!(built.paginate.kind, PaginateKind::Seek { .. })
-        {
-            let help = "page by `seek`, whose place also takes the cursor that the slice begins at";
-            self.error(job.paginate.span, "an `incremental` job has no way to send its cursor", help);
-        }
-        match (&built.slicing, built.sinks.is_empty()) {
-            (Slicing::Parent, false) => {
-                let message = format!("the job `{}` lands data, but doesn't say in which slices", built.name);
-                self.error(at, message, "add one of `window`, `incremental` and `snapshot`");
-            }
-            (Slicing::Window(_) | Slicing::Incremental(_), true) => {
-                let message =
-                    format!("the job `{}` is cut into slices, but has no `sinks` to land them in", built.name);
-                self.error(at, message, "add `sinks:`");
-            }
-            _ => {}
-        }
     }
 }

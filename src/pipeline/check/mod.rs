@@ -1,21 +1,29 @@
 //! From a pipeline as typed to one as meant. Everything that can be known without sending a request is checked here, and all
 //! mistakes are reported at once.
 
+mod cron;
+mod fan_out;
+mod fits;
 mod graph;
+mod hide;
 mod job;
 mod paging;
+mod places;
 mod request;
 mod sinks;
 mod slicing;
 mod source;
 mod unbuilt;
 
+use chrono::DateTime;
 use chrono_tz::Tz;
 
+use self::request::{ANSWER_VARS, PAGE_VARS};
 use super::file::{PipelineFile, ScheduleFile};
+use super::load::fields::Text;
 use super::load::{self, Diagnostic, Jq as JqText, Lookup, Severity, Source, Span, Spanned, Sql};
 use super::spec::{Pipeline, Schedule};
-use crate::lang::jq::Jq;
+use crate::lang::jq::{Jq, JqError};
 use crate::lang::sql;
 use crate::model::PipelineName;
 
@@ -31,35 +39,43 @@ pub struct Checked {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Loads `source`, with `${...}` looked up in `lookup`, and checks it.
+/// Loads `source`, with `${...}` looked up in `lookup`, and checks it. Where a part of the file can't be read, the rest is checked.
 ///
 /// # Errors
 /// All mistakes of the file, warnings among them, in the order of the file.
 pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnostic>> {
-    check(&load::load::<PipelineFile>(source, lookup)?)
-}
-
-/// Checks a pipeline as typed.
-///
-/// # Errors
-/// All mistakes of the file, warnings among them, in the order of the file.
-pub fn check(file: &PipelineFile) -> Result<Checked, Vec<Diagnostic>> {
-    let mut findings = Findings::default();
-    let pipeline = findings.pipeline(file);
-    load::diagnostic::sort(&mut findings.all);
+    let seen = hide::Seen::new(lookup);
+    let (file, mut found) = load::partly::<PipelineFile>(source, &seen);
+    let mut findings = Findings::new(&source.text, found.iter().map(|one| one.span.start).collect());
+    let pipeline = file.and_then(|file| findings.pipeline(&file));
+    seen.hide(&source.text, &mut findings.all);
+    // What stands at the empty span was made up for something missing, which has been reported.
+    found.extend(findings.all.into_iter().filter(|one| one.span != Span::default()));
+    load::diagnostic::sort(&mut found);
     match pipeline {
-        Some(pipeline) if !findings.has_errors() => Ok(Checked { pipeline, warnings: findings.all }),
-        _ => Err(findings.all),
+        Some(pipeline) if found.iter().all(|one| one.severity == Severity::Warning) => {
+            Ok(Checked { pipeline, warnings: found })
+        }
+        _ => Err(found),
     }
 }
 
 /// What has been found so far.
-#[derive(Default)]
-struct Findings {
+struct Findings<'t> {
     all: Vec<Diagnostic>,
+    /// The text of the file.
+    text: &'t str,
+    /// Where parts of the file were refused, and are absent.
+    holes: Vec<usize>,
+    /// Whether there is such a part in what is being checked.
+    partial: bool,
 }
 
-impl Findings {
+impl<'t> Findings<'t> {
+    fn new(text: &'t str, holes: Vec<usize>) -> Self {
+        Self { all: Vec::new(), text, partial: !holes.is_empty(), holes }
+    }
+
     fn pipeline(&mut self, file: &PipelineFile) -> Option<Pipeline> {
         if file.version.value != 1 {
             let message = format!("version {} of the pipeline file is not known", file.version.value);
@@ -70,13 +86,16 @@ impl Findings {
         let timezone = self.timezone(file.schedule.as_ref());
         let schedule = file.schedule.as_ref().and_then(|schedule| self.schedule(schedule));
         if file.jobs.is_empty() {
-            self.error(file.name.span, "the pipeline has no jobs", "add one under `jobs:`");
+            self.missing(file.name.span, "the pipeline has no jobs", "add one under `jobs:`");
         }
         let order = graph::order(self, &file.jobs);
         let jobs: Vec<_> = order
             .iter()
             .filter_map(|name| file.jobs.get_key_value(*name))
-            .filter_map(|(name, job)| self.job(name, job, file))
+            .filter_map(|(name, job)| {
+                self.enter(name, file);
+                self.job(name, job, file)
+            })
             .collect();
         Some(Pipeline {
             name: PipelineName::new(file.name.value.clone()),
@@ -85,6 +104,24 @@ impl Findings {
             schedule,
             jobs,
         })
+    }
+
+    /// Goes on to a job: what is absent there may have been refused there, or in `source`.
+    fn enter(&mut self, name: &Spanned<String>, file: &PipelineFile) {
+        let starts = || file.jobs.keys().map(|job| job.span.start);
+        let start = name.span.start;
+        let end = starts().filter(|other| *other > start).min().unwrap_or(self.text.len());
+        let first = starts().min().unwrap_or(start);
+        self.partial = self.holes.iter().any(|hole| (start..end).contains(hole) || *hole < first);
+    }
+
+    /// Tells whether a line of the file seems to be the key `name`, though it may have been refused.
+    fn is_written(&self, name: &str) -> bool {
+        !self.holes.is_empty()
+            && self
+                .text
+                .lines()
+                .any(|line| line.trim().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')))
     }
 
     fn timezone(&mut self, schedule: Option<&ScheduleFile>) -> Option<Tz> {
@@ -102,12 +139,19 @@ impl Findings {
     }
 
     fn schedule(&mut self, schedule: &ScheduleFile) -> Option<Schedule> {
-        let parser = croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Optional).build();
-        if let Err(error) = parser.parse(&schedule.cron.value) {
-            let message = format!("`{}` is not a cron expression: {error}", schedule.cron.value);
-            let help = "write minute, hour, day of month, month and day of week, such as '15 2 * * *'";
-            self.error(schedule.cron.span, message, help);
-            return None;
+        let text = &schedule.cron.value;
+        match cron::parse(text) {
+            Err(error) => {
+                let message = format!("`{text}` is not a cron expression: {}", cron::why(text, &error));
+                let help = "write minute, hour, day of month, month and day of week, such as '15 2 * * *'";
+                self.error(schedule.cron.span, message, help);
+                return None;
+            }
+            Ok(cron) if cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false).is_err() => {
+                let help = "check the day of the month against the month";
+                self.error(schedule.cron.span, format!("`{text}` never comes to pass"), help);
+            }
+            Ok(_) => {}
         }
         Some(Schedule {
             cron: schedule.cron.value.clone(),
@@ -125,12 +169,15 @@ impl Findings {
         self.add(Diagnostic::error(span, message).help(help));
     }
 
-    fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.add(Diagnostic::warning(span, message).help(help));
+    /// Reports that something is absent, unless that may come from a mistake that was reported.
+    fn missing(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        if !self.partial {
+            self.error(span, message, help);
+        }
     }
 
-    fn has_errors(&self) -> bool {
-        self.all.iter().any(|found| found.severity == Severity::Error)
+    fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.add(Diagnostic::warning(span, message).help(help));
     }
 
     /// Checks a name of lower-case letters, digits and `joint`, which file names, metrics and SQL can all bear.
@@ -139,7 +186,8 @@ impl Findings {
         let edges = name.value.starts_with(joint) || name.value.ends_with(joint);
         if name.value.is_empty() || name.value.len() > MAX_NAME || edges || !name.value.chars().all(plain) {
             let message = format!("`{}` can't be {what}", name.value);
-            let help = format!("use lower-case letters, digits and `{joint}` between them, at most {MAX_NAME} in all");
+            let rule = format!("use lower-case letters, digits and `{joint}` between them, at most {MAX_NAME} in all");
+            let help = plain_name(&name.value, joint).map_or(rule.clone(), |such| format!("{rule}: `{such}`"));
             self.error(name.span, message, help);
         }
     }
@@ -149,10 +197,17 @@ impl Findings {
         match Jq::compile(text.as_str(), vars) {
             Ok(program) => Some(program),
             Err(error) => {
-                let at = text.file_offset(error.offset);
-                self.add(Diagnostic::error(Span::new(at, at + 1), format!("jq: {}", error.message)));
+                self.jq_error(text, vars, &error);
                 None
             }
+        }
+    }
+
+    fn jq_error(&mut self, text: &JqText, vars: &[&str], error: &JqError) {
+        // The variable of a `for_each` that was refused isn't known, but it would be.
+        let own = vars.iter().any(|var| !ANSWER_VARS.contains(var) && !PAGE_VARS.contains(var));
+        if own || !self.partial || !error.message.starts_with("there is no variable") {
+            self.add(Diagnostic::error(word(text, error.offset), format!("jq: {}", error.message)));
         }
     }
 
@@ -164,7 +219,39 @@ impl Findings {
     }
 
     fn sql_error(&mut self, text: &Sql, error: &sql::SqlSyntaxError) {
-        let at = text.file_offset(error.offset);
-        self.add(Diagnostic::error(Span::new(at, at + 1), format!("SQL: {}", error.message)));
+        // The parser gives no place for what is missing at the end.
+        let (message, offset) = match error.message.strip_suffix("found: EOF") {
+            Some(words) => (format!("{words}found the end of the text"), text.as_str().trim_end().len()),
+            None => (error.message.replace(", found: ", ", found "), error.offset),
+        };
+        let message = message.replacen("expected: ", "expected ", 1);
+        self.add(Diagnostic::error(word(text, offset), format!("SQL: {message}")));
     }
 }
+
+/// Returns where the word stands that begins at a byte of `text`: a name, a variable or a number as a whole, anything else by its
+/// first character.
+fn word<L>(text: &Text<L>, offset: usize) -> Span {
+    if text.span() == Span::default() {
+        return Span::default();
+    }
+    let rest = text.as_str().get(offset..).unwrap_or_default();
+    let first = rest.chars().next().map_or(1, char::len_utf8);
+    let tail = rest.get(first..).unwrap_or_default();
+    let plain = |c: char| c.is_alphanumeric() || c == '_';
+    let length = match rest.chars().next() {
+        Some(c) if plain(c) || c == '$' || c == '@' => first + tail.find(|c| !plain(c)).unwrap_or(tail.len()),
+        _ => first,
+    };
+    text.file_span(offset, offset + length)
+}
+
+/// Makes an acceptable name of one that isn't, where there is anything to make it of.
+fn plain_name(name: &str, joint: char) -> Option<String> {
+    let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let plain = parts.map(str::to_ascii_lowercase).collect::<Vec<_>>().join(&joint.to_string());
+    (!plain.is_empty() && plain.len() <= MAX_NAME).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::super::file::{CursorFile, JobFile, NextLinkFile, PaginateBy, PaginateFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
-use super::super::spec::{CursorSpec, GivenBy, LinkFrom, Paginate, PaginateKind, Request};
+use super::super::spec::{CursorSpec, GivenBy, LinkFrom, Paginate, PaginateKind};
 use super::Findings;
 use super::request::Vars;
 use crate::lang::jq;
@@ -11,7 +11,7 @@ use crate::lang::place::Place;
 /// A ceiling that no sane slice reaches: a hundred thousand requests.
 const MAX_PAGES: u64 = 100_000;
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn paginate(&mut self, job: &JobFile, vars: &Vars) -> Option<Paginate> {
         let span = job.paginate.span;
         let PaginateFile::By(by) = &job.paginate.value else {
@@ -25,6 +25,9 @@ impl Findings {
         };
         let more = self.envelope_jq(by.more.as_ref(), &vars.page(), vars);
         let total = self.envelope_jq(by.total.as_ref(), &vars.page(), vars);
+        if let Some(pages) = by.max_pages.filter(|pages| pages.value == 0) {
+            self.error(pages.span, "`max_pages` can't be 0", "write the most pages that a slice can have");
+        }
         let kind = self.paginate_kind(span, by, job, vars)?;
         Some(Paginate {
             kind,
@@ -38,12 +41,23 @@ impl Findings {
     fn paginate_kind(&mut self, span: Span, by: &PaginateBy, job: &JobFile, vars: &Vars) -> Option<PaginateKind> {
         let given =
             [by.offset.is_some(), by.page.is_some(), by.cursor.is_some(), by.next_link.is_some(), by.seek.is_some()];
-        if given.into_iter().filter(|given| *given).count() != 1 {
-            let message = "`paginate` needs exactly one of `offset`, `page`, `cursor`, `next_link` and `seek`";
-            self.error(span, message, "keep one, or write `paginate: none` for an API that answers with one page");
-            return None;
+        match given.into_iter().filter(|given| *given).count() {
+            0 => {
+                let message = "`paginate` doesn't say how to get to the next page";
+                let help = "add one of `offset`, `page`, `cursor`, `next_link` and `seek`, or write `paginate: none` for an API \
+                            that answers with one page";
+                self.missing(span, message, help);
+                return None;
+            }
+            1 => {}
+            _ => {
+                let message = "`paginate` goes to the next page in several ways";
+                self.error(span, message, "keep one of `offset`, `page`, `cursor`, `next_link` and `seek`");
+                return None;
+            }
         }
         if let Some(offset) = &by.offset {
+            self.distinct(Some(&offset.into), offset.size_into.as_ref(), "the offset and the size");
             let into = self.sent(&offset.into, job, vars);
             let size_into = self.sent_maybe(offset.size_into.as_ref(), job, vars);
             let size = self.size(offset.size);
@@ -56,17 +70,19 @@ impl Findings {
             });
         }
         if let Some(page) = &by.page {
+            self.distinct(Some(&page.into), page.size_into.as_ref(), "the page and the size");
             let into = self.sent(&page.into, job, vars);
             let size_into = self.sent_maybe(page.size_into.as_ref(), job, vars);
             return Some(PaginateKind::Page { into: into?, size_into, size: self.size(page.size), first: page.first });
         }
         if let Some(cursor) = &by.cursor {
-            return self.cursor(span, cursor, job, vars).map(PaginateKind::Cursor);
+            return self.cursor(&cursor.value, job, vars).map(PaginateKind::Cursor);
         }
         if let Some(link) = &by.next_link {
-            return self.next_link(span, link, vars).map(PaginateKind::NextLink);
+            return self.next_link(link, vars).map(PaginateKind::NextLink);
         }
         let seek = by.seek.as_ref()?;
+        self.distinct(Some(&seek.into), seek.size_into.as_ref(), "the value and the size");
         let into = self.sent(&seek.into, job, vars);
         let size_into = self.sent_maybe(seek.size_into.as_ref(), job, vars);
         let value = self.envelope_jq(Some(&seek.value), &vars.page(), vars);
@@ -80,7 +96,7 @@ impl Findings {
         Some(PaginateKind::Seek {
             into: into?,
             value: value?,
-            order: seek.order,
+            order: seek.order.value,
             format: format.to_owned(),
             bound: seek.bound,
             size_into,
@@ -88,43 +104,44 @@ impl Findings {
         })
     }
 
-    fn cursor(&mut self, span: Span, cursor: &CursorFile, job: &JobFile, vars: &Vars) -> Option<CursorSpec> {
-        match (&cursor.value, cursor.values.is_empty()) {
-            (Some(value), true) => {
-                let into = cursor.into.as_ref().map(|into| self.sent(into, job, vars));
+    fn cursor(&mut self, cursor: &CursorFile, job: &JobFile, vars: &Vars) -> Option<CursorSpec> {
+        match cursor {
+            CursorFile::One { into, value } => {
+                let place = into.as_ref().map(|into| self.sent(into, job, vars));
                 let value = self.given_by(value, vars);
                 // A place that is wrong has been reported; it isn't one that is left out.
-                let into = match into {
+                let place = match place {
                     Some(place) => Some(place?),
                     None => None,
                 };
-                Some(CursorSpec::One(into, value?))
+                Some(CursorSpec::One(place, value?))
             }
-            (None, false) if cursor.into.is_none() => {
+            CursorFile::Many(values) => {
                 let mut places = Vec::new();
-                for (text, value) in &cursor.values {
-                    let place = self.place_of(text, job, vars);
+                for (text, value) in values {
+                    let place = self.sent_key(text, job, vars);
                     let value = self.given_by(value, vars);
                     places.extend(place.zip(value));
                 }
-                (places.len() == cursor.values.len()).then_some(CursorSpec::Several(places))
-            }
-            _ => {
-                let help = "write `{into: body.offset, value: .offset}`, or `values:`, a map of places and their jq";
-                self.error(span, "`cursor` needs `value` and the place it goes `into`, or `values`", help);
-                None
+                (places.len() == values.len()).then_some(CursorSpec::Several(places))
             }
         }
     }
 
-    fn next_link(&mut self, span: Span, link: &NextLinkFile, vars: &Vars) -> Option<LinkFrom> {
-        match (&link.url, &link.header) {
+    fn next_link(&mut self, link: &Spanned<NextLinkFile>, vars: &Vars) -> Option<LinkFrom> {
+        match (&link.value.url, &link.value.header) {
             (Some(url), None) => self.given_by(url, vars).map(LinkFrom::Answer),
             (None, Some(header)) => Some(LinkFrom::Header(header.to_ascii_lowercase())),
-            _ => {
+            (url, _) => {
+                // A second round of mistakes later helps nobody.
+                self.envelope_jq(url.as_ref(), &vars.page(), vars);
                 let help =
                     "write `{url: .links.next}` for a link in the answer, `{header: link}` for one in its headers";
-                self.error(span, "`next_link` needs `url` or `header`, one of them", help);
+                let message = "`next_link` needs `url` or `header`, one of them";
+                match url {
+                    Some(_) => self.error(link.span, message, help),
+                    None => self.missing(link.span, message, help),
+                }
                 None
             }
         }
@@ -136,18 +153,10 @@ impl Findings {
         Some(GivenBy { value, paths })
     }
 
-    /// Checks that a cursor without a place is sent by a template.
-    pub(super) fn cursor_is_sent(&mut self, span: Span, kind: &PaginateKind, request: &Request) {
-        if matches!(kind, PaginateKind::Cursor(CursorSpec::One(None, _))) && !super::request::names(request, "cursor") {
-            let help = "name its place (`into: body.offset`), or use `{{ cursor }}` in the request";
-            self.error(span, "the cursor is never sent: each page would be the first", help);
-        }
-    }
-
     /// Compiles a place that values are written to, and checks that the request has that part.
     pub(super) fn sent(&mut self, text: &JqText, job: &JobFile, vars: &Vars) -> Option<Place> {
         let place = self.place(text, vars)?;
-        self.place_exists(text.as_str(), text.span(), job);
+        self.place_exists(text.shown(), text.span(), &place, job);
         Some(place)
     }
 

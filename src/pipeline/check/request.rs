@@ -1,14 +1,11 @@
 //! What is sent: templates whose variables can exist, and places that lie in the request.
 
-use std::collections::BTreeSet;
-
 use indexmap::IndexMap;
 
 use super::super::file::{JobFile, SourceFile};
-use super::super::load::{Diagnostic, Jq as JqText, RequestValue, Span, Spanned, Tmpl, nearest};
+use super::super::load::{Diagnostic, RequestValue, Span, Spanned, Tmpl, nearest};
 use super::super::spec::Request;
-use super::Findings;
-use crate::lang::place::{Place, ROOTS};
+use super::{Findings, word};
 use crate::lang::template::Template;
 
 /// The variables that the rules about answers and `records` see, beside the fan-out's: see [`crate::pipeline::spec`].
@@ -17,10 +14,15 @@ pub(super) const ANSWER_VARS: [&str; 2] = ["status", "headers"];
 /// What expressions over a page see besides.
 pub(super) const PAGE_VARS: [&str; 3] = ["rows", "first", "last"];
 
+/// Filters of templates that people look for: ours first.
+const FILTERS: [&str; 9] = ["time", "ago", "default", "join", "lower", "replace", "tojson", "upper", "urlencode"];
+
 /// Which names exist in the expressions of a job.
 pub(super) struct Vars {
     /// The fan-out's `as` name.
     pub fan_out: Option<String>,
+    /// Whether that name is a plain value, with nothing inside.
+    pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
     /// The plain paths of the records, where `records` isn't a program.
@@ -43,13 +45,18 @@ impl Vars {
         self.fan_out.as_deref().into_iter().collect()
     }
 
+    /// Tells whether it is certain that a name doesn't exist, though parts of the file were refused.
+    fn knows_all(&self, root: &str) -> bool {
+        if root == "window" { self.window } else { self.fan_out.is_some() }
+    }
+
     /// Tells whether a path of an expression enters the list of records.
     pub(super) fn reaches_into_records(&self, path: &[String]) -> bool {
         self.records.iter().any(|keys| !keys.is_empty() && path.starts_with(keys))
     }
 }
 
-impl Findings {
+impl Findings<'_> {
     /// Merges what `source` and the job send, and checks every template in it.
     pub(super) fn request(
         &mut self,
@@ -61,11 +68,8 @@ impl Findings {
         let verbs = [("GET", &job.get), ("POST", &job.post), ("PUT", &job.put), ("DELETE", &job.delete)];
         let mut given = verbs.into_iter().filter_map(|(method, path)| path.as_ref().map(|path| (method, path)));
         let Some((method, path)) = given.next() else {
-            self.error(
-                at.span,
-                format!("the job `{}` sends no request", at.value),
-                "write `get:` or `post:` and a path",
-            );
+            let message = format!("the job `{}` sends no request", at.value);
+            self.missing(at.span, message, "write `get:` or `post:` and a path");
             return None;
         };
         if let Some((_, second)) = given.next() {
@@ -78,6 +82,9 @@ impl Findings {
         let query = merged(&source.query, &job.query);
         let headers = merged(&source.headers, &job.headers);
         let form = job.form.as_ref().map(|form| merged(&IndexMap::new(), &form.value));
+        for name in source.headers.keys().chain(job.headers.keys()) {
+            self.header_name(name);
+        }
         for map in [&source.query, &job.query, &source.headers, &job.headers]
             .into_iter()
             .chain(job.form.as_ref().map(|form| &form.value))
@@ -97,12 +104,19 @@ impl Findings {
         } else if path.as_str().contains(['?', '#']) && !path.as_str().contains("{{") {
             self.error(path.span(), "a path can't hold a query", "write parameters under `query:`");
         }
-        self.template(path.as_str(), vars, |offset| path.file_offset(offset));
+        self.text(path, vars);
+    }
+
+    fn header_name(&mut self, name: &Spanned<String>) {
+        if !name.value.contains("{{") && http::HeaderName::from_bytes(name.value.as_bytes()).is_err() {
+            let message = format!("`{}` can't be the name of a header", name.value);
+            self.error(name.span, message, "use letters, digits and `-`, such as `x-request-id`");
+        }
     }
 
     fn tree(&mut self, value: &RequestValue, vars: &Vars) {
         match value {
-            RequestValue::String(text) => self.template(text.as_str(), vars, |offset| text.file_offset(offset)),
+            RequestValue::String(text) => self.text(text, vars),
             RequestValue::List(items) => items.iter().for_each(|item| self.tree(item, vars)),
             RequestValue::Map(map) => map.iter().for_each(|(name, value)| self.entry(name, value, vars)),
             RequestValue::Null | RequestValue::Bool(_) | RequestValue::Number(_) => {}
@@ -116,105 +130,84 @@ impl Findings {
             && !text.as_str().contains("{{")
         {
             // The excerpt shows `${...}`, or hides what was written in its place.
-            let found = Diagnostic::error(
-                text.span(),
-                format!("`{}` looks like a secret, and requests show in logs", name.value),
-            );
-            self.add(
-                found
-                    .redacted()
-                    .help("put it under `auth` (`header`, `query` or `form`), where it is kept out of them"),
-            );
+            let message = format!("`{}` looks like a secret, and requests show in logs", name.value);
+            let help = "put it under `auth` (`header`, `query` or `form`), where it is kept out of them";
+            self.add(Diagnostic::error(text.span(), message).redacted().help(help));
+        }
+    }
+
+    /// Checks the form or the body of a login: it may hold secrets, but never literally.
+    pub(super) fn login(&mut self, value: &RequestValue) {
+        match value {
+            RequestValue::List(items) => items.iter().for_each(|item| self.login(item)),
+            RequestValue::Map(map) => {
+                for (name, value) in map {
+                    match value {
+                        RequestValue::String(text) if is_secret(&name.value) && !text.shown().starts_with("${") => {
+                            let found = Diagnostic::error(text.span(), "a secret can't be written in the file");
+                            let help = "use ${NAME} or ${file:path}; if it was ever committed or shared, change it";
+                            self.add(found.redacted().expected("`${NAME}` or `${file:path}`").help(help));
+                        }
+                        value => self.login(value),
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
     fn template_key(&mut self, name: &Spanned<String>, vars: &Vars) {
-        self.template(&name.value, vars, |_| name.span.start);
+        self.template(&name.value, vars, |_, _| name.span);
     }
 
-    fn template(&mut self, text: &str, vars: &Vars, offset: impl Fn(usize) -> usize) {
-        let mut refuse = |at: usize, message: String, help: Option<String>| {
-            let at = offset(at);
-            let found = Diagnostic::error(Span::new(at, at + 1), message);
-            self.add(match help {
-                Some(help) => found.help(help),
-                None => found,
-            });
-        };
+    pub(super) fn text(&mut self, text: &Tmpl, vars: &Vars) {
+        self.template(text.as_str(), vars, |offset, length| match length {
+            0 => word(text, offset),
+            length => text.file_span(offset, offset + length),
+        });
+    }
+
+    /// Checks a template; `place` gives the span of some bytes of it, or of the word at a byte.
+    fn template(&mut self, text: &str, vars: &Vars, place: impl Fn(usize, usize) -> Span) {
         let template = match Template::compile(text) {
             Ok(template) => template,
-            Err(error) => return refuse(error.offset, format!("template: {}", error.message), None),
-        };
-        for name in template.names() {
-            if let Some((message, help)) = unknown_variable(&name, vars) {
-                let root = name.split('.').next().unwrap_or_default();
-                refuse(text.find(root).unwrap_or_default(), message, Some(help));
-            }
-        }
-    }
-
-    /// Compiles a place, or points at its mistake.
-    pub(super) fn place(&mut self, text: &JqText, vars: &Vars) -> Option<Place> {
-        self.place_at(text.as_str(), vars, |offset| text.file_offset(offset))
-    }
-
-    /// Compiles a place that is the key of a map, and checks that the request has that part.
-    pub(super) fn place_of(&mut self, text: &Spanned<String>, job: &JobFile, vars: &Vars) -> Option<Place> {
-        let place = self.place_at(&text.value, vars, |_| text.span.start)?;
-        self.place_exists(&text.value, text.span, job);
-        Some(place)
-    }
-
-    fn place_at(&mut self, text: &str, vars: &Vars, offset: impl Fn(usize) -> usize) -> Option<Place> {
-        match Place::compile(text, &vars.places()) {
-            Ok(place) => Some(place),
             Err(error) => {
-                let at = offset(error.offset);
-                let roots = ROOTS.map(|root| format!("`{root}`")).join(", ");
-                let help = format!("a place begins with one of {roots}, such as `query.start`");
-                self.add(Diagnostic::error(Span::new(at, at + 1), error.message).help(help));
-                None
+                let found = Diagnostic::error(place(error.offset, 0), format!("template: {}", error.message));
+                return self.add(found);
             }
-        }
-    }
-
-    /// Checks that a place lies in a part that the request has.
-    pub(super) fn place_exists(&mut self, text: &str, span: Span, job: &JobFile) {
-        let root = text.split(['.', '[']).next().unwrap_or_default();
-        let missing = match root {
-            "form" if job.form.is_none() => "form",
-            "body" if job.form.is_some() || job.get.is_some() && job.body.is_none() => "body",
-            _ => return,
         };
-        let message = format!("the request has no `{missing}`, so nothing can be written to `{text}`");
-        self.error(span, message, format!("add `{missing}:` to the job, or name another place"));
-    }
-
-    /// Checks that the window is sent: by a place, or by a template.
-    pub(super) fn window_is_sent(&mut self, at: Span, request: &Request, has_place: bool) {
-        if has_place {
-            return;
+        if let Some((at, name)) = template.unknown_filter() {
+            let help = nearest(&name, &FILTERS).map_or_else(
+                || format!("there are {}, and those of Jinja", FILTERS.map(|name| format!("`{name}`")).join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.error(place(at, name.len()), format!("there is no filter `{name}` for templates"), help);
         }
-        if !names(request, "window") {
-            let help = "name its place (`from: query.since`), or use `{{ window.from }}` in the request";
-            self.error(at, "the window is never sent: each slice would ask for everything", help);
+        // A dotted name stands for its first part as well: one complaint is enough.
+        for name in template.names() {
+            let root = name.split('.').next().unwrap_or_default();
+            if self.partial && !vars.knows_all(root) {
+                continue;
+            }
+            if let Some((message, help)) = unknown_variable(&name, vars) {
+                let at = use_of(text, &name).or_else(|| use_of(text, root));
+                let span = at.map_or_else(|| place(0, 0), |(at, length)| place(at, length));
+                self.error(span, message, help);
+            }
         }
     }
 }
 
-/// Tells whether a template of the request uses the variable `root`, or a field of it.
-pub(super) fn names(request: &Request, root: &str) -> bool {
-    let mut names = BTreeSet::new();
-    collect_names(request.path.as_str(), &mut names);
-    let trees = request.query.iter().chain(&request.headers).chain(request.form.iter().flatten());
-    for (name, value) in trees {
-        collect_names(name, &mut names);
-        each_text(value, &mut |text| collect_names(text, &mut names));
-    }
-    if let Some(body) = &request.body {
-        each_text(body, &mut |text| collect_names(text, &mut names));
-    }
-    names.iter().any(|name| name.split('.').next() == Some(root))
+/// Finds where a template uses a variable: after its first `{`, as a whole name that isn't an attribute of another.
+fn use_of(text: &str, name: &str) -> Option<(usize, usize)> {
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let inside = text.find("{{").or_else(|| text.find("{%"))?;
+    let found = text.match_indices(name).find(|(at, _)| {
+        let before = text.get(..*at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + name.len()..).and_then(|after| after.chars().next());
+        *at > inside && !before.is_some_and(part) && !after.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    });
+    found.map(|(at, name)| (at, name.len()))
 }
 
 /// Tells whether a value of this name is a secret wherever it stands.
@@ -248,17 +241,26 @@ fn merged(
 
 fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
     let (root, field) = name.split_once('.').map_or((name, None), |(root, field)| (root, Some(field)));
-    let known = match root {
-        "now" | "cursor" => true,
-        "window" if vars.window => matches!(field, Some("from" | "to")),
-        _ => vars.fan_out.as_deref() == Some(root),
-    };
-    if known {
-        return None;
-    }
-    if root == "window" {
-        let why = if vars.window { "the window has `window.from` and `window.to`" } else { "the job has no `window:`" };
-        return Some((format!("there is no template variable `{name}`"), why.to_owned()));
+    let no_such = format!("there is no template variable `{name}`");
+    let is_fan_out = vars.fan_out.as_deref() == Some(root);
+    match (root, field) {
+        ("cursor", _) | ("now", None) => return None,
+        ("now", Some(_)) => {
+            return Some((no_such, "`now` is an instant: print it with `now | time('%Y-%m-%d')`".to_owned()));
+        }
+        ("window", Some("from" | "to")) if vars.window => return None,
+        ("window", _) if vars.window => {
+            return Some((no_such, "the window has `window.from` and `window.to`".to_owned()));
+        }
+        ("window", _) => return Some((no_such, "the job has no `window:`".to_owned())),
+        (_, Some(_)) if is_fan_out && vars.fan_out_is_scalar => {
+            return Some((
+                no_such,
+                format!("`{root}` is one of the listed values, with nothing inside: write `{root}`"),
+            ));
+        }
+        _ if is_fan_out => return None,
+        _ => {}
     }
     let names: Vec<&str> = ["now", "cursor"]
         .into_iter()
@@ -268,30 +270,10 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         .collect();
     let help = nearest(root, &names).map_or_else(
         || {
-            format!(
-                "templates here see {}",
-                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("templates here see {}", names.join(", "))
         },
         |near| format!("did you mean `{near}`?"),
     );
     Some((format!("there is no template variable `{root}`"), help))
-}
-
-fn collect_names(text: &str, names: &mut BTreeSet<String>) {
-    if let Ok(template) = Template::compile(text) {
-        names.extend(template.names());
-    }
-}
-
-fn each_text(value: &RequestValue, visit: &mut dyn FnMut(&str)) {
-    match value {
-        RequestValue::String(text) => visit(text.as_str()),
-        RequestValue::List(items) => items.iter().for_each(|item| each_text(item, visit)),
-        RequestValue::Map(map) => map.iter().for_each(|(name, value)| {
-            visit(&name.value);
-            each_text(value, visit);
-        }),
-        RequestValue::Null | RequestValue::Bool(_) | RequestValue::Number(_) => {}
-    }
 }

@@ -12,7 +12,7 @@ const QUARANTINE: &str = "quarantine";
 /// Large enough for readers to like, small enough to keep.
 const BYTES_PER_FILE: u64 = 512 << 20;
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn sinks(&mut self, job: &JobFile) -> Vec<Sink> {
         let mut sinks: Vec<(Span, Sink)> = Vec::new();
         for (name, file) in &job.sinks {
@@ -21,7 +21,9 @@ impl Findings {
                 self.error(name.span, "`quarantine` is where bad rows go", "give the sink another name");
             }
             let Some(sink) = self.sink(name, file) else { continue };
-            let same = |other: &&(Span, Sink)| other.1.url == sink.url && extension(&other.1) == extension(&sink);
+            let same = |other: &&(Span, Sink)| {
+                root(&other.1.url) == root(&sink.url) && extension(&other.1) == extension(&sink)
+            };
             if let Some((first, other)) = sinks.iter().find(same) {
                 let message = format!("the sinks `{}` and `{}` would write the same files", other.name, sink.name);
                 self.add(
@@ -43,13 +45,18 @@ impl Findings {
             file.http.is_some(),
             file.stdout.is_some(),
         ];
-        if kinds.into_iter().filter(|kind| *kind).count() != 1 {
-            let message = format!(
-                "the sink `{}` needs exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`",
-                name.value
-            );
-            self.error(name.span, message, "keep one; several sinks can stand beside each other");
-            return None;
+        match kinds.into_iter().filter(|kind| *kind).count() {
+            0 => {
+                let message = format!("the sink `{}` doesn't say what it writes", name.value);
+                self.missing(name.span, message, "add one of `parquet`, `csv`, `jsonl`, `http` and `stdout`");
+                return None;
+            }
+            1 => {}
+            _ => {
+                let message = format!("the sink `{}` writes several things", name.value);
+                self.error(name.span, message, "keep one of them here, and give each of the others a sink of its own");
+                return None;
+            }
         }
         if let Some(filter) = &file.filter {
             self.sql_expression(filter);
@@ -86,7 +93,7 @@ impl Findings {
         let delimiter = csv.delimiter.as_ref().map_or(b',', |text| match text.value.as_bytes() {
             [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => *byte,
             _ => {
-                let message = format!("`{}` can't stand between two cells", text.value);
+                let message = format!("{} can't stand between two cells", shown(&text.value));
                 self.error(text.span, message, "write one ASCII character, such as ',' or '|' or a tab (\"\\t\")");
                 b','
             }
@@ -109,7 +116,7 @@ impl Findings {
             }
             _ => self.error(
                 url.span,
-                format!("`{}` is not a place for files", url.value),
+                format!("{} is not a place for files", shown(&url.value)),
                 "write `./dir`, `/dir` or `file:///dir`",
             ),
         }
@@ -130,8 +137,8 @@ impl Findings {
             Some(_) => "",
         };
         if column.is_empty() || column.contains(['(', ')', '/']) {
-            let help = "write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)`";
-            self.error(field.span, format!("`{text}` is not a partition"), help);
+            let help = "write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)` of one";
+            self.error(field.span, format!("{} is not a partition", shown(text)), help);
         }
     }
 }
@@ -144,6 +151,17 @@ fn shared(csv: &CsvFile) -> FileOptions {
         rows_per_file: csv.rows_per_file,
         bytes_per_file: csv.bytes_per_file,
     }
+}
+
+fn shown(text: &str) -> String {
+    if text.is_empty() { "an empty text".to_owned() } else { format!("`{text}`") }
+}
+
+/// Returns the folder of a URL in one way of writing it.
+fn root(url: &str) -> String {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    format!("{}{}", if path.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
 fn extension(sink: &Sink) -> (u8, Option<Compression>) {

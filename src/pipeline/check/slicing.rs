@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::file::{Edge, EdgeBound, IncrementalFile, JobFile, WindowFile};
-use super::super::load::{RequestValue, Span, Spanned};
+use super::super::load::{RequestValue, Spanned, nearest};
 use super::super::spec::{IncrementalSpec, InstantFormat, Request, Slicing, Start, WindowSpec};
 use super::Findings;
 use super::request::Vars;
@@ -15,7 +15,7 @@ use crate::lang::place::Place;
 /// Large enough to keep files few, small enough to lose little when a run is killed.
 const ROWS_PER_SLICE: u64 = 100_000;
 
-impl Findings {
+impl Findings<'_> {
     pub(super) fn slicing(
         &mut self,
         name: &Spanned<String>,
@@ -55,16 +55,28 @@ impl Findings {
         }
         let start = self.start(&window.start);
         let format = self.instant_format(&window.format);
+        if let Some(format) = &format {
+            self.format_is_fine_enough(window, format);
+        }
+        self.distinct(
+            window.from.as_ref().map(|edge| &edge.value.into),
+            window.to.as_ref().map(|edge| &edge.value.into),
+            "the window's beginning and its end",
+        );
         let from = self.edge(window.from.as_ref(), EdgeBound::Inclusive, job, vars);
         let to = self.edge(window.to.as_ref(), EdgeBound::Exclusive, job, vars);
         if let Some(time) = &window.time {
             self.sql_expression(time);
         }
+        if let Some(resolution) = &window.resolution {
+            self.jq(&resolution.observed, &vars.answer());
+            resolution.into.iter().for_each(|into| drop(self.sent(into, job, vars)));
+        }
         if let Some(request) = request {
-            self.window_is_sent(window.span, request, window.from.is_some() || window.to.is_some());
+            self.window_is_sent(window, request);
         }
         let inclusive = matches!(to, Some((_, EdgeBound::Inclusive)));
-        if let (None, true, Some(to)) = (&window.time, inclusive, &window.to) {
+        if let (None, true, Some(to), false) = (&window.time, inclusive, &window.to, self.partial) {
             let help = "add `time:`, SQL for a row's own time; else the end is sent one unit of `as` earlier, \
                         which is right only if times are whole units";
             self.warn(
@@ -73,7 +85,11 @@ impl Findings {
                 help,
             );
         }
-        let pad = window.pad.unwrap_or_default();
+        if let (Some(pad), None) = (&window.pad, &window.time) {
+            let help = "add `time:`, SQL for a row's own time, which cuts what is asked for in excess";
+            self.missing(pad.span, "with `pad` and without `time`, rows would land in two slices", help);
+        }
+        let pad = window.pad.map(|pad| pad.value).unwrap_or_default();
         let length =
             |duration: Option<super::super::file::Duration>| duration.map_or(Duration::ZERO, |duration| duration.0);
         Some(WindowSpec {
@@ -98,16 +114,6 @@ impl Findings {
         vars: &Vars,
     ) -> Option<(Place, EdgeBound)> {
         let edge = edge?;
-        if edge.into.span() == Span::default() {
-            // A bare text has no place of its own in the file: the edge's is used.
-            return match Place::compile(edge.into.as_str(), &vars.places()) {
-                Ok(place) => Some((place, edge.bound.unwrap_or(default))),
-                Err(error) => {
-                    self.error(edge.span, error.message, "write a place in the request, such as `query.since`");
-                    None
-                }
-            };
-        }
         self.sent(&edge.into, job, vars).map(|place| (place, edge.bound.unwrap_or(default)))
     }
 
@@ -120,8 +126,17 @@ impl Findings {
         if let Ok(instant) = DateTime::parse_from_rfc3339(&text.value) {
             return Some(Start::At(instant.with_timezone(&Utc)));
         }
-        let help = "write an instant with an offset, such as `2026-01-01T00:00:00Z`, or how long ago, such as `-30d`";
-        self.error(text.span, format!("`{}` is not a beginning", text.value), help);
+        let value = &text.value;
+        let whole = format!("{}{}", value.replacen(' ', "T", 1), if value.len() > 10 { "Z" } else { "T00:00:00Z" });
+        let help = if DateTime::parse_from_rfc3339(&whole).is_ok() {
+            format!("say in which time zone: `{whole}` is UTC")
+        } else if super::super::file::Duration::try_from(value.clone()).is_ok() {
+            format!("write `-{value}` for that long before the first run")
+        } else {
+            "write an instant with an offset, such as `2026-01-01T00:00:00Z`, or how long ago, such as `-30d`"
+                .to_owned()
+        };
+        self.error(text.span, format!("`{value}` is not an instant that a window can start at"), help);
         None
     }
 
@@ -138,8 +153,32 @@ impl Findings {
             _ => {}
         }
         let help = "write `epoch_s`, `epoch_ms`, `rfc3339` or a strftime format such as '%Y-%m-%d %H:%M:%S'";
+        let help = nearest(&text.value, &["epoch_s", "epoch_ms", "rfc3339"])
+            .map_or_else(|| help.to_owned(), |near| format!("did you mean `{near}`?"));
         self.error(text.span, format!("`{}` is not a way to write instants", text.value), help);
         None
+    }
+
+    /// Refuses a way to write instants that can't tell the edge of a cell from an instant just before it.
+    fn format_is_fine_enough(&mut self, window: &Spanned<WindowFile>, format: &InstantFormat) {
+        let every = window.every.value.0;
+        let whole = every.subsec_nanos() == 0;
+        let Some(edge) =
+            TimeDelta::from_std(every).ok().and_then(|every| DateTime::UNIX_EPOCH.checked_add_signed(every))
+        else {
+            return self.error(window.every.span, "no instant is that far away", "write a duration such as `1d`");
+        };
+        let before = edge - if whole { TimeDelta::seconds(1) } else { TimeDelta::milliseconds(1) };
+        let same = match format {
+            InstantFormat::EpochSeconds => edge.timestamp() == before.timestamp(),
+            InstantFormat::Strftime(format) => edge.format(format).to_string() == before.format(format).to_string(),
+            InstantFormat::EpochMillis | InstantFormat::Rfc3339 => false,
+        };
+        if same && !every.is_zero() {
+            let message = format!("`{}` is too coarse for cells of {}", window.format.value, window.every.value);
+            let help = "write more of the instant, or choose `every` so that each edge is a whole unit of it";
+            self.error(window.format.span, message, help);
+        }
     }
 
     fn incremental(&mut self, incremental: &Spanned<IncrementalFile>) -> Option<IncrementalSpec> {
@@ -150,9 +189,12 @@ impl Findings {
             self.error(incremental.start.span, "a cursor begins at a number or a text", help);
             return None;
         }
+        if start.as_str().is_some_and(|text| text.contains("{{")) {
+            self.error(incremental.start.span, "a cursor's `start` isn't a template", "write the value itself");
+        }
         let rows_per_slice = incremental.rows_per_slice.map_or(ROWS_PER_SLICE, |rows| rows.value);
-        if rows_per_slice == 0 {
-            self.error(incremental.span, "`rows_per_slice` can't be 0", "write how many rows a slice should hold");
+        if let (0, Some(written)) = (rows_per_slice, incremental.rows_per_slice) {
+            self.error(written.span, "`rows_per_slice` can't be 0", "write how many rows a slice should hold");
         }
         Some(IncrementalSpec { cursor: incremental.cursor.clone(), start, rows_per_slice })
     }

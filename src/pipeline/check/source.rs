@@ -20,11 +20,12 @@ const CONCURRENCY: u32 = 4;
 /// Large enough for any page that people ask for, small enough for the smallest pod.
 const MAX_RESPONSE: u64 = 64 << 20;
 
-impl Findings {
+impl Findings<'_> {
     /// Merges the keys of `source` and of the job: the job's win.
     pub(super) fn source(&mut self, at: Span, job: &JobFile, source: &SourceFile, vars: &Vars) -> Option<Source> {
         let base_url = self.base_url(at, job.base_url.as_ref().or(source.base_url.as_ref()));
         let auth = job.auth.as_ref().or(source.auth.as_ref());
+        self.credential_fits(auth, job);
         let mut expression = |own: &Option<JqText>, shared: &Option<JqText>| {
             self.envelope_jq(own.as_ref().or(shared.as_ref()), &vars.answer(), vars)
         };
@@ -60,25 +61,28 @@ impl Findings {
 
     fn base_url(&mut self, at: Span, text: Option<&Spanned<String>>) -> Option<Url> {
         let Some(text) = text else {
-            self.error(at, "the job has no `base_url`", "set it here or under `source:`, such as `https://host/api`");
+            self.missing(at, "the job has no `base_url`", "set it here or under `source:`, such as `https://host/api`");
             return None;
         };
-        let help = "write the scheme, the host and maybe a port and a path, such as `https://host:3000/api`";
-        let mut refuse = |why: &str| {
+        let shape = "write the scheme, the host and maybe a port and a path, such as `https://host:3000/api`";
+        let mut refuse = |why: &str, help: &str| {
             self.error(text.span, format!("`base_url` {why}"), help);
             None
         };
         if text.value.contains("{{") {
-            return refuse("can't hold a template: the origin must not come from data");
+            return refuse("can't hold a template", "write it out, or use ${NAME}: the origin must not come from data");
         }
         match Url::parse(&text.value) {
-            Err(error) => refuse(&format!("is not a URL: {error}")),
-            Ok(url) if !matches!(url.scheme(), "http" | "https") => refuse("must begin with `http://` or `https://`"),
+            Err(url::ParseError::RelativeUrlWithoutBase) => refuse("must begin with `http://` or `https://`", shape),
+            Err(error) => refuse(&format!("is not a URL: {error}"), shape),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                refuse("must begin with `http://` or `https://`", shape)
+            }
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                refuse("must not hold a user or a password: use `auth`")
+                refuse("can't hold a user or a password", "remove them, and use `auth: {basic: ...}`")
             }
             Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-                refuse("must not hold a query or a fragment: use `query`")
+                refuse("can't hold a query or a fragment", "write parameters under `query:`")
             }
             Ok(url) => Some(url),
         }
@@ -105,10 +109,16 @@ impl Findings {
         let program = self.jq(text, names)?;
         for path in jq::root_paths(text.as_str()) {
             if vars.reaches_into_records(&path) {
-                let message =
-                    format!("this expression reaches into the records (`.{}`), which it doesn't see", path.join("."));
-                let help = "use `$rows` (how many), `$first` or `$last` (one record), or make `records` a jq program";
-                self.error(text.span(), message, help);
+                let shown = format!(".{}", path.join("."));
+                let at = text.as_str().find(&shown).filter(|_| text.span() != Span::default());
+                let span = at.map_or(text.span(), |at| text.file_span(at, at + shown.len()));
+                let message = format!("this expression reaches into the records (`{shown}`), which it doesn't see");
+                let help = if names.contains(&"rows") {
+                    "use `$rows` (how many), `$first` or `$last` (one record), or make `records` a jq program"
+                } else {
+                    "leave them out, or make `records` a jq program: then it sees the whole body"
+                };
+                self.error(span, message, help);
             }
         }
         Some(program)

@@ -1,19 +1,17 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{
-    Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile, SourceFile,
-};
+use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
-impl Findings {
+impl Findings<'_> {
     fn not_built(&mut self, span: Span, what: &str, instead: &str) {
         self.error(span, format!("{what} is not built yet"), instead);
     }
 }
 
 /// Refuses what a pipeline can't do yet.
-pub(super) fn pipeline(findings: &mut Findings, file: &PipelineFile) {
+pub(super) fn pipeline(findings: &mut Findings<'_>, file: &PipelineFile) {
     let hooks = [("on_failure", &file.on_failure), ("on_success", &file.on_success)];
     for (name, hook) in hooks {
         if let Some(hook) = hook {
@@ -28,7 +26,7 @@ pub(super) fn pipeline(findings: &mut Findings, file: &PipelineFile) {
 }
 
 /// Refuses what a job can't do yet.
-pub(super) fn job(findings: &mut Findings, job: &JobFile, _source: &SourceFile) {
+pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
     source_keys!(findings, job);
     paging(findings, job);
     slicing(findings, job);
@@ -53,6 +51,9 @@ macro_rules! source_keys {
                 Auth::Oauth2(_) => Some("auth by `oauth2`"),
                 _ => None,
             };
+            if let Auth::Login(login) = &auth.value {
+                login.form.iter().chain(&login.body).for_each(|value| findings.login(value));
+            }
             if let Some(what) = what {
                 findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query`, `form` or `hmac`");
             }
@@ -79,17 +80,16 @@ macro_rules! source_keys {
 }
 use source_keys;
 
-fn paging(findings: &mut Findings, job: &JobFile) {
+fn paging(findings: &mut Findings<'_>, job: &JobFile) {
     let PaginateFile::By(by) = &job.paginate.value else { return };
-    let span = job.paginate.span;
     if let Some(seek) = &by.seek
-        && seek.order == Order::Desc
+        && seek.order.value == Order::Desc
     {
-        findings.not_built(span, "`seek` downwards", "sort upwards (`order: asc`), if the API can");
+        findings.not_built(seek.order.span, "`seek` downwards", "sort upwards (`order: asc`), if the API can");
     }
 }
 
-fn slicing(findings: &mut Findings, job: &JobFile) {
+fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
     if let Some(window) = &job.window {
         if let Some(split) = &window.split {
             findings.not_built(split.span, "`window.split`", "choose `every` so that no page is full");
@@ -116,7 +116,7 @@ fn slicing(findings: &mut Findings, job: &JobFile) {
     }
 }
 
-fn rows(findings: &mut Findings, job: &JobFile) {
+fn rows(findings: &mut Findings<'_>, job: &JobFile) {
     if let Some(tables) = &job.tables {
         findings.not_built(tables.span, "`tables`", "join them where the lake is read");
     }

@@ -56,7 +56,7 @@ with_source_keys! {
         pub rows: Option<Jq>,
         /// Columns of `records` that identify a row within a slice; of equal ones the last received stays.
         #[serde(default)]
-        pub key: Option<OneOrMany<Spanned<String>>>,
+        pub key: Option<Spanned<OneOrMany<Spanned<String>>>>,
         /// SQL: of rows with one key the one with the greatest value stays, instead of the last received.
         #[serde(default)]
         pub latest_by: Option<Sql>,
@@ -93,7 +93,7 @@ pub struct ForEach {
     pub rows_of: Option<Spanned<String>>,
     /// Some values.
     #[serde(default)]
-    pub values: Option<Vec<RequestValue>>,
+    pub values: Option<Vec<Spanned<RequestValue>>>,
     /// The name under which templates see the row or value.
     #[serde(rename = "as")]
     pub name: Spanned<String>,
@@ -105,7 +105,7 @@ pub struct ForEach {
     pub columns: IndexMap<Spanned<String>, Jq>,
     /// The most keys; one more is an error. Default: `10000`.
     #[serde(default)]
-    pub max_keys: Option<u64>,
+    pub max_keys: Option<Spanned<u64>>,
 }
 
 /// Types, and what happens when they change.
@@ -120,7 +120,7 @@ pub struct SchemaFile {
     pub bad_rows: Option<Spanned<BadRows>>,
     /// How many bad rows a slice may have: a number or a share such as `1%`. Default: no bound.
     #[serde(default)]
-    pub max_bad_rows: Option<Spanned<MaxBadRows>>,
+    pub max_bad_rows: Option<Spanned<RequestValue>>,
     /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `string`, `json`. A column named here exists even if
     /// it is never seen. A `string` by hand takes numbers and booleans too, as the text that they came as.
     #[serde(default)]
@@ -152,11 +152,6 @@ pub enum BadRows {
     /// The values that don't fit become null, and are counted.
     Null,
 }
-
-/// How many bad rows a slice may have.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct MaxBadRows(pub String);
 
 /// A table that a transform may join.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -193,9 +188,20 @@ pub struct Enrich {
     pub query: IndexMap<Spanned<String>, RequestValue>,
     /// jq: the column's value in the answer.
     pub value: Jq,
-    /// What a failed request does to its row: `fail` the slice, or leave `null`.
+    /// What a failed request does. Default: `fail`.
     #[serde(default)]
-    pub on_error: Option<String>,
+    pub on_error: Option<EnrichError>,
+}
+
+/// What a child request that failed does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrichError {
+    /// The slice fails.
+    #[default]
+    Fail,
+    /// The column is null in that row. Put it in single quotes: `'null'`.
+    Null,
 }
 
 /// What happens when the rows received aren't those that the server said it has.

@@ -31,10 +31,10 @@ pub struct PaginateBy {
     pub page: Option<PageFile>,
     /// Sends back a value that the server gave.
     #[serde(default)]
-    pub cursor: Option<CursorFile>,
+    pub cursor: Option<Spanned<CursorFile>>,
     /// Follows a link that the server gave.
     #[serde(default)]
-    pub next_link: Option<NextLinkFile>,
+    pub next_link: Option<Spanned<NextLinkFile>>,
     /// Asks for what comes after the last row's value.
     #[serde(default)]
     pub seek: Option<SeekFile>,
@@ -110,20 +110,20 @@ const fn first_page() -> u64 {
     1
 }
 
-/// A value that the server gave, sent back as it is. It ends with a page whose cursor is null, `""`, `[]`, `{}` or missing. One that
-/// is missing proves the end only where an earlier page of the run had one: else the slice lands as `unknown`, with a warning.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CursorFile {
-    /// The place of the cursor. Without it, the request says where by `{{ cursor }}`, which is null on the first page.
-    #[serde(default)]
-    pub into: Option<Jq>,
-    /// jq: the cursor in an answer, of any JSON type.
-    #[serde(default)]
-    pub value: Option<Jq>,
-    /// Several cursors, jq by place, instead of `into` and `value`. There is another page while one of them is left.
-    #[serde(default)]
-    pub values: IndexMap<Spanned<String>, Jq>,
+/// Values that the server gave, sent back as they are: `{into: place, value: jq}`, or a map of each place to its jq. It ends with a page
+/// whose cursors are null, `""`, `[]`, `{}` or missing. One that is missing proves the end only where an earlier page of the run had
+/// one: else the slice lands as `unknown`, with a warning.
+#[derive(Debug, Clone)]
+pub enum CursorFile {
+    /// One cursor.
+    One {
+        /// The place of the cursor. Without it, the request says where by `{{ cursor }}`, which is null on the first page.
+        into: Option<Jq>,
+        /// jq: the cursor in an answer, of any JSON type.
+        value: Jq,
+    },
+    /// Several, place by place. There is another page while one of them is left.
+    Many(IndexMap<Spanned<String>, Jq>),
 }
 
 /// A link that the server gave; its path and query replace those of the request. It must lead to the same origin, since the credential
@@ -148,7 +148,7 @@ pub struct SeekFile {
     /// jq: the value of the last row, such as `$last.id`.
     pub value: Jq,
     /// Whether values grow or shrink from row to row.
-    pub order: Order,
+    pub order: Spanned<Order>,
     /// How the value is written: `{}` stands for it, as in `{};gt`. Default: `{}`.
     #[serde(default)]
     pub format: Option<Spanned<String>>,
@@ -210,12 +210,75 @@ impl<'de> Deserialize<'de> for PaginateFile {
     }
 }
 
+impl<'de> Deserialize<'de> for CursorFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CursorVisitor;
+
+        impl<'de> Visitor<'de> for CursorVisitor {
+            type Value = CursorFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map with `into` and `value`, or of places such as `body.offset` to jq")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CursorFile, A::Error> {
+                let mut places: IndexMap<Spanned<String>, Jq> = IndexMap::new();
+                while let Some((place, value)) = map.next_entry()? {
+                    places.insert(place, value);
+                }
+                // No place is called like that: places begin with a part of the request.
+                let (into, value) = (places.shift_remove("into"), places.shift_remove("value"));
+                match (into, value, places.is_empty()) {
+                    (into, Some(value), true) => Ok(CursorFile::One { into, value }),
+                    (None, None, false) => Ok(CursorFile::Many(places)),
+                    (Some(_), None, true) => Err(de::Error::missing_field("value")),
+                    _ => Err(de::Error::custom(
+                        "`cursor` takes `into: place` and `value: jq`, or places, each with its jq: `body.offset: .next`",
+                    )),
+                }
+            }
+        }
+
+        deserializer.deserialize_map(CursorVisitor)
+    }
+}
+
 mod schema {
     use std::borrow::Cow;
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{PaginateBy, PaginateFile};
+    use super::{CursorFile, PaginateBy, PaginateFile};
+
+    const INTO: &str = "The place of the cursor. Without it, the request says where by `{{ cursor }}`, which is null on the first page.";
+    const MANY: &str =
+        "Several cursors: each place, and jq for its value. There is another page while one of them is left.";
+
+    impl JsonSchema for CursorFile {
+        fn schema_name() -> Cow<'static, str> {
+            "Cursor".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            let one = json_schema!({
+                "type": "object",
+                "properties": {
+                    "into": {"type": "string", "description": INTO},
+                    "value": {"type": "string", "description": "jq: the cursor in an answer, of any JSON type."},
+                },
+                "required": ["value"],
+                "additionalProperties": false,
+            });
+            let many = json_schema!({
+                "type": "object",
+                "description": MANY,
+                "patternProperties": {"^(path|query|headers|body|form)": {"type": "string"}},
+                "additionalProperties": false,
+                "minProperties": 1,
+            });
+            json_schema!({"anyOf": [one, many]})
+        }
+    }
 
     impl JsonSchema for PaginateFile {
         fn schema_name() -> Cow<'static, str> {

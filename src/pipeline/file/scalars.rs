@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::time;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// A duration: a whole number and a unit (`ms`, `s`, `m`, `h`, `d`, `w`), or several of them: `90s`, `1h30m`, `7d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub time::Duration);
 
 impl TryFrom<String> for Span {
@@ -67,8 +67,7 @@ impl JsonSchema for Span {
 }
 
 /// A rate: how many in a second, a minute or an hour: `10/s`, `600/m`, `100/h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// How many.
     pub count: NonZeroU32,
@@ -112,8 +111,7 @@ impl JsonSchema for Rate {
 }
 
 /// A size in bytes: a whole number and a unit of `B`, `KiB`, `MiB`, `GiB`: `64MiB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
 impl TryFrom<String> for ByteSize {
@@ -151,6 +149,47 @@ impl JsonSchema for ByteSize {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "pattern": "^[1-9][0-9]* *(B|KiB|MiB|GiB)$", "examples": ["64MiB"]})
+    }
+}
+
+/// Reads a value with a unit from a text; `what` names it where there is no text.
+fn from_text<'de, T, D>(deserializer: D, what: &'static str) -> Result<T, D::Error>
+where
+    T: TryFrom<String, Error = String>,
+    D: Deserializer<'de>,
+{
+    struct TextVisitor<T>(&'static str, PhantomData<T>);
+
+    impl<T: TryFrom<String, Error = String>> Visitor<'_> for TextVisitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            T::try_from(text.to_owned()).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(TextVisitor(what, PhantomData))
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a duration such as `90s`, `1h30m` or `7d`")
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a rate such as `10/s`")
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a size such as `64MiB`")
     }
 }
 

@@ -36,7 +36,7 @@ pub struct WindowFile {
     pub time: Option<Sql>,
     /// Widens what is asked for, never what lands.
     #[serde(default)]
-    pub pad: Option<Pad>,
+    pub pad: Option<Spanned<Pad>>,
     /// Halves a window whose page came back full: for APIs with a limit and no offset.
     #[serde(default)]
     pub split: Option<Spanned<SplitFile>>,
@@ -163,9 +163,9 @@ mod edge {
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
     use serde::de::value::MapAccessDeserializer;
-    use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+    use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-    use super::super::super::load::{Jq, Spanned};
+    use super::super::super::load::{Jq, Spanned, fields};
     use super::{Edge, EdgeBound};
 
     #[derive(serde::Deserialize, JsonSchema)]
@@ -189,8 +189,8 @@ mod edge {
                     f.write_str("a place such as `query.since`, or `{into: query.since, bound: inclusive}`")
                 }
 
-                fn visit_str<E: de::Error>(self, text: &str) -> Result<Edge, E> {
-                    Ok(Edge { into: Jq::new(text), bound: None })
+                fn visit_newtype_struct<D: Deserializer<'de>>(self, text: D) -> Result<Edge, D::Error> {
+                    Ok(Edge { into: Jq::deserialize(text)?, bound: None })
                 }
 
                 fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Edge, A::Error> {
@@ -199,7 +199,7 @@ mod edge {
                 }
             }
 
-            deserializer.deserialize_any(EdgeVisitor)
+            deserializer.deserialize_newtype_struct(fields::TEXT_OR_MAP, EdgeVisitor)
         }
     }
 

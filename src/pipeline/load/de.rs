@@ -20,13 +20,13 @@ const MAX_PASSES: usize = 1000;
 
 /// Reads a value from the tree of the file `text`.
 ///
-/// The value comes back only where nothing was wrong. Holes are skipped and not reported. The tree is repaired on the
-/// way, so it is of no further use where mistakes were found.
+/// Where mistakes were found, the value is what is left without them: refused values are absent, missing ones made up, at the
+/// empty span. Holes are skipped and not reported. The tree is repaired on the way, so it is of no further use then.
 pub fn from_node<T: DeserializeOwned>(root: &mut Node, text: &str) -> (Option<T>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     for _ in 0..MAX_PASSES {
         let problem = match T::deserialize(NodeDe { node: root, text }) {
-            Ok(value) => return (found.is_empty().then_some(value), found),
+            Ok(value) => return (Some(value), found),
             Err(problem) => problem,
         };
         let site = problem.site.unwrap_or(Site::Value(root.id));
@@ -53,6 +53,8 @@ enum Repair {
     Hole,
     /// The map gets some value for a field.
     Supply(&'static str),
+    /// A refused value that its map can't do without, by its id, becomes some value, so that the rest of the map is read.
+    Refill(u32),
     /// The value that was supplied is replaced by another guess.
     GuessAgain(usize),
 }
@@ -87,7 +89,8 @@ fn is_effect(root: &Node, site: Site, what: &What) -> bool {
     match (&node.kind, what) {
         (Kind::Hole | Kind::Wild(_), _) | (_, What::Silent) => true,
         (Kind::Map(entries), What::Missing(name)) => {
-            entries.iter().any(|entry| entry.key.text == *name && entry.value.is_hole())
+            let brings = |key: &str| key == *name || key == super::yaml::MERGE;
+            entries.iter().any(|entry| brings(&entry.key.text) && entry.value.is_hole())
         }
         // What a type says about the whole of a map or list can't be trusted while a part of it is missing.
         (Kind::Map(entries), What::Custom(_) | What::Length { .. }) => {
@@ -112,8 +115,12 @@ fn repair_of(root: &Node, site: Site, what: &What) -> Repair {
         },
         Site::Value(id) => match (value_at(root, id).map(|node| &node.kind), what) {
             (Some(Kind::Wild(guess)), _) if guess + 1 < GUESSES.len() => Repair::GuessAgain(guess + 1),
-            (Some(Kind::Map(entries)), What::Missing(name)) if entries.iter().all(|entry| entry.key.text != *name) => {
-                Repair::Supply(name)
+            (Some(Kind::Map(entries)), What::Missing(name)) => {
+                match entries.iter().find(|entry| entry.key.text == *name) {
+                    None => Repair::Supply(name),
+                    Some(entry) if entry.value.is_hole() => Repair::Refill(entry.value.id),
+                    Some(_) => Repair::Hole,
+                }
             }
             _ => Repair::Hole,
         },
@@ -157,6 +164,7 @@ fn apply(root: &mut Node, site: Site, repair: Repair) -> bool {
             parent_of(root, id).is_some_and(|parent| apply(root, Site::Value(parent), Repair::Hole))
         }
         Repair::Hole => set(root, id, Kind::Hole),
+        Repair::Refill(hole) => set(root, hole, Kind::Wild(0)),
         Repair::GuessAgain(guess) => set(root, id, Kind::Wild(guess)),
         Repair::Supply(name) => {
             let fresh = largest_id(root) + 1;

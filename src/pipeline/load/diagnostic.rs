@@ -189,7 +189,11 @@ fn render_one(found: &Diagnostic, name: &str, text: &str, renderer: &Renderer) -
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(found.message.as_str())).element(snippet);
+    let mut group = Group::with_title(level.primary_title(found.message.as_str()));
+    // A file that can't be read has no place to show.
+    if !text.is_empty() {
+        group = group.element(snippet);
+    }
     if let Some(expected) = found.expected.as_ref().filter(|expected| !found.message.contains(*expected)) {
         group = group.element(Level::NOTE.message(format!("expected {expected}")));
     }

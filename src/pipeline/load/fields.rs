@@ -20,6 +20,8 @@ use super::tree::Kind;
 
 pub(super) const SPANNED: &str = "$tidegate::Spanned";
 pub(super) const ONE_OR_MANY: &str = "$tidegate::OneOrMany";
+/// The name under which a field asks for a map, or for anything else as it is: a [`Text`] keeps its place that way.
+pub(in crate::pipeline) const TEXT_OR_MAP: &str = "$tidegate::TextOrMap";
 
 /// A value and where it stands in the file. Two are equal where their values are.
 #[derive(Debug, Clone, Copy, Default)]

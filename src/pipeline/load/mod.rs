@@ -38,6 +38,15 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// All mistakes of the file, in the order of the file: at least one, and at most [`de::MAX_DIAGNOSTICS`] of each step.
 pub fn load<T: DeserializeOwned>(source: &Source, lookup: &dyn Lookup) -> Result<T, Vec<Diagnostic>> {
+    match partly(source, lookup) {
+        (Some(value), found) if found.is_empty() => Ok(value),
+        (_, found) => Err(found),
+    }
+}
+
+/// Loads `source` as far as it goes: its mistakes, in the order of the file, and what is left without them, where there is any.
+/// A value that was refused is absent there, and one that is missing is made up, at the empty span.
+pub fn partly<T: DeserializeOwned>(source: &Source, lookup: &dyn Lookup) -> (Option<T>, Vec<Diagnostic>) {
     let (root, mut found) = yaml::parse(&source.text);
     conceal::conceal(&source.text, &mut found);
     let mut value = None;
@@ -47,13 +56,8 @@ pub fn load<T: DeserializeOwned>(source: &Source, lookup: &dyn Lookup) -> Result
         found.extend(mistakes);
         value = typed;
     }
-    match value {
-        Some(value) if found.is_empty() => Ok(value),
-        _ => {
-            diagnostic::sort(&mut found);
-            Err(found)
-        }
-    }
+    diagnostic::sort(&mut found);
+    (value, found)
 }
 
 #[cfg(test)]

@@ -166,6 +166,7 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
                 visitor.visit_seq(Items { items: std::slice::from_ref(self.node).iter(), text: self.text })
             }
             fields::ONE_OR_MANY => self.deserialize_seq(visitor),
+            fields::TEXT_OR_MAP if matches!(self.node.kind, Kind::Map(_)) => self.deserialize_map(visitor),
             _ => visitor.visit_newtype_struct(self),
         }
     }

@@ -24,7 +24,25 @@ pub(super) fn explain(text: &str, error: &ScanError, covers: &[Span]) -> Fault {
     if let Some(fault) = bracket_fault(text, at, error.kind()) {
         return fault;
     }
-    Fault { diagnostic: describe(one_char(text, at), error.kind()), cover: None }
+    let diagnostic =
+        comment_fault(text, at, error.kind()).unwrap_or_else(|| describe(one_char(text, at), error.kind()));
+    Fault { diagnostic, cover: None }
+}
+
+/// A comment inside brackets hides the rest of its line: `{a: .b # c}` is never closed.
+fn comment_fault(text: &str, at: usize, kind: &ErrorKind) -> Option<Diagnostic> {
+    let separator = matches!(kind, ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator);
+    let before = text.get(..at).filter(|_| separator)?.trim_end();
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let hash = line + before.get(line..)?.find(" #")? + 1;
+    let comment = before.get(hash..).filter(|comment| comment.contains(['}', ']']))?;
+    let found = Diagnostic::error(
+        Span::new(hash, hash + comment.len()),
+        "YAML takes this for a comment, its brackets included",
+    )
+    .label("a comment, or a part of the text?")
+    .help(format!("if it is a part of the text, {USE_QUOTES}; if not, put the comment after the closing bracket"));
+    Some(found)
 }
 
 fn describe(here: Span, kind: &ErrorKind) -> Diagnostic {

@@ -9,7 +9,7 @@ use super::secrets;
 
 /// Texts that are tried, one after the other, for a missing field whose type takes only some texts.
 /// When none will do, the map is given up: nothing wrong is said, and at most a second missing field isn't.
-pub(super) const GUESSES: [&str; 7] = ["x", "1", "1d", "/x", "https://x", "1/s", "2026-01-01T00:00:00Z"];
+pub(super) const GUESSES: [&str; 8] = ["x", "none", "1", "1d", "/x", "https://x", "1/s", "2026-01-01T00:00:00Z"];
 
 /// Nested types are filled in to this depth; a type that contains itself has no bottom.
 const MAX_DEPTH: usize = 16;

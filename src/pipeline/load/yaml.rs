@@ -20,6 +20,8 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_NODES: usize = 100_000;
 /// The most bytes that aliases may copy: ten aliases of ten aliases of a long text are a bomb.
 pub const MAX_ALIAS_BYTES: usize = 4 * 1024 * 1024;
+/// The key that YAML 1.1 merges maps by.
+pub(super) const MERGE: &str = "<<";
 /// The most syntax errors that are covered up to look at the rest of the file.
 const MAX_COVERS: usize = 20;
 
@@ -130,7 +132,8 @@ impl<'t> Builder<'t> {
             match event {
                 Event::StreamEnd if root.is_none() => {
                     return refuse(
-                        Diagnostic::error(span, "the file is empty").help("`tidegate init` writes a first one"),
+                        Diagnostic::error(span, "the file is empty")
+                            .help("begin with `version: 1`, `name:`, `source:` and `jobs:`"),
                     );
                 }
                 Event::StreamEnd => return Ok(root),
@@ -210,8 +213,12 @@ impl<'t> Builder<'t> {
             match key.kind {
                 Kind::Scalar(scalar) => {
                     let key = Key { text: scalar.raw, span: key.span };
+                    let merges = key.text == MERGE && scalar.style == Style::Plain;
                     if self.accepts(&key, scalar.style, &mut lines) {
                         entries.push(Entry { key, value });
+                    } else if merges {
+                        // What it would have brought isn't missed.
+                        entries.push(Entry { key, value: Node { kind: Kind::Hole, ..value } });
                     }
                 }
                 _ => broken_key = Some(key.span),
@@ -221,7 +228,7 @@ impl<'t> Builder<'t> {
 
     /// Reports a merge key or a key seen before in the same map; `seen` holds the places of the keys so far.
     fn accepts(&mut self, key: &Key, style: Style, seen: &mut HashMap<String, Span>) -> bool {
-        if key.text == "<<" && style == Style::Plain {
+        if key.text == MERGE && style == Style::Plain {
             let message = "merge keys (`<<`) aren't supported";
             let help = "repeat the fields, or put what jobs share under `source`";
             self.report(Diagnostic::error(key.span, message).help(help));

@@ -6,14 +6,20 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use super::following;
-use crate::ledger::{Begin, Closed, DataStore as _, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest};
-use crate::model::{
-    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport,
+use crate::ledger::{
+    Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
 };
+use crate::model::{
+    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
+};
+use crate::pipeline::file::OnMismatch;
 use crate::pipeline::load::Sql;
+use crate::pipeline::spec::Job;
+use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Staged, Target, land};
-use crate::run::{DiskData, RunError, check_proof};
+use crate::run::quarantine::BadRow;
+use crate::run::{DiskData, RunError};
 use crate::sink::{Landing, SinkSpec};
 
 /// All that the slices of a job share.
@@ -44,13 +50,22 @@ impl SliceRun {
         match self.land(&begin, pinned).await {
             Ok(finished) => finished,
             Err(error) => {
-                let why = Closed::Failed { error: error.chain() };
-                // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
-                if let Err(lost) = self.writer.close(SliceRef::of(&begin.slice), why).await {
-                    tracing::warn!(slice = %begin.slice.id, error = %lost, "the failure of a slice can't be noted in the ledger");
-                }
-                failed(&begin, &error)
+                // An answer that can't be read is quoted, and may echo what was sent.
+                let error = self.extraction.exchange.client.redactor().scrub(&error.chain());
+                self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
+                failed(&begin, error)
             }
+        }
+    }
+
+    /// Notes in the ledger that a slice failed. One that is published isn't over: the next run rolls it forward, or back.
+    async fn note_failure(&self, at: SliceRef, error: String) {
+        if self.writer.state(|state| state.slice(&at).is_some_and(|slice| slice.published.is_some())) {
+            return;
+        }
+        // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
+        if let Err(lost) = self.writer.close(at.clone(), Closed::Failed { error }).await {
+            tracing::warn!(slice = %at.slice, error = %lost, "the failure of a slice can't be noted in the ledger");
         }
     }
 
@@ -58,10 +73,12 @@ impl SliceRun {
         let pinned = self.schema_of(begin, pinned).await?;
         let records = pinned.as_ref().map(|(_, schema)| schema.clone());
         let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
-        self.check(&extracted.collected.reconciliation, begin)?;
+        self.check(&extracted.collected, begin)?;
         if is_empty_increment(begin, &extracted) {
+            let waiting = self.waiting(begin, &extracted.collected)?;
             self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
-            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes: extracted.notes });
+            let notes = extracted.notes.into_iter().chain(waiting).collect();
+            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
         }
         let version = self.pin_records(pinned.as_ref(), &extracted).await?;
         let (extracted, staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
@@ -82,15 +99,40 @@ impl SliceRun {
     }
 
     /// Decides on what the reading proved.
-    fn check(&self, proved: &Reconciliation, begin: &Begin) -> Result<(), RunError> {
-        check_proof(proved, self.extraction.job.on_mismatch)?;
-        let landed = self.writer.state(|state| state.landed(&SliceRef::of(&begin.slice)).map(|landed| landed.distinct));
-        match landed {
-            Some(landed) if landed > proved.distinct && !self.allow_shrink && begin.slice.window().is_some() => {
-                Err(RunError::Shrunk { now: proved.distinct, landed })
-            }
-            _ => Ok(()),
+    fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
+        let proved = &collected.reconciliation;
+        reconcile(&self.extraction.job, proved)?;
+        let landed = |state: &LedgerState| {
+            state.landed(&SliceRef::of(&begin.slice)).map(|landed| (landed.rows, landed.distinct))
+        };
+        let (rows, distinct) = self.writer.state(landed).unwrap_or_default();
+        if self.allow_shrink {
+            return Ok(());
         }
+        if rows > 0 && collected.counts.decoded == 0 && !collected.bad.is_empty() {
+            let (bad, first) = (collected.counts.quarantined, first_bad(collected));
+            return Err(RunError::AllBad { bad, landed: rows, first });
+        }
+        if distinct > proved.distinct && begin.slice.window().is_some() {
+            return Err(RunError::Shrunk { now: proved.distinct, landed: distinct });
+        }
+        Ok(())
+    }
+
+    /// Tells of bad rows that have no good row after them: they come again, and go to quarantine with the next slice.
+    ///
+    /// # Errors
+    /// Nothing of the chain has ever landed: then it isn't a row that is bad, but what the pipeline file says of all of them.
+    fn waiting(&self, begin: &Begin, collected: &Collected) -> Result<Option<String>, RunError> {
+        let (SliceKind::Incremental { start, .. }, Some(bad)) = (&begin.slice.kind, collected.bad.first()) else {
+            return Ok(None);
+        };
+        let (slice, bad, first) = (&begin.slice, collected.counts.quarantined, bad.excerpt());
+        let has_landed =
+            |state: &LedgerState| state.chain(&slice.job, slice.key.as_ref()).is_some_and(|chain| chain.end.is_some());
+        let error = RunError::NoCursor { bad, start: start.text(), first };
+        let error = error.scrubbed(self.extraction.exchange.client.redactor());
+        if self.writer.state(has_landed) { Ok(Some(error.to_string())) } else { Err(error) }
     }
 
     /// Pins what the slice added to the job's schema, before anything is encoded. The version that it returns holds all of
@@ -200,9 +242,32 @@ impl SliceRun {
     }
 }
 
-/// Tells whether there was nothing after the slice's cursor: then it isn't a slice yet.
+/// Refuses a reading that isn't proved to be whole, unless the job says otherwise.
+pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<(), RunError> {
+    let verdict = match proved.verdict {
+        Verdict::Complete | Verdict::Unknown => None,
+        Verdict::Moving => Some(
+            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
+        ),
+        Verdict::Short => {
+            Some("rows are missing; the list may have moved while it was read: sort by a column that doesn't change")
+        }
+        Verdict::Over => Some("there are more than stated; check `paginate.total`"),
+    };
+    if let (Some(verdict), OnMismatch::Fail) = (verdict, job.on_mismatch) {
+        let total = proved.total_last.unwrap_or_default();
+        return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
+    }
+    Ok(())
+}
+
+/// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.
 fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
     matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
+}
+
+fn first_bad(collected: &Collected) -> String {
+    collected.bad.first().map(BadRow::excerpt).unwrap_or_default()
 }
 
 fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
@@ -223,8 +288,8 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
     Finished { outcome, report: Some(report), next, notes: extracted.notes }
 }
 
-fn failed(begin: &Begin, error: &RunError) -> Finished {
-    let outcome = SliceOutcome::Failed { error: error.chain() };
+fn failed(begin: &Begin, error: String) -> Finished {
+    let outcome = SliceOutcome::Failed { error };
     let report = SliceReport {
         slice: begin.slice.id.clone(),
         key: begin.slice.key.clone(),

@@ -164,7 +164,8 @@ fn sync_root(root: &Path) -> Result<(), SinkError> {
 
 fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
     match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        // A file may stand by now where a directory above it stood.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
         other => other,
     }
 }
@@ -175,6 +176,9 @@ pub(super) fn sweep(
     keep: impl Fn(&StagedSlice) -> bool,
 ) -> Result<usize, SinkError> {
     let staged = root.join(staged_pipeline_dir(pipeline));
+    if !staged.is_dir() {
+        return Ok(0);
+    }
     let mut removed = 0;
     for job in names_in(&staged)? {
         let job_dir = staged.join(&job);

@@ -1,6 +1,11 @@
 //! What the tests share.
 
+pub(crate) mod api;
+pub(crate) mod appliance;
+pub(crate) mod bench;
 pub(crate) mod duck;
+pub(crate) mod files;
+pub(crate) mod lake;
 pub(crate) mod python;
 pub(crate) mod source;
 pub(crate) mod workspace;

@@ -568,12 +568,8 @@ fn broken_yaml() {
     ");
     insta::assert_snapshot!(refuse(""), @r"
     error: the file is empty
-     --> pipelines/x.yaml:1:1
-      |
-    1 |
-      | ^
-      |
-      = help: `tidegate init` writes a first one
+     |
+     = help: begin with `version: 1`, `name:`, `source:` and `jobs:`
     ");
 }
 

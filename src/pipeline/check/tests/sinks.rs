@@ -1,0 +1,153 @@
+//! Where the rows land.
+
+use super::say_job;
+
+fn sinks(lines: &str) -> String {
+    say_job(&format!("    snapshot: daily\n    sinks:\n{lines}"))
+}
+
+#[test]
+fn exactly_one_kind() {
+    insta::assert_snapshot!(sinks("      a: {where: b}\n      c: {csv: {url: ./a}, jsonl: {url: ./b}}\n      d: {parqet: {url: ./c}}\n"), @r"
+    error: the sink `c` writes several things
+     --> p.yaml:9:7
+      |
+    9 |       c: {csv: {url: ./a}, jsonl: {url: ./b}}
+      |       ^
+      |
+      = help: keep one of them here, and give each of the others a sink of its own
+
+    error: unknown field `parqet`
+      --> p.yaml:10:11
+       |
+    10 |       d: {parqet: {url: ./c}}
+       |           ^^^^^^
+       |
+       = note: expected `parquet`, `csv`, `jsonl`, `http`, `stdout` or `where`
+       = help: did you mean `parquet`?
+    ");
+}
+
+#[test]
+fn two_sinks_of_one_folder() {
+    insta::assert_snapshot!(sinks("      a: {jsonl: {url: ./lake/x}}\n      b: {jsonl: {url: lake/x/}, where: c = 1}\n"), @r"
+    error: the sinks `a` and `b` would write the same files
+     --> p.yaml:9:7
+      |
+    8 |       a: {jsonl: {url: ./lake/x}}
+      |       - the other one
+    9 |       b: {jsonl: {url: lake/x/}, where: c = 1}
+      |       ^
+      |
+      = help: give each its own `url`
+    ");
+    assert_eq!(sinks("      a: {jsonl: {url: ./lake/x}}\n      b: {parquet: {url: ./lake/x}}\n"), "");
+}
+
+#[test]
+fn urls() {
+    insta::assert_snapshot!(sinks(r"      a: {jsonl: {url: s3://bucket/a}}
+      b: {jsonl: {url: ''}}
+      c: {jsonl: {url: 'http://h/c'}}
+"), @r"
+    error: sinks on s3 are not built yet
+     --> p.yaml:8:24
+      |
+    8 |       a: {jsonl: {url: s3://bucket/a}}
+      |                        ^^^^^^^^^^^^^
+      |
+      = help: write to a local folder, such as `./lake/alerts`
+
+    error: an empty text is not a place for files
+     --> p.yaml:9:24
+      |
+    9 |       b: {jsonl: {url: ''}}
+      |                        ^^
+      |
+      = help: write `./dir`, `/dir` or `file:///dir`
+
+    error: `http://h/c` is not a place for files
+      --> p.yaml:10:24
+       |
+    10 |       c: {jsonl: {url: 'http://h/c'}}
+       |                        ^^^^^^^^^^^^
+       |
+       = help: write `./dir`, `/dir` or `file:///dir`
+    ");
+}
+
+#[test]
+fn files() {
+    insta::assert_snapshot!(sinks(r"      a: {jsonl: {url: ./a, compression: snappy, rows_per_file: 0}}
+      b: {csv: {url: ./b, delimiter: '', partition_by: [week(ts), day(ts, a/b]}}
+      c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
+"), @r#"
+    error: snappy is a compression of Parquet only
+     --> p.yaml:8:42
+      |
+    8 |       a: {jsonl: {url: ./a, compression: snappy, rows_per_file: 0}}
+      |                                          ^^^^^^
+      |
+      = help: write `none`, `gzip` or `zstd`
+
+    error: a file of no rows holds nothing
+     --> p.yaml:8:65
+      |
+    8 |       a: {jsonl: {url: ./a, compression: snappy, rows_per_file: 0}}
+      |                                                                 ^
+      |
+      = help: write the most rows of a file
+
+    error: an empty text can't stand between two cells
+     --> p.yaml:9:38
+      |
+    9 |       b: {csv: {url: ./b, delimiter: '', partition_by: [week(ts), day(ts, a/b]}}
+      |                                      ^^
+      |
+      = help: write one ASCII character, such as ',' or '|' or a tab ("\t")
+
+    error: `week(ts)` is not a partition
+     --> p.yaml:9:57
+      |
+    9 |       b: {csv: {url: ./b, delimiter: '', partition_by: [week(ts), day(ts, a/b]}}
+      |                                                         ^^^^^^^^
+      |
+      = help: write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)` of one
+
+    error: `day(ts` is not a partition
+     --> p.yaml:9:67
+      |
+    9 |       b: {csv: {url: ./b, delimiter: '', partition_by: [week(ts), day(ts, a/b]}}
+      |                                                                   ^^^^^^
+      |
+      = help: write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)` of one
+
+    error: `a/b` is not a partition
+     --> p.yaml:9:75
+      |
+    9 |       b: {csv: {url: ./b, delimiter: '', partition_by: [week(ts), day(ts, a/b]}}
+      |                                                                           ^^^
+      |
+      = help: write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)` of one
+
+    error: expected a list, found the text `day(ts)`
+      --> p.yaml:10:45
+       |
+    10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
+       |                                             ^^^^^^^
+
+    error: unknown name `lz4`
+      --> p.yaml:10:67
+       |
+    10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
+       |                                                                   ^^^
+       |
+       = note: expected `none`, `snappy`, `gzip` or `zstd`
+
+    error: `1GB` is not a size; write a whole number above 0 and a unit of B, KiB, MiB or GiB, such as `64MiB`
+      --> p.yaml:10:88
+       |
+    10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
+       |                                                                                        ^^^
+    "#);
+}

@@ -1,0 +1,202 @@
+//! What the language has and this version doesn't do: each is refused, at its place, with what to do instead.
+
+use super::{say, say_job, say_landing};
+
+#[test]
+fn of_the_source() {
+    insta::assert_snapshot!(say(r"version: 1
+name: x
+source:
+  base_url: 'http://h'
+  auth: {oauth2: {token_url: 'http://h/t', client_id: c, client_secret: '${TOKEN}', scope: a b, client_auth: body}}
+  format: jsonl
+  proxy: http://proxy
+  retry: {when: .busy, after: .wait}
+  tls: {client_cert: a.pem, client_key: b.pem}
+jobs:
+  a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
+on_failure: {post: 'http://h'}
+on_success: {post: 'http://h'}
+"), @r"
+    error: auth by `oauth2` is not built yet
+     --> p.yaml:5:9
+      |
+    5 |   auth: {oauth2: {token_url: 'http://h/t', client_id: c, client_secret: '${TOKEN}', scope: a b, client_auth: body}}
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: use `basic`, `bearer`, `header`, `query`, `form` or `hmac`
+
+    error: a format other than `json` is not built yet
+     --> p.yaml:6:11
+      |
+    6 |   format: jsonl
+      |           ^^^^^
+      |
+      = help: ask the API for JSON
+
+    error: `proxy` is not built yet
+     --> p.yaml:7:10
+      |
+    7 |   proxy: http://proxy
+      |          ^^^^^^^^^^^^
+      |
+      = help: set HTTPS_PROXY in the environment
+
+    error: retrying by an expression is not built yet
+     --> p.yaml:8:17
+      |
+    8 |   retry: {when: .busy, after: .wait}
+      |                 ^^^^^
+      |
+      = help: remove it: 429, 5xx and torn answers are tried again
+
+    error: retrying by an expression is not built yet
+     --> p.yaml:8:31
+      |
+    8 |   retry: {when: .busy, after: .wait}
+      |                               ^^^^^
+      |
+      = help: remove it: 429, 5xx and torn answers are tried again
+
+    error: a client certificate is not built yet
+     --> p.yaml:9:22
+      |
+    9 |   tls: {client_cert: a.pem, client_key: b.pem}
+      |                      ^^^^^
+      |
+      = help: use another kind of `auth`
+
+    error: a client certificate is not built yet
+     --> p.yaml:9:41
+      |
+    9 |   tls: {client_cert: a.pem, client_key: b.pem}
+      |                                         ^^^^^
+      |
+      = help: use another kind of `auth`
+
+    error: a format other than `json` is not built yet
+      --> p.yaml:11:56
+       |
+    11 |   a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
+       |                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: ask the API for JSON
+
+    error: `on_failure` is not built yet
+      --> p.yaml:12:13
+       |
+    12 | on_failure: {post: 'http://h'}
+       |             ^^^^^^^^^^^^^^^^^^
+       |
+       = help: remove it, and act on the exit code of `tidegate run`
+
+    error: `on_success` is not built yet
+      --> p.yaml:13:13
+       |
+    13 | on_success: {post: 'http://h'}
+       |             ^^^^^^^^^^^^^^^^^^
+       |
+       = help: remove it, and act on the exit code of `tidegate run`
+    ");
+}
+
+#[test]
+fn of_paging() {
+    insta::assert_snapshot!(say_landing(r"    snapshot: daily
+    key: id
+    paginate: {seek: {into: query.before, value: '$last.id', order: desc, size: 10}}
+"), @r"
+    error: `seek` downwards is not built yet
+     --> p.yaml:8:69
+      |
+    8 |     paginate: {seek: {into: query.before, value: '$last.id', order: desc, size: 10}}
+      |                                                                     ^^^^
+      |
+      = help: sort upwards (`order: asc`), if the API can
+    ");
+}
+
+#[test]
+fn of_slices() {
+    insta::assert_snapshot!(say_landing(r"    window:
+      every: 1d
+      start: -1d
+      as: epoch_s
+      from: query.a
+      to: query.b
+      split: {size: 100}
+      resolution: {step: 30m, max_points: 300, into: query.points, observed: .step}
+"), @r"
+    error: `window.split` is not built yet
+      --> p.yaml:12:14
+       |
+    12 |       split: {size: 100}
+       |              ^^^^^^^^^^^
+       |
+       = help: choose `every` so that no page is full
+
+    error: `window.resolution` is not built yet
+      --> p.yaml:13:19
+       |
+    13 |       resolution: {step: 30m, max_points: 300, into: query.points, observed: .step}
+       |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: choose `every` so that no point is merged
+    ");
+    insta::assert_snapshot!(say_landing(r"    incremental:
+      cursor: id
+      start: 0
+      lag: 1h
+      into: query.since
+      newest: {query: {sort: desc}, value: '.rows[0].id'}
+      on_reset: restart
+"), @r"
+    error: `incremental.lag` is not built yet
+     --> p.yaml:9:12
+      |
+    9 |       lag: 1h
+      |            ^^
+      |
+      = help: use a `window` for rows that come late
+
+    error: `incremental.into` is not built yet
+      --> p.yaml:10:13
+       |
+    10 |       into: query.since
+       |             ^^^^^^^^^^^
+       |
+       = help: page by `seek`, which sends the cursor
+
+    error: `incremental.newest` is not built yet
+      --> p.yaml:11:15
+       |
+    11 |       newest: {query: {sort: desc}, value: '.rows[0].id'}
+       |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: remove it
+
+    error: `on_reset: restart` is not built yet
+      --> p.yaml:12:17
+       |
+    12 |       on_reset: restart
+       |                 ^^^^^^^
+       |
+       = help: remove it
+    ");
+}
+
+#[test]
+fn of_auth() {
+    insta::assert_snapshot!(
+        say_job("    auth: {login: {post: /in, form: {u: a, password: '${TOKEN}'}, success: .ok, token: .t, into: headers.x}}\n"),
+        @r"
+    error: auth by `login` is not built yet
+     --> p.yaml:6:11
+      |
+    6 |     auth: {login: {post: /in, form: {u: a, password: '${TOKEN}'}, success: .ok, token: .t, into: headers.x}}
+      |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: use `basic`, `bearer`, `header`, `query`, `form` or `hmac`
+    "
+    );
+}

@@ -1,0 +1,297 @@
+//! What the program says about itself, and about a command line that it doesn't understand.
+
+use crate::support::workspace::Workspace;
+
+/// Returns what a command line prints on standard output, where it ends well.
+fn print(arguments: &[&str]) -> String {
+    let outcome = Workspace::new().tidegate(arguments).run();
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    outcome.stdout.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns what is said about a command line that is refused.
+fn refuse(arguments: &[&str]) -> String {
+    let outcome = Workspace::new().tidegate(arguments).run();
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{arguments:?}: {outcome:?}");
+    outcome.stderr
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!(print(&["-h"]), @r"
+    Exports data from paginated REST APIs into a data lake, without losing or doubling a row
+
+    Usage: tidegate [OPTIONS] <COMMAND>
+
+    Commands:
+      demo      Export simulated appliances into a small lake on disk, to see how it goes
+      validate  Check pipeline files and report all their mistakes
+      plan      Show what a run would do: the slices that are due and their first requests. Nothing is
+                sent
+      preview   Fetch a job's first rows and show what would land. Nothing is written
+      run       Extract what is due and land it
+      status    Show what has landed
+      schema    Print the JSON Schema of pipeline files, for editors
+      help      Print this message or the help of the given subcommand(s)
+
+    Options:
+          --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
+          --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
+                                 `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
+                                 [default: warn]
+          --log-format <FORMAT>  How it is logged [env: TIDEGATE_LOG_FORMAT=] [default: text] [possible
+                                 values: text, json]
+      -h, --help                 Print help (see more with '--help')
+      -V, --version              Print version
+    ");
+}
+
+#[test]
+fn help_of_each_verb() {
+    for verb in ["demo", "validate", "plan", "preview", "run", "status", "schema"] {
+        let long = print(&["help", verb]);
+        assert_eq!(long, print(&[verb, "--help"]), "{verb}");
+        assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");
+        // Each option says what it does.
+        for option in long.split("\n      --").skip(1) {
+            let words = option.lines().nth(1).map(str::trim).unwrap_or_default();
+            assert!(words.len() > 10, "{verb}: --{option}");
+        }
+    }
+    insta::assert_snapshot!(print(&["validate", "-h"]), @r"
+    Check pipeline files and report all their mistakes
+
+    Usage: tidegate validate [OPTIONS] <FILE>...
+
+    Arguments:
+      <FILE>...  The pipeline files
+
+    Options:
+          --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
+          --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
+                                 `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
+                                 [default: warn]
+          --log-format <FORMAT>  How it is logged [env: TIDEGATE_LOG_FORMAT=] [default: text] [possible
+                                 values: text, json]
+      -h, --help                 Print help (see more with '--help')
+    ");
+    insta::assert_snapshot!(print(&["plan", "-h"]), @r"
+    Show what a run would do: the slices that are due and their first requests. Nothing is sent
+
+    Usage: tidegate plan [OPTIONS] <FILE>...
+
+    Arguments:
+      <FILE>...  The pipeline files
+
+    Options:
+          --job <NAME>           Only these jobs, and the jobs that they need the rows of
+          --state <URL>          Where the ledger is kept: a folder, or the URL of one [env:
+                                 TIDEGATE_STATE=] [default: ./.tidegate]
+          --now <TIME>           The instant to plan with, RFC 3339. Default: now
+          --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
+                                 waiting for it
+          --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
+          --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
+                                 `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
+                                 [default: warn]
+          --log-format <FORMAT>  How it is logged [env: TIDEGATE_LOG_FORMAT=] [default: text] [possible
+                                 values: text, json]
+      -h, --help                 Print help (see more with '--help')
+    ");
+    insta::assert_snapshot!(print(&["preview", "-h"]), @r"
+    Fetch a job's first rows and show what would land. Nothing is written
+
+    Usage: tidegate preview [OPTIONS] <FILE> <JOB>
+
+    Arguments:
+      <FILE>  The pipeline file
+      <JOB>   The job
+
+    Options:
+          --rows <N>             How many rows to show [default: 10]
+          --now <TIME>           The instant to plan with, RFC 3339. Default: now
+          --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
+          --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
+                                 `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
+                                 [default: warn]
+          --log-format <FORMAT>  How it is logged [env: TIDEGATE_LOG_FORMAT=] [default: text] [possible
+                                 values: text, json]
+      -h, --help                 Print help (see more with '--help')
+    ");
+    insta::assert_snapshot!(print(&["run", "-h"]), @r"
+    Extract what is due and land it
+
+    Usage: tidegate run [OPTIONS] <FILE>...
+
+    Arguments:
+      <FILE>...  The pipeline files
+
+    Options:
+          --job <NAME>           Only these jobs, and the jobs that they need the rows of
+          --state <URL>          Where the ledger is kept: a folder, or the URL of one [env:
+                                 TIDEGATE_STATE=] [default: ./.tidegate]
+          --now <TIME>           The instant to plan with, RFC 3339. Default: now
+          --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
+                                 waiting for it
+          --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
+          --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
+                                 `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
+                                 [default: warn]
+          --log-format <FORMAT>  How it is logged [env: TIDEGATE_LOG_FORMAT=] [default: text] [possible
+                                 values: text, json]
+      -h, --help                 Print help (see more with '--help')
+    ");
+    insta::assert_snapshot!(print(&["status", "-h"]), @r"
+    Show what has landed
+
+    Usage: tidegate status [OPTIONS] <FILE>...
+
+    Arguments:
+      <FILE>...  The pipeline files
+
+    Options:
+          --state <URL>          Where the ledger is kept: a folder, or the URL of one [env:
+                                 TIDEGATE_STATE=] [default: ./.tidegate]
+          --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
+          --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
+                                 `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
+                                 [default: warn]
+          --log-format <FORMAT>  How it is logged [env: TIDEGATE_LOG_FORMAT=] [default: text] [possible
+                                 values: text, json]
+      -h, --help                 Print help (see more with '--help')
+    ");
+    insta::assert_snapshot!(print(&["demo", "-h"]), @r"
+    Export simulated appliances into a small lake on disk, to see how it goes
+
+    Usage: tidegate demo [OPTIONS]
+
+    Options:
+          --out <DIR>            The folder for the lake and the state [default: ./tidegate-demo]
+          --records <N>          How many alerts the simulated ntopng has, and how many flows the
+                                 simulated Scrutinizer [default: 10000]
+          --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
+          --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
+                                 `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
+                                 [default: warn]
+          --log-format <FORMAT>  How it is logged [env: TIDEGATE_LOG_FORMAT=] [default: text] [possible
+                                 values: text, json]
+      -h, --help                 Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn long_help() {
+    insta::assert_snapshot!(print(&["help", "run"]), @r"
+    Extract what is due and land it
+
+    Usage: tidegate run [OPTIONS] <FILE>...
+
+    Arguments:
+      <FILE>...
+              The pipeline files
+
+    Options:
+          --job <NAME>
+              Only these jobs, and the jobs that they need the rows of
+
+          --state <URL>
+              Where the ledger is kept: a folder, or the URL of one
+
+              [env: TIDEGATE_STATE=]
+              [default: ./.tidegate]
+
+          --now <TIME>
+              The instant to plan with, RFC 3339. Default: now
+
+          --no-wait
+              Leave with exit code 4 if another run of the pipeline is on, instead of waiting for it
+
+          --allow-shrink
+              Land windows even where they have fewer rows than what landed before
+
+          --output <FORMAT>
+              How results are printed
+
+              Possible values:
+              - text: For people: tables and sentences
+              - json: For programs: one JSON document
+
+              [default: text]
+
+          --log <FILTER>
+              What is logged to standard error: `error`, `warn`, `info`, `debug`, `trace`, or a filter
+              such as `tidegate=debug`
+
+              [env: TIDEGATE_LOG=]
+              [default: warn]
+
+          --log-format <FORMAT>
+              How it is logged
+
+              Possible values:
+              - text: One line an event, for people
+              - json: One JSON object an event
+
+              [env: TIDEGATE_LOG_FORMAT=]
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+    ");
+}
+
+#[test]
+fn usage_mistakes() {
+    insta::assert_snapshot!(refuse(&["vaildate", "x.yaml"]), @r"
+    error: unrecognized subcommand 'vaildate'
+
+      tip: a similar subcommand exists: 'validate'
+
+    Usage: tidegate [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(refuse(&["validate"]), @r"
+    error: the following required arguments were not provided:
+      <FILE>...
+
+    Usage: tidegate validate <FILE>...
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(refuse(&["run", "--jobs", "a", "x.yaml"]), @r"
+    error: unexpected argument '--jobs' found
+
+      tip: a similar argument exists: '--job'
+
+    Usage: tidegate run --job <NAME> <FILE>...
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(refuse(&["schema", "--output", "xml"]), @r"
+    error: invalid value 'xml' for '--output <FORMAT>'
+      [possible values: text, json]
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(refuse(&["run", "--now", "yesterday", "x.yaml"]), @r"
+    error: invalid value 'yesterday' for '--now <TIME>': write an instant with an offset, such as 2026-01-01T00:00:00Z
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(refuse(&["preview", "x.yaml", "a", "--rows", "0"]), @r"
+    error: invalid value '0' for '--rows <N>': number would be zero for non-zero type
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(refuse(&["--log", "a=b=c", "schema"]), @r#"
+    error: --log `a=b=c` can't be read: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
+    "#);
+}
+
+#[test]
+fn without_a_verb_the_help_is_shown() {
+    assert!(refuse(&[]).contains("Usage: tidegate [OPTIONS] <COMMAND>"));
+}
