@@ -7,4 +7,5 @@ pub mod dice;
 pub mod faults;
 pub mod ntopng;
 pub mod scrutinizer;
+pub mod secure_workload;
 pub mod server;

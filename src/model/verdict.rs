@@ -18,6 +18,18 @@ pub enum EndReason {
     ShortPage,
     /// A page brought nothing new and was smaller than the largest one (`seek`).
     NothingNew,
+    /// The server gave an empty cursor: null, `""`, `[]` or `{}`.
+    CursorEmpty,
+    /// A page gave no cursor, though one before it did.
+    CursorGone,
+    /// No page gave a cursor: that may be the end, or an expression that looks at the wrong place.
+    NoCursor,
+    /// The server gave an empty link.
+    LinkEmpty,
+    /// A page gave no link, though one before it did.
+    LinkGone,
+    /// No page gave a link: that may be the end, or a link that is looked for at the wrong place.
+    NoLink,
     /// An incremental slice has the rows it was meant to have.
     SliceFull,
 }
@@ -68,10 +80,19 @@ impl Reconciliation {
             (_, Some(last)) if distinct > last => Verdict::Over,
             (_, Some(_)) => Verdict::Complete,
             _ => match end {
-                EndReason::MoreFalse | EndReason::EmptyPage | EndReason::SliceFull => Verdict::Complete,
-                EndReason::OnePage | EndReason::TotalReached | EndReason::ShortPage | EndReason::NothingNew => {
-                    Verdict::Unknown
-                }
+                EndReason::MoreFalse
+                | EndReason::EmptyPage
+                | EndReason::SliceFull
+                | EndReason::CursorEmpty
+                | EndReason::CursorGone
+                | EndReason::LinkEmpty
+                | EndReason::LinkGone => Verdict::Complete,
+                EndReason::OnePage
+                | EndReason::TotalReached
+                | EndReason::ShortPage
+                | EndReason::NothingNew
+                | EndReason::NoCursor
+                | EndReason::NoLink => Verdict::Unknown,
             },
         };
         Self { received, distinct, total_first, total_last, end, verdict }
@@ -98,6 +119,13 @@ mod tests {
     fn without_a_total_only_a_stated_end_is_complete() {
         assert_eq!(verdict(5, (None, None), EndReason::EmptyPage), Verdict::Complete);
         assert_eq!(verdict(5, (None, None), EndReason::MoreFalse), Verdict::Complete);
+        for stated in [EndReason::CursorEmpty, EndReason::CursorGone, EndReason::LinkEmpty, EndReason::LinkGone] {
+            assert_eq!(verdict(5, (None, None), stated), Verdict::Complete);
+        }
+        for unstated in [EndReason::NoCursor, EndReason::NoLink] {
+            assert_eq!(verdict(5, (None, None), unstated), Verdict::Unknown);
+            assert_eq!(verdict(5, (Some(5), Some(5)), unstated), Verdict::Complete, "a total is evidence too");
+        }
         assert_eq!(verdict(5, (None, None), EndReason::OnePage), Verdict::Unknown);
         assert_eq!(verdict(5, (None, None), EndReason::ShortPage), Verdict::Unknown);
     }

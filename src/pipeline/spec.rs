@@ -277,6 +277,10 @@ pub enum PaginateKind {
         /// The first number.
         first: u64,
     },
+    /// By a value that the server gave.
+    Cursor(CursorSpec),
+    /// By a link that the server gave.
+    NextLink(LinkFrom),
     /// By the value of the last row.
     Seek {
         /// The place of the value.
@@ -294,6 +298,33 @@ pub enum PaginateKind {
         /// Rows to ask for.
         size: u64,
     },
+}
+
+/// Where a cursor is found, and where it goes.
+#[derive(Debug, Clone)]
+pub enum CursorSpec {
+    /// One. Without a place, it goes into the request by a template.
+    One(Option<Place>, GivenBy),
+    /// Several.
+    Several(Vec<(Place, GivenBy)>),
+}
+
+/// Where a link to the next page is found.
+#[derive(Debug, Clone)]
+pub enum LinkFrom {
+    /// In the answer.
+    Answer(GivenBy),
+    /// In this header, with the relation `next`.
+    Header(String),
+}
+
+/// An expression for what a page gives to move on by.
+#[derive(Debug, Clone)]
+pub struct GivenBy {
+    /// The expression.
+    pub value: Jq,
+    /// The paths of the answer that it reads: a null there was written by the server, and isn't a missing key.
+    pub paths: Vec<Vec<String>>,
 }
 
 /// A sink.

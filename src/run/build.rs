@@ -4,14 +4,14 @@ use indexmap::IndexMap;
 
 use super::RunError;
 use crate::extract::paginate::{
-    Advance, Bound, EndRules, Offset, OnePage, Order, PageNumber, Paginator, Seek, SeekSpec,
+    Advance, Bound, Cursor, EndRules, NextLink, Offset, OnePage, Order, PageNumber, Paginator, Seek, SeekSpec,
 };
 use crate::extract::request::{RequestSpec, RequestTree};
 use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
-use crate::pipeline::spec::{Job, PaginateKind, Sink, SinkFormat};
+use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Sink, SinkFormat};
 use crate::sink::{CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression};
 
 /// Builds the request of a job.
@@ -61,6 +61,11 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
         PaginateKind::Page { into, size_into, size, first } => {
             Box::new(PageNumber::new(into, size_into, size, first, rules))
         }
+        PaginateKind::Cursor(CursorSpec::One(into, _)) => Box::new(Cursor::new(into, rules)),
+        PaginateKind::Cursor(CursorSpec::Several(places)) => {
+            Box::new(Cursor::several(places.into_iter().map(|(place, _)| place).collect(), rules))
+        }
+        PaginateKind::NextLink(_) => Box::new(NextLink::new(rules)),
         PaginateKind::Seek { into, order, format, bound, size_into, size, .. } => Box::new(Seek::new(SeekSpec {
             into,
             size_into,

@@ -1,5 +1,6 @@
 //! One slice, from its first request to its last row.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -15,7 +16,7 @@ use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
 use crate::pipeline::file;
-use crate::pipeline::spec::{Job, PaginateKind, Slicing};
+use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
@@ -28,6 +29,8 @@ pub(super) struct Extraction {
     pub(super) exchange: Exchange,
     pub(super) tree: Arc<RequestTree>,
     pub(super) progress: Arc<dyn Progress>,
+    /// Whether a page of the job has given something to move on by.
+    pub(super) had_one: Arc<AtomicBool>,
 }
 
 /// A slice that was read to its end.
@@ -76,7 +79,7 @@ impl Extraction {
         let mut pages = self.pages(slice, now);
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
-            let asked = pages.ask(self.exchange.client.redactor())?;
+            let asked = pages.ask()?;
             let (seen, bytes, enough) = self.page(&asked, &intake, limit).await?;
             self.progress.page(&self.job.name, seen.rows, bytes);
             // Asked also of a slice that has enough: the page may show that rows before it can't be reached.
@@ -107,6 +110,17 @@ impl Extraction {
         let extra = pages::fan_out(&self.job, &lock(intake).slice);
         let answered = self.exchange.send(&asked.request, extra, read).await?;
         let bytes = answered.answer.body.len() as u64;
+        if answered.empty
+            && let Some(Ok(page)) = &answered.page
+            && page.rows > 0
+        {
+            let problem = format!(
+                "`empty` takes the answer for a page with no rows, but it has {}; `empty` sees the answer without its records, so \
+                 what is left of a full page may look like nothing: make it stricter, or let `records` end in `?`",
+                page.rows
+            );
+            return Err(RunError::Answer { request: asked.line.clone(), problem });
+        }
         let page = match answered.page.filter(|_| !answered.empty) {
             None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
             Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
@@ -144,7 +158,7 @@ impl Extraction {
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
         let now = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        Pages::new(&self.job, &self.tree, slice, &now)
+        Pages::new(&self.job, &self.tree, slice, &now, self.exchange.client.redactor(), &self.had_one)
     }
 }
 
@@ -155,9 +169,23 @@ fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
 fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    notes.extend(unproven(end));
     let collected = intake.collector.finish(end)?;
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
+}
+
+/// Says what a person should look at where nothing was found to move on by.
+pub(super) fn unproven(end: EndReason) -> Option<String> {
+    let (what, field) = match end {
+        EndReason::NoCursor => ("cursor", "paginate.cursor"),
+        EndReason::NoLink => ("link", "paginate.next_link"),
+        _ => return None,
+    };
+    Some(format!(
+        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
+         with `tidegate preview`"
+    ))
 }
 
 impl Intake {
@@ -179,7 +207,10 @@ impl Intake {
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,
-            want_edges: seeks || job.paginate.more.is_some() || job.paginate.total.is_some(),
+            want_edges: seeks
+                || gives(&job.paginate.kind)
+                || job.paginate.more.is_some()
+                || job.paginate.total.is_some(),
         });
         let collector = Collector::new(job, &slice.kind, asked, now);
         Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector })
@@ -213,6 +244,11 @@ impl Intake {
         seen.new_rows = taken.new_rows;
         Ok((seen, taken.full))
     }
+}
+
+/// Tells whether an expression over the page says how to move on.
+fn gives(kind: &PaginateKind) -> bool {
+    matches!(kind, PaginateKind::Cursor(_) | PaginateKind::NextLink(LinkFrom::Answer(_)))
 }
 
 /// Returns the columns that the fan-out adds to every row.

@@ -159,6 +159,7 @@ impl Runner<'_> {
             tree: Arc::new(build::request(self.job)?),
             job: Arc::new(self.job.clone()),
             progress: Arc::clone(&self.env.progress),
+            had_one: Arc::default(),
         })
     }
 

@@ -1,17 +1,21 @@
 //! The pages of one slice, or of a parent: request after request, until the paginator or a guard ends it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::{RunError, build, window};
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
-use crate::extract::paginate::{Ceilings, Decision, Edit, Paginator, RequestGuard, Seen, parse_total};
+use crate::extract::paginate::{
+    Ceilings, Decision, Edit, Given, GuardError, Paginator, RequestGuard, Seen, from_header, parse_total, resolve,
+};
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;
 use crate::model::{EndReason, Slice, SliceKind};
-use crate::pipeline::spec::{Job, PaginateKind, Slicing};
+use crate::pipeline::spec::{CursorSpec, GivenBy, Job, LinkFrom, PaginateKind, Slicing};
 
 /// Asks for one page after another.
 pub(super) struct Pages {
@@ -19,9 +23,13 @@ pub(super) struct Pages {
     context: Value,
     fixed: Vec<Edit>,
     next: Vec<Edit>,
+    link: Option<Url>,
     paginator: Box<dyn Paginator>,
     guard: RequestGuard,
     number: u64,
+    redactor: Redactor,
+    /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place.
+    had_one: Arc<AtomicBool>,
 }
 
 /// A request that is about to be sent, and what names its page.
@@ -36,8 +44,15 @@ pub(super) struct Asked {
 }
 
 impl Pages {
-    /// Prepares the requests of a slice. `now` is the run's instant.
-    pub(super) fn new(job: &Job, tree: &Arc<RequestTree>, slice: &Slice, now: &str) -> Self {
+    /// Prepares the requests of a slice. `now` is the run's instant; `had_one` is shared by the slices of the job.
+    pub(super) fn new(
+        job: &Job,
+        tree: &Arc<RequestTree>,
+        slice: &Slice,
+        now: &str,
+        redactor: &Redactor,
+        had_one: &Arc<AtomicBool>,
+    ) -> Self {
         let paginator = build::paginator(job, &slice.kind);
         let fixed = match (&job.slicing, &slice.kind) {
             (Slicing::Window(spec), SliceKind::Window(cell)) => window::edits(spec, *cell),
@@ -48,37 +63,68 @@ impl Pages {
             context: context(job, slice, now),
             fixed,
             next: paginator.first(),
+            link: None,
             paginator,
             guard: RequestGuard::new(Ceilings::default()),
             number: 0,
+            redactor: redactor.clone(),
+            had_one: Arc::clone(had_one),
         }
     }
 
     /// Renders the request that comes next.
     pub(super) fn request(&self) -> Result<RenderedRequest, RunError> {
         let edits: Vec<Edit> = self.fixed.iter().chain(&self.next).cloned().collect();
-        Ok(self.tree.render(&self.context, &edits)?)
+        let mut request = self.tree.render(&self.context, &edits)?;
+        if let Some(link) = &self.link {
+            request.follow(link);
+        }
+        Ok(request)
     }
 
     /// Renders it to be sent, unless a guard forbids.
-    pub(super) fn ask(&mut self, redactor: &Redactor) -> Result<Asked, RunError> {
+    pub(super) fn ask(&mut self) -> Result<Asked, RunError> {
         let request = self.request()?;
-        self.guard.request(&request)?;
+        self.guard.request(&request).map_err(|error| self.scrubbed(error))?;
         self.number += 1;
-        let line = redactor.scrub(&request.line());
+        let line = self.redactor.scrub(&request.line());
         Ok(Asked { request, line, page: self.number })
     }
 
     /// Takes what the page showed, and returns why it was the last, if it was.
     pub(super) fn advance(&mut self, asked: &Asked, bytes: u64, seen: &Seen) -> Result<Option<EndReason>, RunError> {
-        self.guard.page(&asked.request, seen.rows, bytes)?;
+        self.guard.page(&asked.request, seen.rows, bytes).map_err(|error| self.scrubbed(error))?;
         let failed = |source| RunError::Paginate { request: asked.line.clone(), source };
         match self.paginator.next(seen).map_err(failed)? {
-            Decision::Done(reason) => Ok(Some(reason)),
+            Decision::Done(reason) => return Ok(Some(self.known(reason))),
             Decision::Fetch(edits) => {
                 self.next = edits;
-                Ok(None)
+                if let Given::Next(cursor) = &seen.given {
+                    self.context["cursor"] = cursor.clone();
+                }
             }
+            Decision::Follow(link) => {
+                self.link = Some(resolve(&link, &asked.request.url(), asked.page).map_err(failed)?);
+            }
+        }
+        if let Given::Next(given) = &seen.given {
+            self.had_one.store(true, Ordering::Relaxed);
+            self.guard.cursor(&asked.request, given).map_err(|error| self.scrubbed(error))?;
+        }
+        Ok(None)
+    }
+
+    /// A server may repeat a credential in the cursors and links that it gives.
+    fn scrubbed(&self, error: GuardError) -> GuardError {
+        error.map_texts(|text| self.redactor.scrub(text))
+    }
+
+    /// Says whether a missing cursor or link is the end: it is where the job has had one before.
+    fn known(&self, end: EndReason) -> EndReason {
+        match end {
+            EndReason::NoCursor if self.had_one.load(Ordering::Relaxed) => EndReason::CursorGone,
+            EndReason::NoLink if self.had_one.load(Ordering::Relaxed) => EndReason::LinkGone,
+            end => end,
         }
     }
 }
@@ -107,6 +153,9 @@ pub(super) struct Facts {
     /// The last record, `$last`.
     pub(super) last: Value,
 }
+
+/// Where the headers stand among the variables.
+const HEADERS: usize = 1;
 
 /// Returns the values of the variables of expressions over a page, in the order in which the check compiles them.
 pub(super) fn variables(job: &Job, slice: &Slice, answer: &RawAnswer, facts: &Facts) -> Vec<Value> {
@@ -150,8 +199,36 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         total: total.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?.flatten(),
         more: more.map(|more| stated(asked, &more)).transpose()?.flatten(),
         last_value: last_value.filter(|value| !value.is_null()),
+        given: given(job, asked, shown, vars)?,
         page: asked.page,
     })
+}
+
+/// Reads what the page gives to move on by.
+fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Given, RunError> {
+    let by = |field, by: &GivenBy| match by.value.one(shown.envelope, vars) {
+        Ok(value) => Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope, path)))),
+        // An answer with no rows may be of another shape.
+        Err(_) if shown.rows == 0 => Ok(Given::Absent),
+        Err(source) => Err(RunError::Expression { request: asked.line.clone(), field, source }),
+    };
+    let header = |name: &str| from_header(vars.get(HEADERS).unwrap_or(&Value::Null), name);
+    match &job.paginate.kind {
+        PaginateKind::Cursor(CursorSpec::One(_, value)) => by("paginate.cursor.value", value),
+        PaginateKind::Cursor(CursorSpec::Several(values)) => {
+            let parts = values.iter().map(|(place, value)| Ok((place.as_str(), by("paginate.cursor.values", value)?)));
+            Ok(Given::gather(parts.collect::<Result<Vec<_>, RunError>>()?))
+        }
+        PaginateKind::NextLink(LinkFrom::Answer(url)) => by("paginate.next_link.url", url),
+        PaginateKind::NextLink(LinkFrom::Header(name)) => Ok(header(name)),
+        PaginateKind::None => Ok(header("link")),
+        PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => Ok(Given::Absent),
+    }
+}
+
+/// Tells whether the key at `path` exists and is null.
+fn is_stated(envelope: &Value, path: &[String]) -> bool {
+    path.iter().try_fold(envelope, |value, key| value.get(key)).is_some_and(Value::is_null)
 }
 
 /// Reads what `more` gave: null states nothing.

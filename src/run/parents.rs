@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::RunError;
 use super::evidence::Evidence;
-use super::extract::Extraction;
+use super::extract::{Extraction, unproven};
 use super::pages::{self, Asked, Facts};
 use crate::extract::auth::excerpt;
 use crate::extract::http::RawAnswer;
@@ -29,7 +29,7 @@ impl Extraction {
         let mut rows = Vec::new();
         let mut evidence = Evidence::default();
         loop {
-            let asked = pages.ask(self.exchange.client.redactor())?;
+            let asked = pages.ask()?;
             let extra = pages::fan_out(&self.job, &slice);
             let read = |answer: &RawAnswer| {
                 let body: Result<Value, _> = serde_json::from_slice(&answer.body);
@@ -53,6 +53,9 @@ impl Extraction {
             seen.new_rows = if found.is_empty() { seen.rows } else { new_rows };
             rows.extend(found);
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
+                if let Some(note) = unproven(end) {
+                    tracing::warn!(job = %self.job.name, "{note}");
+                }
                 super::job::reconcile(&self.job, &evidence.weigh(rows.len() as u64, Some(0), end, true))?;
                 return Ok(rows);
             }

@@ -78,6 +78,7 @@ fn planned(
         tree: Arc::new(build::request(job)?),
         job: Arc::new(job.clone()),
         progress: Arc::new(super::Silent),
+        had_one: Arc::default(),
     };
     let shown = |slice: &Slice| {
         let request = extraction.show(slice, now)?;

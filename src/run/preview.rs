@@ -49,6 +49,7 @@ pub async fn preview(
             tree: Arc::new(build::request(job)?),
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),
+            had_one: Arc::default(),
         })
     };
     let mut parent_rows = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::RunError;
 use crate::clock::{Clock, SystemClock};
-use crate::extract::auth::{Auth, CredentialGate, CredentialId, Redactor};
+use crate::extract::auth::{Auth, CredentialGate, CredentialId, Redactor, SecureWorkload};
 use crate::extract::http::{Exchange, HostSlots, HttpClient, HttpOptions, RateLimit, RetryPolicy, RuleTexts, Rules};
 use crate::lang::jq::Jq;
 use crate::pipeline::file;
@@ -94,8 +94,13 @@ fn auth(auth: &file::Auth) -> Auth {
             let (name, value) = named(secret);
             Auth::Form { name, value }
         }
+        file::Auth::Hmac(hmac) => match hmac.profile {
+            file::HmacProfile::SecureWorkload => {
+                Auth::SecureWorkload(SecureWorkload::new(hmac.key.0.clone(), hmac.secret.0.clone()))
+            }
+        },
         // The check of the pipeline file lets no other kind through.
-        file::Auth::None | file::Auth::Login(_) | file::Auth::Oauth2(_) | file::Auth::Hmac(_) => Auth::None,
+        file::Auth::None | file::Auth::Login(_) | file::Auth::Oauth2(_) => Auth::None,
     }
 }
 

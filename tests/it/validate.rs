@@ -199,7 +199,9 @@ fn shipped_files_are_fine_and_name_their_schema() {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# yaml-language-server: $schema=../schema/pipeline.json\n"), "{}", path.display());
         let validate = workspace.tidegate(&["validate", path.to_str().unwrap()]);
-        let outcome = validate.env("NTOPNG_PASSWORD", "not-a-real-one").env("SCRUTINIZER_TOKEN", "nor-this").run();
+        let validate = validate.env("NTOPNG_PASSWORD", "not-a-real-one").env("SCRUTINIZER_TOKEN", "nor-this");
+        let validate = validate.env("CSW_URL", "https://csw.test").env("CSW_APPLICATION", "flows");
+        let outcome = validate.env("CSW_KEY", "nor-this-one").env("CSW_SECRET", "nor-that-one").run();
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! A kind is a variant of [`Auth`] and, where it does more than put a text somewhere, a file of its own.
 
 mod gate;
+mod hmac;
 mod redact;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub use self::gate::{CredentialGate, Pass, Refused};
+pub use self::hmac::SecureWorkload;
 pub use self::redact::{REDACTED, Redactor, excerpt};
 use super::request::{Payload, RenderedRequest, header_value};
 use crate::secret::Secret;
@@ -83,6 +85,8 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// A signature over each request, in the manner of Cisco Secure Workload. Every try is signed anew: see [`Auth::signer`].
+    SecureWorkload(SecureWorkload),
 }
 
 /// The identity of a credential, equal for jobs that share one. It can't be printed: it is a hash of the secret.
@@ -106,6 +110,7 @@ impl Auth {
             Self::Header { .. } => "header",
             Self::Query { .. } => "query",
             Self::Form { .. } => "form",
+            Self::SecureWorkload(_) => "hmac",
         }
     }
 
@@ -128,10 +133,20 @@ impl Auth {
                 self.set_header(request, &key, value.expose())
             }
             Self::Query { name, value } => {
-                set_pair(&mut request.query, name, value.expose());
+                request.set_query(name, value.expose());
                 Ok(())
             }
             Self::Form { name, value } => set_field(request, name, value.expose()),
+            Self::SecureWorkload(signer) => self.set_header(request, &hmac::ID, signer.key().expose()),
+        }
+    }
+
+    /// Returns what signs each try, after [`Auth::apply`]; none for a credential that goes as it is.
+    #[must_use]
+    pub const fn signer(&self) -> Option<&SecureWorkload> {
+        match self {
+            Self::SecureWorkload(signer) => Some(signer),
+            _ => None,
         }
     }
 
@@ -145,6 +160,7 @@ impl Auth {
             Self::Header { name, value } | Self::Query { name, value } | Self::Form { name, value } => {
                 [name.as_str(), value.expose()]
             }
+            Self::SecureWorkload(signer) => [signer.key().expose(), signer.secret().expose()],
         };
         let mut hash = Sha256::new();
         for part in [self.kind()].into_iter().chain(parts) {
@@ -164,6 +180,7 @@ impl Auth {
             | Self::Header { value: secret, .. }
             | Self::Query { value: secret, .. }
             | Self::Form { value: secret, .. } => vec![secret],
+            Self::SecureWorkload(signer) => vec![signer.key(), signer.secret()],
         }
     }
 

@@ -14,7 +14,7 @@ use super::error::{HttpError, TransportKind};
 use super::limit::{HostSlots, RateLimit};
 use super::retry::{RetryPolicy, retry_after};
 use crate::clock::Clock;
-use crate::extract::auth::{Pass, Redactor};
+use crate::extract::auth::{Pass, Redactor, SecureWorkload};
 use crate::extract::request::RenderedRequest;
 
 /// The largest body that is read unless a source says otherwise: a page beyond it should be asked for in parts.
@@ -120,8 +120,14 @@ impl HttpClient {
 
     /// Sends `request`, and again as the policy allows, until there is a whole answer with a status that isn't transient. After
     /// the last try a transient status is the answer. `line` names the request in errors; `pass` stops the tries once the
-    /// credential is refused elsewhere.
-    pub async fn fetch(&self, request: &RenderedRequest, line: &str, pass: &Pass) -> Result<RawAnswer, HttpError> {
+    /// credential is refused elsewhere; `signer` signs each try.
+    pub async fn fetch(
+        &self,
+        request: &RenderedRequest,
+        line: &str,
+        pass: &Pass,
+        signer: Option<&SecureWorkload>,
+    ) -> Result<RawAnswer, HttpError> {
         let started = Instant::now();
         let (mut attempt, mut note) = (0, None);
         loop {
@@ -130,7 +136,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request) => tried,
+                tried = self.attempt(request, signer) => tried,
             };
             let last = !self.options.retry.allows_another(attempt);
             let asked = match &tried {
@@ -154,13 +160,20 @@ impl HttpClient {
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
-    async fn attempt(&self, request: &RenderedRequest) -> Result<Tried, TryError> {
+    async fn attempt(&self, request: &RenderedRequest, signer: Option<&SecureWorkload>) -> Result<Tried, TryError> {
         let slots = self.slots.of(&request.resource, self.options.concurrency);
         // The semaphore is never closed; were it, going on without a slot would be right.
         let _slot = slots.acquire_owned().await.ok();
         if let Some(limiter) = &self.limiter {
             limiter.until_ready().await;
         }
+        // After the waits, so that the signature is fresh when it leaves.
+        let signed = signer.map(|signer| {
+            let mut signed = request.clone();
+            signer.sign(&mut signed, self.clock.now());
+            signed
+        });
+        let request = signed.as_ref().unwrap_or(request);
         let mut builder = self.client.request(request.method.clone(), request.url());
         if let Some((kind, body)) = request.body() {
             builder = builder.header(CONTENT_TYPE, kind).body(body);

@@ -54,7 +54,7 @@ impl Exchange {
         let pass = self.gate.enter(self.auth.credential()).await?;
         let mut signed = request.clone();
         self.auth.apply(&mut signed)?;
-        let answer = self.client.fetch(&signed, &line, &pass).await?;
+        let answer = self.client.fetch(&signed, &line, &pass, self.auth.signer()).await?;
         let (answer, page, judged) = self.judge(&line, answer, extra, read).await?;
         match judged {
             Judged::Page | Judged::Empty => {

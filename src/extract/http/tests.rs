@@ -8,13 +8,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::clock::SystemClock;
-use crate::extract::auth::{Auth, CredentialGate, Redactor};
+use crate::clock::{Clock, SystemClock};
+use crate::extract::auth::{Auth, CredentialGate, Redactor, SecureWorkload};
 use crate::extract::request::{RenderedRequest, RequestSpec, RequestTree};
 use crate::secret::Secret;
 
@@ -77,7 +78,7 @@ fn exchange(options: HttpOptions, rules: &RuleTexts) -> Exchange {
 async fn fetch(client: &HttpClient, url: &str) -> Result<RawAnswer, HttpError> {
     let request = request(url);
     let pass = CredentialGate::new().enter(None).await.unwrap();
-    client.fetch(&request, &request.line(), &pass).await
+    client.fetch(&request, &request.line(), &pass, None).await
 }
 
 fn body(answer: &RawAnswer) -> (Value, ()) {
@@ -264,6 +265,40 @@ async fn a_failure_inside_a_200_is_a_failure_and_not_retried() {
         "{error}"
     );
     assert_eq!(fake.requests.load(Ordering::SeqCst), 1);
+}
+
+/// Each look at it is a second later.
+#[derive(Debug, Default)]
+struct Ticking(AtomicU32);
+
+impl Clock for Ticking {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(self.0.fetch_add(1, Ordering::SeqCst).into())
+    }
+}
+
+#[tokio::test]
+async fn every_try_is_signed_anew() {
+    let seen: Arc<Mutex<Vec<[String; 2]>>> = Arc::default();
+    let (url, _) = serve(Duration::ZERO, {
+        let seen = Arc::clone(&seen);
+        move |number, headers| {
+            let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+            seen.lock().unwrap().push([text("timestamp"), text("authorization")]);
+            if number < 3 { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { "{}".into_response() }
+        }
+    })
+    .await;
+    let auth = Auth::SecureWorkload(SecureWorkload::new(Secret::new("key"), Secret::new(PASSWORD)));
+    let redactor = Redactor::new(auth.secrets());
+    let client = HttpClient::new(options(5), Arc::default(), redactor, Arc::new(Ticking::default())).unwrap();
+    let exchange =
+        Exchange { client: Arc::new(client), auth: Arc::new(auth), ..exchange(options(1), &RuleTexts::default()) };
+    exchange.send(&request(&url), Vec::new(), body).await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    let distinct = |at: usize| seen.iter().map(|headers| &headers[at]).collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!((distinct(0), distinct(1)), (3, 3), "{seen:?}");
 }
 
 #[tokio::test]

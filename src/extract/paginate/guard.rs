@@ -63,6 +63,20 @@ pub enum GuardError {
     },
 }
 
+impl GuardError {
+    /// Changes the texts that show requests and cursors.
+    #[must_use]
+    pub fn map_texts(self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::SameRequest { request } => Self::SameRequest { request: change(&request) },
+            Self::CursorCycle { page, cursor, request } => {
+                Self::CursorCycle { page, cursor: change(&cursor), request: change(&request) }
+            }
+            Self::Ceiling { unit, limit, request } => Self::Ceiling { unit, limit, request: change(&request) },
+        }
+    }
+}
+
 /// Watches over the requests of one slice.
 #[derive(Debug, Clone, Default)]
 pub struct RequestGuard {

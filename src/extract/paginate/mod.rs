@@ -2,7 +2,10 @@
 //!
 //! There is no default paginator, and paging never ends without a stated reason: a short page proves nothing by itself.
 
+mod cursor;
+mod given;
 mod guard;
+mod next_link;
 mod none;
 mod offset;
 mod order;
@@ -14,8 +17,11 @@ mod tests;
 use serde_json::Value;
 use thiserror::Error;
 
+pub use self::cursor::Cursor;
+pub use self::given::Given;
 pub use self::guard::{Ceilings, GuardError, RequestGuard};
-pub use self::none::{OnePage, states_next_link};
+pub use self::next_link::{NextLink, from_header, resolve};
+pub use self::none::OnePage;
 pub use self::offset::{Advance, Offset};
 pub use self::order::{compare, further};
 pub use self::page::PageNumber;
@@ -45,6 +51,8 @@ pub struct Seen {
     pub more: Option<bool>,
     /// The value that `seek` goes by, of the page's last row.
     pub last_value: Option<Value>,
+    /// What the page gives to move on by: the cursor, or the link.
+    pub given: Given,
     /// Which page of the slice it is, from 1.
     pub page: u64,
 }
@@ -54,6 +62,8 @@ pub struct Seen {
 pub enum Decision {
     /// Ask again, with these edits made to the request as it was at first.
     Fetch(Vec<Edit>),
+    /// Follow this link of the server's: see [`resolve`].
+    Follow(String),
     /// The slice has been read, for this reason.
     Done(EndReason),
 }
@@ -152,6 +162,57 @@ pub enum PaginateError {
         value: String,
         /// Rows of the largest page.
         rows: u64,
+    },
+    /// `more` is true, but there is nothing to move on by.
+    #[error(
+        "page {page} says that there is another, but gives no {what} to ask for it by; check 'more', and the expression of the \
+         {what}"
+    )]
+    MoreButNoWay {
+        /// The page, from 1.
+        page: u64,
+        /// `cursor` or `link`.
+        what: &'static str,
+    },
+    /// A number in the cursor is too large to be kept.
+    #[error(
+        "page {page} gives the cursor {cursor}, a number with more digits than can be kept and sent back; ask the API for a \
+         cursor in a string"
+    )]
+    InexactCursor {
+        /// The page, from 1.
+        page: u64,
+        /// The cursor, as JSON.
+        cursor: String,
+    },
+    /// The link isn't a text.
+    #[error("page {page} gives {found} for its next link, which is no text; check paginate.next_link")]
+    LinkType {
+        /// The page, from 1.
+        page: u64,
+        /// What the expression gave, as JSON.
+        found: String,
+    },
+    /// The link isn't a URL.
+    #[error("the next link of page {page} isn't a URL: {reason}; check paginate.next_link")]
+    Link {
+        /// The page, from 1.
+        page: u64,
+        /// Why not.
+        reason: String,
+    },
+    /// The link leads to another origin.
+    #[error(
+        "the next link of page {page} leads to {to}, but the request went to {from}: credentials follow no link to another \
+         origin; if it is the same server, write that origin as 'base_url'"
+    )]
+    ForeignLink {
+        /// The page, from 1.
+        page: u64,
+        /// The link's origin.
+        to: String,
+        /// The request's origin.
+        from: String,
     },
     /// `total` isn't a number of rows.
     #[error("the total is {found}; it must be a whole number, or its digits in a string, or null where none is stated")]

@@ -71,6 +71,7 @@ fn drive(
         received += seen.rows;
         match paginator.next(&seen)? {
             Decision::Fetch(next) => edits = next,
+            Decision::Follow(link) => panic!("no link was given: {link}"),
             Decision::Done(end) => return Ok((distinct, received, end)),
         }
     }
@@ -252,11 +253,11 @@ fn one_page_is_one_page() {
         OnePage.next(&Seen { total: Some(4), ..seen(3, 1) }).unwrap_err().to_string().contains("a total of 4 rows")
     );
     assert!(OnePage.next(&Seen { more: Some(true), ..seen(3, 1) }).is_err());
-    let link = |text: &str| states_next_link(&json!({"link": text}));
-    assert!(link(r#"<https://a/?x=1,2>; rel="prev", <https://a/?page=2>; title="a"; rel="last next""#));
-    assert!(link("<b>;rel=next, <c>;rel=prev"));
-    assert!(!link(r#"<https://a/?rel=next>; rel="prev""#));
-    assert!(!states_next_link(&json!({})));
+    let linked = |header: &str| Seen { given: from_header(&json!({"link": header}), "link"), ..seen(3, 1) };
+    let next = linked(r#"<https://a/?x=1,2>; rel="prev", <https://a/?page=2>; title="a"; rel="last next""#);
+    assert!(OnePage.next(&next).unwrap_err().to_string().contains("`Link` header"));
+    assert_eq!(OnePage.next(&linked(r#"<https://a/?rel=next>; rel="prev""#)), done(EndReason::OnePage));
+    assert_eq!(OnePage.next(&Seen { more: Some(false), ..next }), done(EndReason::OnePage));
 }
 
 #[test]

@@ -168,7 +168,14 @@ impl RequestTree {
             (None, Some(form)) => Payload::Form(pairs("form", form)?),
             (Some(_), Some(_)) => return Err(RequestError::BodyAndForm),
         };
-        Ok(RenderedRequest { method: self.method.clone(), resource: join(&self.base, &path)?, query, headers, payload })
+        Ok(RenderedRequest {
+            method: self.method.clone(),
+            resource: join(&self.base, &path)?,
+            linked: None,
+            query,
+            headers,
+            payload,
+        })
     }
 }
 

@@ -27,6 +27,8 @@ pub struct RenderedRequest {
     pub method: Method,
     /// The URL without its query.
     pub resource: Url,
+    /// The query of a link that the server gave, as it wrote it; it stands before `query`.
+    pub linked: Option<String>,
     /// Names and values of the query, in order.
     pub query: Vec<(String, String)>,
     /// Headers. Those that hold a credential are marked sensitive.
@@ -44,10 +46,29 @@ impl RenderedRequest {
     #[must_use]
     pub fn url(&self) -> Url {
         let mut url = self.resource.clone();
-        if !self.query.is_empty() {
-            url.set_query(Some(&encode(&self.query)));
+        let own = (!self.query.is_empty()).then(|| encode(&self.query));
+        let parts: Vec<&str> = self.linked.as_deref().into_iter().chain(own.as_deref()).collect();
+        if !parts.is_empty() {
+            url.set_query(Some(&parts.join("&")));
         }
         url
+    }
+
+    /// Turns the request into one for `link`: path and query are the link's, all else stays. The link must be of the same origin
+    /// (see [`crate::extract::paginate::resolve`]).
+    pub fn follow(&mut self, link: &Url) {
+        self.linked = link.query().filter(|query| !query.is_empty()).map(str::to_owned);
+        self.query.clear();
+        self.resource.set_path(link.path());
+    }
+
+    /// Sets a parameter of the query; what has its name, in a followed link too, goes.
+    pub fn set_query(&mut self, name: &str, value: &str) {
+        let other = |part: &&str| url::form_urlencoded::parse(part.as_bytes()).all(|(key, _)| key != name);
+        let linked = self.linked.take().map(|query| query.split('&').filter(other).collect::<Vec<_>>().join("&"));
+        self.linked = linked.filter(|query| !query.is_empty());
+        self.query.retain(|pair| pair.0 != name);
+        self.query.push((name.to_owned(), value.to_owned()));
     }
 
     /// Returns the body's bytes and their content type.

@@ -2,14 +2,16 @@
 
 use super::super::file::{Auth, JobFile, SeekBound};
 use super::super::load::{Jq as JqText, Spanned};
-use super::super::spec::{Paginate, PaginateKind, Slicing};
+use super::super::spec::{CursorSpec, Paginate, PaginateKind, Request, Slicing};
 use super::Findings;
+use super::places::names_of;
 use crate::lang::Selector;
 
 /// The parts of a job, as far as they could be made out.
 pub(super) struct Parts<'a> {
     pub(super) name: &'a Spanned<String>,
     pub(super) job: &'a JobFile,
+    pub(super) request: Option<&'a Request>,
     pub(super) records: Option<&'a Selector>,
     pub(super) paginate: Option<&'a Paginate>,
     pub(super) slicing: Option<&'a Slicing>,
@@ -47,6 +49,11 @@ impl Findings<'_> {
         if matches!(paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }) && parts.key.is_empty() {
             let help = "add `key:`, or say `bound: exclusive` if the server leaves the value itself out";
             self.missing(span, "an inclusive `seek` sees rows twice and needs a `key` to drop them", help);
+        }
+        let by_template = matches!(paginate.kind, PaginateKind::Cursor(CursorSpec::One(None, _)));
+        if by_template && parts.request.is_some_and(|request| !names_of(request).contains("cursor")) {
+            let help = "name its place (`into: body.offset`), or use `{{ cursor }}` in the request";
+            self.missing(span, "the cursor is never sent: each page would be the first", help);
         }
         let sends_itself = parts.job.incremental.as_ref().is_some_and(|incremental| incremental.into.is_some());
         if parts.job.incremental.is_some() && !seeks && !sends_itself {
@@ -97,6 +104,6 @@ impl Findings<'_> {
 fn counts_rows(paginate: &Paginate) -> bool {
     match paginate.kind {
         PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => true,
-        PaginateKind::None => paginate.total.is_some(),
+        PaginateKind::None | PaginateKind::Cursor(_) | PaginateKind::NextLink(_) => paginate.total.is_some(),
     }
 }

@@ -45,6 +45,7 @@ impl Findings<'_> {
         self.fits(&Parts {
             name,
             job,
+            request: request.as_ref(),
             records: records.as_ref(),
             paginate: paginate.as_ref(),
             slicing: slicing.as_ref(),

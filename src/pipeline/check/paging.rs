@@ -1,10 +1,11 @@
 //! How a job gets from page to page.
 
-use super::super::file::{CursorFile, JobFile, PaginateBy, PaginateFile};
+use super::super::file::{CursorFile, JobFile, NextLinkFile, PaginateBy, PaginateFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
-use super::super::spec::{Paginate, PaginateKind};
+use super::super::spec::{CursorSpec, GivenBy, LinkFrom, Paginate, PaginateKind};
 use super::Findings;
 use super::request::Vars;
+use crate::lang::jq;
 use crate::lang::place::Place;
 
 /// A ceiling that no sane slice reaches: a hundred thousand requests.
@@ -74,7 +75,12 @@ impl Findings<'_> {
             let size_into = self.sent_maybe(page.size_into.as_ref(), job, vars);
             return Some(PaginateKind::Page { into: into?, size_into, size: self.size(page.size), first: page.first });
         }
-        self.not_built_yet(by, job, vars);
+        if let Some(cursor) = &by.cursor {
+            return self.cursor(&cursor.value, job, vars).map(PaginateKind::Cursor);
+        }
+        if let Some(link) = &by.next_link {
+            return self.next_link(link, vars).map(PaginateKind::NextLink);
+        }
         let seek = by.seek.as_ref()?;
         self.distinct(Some(&seek.into), seek.size_into.as_ref(), "the value and the size");
         let into = self.sent(&seek.into, job, vars);
@@ -98,29 +104,59 @@ impl Findings<'_> {
         })
     }
 
-    /// Checks the expressions of what is refused: a second round of mistakes later helps nobody.
-    fn not_built_yet(&mut self, by: &PaginateBy, job: &JobFile, vars: &Vars) {
-        if let Some(CursorFile::One { into, value }) = by.cursor.as_ref().map(|cursor| &cursor.value) {
-            self.sent(into, job, vars);
-            self.envelope_jq(Some(value), &vars.page(), vars);
-        }
-        if let Some(CursorFile::Many(places)) = by.cursor.as_ref().map(|cursor| &cursor.value) {
-            for (place, value) in places {
-                if let Err(error) = Place::compile(&place.value, &vars.places()) {
-                    let help = "write a place such as `body.offset`, and jq for its value";
-                    self.error(place.span, format!("this isn't a place in the request: {}", error.message), help);
+    fn cursor(&mut self, cursor: &CursorFile, job: &JobFile, vars: &Vars) -> Option<CursorSpec> {
+        match cursor {
+            CursorFile::One { into, value } => {
+                let place = into.as_ref().map(|into| self.sent(into, job, vars));
+                let value = self.given_by(value, vars);
+                // A place that is wrong has been reported; it isn't one that is left out.
+                let place = match place {
+                    Some(place) => Some(place?),
+                    None => None,
+                };
+                Some(CursorSpec::One(place, value?))
+            }
+            CursorFile::Many(values) => {
+                let mut places = Vec::new();
+                for (text, value) in values {
+                    let place = self.sent_key(text, job, vars);
+                    let value = self.given_by(value, vars);
+                    places.extend(place.zip(value));
                 }
-                self.envelope_jq(Some(value), &vars.page(), vars);
+                (places.len() == values.len()).then_some(CursorSpec::Several(places))
             }
         }
-        let url = by.next_link.as_ref().and_then(|link| link.url.as_ref());
-        self.envelope_jq(url, &vars.page(), vars);
+    }
+
+    fn next_link(&mut self, link: &Spanned<NextLinkFile>, vars: &Vars) -> Option<LinkFrom> {
+        match (&link.value.url, &link.value.header) {
+            (Some(url), None) => self.given_by(url, vars).map(LinkFrom::Answer),
+            (None, Some(header)) => Some(LinkFrom::Header(header.to_ascii_lowercase())),
+            (url, _) => {
+                // A second round of mistakes later helps nobody.
+                self.envelope_jq(url.as_ref(), &vars.page(), vars);
+                let help =
+                    "write `{url: .links.next}` for a link in the answer, `{header: link}` for one in its headers";
+                let message = "`next_link` needs `url` or `header`, one of them";
+                match url {
+                    Some(_) => self.error(link.span, message, help),
+                    None => self.missing(link.span, message, help),
+                }
+                None
+            }
+        }
+    }
+
+    fn given_by(&mut self, text: &JqText, vars: &Vars) -> Option<GivenBy> {
+        let value = self.envelope_jq(Some(text), &vars.page(), vars)?;
+        let paths = jq::root_paths(text.as_str()).into_iter().filter(|path| !path.is_empty()).collect();
+        Some(GivenBy { value, paths })
     }
 
     /// Compiles a place that values are written to, and checks that the request has that part.
     pub(super) fn sent(&mut self, text: &JqText, job: &JobFile, vars: &Vars) -> Option<Place> {
         let place = self.place(text, vars)?;
-        self.place_exists(text, &place, job);
+        self.place_exists(text.shown(), text.span(), &place, job);
         Some(place)
     }
 

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::super::file::{JobFile, WindowFile};
-use super::super::load::{Jq as JqText, RequestValue, Spanned, nearest};
+use super::super::load::{Jq as JqText, RequestValue, Span, Spanned, nearest};
 use super::super::spec::Request;
 use super::request::Vars;
 use super::{Findings, word};
@@ -17,45 +17,55 @@ use crate::lang::tree::Tree;
 impl Findings<'_> {
     /// Compiles a place, or points at its mistake.
     pub(super) fn place(&mut self, text: &JqText, vars: &Vars) -> Option<Place> {
-        let error = match Place::compile(text.as_str(), &vars.places()) {
+        self.place_at(text.as_str(), vars, |offset| word(text, offset))
+    }
+
+    /// Compiles a place that is the key of a map, and checks that the request has that part.
+    pub(super) fn sent_key(&mut self, text: &Spanned<String>, job: &JobFile, vars: &Vars) -> Option<Place> {
+        let place = self.place_at(&text.value, vars, |_| text.span)?;
+        self.place_exists(&text.value, text.span, &place, job);
+        Some(place)
+    }
+
+    fn place_at(&mut self, text: &str, vars: &Vars, span: impl Fn(usize) -> Span) -> Option<Place> {
+        let error = match Place::compile(text, &vars.places()) {
             Ok(place) => return Some(place),
             Err(error) => error,
         };
-        if self.partial && vars.fan_out.is_none() && text.as_str().contains("[$") {
+        if self.partial && vars.fan_out.is_none() && text.contains("[$") {
             return None;
         }
-        let root = text.as_str().split(['.', '[']).next().unwrap_or_default();
+        let root = text.split(['.', '[']).next().unwrap_or_default();
         let help = match nearest(root, &ROOTS) {
             Some(near) if near != root => format!("did you mean `{near}`?"),
             _ => "a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`".to_owned(),
         };
         let message = format!("this isn't a place in the request: {}", error.message);
-        self.error(word(text, error.offset), message, help);
+        self.error(span(error.offset), message, help);
         None
     }
 
     /// Checks that a place lies in the request: in a part that it has, and not inside a plain value.
-    pub(super) fn place_exists(&mut self, text: &JqText, place: &Place, job: &JobFile) {
-        let message =
-            |part: &str| format!("the request has no `{part}`, so nothing can be written to `{}`", text.shown());
+    pub(super) fn place_exists(&mut self, shown: &str, span: Span, place: &Place, job: &JobFile) {
+        let message = |part: &str| format!("the request has no `{part}`, so nothing can be written to `{shown}`");
         match place.root() {
             "form" if job.form.is_none() && job.body.is_some() => {
-                self.error(text.span(), message("form"), "name a place in `body`");
+                self.error(span, message("form"), "name a place in `body`");
             }
             "form" if job.form.is_none() => {
-                self.missing(text.span(), message("form"), "add `form:` to the job, or name another place");
+                self.missing(span, message("form"), "add `form:` to the job, or name another place");
             }
-            "body" if job.form.is_some() => self.error(text.span(), message("body"), "name a place in `form`"),
+            "body" if job.form.is_some() => self.error(span, message("body"), "name a place in `form`"),
             "body" if job.get.is_some() && job.body.is_none() => {
-                self.missing(text.span(), message("body"), "add `body:` to the job, or name another place");
+                self.missing(span, message("body"), "add `body:` to the job, or name another place");
             }
-            _ => self.place_fits(text, place, job),
+            _ => self.place_fits(span, place, job),
         }
     }
 
-    fn place_fits(&mut self, text: &JqText, place: &Place, job: &JobFile) {
+    fn place_fits(&mut self, span: Span, place: &Place, job: &JobFile) {
         // What stands behind a variable is only known when a request is made.
-        if text.as_str().contains("[$") {
+        if place.as_str().contains("[$") {
             return;
         }
         let mut request = Tree::Map(IndexMap::from([
@@ -64,7 +74,7 @@ impl Findings<'_> {
             ("body".to_owned(), job.body.as_ref().map_or(Tree::Null, |body| outline(&body.value))),
         ]));
         if let Err(error) = place.set(&mut request, &json!({}), Value::Null) {
-            self.error(text.span(), error.to_string(), "change the place, or what the request has there");
+            self.error(span, error.to_string(), "change the place, or what the request has there");
         }
     }
 
@@ -105,7 +115,7 @@ impl Findings<'_> {
 }
 
 /// Returns the names that the templates of a request use.
-fn names_of(request: &Request) -> BTreeSet<String> {
+pub(super) fn names_of(request: &Request) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut collect = |text: &str| {
         if let Ok(template) = Template::compile(text) {

@@ -49,14 +49,13 @@ macro_rules! source_keys {
             let what = match auth.value {
                 Auth::Login(_) => Some("auth by `login`"),
                 Auth::Oauth2(_) => Some("auth by `oauth2`"),
-                Auth::Hmac(_) => Some("auth by `hmac`"),
                 _ => None,
             };
             if let Auth::Login(login) = &auth.value {
                 login.form.iter().chain(&login.body).for_each(|value| findings.login(value));
             }
             if let Some(what) = what {
-                findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query` or `form`");
+                findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query`, `form` or `hmac`");
             }
         }
         if let Some(format) = &keys.format
@@ -83,12 +82,6 @@ use source_keys;
 
 fn paging(findings: &mut Findings<'_>, job: &JobFile) {
     let PaginateFile::By(by) = &job.paginate.value else { return };
-    if let Some(cursor) = &by.cursor {
-        findings.not_built(cursor.span, "`paginate: cursor`", "use `offset`, `page` or `seek`, if the API can");
-    }
-    if let Some(next_link) = &by.next_link {
-        findings.not_built(next_link.span, "`paginate: next_link`", "use `offset`, `page` or `seek`, if the API can");
-    }
     if let Some(seek) = &by.seek
         && seek.order.value == Order::Desc
     {

@@ -110,28 +110,31 @@ const fn first_page() -> u64 {
     1
 }
 
-/// Values that the server gave, sent back as they are: `{into: place, value: jq}`, or a map of each place to its jq.
+/// Values that the server gave, sent back as they are: `{into: place, value: jq}`, or a map of each place to its jq. It ends with a page
+/// whose cursors are null, `""`, `[]`, `{}` or missing. One that is missing proves the end only where an earlier page of the run had
+/// one: else the slice lands as `unknown`, with a warning.
 #[derive(Debug, Clone)]
 pub enum CursorFile {
     /// One cursor.
     One {
-        /// The place of the cursor.
-        into: Jq,
+        /// The place of the cursor. Without it, the request says where by `{{ cursor }}`, which is null on the first page.
+        into: Option<Jq>,
         /// jq: the cursor in an answer, of any JSON type.
         value: Jq,
     },
-    /// Several, place by place.
+    /// Several, place by place. There is another page while one of them is left.
     Many(IndexMap<Spanned<String>, Jq>),
 }
 
-/// A link that the server gave. It must lead to the same origin.
+/// A link that the server gave; its path and query replace those of the request. It must lead to the same origin, since the credential
+/// goes along. It ends with a page that gives no link.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NextLinkFile {
-    /// jq: the link in an answer.
+    /// jq: the link in an answer; one that is relative is resolved against the request.
     #[serde(default)]
     pub url: Option<Jq>,
-    /// The header that has it, with `rel="next"` (RFC 8288).
+    /// The header that has it, with `rel="next"` (RFC 8288): `link`.
     #[serde(default)]
     pub header: Option<String>,
 }
@@ -226,10 +229,9 @@ impl<'de> Deserialize<'de> for CursorFile {
                 // No place is called like that: places begin with a part of the request.
                 let (into, value) = (places.shift_remove("into"), places.shift_remove("value"));
                 match (into, value, places.is_empty()) {
-                    (Some(into), Some(value), true) => Ok(CursorFile::One { into, value }),
+                    (into, Some(value), true) => Ok(CursorFile::One { into, value }),
                     (None, None, false) => Ok(CursorFile::Many(places)),
                     (Some(_), None, true) => Err(de::Error::missing_field("value")),
-                    (None, Some(_), true) => Err(de::Error::missing_field("into")),
                     _ => Err(de::Error::custom(
                         "`cursor` takes `into: place` and `value: jq`, or places, each with its jq: `body.offset: .next`",
                     )),
@@ -248,6 +250,10 @@ mod schema {
 
     use super::{CursorFile, PaginateBy, PaginateFile};
 
+    const INTO: &str = "The place of the cursor. Without it, the request says where by `{{ cursor }}`, which is null on the first page.";
+    const MANY: &str =
+        "Several cursors: each place, and jq for its value. There is another page while one of them is left.";
+
     impl JsonSchema for CursorFile {
         fn schema_name() -> Cow<'static, str> {
             "Cursor".into()
@@ -257,15 +263,15 @@ mod schema {
             let one = json_schema!({
                 "type": "object",
                 "properties": {
-                    "into": {"type": "string", "description": "The place of the cursor."},
+                    "into": {"type": "string", "description": INTO},
                     "value": {"type": "string", "description": "jq: the cursor in an answer, of any JSON type."},
                 },
-                "required": ["into", "value"],
+                "required": ["value"],
                 "additionalProperties": false,
             });
             let many = json_schema!({
                 "type": "object",
-                "description": "Several cursors: each place, and jq for its value.",
+                "description": MANY,
                 "patternProperties": {"^(path|query|headers|body|form)": {"type": "string"}},
                 "additionalProperties": false,
                 "minProperties": 1,

@@ -130,14 +130,6 @@ fn cursors() {
       |                ^^^^^^ in this map
       |
       = help: add `value:`
-
-    error: `paginate: cursor` is not built yet
-     --> p.yaml:7:24
-      |
-    7 |     paginate: {cursor: {into: query.c}}
-      |                        ^^^^^^^^^^^^^^^
-      |
-      = help: use `offset`, `page` or `seek`, if the API can
     ");
     insta::assert_snapshot!(paginate("{cursor: {into: query.c, vlaue: .n}}"), @r"
     error: `cursor` takes `into: place` and `value: jq`, or places, each with its jq: `body.offset: .next`
@@ -153,13 +145,64 @@ fn cursors() {
     7 |     paginate: {cursor: {}}
       |                ^^^^^^
     ");
-    insta::assert_snapshot!(paginate("{cursor: {query.a: .a, query.b: .b}}"), @r"
-    error: `paginate: cursor` is not built yet
-     --> p.yaml:7:24
+    assert_eq!(paginate("{cursor: {query.a: .a, query.b: .b}}"), "");
+    assert_eq!(paginate("{cursor: {into: query.a, value: .a}}"), "");
+    insta::assert_snapshot!(paginate("{cursor: {value: .n}}"), @r"
+    error: the cursor is never sent: each page would be the first
+     --> p.yaml:7:15
       |
-    7 |     paginate: {cursor: {query.a: .a, query.b: .b}}
-      |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^
+    7 |     paginate: {cursor: {value: .n}}
+      |               ^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: use `offset`, `page` or `seek`, if the API can
+      = help: name its place (`into: body.offset`), or use `{{ cursor }}` in the request
+    ");
+    insta::assert_snapshot!(paginate("{cursor: {after: .n, body.b: '.rows[-1].id'}}"), @r"
+    error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not 'after'
+     --> p.yaml:7:25
+      |
+    7 |     paginate: {cursor: {after: .n, body.b: '.rows[-1].id'}}
+      |                         ^^^^^
+      |
+      = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
+
+    error: the request has no `body`, so nothing can be written to `body.b`
+     --> p.yaml:7:36
+      |
+    7 |     paginate: {cursor: {after: .n, body.b: '.rows[-1].id'}}
+      |                                    ^^^^^^
+      |
+      = help: add `body:` to the job, or name another place
+
+    error: this expression reaches into the records (`.rows`), which it doesn't see
+     --> p.yaml:7:45
+      |
+    7 |     paginate: {cursor: {after: .n, body.b: '.rows[-1].id'}}
+      |                                             ^^^^^
+      |
+      = help: use `$rows` (how many), `$first` or `$last` (one record), or make `records` a jq program
+    ");
+}
+
+#[test]
+fn links() {
+    assert_eq!(paginate("{next_link: {header: Link}}"), "");
+    assert_eq!(paginate("{next_link: {url: .links.next}}"), "");
+    insta::assert_snapshot!(paginate("{next_link: {}}"), @r"
+    error: `next_link` needs `url` or `header`, one of them
+     --> p.yaml:7:27
+      |
+    7 |     paginate: {next_link: {}}
+      |                           ^^
+      |
+      = help: write `{url: .links.next}` for a link in the answer, `{header: link}` for one in its headers
+    ");
+    insta::assert_snapshot!(paginate("{next_link: {url: .next, header: link}}"), @r"
+    error: `next_link` needs `url` or `header`, one of them
+     --> p.yaml:7:27
+      |
+    7 |     paginate: {next_link: {url: .next, header: link}}
+      |                           ^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `{url: .links.next}` for a link in the answer, `{header: link}` for one in its headers
     ");
 }

@@ -111,7 +111,7 @@ fn secrets_belong_to_auth() {
     6 |     auth: {login: {post: /in, form: {user: '${TOKEN}', password: *******}}}
       |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: use `basic`, `bearer`, `header`, `query` or `form`
+      = help: use `basic`, `bearer`, `header`, `query`, `form` or `hmac`
 
     error: a secret can't be written in the file
      --> p.yaml:6:66
