@@ -49,7 +49,8 @@ pub(super) fn read(search: u64, cursor: &Value) -> Option<Position> {
         _ => return None,
     };
     // Compared as text, so that an order of keys that changed on the way is noticed too.
-    (write(search, at).to_string() == cursor.to_string()).then_some(at)
+    let (ours, theirs) = (write(search, at).to_string(), cursor.to_string());
+    (ours == theirs).then_some(at)
 }
 
 #[cfg(test)]

@@ -141,6 +141,9 @@ fn on_the_hour(dice: &mut Dice, timestamp: i64, now: i64, past: bool) -> i64 {
     if dice.chance(50) && (edge <= now) == past { edge } else { timestamp }
 }
 
+/// What policies said of flows, as often as here.
+const CATEGORIES: [&str; 6] = ["permitted", "permitted", "permitted", "escaped", "misdropped", "rejected"];
+
 fn flow(number: u64, timestamp: i64, dice: &mut Dice) -> Flow {
     let protocol = *pick(&[6, 6, 6, 17, 17, 1], dice.word());
     let port = |dice: &mut Dice, low, high| {
@@ -157,8 +160,9 @@ fn flow(number: u64, timestamp: i64, dice: &mut Dice) -> Flow {
         2 => 0,
         _ => u64::from(dice.below(10_000_000)),
     };
-    let scopes: &[&'static str] =
-        *pick(&[&["Default"] as &[_], &["Default:Prod"], &["Default:Prod", "Default:Prod:Web"]], dice.word());
+    let category = |dice: &mut Dice| *pick(&CATEGORIES, dice.word());
+    let scopes: [&[&'static str]; 3] = [&["Default"], &["Default:Prod"], &["Default:Prod", "Default:Prod:Web"]];
+    let scopes = *pick(&scopes, dice.word());
     Flow {
         number,
         timestamp,
@@ -168,7 +172,7 @@ fn flow(number: u64, timestamp: i64, dice: &mut Dice) -> Flow {
         src_port: port(dice, 1024, 65_535),
         dst_port: *pick(&[0, port(dice, 1, 1023)], u64::from(protocol != 1)),
         protocol,
-        category: *pick(&["permitted", "permitted", "permitted", "escaped", "misdropped", "rejected"], dice.word()),
+        category: category(dice),
         fwd_bytes: bytes(dice),
         rev_bytes: bytes(dice),
         fwd_pkts: u64::from(dice.below(10_000)),

@@ -168,12 +168,12 @@ impl HttpClient {
             limiter.until_ready().await;
         }
         // After the waits, so that the signature is fresh when it leaves.
-        let signed = signer.map(|signer| {
-            let mut signed = request.clone();
-            signer.sign(&mut signed, self.clock.now());
-            signed
+        let with_signature = signer.map(|signer| {
+            let mut copy = request.clone();
+            signer.sign(&mut copy, self.clock.now());
+            copy
         });
-        let request = signed.as_ref().unwrap_or(request);
+        let request = with_signature.as_ref().unwrap_or(request);
         let mut builder = self.client.request(request.method.clone(), request.url());
         if let Some((kind, body)) = request.body() {
             builder = builder.header(CONTENT_TYPE, kind).body(body);

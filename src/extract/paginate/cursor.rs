@@ -37,9 +37,8 @@ impl Cursor {
     }
 
     fn edits(&self, cursor: &Value) -> Vec<Edit> {
-        let value = |place: &Place| match self.several {
-            true => cursor.get(place.as_str()).cloned().unwrap_or_default(),
-            false => cursor.clone(),
+        let value = |place: &Place| {
+            if self.several { cursor.get(place.as_str()).cloned().unwrap_or_default() } else { cursor.clone() }
         };
         self.places.iter().map(|place| Edit { place: place.clone(), value: value(place) }).collect()
     }

@@ -49,7 +49,7 @@ pub fn resolve(link: &str, request: &Url, page: u64) -> Result<Url, PaginateErro
     if url.origin() != request.origin() {
         let [to, from] = [&url, request].map(|url| match url.origin() {
             url::Origin::Opaque(_) => format!("{}:", url.scheme()),
-            origin => origin.ascii_serialization(),
+            origin @ url::Origin::Tuple(..) => origin.ascii_serialization(),
         });
         return Err(PaginateError::ForeignLink { page, to, from });
     }
@@ -150,7 +150,7 @@ mod tests {
             "</b>;rel=next",
             r#"</a,x;rel="next">; rel="prev", </b>; rel="last next"; title="a, <c>; rel=\"next\"""#,
             r#"</a>; title="</x>; rel=next", </b>; REL = "NEXT""#,
-            r#"</a>; rel=prev; rel=next, </b>; rel=next"#,
+            "</a>; rel=prev; rel=next, </b>; rel=next",
             r#"</a>; rel=next; anchor="/other", </b>; foo; rel=next"#,
             ", </a>; rel=first,,</b>;rel=next, </c>;rel=next",
         ] {

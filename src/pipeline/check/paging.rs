@@ -1,6 +1,6 @@
 //! How a job gets from page to page.
 
-use super::super::file::{CursorFile, JobFile, NextLinkFile, PaginateBy, PaginateFile};
+use super::super::file::{CursorFile, JobFile, NextLinkFile, PaginateBy, PaginateFile, SeekFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
 use super::super::spec::{CursorSpec, GivenBy, LinkFrom, Paginate, PaginateKind};
 use super::Findings;
@@ -81,7 +81,10 @@ impl Findings<'_> {
         if let Some(link) = &by.next_link {
             return self.next_link(link, vars).map(PaginateKind::NextLink);
         }
-        let seek = by.seek.as_ref()?;
+        by.seek.as_ref().and_then(|seek| self.seek(seek, job, vars))
+    }
+
+    fn seek(&mut self, seek: &SeekFile, job: &JobFile, vars: &Vars) -> Option<PaginateKind> {
         self.distinct(Some(&seek.into), seek.size_into.as_ref(), "the value and the size");
         let into = self.sent(&seek.into, job, vars);
         let size_into = self.sent_maybe(seek.size_into.as_ref(), job, vars);
