@@ -11,12 +11,16 @@ use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
-use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Sink, SinkFormat};
+use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing};
 use crate::sink::{CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression};
 
 /// Builds the request of a job.
 pub(super) fn request(job: &Job) -> Result<RequestTree, RunError> {
-    let request = &job.request;
+    request_tree(job, &job.request)
+}
+
+/// Builds a request to the source of a job.
+pub(super) fn request_tree(job: &Job, request: &Request) -> Result<RequestTree, RunError> {
     let spec = RequestSpec {
         method: request.method.parse().unwrap_or_default(),
         path: request.path.as_str().to_owned(),
@@ -45,7 +49,7 @@ fn tree(value: &RequestValue) -> Tree {
     }
 }
 
-/// Builds the paginator of one slice: a `seek` begins at the slice's cursor.
+/// Builds the paginator of one slice: a `seek` begins at the slice's cursor, unless that has a place of its own.
 pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
     let paginate = &job.paginate;
     let rules = EndRules { short_page_ends: paginate.short_page_ends, max_pages: Some(paginate.max_pages) };
@@ -80,8 +84,10 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
             },
             format,
             rules,
-            start: match slice {
-                SliceKind::Incremental { start, .. } => Some(start.0.clone()),
+            start: match (&job.slicing, slice) {
+                (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) if spec.sent.is_none() => {
+                    Some(start.0.clone())
+                }
                 _ => None,
             },
             limit: None,

@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
-use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::RunError;
-use super::cursor::{self, Cursor, CursorKind};
+use super::cursor;
 use super::evidence::Evidence;
+use super::increment::{Fate, Increment};
 use super::quarantine::BadRow;
+use super::row::RowSql;
 use crate::decode::{DecodedPage, PageDecoder};
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::file::SeekBound;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
-use crate::transform::{KeyIndex, RowExpr, Spool, Spooled};
+use crate::transform::{KeyIndex, Spool, Spooled};
 
 /// What is known of a slice once all its pages are in.
 pub(super) struct Collected {
@@ -69,8 +70,9 @@ pub(super) struct Taken {
 pub(super) struct Collector {
     now: DateTime<Utc>,
     keys: Option<KeyIndex>,
-    time: Option<(Row, Window, Window)>,
-    cursor: Option<Increment>,
+    latest_by: Option<RowSql>,
+    time: Option<(RowSql, Window, Window)>,
+    cursor: Option<(RowSql, Increment)>,
     spool: Spool,
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
@@ -84,27 +86,6 @@ pub(super) struct Collector {
     overlap: bool,
 }
 
-/// An SQL expression over rows whose schema may grow from page to page.
-struct Row {
-    sql: String,
-    field: &'static str,
-    compiled: Option<(SchemaRef, RowExpr)>,
-}
-
-/// The cursors of an incremental slice.
-struct Increment {
-    row: Row,
-    start: CursorValue,
-    last: Option<CursorValue>,
-    rows_per_slice: u64,
-    kind: Option<CursorKind>,
-    seen: cursor::Seen,
-    /// The cursor of the last good row.
-    previous: Option<Cursor>,
-    /// The cursors of the rows within the slice, by ordinal: those after the end are left to the next slice.
-    ordinals: Vec<(Cursor, u64)>,
-}
-
 impl Collector {
     /// Starts with an empty slice. `asked` is the window with its padding.
     pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>) -> Self {
@@ -112,25 +93,20 @@ impl Collector {
             (Slicing::Window(spec), SliceKind::Window(window)) => spec
                 .time
                 .as_ref()
-                .map(|time| (Row::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))),
+                .map(|time| (RowSql::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))),
             _ => None,
         };
         let cursor = match (&job.slicing, kind) {
-            (Slicing::Incremental(spec), SliceKind::Incremental { start, end, .. }) => Some(Increment {
-                row: Row::new(spec.cursor.as_str(), "incremental.cursor"),
-                start: start.clone(),
-                last: end.clone(),
-                rows_per_slice: spec.rows_per_slice,
-                kind: None,
-                seen: cursor::Seen::default(),
-                previous: None,
-                ordinals: Vec::new(),
-            }),
+            (Slicing::Incremental(spec), SliceKind::Incremental { start, end, .. }) => {
+                let row = RowSql::new(spec.cursor.as_str(), "incremental.cursor");
+                Some((row, Increment::new(spec, start, end.as_ref(), now)))
+            }
             _ => None,
         };
         Self {
             now,
             keys: (!job.key.is_empty()).then(|| KeyIndex::new(&job.key)),
+            latest_by: job.latest_by.as_ref().map(|sql| RowSql::new(sql.as_str(), "latest_by")),
             time,
             cursor,
             spool: Spool::default(),
@@ -193,7 +169,13 @@ impl Collector {
         let Some(keys) = &mut self.keys else {
             return Ok(if self.evidence.is_new(batch) { rows } else { 0 });
         };
-        let observed = keys.observe(batch, first)?;
+        let observed = match &mut self.latest_by {
+            None => keys.observe(batch, first)?,
+            Some(row) => {
+                let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
+                keys.observe_versions(batch, first, &values.map_err(|source| row.failed(source))?)?
+            }
+        };
         self.superseded.extend(observed.superseded);
         let mut new_rows = observed.new_rows;
         for row in observed.null_keys {
@@ -209,9 +191,8 @@ impl Collector {
             return Ok(());
         }
         let (window, asked) = (*window, *asked);
-        let field = row.field;
         let times = row.compiled(&batch.schema(), self.now)?.timestamps_us(batch);
-        let times = times.map_err(|source| RunError::Transform { field, source })?;
+        let times = times.map_err(|source| row.failed(source))?;
         let mut ignored = 0;
         for at in 0..batch.num_rows() {
             if times.is_null(at) {
@@ -232,52 +213,24 @@ impl Collector {
     }
 
     fn cut_by_cursor(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<bool, RunError> {
-        let Some(mut increment) = self.cursor.take() else { return Ok(false) };
-        let full = self.note_cursors(&mut increment, batch, first, request, page);
-        self.cursor = Some(increment);
-        full
-    }
-
-    fn note_cursors(
-        &mut self,
-        increment: &mut Increment,
-        batch: &RecordBatch,
-        first: u64,
-        request: &str,
-        page: u64,
-    ) -> Result<bool, RunError> {
+        let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
+        let mut fates = Vec::new();
         if batch.num_rows() > 0 {
-            let field = increment.row.field;
-            let values = increment.row.compiled(&batch.schema(), self.now)?.evaluate(batch);
-            let (kind, cursors) = cursor::cursors(&values.map_err(|source| RunError::Transform { field, source })?)?;
-            increment.kind = Some(kind);
-            let start = Increment::edge(kind, Some(&increment.start))?;
-            let last = Increment::edge(kind, increment.last.as_ref())?;
-            for (at, found) in cursors.into_iter().enumerate() {
-                let ordinal = first + at as u64;
-                if let (Some(previous), Some(found)) = (increment.previous, found)
-                    && found < previous
-                {
-                    let (found, previous) = (kind.value(found).text(), kind.value(previous).text());
-                    return Err(RunError::Unsorted { request: request.to_owned(), found, previous });
+            let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
+            let (kind, cursors) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
+            fates = increment.take(kind, &cursors, first, request)?;
+        }
+        let full = increment.is_full();
+        for (at, fate) in fates.into_iter().enumerate() {
+            match fate {
+                Fate::Null => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
+                Fate::Outside => {
+                    self.outside.insert(first + at as u64);
                 }
-                increment.previous = found.or(increment.previous);
-                match found {
-                    None => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
-                    Some(found)
-                        if start.is_some_and(|start| found <= start) || last.is_some_and(|last| found > last) =>
-                    {
-                        self.outside.insert(ordinal);
-                    }
-                    Some(found) => {
-                        increment.seen.note(found);
-                        increment.ordinals.push((found, ordinal));
-                    }
-                }
+                Fate::Inside => {}
             }
         }
-        let enough = increment.ordinals.len() as u64 >= increment.rows_per_slice;
-        Ok(increment.last.is_none() && enough && increment.seen.can_end())
+        Ok(full)
     }
 
     /// Moves a row of a batch to quarantine.
@@ -289,8 +242,7 @@ impl Collector {
 
     /// Checks the value that the next page, and one day the next slice, is asked for by: it must be the cursor of the last row.
     pub(super) fn check_seek(&self, value: &Value, request: &str) -> Result<(), RunError> {
-        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|increment| increment.kind.zip(increment.previous))
-        else {
+        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|(_, increment)| increment.sought()) else {
             return Ok(());
         };
         let value = CursorValue(value.clone());
@@ -324,10 +276,13 @@ impl Collector {
         Ok(Collected { rows, schemas: self.schemas, counts: self.counts, bad: self.bad, reconciliation, cursor_end })
     }
 
-    /// Returns the rows that a later one of the same key replaces. One that doesn't land itself replaces none: else the key
+    /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none: else the key
     /// would be lost.
     fn superseded(&self) -> BTreeSet<u64> {
         let lands = |ordinal: &u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
+        if let (Some(keys), Some(_)) = (&self.keys, &self.latest_by) {
+            return keys.outdated(|ordinal| lands(&ordinal));
+        }
         let mut superseded = BTreeSet::new();
         for (earlier, later) in self.superseded.iter().rev() {
             if lands(later) || superseded.contains(later) {
@@ -340,37 +295,10 @@ impl Collector {
 
     /// Leaves the rows after the slice's end to the next slice, and returns the end.
     fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
-        let increment = self.cursor.as_ref()?;
-        let end = increment.seen.end(cut_short)?;
-        self.outside.extend(increment.ordinals.iter().filter(|(cursor, _)| *cursor > end).map(|(_, ordinal)| ordinal));
-        increment.kind.map(|kind| kind.value(end))
-    }
-}
-
-impl Increment {
-    fn edge(kind: CursorKind, value: Option<&CursorValue>) -> Result<Option<Cursor>, RunError> {
-        let Some(value) = value else { return Ok(None) };
-        kind.read(value).map(Some).ok_or_else(|| RunError::CursorStart { start: value.text() })
-    }
-}
-
-impl Row {
-    fn new(sql: &str, field: &'static str) -> Self {
-        Self { sql: sql.to_owned(), field, compiled: None }
-    }
-
-    /// Returns the expression for rows of `schema`.
-    fn compiled(&mut self, schema: &SchemaRef, now: DateTime<Utc>) -> Result<&RowExpr, RunError> {
-        let fits = self.compiled.as_ref().is_some_and(|(known, _)| known == schema);
-        if !fits {
-            let compiled = RowExpr::new(&self.sql, schema, now);
-            let compiled = compiled.map_err(|source| RunError::Transform { field: self.field, source })?;
-            self.compiled = Some((Arc::clone(schema), compiled));
-        }
-        match &self.compiled {
-            Some((_, compiled)) => Ok(compiled),
-            None => Err(RunError::Account { account: self.sql.clone() }),
-        }
+        let (_, increment) = self.cursor.as_ref()?;
+        let (end, after) = increment.end(cut_short)?;
+        self.outside.extend(after);
+        Some(end)
     }
 }
 

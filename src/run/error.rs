@@ -94,6 +94,17 @@ pub enum RunError {
         /// The start, as text.
         start: String,
     },
+    /// The newest id lies before the cursor that has landed.
+    #[error(
+        "the newest id is {newest}, and {landed} has landed: the source was reset, and its ids began again, so rows would be \
+         missed; with `incremental.on_reset: restart` a new series begins, and nothing that has landed is replaced"
+    )]
+    Reset {
+        /// The newest id, as text.
+        newest: String,
+        /// The cursor that has landed, as text.
+        landed: String,
+    },
     /// The rows don't come in the order of their cursors.
     #[error(
         "{request}: a row with the cursor {found} comes after one with {previous}: the server doesn't sort by what \
@@ -119,6 +130,21 @@ pub enum RunError {
         value: String,
         /// The cursor.
         cursor: String,
+    },
+    /// Rows come before the cursor that was asked for.
+    #[error(
+        "{request}: {early} of {rows} rows come before {start}, the cursor that was asked for: the server ignored it; check the \
+         place and the format of `incremental.into`"
+    )]
+    CursorIgnored {
+        /// The request, redacted.
+        request: String,
+        /// Rows before it.
+        early: u64,
+        /// Rows of the page.
+        rows: u64,
+        /// The cursor, as text.
+        start: String,
     },
     /// Rows lie outside of what was asked for.
     #[error(

@@ -157,9 +157,13 @@ impl Extraction {
 
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
-        let now = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        Pages::new(&self.job, &self.tree, slice, &now, self.exchange.client.redactor(), &self.had_one)
+        Pages::new(&self.job, &self.tree, slice, &printed(now), self.exchange.client.redactor(), &self.had_one)
     }
+}
+
+/// Prints the run's instant as templates see it.
+pub(super) fn printed(now: DateTime<Utc>) -> String {
+    now.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {

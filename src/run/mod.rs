@@ -9,8 +9,10 @@ mod error;
 mod evidence;
 mod extract;
 mod fingerprint;
+mod increment;
 mod job;
 mod land;
+mod newest;
 mod owner;
 mod pages;
 mod parents;
@@ -18,6 +20,7 @@ mod plan;
 mod preview;
 mod progress;
 pub mod quarantine;
+mod row;
 mod source;
 mod window;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{RunError, build, window};
+use super::{RunError, build, increment, window};
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
@@ -56,6 +56,9 @@ impl Pages {
         let paginator = build::paginator(job, &slice.kind);
         let fixed = match (&job.slicing, &slice.kind) {
             (Slicing::Window(spec), SliceKind::Window(cell)) => window::edits(spec, *cell),
+            (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) => {
+                increment::edit(spec, start).into_iter().collect()
+            }
             _ => Vec::new(),
         };
         Self {
@@ -130,7 +133,7 @@ impl Pages {
 }
 
 /// What templates see: `now`, `cursor`, the window's edges, and the fan-out's row under its name.
-fn context(job: &Job, slice: &Slice, now: &str) -> Value {
+pub(super) fn context(job: &Job, slice: &Slice, now: &str) -> Value {
     let mut names = Map::new();
     names.insert("now".to_owned(), now.into());
     names.insert("cursor".to_owned(), Value::Null);

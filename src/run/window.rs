@@ -43,7 +43,7 @@ pub(super) fn padded(spec: &WindowSpec, window: Window) -> Window {
     Window { from: earlier(window.from, spec.pad_before), to: later(window.to, spec.pad_after) }
 }
 
-fn print(format: &InstantFormat, instant: DateTime<Utc>) -> Value {
+pub(super) fn print(format: &InstantFormat, instant: DateTime<Utc>) -> Value {
     match format {
         InstantFormat::EpochSeconds => instant.timestamp().into(),
         InstantFormat::EpochMillis => instant.timestamp_millis().into(),
@@ -53,7 +53,7 @@ fn print(format: &InstantFormat, instant: DateTime<Utc>) -> Value {
 }
 
 /// Returns the smallest difference that two printed instants can show.
-fn unit(format: &InstantFormat) -> TimeDelta {
+pub(super) fn unit(format: &InstantFormat) -> TimeDelta {
     match format {
         InstantFormat::EpochSeconds => TimeDelta::seconds(1),
         InstantFormat::EpochMillis => TimeDelta::milliseconds(1),

@@ -12,6 +12,7 @@ mod feed;
 mod functions;
 pub mod plan;
 pub mod spool;
+mod versions;
 mod zoned;
 
 pub use conform::{ConformError, conform};

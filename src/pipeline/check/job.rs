@@ -20,6 +20,7 @@ impl Findings<'_> {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
             fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
             window: job.window.is_some(),
+            row: false,
             records: match &records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
                 _ => Vec::new(),
@@ -40,7 +41,8 @@ impl Findings<'_> {
                 self.sql_error(transform, &error);
             }
         }
-        job.latest_by.iter().for_each(|latest_by| self.sql_expression(latest_by));
+        self.latest_by(job);
+        let enrich = self.enrich(job, &file.source, for_each.as_ref(), request.as_ref(), &vars);
         let sinks = self.sinks(job);
         self.fits(&Parts {
             name,
@@ -63,6 +65,8 @@ impl Findings<'_> {
             key,
             contract: job.schema.as_ref().map(|schema| schema.contract).unwrap_or_default(),
             columns,
+            latest_by: job.latest_by.clone(),
+            enrich,
             transform: job.transform.clone(),
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
@@ -109,6 +113,15 @@ impl Findings<'_> {
             self.missing(key.span, "`key` names no column", "name the columns that identify a row, or remove `key`");
         }
         columns
+    }
+
+    fn latest_by(&mut self, job: &JobFile) {
+        let Some(latest_by) = &job.latest_by else { return };
+        self.sql_expression(latest_by);
+        if job.key.is_none() {
+            let help = "add `key:`, the columns that identify a row, or remove `latest_by`";
+            self.missing(latest_by.span(), "`latest_by` chooses among rows with one key, and the job has no `key`", help);
+        }
     }
 
     fn columns(&mut self, job: &JobFile) -> Vec<Column> {

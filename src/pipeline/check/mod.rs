@@ -2,10 +2,12 @@
 //! mistakes are reported at once.
 
 mod cron;
+mod enrich;
 mod fan_out;
 mod fits;
 mod graph;
 mod hide;
+mod incremental;
 mod job;
 mod paging;
 mod places;

@@ -25,6 +25,8 @@ pub(super) struct Vars {
     pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
+    /// Whether these are the names of a child request: it sees a row, and has no pages.
+    pub row: bool,
     /// The plain paths of the records, where `records` isn't a program.
     pub records: Vec<Vec<String>>,
 }
@@ -47,7 +49,11 @@ impl Vars {
 
     /// Tells whether it is certain that a name doesn't exist, though parts of the file were refused.
     fn knows_all(&self, root: &str) -> bool {
-        if root == "window" { self.window } else { self.fan_out.is_some() }
+        match root {
+            "window" => self.window,
+            "row" | "cursor" => self.row,
+            _ => self.fan_out.is_some(),
+        }
     }
 
     /// Tells whether a path of an expression enters the list of records.
@@ -98,7 +104,7 @@ impl Findings<'_> {
         Some(Request { method, path: path.clone(), query, headers, body, form })
     }
 
-    fn path(&mut self, path: &Tmpl, vars: &Vars) {
+    pub(super) fn path(&mut self, path: &Tmpl, vars: &Vars) {
         if path.as_str().contains("://") || path.as_str().starts_with("//") {
             self.error(path.span(), "a path can't name another host", "the origin comes from `base_url` alone");
         } else if path.as_str().contains(['?', '#']) && !path.as_str().contains("{{") {
@@ -123,7 +129,7 @@ impl Findings<'_> {
         }
     }
 
-    fn entry(&mut self, name: &Spanned<String>, value: &RequestValue, vars: &Vars) {
+    pub(super) fn entry(&mut self, name: &Spanned<String>, value: &RequestValue, vars: &Vars) {
         self.template_key(name, vars);
         self.tree(value, vars);
         if let (true, RequestValue::String(text)) = (is_secret(&name.value), value)
@@ -232,7 +238,7 @@ fn is_secret(name: &str) -> bool {
     SECRETS.contains(&plain.to_ascii_lowercase().as_str())
 }
 
-fn merged(
+pub(super) fn merged(
     shared: &IndexMap<Spanned<String>, RequestValue>,
     own: &IndexMap<Spanned<String>, RequestValue>,
 ) -> IndexMap<String, RequestValue> {
@@ -244,6 +250,8 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
     let no_such = format!("there is no template variable `{name}`");
     let is_fan_out = vars.fan_out.as_deref() == Some(root);
     match (root, field) {
+        ("cursor", _) if vars.row => return Some((no_such, "a child request has no pages, and no cursor".to_owned())),
+        ("row", _) if vars.row => return None,
         ("cursor", _) | ("now", None) => return None,
         ("now", Some(_)) => {
             return Some((no_such, "`now` is an instant: print it with `now | time('%Y-%m-%d')`".to_owned()));
@@ -262,7 +270,7 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         _ if is_fan_out => return None,
         _ => {}
     }
-    let names: Vec<&str> = ["now", "cursor"]
+    let names: Vec<&str> = ["now", if vars.row { "row" } else { "cursor" }]
         .into_iter()
         .chain(vars.fan_out.as_deref())
         .chain(vars.window.then_some("window.from"))

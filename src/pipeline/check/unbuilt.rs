@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
+use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -98,22 +98,6 @@ fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
             findings.not_built(resolution.span, "`window.resolution`", "choose `every` so that no point is merged");
         }
     }
-    if let Some(incremental) = &job.incremental {
-        if let Some(lag) = incremental.lag {
-            findings.not_built(lag.span, "`incremental.lag`", "use a `window` for rows that come late");
-        }
-        if let Some(into) = &incremental.into {
-            findings.not_built(into.span(), "`incremental.into`", "page by `seek`, which sends the cursor");
-        }
-        if let Some(newest) = &incremental.newest {
-            findings.not_built(newest.span, "`incremental.newest`", "remove it");
-        }
-        if let Some(on_reset) = incremental.on_reset
-            && on_reset.value == OnReset::Restart
-        {
-            findings.not_built(on_reset.span, "`on_reset: restart`", "remove it");
-        }
-    }
 }
 
 fn rows(findings: &mut Findings<'_>, job: &JobFile) {
@@ -122,12 +106,6 @@ fn rows(findings: &mut Findings<'_>, job: &JobFile) {
     }
     if let Some(expect) = &job.expect {
         findings.not_built(expect.span, "`expect`", "check the rows where the lake is read");
-    }
-    if let Some(enrich) = &job.enrich {
-        findings.not_built(enrich.span, "`enrich`", "read the details in a job of their own, with `for_each`");
-    }
-    if let Some(latest_by) = &job.latest_by {
-        findings.not_built(latest_by.span(), "`latest_by`", "remove it: of rows with one key the last received stays");
     }
     if let Some(on_mismatch) = job.on_mismatch
         && on_mismatch.value == OnMismatch::Refetch
