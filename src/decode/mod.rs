@@ -17,6 +17,7 @@ mod lattice;
 mod page;
 mod reject;
 mod schema;
+mod split;
 mod visitor;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use lattice::Node;
 use page::Page;
 use reject::{Misfit, Row};
 pub use schema::arrow_schema;
+pub use split::SplitPage;
 
 /// The variables that a `records` or a `rows` program must be compiled with before its own: the page's status and headers.
 pub const PAGE_VARIABLES: [&str; 2] = ["status", "headers"];
@@ -76,6 +78,13 @@ pub struct PageVars {
     pub status: u16,
     /// The headers, names in lower case, `$headers`.
     pub headers: Value,
+}
+
+impl PageVars {
+    /// Returns the values of a program's variables, `vars` the last of them.
+    fn values(&self, vars: &[Value]) -> Vec<Value> {
+        [Value::from(self.status), self.headers.clone()].into_iter().chain(vars.iter().cloned()).collect()
+    }
 }
 
 /// A row that doesn't fit.
@@ -175,16 +184,10 @@ impl PageDecoder {
         rows_program: Option<&Jq>,
         vars: &[Value],
     ) -> Result<DecodedPage, DecodeError> {
-        let vars: Vec<Value> =
-            [Value::from(context.status), context.headers.clone()].into_iter().chain(vars.iter().cloned()).collect();
+        let vars = context.values(vars);
         let selector = self.options.selector.clone();
         let page = Page::open(body, &selector, &vars)?;
-        let result = self.decode_page(&page);
-        if result.is_err() {
-            // A pass that broke off leaves half a record behind.
-            self.builder = None;
-        }
-        let mut decoded = result?;
+        let mut decoded = self.decode_open(&page)?;
         decoded.server_rows = match rows_program {
             Some(program) => page.count(program, &vars)?,
             None => decoded.rows,
@@ -213,6 +216,15 @@ impl PageDecoder {
     /// Where `to` isn't a schema that `from` can grow into.
     pub fn conform(batch: &RecordBatch, from: &RecordSchema, to: &RecordSchema) -> Result<RecordBatch, DecodeError> {
         schema::conform(batch, from, to)
+    }
+
+    fn decode_open(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {
+        let result = self.decode_page(page);
+        if result.is_err() {
+            // A pass that broke off leaves half a record behind.
+            self.builder = None;
+        }
+        result
     }
 
     fn decode_page(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {

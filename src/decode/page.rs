@@ -35,6 +35,19 @@ impl<'b> Page<'b> {
         Ok(Self { text, records })
     }
 
+    /// Makes a page of nothing but records, each a JSON text.
+    pub(super) const fn of_records(records: Vec<String>) -> Page<'static> {
+        Page { text: "null", records: Records::Emitted(records) }
+    }
+
+    /// Returns the body without the records; for a program the whole body.
+    pub(super) fn envelope(&self) -> Result<Value, DecodeError> {
+        match &self.records {
+            Records::Along(path) => self.along(path, &mut NoRows, true),
+            Records::Emitted(_) => serde_json::from_str(self.text).map_err(|error| json(self.text, &error)),
+        }
+    }
+
     /// Reads every record into the builders, and returns the envelope.
     pub(super) fn read(&self, rows: &mut TypedRows<'_>) -> Result<Value, DecodeError> {
         match &self.records {

@@ -155,6 +155,16 @@ impl Collector {
         self.counts.received
     }
 
+    /// Returns how many rows have been decoded, those that will be left out included: the ordinal of the next one.
+    pub(super) fn rows(&self) -> u64 {
+        self.spool.rows()
+    }
+
+    /// Tells whether it is known by now that a row doesn't land.
+    pub(super) fn leaves_out(&self, ordinal: u64) -> bool {
+        self.outside.contains(&ordinal) || self.nulls.contains(&ordinal)
+    }
+
     /// Notes the total that a page stated.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         self.evidence.note_total(total);

@@ -58,6 +58,33 @@ pub enum RunError {
         /// Why.
         source: JqRunError,
     },
+    /// The child request of a row failed.
+    #[error("`enrich.{column}` of row {row} of {page}")]
+    Enrich {
+        /// The column.
+        column: String,
+        /// Which row of the page, from 1.
+        row: u64,
+        /// The request of the page, redacted.
+        page: String,
+        /// Why.
+        source: Box<RunError>,
+    },
+    /// The records have the column that a child request is to make.
+    #[error("the record has a field `{column}` of its own; give the column of `enrich` another name")]
+    EnrichTaken {
+        /// The column.
+        column: String,
+    },
+    /// The schema that was pinned has no room for the column of a child request.
+    #[error(
+        "the column `{column}` of `enrich` isn't in the pinned schema, and the contract lets none join: pin its type under \
+         `schema.columns`, such as `{column}: json`, or use `contract: evolve`"
+    )]
+    EnrichPinned {
+        /// The column.
+        column: String,
+    },
     /// The paginator can't go on.
     #[error("{request}: paging can't go on")]
     Paginate {

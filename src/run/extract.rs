@@ -1,26 +1,23 @@
 //! One slice, from its first request to its last row.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::Value;
 
-use super::collect::{Collected, Collector};
-use super::pages::{self, Asked, Facts, Pages};
-use super::{Progress, RunError, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
+use super::collect::Collected;
+use super::enrich::Enricher;
+use super::intake::{Intake, PageRead};
+use super::pages::{self, Asked, Pages};
+use super::{Progress, RunError};
+use crate::decode::DecodeError;
 use crate::extract::auth::excerpt;
 use crate::extract::http::{Exchange, RawAnswer};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
-use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
-use crate::pipeline::file;
-use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
-
-/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
-/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
-const MAX_DEPTH: usize = 16;
+use crate::model::{EndReason, RecordSchema, Slice};
+use crate::pipeline::spec::Job;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -47,14 +44,6 @@ pub(super) struct Extracted {
     pub(super) notes: Vec<String>,
 }
 
-/// The part that computes: it is locked on blocking threads only, by one of them at a time.
-struct Intake {
-    job: Arc<Job>,
-    slice: Slice,
-    decoder: PageDecoder,
-    collector: Collector,
-}
-
 impl Extraction {
     /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
     /// that many rows.
@@ -77,10 +66,11 @@ impl Extraction {
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
         let mut pages = self.pages(slice, now);
+        let mut enricher = self.enricher(slice, now)?;
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
             let asked = pages.ask()?;
-            let (seen, bytes, enough) = self.page(&asked, &intake, limit).await?;
+            let (seen, bytes, enough) = self.page(&asked, &intake, enricher.as_mut(), limit).await?;
             self.progress.page(&self.job.name, seen.rows, bytes);
             // Asked also of a slice that has enough: the page may show that rows before it can't be reached.
             let end = match pages.advance(&asked, bytes, &seen) {
@@ -91,7 +81,9 @@ impl Extraction {
                 decided => decided?,
             };
             if let Some(end) = end {
-                return tokio::task::spawn_blocking(move || finish(intake, end, asked.page)).await?;
+                let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, asked.page)).await??;
+                extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
+                return Ok(extracted);
             }
         }
     }
@@ -101,6 +93,7 @@ impl Extraction {
         &self,
         asked: &Asked,
         intake: &Arc<Mutex<Intake>>,
+        enricher: Option<&mut Enricher>,
         limit: Option<u64>,
     ) -> Result<(Seen, u64, bool), RunError> {
         let read = {
@@ -112,12 +105,12 @@ impl Extraction {
         let bytes = answered.answer.body.len() as u64;
         if answered.empty
             && let Some(Ok(page)) = &answered.page
-            && page.rows > 0
+            && page.rows() > 0
         {
             let problem = format!(
                 "`empty` takes the answer for a page with no rows, but it has {}; `empty` sees the answer without its records, so \
                  what is left of a full page may look like nothing: make it stricter, or let `records` end in `?`",
-                page.rows
+                page.rows()
             );
             return Err(RunError::Answer { request: asked.line.clone(), problem });
         }
@@ -125,15 +118,41 @@ impl Extraction {
             None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
             Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
-        let (intake, asked) = (Arc::clone(intake), asked.clone());
+        let (page, skipped, more) = self.enriched(page, asked, intake, enricher, limit).await?;
+        let (extraction, intake, asked) = (self.clone(), Arc::clone(intake), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
             let mut intake = lock(&intake);
-            let (seen, full) = intake.take(page, &asked, &answered.answer)?;
+            let page = intake.typed(page);
+            let page = page.map_err(|source| extraction.unreadable(&asked.line, &answered.answer, source))?;
+            let (seen, full) = intake.take(page, &skipped, &asked, &answered.answer)?;
             let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
             Ok::<_, RunError>((seen, enough))
         });
         let (seen, enough) = taken.await??;
-        Ok((seen, bytes, enough))
+        Ok((seen, bytes + more, enough))
+    }
+
+    /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.
+    async fn enriched(
+        &self,
+        page: PageRead,
+        asked: &Asked,
+        intake: &Arc<Mutex<Intake>>,
+        enricher: Option<&mut Enricher>,
+        limit: Option<u64>,
+    ) -> Result<(PageRead, BTreeSet<usize>, u64), RunError> {
+        let (mut page, enricher) = match (page, enricher) {
+            (PageRead::Split(page), Some(enricher)) => (page, enricher),
+            (page, _) => return Ok((page, BTreeSet::new(), 0)),
+        };
+        let (intake, of) = (Arc::clone(intake), asked.clone());
+        let prepare = move || {
+            let skipped = lock(&intake).prepare(&mut page, limit, &of)?;
+            Ok::<_, RunError>((page, skipped))
+        };
+        let (mut page, skipped) = tokio::task::spawn_blocking(prepare).await??;
+        let bytes = enricher.enrich(&mut page, &skipped, asked).await?;
+        Ok((PageRead::Split(page), skipped, bytes))
     }
 
     /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
@@ -190,78 +209,4 @@ pub(super) fn unproven(end: EndReason) -> Option<String> {
         "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
          with `tidegate preview`"
     ))
-}
-
-impl Intake {
-    fn new(job: &Arc<Job>, slice: &Slice, now: DateTime<Utc>, pinned: Option<RecordSchema>) -> Result<Self, RunError> {
-        let asked = match (&job.slicing, slice.window()) {
-            (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
-            _ => None,
-        };
-        let contract = match job.contract {
-            file::Contract::Evolve => crate::decode::Contract::Evolve,
-            file::Contract::Freeze => crate::decode::Contract::Freeze,
-            file::Contract::Discard => crate::decode::Contract::Discard,
-        };
-        let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
-        let decoder = PageDecoder::new(DecodeOptions {
-            selector: job.records.clone(),
-            constants: constants(job, slice)?,
-            contract,
-            pinned,
-            by_hand: job.columns.clone(),
-            max_depth: MAX_DEPTH,
-            want_edges: seeks
-                || gives(&job.paginate.kind)
-                || job.paginate.more.is_some()
-                || job.paginate.total.is_some(),
-        });
-        let collector = Collector::new(job, &slice.kind, asked, now);
-        Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector })
-    }
-
-    /// Decodes a page; returns the envelope that the answer is judged by, and the page.
-    fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<DecodedPage, DecodeError>) {
-        let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
-        let vars = pages::fan_out(&self.job, &self.slice);
-        let page = self.decoder.decode(&answer.body, &context, self.job.rows.as_ref(), &vars);
-        let envelope = match &page {
-            Ok(page) => page.envelope.clone(),
-            // Maybe it is an error of the server that has no records: the rules see what there is.
-            Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
-        };
-        (envelope, page)
-    }
-
-    /// Takes a page in whose answer is a success; returns what it showed and whether the slice has enough.
-    fn take(&mut self, page: DecodedPage, asked: &Asked, answer: &RawAnswer) -> Result<(Seen, bool), RunError> {
-        let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
-        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
-        let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
-        let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
-        self.collector.note_total(seen.total);
-        let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
-        let taken = self.collector.take(page, &asked.line, asked.page)?;
-        if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
-            self.collector.check_seek(value, &asked.line)?;
-        }
-        seen.new_rows = taken.new_rows;
-        Ok((seen, taken.full))
-    }
-}
-
-/// Tells whether an expression over the page says how to move on.
-fn gives(kind: &PaginateKind) -> bool {
-    matches!(kind, PaginateKind::Cursor(_) | PaginateKind::NextLink(LinkFrom::Answer(_)))
-}
-
-/// Returns the columns that the fan-out adds to every row.
-fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
-    let mut columns = slice.key.as_ref().map(FanoutKey::columns).unwrap_or_default();
-    for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
-        let failed =
-            |source| RunError::Expression { request: "the parent's row".to_owned(), field: "for_each.columns", source };
-        columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
-    }
-    Ok(columns)
 }

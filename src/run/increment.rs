@@ -103,9 +103,7 @@ impl Increment {
     }
 
     fn edges(&self, kind: CursorKind) -> Result<Edges, RunError> {
-        let edge = |value: &CursorValue| {
-            kind.read(value).ok_or_else(|| RunError::CursorStart { start: value.text() })
-        };
+        let edge = |value: &CursorValue| kind.read(value).ok_or_else(|| RunError::CursorStart { start: value.text() });
         let start = edge(&self.start)?;
         let asked = match (kind, &self.sent) {
             // Printed, it may be one unit earlier.

@@ -47,7 +47,10 @@ impl Extraction {
             let shown = excerpt(self.exchange.client.redactor(), &answered.answer.body);
             RunError::Answer { request: line.clone(), problem: format!("the answer isn't json ({error}): {shown}") }
         })?;
-        let (value, vars) = (spec.value.clone(), [vec![answered.answer.status.as_u16().into()], vec![answered.answer.headers], extra].concat());
+        let (value, vars) = (
+            spec.value.clone(),
+            [vec![answered.answer.status.as_u16().into()], vec![answered.answer.headers], extra].concat(),
+        );
         let newest = tokio::task::spawn_blocking(move || value.one(&body, &vars)).await?;
         let field = "incremental.newest.value";
         let newest = newest.map_err(|source| RunError::Expression { request: line.clone(), field, source })?;

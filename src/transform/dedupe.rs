@@ -83,7 +83,13 @@ impl KeyIndex {
     /// Makes an index over the columns of `key`.
     #[must_use]
     pub fn new(columns: &[String]) -> Self {
-        Self { columns: columns.to_vec(), converter: None, last: HashMap::new(), key_bytes: 0, versions: Versions::default() }
+        Self {
+            columns: columns.to_vec(),
+            converter: None,
+            last: HashMap::new(),
+            key_bytes: 0,
+            versions: Versions::default(),
+        }
     }
 
     /// Returns how many different keys have been seen.
@@ -290,7 +296,8 @@ mod tests {
 
     #[test]
     fn values_without_an_order_that_holds_are_refused() {
-        let ids = RecordBatch::try_from_iter(vec![("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("ok");
+        let ids =
+            RecordBatch::try_from_iter(vec![("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("ok");
         let mut index = KeyIndex::new(&["id".to_owned()]);
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["1"]));

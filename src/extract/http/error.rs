@@ -109,6 +109,8 @@ pub struct AnswerError {
     pub request: String,
     /// The status.
     pub status: u16,
+    /// Whether the rules say that it is an error; not where one of them fails on it.
+    pub is_judged: bool,
     /// Tries made.
     pub attempts: u32,
     /// Time from the first try to the end of the last.

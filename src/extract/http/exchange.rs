@@ -65,6 +65,11 @@ impl Exchange {
                 let hint = what_to_do(answer.status);
                 Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))))
             }
+            Judged::Broken { reason } => {
+                let hint = what_to_do(answer.status);
+                let error = AnswerError { is_judged: false, ..self.error(&line, &answer, &reason, hint) };
+                Err(ExchangeError::Answer(Box::new(error)))
+            }
             Judged::Refused { reason } => {
                 let hint = "check auth, and that the account isn't locked out";
                 let error = self.error(&line, &answer, &reason, hint);
@@ -106,6 +111,7 @@ impl Exchange {
         AnswerError {
             request: redactor.scrub(line),
             status: answer.status.as_u16(),
+            is_judged: true,
             attempts: answer.attempts,
             elapsed: answer.elapsed,
             reason: excerpt(redactor, reason.as_bytes()),

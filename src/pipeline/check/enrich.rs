@@ -29,7 +29,8 @@ impl Findings<'_> {
         if let Some(auth) = job.auth.as_ref().or(source.auth.as_ref())
             && let Auth::Form(form) = &auth.value
         {
-            let message = format!("the credential `{}` goes into a form, and a child request has none", form.name.value);
+            let message =
+                format!("the credential `{}` goes into a form, and a child request has none", form.name.value);
             self.error(enrich.span, message, "use `auth: {header: ...}` or `auth: {query: ...}`");
         }
         let vars = Vars {

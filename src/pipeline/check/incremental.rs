@@ -80,11 +80,13 @@ impl Findings<'_> {
         let written = incremental.lag.filter(|lag| !lag.value.0.is_zero());
         match (written, is_instant(start)) {
             (Some(lag), false) => {
-                let message = "`lag` leaves young rows to the next slice, but the cursor begins at a number, not at a time";
+                let message =
+                    "`lag` leaves young rows to the next slice, but the cursor begins at a number, not at a time";
                 self.error(lag.span, message, "remove it, or make `cursor` a timestamp and `start` an instant");
             }
             (None, true) if incremental.lag.is_none() => {
-                let message = "the cursor is a time: a row that appears after others of its time have landed is never read";
+                let message =
+                    "the cursor is a time: a row that appears after others of its time have landed is never read";
                 let help = "add `lag:`, longer than a row takes to appear, such as `lag: 5m`; `lag: 0s` says that none comes late";
                 self.warn(incremental.cursor.span(), message, help);
             }

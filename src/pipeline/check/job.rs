@@ -120,7 +120,11 @@ impl Findings<'_> {
         self.sql_expression(latest_by);
         if job.key.is_none() {
             let help = "add `key:`, the columns that identify a row, or remove `latest_by`";
-            self.missing(latest_by.span(), "`latest_by` chooses among rows with one key, and the job has no `key`", help);
+            self.missing(
+                latest_by.span(),
+                "`latest_by` chooses among rows with one key, and the job has no `key`",
+                help,
+            );
         }
     }
 

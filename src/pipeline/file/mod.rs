@@ -26,9 +26,7 @@ pub use paging::{
 };
 pub use scalars::{ByteSize, Rate, Span as Duration};
 pub use sinks::{Compression, CsvFile, FileOptions, HttpSinkFile, SinkFile, StdoutFile};
-pub use slicing::{
-    Edge, EdgeBound, Pad, ResolutionFile, SnapshotMode, SplitFile, WindowFile,
-};
+pub use slicing::{Edge, EdgeBound, Pad, ResolutionFile, SnapshotMode, SplitFile, WindowFile};
 pub use source::{CsvFormat, FormatFile, RetryFile, SourceFile, TimeoutFile, TlsFile};
 
 use super::load::{RequestValue, Spanned};
