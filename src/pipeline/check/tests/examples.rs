@@ -33,7 +33,7 @@ fn secure_workload() {
 fn lastline() {
     check(
         include_str!("examples/lastline.yaml"),
-        &["auth by `login`", "`window.resolution`", "`seek` downwards", "`enrich`"],
+        &["auth by `login`", "`window.resolution`", "`seek` downwards"],
     );
 }
 

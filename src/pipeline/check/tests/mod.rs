@@ -5,8 +5,10 @@ use super::super::load::diagnostic;
 use super::*;
 
 mod all_at_once;
+mod enrich;
 mod environment;
 mod examples;
+mod incremental;
 mod jobs;
 mod languages;
 mod paging;

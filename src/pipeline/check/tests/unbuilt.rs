@@ -143,46 +143,6 @@ fn of_slices() {
        |
        = help: choose `every` so that no point is merged
     ");
-    insta::assert_snapshot!(say_landing(r"    incremental:
-      cursor: id
-      start: 0
-      lag: 1h
-      into: query.since
-      newest: {query: {sort: desc}, value: '.rows[0].id'}
-      on_reset: restart
-"), @r"
-    error: `incremental.lag` is not built yet
-     --> p.yaml:9:12
-      |
-    9 |       lag: 1h
-      |            ^^
-      |
-      = help: use a `window` for rows that come late
-
-    error: `incremental.into` is not built yet
-      --> p.yaml:10:13
-       |
-    10 |       into: query.since
-       |             ^^^^^^^^^^^
-       |
-       = help: page by `seek`, which sends the cursor
-
-    error: `incremental.newest` is not built yet
-      --> p.yaml:11:15
-       |
-    11 |       newest: {query: {sort: desc}, value: '.rows[0].id'}
-       |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: remove it
-
-    error: `on_reset: restart` is not built yet
-      --> p.yaml:12:17
-       |
-    12 |       on_reset: restart
-       |                 ^^^^^^^
-       |
-       = help: remove it
-    ");
 }
 
 #[test]
