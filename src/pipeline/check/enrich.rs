@@ -51,7 +51,7 @@ impl Findings<'_> {
                 column: name.value.clone(),
                 request: child_request(child, source, headers.clone()),
                 value,
-                null_on_error: child.on_error.unwrap_or_default() == EnrichError::Null,
+                null_on_error: child.on_error == EnrichError::Null,
             });
         }
         checked

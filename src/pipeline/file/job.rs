@@ -1,8 +1,11 @@
 //! A job: one paginated request, its slices, its rows and its sinks.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 
 use super::super::load::{Jq, OneOrMany, RequestValue, Spanned, Sql, Tmpl};
 use super::source::with_source_keys;
@@ -201,12 +204,12 @@ pub struct Enrich {
     /// Whatever it says, the slice fails without an answer, with 429, 502, 503 or 504 after the last try, with a refused
     /// credential, and where a template or `value` fails.
     #[serde(default)]
-    pub on_error: Option<EnrichError>,
+    pub on_error: EnrichError,
 }
 
 /// What an answer to a child request that is an error does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum EnrichError {
     /// The slice fails.
     #[default]
@@ -227,4 +230,32 @@ pub enum OnMismatch {
     Warn,
     /// The slice is read again, until a pass adds nothing.
     Refetch,
+}
+
+impl<'de> Deserialize<'de> for EnrichError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ErrorVisitor;
+
+        impl de::Visitor<'_> for ErrorVisitor {
+            type Value = EnrichError;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`fail` or `'null'`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<EnrichError, E> {
+                match text {
+                    "fail" => Ok(EnrichError::Fail),
+                    "null" => Ok(EnrichError::Null),
+                    other => Err(E::unknown_variant(other, &["fail", "null"])),
+                }
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<EnrichError, E> {
+                Err(E::custom("without quotes this is nothing at all; write `fail` or, in single quotes, `'null'`"))
+            }
+        }
+
+        deserializer.deserialize_any(ErrorVisitor)
+    }
 }

@@ -107,7 +107,23 @@ fn mistakes() {
       |
       = help: did you mean `now`?
     ");
-    insta::assert_snapshot!(say_landing("    snapshot: daily\n    enrich: {d: {get: /x, value: ., on_error: null}}\n"), @"");
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    enrich: {d: {get: /x, value: ., on_error: null}}\n"), @"
+    error: without quotes this is nothing at all; write `fail` or, in single quotes, `'null'`
+     --> p.yaml:7:47
+      |
+    7 |     enrich: {d: {get: /x, value: ., on_error: null}}
+      |                                               ^^^^
+    ");
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    enrich: {d: {get: /x, value: ., on_error: nul}}\n"), @"
+    error: unknown name `nul`
+     --> p.yaml:7:47
+      |
+    7 |     enrich: {d: {get: /x, value: ., on_error: nul}}
+      |                                               ^^^
+      |
+      = note: expected `fail` or `null`
+      = help: did you mean `null`?
+    ");
 }
 
 #[test]

@@ -143,5 +143,8 @@ fn starts() {
       |
       = help: add `lag:`, longer than a row takes to appear, such as `lag: 5m`; `lag: 0s` says that none comes late
     ");
-    assert_eq!(say_landing("    incremental: {cursor: t, start: '2026-01-01T00:00:00Z', lag: 0s, into: query.since}\n"), "");
+    assert_eq!(
+        say_landing("    incremental: {cursor: t, start: '2026-01-01T00:00:00Z', lag: 0s, into: query.since}\n"),
+        ""
+    );
 }
