@@ -59,7 +59,7 @@ pub enum DedupeError {
 /// What a batch brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// How many of its rows had a key that was not seen before.
+    /// How many of its rows had a key, or a pair of key and value, that was not seen before.
     pub new_rows: u64,
     /// The ordinals of the earlier rows, also of this batch, that rows of this batch replace, each with that of the row that
     /// replaces it.
@@ -76,6 +76,7 @@ pub struct KeyIndex {
     /// The last row of each key; where values decide, the number of the key among the versions.
     last: HashMap<Box<[u8]>, u64>,
     key_bytes: usize,
+    distinct: u64,
     versions: Versions,
 }
 
@@ -88,13 +89,15 @@ impl KeyIndex {
             converter: None,
             last: HashMap::new(),
             key_bytes: 0,
+            distinct: 0,
             versions: Versions::default(),
         }
     }
 
-    /// Returns how many different keys have been seen.
-    pub fn distinct(&self) -> u64 {
-        self.last.len() as u64
+    /// Returns how many different keys have been seen; where values decide, how many different pairs of key and value: a server
+    /// that keeps versions counts each of them as a row.
+    pub const fn distinct(&self) -> u64 {
+        self.distinct
     }
 
     /// Returns about how many bytes of memory the keys take.
@@ -109,7 +112,10 @@ impl KeyIndex {
             if let Some(last) = index.last.get_mut(key) {
                 observed.superseded.push((std::mem::replace(last, ordinal), ordinal));
             } else {
-                index.begin(key, ordinal, observed);
+                index.key_bytes += key.len();
+                index.last.insert(key.into(), ordinal);
+                index.distinct += 1;
+                observed.new_rows += 1;
             }
         })
     }
@@ -126,10 +132,13 @@ impl KeyIndex {
         self.each(batch, |index, row, key, observed| {
             let group = index.last.get(key).copied().unwrap_or_else(|| {
                 let group = index.versions.begin();
-                index.begin(key, group, observed);
+                index.key_bytes += key.len();
+                index.last.insert(key.into(), group);
                 group
             });
-            index.versions.add(group, &values, row, first_ordinal + row as u64);
+            let is_new = index.versions.add(group, &values, row, first_ordinal + row as u64);
+            index.distinct += u64::from(is_new);
+            observed.new_rows += u64::from(is_new);
         })
     }
 
@@ -159,12 +168,6 @@ impl KeyIndex {
             }
         }
         Ok(observed)
-    }
-
-    fn begin(&mut self, key: &[u8], value: u64, observed: &mut Observed) {
-        self.key_bytes += key.len();
-        self.last.insert(key.into(), value);
-        observed.new_rows += 1;
     }
 
     fn key_columns(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, DedupeError> {
@@ -276,7 +279,7 @@ mod tests {
                 let batch = RecordBatch::try_from_iter(vec![("id", ids)]).expect("batch");
                 index.observe_versions(&batch, rows.len() as u64, &values).expect("observed");
                 rows.extend_from_slice(part);
-                distinct.extend(part.iter().map(|row| row.0));
+                distinct.extend(part.iter().map(|row| (row.0, row.1)));
             }
             let outdated = index.outdated(|ordinal| rows[usize::try_from(ordinal).expect("ordinal")].2);
             let mut stays: BTreeMap<i64, (Option<i64>, usize)> = BTreeMap::new();

@@ -16,7 +16,7 @@ struct Version {
     ordinal: u64,
 }
 
-/// The rows of each key. Its memory grows with the rows.
+/// The rows of each key, by their values, those of one value as they were received. Its memory grows with the rows.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     converter: Option<(RowConverter, DataType)>,
@@ -60,12 +60,16 @@ impl Versions {
         self.groups.len() as u64 - 1
     }
 
-    /// Adds a row of a batch to a key.
-    pub(super) fn add(&mut self, group: u64, values: &Values, row: usize, ordinal: u64) {
+    /// Adds a row of a batch to a key, whose rows before it have lower ordinals. Tells whether the value is new to the key.
+    pub(super) fn add(&mut self, group: u64, values: &Values, row: usize, ordinal: u64) -> bool {
         let value = values.rows.as_ref().filter(|_| !values.array.is_null(row)).map(|rows| rows.row(row).data().into());
-        if let Some(group) = usize::try_from(group).ok().and_then(|group| self.groups.get_mut(group)) {
-            group.push(Version { value, ordinal });
-        }
+        let Some(group) = usize::try_from(group).ok().and_then(|group| self.groups.get_mut(group)) else {
+            return false;
+        };
+        let at = group.partition_point(|version| version.value <= value);
+        let is_new = at.checked_sub(1).and_then(|before| group.get(before)).is_none_or(|before| before.value != value);
+        group.insert(at, Version { value, ordinal });
+        is_new
     }
 
     /// Returns the rows that another of the same key outdates: one with a greater value, or a later one with the same. Only
@@ -73,10 +77,9 @@ impl Versions {
     pub(super) fn outdated(&self, lands: impl Fn(u64) -> bool) -> BTreeSet<u64> {
         let mut outdated = BTreeSet::new();
         for group in &self.groups {
-            let landing = || group.iter().filter(|version| lands(version.ordinal));
-            let stays = landing().max_by(|a, b| (&a.value, a.ordinal).cmp(&(&b.value, b.ordinal)));
-            let stays = stays.map(|version| version.ordinal);
-            outdated.extend(landing().map(|version| version.ordinal).filter(|ordinal| Some(*ordinal) != stays));
+            let mut landing = group.iter().rev().map(|version| version.ordinal).filter(|ordinal| lands(*ordinal));
+            let _stays = landing.next();
+            outdated.extend(landing);
         }
         outdated
     }

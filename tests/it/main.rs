@@ -15,9 +15,11 @@
 
 mod architecture;
 mod crash;
+mod enrich;
 mod generic;
 mod help;
 mod hostile;
+mod increments;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;
