@@ -195,6 +195,7 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64) -> Result<Extr
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
     notes.extend(unproven(end));
     let collected = intake.collector.finish(end)?;
+    notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }
 

@@ -20,7 +20,7 @@ use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// The part that computes: it is locked on blocking threads only, by one of them at a time.
 pub(super) struct Intake {
@@ -100,6 +100,7 @@ impl Intake {
             selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,
+            nulls: job.bad_rows == file::BadRows::Null,
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,
@@ -219,7 +220,10 @@ fn rejected(page: &DecodedPage) -> BTreeSet<usize> {
 
 /// Checks that a schema which lets no column join has those of child requests.
 fn has_room(job: &Job, pinned: &RecordSchema) -> Result<(), RunError> {
-    let known = |name: &str| job.columns.iter().chain(pinned.columns()).any(|column| column.name == name);
+    let known = |name: &str| {
+        job.columns.iter().any(|column| column.name == name)
+            || pinned.columns().iter().any(|column| column.name == name)
+    };
     match job.enrich.iter().find(|enrich| !known(&enrich.column)) {
         Some(enrich) => Err(RunError::EnrichPinned { column: enrich.column.clone() }),
         None => Ok(()),

@@ -9,6 +9,7 @@ mod enrich;
 mod enriched;
 mod error;
 mod evidence;
+mod expect;
 mod extract;
 mod fingerprint;
 mod increment;
@@ -25,6 +26,7 @@ mod progress;
 pub mod quarantine;
 mod row;
 mod source;
+mod tables;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -31,4 +31,6 @@ mod schema;
 mod scrutinizer;
 mod secure_workload;
 mod support;
+mod transform;
+mod types;
 mod validate;

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, Order, PaginateFile, PipelineFile};
+use super::super::file::{Auth, FormatFile, JobFile, OnMismatch, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -101,24 +101,9 @@ fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
 }
 
 fn rows(findings: &mut Findings<'_>, job: &JobFile) {
-    if let Some(tables) = &job.tables {
-        findings.not_built(tables.span, "`tables`", "join them where the lake is read");
-    }
-    if let Some(expect) = &job.expect {
-        findings.not_built(expect.span, "`expect`", "check the rows where the lake is read");
-    }
     if let Some(on_mismatch) = job.on_mismatch
         && on_mismatch.value == OnMismatch::Refetch
     {
         findings.not_built(on_mismatch.span, "`on_mismatch: refetch`", "use `fail` or `warn`");
-    }
-    let Some(schema) = &job.schema else { return };
-    if let Some(bad_rows) = schema.bad_rows
-        && bad_rows.value != BadRows::Quarantine
-    {
-        findings.not_built(bad_rows.span, "`bad_rows` other than `quarantine`", "remove it");
-    }
-    if let Some(max) = &schema.max_bad_rows {
-        findings.not_built(max.span, "`max_bad_rows`", "remove it");
     }
 }

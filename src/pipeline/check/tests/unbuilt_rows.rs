@@ -6,51 +6,15 @@ use super::{say_job, say_landing};
 fn of_rows() {
     insta::assert_snapshot!(say_landing(r"    snapshot: daily
     key: id
-    schema: {bad_rows: fail, max_bad_rows: 1%}
     on_mismatch: refetch
-    transform: SELECT r.id, n.name FROM records r JOIN names n ON n.id = r.id
-    tables: {names: {csv: ./names.csv}}
-    expect: [{not_null: [id]}, {unique: [id]}, {sql: count(*) > 0}]
 "), @"
-    error: `bad_rows` other than `quarantine` is not built yet
-     --> p.yaml:8:24
-      |
-    8 |     schema: {bad_rows: fail, max_bad_rows: 1%}
-      |                        ^^^^
-      |
-      = help: remove it
-
-    error: `max_bad_rows` is not built yet
-     --> p.yaml:8:44
-      |
-    8 |     schema: {bad_rows: fail, max_bad_rows: 1%}
-      |                                            ^^
-      |
-      = help: remove it
-
     error: `on_mismatch: refetch` is not built yet
-     --> p.yaml:9:18
+     --> p.yaml:8:18
       |
-    9 |     on_mismatch: refetch
+    8 |     on_mismatch: refetch
       |                  ^^^^^^^
       |
       = help: use `fail` or `warn`
-
-    error: `tables` is not built yet
-      --> p.yaml:11:13
-       |
-    11 |     tables: {names: {csv: ./names.csv}}
-       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: join them where the lake is read
-
-    error: `expect` is not built yet
-      --> p.yaml:12:13
-       |
-    12 |     expect: [{not_null: [id]}, {unique: [id]}, {sql: count(*) > 0}]
-       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: check the rows where the lake is read
     ");
 }
 
