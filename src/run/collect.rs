@@ -68,6 +68,15 @@ pub(super) struct Taken {
     pub(super) last_is_bad: bool,
 }
 
+/// Which row is bad.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    /// One that couldn't be decoded, by its number among those.
+    Undecoded(usize),
+    /// One that was decoded, by its ordinal.
+    Decoded(u64),
+}
+
 /// Takes the pages of one slice in. It computes: not for an async thread.
 pub(super) struct Collector {
     now: DateTime<Utc>,
@@ -78,7 +87,8 @@ pub(super) struct Collector {
     spool: Spool,
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
-    bad: Vec<BadRow>,
+    bad: Vec<(BadRow, Which)>,
+    undecoded: usize,
     first_nulled: Option<BadRow>,
     /// Rows and the later ones of the same key.
     superseded: Vec<(u64, u64)>,
@@ -116,6 +126,7 @@ impl Collector {
             schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: Vec::new(),
+            undecoded: 0,
             first_nulled: None,
             superseded: Vec::new(),
             outside: BTreeSet::new(),
@@ -129,7 +140,6 @@ impl Collector {
     pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
         let first = self.spool.rows();
         self.counts.received += page.rows;
-        self.counts.quarantined += page.rejected.len() as u64;
         self.counts.discarded_fields += page.discarded_fields;
         self.counts.nulled_values += page.nulled_values;
         if let (None, Some(row)) = (&self.first_nulled, page.first_nulled) {
@@ -137,13 +147,20 @@ impl Collector {
         }
         self.evidence.note_page(page.server_rows, page.rows);
         let new_bad = page.rejected.iter().filter(|row| self.evidence.note_unkeyed(&row.raw)).count() as u64;
-        self.bad.extend(page.rejected.into_iter().map(|row| BadRow::rejected(row, request, number)));
+        // Before which of the rows that could be decoded each of the others stood.
+        let stood =
+            page.rejected.iter().enumerate().map(|(bad, row)| usize::try_from(row.ordinal).unwrap_or(usize::MAX) - bad);
+        let stood: Vec<usize> = stood.collect();
+        for row in page.rejected {
+            self.bad.push((BadRow::rejected(row, request, number), Which::Undecoded(self.undecoded)));
+            self.undecoded += 1;
+        }
         let batch = page.batch;
         let new_good = self.observe(&batch, first, request, number)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, request, number)?;
-        let full = self.cut_by_cursor(&batch, first, request, number)?;
+        let full = self.cut_by_cursor(&batch, first, &stood, request, number)?;
         let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
@@ -199,7 +216,7 @@ impl Collector {
         let mut new_rows = observed.new_rows;
         for row in observed.null_keys {
             self.reject(batch, first, row, "a column of `key` is null", request, page);
-            new_rows += u64::from(self.bad.last().is_some_and(|bad| self.evidence.note_unkeyed(bad.row())));
+            new_rows += u64::from(self.bad.last().is_some_and(|(bad, _)| self.evidence.note_unkeyed(bad.row())));
         }
         Ok(new_rows)
     }
@@ -231,13 +248,22 @@ impl Collector {
         Ok(())
     }
 
-    fn cut_by_cursor(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<bool, RunError> {
+    fn cut_by_cursor(
+        &mut self,
+        batch: &RecordBatch,
+        first: u64,
+        bad: &[usize],
+        request: &str,
+        page: u64,
+    ) -> Result<bool, RunError> {
         let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
         let mut fates = Vec::new();
         if batch.num_rows() > 0 {
             let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
             let (kind, cursors) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
-            fates = increment.take(kind, &cursors, first, request)?;
+            fates = increment.take(kind, &cursors, first, bad, request)?;
+        } else {
+            increment.take_bad(bad.len());
         }
         let full = increment.is_full();
         for (at, fate) in fates.into_iter().enumerate() {
@@ -255,7 +281,8 @@ impl Collector {
     /// Moves a row of a batch to quarantine.
     fn reject(&mut self, batch: &RecordBatch, first: u64, row: usize, reason: &str, request: &str, page: u64) {
         if self.nulls.insert(first + row as u64) {
-            self.bad.push(BadRow::of(batch, row, reason, request, page));
+            let which = Which::Decoded(first + row as u64);
+            self.bad.push((BadRow::of(batch, row, reason, request, page), which));
         }
     }
 
@@ -280,9 +307,9 @@ impl Collector {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
         let keys = self.keys.as_ref().map(KeyIndex::distinct);
         let reconciliation = self.evidence.weigh(self.counts.received, keys, end, self.overlap);
-        self.counts.quarantined += self.nulls.len() as u64;
-        self.outside.retain(|ordinal| !self.nulls.contains(ordinal));
-        self.counts.outside_window = self.outside.len() as u64;
+        let elsewhere = self.bad_elsewhere(cursor_end.as_ref());
+        self.counts.quarantined = self.bad.len() as u64;
+        self.counts.outside_window = self.outside.len() as u64 + elsewhere;
         let superseded = self.superseded();
         self.counts.deduplicated = superseded.len() as u64;
         self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
@@ -296,15 +323,32 @@ impl Collector {
             rows,
             schemas: self.schemas,
             counts: self.counts,
-            bad: self.bad,
+            bad: self.bad.into_iter().map(|(row, _)| row).collect(),
             first_nulled: self.first_nulled,
             reconciliation,
             cursor_end,
         })
     }
 
-    /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none: else the key
-    /// would be lost.
+    /// Gives up the bad rows that belong to other slices, which have them in quarantine, or will. Returns how many of them
+    /// couldn't be decoded: the others are among those outside.
+    fn bad_elsewhere(&mut self, end: Option<&CursorValue>) -> u64 {
+        let (before, mut decoded) = (self.bad.len() as u64, 0);
+        let (outside, nulls, cursor) = (&self.outside, &mut self.nulls, &self.cursor);
+        self.bad.retain(|(_, which)| match which {
+            Which::Undecoded(bad) => !cursor.as_ref().is_some_and(|(_, increment)| increment.is_elsewhere(*bad, end)),
+            Which::Decoded(ordinal) if outside.contains(ordinal) => {
+                decoded += 1;
+                nulls.remove(ordinal);
+                false
+            }
+            Which::Decoded(_) => true,
+        });
+        before - self.bad.len() as u64 - decoded
+    }
+
+    /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none:
+    /// else the key would be lost.
     fn superseded(&self) -> BTreeSet<u64> {
         let lands = |ordinal: &u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
         if let (Some(keys), Some(_)) = (&self.keys, &self.latest_by) {

@@ -24,6 +24,10 @@ pub(super) struct Increment {
     previous: Option<Cursor>,
     /// The cursors of the rows within the slice, by ordinal: those after its end are left to the next slice.
     rows: Vec<(Cursor, u64)>,
+    /// Rows that couldn't be decoded, by the cursors of those right before and after them.
+    bad: Vec<(Option<Cursor>, Option<Cursor>)>,
+    /// How many of them have one after them.
+    followed: usize,
 }
 
 /// What becomes of a row.
@@ -71,10 +75,13 @@ impl Increment {
             seen: Seen::default(),
             previous: None,
             rows: Vec::new(),
+            bad: Vec::new(),
+            followed: 0,
         }
     }
 
-    /// Takes the cursors of a page's rows, numbered from `first` on; `request` names the page in errors.
+    /// Takes the cursors of a page's rows, numbered from `first` on; `request` names the page in errors. Rows that couldn't be
+    /// decoded aren't among them: `bad` says before which of them each stood.
     ///
     /// # Errors
     /// Rows out of order, where the server is to sort them; a start that can't be compared; rows that weren't asked for.
@@ -83,6 +90,7 @@ impl Increment {
         kind: CursorKind,
         cursors: &[Option<Cursor>],
         first: u64,
+        bad: &[usize],
         request: &str,
     ) -> Result<Vec<Fate>, RunError> {
         self.kind = Some(kind);
@@ -92,14 +100,43 @@ impl Increment {
             let (start, rows) = (self.start.text(), cursors.len() as u64);
             return Err(RunError::CursorIgnored { request: request.to_owned(), early: early as u64, rows, start });
         }
-        let fates = (first..).zip(cursors).map(|(ordinal, cursor)| match cursor {
-            None => Ok(Fate::Null),
-            Some(cursor) => {
-                self.in_order(kind, *cursor, request)?;
-                Ok(self.fate(kind, &edges, *cursor, ordinal))
+        let (mut fates, mut bad) = (Vec::with_capacity(cursors.len()), bad.iter().peekable());
+        for (at, cursor) in cursors.iter().enumerate() {
+            while bad.next_if(|stood| **stood <= at).is_some() {
+                self.bad.push((self.previous, None));
             }
-        });
-        fates.collect()
+            fates.push(match cursor {
+                None => Fate::Null,
+                Some(cursor) => {
+                    self.in_order(kind, *cursor, request)?;
+                    self.bad.iter_mut().skip(self.followed).for_each(|(_, after)| *after = Some(*cursor));
+                    self.followed = self.bad.len();
+                    self.fate(kind, &edges, *cursor, first + at as u64)
+                }
+            });
+        }
+        self.bad.extend(bad.map(|_| (self.previous, None)));
+        Ok(fates)
+    }
+
+    /// Notes rows of a page that couldn't be decoded, where none of it could.
+    pub(super) fn take_bad(&mut self, count: usize) {
+        self.bad.extend(std::iter::repeat_n((self.previous, None), count));
+    }
+
+    /// Tells whether a row that couldn't be decoded, by its number, belongs to another slice: rows around it do, and the server
+    /// sorts. `end` is the last cursor of this one.
+    pub(super) fn is_elsewhere(&self, bad: usize, end: Option<&CursorValue>) -> bool {
+        let Some((kind, (before, after))) = self.kind.zip(self.bad.get(bad)).filter(|_| self.is_sorted()) else {
+            return false;
+        };
+        let is_landed = after.is_some() && *after <= kind.read(&self.start);
+        let end = end.and_then(|end| kind.read(end));
+        is_landed || (end.is_some() && *before > end)
+    }
+
+    fn is_sorted(&self) -> bool {
+        self.sent.as_ref().is_none_or(|sent| sent.sorted)
     }
 
     fn edges(&self, kind: CursorKind) -> Result<Edges, RunError> {
@@ -116,7 +153,7 @@ impl Increment {
     }
 
     fn in_order(&mut self, kind: CursorKind, cursor: Cursor, request: &str) -> Result<(), RunError> {
-        let sorted = self.sent.as_ref().is_none_or(|sent| sent.sorted);
+        let sorted = self.is_sorted();
         if let Some(previous) = self.previous.filter(|previous| sorted && cursor < *previous) {
             let (found, previous) = (kind.value(cursor).text(), kind.value(previous).text());
             return Err(RunError::Unsorted { request: request.to_owned(), found, previous });
@@ -137,9 +174,8 @@ impl Increment {
 
     /// Tells whether the slice has the rows that it was meant to have, and can end.
     pub(super) fn is_full(&self) -> bool {
-        let sorted = self.sent.as_ref().is_none_or(|sent| sent.sorted);
         let enough = self.rows.len() as u64 >= self.rows_per_slice;
-        sorted && self.last.is_none() && enough && self.seen.can_end()
+        self.is_sorted() && self.last.is_none() && enough && self.seen.can_end()
     }
 
     /// Returns where the slice ends, none where it has no rows, and the rows after that. One that was cut short ends before the
@@ -226,7 +262,7 @@ mod tests {
             for page in self.pages(after, now) {
                 let cursors: Vec<_> = page.iter().map(|row| Some(Cursor::at(instant(self.rows[*row].0)))).collect();
                 let first = numbers.len() as u64;
-                let fates = increment.take(CursorKind::Instant, &cursors, first, "GET /").expect("taken");
+                let fates = increment.take(CursorKind::Instant, &cursors, first, &[], "GET /").expect("taken");
                 inside.extend((first..).zip(fates).filter(|(_, fate)| *fate == Fate::Inside).map(|(row, _)| row));
                 numbers.extend(page);
                 if increment.is_full() {
@@ -275,6 +311,23 @@ mod tests {
             let expected: BTreeMap<usize, u32> = (0..server.rows.len()).map(|row| (row, 1)).collect();
             prop_assert_eq!(landed, expected);
         }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_belongs_where_those_around_it_do() {
+        let mut spec = spec(100, true);
+        spec.lag = Duration::ZERO;
+        let mut increment = Increment::new(&spec, &CursorValue(json!("1970-01-01T00:00:02Z")), None, instant(6));
+        let at = |seconds: &[i64]| seconds.iter().map(|second| Some(Cursor::at(instant(*second)))).collect::<Vec<_>>();
+        // bad, 2, bad, 3, bad | bad | 6, 9, bad
+        increment.take(CursorKind::Instant, &at(&[2, 3]), 0, &[0, 1, 2], "GET /").expect("taken");
+        increment.take_bad(1);
+        increment.take(CursorKind::Instant, &at(&[6, 9]), 2, &[2], "GET /").expect("taken");
+        let (end, _) = increment.end(false).expect("an end");
+        assert_eq!(end.text(), "1970-01-01T00:00:06Z", "9 is in the future");
+        let elsewhere: Vec<bool> = (0..5).map(|bad| increment.is_elsewhere(bad, Some(&end))).collect();
+        assert_eq!(elsewhere, [true, false, false, false, true], "where it can't be told it is this slice's");
+        assert!(!increment.is_elsewhere(4, None));
     }
 
     #[test]

@@ -136,7 +136,8 @@ fn a_detail_that_is_gone_fails_the_slice_and_is_named() {
 /// What says nothing of one row is never taken for a detail that isn't there.
 #[test]
 fn what_is_wrong_with_more_than_one_row_fails_the_slice_whatever_on_error_says() {
-    let cases: [(&str, fn(usize) -> Answer, &str); 5] = [
+    type Case = (&'static str, fn(usize) -> Answer, &'static str);
+    let cases: [Case; 5] = [
         ("no connection", |_| Answer::bytes("{").header("content-length", "99").torn(), ""),
         ("overload", |_| Answer::json(&json!({"success": 0})).status(503), ""),
         ("a refused credential", |_| Answer::json(&json!({"success": 0, "error_code": 3001})), ""),

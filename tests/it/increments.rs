@@ -229,3 +229,21 @@ fn a_series_that_landed_nothing_yet_is_gone_on_with() {
     ran.fine();
     assert_eq!(landed(&bench), "a s0 [1,2,3,4]\na s1 [1,2]");
 }
+
+/// A bad row among young ones isn't this slice's business yet: it lies in quarantine once, with the slice that it belongs to.
+#[test]
+fn a_bad_row_waits_with_those_around_it() {
+    let rows: Rows = Arc::new(Mutex::new(vec![row(1, 10)]));
+    let bench = Bench::new(by_time(&rows));
+    bench.job(BY_TIME);
+    bench.run_at(&at(100), &[]).fine();
+    rows.lock().unwrap().extend([row(2, 85), row(3, 91), json!({"id": "x", "t": at(92)}), row(4, 95)]);
+    let second = bench.run_at(&at(150), &[]).fine();
+    assert_eq!(second, "s0-2026-01-03T12_3a00_3a10Z landed: 1 of 5, 4 outside_window; complete");
+    assert_eq!(bench.quarantine(), Vec::<Value>::new());
+    let third = bench.run_at(&at(160), &[]).fine();
+    assert_eq!(third, "s0-2026-01-03T12_3a01_3a25Z landed: 2 of 4, 1 quarantined, 1 outside_window; complete");
+    rows.lock().unwrap().push(row(5, 200));
+    bench.run_at(&at(300), &[]).fine();
+    assert_eq!((ids(&bench), bench.quarantine().len()), (vec![1, 2, 3, 4, 5], 1));
+}
