@@ -181,7 +181,9 @@ fn date(text: &str) -> Option<DateTime<Utc>> {
             ([hour, minute, second], ..) if time.is_none() => time = Some((*hour, *minute, *second)),
             (_, Some(number), _) if day.is_none() && token.len() <= 2 => day = Some(number),
             (_, None, Some(at)) if month.is_none() => month = u32::try_from(at + 1).ok(),
-            (_, Some(number), _) if year.is_none() && (2..=4).contains(&token.len()) => year = i32::try_from(number).ok(),
+            (_, Some(number), _) if year.is_none() && (2..=4).contains(&token.len()) => {
+                year = i32::try_from(number).ok()
+            }
             _ => {}
         }
     }
@@ -212,7 +214,7 @@ fn is_secure(url: &Url) -> bool {
 }
 
 /// Tells whether a URL leads to this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -306,7 +308,8 @@ mod tests {
     #[test]
     fn what_has_expired_is_not_sent() {
         let cookies = Cookies::default();
-        let lines = ["a=1; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "b=2; Expires=Sat, 03 Jan 2026 12:02:00 GMT"];
+        let lines =
+            ["a=1; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "b=2; Expires=Sat, 03 Jan 2026 12:02:00 GMT"];
         heard(&cookies, "https://h/", &lines);
         let at = |seconds| sent(&cookies, "https://h/", now() + TimeDelta::seconds(seconds));
         assert_eq!(at(59).unwrap(), "a=1; b=2");

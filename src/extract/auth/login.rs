@@ -12,7 +12,7 @@ use crate::lang::jq::Jq;
 use crate::lang::place::Place;
 use crate::secret::Secret;
 
-/// The name under which the templates of a login see its secrets, a list.
+/// The name under which the templates of a login see the values that come from outside of the pipeline file, a list.
 pub const CREDENTIALS: &str = "credentials";
 
 /// The most names of fields that an error shows, and the most characters of one.
@@ -24,9 +24,12 @@ const CHECK: &str = "check the login's credentials, and that the account isn't l
 /// A login.
 #[derive(Debug)]
 pub struct Login {
-    /// The request. Its secrets aren't in it: templates name them by their place in the list [`CREDENTIALS`].
+    /// The request. What comes from outside of the pipeline file isn't in it: templates name that by its place in the list
+    /// [`CREDENTIALS`].
     pub tree: RequestTree,
-    /// The secrets.
+    /// That list.
+    pub values: Vec<Secret>,
+    /// What must not show.
     pub secrets: Vec<Secret>,
     /// jq: whether it succeeded. It sees `$status` and `$headers`.
     pub success: Option<Jq>,
@@ -37,9 +40,9 @@ pub struct Login {
 impl Login {
     /// Makes the request at `now`.
     pub(super) fn request(&self, now: DateTime<Utc>) -> Result<RenderedRequest, RequestError> {
-        let secrets: Vec<_> = self.secrets.iter().map(Secret::expose).collect();
+        let values: Vec<_> = self.values.iter().map(Secret::expose).collect();
         let now = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        self.tree.render(&json!({"now": now, CREDENTIALS: secrets}), &[])
+        self.tree.render(&json!({"now": now, CREDENTIALS: values}), &[])
     }
 
     /// Returns its secrets.
@@ -50,8 +53,8 @@ impl Login {
     /// Returns its identity: what is sent, and what is taken from the answer.
     pub(super) fn id(&self) -> CredentialId {
         let texts = [format!("{:?}", self.tree), format!("{:?} {:?}", self.success, self.token)];
-        let secrets = self.secrets.iter().map(Secret::expose);
-        CredentialId::of("login", texts.iter().map(String::as_str).chain(secrets))
+        let values = self.values.iter().map(Secret::expose);
+        CredentialId::of("login", texts.iter().map(String::as_str).chain(values))
     }
 
     /// Takes the session from an answer.
@@ -67,10 +70,12 @@ impl Login {
             if !answer.body.is_empty() && !status.is_redirection() {
                 reason.push_str(&format!("; body: {}", excerpt(redactor, &answer.body)));
             }
-            let hint = if status.is_redirection() {
-                "redirects aren't followed: check base_url, or say with `success` which redirect means that it succeeded"
-            } else {
-                CHECK
+            let hint = match status.as_u16() {
+                300..400 => {
+                    "redirects aren't followed: check base_url, or say with `success` which redirect means that it succeeded"
+                }
+                404 | 405 => "check the login's path, and base_url",
+                _ => CHECK,
             };
             return Err(Denied { reason, hint });
         }
@@ -79,7 +84,10 @@ impl Login {
             match success.truthy(&body, &vars) {
                 Ok(true) => {}
                 Ok(false) => {
-                    return Err(Denied { reason: format!("the login's `success` is not true; {}", about()), hint: CHECK });
+                    return Err(Denied {
+                        reason: format!("the login's `success` is not true; {}", about()),
+                        hint: CHECK,
+                    });
                 }
                 // What jq says quotes the value it failed on.
                 Err(_) => {
@@ -126,7 +134,10 @@ fn text_of(token: Option<Value>, about: impl Fn() -> String) -> Result<String, D
         None => "can't be evaluated on the answer",
     };
     let reason = format!("there is no token: the login's `token` {found}; {}", about());
-    Err(Denied { reason, hint: "check `token` against the answer's fields; if they tell of a failure, check the credentials" })
+    Err(Denied {
+        reason,
+        hint: "check `token` against the answer's fields; if they tell of a failure, check the credentials",
+    })
 }
 
 fn no_cookie(had_insecure: bool, about: &str) -> Denied {
@@ -135,7 +146,10 @@ fn no_cookie(had_insecure: bool, about: &str) -> Denied {
         return Denied { reason, hint: "use https in base_url" };
     }
     let reason = format!("the answer to the login sets no cookie; {about}");
-    Denied { reason, hint: "check the credentials, and the login's path; if it answers with a token, name it with `token` and `into`" }
+    Denied {
+        reason,
+        hint: "check the credentials, and the login's path; if it answers with a token, name it with `token` and `into`",
+    }
 }
 
 /// Says what an answer is like, without quoting what may be a session.
@@ -170,4 +184,3 @@ pub(super) fn status_text(status: StatusCode, headers: &Value, redactor: &Redact
         _ => format!("the server answered {} {name}", status.as_u16()),
     }
 }
-

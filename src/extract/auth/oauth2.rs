@@ -69,7 +69,8 @@ impl OAuth2 {
                 field("client_secret", self.client_secret.expose());
             }
             ClientAuth::Header => {
-                let pair = STANDARD.encode(format!("{}:{}", encoded(&self.client_id), encoded(self.client_secret.expose())));
+                let pair =
+                    STANDARD.encode(format!("{}:{}", encoded(&self.client_id), encoded(self.client_secret.expose())));
                 // Base64 is always the value of a header.
                 if let Some(mut value) = header_value(&format!("Basic {pair}")) {
                     value.set_sensitive(true);
@@ -120,14 +121,23 @@ impl OAuth2 {
             return unusable(reason, "check token_url: it must be the token end point itself");
         };
         if text("token_type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return unusable("the token isn't of the type Bearer, the only one that is known here", "ask the server's admin");
+            return unusable(
+                "the token isn't of the type Bearer, the only one that is known here",
+                "ask the server's admin",
+            );
         }
         if header_value(token).is_none() {
-            return unusable("the access_token holds a control character, and can't go into a header", "ask the server's admin");
+            return unusable(
+                "the access_token holds a control character, and can't go into a header",
+                "ask the server's admin",
+            );
         }
         Ok(Given {
             token: Auth::Bearer(Secret::new(token)),
-            until: body.get("expires_in").and_then(seconds).and_then(|life| now.checked_add_signed(life - margin(life))),
+            until: body
+                .get("expires_in")
+                .and_then(seconds)
+                .and_then(|life| now.checked_add_signed(life - margin(life))),
             refresh: text("refresh_token").map(Secret::new),
         })
     }
@@ -172,7 +182,10 @@ fn seconds(life: &Value) -> Option<TimeDelta> {
         number => number.as_f64()?,
     };
     // Truncated: a part of a second doesn't count.
-    #[expect(clippy::cast_possible_truncation, reason = "what is too large is cut to the largest number, and has no end then")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what is too large is cut to the largest number, and has no end then"
+    )]
     TimeDelta::try_seconds(seconds as i64).filter(|life| *life >= TimeDelta::zero())
 }
 

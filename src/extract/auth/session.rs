@@ -242,8 +242,7 @@ impl Session {
         let mut state = self.state();
         state.generation += 1;
         state.refresh = given.refresh.or_else(|| state.refresh.take());
-        let grant =
-            Arc::new(Grant { generation: state.generation, token: given.token, cookies, until: given.until });
+        let grant = Arc::new(Grant { generation: state.generation, token: given.token, cookies, until: given.until });
         state.current = Some(Arc::clone(&grant));
         Ok(grant)
     }
