@@ -23,6 +23,9 @@ const LOOKED_AT: usize = 16 * 1024;
 /// Base64 shorter than this would be found in innocent texts.
 const SHORTEST_BASE64: usize = 6;
 
+/// Secrets shorter than this are left in data.
+const SHORTEST_IN_DATA: usize = 8;
+
 /// Learned secrets that are remembered: what is said is about the last few sessions, and a process may live through thousands.
 const REMEMBERED: usize = 64;
 
@@ -79,8 +82,19 @@ impl Redactor {
     /// Returns `text` with every secret replaced by [`REDACTED`].
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
+        self.scrub_from(0, text)
+    }
+
+    /// As [`Redactor::scrub`], for data: a secret that is shorter than eight bytes may stand there by chance, and stays.
+    #[must_use]
+    pub fn scrub_data(&self, text: &str) -> String {
+        self.scrub_from(SHORTEST_IN_DATA, text)
+    }
+
+    fn scrub_from(&self, shortest: usize, text: &str) -> String {
         let mut clean = text.to_owned();
-        for form in &self.0.read().unwrap_or_else(PoisonError::into_inner).forms {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for form in known.forms.iter().take_while(|form| form.len() >= shortest) {
             if clean.contains(form.as_str()) {
                 clean = clean.replace(form.as_str(), REDACTED);
             }
