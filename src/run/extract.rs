@@ -20,7 +20,7 @@ use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -173,7 +173,8 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Red
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
     notes.extend(unproven(end));
     let mut collected = intake.collector.finish(end)?;
-    collected.bad.iter_mut().for_each(|row| row.scrub(redactor));
+    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
+    notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }
 
@@ -206,6 +207,7 @@ impl Intake {
             selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,
+            nulls: job.bad_rows == file::BadRows::Null,
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,

@@ -11,9 +11,11 @@ mod job;
 mod paging;
 mod places;
 mod request;
+mod schema;
 mod sinks;
 mod slicing;
 mod source;
+mod transform;
 mod unbuilt;
 
 use chrono::DateTime;
