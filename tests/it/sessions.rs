@@ -232,7 +232,7 @@ fn a_refusal_that_comes_as_a_success_does_not_lock_the_account_out() {
     let bench = bench(api, &SOURCE.replace(", success: .success == 1}", "}"), &format!("{}{WINDOWS}", keys("one")));
     let ran = bench.run();
     assert_eq!((*logins.lock().unwrap(), ran.errors().len()), (2, 3 + 10), "{ran:?}");
-    insta::assert_snapshot!(ran.errors()[12], @"");
+    insta::assert_snapshot!(ran.errors()[12], @r#"20260102T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: GET /one?key=a: status 200 after 1 try: the server refused the credential; it says: Permission denied; body: {"success":0,"error_code":3001,"error":"Permission denied"}; nothing shows that the login succeeded: check its credentials, and let `success` say what a login looks like that was refused"#);
 }
 
 #[test]
