@@ -14,7 +14,7 @@ use super::pages::{self, Asked};
 use super::{RunError, build};
 use crate::decode::SplitPage;
 use crate::extract::auth::excerpt;
-use crate::extract::http::{AnswerError, Exchange, ExchangeError, RawAnswer};
+use crate::extract::http::{AnswerError, Exchange, ExchangeError, Fault, RawAnswer};
 use crate::extract::request::{Fingerprint, RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;
 use crate::model::Slice;
@@ -228,7 +228,7 @@ impl Answer {
 }
 
 /// Tells whether an answer that is an error says something of the row that was asked for. One that can't be judged doesn't, nor
-/// does one that says that the server, or what stands before it, can't answer now.
+/// does one that refuses the credential, nor one that says that the server, or what stands before it, can't answer now.
 fn is_about_the_row(error: &AnswerError) -> bool {
-    error.is_judged && !matches!(error.status, 429 | 502 | 503 | 504)
+    error.fault == Fault::Request && !matches!(error.status, 429 | 502 | 503 | 504)
 }

@@ -12,7 +12,7 @@ use super::intake::{Intake, PageRead};
 use super::pages::{self, Asked, Pages};
 use super::{Progress, RunError};
 use crate::decode::DecodeError;
-use crate::extract::auth::excerpt;
+use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, RawAnswer};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
@@ -81,7 +81,9 @@ impl Extraction {
                 decided => decided?,
             };
             if let Some(end) = end {
-                let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, asked.page)).await??;
+                let redactor = self.exchange.client.redactor().clone();
+                let finished = tokio::task::spawn_blocking(move || finish(intake, end, asked.page, &redactor));
+                let mut extracted = finished.await??;
                 extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
                 return Ok(extracted);
             }
@@ -189,12 +191,13 @@ fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
     intake.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64) -> Result<Extracted, RunError> {
+fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Redactor) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
     notes.extend(unproven(end));
-    let collected = intake.collector.finish(end)?;
+    let mut collected = intake.collector.finish(end)?;
+    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }

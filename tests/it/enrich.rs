@@ -165,6 +165,29 @@ fn what_is_wrong_with_more_than_one_row_fails_the_slice_whatever_on_error_says()
     "#);
 }
 
+/// A session is renewed for a child request too; where that doesn't help, the account has no right, which is no detail that is gone.
+#[test]
+fn a_session_that_has_no_right_to_one_detail_is_no_detail_that_is_gone() {
+    let expired = AtomicBool::new(true);
+    let bench = Bench::new(api(move |request, id| match id {
+        _ if request.path == "/login" => Answer::json(&json!({"success": 1})).header("set-cookie", "s=hunter2-session"),
+        2 if expired.swap(false, Ordering::SeqCst) => Answer::json(&json!({"success": 0, "error_code": 3001})),
+        4 => Answer::json(&json!({"success": 0, "error_code": 3001})),
+        _ => detail(id),
+    }));
+    lastline(&bench, ", on_error: 'null'");
+    let file = std::fs::read_to_string(bench.workspace.path("pipeline.yaml")).unwrap();
+    let login = "auth: {login: {post: /login, form: {password: '${TOKEN}'}, success: '.success == 1'}}";
+    bench.workspace.write("pipeline.yaml", &file.replace("auth: {bearer: '${TOKEN}'}", login));
+    let ran = run_with_token(&bench);
+    assert_eq!((ran.code(), bench.landed()), (1, Vec::new()), "{ran:?}");
+    let error = ran.errors().join("\n");
+    assert!(error.starts_with("latest: `enrich.detail` of row 2 of GET /rows?offset=2: GET /d/4: "), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    let children = children(&bench);
+    assert_eq!(children.iter().filter(|path| *path == "/d/2").count(), 2, "{children:?}");
+}
+
 #[test]
 fn what_the_pipeline_file_gets_wrong_is_named_with_the_row() {
     let cases = [

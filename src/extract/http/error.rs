@@ -1,11 +1,13 @@
 //! What can go wrong between a request and its answer. Every message names the request, the tries and what to do.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::extract::auth::{AuthError, Refused};
+use crate::extract::request::RequestError;
 
 /// How a request failed without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,8 +100,19 @@ pub enum HttpError {
 }
 
 /// Writes a number of tries: `1 try`, `5 tries`.
-fn tries(attempts: u32) -> String {
+pub(super) fn tries(attempts: u32) -> String {
     if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") }
+}
+
+/// What is at fault where an answer isn't what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request, or what it asks for: the status or a rule says so.
+    Request,
+    /// The credential: it was refused, though the session is good for other requests.
+    Credential,
+    /// A rule of the pipeline file: it fails on the answer.
+    Rule,
 }
 
 /// An answer that isn't a page.
@@ -109,8 +122,8 @@ pub struct AnswerError {
     pub request: String,
     /// The status.
     pub status: u16,
-    /// Whether the rules say that it is an error; not where one of them fails on it.
-    pub is_judged: bool,
+    /// What is at fault.
+    pub fault: Fault,
     /// Tries made.
     pub attempts: u32,
     /// Time from the first try to the end of the last.
@@ -149,6 +162,17 @@ pub enum ExchangeError {
     /// The server refused the credential, now or earlier in this run.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The session that the request needs couldn't be renewed by the request that was to do so.
+    #[error("{request}: not sent: there is no session: {reason}")]
+    NoSession {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// How the renewal failed, scrubbed.
+        reason: Arc<str>,
+    },
+    /// The request that renews the session can't be made.
+    #[error("auth.login: {0}")]
+    Login(#[from] RequestError),
     /// The answer is an error.
     #[error(transparent)]
     Answer(Box<AnswerError>),

@@ -6,13 +6,14 @@ mod error;
 mod exchange;
 mod judge;
 mod limit;
+mod renew;
 mod retry;
 #[cfg(test)]
 mod tests;
 
 pub use self::answer::RawAnswer;
 pub use self::client::{DEFAULT_MAX_RESPONSE, HttpClient, HttpOptions, Jitter};
-pub use self::error::{AnswerError, ExchangeError, HttpError, TransportKind};
+pub use self::error::{AnswerError, ExchangeError, Fault, HttpError, TransportKind};
 pub use self::exchange::{Exchange, Exchanged};
 pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};

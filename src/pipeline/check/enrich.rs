@@ -26,18 +26,17 @@ impl Findings<'_> {
             let message = "`enrich` has no meaning here: the rows of a job that isn't cut into slices only feed others, as they come";
             self.missing(enrich.span, message, "put it into the job that lands rows");
         }
-        if let Some(auth) = job.auth.as_ref().or(source.auth.as_ref())
-            && let Auth::Form(form) = &auth.value
-        {
-            let message =
-                format!("the credential `{}` goes into a form, and a child request has none", form.name.value);
-            self.error(enrich.span, message, "use `auth: {header: ...}` or `auth: {query: ...}`");
+        let auth = job.auth.as_ref().or(source.auth.as_ref());
+        if let Some(goes) = auth.and_then(|auth| needs_a_payload(&auth.value)) {
+            let message = format!("{goes}, and a child request has none");
+            self.error(enrich.span, message, "send it in a header or a parameter, if the API can");
         }
         let vars = Vars {
             fan_out: vars.fan_out.clone(),
             fan_out_is_scalar: vars.fan_out_is_scalar,
             window: vars.window,
             row: true,
+            login: false,
             records: Vec::new(),
         };
         let headers = request.map(|request| request.headers.clone()).unwrap_or_default();
@@ -68,6 +67,19 @@ impl Findings<'_> {
             let message = format!("`{}` is a column already: `for_each` makes it", name.value);
             self.error(name.span, message, "choose another name, such as `detail`");
         }
+    }
+}
+
+/// Says where a credential goes that a request without a form and a body can't hold.
+fn needs_a_payload(auth: &Auth) -> Option<String> {
+    match auth {
+        Auth::Form(form) => Some(format!("the credential `{}` goes into a form", form.name.value)),
+        Auth::Login(login) => {
+            let into =
+                login.into.as_ref().filter(|into| ["form", "body"].iter().any(|root| into.as_str().starts_with(root)));
+            into.map(|into| format!("the token of the login goes into `{}`", into.shown()))
+        }
+        _ => None,
     }
 }
 

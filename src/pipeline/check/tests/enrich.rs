@@ -127,10 +127,11 @@ fn mistakes() {
 }
 
 #[test]
-fn a_credential_of_a_form_has_no_place_in_a_child_request() {
-    insta::assert_snapshot!(say(r"version: 1
+fn a_credential_that_is_no_header_and_no_parameter_has_no_place_in_a_child_request() {
+    let with = |auth: &str| {
+        let file = r"version: 1
 name: x
-source: {base_url: 'http://h', auth: {form: {name: t, value: '${TOKEN}'}}}
+source: {base_url: 'http://h', auth: AUTH}
 jobs:
   a:
     post: /x
@@ -140,15 +141,30 @@ jobs:
     snapshot: daily
     enrich: {d: {get: '/d/{{ row.id }}', value: .}}
     sinks: {lake: {jsonl: {url: ./lake}}}
-"), @"
+";
+        say(&file.replace("AUTH", auth))
+    };
+    let login =
+        |into: &str| format!("{{login: {{post: /in, form: {{password: '${{TOKEN}}'}}, token: .t, into: {into}}}}}");
+    insta::assert_snapshot!(with("{form: {name: t, value: '${TOKEN}'}}"), @"
     error: the credential `t` goes into a form, and a child request has none
       --> p.yaml:11:13
        |
     11 |     enrich: {d: {get: '/d/{{ row.id }}', value: .}}
        |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
-       = help: use `auth: {header: ...}` or `auth: {query: ...}`
+       = help: send it in a header or a parameter, if the API can
     ");
+    insta::assert_snapshot!(with(&login("form.t")), @"
+    error: the token of the login goes into `form.t`, and a child request has none
+      --> p.yaml:11:13
+       |
+    11 |     enrich: {d: {get: '/d/{{ row.id }}', value: .}}
+       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: send it in a header or a parameter, if the API can
+    ");
+    assert_eq!(with(&login("query.t")), "");
 }
 
 #[test]
