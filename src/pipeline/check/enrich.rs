@@ -6,7 +6,7 @@ use super::super::file::{Auth, EnrichError, JobFile, SourceFile};
 use super::super::load::Spanned;
 use super::super::spec::{Enrich, FanOut, Request};
 use super::Findings;
-use super::request::{Vars, merged};
+use super::request::{About, Vars, merged};
 use crate::pipeline::file;
 
 impl Findings<'_> {
@@ -35,8 +35,7 @@ impl Findings<'_> {
             fan_out: vars.fan_out.clone(),
             fan_out_is_scalar: vars.fan_out_is_scalar,
             window: vars.window,
-            row: true,
-            login: false,
+            about: About::Row,
             records: Vec::new(),
         };
         let headers = request.map(|request| request.headers.clone()).unwrap_or_default();

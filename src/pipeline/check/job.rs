@@ -4,7 +4,7 @@ use super::super::file::{BadRows, JobFile, OnMismatch, PipelineFile};
 use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
-use super::request::Vars;
+use super::request::{About, Vars};
 use super::{Findings, unbuilt, word};
 use crate::lang::{Selector, SelectorError};
 use crate::model::JobName;
@@ -19,8 +19,7 @@ impl Findings<'_> {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
             fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
             window: job.window.is_some(),
-            row: false,
-            login: false,
+            about: About::Page,
             records: match &records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
                 _ => Vec::new(),

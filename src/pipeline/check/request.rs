@@ -17,6 +17,17 @@ pub(super) const PAGE_VARS: [&str; 3] = ["rows", "first", "last"];
 /// Filters of templates that people look for: ours first.
 const FILTERS: [&str; 9] = ["time", "ago", "default", "join", "lower", "replace", "tojson", "upper", "urlencode"];
 
+/// What expressions are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// A page.
+    Page,
+    /// A row, which has a child request, and no pages.
+    Row,
+    /// A login, which belongs to no page, no window and no row.
+    Login,
+}
+
 /// Which names exist in the expressions of a job.
 pub(super) struct Vars {
     /// The fan-out's `as` name.
@@ -25,10 +36,8 @@ pub(super) struct Vars {
     pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
-    /// Whether these are the names of a child request: it sees a row, and has no pages.
-    pub row: bool,
-    /// Whether it is about a login, which belongs to no page, no window and no row.
-    pub login: bool,
+    /// What the expressions are about.
+    pub about: About,
     /// The plain paths of the records, where `records` isn't a program.
     pub records: Vec<Vec<String>>,
 }
@@ -36,7 +45,7 @@ pub(super) struct Vars {
 impl Vars {
     /// Returns the names that exist in a login.
     pub(super) const fn of_login() -> Self {
-        Self { fan_out: None, fan_out_is_scalar: false, window: false, row: false, login: true, records: Vec::new() }
+        Self { fan_out: None, fan_out_is_scalar: false, window: false, about: About::Login, records: Vec::new() }
     }
 
     /// Returns the variables of the rules about answers, and of `records` and `rows`.
@@ -56,12 +65,12 @@ impl Vars {
 
     /// Tells whether it is certain that a name doesn't exist, though parts of the file were refused.
     fn knows_all(&self, root: &str) -> bool {
-        if self.login {
+        if self.about == About::Login {
             return true;
         }
         match root {
             "window" => self.window,
-            "row" | "cursor" => self.row,
+            "row" | "cursor" => self.about == About::Row,
             _ => self.fan_out.is_some(),
         }
     }
@@ -240,10 +249,12 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
     let no_such = format!("there is no template variable `{name}`");
     let is_fan_out = vars.fan_out.as_deref() == Some(root);
     match (root, field) {
-        ("cursor", _) if vars.row => return Some((no_such, "a child request has no pages, and no cursor".to_owned())),
-        ("row", _) if vars.row => return None,
+        ("cursor", _) if vars.about == About::Row => {
+            return Some((no_such, "a child request has no pages, and no cursor".to_owned()));
+        }
+        ("row", _) if vars.about == About::Row => return None,
         ("now", None) => return None,
-        ("cursor", _) if !vars.login => return None,
+        ("cursor", _) if vars.about != About::Login => return None,
         ("now", Some(_)) => {
             return Some((no_such, "`now` is an instant: print it with `now | time('%Y-%m-%d')`".to_owned()));
         }
@@ -251,7 +262,7 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         ("window", _) if vars.window => {
             return Some((no_such, "the window has `window.from` and `window.to`".to_owned()));
         }
-        ("window", _) if !vars.login => return Some((no_such, "the job has no `window:`".to_owned())),
+        ("window", _) if vars.about != About::Login => return Some((no_such, "the job has no `window:`".to_owned())),
         (_, Some(_)) if is_fan_out && vars.fan_out_is_scalar => {
             return Some((
                 no_such,
@@ -261,11 +272,11 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         _ if is_fan_out => return None,
         _ => {}
     }
-    if vars.login {
+    if vars.about == About::Login {
         let help = "a login is sent for no page, no window and no row: its templates see `now` only".to_owned();
         return Some((format!("there is no template variable `{root}` in a login"), help));
     }
-    let names: Vec<&str> = ["now", if vars.row { "row" } else { "cursor" }]
+    let names: Vec<&str> = ["now", if vars.about == About::Row { "row" } else { "cursor" }]
         .into_iter()
         .chain(vars.fan_out.as_deref())
         .chain(vars.window.then_some("window.from"))
