@@ -7,8 +7,13 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use std::borrow::Cow;
+
 use super::builders::StructBuilder;
+use super::cells;
 use super::reject::{Misfit, Row};
+use super::strict;
+use super::table::Cell;
 use super::visitor::RecordSeed;
 
 /// What is done with each record.
@@ -37,13 +42,32 @@ pub(super) struct TypedRows<'b> {
     pub(super) bad: Vec<(u64, Misfit)>,
 }
 
-impl<'de> Rows<'de> for TypedRows<'_> {
-    fn row<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        RecordSeed { root: self.root, row: &mut self.row }.deserialize(deserializer)?;
+impl TypedRows<'_> {
+    /// Takes the cells of a table's row.
+    pub(super) fn cells(&mut self, names: &[Cow<'_, str>], cells: &[Cell<'_>]) {
+        cells::fill(self.root, names, cells, &mut self.row);
+        self.done();
+    }
+
+    /// Takes a row that is none.
+    pub(super) fn reject(&mut self, expected: &str, got: String) {
+        self.root.append_null();
+        self.row.misfit(expected, got);
+        self.done();
+    }
+
+    fn done(&mut self) {
         if let Some(misfit) = self.row.misfit.take() {
             self.bad.push((self.rows, misfit));
         }
         self.rows += 1;
+    }
+}
+
+impl<'de> Rows<'de> for TypedRows<'_> {
+    fn row<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        RecordSeed { root: self.root, row: &mut self.row }.deserialize(deserializer)?;
+        self.done();
         Ok(())
     }
 }
@@ -131,8 +155,11 @@ impl<'de, R: Rows<'de>> Visitor<'de> for Walk<'_, R> {
                     envelope.insert(key, value);
                 }
             } else if self.keep {
-                let value: Value = map.next_value()?;
-                envelope.insert(key, value);
+                let raw: &'de RawValue = map.next_value()?;
+                if let Some(before) = envelope.insert(key.clone(), strict::part(raw.get())?) {
+                    drop(before);
+                    return Err(strict::twice(&key));
+                }
             } else {
                 map.next_value::<IgnoredAny>()?;
                 names.push(key);

@@ -10,6 +10,7 @@ mod properties;
 fn options(records: &[&str]) -> DecodeOptions {
     let texts: Vec<String> = records.iter().map(|&text| text.to_owned()).collect();
     DecodeOptions {
+        format: AnswerFormat::Json,
         selector: Selector::parse_with(&texts, &PAGE_VARIABLES).unwrap(),
         constants: Vec::new(),
         contract: Contract::Evolve,

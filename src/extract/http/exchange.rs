@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::answer::RawAnswer;
+use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
 use super::error::{AnswerError, ExchangeError};
 use super::judge::{Judged, Rules};
@@ -23,6 +23,8 @@ pub struct Exchange {
     pub auth: Arc<Auth>,
     /// The job's rules.
     pub rules: Arc<Rules>,
+    /// What tells a body that was cut off.
+    pub cut: CutCheck,
 }
 
 /// A page, or a page with no rows.
@@ -54,7 +56,7 @@ impl Exchange {
         let pass = self.gate.enter(self.auth.credential()).await?;
         let mut signed = request.clone();
         self.auth.apply(&mut signed)?;
-        let answer = self.client.fetch(&signed, &line, &pass, self.auth.signer()).await?;
+        let answer = self.client.fetch(&signed, &line, &pass, self.auth.signer(), self.cut).await?;
         let (answer, page, judged) = self.judge(&line, answer, extra, read).await?;
         match judged {
             Judged::Page | Judged::Empty => {

@@ -4,6 +4,7 @@ use super::super::file::{JobFile, OnMismatch, PipelineFile};
 use super::super::load::{Spanned, Text, nearest};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
+use super::format::is_only_records;
 use super::request::Vars;
 use super::{Findings, unbuilt, word};
 use crate::lang::sql;
@@ -17,7 +18,10 @@ impl Findings<'_> {
         self.name(name, "a job's name", '_');
         unbuilt::job(self, job);
         let records = self.records(job);
+        let format = self.format(job, &file.source);
         let vars = Vars {
+            format,
+            only_records: is_only_records(format, records.as_ref()),
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
             fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
             window: job.window.is_some(),
@@ -26,6 +30,9 @@ impl Findings<'_> {
                 _ => Vec::new(),
             },
         };
+        if let Some(records) = &records {
+            self.records_fit(format, job, records);
+        }
         let source = self.source(name.span, job, &file.source, &vars);
         let request = self.request(name, job, &file.source, &vars);
         let for_each = job.for_each.as_ref().map(|for_each| self.for_each(for_each, &vars));
@@ -34,6 +41,7 @@ impl Findings<'_> {
         let rows = job.rows.as_ref().and_then(|rows| self.jq(rows, &vars.answer()));
         let key = self.key(job, for_each.as_ref());
         let columns = self.columns(job);
+        self.columns_fit(format, job, &columns);
         if let Some(transform) = &job.transform {
             let tables: Vec<&str> =
                 job.tables.iter().flat_map(|tables| tables.value.keys()).map(|name| name.value.as_str()).collect();

@@ -4,6 +4,7 @@
 mod cron;
 mod fan_out;
 mod fits;
+mod format;
 mod graph;
 mod hide;
 mod job;

@@ -7,6 +7,7 @@ use super::super::load::{Diagnostic, RequestValue, Span, Spanned, Tmpl, nearest}
 use super::super::spec::Request;
 use super::{Findings, word};
 use crate::lang::template::Template;
+use crate::model::AnswerFormat;
 
 /// The variables that the rules about answers and `records` see, beside the fan-out's: see [`crate::pipeline::spec`].
 pub(super) const ANSWER_VARS: [&str; 2] = ["status", "headers"];
@@ -25,6 +26,10 @@ pub(super) struct Vars {
     pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
+    /// The format of answers.
+    pub format: AnswerFormat,
+    /// Whether a page is nothing but records.
+    pub only_records: bool,
     /// The plain paths of the records, where `records` isn't a program.
     pub records: Vec<Vec<String>>,
 }

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
+use super::super::file::{Auth, BadRows, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -57,11 +57,6 @@ macro_rules! source_keys {
             if let Some(what) = what {
                 findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query`, `form` or `hmac`");
             }
-        }
-        if let Some(format) = &keys.format
-            && format.value != FormatFile::Json
-        {
-            findings.not_built(format.span, "a format other than `json`", "ask the API for JSON");
         }
         if let Some(proxy) = &keys.proxy {
             findings.not_built(proxy.span, "`proxy`", "set HTTPS_PROXY in the environment");
