@@ -49,7 +49,10 @@ impl<'b> Page<'b> {
                 let document = document(text, format, known)?;
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
                 strict::check(&document).map_err(|error| json(&document, &error))?;
-                let emitted = program.run_on_bytes(document.as_bytes(), vars).map_err(DecodeError::Records)?;
+                let emitted = program.run_on_bytes(document.as_bytes(), vars).map_err(|source| match text.trim_ascii() {
+                    "" => empty(format),
+                    _ => DecodeError::Records(source),
+                })?;
                 Ok(Self { text: document, records: Records::Emitted(emitted) })
             }
         }
@@ -239,7 +242,7 @@ fn is_one_json(text: &str) -> bool {
 fn empty(format: AnswerFormat) -> DecodeError {
     let remedy = match format {
         AnswerFormat::Json => "say so with `empty`",
-        AnswerFormat::JsonLines | AnswerFormat::Csv(_) => "let `records` be `.[]?`",
+        AnswerFormat::JsonLines | AnswerFormat::Csv(_) => "let `records` begin with `.[]?`",
     };
     DecodeError::Empty { due: format.name(), remedy }
 }

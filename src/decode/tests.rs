@@ -1,10 +1,13 @@
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::model::{Column, ColumnType, HandColumn, HandType};
 
+mod formats;
+mod guards;
 mod properties;
 
 fn options(records: &[&str]) -> DecodeOptions {
