@@ -49,10 +49,11 @@ impl<'b> Page<'b> {
                 let document = document(text, format, known)?;
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
                 strict::check(&document).map_err(|error| json(&document, &error))?;
-                let emitted = program.run_on_bytes(document.as_bytes(), vars).map_err(|source| match text.trim_ascii() {
-                    "" => empty(format),
-                    _ => DecodeError::Records(source),
-                })?;
+                let emitted =
+                    program.run_on_bytes(document.as_bytes(), vars).map_err(|source| match text.trim_ascii() {
+                        "" => empty(format),
+                        _ => DecodeError::Records(source),
+                    })?;
                 Ok(Self { text: document, records: Records::Emitted(emitted) })
             }
         }

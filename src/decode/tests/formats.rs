@@ -86,7 +86,10 @@ fn a_program_sees_the_list() {
     assert_eq!(csv.rows, [json!({"n": 1}), json!({"n": 2})]);
     assert_eq!(csv.envelope, json!([{"n": "1", "x": null}, {"n": "2", "x": ""}]));
     assert_eq!(whole(CSV, ".[]? | .n", "").unwrap().rows, Vec::<Value>::new());
-    assert_eq!(error(AnswerFormat::JsonLines, ".[] | .", "{}\n]}, [\n"), "line 2 isn't json at byte 0: expected value: ]}, [");
+    assert_eq!(
+        error(AnswerFormat::JsonLines, ".[] | .", "{}\n]}, [\n"),
+        "line 2 isn't json at byte 0: expected value: ]}, ["
+    );
     let short = error(CSV, ".[] | .", "a,b\n1,2\n\n3\n");
     assert_eq!(short, "the body isn't a csv table, at line 4: expected 2 cells, got 1 cell: a,b 1,2  3 ");
     assert!(error(CSV, ".[] | .", " \n").contains("let `records` begin with `.[]?`"));
@@ -110,10 +113,7 @@ fn cells_are_texts() {
     let body = "\u{feff}id,\"the name\",note\r\n7,\"a, \"\"b\"\"\r\nc\",\r\n\n007,x\ry,\"\"\r\n";
     assert_eq!(
         rows(CSV, body),
-        [
-            r#"{"id":"7","the name":"a, \"b\"\r\nc"}"#,
-            r#"{"id":"007","note":"","the name":"x\ry"}"#
-        ]
+        [r#"{"id":"7","the name":"a, \"b\"\r\nc"}"#, r#"{"id":"007","note":"","the name":"x\ry"}"#]
     );
     let tab = AnswerFormat::Csv(CsvDialect { delimiter: b'\t', header: true });
     assert_eq!(rows(tab, "a\tb\n1,5\t5'10\"\n"), [r#"{"a":"1,5","b":"5'10\""}"#]);
@@ -167,7 +167,8 @@ fn cells_are_typed_by_hand() {
     {"b":true,"d":1.50,"f":0.5,"i":-1,"j":"{\"k\": [1]}","s":"7","t":"2026-01-01T00:00:00Z","x":"8"}
     {"s":""}
     "#);
-    let page2 = page(&mut decoder, "i,f,b,d,t,j,s,x\n1.5,,,,,,,\n,NaN,,,,,,\n,,yes,,,,,\n,,,x,,,,\n,,,,noon,,,\n,,,,,{,,\n");
+    let page2 =
+        page(&mut decoder, "i,f,b,d,t,j,s,x\n1.5,,,,,,,\n,NaN,,,,,,\n,,yes,,,,,\n,,,x,,,,\n,,,,noon,,,\n,,,,,{,,\n");
     let columns: Vec<&str> = page2.rejected.iter().map(|row| row.column.as_str()).collect();
     assert_eq!((page2.batch.num_rows(), columns), (0, vec!["i", "f", "b", "d", "t", "j"]));
     assert_eq!(told(&page2)[1], r#"1 f: expected float64, got string "NaN" in ,NaN,,,,,,"#);
@@ -216,15 +217,17 @@ fn tables_of_a_real_ntopng_have_rows_that_do_not_fit_their_header() {
     let bare = AnswerFormat::Csv(CsvDialect { delimiter: b'|', header: false });
     let decoded = super::page(&mut of(bare), rows.to_owned());
     assert_eq!((decoded.batch.num_rows(), decoded.batch.num_columns()), (5, 25));
-    assert_eq!(decoded.batch["c18"].as_string::<i32>().value(0), r#"Blacklisted Server [ Blacklist: "Emerging Threats" ]"#);
+    assert_eq!(
+        decoded.batch["c18"].as_string::<i32>().value(0),
+        r#"Blacklisted Server [ Blacklist: "Emerging Threats" ]"#
+    );
     assert_eq!(decoded.batch["c23"].as_string::<i32>().value(4), "1795314596");
 }
 
 fn cells() -> impl Strategy<Value = Vec<Vec<String>>> {
     let cell = prop_oneof!["[ab,|\t\"\r\n é]{0,6}", "\\PC{0,5}"];
-    (1_usize..5).prop_flat_map(move |width| {
-        proptest::collection::vec(proptest::collection::vec(cell.clone(), width), 1..12)
-    })
+    (1_usize..5)
+        .prop_flat_map(move |width| proptest::collection::vec(proptest::collection::vec(cell.clone(), width), 1..12))
 }
 
 /// Writes a table as RFC 4180 says, each cell in quotes where it must be or where `quote` says so.

@@ -33,7 +33,10 @@ fn bodies_that_are_no_json() {
     insta::assert_snapshot!(refused_alike(b"{\"items\": [{\"a\": \"\xc3\x28\"}]}"), @r#"the body isn't utf-8 at byte 18: {"items": [{"a": "�("}]}"#);
     for number in ["NaN", "Infinity", "-Infinity", "nan", "01", "+1", ".5", "0x1F", "1."] {
         let error = refused_alike(format!(r#"{{"items": [{{"a": {number}}}]}}"#).as_bytes());
-        assert!(error.starts_with("the body isn't json at byte 1") || error.starts_with("the body isn't json at byte 2"), "{number}: {error}");
+        assert!(
+            error.starts_with("the body isn't json at byte 1") || error.starts_with("the body isn't json at byte 2"),
+            "{number}: {error}"
+        );
     }
     insta::assert_snapshot!(refused_alike(b"\x1f\x8b\x08\x00\x00\x00\x00\x00"), @"the body is still gzip data: it was compressed more than once, or its header content-encoding doesn't say that it is; ask the server, or a proxy between, not to compress");
 }

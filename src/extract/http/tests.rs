@@ -20,6 +20,8 @@ use crate::extract::request::{RenderedRequest, RequestSpec, RequestTree};
 use crate::model::AnswerFormat;
 use crate::secret::Secret;
 
+mod encodings;
+
 const PASSWORD: &str = "hunter2-and-more";
 
 type Answerer = Arc<dyn Fn(u32, &HeaderMap) -> Response + Send + Sync>;

@@ -89,8 +89,13 @@ impl Findings<'_> {
             return;
         }
         let message = "no page passes `success`: it sees null of a page that is nothing but records";
-        let help = "let it be true for null, such as `. == null`: it sees the body where that is one JSON document instead; or make \
-                    `records` a jq program: then it sees the list";
+        let instead = match vars.format {
+            AnswerFormat::Csv(_) => ", since it sees a JSON document that comes instead of a table",
+            _ => "",
+        };
+        let help = format!(
+            "let it be true for null, such as `. == null`{instead}; or make `records` a jq program: then it sees the list"
+        );
         self.error(text.span(), message, help);
     }
 }

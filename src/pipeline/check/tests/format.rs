@@ -9,7 +9,9 @@ fn say_of(format: &str, lines: &str) -> String {
 
 #[test]
 fn formats_that_are_fine() {
-    for format in ["json", "jsonl", "{csv: {}}", "{csv: {delimiter: '|', header: false}}", "{csv: {delimiter: \"\\t\"}}"] {
+    for format in
+        ["json", "jsonl", "{csv: {}}", "{csv: {delimiter: '|', header: false}}", "{csv: {delimiter: \"\\t\"}}"]
+    {
         for records in ["'.[]'", "'.[]?'", "'.[] | select(.ok)'"] {
             assert_eq!(say_of(format, &format!("    records: {records}\n")), "", "{format} {records}");
         }
@@ -77,7 +79,7 @@ fn expressions_over_a_page_that_is_nothing_but_records() {
     9 |     success: .rc == 0
       |              ^^^^^^^^
       |
-      = help: let it be true for null, such as `. == null`: it sees the body where that is one JSON document instead; or make `records` a jq program: then it sees the list
+      = help: let it be true for null, such as `. == null`; or make `records` a jq program: then it sees the list
 
     error: there is no `.next`: a page that is nothing but records has nothing beside them
       --> p.yaml:10:47
@@ -88,7 +90,10 @@ fn expressions_over_a_page_that_is_nothing_but_records() {
        = help: use `$rows` (how many), `$first` or `$last` (one record) or `$headers`, or make `records` a jq program: then the whole list is seen
     ");
     assert_eq!(
-        say_of("jsonl", "    records: '.[]'\n    paginate: {cursor: {into: query.c, value: '$last.next'}, total: '$headers[\"x-total\"]'}\n"),
+        say_of(
+            "jsonl",
+            "    records: '.[]'\n    paginate: {cursor: {into: query.c, value: '$last.next'}, total: '$headers[\"x-total\"]'}\n"
+        ),
         ""
     );
     assert_eq!(
