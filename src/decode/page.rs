@@ -144,13 +144,16 @@ impl<'b> Page<'b> {
     /// Returns all records as JSON values.
     ///
     /// # Errors
-    /// Where a row of a table has too many cells or too few, or a key comes twice.
+    /// Where a row of a table has too many cells or too few, a key comes twice, or a number would lose digits.
     pub(super) fn values(&self) -> Result<(Vec<Value>, Value), DecodeError> {
         if let Records::Table(table) = &self.records {
             return Ok((table.objects()?, Value::Null));
         }
         let (raw, envelope) = self.raw(true)?;
-        let values = raw.iter().enumerate().map(|(ordinal, record)| self.value(ordinal, record));
+        let value = |(ordinal, record): (usize, &&str)| {
+            strict::exact_value(record).map_err(|error| self.broken(ordinal, record, &error))
+        };
+        let values = raw.iter().enumerate().map(value);
         Ok((values.collect::<Result<_, _>>()?, envelope))
     }
 

@@ -14,10 +14,20 @@ pub(super) fn value(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text)
 }
 
+/// As [`value`], where every number must keep its digits: a value has no room for integers beyond 64 bits.
+pub(super) fn exact_value(text: &str) -> Result<Value, serde_json::Error> {
+    walk(text, Unique { exact: true })?;
+    serde_json::from_str(text)
+}
+
 /// Checks that a text is JSON, no deeper than 128 levels, and that no object in it has a key twice.
 pub(super) fn check(text: &str) -> Result<(), serde_json::Error> {
+    walk(text, Unique { exact: false })
+}
+
+fn walk(text: &str, unique: Unique) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Unique.deserialize(&mut deserializer)?;
+    unique.deserialize(&mut deserializer)?;
     deserializer.end()
 }
 
@@ -43,7 +53,13 @@ pub(super) fn twice<E: serde::de::Error>(key: &str) -> E {
 const TWICE: &str = "the key `";
 
 #[derive(Clone, Copy)]
-struct Unique;
+struct Unique {
+    /// Refuse numbers that may have been integers beyond 64 bits.
+    exact: bool,
+}
+
+/// From here on 64 bits don't hold every integer: 2^63, the negative side being the shorter one.
+const BEYOND: f64 = 9_223_372_036_854_775_808.0;
 
 impl<'de> DeserializeSeed<'de> for Unique {
     type Value = ();
@@ -92,7 +108,12 @@ impl<'de> Visitor<'de> for Unique {
         Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        if self.exact && value.abs() >= BEYOND {
+            return Err(E::custom(format!(
+                "the number {value:e} is beyond 64 bits and would lose digits; leave it out by a jq program, such as `.[] | {{id}}`"
+            )));
+        }
         Ok(())
     }
 

@@ -23,8 +23,8 @@ pub struct WholePage {
 /// Reads one page. The programs see [`super::PAGE_VARIABLES`] from `context`, and after them `vars`.
 ///
 /// # Errors
-/// As for [`super::PageDecoder::decode`], and where a record can't be a value: a row of a table has too many cells or too few, or a
-/// key comes twice.
+/// As for [`super::PageDecoder::decode`], and where a record can't be a value: a row of a table has too many cells or too few, a key
+/// comes twice, or a number is beyond 64 bits.
 pub fn read_whole(
     body: &[u8],
     format: AnswerFormat,

@@ -58,6 +58,21 @@ fn keys_that_come_twice() {
     assert!(refused(WAYS[2], record.as_bytes()).contains("the key `a` comes twice"));
 }
 
+#[test]
+fn a_number_that_a_parents_row_cannot_hold() {
+    let huge = r#"{"items": [{"id": 123456789012345678901234567890}]}"#;
+    for records in WAYS {
+        let context = PageVars { status: 200, headers: json!({}) };
+        let selector = options(records).selector;
+        let read = |body: &str| read_whole(body.as_bytes(), AnswerFormat::Json, &selector, &context, None, &[]);
+        let error = read(huge).unwrap_err().to_string();
+        assert!(error.contains("the number 1.2345678901234568e29 is beyond 64 bits"), "{error}");
+        let rows =
+            read(r#"{"items": [{"id": 18446744073709551615, "x": -9223372036854775808, "f": 0.5}]}"#).unwrap().rows;
+        assert_eq!(rows, [json!({"id": u64::MAX, "x": i64::MIN, "f": 0.5})]);
+    }
+}
+
 /// Runs on a small stack, as the smallest of our threads has.
 fn on_a_small_stack(act: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(2 << 20).spawn(act).unwrap().join().unwrap();
