@@ -1,5 +1,6 @@
 //! The walk from the root of a body to its records, by a plain path, in one pass.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize as _;
@@ -7,11 +8,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use std::borrow::Cow;
-
 use super::builders::StructBuilder;
 use super::cells;
-use super::reject::{Misfit, Row};
+use super::reject::{Misfit, Nulls, Row};
 use super::strict;
 use super::table::Cell;
 use super::visitor::RecordSeed;
@@ -40,6 +39,8 @@ pub(super) struct TypedRows<'b> {
     pub(super) row: Row,
     pub(super) rows: u64,
     pub(super) bad: Vec<(u64, Misfit)>,
+    /// The values that don't fit, where they are null and their rows stay.
+    pub(super) nulls: Option<Nulls>,
 }
 
 impl TypedRows<'_> {
@@ -57,8 +58,12 @@ impl TypedRows<'_> {
     }
 
     fn done(&mut self) {
+        let values = std::mem::take(&mut self.row.values);
         if let Some(misfit) = self.row.misfit.take() {
-            self.bad.push((self.rows, misfit));
+            match &mut self.nulls {
+                Some(nulls) if misfit.is_value => nulls.note(values, self.rows, misfit),
+                _ => self.bad.push((self.rows, misfit)),
+            }
         }
         self.rows += 1;
     }

@@ -175,6 +175,16 @@ fn cells_are_typed_by_hand() {
 }
 
 #[test]
+fn values_that_do_not_fit_may_be_null_and_rows_that_are_none_may_not() {
+    let by_hand = vec![HandColumn { name: "i".to_owned(), kind: HandType::parse("int64").unwrap() }];
+    let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, by_hand, nulls: true, ..options(&[".[]"]) });
+    let page = page(&mut decoder, "i,s\n1,a\nx,b\n3\n");
+    assert_eq!(lines(&page.batch), [r#"{"i":1,"s":"a"}"#, r#"{"s":"b"}"#]);
+    assert_eq!((page.nulled_values, told(&page)), (1, vec!["2 : expected 2 cells, got 1 cell in 3".to_owned()]));
+    assert_eq!(page.first_nulled.unwrap().raw, "x,b".into());
+}
+
+#[test]
 fn constants_hide_a_tables_own_column() {
     let constants = vec![("site".to_owned(), json!(7))];
     let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, constants, ..options(&[".[]"]) });

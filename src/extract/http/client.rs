@@ -14,7 +14,7 @@ use super::error::{HttpError, TransportKind};
 use super::limit::{HostSlots, RateLimit};
 use super::retry::{RetryPolicy, retry_after};
 use crate::clock::Clock;
-use crate::extract::auth::{Pass, Redactor, SecureWorkload};
+use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 
 /// The largest body that is read unless a source says otherwise: a page beyond it should be asked for in parts.
@@ -114,6 +114,11 @@ impl HttpClient {
         Self { jitter, ..self }
     }
 
+    /// Returns the present instant.
+    pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+
     /// Returns what scrubs secrets from texts about this source.
     #[must_use]
     pub const fn redactor(&self) -> &Redactor {
@@ -122,13 +127,13 @@ impl HttpClient {
 
     /// Sends `request`, and again as the policy allows, until there is a whole answer with a status that isn't transient. After
     /// the last try a transient status is the answer. `line` names the request in errors; `pass` stops the tries once the
-    /// credential is refused elsewhere; `signer` signs each try; `cut` looks at bodies whose end nothing marks.
+    /// credential is refused elsewhere; `each_try` is what is done at each; `cut` looks at bodies whose end nothing marks.
     pub async fn fetch(
         &self,
         request: &RenderedRequest,
         line: &str,
         pass: &Pass,
-        signer: Option<&SecureWorkload>,
+        each_try: EachTry<'_>,
         cut: CutCheck,
     ) -> Result<RawAnswer, HttpError> {
         let started = Instant::now();
@@ -139,7 +144,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, signer, cut) => tried,
+                tried = self.attempt(request, each_try, cut) => tried,
             };
             let last = !self.options.retry.allows_another(attempt);
             let asked = match &tried {
@@ -166,7 +171,7 @@ impl HttpClient {
     async fn attempt(
         &self,
         request: &RenderedRequest,
-        signer: Option<&SecureWorkload>,
+        each_try: EachTry<'_>,
         cut: CutCheck,
     ) -> Result<Tried, TryError> {
         let slots = self.slots.of(&request.resource, self.options.concurrency);
@@ -176,12 +181,8 @@ impl HttpClient {
             limiter.until_ready().await;
         }
         // After the waits, so that the signature is fresh when it leaves.
-        let with_signature = signer.map(|signer| {
-            let mut copy = request.clone();
-            signer.sign(&mut copy, self.clock.now());
-            copy
-        });
-        let request = with_signature.as_ref().unwrap_or(request);
+        let prepared = each_try.prepared(request, self.clock.now());
+        let request = prepared.as_ref().unwrap_or(request);
         let mut builder = self.client.request(request.method.clone(), request.url());
         if let Some((kind, body)) = request.body() {
             builder = builder.header(CONTENT_TYPE, kind).body(body);
@@ -190,6 +191,7 @@ impl HttpClient {
         let response =
             builder.headers(request.headers.clone()).send().await.map_err(|error| transport(error, false))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        each_try.heard(request, &headers, self.clock.now());
         if let Some(encoding) = unknown_encoding(&headers).filter(|_| status.is_success()) {
             return Err(TryError::Encoding(encoding));
         }
