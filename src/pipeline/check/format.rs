@@ -6,8 +6,8 @@ use super::super::file::{FormatFile, JobFile, SourceFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
 use super::Findings;
 use super::request::Vars;
+use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::lang::{PlainPath, Selector};
 use crate::model::{AnswerFormat, CsvDialect, HandColumn, HandType};
 
 impl Findings<'_> {
@@ -80,7 +80,7 @@ impl Findings<'_> {
     pub(super) fn success_fits(&mut self, text: Option<&JqText>, program: Option<&Jq>, vars: &Vars) {
         let (Some(text), Some(program)) = (text, program) else { return };
         let depends = |name: &str| text.as_str().contains(&format!("${name}"));
-        if !vars.only_records || depends("headers") || vars.fan_out.as_deref().is_some_and(depends) {
+        if !vars.only_records() || depends("headers") || vars.fan_out.as_deref().is_some_and(depends) {
             return;
         }
         let mut values = vec![json!(200), json!({})];
@@ -97,14 +97,5 @@ impl Findings<'_> {
             "let it be true for null, such as `. == null`{instead}; or make `records` a jq program: then it sees the list"
         );
         self.error(text.span(), message, help);
-    }
-}
-
-/// Tells whether the records are all that there is on a page: then expressions over the page see null.
-pub(super) fn is_only_records(format: AnswerFormat, records: Option<&Selector>) -> bool {
-    let whole = |path: &PlainPath| path.keys.is_empty();
-    match records {
-        Some(Selector::Plain { paths }) => format != AnswerFormat::Json || paths.iter().all(whole),
-        _ => false,
     }
 }

@@ -4,7 +4,6 @@ use super::super::file::{BadRows, JobFile, OnMismatch, PipelineFile};
 use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
-use super::format::is_only_records;
 use super::request::Vars;
 use super::{Findings, unbuilt, word};
 use crate::lang::{Selector, SelectorError};
@@ -17,18 +16,7 @@ impl Findings<'_> {
         unbuilt::job(self, job);
         let records = self.records(job);
         let format = self.format(job, &file.source);
-        let vars = Vars {
-            format,
-            only_records: is_only_records(format, records.as_ref()),
-            fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
-            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
-            window: job.window.is_some(),
-            login: false,
-            records: match &records {
-                Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
-                _ => Vec::new(),
-            },
-        };
+        let vars = Vars::of(job, format, records.as_ref());
         if let Some(records) = &records {
             self.records_fit(format, job, records);
         }

@@ -6,6 +6,7 @@ use super::super::file::{JobFile, SourceFile};
 use super::super::load::{Diagnostic, RequestValue, Span, Spanned, Tmpl, nearest};
 use super::super::spec::Request;
 use super::{Findings, word};
+use crate::lang::Selector;
 use crate::lang::template::Template;
 use crate::model::AnswerFormat;
 
@@ -28,8 +29,6 @@ pub(super) struct Vars {
     pub window: bool,
     /// The format of answers.
     pub format: AnswerFormat,
-    /// Whether a page is nothing but records.
-    pub only_records: bool,
     /// Whether it is about a login, which belongs to no page, no window and no row.
     pub login: bool,
     /// The plain paths of the records, where `records` isn't a program.
@@ -37,6 +36,21 @@ pub(super) struct Vars {
 }
 
 impl Vars {
+    /// Gathers the names of a job.
+    pub(super) fn of(job: &JobFile, format: AnswerFormat, records: Option<&Selector>) -> Self {
+        Self {
+            fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
+            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
+            window: job.window.is_some(),
+            format,
+            login: false,
+            records: match records {
+                Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
     /// Returns the names that exist in a login.
     pub(super) const fn of_login() -> Self {
         Self {
@@ -44,7 +58,6 @@ impl Vars {
             fan_out_is_scalar: false,
             window: false,
             format: AnswerFormat::Json,
-            only_records: false,
             login: true,
             records: Vec::new(),
         }
@@ -71,6 +84,12 @@ impl Vars {
             return true;
         }
         if root == "window" { self.window } else { self.fan_out.is_some() }
+    }
+
+    /// Tells whether the records are all that there is on a page: then expressions over the page see null.
+    pub(super) fn only_records(&self) -> bool {
+        let is_whole = self.format != AnswerFormat::Json || self.records.iter().all(Vec::is_empty);
+        is_whole && !self.records.is_empty()
     }
 
     /// Tells whether a path of an expression enters the list of records.

@@ -131,7 +131,7 @@ impl Findings<'_> {
         let text = text?;
         let program = self.jq(text, names)?;
         for path in jq::root_paths(text.as_str()) {
-            if vars.only_records && names.contains(&"rows") && !path.is_empty() {
+            if vars.only_records() && names.contains(&"rows") && !path.is_empty() {
                 self.sees_no_body(text, &path);
                 continue;
             }
