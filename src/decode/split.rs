@@ -28,16 +28,17 @@ impl PageDecoder {
     /// # Errors
     /// As [`PageDecoder::decode`].
     pub fn split(
-        &self,
+        &mut self,
         body: &Bytes,
         context: &PageVars,
         rows_program: Option<&Jq>,
         vars: &[Value],
     ) -> Result<SplitPage, DecodeError> {
-        let vars = context.values(vars);
-        let page = Page::open(body, &self.options.selector, &vars)?;
-        let envelope = page.envelope()?;
-        let records: Vec<String> = page.raw_records()?.into_iter().map(str::to_owned).collect();
+        let vars = context.with(vars);
+        let (selector, known) = (self.options.selector.clone(), self.known.clone());
+        let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
+        let (records, envelope) = page.texts()?;
+        self.known.width = self.known.width.or(page.width().filter(|_| !records.is_empty()));
         let edge =
             |record: Option<&String>| record.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let (first, last) = (edge(records.first()), edge(records.last()));

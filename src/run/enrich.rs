@@ -9,11 +9,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Map, Value};
 
 use super::enriched::{self, Prepared, Tally};
-use super::extract::{Extraction, printed};
+use super::extract::{Extraction, printed, unreadable};
 use super::pages::{self, Asked};
 use super::{RunError, build};
-use crate::decode::SplitPage;
-use crate::extract::auth::excerpt;
+use crate::decode::{SplitPage, check_json};
 use crate::extract::http::{AnswerError, Exchange, ExchangeError, Fault, RawAnswer};
 use crate::extract::request::{Fingerprint, RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;
@@ -169,10 +168,9 @@ impl Enricher {
 
     /// Sends one request; returns what it gave, and the bytes received.
     async fn ask(&self, column: &Arc<Column>, request: &RenderedRequest) -> Result<(Answer, u64), RunError> {
-        let read = |answer: &RawAnswer| {
-            let body: Result<Value, _> = serde_json::from_slice(&answer.body);
-            let broken = body.as_ref().err().map(ToString::to_string);
-            (body.unwrap_or_default(), broken)
+        let read = |answer: &RawAnswer| match check_json(&answer.body) {
+            Ok(body) => (body, None),
+            Err(broken) => (Value::Null, Some(broken)),
         };
         let redactor = self.exchange.client.redactor();
         let answered = match self.exchange.send(request, self.extra.clone(), read).await {
@@ -184,14 +182,9 @@ impl Enricher {
         };
         let (answer, line) = (answered.answer, redactor.scrub(&request.line()));
         let bytes = answer.body.len() as u64;
-        if let Some(Some(why)) = answered.page {
-            let problem = format!("the answer isn't json ({why}): {}", excerpt(redactor, &answer.body));
-            let error = RunError::Answer { request: line, problem };
-            return if column.null_on_error {
-                Ok((Answer::Failed(error.to_string().into()), bytes))
-            } else {
-                Err(error)
-            };
+        if let Some(Some(source)) = answered.page {
+            let error = unreadable(redactor, &line, &answer, source);
+            return if column.null_on_error { Ok((Answer::Failed(error.chain().into()), bytes)) } else { Err(error) };
         }
         let vars = [vec![answer.status.as_u16().into(), answer.headers], self.extra.clone()].concat();
         let of = Arc::clone(column);

@@ -157,18 +157,9 @@ impl Extraction {
         Ok((PageRead::Split(page), skipped, bytes))
     }
 
-    /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
-    /// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
-    fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
-        let (redactor, body) = (self.exchange.client.redactor(), String::from_utf8_lossy(&answer.body));
-        if redactor.scrub(&body) == body {
-            return RunError::Decode { request: line.to_owned(), source };
-        }
-        let problem = format!(
-            "the answer can't be read, and echoes the credential; it begins: {}",
-            excerpt(redactor, &answer.body)
-        );
-        RunError::Answer { request: line.to_owned(), problem }
+    /// Says why a page can't be read.
+    pub(super) fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
+        unreadable(self.exchange.client.redactor(), line, answer, source)
     }
 
     /// Returns the first request of a slice in one line, redacted.
@@ -180,6 +171,18 @@ impl Extraction {
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
         Pages::new(&self.job, &self.tree, slice, &printed(now), self.exchange.client.redactor(), &self.had_one)
     }
+}
+
+/// Says why an answer can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
+/// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
+pub(super) fn unreadable(redactor: &Redactor, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
+    let body = String::from_utf8_lossy(&answer.body);
+    if redactor.scrub(&body) == body {
+        return RunError::Decode { request: line.to_owned(), source };
+    }
+    let problem =
+        format!("the answer can't be read, and echoes the credential; it begins: {}", excerpt(redactor, &answer.body));
+    RunError::Answer { request: line.to_owned(), problem }
 }
 
 /// Prints the run's instant as templates see it.

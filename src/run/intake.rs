@@ -97,6 +97,7 @@ impl Intake {
         }
         let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
         let options = DecodeOptions {
+            format: job.source.format,
             selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,

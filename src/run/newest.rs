@@ -6,9 +6,11 @@ use serde_json::Value;
 use super::cursor::CursorKind;
 use super::extract::{Extraction, printed};
 use super::{RunError, build, pages};
-use crate::extract::auth::excerpt;
+use crate::decode::{PAGE_VARIABLES, PageVars, check_json, read_whole};
 use crate::extract::http::RawAnswer;
-use crate::model::{CursorValue, Slice};
+use crate::lang::Selector;
+use crate::lang::jq::Jq;
+use crate::model::{AnswerFormat, CursorValue, Slice};
 use crate::pipeline::spec::NewestSpec;
 
 impl Extraction {
@@ -37,20 +39,27 @@ impl Extraction {
         let request = tree.render(&pages::context(&self.job, slice, &printed(now)), &[])?;
         let line = self.exchange.client.redactor().scrub(&request.line());
         let extra = pages::fan_out(&self.job, slice);
-        let read = |answer: &RawAnswer| {
-            let body: Result<Value, _> = serde_json::from_slice(&answer.body);
-            (body.as_ref().ok().cloned().unwrap_or_default(), body)
+        let (format, job) = (self.job.source.format, self.job.name.clone());
+        let whole = Selector::Program(
+            Jq::compile(".", &PAGE_VARIABLES)
+                .map_err(|error| RunError::Account { account: format!("job {job}: {error}") })?,
+        );
+        let read = move |answer: &RawAnswer| {
+            let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
+            let body = match format {
+                AnswerFormat::Json => check_json(&answer.body),
+                _ => read_whole(&answer.body, format, &whole, &context, None, &[]).map(|page| page.envelope),
+            };
+            // Maybe it is an error of the server: the rules see what there is.
+            let seen =
+                body.as_ref().map_or_else(|_| serde_json::from_slice(&answer.body).unwrap_or_default(), Value::clone);
+            (seen, body)
         };
         let answered = self.exchange.send(&request, extra.clone(), read).await?;
         let Some(body) = answered.page.filter(|_| !answered.empty) else { return Ok(None) };
-        let body = body.map_err(|error| {
-            let shown = excerpt(self.exchange.client.redactor(), &answered.answer.body);
-            RunError::Answer { request: line.clone(), problem: format!("the answer isn't json ({error}): {shown}") }
-        })?;
-        let (value, vars) = (
-            spec.value.clone(),
-            [vec![answered.answer.status.as_u16().into()], vec![answered.answer.headers], extra].concat(),
-        );
+        let body = body.map_err(|source| self.unreadable(&line, &answered.answer, source))?;
+        let (value, status) = (spec.value.clone(), answered.answer.status.as_u16());
+        let vars = [vec![status.into(), answered.answer.headers], extra].concat();
         let newest = tokio::task::spawn_blocking(move || value.one(&body, &vars)).await?;
         let field = "incremental.newest.value";
         let newest = newest.map_err(|source| RunError::Expression { request: line.clone(), field, source })?;

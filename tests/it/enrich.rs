@@ -340,6 +340,26 @@ fn a_preview_shows_the_column_and_asks_for_no_more_than_it_shows() {
     assert_eq!(children(&bench), ["/d/1"], "a plan sends nothing");
 }
 
+/// Rows of a table have details too; what isn't a row goes to quarantine, and is asked nothing.
+#[test]
+fn the_rows_of_a_table_have_details() {
+    let bench = Bench::new(Api::start(|request| match request.path.as_str() {
+        "/rows" => Answer::bytes("id,name\n1,one\n2,two,three\n3,\n"),
+        path => Answer::json(&json!({"path": path})),
+    }));
+    bench.job(
+        "format: {csv: {}}\nrecords: '.[]'\npaginate: none\nsnapshot: latest
+schema: {columns: {id: int64}}
+enrich: {detail: {get: '/d/{{ row.id }}', value: .path}}",
+    );
+    assert_eq!(bench.run().fine(), "latest landed: 2 of 3, 1 quarantined; unknown");
+    let found = bench.query("SELECT id, name, detail FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
+    let row = |id: i64, name: Value| json!({"id": id, "name": name, "detail": format!("/d/{id}")});
+    assert_eq!(found, [row(1, json!("one")), row(3, json!(null))]);
+    assert_eq!(bench.quarantine()[0]["row"], "\"2,two,three\"");
+    assert_eq!(children(&bench).sorted(), ["/d/1", "/d/3"]);
+}
+
 #[test]
 fn of_equal_keys_the_latest_stays_whatever_came_last() {
     let rows = [

@@ -247,3 +247,28 @@ fn a_bad_row_waits_with_those_around_it() {
     bench.run_at(&at(300), &[]).fine();
     assert_eq!((ids(&bench), bench.quarantine().len()), (vec![1, 2, 3, 4, 5], 1));
 }
+
+/// The newest id is read in the format of the job.
+#[test]
+fn the_newest_id_of_a_table_is_found() {
+    let newest = Arc::new(Mutex::new(4));
+    let known = Arc::clone(&newest);
+    let bench = Bench::new(Api::start(move |request| {
+        let newest = *known.lock().unwrap();
+        if request.query["order"] == "desc" {
+            return Answer::bytes(format!("id\n{newest}\n"));
+        }
+        let ids = (request.number("after") + 1..=newest).map(|id| format!("{id}\n"));
+        Answer::bytes(format!("id\n{}", ids.collect::<String>()))
+    }));
+    bench.job(&format!(
+        "format: {{csv: {{}}}}\nschema: {{columns: {{id: int64}}}}\n{}",
+        BY_ID.replace("'.rows[]'", "'.[]'").replace("'.rows[0].id'", "'.[0].id'").replace("[a, b]", "[a]")
+    ));
+    bench.run().fine();
+    *newest.lock().unwrap() = 6;
+    bench.run().fine();
+    *newest.lock().unwrap() = 2;
+    assert!(bench.run().errors()[0].contains("the newest id is 2, and 6 has landed"));
+    assert_eq!(ids(&bench), [1, 2, 3, 4, 5, 6]);
+}

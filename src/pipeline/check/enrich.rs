@@ -7,6 +7,7 @@ use super::super::load::Spanned;
 use super::super::spec::{Enrich, FanOut, Request};
 use super::Findings;
 use super::request::{About, Vars, merged};
+use crate::model::AnswerFormat;
 use crate::pipeline::file;
 
 impl Findings<'_> {
@@ -35,6 +36,7 @@ impl Findings<'_> {
             fan_out: vars.fan_out.clone(),
             fan_out_is_scalar: vars.fan_out_is_scalar,
             window: vars.window,
+            format: AnswerFormat::Json,
             about: About::Row,
             records: Vec::new(),
         };

@@ -6,6 +6,7 @@ mod cron;
 mod enrich;
 mod fan_out;
 mod fits;
+mod format;
 mod graph;
 mod hide;
 mod incremental;

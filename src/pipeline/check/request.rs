@@ -6,7 +6,9 @@ use super::super::file::{JobFile, SourceFile};
 use super::super::load::{Diagnostic, RequestValue, Span, Spanned, Tmpl, nearest};
 use super::super::spec::Request;
 use super::{Findings, word};
+use crate::lang::Selector;
 use crate::lang::template::Template;
+use crate::model::AnswerFormat;
 
 /// The variables that the rules about answers and `records` see, beside the fan-out's: see [`crate::pipeline::spec`].
 pub(super) const ANSWER_VARS: [&str; 2] = ["status", "headers"];
@@ -36,6 +38,8 @@ pub(super) struct Vars {
     pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
+    /// The format of answers.
+    pub format: AnswerFormat,
     /// What the expressions are about.
     pub about: About,
     /// The plain paths of the records, where `records` isn't a program.
@@ -43,9 +47,31 @@ pub(super) struct Vars {
 }
 
 impl Vars {
+    /// Gathers the names of a job.
+    pub(super) fn of(job: &JobFile, format: AnswerFormat, records: Option<&Selector>) -> Self {
+        Self {
+            fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
+            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
+            window: job.window.is_some(),
+            format,
+            about: About::Page,
+            records: match records {
+                Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
     /// Returns the names that exist in a login.
     pub(super) const fn of_login() -> Self {
-        Self { fan_out: None, fan_out_is_scalar: false, window: false, about: About::Login, records: Vec::new() }
+        Self {
+            fan_out: None,
+            fan_out_is_scalar: false,
+            window: false,
+            format: AnswerFormat::Json,
+            about: About::Login,
+            records: Vec::new(),
+        }
     }
 
     /// Returns the variables of the rules about answers, and of `records` and `rows`.
@@ -73,6 +99,12 @@ impl Vars {
             "row" | "cursor" => self.about == About::Row,
             _ => self.fan_out.is_some(),
         }
+    }
+
+    /// Tells whether the records are all that there is on a page: then expressions over the page see null.
+    pub(super) fn only_records(&self) -> bool {
+        let is_whole = self.format != AnswerFormat::Json || self.records.iter().all(Vec::is_empty);
+        is_whole && !self.records.is_empty()
     }
 
     /// Tells whether a path of an expression enters the list of records.

@@ -52,7 +52,8 @@ with_source_keys! {
         pub snapshot: Option<Spanned<SnapshotMode>>,
         /// How to get from one page to the next. There is no default.
         pub paginate: Spanned<PaginateFile>,
-        /// Where the records are: a plain path such as `.rsp.records[]`, a list of them, or a jq program.
+        /// Where the records are: a plain path such as `.rsp.records[]`, a list of them, or a jq program. Where `format` is `jsonl` or
+        /// `csv` a page is a list: `.[]` is one record a line or row.
         pub records: Spanned<OneOrMany<Jq>>,
         /// jq: how many rows the server put on the page, where `records` is a program.
         #[serde(default)]
@@ -224,7 +225,7 @@ pub struct Enrich {
     /// Query parameters, beside those of the source. Headers are those of the source and the job.
     #[serde(default)]
     pub query: IndexMap<Spanned<String>, RequestValue>,
-    /// jq: the column's value in the answer, which the source's `auth_failed`, `success` and `error_message` judge first
+    /// jq: the column's value in the answer, which is JSON, whatever `format` says, and which the source's `auth_failed`, `success` and `error_message` judge first
     /// (`empty` doesn't). No output is null; several are an error.
     pub value: Jq,
     /// What an answer that is an error does: one that the rules call so, a status such as 404 or 500, a body that isn't JSON.

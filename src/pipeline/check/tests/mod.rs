@@ -9,6 +9,7 @@ mod auth;
 mod enrich;
 mod environment;
 mod examples;
+mod format;
 mod incremental;
 mod jobs;
 mod languages;
