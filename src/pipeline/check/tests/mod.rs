@@ -10,6 +10,7 @@ mod examples;
 mod jobs;
 mod languages;
 mod paging;
+mod parts;
 mod request;
 mod sinks;
 mod slicing;
