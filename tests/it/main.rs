@@ -31,3 +31,4 @@ mod secure_workload;
 mod support;
 mod types;
 mod validate;
+mod windows;
