@@ -60,8 +60,8 @@ pub struct Seek {
     position: Option<Value>,
     /// Rows of the largest page.
     largest: u64,
-    /// Where the request now out is the one a unit further on: the rows of the page that it was sent for.
-    probing: Option<u64>,
+    /// Where the request now out is the one a unit further on: from where it asks, and the rows of the page that it was sent for.
+    probing: Option<(Value, u64)>,
 }
 
 impl Order {
@@ -151,8 +151,8 @@ impl Seek {
             return self.nothing_beyond(seen.rows);
         }
         let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
-        self.probing = Some(seen.rows);
         let edits = self.edits(Some(&beyond));
+        self.probing = Some((beyond, seen.rows));
         self.spec.rules.fetch(seen, edits)
     }
 
@@ -164,6 +164,17 @@ impl Seek {
         }
         let value = self.position.clone().unwrap_or_default().to_string();
         Err(PaginateError::FullOfOneValue { value, rows })
+    }
+
+    /// Says what rows mean that came though a unit further on was asked for.
+    fn rows_beyond(&self, seen: &Seen) -> PaginateError {
+        match (&self.probing, &seen.last_value) {
+            // The same rows again: the server doesn't look at what is asked for.
+            (Some((from, _)), Some(value)) if self.spec.order.direction(value, from) == Ordering::Less => {
+                self.backwards(seen.page, value, from)
+            }
+            _ => self.shared(&self.position.clone().unwrap_or_default()),
+        }
     }
 
     fn shared(&self, position: &Value) -> PaginateError {
@@ -181,11 +192,11 @@ impl Paginator for Seek {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
             (0, _) => {
                 return match self.probing {
-                    Some(rows) => self.nothing_beyond(rows),
+                    Some((_, rows)) => self.nothing_beyond(rows),
                     None => Ok(Decision::Done(EndReason::EmptyPage)),
                 };
             }
-            _ if self.probing.is_some() => return Err(self.shared(&self.position.clone().unwrap_or_default())),
+            _ if self.probing.is_some() => return Err(self.rows_beyond(seen)),
             (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),
             _ => {}
         }
