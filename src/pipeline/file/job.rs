@@ -69,7 +69,8 @@ with_source_keys! {
         /// Reference tables that the transform may join.
         #[serde(default)]
         pub tables: Option<Spanned<IndexMap<Spanned<String>, TableFile>>>,
-        /// Checks of the transform's rows.
+        /// Checks of the transform's rows, before anything of the slice lands: `{sql: count(*) > 0}`, `{not_null: [id, ts]}`,
+        /// `{unique: [id]}`. A slice with no rows is checked too, by `sql`.
         #[serde(default)]
         pub expect: Option<Spanned<Vec<Expectation>>>,
         /// Child requests, one for each row, whose answers become columns.
@@ -118,7 +119,8 @@ pub struct SchemaFile {
     /// What happens to a row that doesn't fit. Default: `quarantine`.
     #[serde(default)]
     pub bad_rows: Option<Spanned<BadRows>>,
-    /// How many bad rows a slice may have: a number or a share such as `1%`. Default: no bound.
+    /// How many rows of a slice may land in quarantine: a number, or a share of the rows received such as `1%`. With more, the slice
+    /// fails and nothing of it lands. Default: no bound.
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<RequestValue>>,
     /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `decimal(38, 2)`, `string`, `timestamp`, `date`, `json`,
@@ -157,32 +159,51 @@ pub enum BadRows {
     Quarantine,
     /// The slice fails.
     Fail,
-    /// The values that don't fit become null, and are counted.
+    /// The values that don't fit become null, and are counted. What isn't an object, has a key twice, or has a field that
+    /// `contract: freeze` doesn't know still lands in quarantine. Put it in single quotes: `'null'`.
     Null,
 }
 
-/// A table that a transform may join.
+/// A table that a transform may join: a file, or a folder whose files of that kind are read in the order of their names. A relative
+/// path counts from the pipeline file. It is read once in every run of the job, into memory.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TableFile {
-    /// CSV files, with a header.
+    /// CSV files (`.csv`), with a header. All columns are text: cast them.
     Csv(Spanned<String>),
-    /// Parquet files.
+    /// Parquet files (`.parquet`).
     Parquet(Spanned<String>),
-    /// JSON Lines files.
+    /// JSON Lines files (`.jsonl`, `.ndjson`, `.json`), typed as records are.
     Json(Spanned<String>),
 }
 
-/// A check of the transform's rows.
+/// A check of the transform's rows: one of `sql`, `not_null` and `unique`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Expectation {
-    /// An aggregate that must be true.
-    Sql(Sql),
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// SQL over all rows of the slice that must be true: `count(*) > 0`, `max(score) <= 100`.
+    #[serde(default)]
+    pub sql: Option<Sql>,
     /// Columns without nulls.
-    NotNull(Vec<Spanned<String>>),
-    /// Columns whose values together are unique.
-    Unique(Vec<Spanned<String>>),
+    #[serde(default)]
+    pub not_null: Option<OneOrMany<Spanned<String>>>,
+    /// Columns whose values together come once.
+    #[serde(default)]
+    pub unique: Option<OneOrMany<Spanned<String>>>,
+    /// What happens where it isn't met. Default: `fail`.
+    #[serde(default)]
+    pub severity: Severity,
+}
+
+/// What happens where an expectation isn't met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The slice fails, and nothing of it lands.
+    #[default]
+    Fail,
+    /// The slice lands, and the report warns.
+    Warn,
 }
 
 /// A child request for each row.

@@ -5,6 +5,7 @@ use super::super::load::diagnostic;
 use super::*;
 
 mod all_at_once;
+mod auth;
 mod environment;
 mod examples;
 mod jobs;
@@ -12,6 +13,7 @@ mod languages;
 mod paging;
 mod parts;
 mod request;
+mod schema;
 mod sinks;
 mod slicing;
 mod source;
