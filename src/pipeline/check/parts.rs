@@ -74,6 +74,11 @@ impl Findings<'_> {
             let message = "the last point of a cell may still change when the cell is read";
             self.warn(resolution.step.span, message, "give the window a `lag` of one step or more");
         }
+        if window.time.is_none() && !self.partial {
+            let message = "servers put a point at both edges of what is asked for, and no `time` cuts the one that belongs elsewhere";
+            let help = "add `time:`, SQL for a point's own time; else a point at an edge may land twice";
+            self.warn(resolution.step.span, message, help);
+        }
         let into = match into {
             Some(into) => Some(into?),
             None => None,
