@@ -144,7 +144,8 @@ impl Findings<'_> {
         let inclusive = |bound: EdgeBound| bound == EdgeBound::Inclusive;
         let same = edge.as_ref().is_some_and(|(_, bound)| inclusive(*bound) == (seek.bound == SeekBound::Inclusive));
         // Downwards with `time`, the window's end is asked for with itself, whatever the server does there.
-        if !same && !(down && spec.time.is_some()) {
+        let open_ended = down && spec.time.is_some();
+        if !(same || open_ended) {
             let name = if down { "to" } else { "from" };
             let message = format!(
                 "`window.{name}` and `paginate.seek` are one place, and differ in how the server treats its value"
