@@ -15,6 +15,7 @@
 
 mod architecture;
 mod crash;
+mod formats;
 mod generic;
 mod help;
 mod hostile;
