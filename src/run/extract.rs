@@ -8,10 +8,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::collect::Collected;
 use super::enrich::Enricher;
-use super::intake::{Intake, PageRead};
+use super::intake::{Intake, PageRead, Prepared};
 use super::pages::{self, Asked, Pages};
+use super::parts::Misfit;
 use super::{Progress, RunError};
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, SplitPage};
 use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, RawAnswer};
 use crate::extract::paginate::{PaginateError, Seen};
@@ -44,6 +45,26 @@ pub(super) struct Extracted {
     pub(super) notes: Vec<String>,
 }
 
+/// A page that was fetched.
+pub(super) struct Read {
+    /// What it showed.
+    pub(super) seen: Seen,
+    /// The size of its body.
+    pub(super) bytes: u64,
+    /// Whether the slice has enough rows.
+    pub(super) enough: bool,
+    /// Why it wasn't taken in.
+    pub(super) misfit: Option<Misfit>,
+}
+
+/// A page whose child requests were due.
+enum Enriched {
+    /// It, with their columns; the records that have none, and the bytes received.
+    Page { page: SplitPage, skipped: BTreeSet<usize>, bytes: u64 },
+    /// None was sent: the page isn't taken in.
+    Misfit(Read),
+}
+
 impl Extraction {
     /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
     /// that many rows.
@@ -70,7 +91,12 @@ impl Extraction {
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
             let asked = pages.ask()?;
-            let (seen, bytes, enough) = self.page(&asked, &intake, enricher.as_mut(), limit).await?;
+            let Read { seen, bytes, enough, misfit } = self.page(&asked, &intake, enricher.as_mut(), limit).await?;
+            if let Some(misfit) = misfit {
+                self.progress.page(&self.job.name, 0, bytes);
+                pages.halve(&asked, bytes, seen.rows, misfit)?;
+                continue;
+            }
             self.progress.page(&self.job.name, seen.rows, bytes);
             // Asked also of a slice that has enough: the page may show that rows before it can't be reached.
             let end = match pages.advance(&asked, bytes, &seen) {
@@ -90,14 +116,14 @@ impl Extraction {
         }
     }
 
-    /// Fetches one page and takes it in: what it showed, its size in bytes, and whether the slice has enough.
+    /// Fetches one page, and takes it in unless its part of the window has to be halved.
     async fn page(
         &self,
         asked: &Asked,
         intake: &Arc<Mutex<Intake>>,
         enricher: Option<&mut Enricher>,
         limit: Option<u64>,
-    ) -> Result<(Seen, u64, bool), RunError> {
+    ) -> Result<Read, RunError> {
         let read = {
             let intake = Arc::clone(intake);
             move |answer: &RawAnswer| lock(&intake).decode(answer)
@@ -117,44 +143,53 @@ impl Extraction {
             return Err(RunError::Answer { request: asked.line.clone(), problem });
         }
         let page = match answered.page.filter(|_| !answered.empty) {
-            None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
+            None => {
+                let seen = Seen { page: asked.page, ..Seen::default() };
+                return Ok(Read { seen, bytes, enough: false, misfit: None });
+            }
             Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
-        let (page, skipped, more) = self.enriched(page, asked, intake, enricher, limit).await?;
+        let answer = Arc::new(answered.answer);
+        let (page, skipped, more) = match (page, enricher) {
+            (PageRead::Split(page), Some(enricher)) => {
+                match self.enriched(page, asked, &answer, intake, enricher, limit).await? {
+                    Enriched::Page { page, skipped, bytes } => (PageRead::Split(page), Some(skipped), bytes),
+                    Enriched::Misfit(read) => return Ok(Read { bytes, ..read }),
+                }
+            }
+            (page, _) => (page, None, 0),
+        };
         let (extraction, intake, asked) = (self.clone(), Arc::clone(intake), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
             let mut intake = lock(&intake);
             let page = intake.typed(page);
-            let page = page.map_err(|source| extraction.unreadable(&asked.line, &answered.answer, source))?;
-            let (seen, full) = intake.take(page, &skipped, &asked, &answered.answer)?;
-            let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
-            Ok::<_, RunError>((seen, enough))
+            let page = page.map_err(|source| extraction.unreadable(&asked.line, &answer, source))?;
+            intake.take(page, skipped.as_ref(), &asked, &answer, limit)
         });
-        let (seen, enough) = taken.await??;
-        Ok((seen, bytes + more, enough))
+        Ok(Read { bytes: bytes + more, ..taken.await?? })
     }
 
-    /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.
+    /// Sends the child requests of a page, unless its part of the window has to be halved.
     async fn enriched(
         &self,
-        page: PageRead,
+        mut page: SplitPage,
         asked: &Asked,
+        answer: &Arc<RawAnswer>,
         intake: &Arc<Mutex<Intake>>,
-        enricher: Option<&mut Enricher>,
+        enricher: &mut Enricher,
         limit: Option<u64>,
-    ) -> Result<(PageRead, BTreeSet<usize>, u64), RunError> {
-        let (mut page, enricher) = match (page, enricher) {
-            (PageRead::Split(page), Some(enricher)) => (page, enricher),
-            (page, _) => return Ok((page, BTreeSet::new(), 0)),
-        };
-        let (intake, of) = (Arc::clone(intake), asked.clone());
+    ) -> Result<Enriched, RunError> {
+        let (intake, of, answer) = (Arc::clone(intake), asked.clone(), Arc::clone(answer));
         let prepare = move || {
-            let skipped = lock(&intake).prepare(&mut page, limit, &of)?;
-            Ok::<_, RunError>((page, skipped))
+            let prepared = lock(&intake).prepare(&mut page, &of, &answer, limit)?;
+            Ok::<_, RunError>((page, prepared))
         };
-        let (mut page, skipped) = tokio::task::spawn_blocking(prepare).await??;
+        let (mut page, skipped) = match tokio::task::spawn_blocking(prepare).await?? {
+            (page, Prepared::Skipped(skipped)) => (page, skipped),
+            (_, Prepared::Misfit(read)) => return Ok(Enriched::Misfit(read)),
+        };
         let bytes = enricher.enrich(&mut page, &skipped, asked).await?;
-        Ok((PageRead::Split(page), skipped, bytes))
+        Ok(Enriched::Page { page, skipped, bytes })
     }
 
     /// Says why a page can't be read.
@@ -199,11 +234,16 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Red
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
     notes.extend(unproven(end));
+    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }
+
+/// What a person should look at where points came and didn't show their step.
+const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
+                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
 /// Says what a person should look at where nothing was found to move on by.
 pub(super) fn unproven(end: EndReason) -> Option<String> {

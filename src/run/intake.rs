@@ -8,7 +8,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::collect::Collector;
+use super::extract::Read;
 use super::pages::{self, Asked, Facts};
+use super::parts::{self, Misfit};
 use super::row::RowSql;
 use super::{RunError, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
@@ -16,7 +18,7 @@ use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
-use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
+use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
@@ -29,6 +31,8 @@ pub(super) struct Intake {
     pub(super) decoder: PageDecoder,
     foresight: Option<Foresight>,
     pub(super) collector: Collector,
+    /// Whether an answer with several points didn't show their step.
+    pub(super) step_is_unproven: bool,
 }
 
 /// A page that was read, as far as that goes before child requests.
@@ -37,6 +41,14 @@ pub(super) enum PageRead {
     Typed(DecodedPage),
     /// Its records are picked out.
     Split(SplitPage),
+}
+
+/// What is to be done about the child requests of a page.
+pub(super) enum Prepared {
+    /// They are sent, but for these records.
+    Skipped(BTreeSet<usize>),
+    /// None is sent: the page isn't taken in.
+    Misfit(Read),
 }
 
 /// Tells which rows lie outside of the window before they are typed for good, so that nothing more is asked about them.
@@ -59,17 +71,17 @@ impl PageRead {
 
 impl Foresight {
     /// Returns the records of a page that lie outside. None do where the time is read from what child requests add.
-    fn outside(&mut self, page: &SplitPage) -> Result<BTreeSet<usize>, DecodeError> {
+    fn outside(&mut self, page: &SplitPage, part: Option<Window>) -> Result<BTreeSet<usize>, DecodeError> {
         let page = self.decoder.decode_records(page.clone())?;
         let time = self.time.compiled(&page.batch.schema(), self.now);
         let Some(times) = time.ok().and_then(|time| time.timestamps_us(&page.batch).ok()) else {
             return Ok(BTreeSet::new());
         };
-        let bad = rejected(&page);
+        let (bad, window) = (rejected(&page), part.unwrap_or(self.window));
         let good = (0..).filter(|ordinal| !bad.contains(ordinal)).take(page.batch.num_rows());
         let is_outside = |row: usize| {
             let time = DateTime::from_timestamp_micros(times.value(row)).unwrap_or_default();
-            times.is_valid(row) && !self.window.contains(time)
+            times.is_valid(row) && !window.contains(time)
         };
         Ok(good.enumerate().filter(|(row, _)| is_outside(*row)).map(|(_, ordinal)| ordinal).collect())
     }
@@ -108,7 +120,8 @@ impl Intake {
             want_edges: seeks
                 || gives(&job.paginate.kind)
                 || job.paginate.more.is_some()
-                || job.paginate.total.is_some(),
+                || job.paginate.total.is_some()
+                || matches!(&job.slicing, Slicing::Window(spec) if matches!(spec.parts, PartsSpec::Resolution { .. })),
         };
         let foresight = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(window)) if !job.enrich.is_empty() => {
@@ -123,7 +136,7 @@ impl Intake {
         };
         let collector = Collector::new(job, &slice.kind, asked, now);
         let decoder = PageDecoder::new(options);
-        Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, foresight, collector })
+        Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, foresight, collector, step_is_unproven: false })
     }
 
     /// Decodes a page; returns the envelope that the answer is judged by, and the page.
@@ -145,19 +158,49 @@ impl Intake {
         (envelope, page)
     }
 
-    /// Makes a page ready for child requests: cuts it where the slice needs fewer rows, and says which records have none.
+    /// Makes a page ready for child requests: cuts it where the slice needs fewer rows, and says which records have none. A page
+    /// whose part of the window has to be halved has none at all.
     pub(super) fn prepare(
         &mut self,
         page: &mut SplitPage,
-        limit: Option<u64>,
         asked: &Asked,
-    ) -> Result<BTreeSet<usize>, RunError> {
+        answer: &RawAnswer,
+        limit: Option<u64>,
+    ) -> Result<Prepared, RunError> {
+        let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
+        let received = page.records.len() as u64;
+        if let Err(read) = self.judge(&page.envelope, received, facts, asked, answer, limit)? {
+            return Ok(Prepared::Misfit(read));
+        }
         if let Some(limit) = limit {
             let wanted = limit.saturating_sub(self.collector.received());
             page.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         }
-        let failed = |source| RunError::Decode { request: asked.line.clone(), source };
-        self.foresight.as_mut().map_or_else(|| Ok(BTreeSet::new()), |foresight| foresight.outside(page).map_err(failed))
+        let Some(foresight) = &mut self.foresight else { return Ok(Prepared::Skipped(BTreeSet::new())) };
+        let outside = foresight.outside(page, asked.part);
+        outside.map(Prepared::Skipped).map_err(|source| RunError::Decode { request: asked.line.clone(), source })
+    }
+
+    /// Evaluates what the job says of a page of `rows` records. It is the error where its part of the window has to be halved,
+    /// unless there are as many rows as are wanted.
+    fn judge(
+        &mut self,
+        envelope: &Value,
+        rows: u64,
+        facts: Facts,
+        asked: &Asked,
+        answer: &RawAnswer,
+        limit: Option<u64>,
+    ) -> Result<Result<Seen, Read>, RunError> {
+        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
+        let shown = pages::Shown { envelope, rows: facts.rows, new_rows: 0 };
+        let seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        let enough = limit.is_some_and(|limit| self.collector.received() + rows >= limit);
+        let misfit = self.misfit(envelope, rows, facts.rows, asked, &vars)?.filter(|_| !enough);
+        Ok(match misfit {
+            None => Ok(seen),
+            misfit => Err(Read { seen, bytes: 0, enough: false, misfit }),
+        })
     }
 
     /// Types the records of a page.
@@ -168,25 +211,33 @@ impl Intake {
         }
     }
 
-    /// Takes a page in whose answer is a success; returns what it showed and whether the slice has enough. No child request was
-    /// sent for the records in `skipped`.
+    /// Takes a page in whose answer is a success, unless its part of the window has to be halved. With a `limit` rows are enough
+    /// once there are that many. For the records in `skipped` no child request was sent; a page that had any is judged already.
     pub(super) fn take(
         &mut self,
         page: DecodedPage,
-        skipped: &BTreeSet<usize>,
+        skipped: Option<&BTreeSet<usize>>,
         asked: &Asked,
         answer: &RawAnswer,
-    ) -> Result<(Seen, bool), RunError> {
+        limit: Option<u64>,
+    ) -> Result<Read, RunError> {
         let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
-        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
-        let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
-        let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        // With enough rows, as no rows are wanted, nothing has to be halved.
+        let wanted = if skipped.is_some() { Some(0) } else { limit };
+        let mut seen = match self.judge(&page.envelope, page.rows, facts, asked, answer, wanted)? {
+            Ok(seen) => seen,
+            Err(read) => return Ok(read),
+        };
+        if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
+            self.collector.enter(part, window::padded(spec, part));
+        }
         self.collector.note_total(seen.total);
         let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
         let (first, bad) = (self.collector.rows(), rejected(&page));
         let taken = self.collector.take(page, &asked.line, asked.page)?;
         let row = |ordinal: &usize| first + (ordinal - bad.range(..ordinal).count()) as u64;
-        if let Some(lost) = skipped.iter().find(|at| !bad.contains(at) && !self.collector.leaves_out(row(at))) {
+        let mut skipped = skipped.into_iter().flatten();
+        if let Some(lost) = skipped.find(|at| !bad.contains(at) && !self.collector.leaves_out(row(at))) {
             let account = format!("row {} of {} lands without its child requests", lost + 1, asked.line);
             return Err(RunError::Account { account });
         }
@@ -194,7 +245,32 @@ impl Intake {
             self.collector.check_seek(value, &asked.line)?;
         }
         seen.new_rows = taken.new_rows;
-        Ok((seen, taken.full))
+        let enough = limit.is_some_and(|limit| self.collector.received() >= limit);
+        Ok(Read { seen, bytes: 0, enough: taken.full || enough, misfit: None })
+    }
+
+    /// Judges whether a page of `rows` records holds all that its part of the window has.
+    fn misfit(
+        &mut self,
+        envelope: &Value,
+        rows: u64,
+        server_rows: u64,
+        asked: &Asked,
+        vars: &[Value],
+    ) -> Result<Option<Misfit>, RunError> {
+        let Slicing::Window(spec) = &self.job.slicing else { return Ok(None) };
+        let observed = match &spec.parts {
+            PartsSpec::Resolution { observed, .. } => {
+                let field = "window.resolution.observed";
+                let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
+                observed.one(envelope, vars).map_err(failed)?
+            }
+            PartsSpec::Whole | PartsSpec::Split { .. } => Value::Null,
+        };
+        let sized = matches!(spec.parts, PartsSpec::Resolution { .. });
+        self.step_is_unproven |= sized && observed.is_null() && rows > 1;
+        let judged = parts::judge(&spec.parts, server_rows, &observed);
+        judged.map_err(|source| RunError::Part { request: asked.line.clone(), source })
     }
 }
 

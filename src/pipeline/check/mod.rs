@@ -12,6 +12,7 @@ mod hide;
 mod incremental;
 mod job;
 mod paging;
+mod parts;
 mod places;
 mod request;
 mod schema;

@@ -14,6 +14,7 @@ mod incremental;
 mod jobs;
 mod languages;
 mod paging;
+mod parts;
 mod request;
 mod schema;
 mod sinks;
