@@ -62,7 +62,7 @@ enum Enriched {
     /// It, with their columns; the records that have none, and the bytes received.
     Page { page: SplitPage, skipped: BTreeSet<usize>, bytes: u64 },
     /// None was sent: the page isn't taken in.
-    Misfit(Read),
+    Misfit(Box<Read>),
 }
 
 impl Extraction {
@@ -154,7 +154,7 @@ impl Extraction {
             (PageRead::Split(page), Some(enricher)) => {
                 match self.enriched(page, asked, &answer, intake, enricher, limit).await? {
                     Enriched::Page { page, skipped, bytes } => (PageRead::Split(page), Some(skipped), bytes),
-                    Enriched::Misfit(read) => return Ok(Read { bytes, ..read }),
+                    Enriched::Misfit(read) => return Ok(Read { bytes, ..*read }),
                 }
             }
             (page, _) => (page, None, 0),

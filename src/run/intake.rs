@@ -48,7 +48,7 @@ pub(super) enum Prepared {
     /// They are sent, but for these records.
     Skipped(BTreeSet<usize>),
     /// None is sent: the page isn't taken in.
-    Misfit(Read),
+    Misfit(Box<Read>),
 }
 
 /// Tells which rows lie outside of the window before they are typed for good, so that nothing more is asked about them.
@@ -169,8 +169,8 @@ impl Intake {
     ) -> Result<Prepared, RunError> {
         let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
         let received = page.records.len() as u64;
-        if let Err(read) = self.judge(&page.envelope, received, facts, asked, answer, limit)? {
-            return Ok(Prepared::Misfit(read));
+        if let Err(read) = self.judge(&page.envelope, received, &facts, asked, answer, limit)? {
+            return Ok(Prepared::Misfit(Box::new(read)));
         }
         if let Some(limit) = limit {
             let wanted = limit.saturating_sub(self.collector.received());
@@ -187,12 +187,12 @@ impl Intake {
         &mut self,
         envelope: &Value,
         rows: u64,
-        facts: Facts,
+        facts: &Facts,
         asked: &Asked,
         answer: &RawAnswer,
         limit: Option<u64>,
     ) -> Result<Result<Seen, Read>, RunError> {
-        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
+        let vars = pages::variables(&self.job, &self.slice, answer, facts);
         let shown = pages::Shown { envelope, rows: facts.rows, new_rows: 0 };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         let enough = limit.is_some_and(|limit| self.collector.received() + rows >= limit);
@@ -224,7 +224,7 @@ impl Intake {
         let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
         // With enough rows, as no rows are wanted, nothing has to be halved.
         let wanted = if skipped.is_some() { Some(0) } else { limit };
-        let mut seen = match self.judge(&page.envelope, page.rows, facts, asked, answer, wanted)? {
+        let mut seen = match self.judge(&page.envelope, page.rows, &facts, asked, answer, wanted)? {
             Ok(seen) => seen,
             Err(read) => return Ok(read),
         };
