@@ -60,7 +60,7 @@ pub(super) struct Read {
 /// A page whose child requests were due.
 enum Enriched {
     /// It, with their columns; the records that have none, and the bytes received.
-    Page { page: SplitPage, skipped: BTreeSet<usize>, bytes: u64 },
+    Page { page: Box<SplitPage>, skipped: BTreeSet<usize>, bytes: u64 },
     /// None was sent: the page isn't taken in.
     Misfit(Box<Read>),
 }
@@ -153,7 +153,7 @@ impl Extraction {
         let (page, skipped, more) = match (page, enricher) {
             (PageRead::Split(page), Some(enricher)) => {
                 match self.enriched(page, asked, &answer, intake, enricher, limit).await? {
-                    Enriched::Page { page, skipped, bytes } => (PageRead::Split(page), Some(skipped), bytes),
+                    Enriched::Page { page, skipped, bytes } => (PageRead::Split(*page), Some(skipped), bytes),
                     Enriched::Misfit(read) => return Ok(Read { bytes, ..*read }),
                 }
             }
@@ -189,7 +189,7 @@ impl Extraction {
             (_, Prepared::Misfit(read)) => return Ok(Enriched::Misfit(read)),
         };
         let bytes = enricher.enrich(&mut page, &skipped, asked).await?;
-        Ok(Enriched::Page { page, skipped, bytes })
+        Ok(Enriched::Page { page: Box::new(page), skipped, bytes })
     }
 
     /// Says why a page can't be read.

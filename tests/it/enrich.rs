@@ -98,7 +98,7 @@ fn two_are_gone(_: &Request, id: usize) -> Answer {
 
 fn lastline(bench: &Bench, on_error: &str) {
     bench.file(&format!(
-        "source: {{base_url: {}, retry: {{attempts: 2, max_delay: 1ms}}, success: '.success == 1', error_message: .error,
+        "source: {{base_url: {}, concurrency: 1, retry: {{attempts: 2, max_delay: 1ms}}, success: '.success == 1', error_message: .error,
   auth_failed: '.error_code == 3001', empty: '.total == 0 or .success == 0', auth: {{bearer: '${{TOKEN}}'}}}}
 jobs:\n  rows:\n    get: /rows\n    {}
     enrich: {{detail: {{get: '/d/{{{{ row.id }}}}', value: .data{on_error}}}}}
