@@ -15,10 +15,12 @@
 
 mod architecture;
 mod crash;
+mod enrich;
 mod formats;
 mod generic;
 mod help;
 mod hostile;
+mod increments;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;
