@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::collect::Collector;
 use super::pages::{self, Asked, Facts};
-use super::row::RowSql;
 use super::parts::{self, Misfit};
+use super::row::RowSql;
 use super::{RunError, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
 use crate::extract::http::RawAnswer;
