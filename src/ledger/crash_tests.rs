@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use object_store::memory::InMemory;
 use proptest::prelude::*;
 
-use super::faulty_store::{FaultyStore, Put};
 use super::tests::{ROOT, begin_slice, publication, timing, window};
 use super::*;
 use crate::clock::SystemClock;
+use crate::objects::testing::{Call, Fate, Flawed};
 
 /// One landing: which hour, and what the server says then.
 type Step = (i64, Vec<String>);
@@ -31,9 +31,9 @@ impl Fuse {
     }
 
     /// Tells whether the change is to be made, and whether it is to be answered.
-    fn burn(&self) -> Put {
+    fn burn(&self) -> Fate {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
-        Put { made: left > 0 || (left == 0 && self.made), answered: left > 0 }
+        Fate { made: left > 0 || (left == 0 && self.made), answered: left > 0 }
     }
 
     fn lives(&self) -> bool {
@@ -68,17 +68,21 @@ impl Machine {
 
     fn ledger(&self) -> Ledger {
         let (burning, living) = (Arc::clone(&self.fuse), Arc::clone(&self.fuse));
-        let store = FaultyStore::new(Arc::clone(&self.state), move || burning.burn(), move || living.lives());
+        let store = Flawed::over(Arc::clone(&self.state), move |call| match call {
+            Call::Put => burning.burn(),
+            Call::Get if !living.lives() => Fate::LOST,
+            _ => Fate::FINE,
+        });
         Ledger::in_store(Arc::new(store), "state", PipelineName::new("p"), Arc::new(SystemClock))
             .timed(timing(), Arc::clone(&self.uptime) as Arc<dyn Uptime>)
     }
 
     async fn change<T>(&self, change: impl Future<Output = T>) -> Result<T, DataError> {
-        let Put { made, answered } = self.fuse.burn();
+        let Fate { made, answered } = self.fuse.burn();
         let done = if made { Some(change.await) } else { None };
         match done {
             Some(done) if answered => Ok(done),
-            _ => Err(DataError { action: "reach", root: ROOT.to_owned(), path: String::new(), source: "died".into() }),
+            _ => Err(DataError { action: "reach", root: ROOT.to_owned(), path: String::new(), gone: false, source: "died".into() }),
         }
     }
 

@@ -60,7 +60,7 @@ impl Ledger {
             lane,
             lease,
             at: self.clock.now(),
-            records: vec![Record::Lease(LeaseEvent::Taken { holder: holder(), adopts })],
+            records: vec![Record::Lease(LeaseEvent::Taken { holder: holder(), adopts, ttl_ms: self.timing.told() })],
         };
         match log::write_entry(&self.store, &entry, self.timing.pause).await? {
             Outcome::Written => state.apply(&entry).map(|()| Some(lease)),
@@ -148,7 +148,8 @@ impl Look<'_> {
                 Lock::Lockless => {}
             }
         }
-        Ok(self.watch.judge(other, at, self.ledger.uptime.now(), self.ledger.timing.ttl))
+        let ttl = at.ttl_ms.map_or(super::TTL, Duration::from_millis);
+        Ok(self.watch.judge(other, at, self.ledger.uptime.now(), ttl))
     }
 
     fn lock(&self, lane: Lane) -> Result<Lock, LedgerError> {

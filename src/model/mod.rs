@@ -9,5 +9,5 @@ mod verdict;
 pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
 pub use report::{JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
-pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, Window};
+pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};
 pub use verdict::{EndReason, Reconciliation, Verdict};

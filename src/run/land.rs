@@ -12,7 +12,7 @@ use super::quarantine;
 use crate::decode::arrow_schema;
 use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
-use crate::sink::{Landing, SinkSpec, SinkWriter};
+use crate::sink::{Landing, SinkSpec, SinkWriter, Staging};
 use crate::transform::{RowExpr, TransformError, TransformPlan};
 
 /// A sink and the rows that it takes.
@@ -22,6 +22,18 @@ pub(super) struct Target {
     pub(super) spec: SinkSpec,
     /// The rows that it takes; all without one.
     pub(super) filter: Option<Sql>,
+}
+
+/// Where the rows of a slice go.
+pub(super) struct Destination<'a> {
+    /// The sinks of the job.
+    pub(super) targets: &'a [Target],
+    /// The sink of bad rows.
+    pub(super) quarantine: &'a SinkSpec,
+    /// The slice, which names the files.
+    pub(super) landing: &'a Landing,
+    /// Where they are staged.
+    pub(super) staging: &'a Staging,
 }
 
 /// What a slice has staged.
@@ -49,18 +61,16 @@ pub(super) fn land(
     collected: &Collected,
     schema: &RecordSchema,
     sql: Option<&Sql>,
-    targets: &[Target],
-    quarantine: &SinkSpec,
-    landing: &Landing,
+    to: &Destination<'_>,
     now: DateTime<Utc>,
 ) -> Result<Staged, RunError> {
     let mut staged = Staged { files: Vec::new(), sinks: BTreeMap::new(), rows_out: 0, output: None };
     if collected.rows.rows() > 0 {
-        transform(&mut staged, collected, schema, sql, targets, landing, now)?;
+        transform(&mut staged, collected, schema, sql, to, now)?;
     }
     if !collected.bad.is_empty() {
-        let landing = Landing { snapshot: None, ..landing.clone() };
-        let mut writer = SinkWriter::open(quarantine, &landing, &quarantine::schema())?;
+        let landing = Landing { snapshot: None, ..to.landing.clone() };
+        let mut writer = SinkWriter::open(to.quarantine, &landing, &quarantine::schema(), to.staging)?;
         writer.write(&quarantine::batch(&collected.bad)?)?;
         staged.files.extend(writer.finish()?);
     }
@@ -72,16 +82,16 @@ fn transform(
     collected: &Collected,
     schema: &RecordSchema,
     sql: Option<&Sql>,
-    targets: &[Target],
-    landing: &Landing,
+    to: &Destination<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), RunError> {
     let failed = |source| RunError::Transform { field: "transform", source };
     let plan = TransformPlan::new(sql.map(Sql::as_str), arrow_schema(schema), now).map_err(failed)?;
     let output = plan.output_schema();
-    let open = targets
+    let open = to
+        .targets
         .iter()
-        .map(|target| Open::new(target, landing, &output, now).map_err(|error| in_sink(&target.spec.name, error)));
+        .map(|target| Open::new(target, to, &output, now).map_err(|error| in_sink(&target.spec.name, error)));
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
     let rows = collected.batches(schema.clone());
     let counts =
@@ -119,10 +129,10 @@ fn unwrap(source: TransformError) -> RunError {
 }
 
 impl Open {
-    fn new(target: &Target, landing: &Landing, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
+    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
         let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, now)).transpose();
         Ok(Self {
-            writer: SinkWriter::open(&target.spec, landing, schema)?,
+            writer: SinkWriter::open(&target.spec, to.landing, schema, to.staging)?,
             filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,
             name: target.spec.name.clone(),
             filtered: 0,

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::following;
 use crate::ledger::{
     Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
+    publish_all,
 };
 use crate::model::{
     PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
@@ -17,16 +18,18 @@ use crate::pipeline::load::Sql;
 use crate::pipeline::spec::Job;
 use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
-use crate::run::land::{Staged, Target, land};
+use crate::run::data::NotesInLedger;
+use crate::run::land::{Destination, Staged, Target, land};
 use crate::run::quarantine::BadRow;
-use crate::run::{DiskData, RunError};
-use crate::sink::{Landing, SinkSpec};
+use crate::run::{Data, RunError};
+use crate::sink::{Landing, SinkSpec, Staging};
 
 /// All that the slices of a job share.
 pub(super) struct SliceRun {
     pub(super) extraction: Extraction,
     pub(super) targets: Vec<Target>,
     pub(super) quarantine: SinkSpec,
+    pub(super) data: Data,
     pub(super) writer: Writer,
     pub(super) pipeline: PipelineName,
     pub(super) allow_shrink: bool,
@@ -62,6 +65,14 @@ impl SliceRun {
     async fn note_failure(&self, at: SliceRef, error: String) {
         if self.writer.state(|state| state.slice(&at).is_some_and(|slice| slice.published.is_some())) {
             return;
+        }
+        // What it staged must be gone before the ledger forgets it.
+        let staged = self.writer.state(|state| state.slice(&at).map(|slice| slice.staged.clone()));
+        for place in staged.unwrap_or_default() {
+            if let Err(lost) = self.data.discard(&place.into_receipt()).await {
+                tracing::warn!(slice = %at.slice, error = %lost, "what a slice staged can't be removed: the next run does it");
+                return;
+            }
         }
         // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
         if let Err(lost) = self.writer.close(at.clone(), Closed::Failed { error }).await {
@@ -194,9 +205,12 @@ impl SliceRun {
         };
         let (targets, quarantine, now) = (self.targets.clone(), self.quarantine.clone(), begin.now);
         let job = Arc::clone(&self.extraction.job);
+        let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
+        let staging = Staging { data: self.data.sets().clone(), notes: Arc::new(notes) };
         tokio::task::spawn_blocking(move || {
+            let landing = Destination { targets: &targets, quarantine: &quarantine, landing: &landing, staging: &staging };
             let sql = job.transform.as_ref();
-            let staged = land(&extracted.collected, &extracted.schema, sql, &targets, &quarantine, &landing, now)?;
+            let staged = land(&extracted.collected, &extracted.schema, sql, &landing, now)?;
             Ok((extracted, staged))
         })
         .await?
@@ -212,7 +226,7 @@ impl SliceRun {
         let at = SliceRef::of(&begin.slice);
         if self.writer.state(|state| state.unchanged(&at, &digest(&staged.files))) {
             for file in &staged.files {
-                DiskData.discard(file).await?;
+                self.data.discard(file).await?;
             }
             self.writer.close(at, Closed::Unchanged).await?;
             return Ok(finished(begin, extracted, staged, SliceOutcome::Unchanged));
@@ -229,12 +243,10 @@ impl SliceRun {
                 files: staged.files.clone(),
             })
             .await?;
-        for file in &staged.files {
-            DiskData.publish(file).await?;
-        }
+        publish_all(&self.data, &staged.files).await?;
         let replaces = landing.replaces.is_some();
         self.writer.commit(landing).await?;
-        if replaces && let Err(error) = self.writer.tidy(&DiskData).await {
+        if replaces && let Err(error) = self.writer.tidy(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
         }
