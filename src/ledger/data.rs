@@ -51,8 +51,7 @@ pub async fn publish_all(data: &dyn DataStore, files: &[FileReceipt]) -> Result<
 pub enum Presence {
     /// Under its name, with the size and the digest of its receipt.
     Published,
-    /// Staged, and not under its name. An object store shows an upload only when it is completed: there it is what isn't
-    /// [`Published`](Self::Published), and [`DataStore::publish`] finds out.
+    /// Staged, and not under its name. Parts of an upload may be lost all the same, which [`DataStore::publish`] finds out.
     Staged,
     /// Not staged, and under its name lies something else.
     Foreign,

@@ -105,7 +105,7 @@ impl Writer {
         data: &dyn DataStore,
     ) -> Result<String, LedgerError> {
         match publish_all(data, files).await {
-            // Whether an upload is still there shows only when it is completed.
+            // It was there a moment ago, or some of its parts weren't.
             Err(error) if error.gone => return self.roll_back(landing, files, 1, data).await,
             published => published?,
         }

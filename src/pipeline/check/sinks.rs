@@ -127,16 +127,17 @@ impl Findings<'_> {
                     "write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`",
                 ),
             },
-            Err(error @ LocationError::Scheme(_)) => self.error(
+            Err(LocationError::Scheme(scheme)) => self.error(
                 url.span,
-                format!("not a place for files: {error}"),
+                format!("`{scheme}://` is not a place for files"),
                 "write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`",
             ),
-            Err(error) => self.error(
-                url.span,
-                format!("not a place in an object store: {error}"),
-                "write `s3://bucket/prefix`",
-            ),
+            Err(error) => {
+                let found = Diagnostic::error(url.span, format!("not a place in an object store: {error}"));
+                let found = found.help("write `s3://bucket/prefix`");
+                // What stands before an `@` may be a password.
+                self.add(if url.value.contains('@') { found.redacted() } else { found });
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub struct DataSets {
 pub enum Presence {
     /// Under its name, with the size and the digest of the receipt.
     Published,
-    /// Staged, and not under its name. Whether an upload is still there shows only when it is completed.
+    /// Staged, and not under its name.
     Staged,
     /// Under its name lies something else: on disk while it isn't staged.
     Foreign,

@@ -8,7 +8,7 @@
 //! when an upload begins, so it can't stand beside the object. It is read only where a run died, or an answer was lost.
 
 use futures::StreamExt as _;
-use object_store::ObjectStoreExt as _;
+use object_store::{ObjectStoreExt as _, PutPayload};
 use object_store::multipart::PartId;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -88,19 +88,33 @@ impl ObjectRoot {
         match self.find(&key, receipt).await? {
             Found::Same => Ok(()),
             Found::Other => Err(conflict()),
-            Found::Nothing if error.kind() == Kind::Missing => Err(gone()),
+            Found::Nothing if error.kind() == Kind::Missing || !self.is_open(&key, receipt).await? => Err(gone()),
             Found::Nothing => Err(SinkError::Store { action: "complete the upload of", error }),
         }
     }
 
     pub(super) async fn probe(&self, receipt: &FileReceipt) -> Result<Presence, SinkError> {
         let staged = StagedUpload::parse(receipt)?;
-        Ok(match self.find(&self.key(&receipt.path)?, receipt).await? {
+        let key = self.key(&receipt.path)?;
+        Ok(match self.find(&key, receipt).await? {
             Found::Same => Presence::Published,
             Found::Other => Presence::Foreign,
-            Found::Nothing if staged.parts.is_empty() => Presence::Missing,
+            Found::Nothing if staged.parts.is_empty() || !self.is_open(&key, receipt).await? => Presence::Missing,
             Found::Nothing => Presence::Staged,
         })
+    }
+
+    /// Tells whether the upload is still there, by one more part with nothing in it: it isn't among those that the upload is
+    /// completed with.
+    async fn is_open(&self, key: &Path, receipt: &FileReceipt) -> Result<bool, SinkError> {
+        let StagedUpload { upload, parts } = StagedUpload::parse(receipt)?;
+        match self.bucket.uploads().put_part(key, &upload, parts.len(), PutPayload::new()).await {
+            Ok(_) => Ok(true),
+            Err(error) => match StoreError::of(self.url(&receipt.path), &error) {
+                gone if gone.kind() == Kind::Missing => Ok(false),
+                error => Err(SinkError::Store { action: "look for the upload of", error }),
+            },
+        }
     }
 
     pub(super) async fn discard(&self, receipt: &FileReceipt) -> Result<(), SinkError> {
