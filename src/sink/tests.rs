@@ -51,7 +51,7 @@ impl Notes for Nobody {
 }
 
 fn staging() -> Staging {
-    Staging { data: DataSets::default(), notes: Arc::new(Nobody) }
+    Staging::new(DataSets::default(), Arc::new(Nobody))
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -80,7 +80,7 @@ impl Place {
             rows_per_file: u64::MAX,
             bytes_per_file: u64::MAX,
         };
-        let staging = Staging { data: self.sets(), notes: Arc::clone(notes) as Arc<dyn Notes> };
+        let staging = Staging::new(self.sets(), Arc::clone(notes) as Arc<dyn Notes>);
         let ids = Int64Array::from_iter_values(0..i64::try_from(texts.len()).unwrap());
         let texts = StringArray::from_iter_values(texts);
         let batch = RecordBatch::try_from_iter([("id", Arc::new(ids) as _), ("text", Arc::new(texts) as _)]).unwrap();

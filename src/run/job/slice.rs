@@ -206,7 +206,7 @@ impl SliceRun {
         let (targets, quarantine, now) = (self.targets.clone(), self.quarantine.clone(), begin.now);
         let job = Arc::clone(&self.extraction.job);
         let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
-        let staging = Staging { data: self.data.sets().clone(), notes: Arc::new(notes) };
+        let staging = Staging::new(self.data.sets().clone(), Arc::new(notes));
         tokio::task::spawn_blocking(move || {
             let landing = Destination { targets: &targets, quarantine: &quarantine, landing: &landing, staging: &staging };
             let sql = job.transform.as_ref();

@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 use url::Url;
 
 use super::SinkError;
 use super::layout::{StagedSlice, checked};
 use super::spec::Landing;
 use crate::model::{FileReceipt, PipelineName, SinkName, StagedPlace};
-use crate::objects::{Location, Purpose, Stores};
+use crate::objects::{Location, Purpose, StoreError, Stores};
 
 use self::objects::ObjectRoot;
 pub(super) use self::upload::MAX_BYTES as MAX_OBJECT_BYTES;
@@ -144,10 +145,17 @@ pub trait Notes: Send + Sync {
 /// What a writer needs of its surroundings.
 #[derive(Clone)]
 pub struct Staging {
-    /// Where the data sets lie.
-    pub data: DataSets,
-    /// Who keeps in mind what is staged.
-    pub notes: Arc<dyn Notes>,
+    data: DataSets,
+    notes: Arc<dyn Notes>,
+    runtime: Option<Handle>,
+}
+
+impl Staging {
+    /// Stages in `data`, and has it noted by `notes`. What is sent to a bucket is sent by the runtime that this is called in.
+    #[must_use]
+    pub fn new(data: DataSets, notes: Arc<dyn Notes>) -> Self {
+        Self { data, notes, runtime: Handle::try_current().ok() }
+    }
 }
 
 /// The root of a data set.
@@ -193,7 +201,10 @@ impl Root {
             Self::Disk(root) => disk::DiskStage::open(root, landing, sink).map(Stage::Disk),
             Self::Objects(at) => {
                 let root = staging.data.objects(at.clone())?;
-                ObjectStage::open(root, self.url()?, sink, &staging.notes).map(Stage::Objects)
+                let lost = || StoreError::because(at, "there is no runtime to send by");
+                let runtime = staging.runtime.as_ref();
+                let runtime = runtime.ok_or_else(|| SinkError::Store { action: "write to", error: lost() })?;
+                Ok(Stage::Objects(ObjectStage::open(root, self.url()?, sink, &staging.notes, runtime)))
             }
         }
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::executor::block_on;
 use futures::stream::FuturesUnordered;
 use object_store::path::Path;
 use tokio::runtime::Handle;
@@ -106,22 +107,19 @@ impl StagedAt {
 }
 
 impl ObjectStage {
-    /// Starts the task that sends. The thread must be one of a runtime's blocking threads.
+    /// Starts the task that sends.
     pub(super) fn open(
         root: ObjectRoot,
         root_url: String,
         sink: &SinkName,
         notes: &Arc<dyn Notes>,
-    ) -> Result<Self, SinkError> {
-        let runtime = Handle::try_current().map_err(|error| SinkError::Store {
-            action: "write to",
-            error: StoreError::because(&root_url, error.to_string()),
-        })?;
+        runtime: &Handle,
+    ) -> Self {
         let (messages, queue) = mpsc::channel(1);
         let shared =
             Arc::new(Shared { root, notes: Arc::clone(notes), uploads: Mutex::default(), failure: OnceLock::new() });
         runtime.spawn(Arc::clone(&shared).send_all(queue));
-        Ok(Self { shared, sink: sink.clone(), root_url, messages })
+        Self { shared, sink: sink.clone(), root_url, messages }
     }
 
     /// Starts the file that is to be published at `path`. Nothing is sent before a part is full.
@@ -142,7 +140,7 @@ impl ObjectStage {
     /// Waits until all parts are in the store.
     pub(super) fn keep(self) -> Result<(), SinkError> {
         let (reply, done) = oneshot::channel();
-        let sent = self.messages.blocking_send(Message::Keep(reply)).is_ok() && done.blocking_recv().is_ok();
+        let sent = block_on(self.messages.send(Message::Keep(reply))).is_ok() && block_on(done).is_ok();
         if sent { Ok(()) } else { Err(SinkError::Store { action: "upload to", error: self.shared.why() }) }
     }
 }
@@ -266,7 +264,8 @@ impl UploadBody {
         let bytes = Bytes::from(std::mem::take(&mut self.buffer));
         let part = Message::Part { upload: Arc::clone(&self.upload), index: self.next, bytes };
         self.next += 1;
-        self.messages.blocking_send(part).map_err(|_| io::Error::other(self.shared.why()))
+        // Not by the channel's own blocking call: the engine of the transform, which may call us, is a runtime as well.
+        block_on(self.messages.send(part)).map_err(|_| io::Error::other(self.shared.why()))
     }
 }
 
