@@ -82,7 +82,13 @@ impl Machine {
         let done = if made { Some(change.await) } else { None };
         match done {
             Some(done) if answered => Ok(done),
-            _ => Err(DataError { action: "reach", root: ROOT.to_owned(), path: String::new(), gone: false, source: "died".into() }),
+            _ => Err(DataError {
+                action: "reach",
+                root: ROOT.to_owned(),
+                path: String::new(),
+                gone: false,
+                source: "died".into(),
+            }),
         }
     }
 

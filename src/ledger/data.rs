@@ -143,7 +143,13 @@ impl DataStore for MemoryData {
             return Ok(());
         }
         let (root, path) = published_at(file);
-        Err(DataError { action: "publish", root, path, gone: true, source: "it is neither staged nor published".into() })
+        Err(DataError {
+            action: "publish",
+            root,
+            path,
+            gone: true,
+            source: "it is neither staged nor published".into(),
+        })
     }
 
     async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {

@@ -44,7 +44,7 @@ impl Ledger {
                 Found::Blocked { by, alive: true } if !wait => return Err(by),
                 Found::Blocked { by, .. } => {
                     tracing::debug!(pipeline = %self.pipeline, %lane, "waiting for a lease: {by}");
-                    tokio::time::sleep(self.timing.poll).await;
+                    tokio::time::sleep(self.timing.poll.min(shortest_poll(&state))).await;
                 }
             }
         }
@@ -211,6 +211,12 @@ impl Watch {
             (false, false) => Life::NotKnown,
         }
     }
+}
+
+/// Returns how often one should look whether a holder lives whose lease is a short one.
+fn shortest_poll(state: &LedgerState) -> Duration {
+    let ttl = state.lanes().filter(|(_, at)| at.holder.is_some()).filter_map(|(_, at)| at.ttl_ms).min();
+    ttl.map_or(Duration::MAX, |ttl| Duration::from_millis(ttl / 6))
 }
 
 /// Returns the lanes under which something is published and not committed, replaced and not deleted, or staged.

@@ -70,7 +70,7 @@ pub use writer::{BeginSlice, Publication, Writer};
 use self::store::Store;
 use crate::clock::Clock;
 use crate::model::{FileReceipt, PipelineName};
-use crate::objects::{Location, Purpose, StoreError, Stores};
+use crate::objects::{Location, Purpose, Scheme, StoreError, Stores};
 
 /// A pipeline's ledger, for reading; [`Ledger::acquire`] is the way to write.
 #[derive(Debug, Clone)]
@@ -130,7 +130,11 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         stores: &Stores,
     ) -> Result<Self, LedgerError> {
-        let address = |why: &str| LedgerError::Address { url: state.to_owned(), why: why.to_owned() };
+        let address = |why: &str| {
+            // What stands before an `@` may be a password.
+            let url = if state.contains("://") { state.rsplit('@').next().unwrap_or_default() } else { state };
+            LedgerError::Address { url: url.to_owned(), why: why.to_owned() }
+        };
         if let Some(at) = Location::parse(state).map_err(|error| address(&error.to_string()))? {
             let at = at.join(pipeline.as_str()).ok_or_else(|| address("it can't be the beginning of a key"))?;
             let bucket = stores.open(&at, Purpose::State).map_err(LedgerError::Environment)?;
@@ -166,6 +170,10 @@ impl Ledger {
     /// [`LedgerError::Environment`], with the reason.
     pub async fn prove(&self, stores: &Stores) -> Result<(), LedgerError> {
         match self.store.place() {
+            Some(at) if at.scheme() == Scheme::Memory => {
+                tracing::warn!(pipeline = %self.pipeline, "the state is in memory: the next process won't know what has landed");
+                Ok(())
+            }
             Some(at) => stores.prove(at, Purpose::State).await.map_err(LedgerError::Environment),
             None => Ok(()),
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
+use super::LedgerError;
 use super::data::{DataStore, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
 use super::manifest::{ListedSlice, Manifest, ManifestFile, ManifestUpdate};
 use super::state::{Replaced, SliceState};
 use super::writer::{Writer, read_list};
-use super::LedgerError;
 use crate::model::FileReceipt;
 
 impl Writer {
@@ -93,7 +93,8 @@ impl Writer {
         if found.iter().all(|presence| matches!(presence, Presence::Staged | Presence::Published)) {
             self.roll_forward(landing, &files, data).await
         } else {
-            let gone = found.iter().filter(|presence| matches!(presence, Presence::Missing | Presence::Foreign)).count();
+            let gone =
+                found.iter().filter(|presence| matches!(presence, Presence::Missing | Presence::Foreign)).count();
             self.roll_back(landing, &files, gone, data).await
         }
     }

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::objects::testing::{Call, Fate, Flawed};
 use crate::model::{
     Column, ColumnType, EndReason, JobName, Reconciliation, RecordSchema, SinkName, Slice, SliceKind, Window,
 };
+use crate::objects::testing::{Call, Fate, Flawed};
 
 pub(super) const ROOT: &str = "memory:///lake";
 

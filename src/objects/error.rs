@@ -146,7 +146,13 @@ fn advice(scheme: &str, text: &str) -> Option<&'static str> {
         "s3" if has(&["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"]) => {
             "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary ones, AWS_SESSION_TOKEN"
         }
-        "s3" if has(&["configured region", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"]) => {
+        "s3" if has(&[
+            "configured region",
+            "PermanentRedirect",
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraint",
+        ]) =>
+        {
             "set AWS_REGION to the region of the bucket"
         }
         _ if has(&["NoSuchBucket", "bucket does not exist", "ContainerNotFound"]) => "make the bucket, or mend the url",
@@ -178,8 +184,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_told_by_its_code_and_nothing_that_it_echoes() {
-        let error = of("Server returned non-2xx status code: 403 Forbidden: <?xml?><Error><Code>SignatureDoesNotMatch</Code>\
-             <Message>The signature does not match.</Message><CanonicalRequest>x-amz-security-token:TOKEN</CanonicalRequest></Error>");
+        let error = of(
+            "Server returned non-2xx status code: 403 Forbidden: <?xml?><Error><Code>SignatureDoesNotMatch</Code>\
+             <Message>The signature does not match.</Message><CanonicalRequest>x-amz-security-token:TOKEN</CanonicalRequest></Error>",
+        );
         assert_eq!(
             error.to_string(),
             "s3://lake/x/a.csv: SignatureDoesNotMatch (The signature does not match); check AWS_ACCESS_KEY_ID, \
@@ -198,7 +206,8 @@ mod tests {
         assert_eq!(of("<Error><Code>NoSuchUpload</Code></Error>").kind(), Kind::Missing);
         assert_eq!(of("<Error><Code>InvalidPart</Code></Error>").kind(), Kind::Missing);
         assert_eq!(of("<Error><Code>AccessDenied</Code></Error>").kind(), Kind::Other);
-        let missing = |text: &str| object_store::Error::NotFound { path: "x".to_owned(), source: text.to_owned().into() };
+        let missing =
+            |text: &str| object_store::Error::NotFound { path: "x".to_owned(), source: text.to_owned().into() };
         assert_eq!(StoreError::of("s3://lake/x", &missing("<Code>NoSuchKey</Code>")).kind(), Kind::Missing);
         assert_eq!(StoreError::of("s3://lake/x", &missing("<Code>NoSuchBucket</Code>")).kind(), Kind::Other);
     }

@@ -50,10 +50,14 @@ pub enum LocationError {
     #[error("it names no bucket: write {0}://bucket/prefix")]
     NoBucket(&'static str),
     /// The bucket can't be one.
-    #[error("a bucket's name has letters, digits, `-`, `_` and `.` only; credentials, ports and regions come from the environment")]
+    #[error(
+        "a bucket's name has letters, digits, `-`, `_` and `.` only; credentials, ports and regions come from the environment"
+    )]
     Bucket,
     /// The prefix can't begin a key.
-    #[error("what follows the bucket must be plain parts with `/` between them: no `.`, no `..`, no `?`, no `#` and no control characters")]
+    #[error(
+        "what follows the bucket must be plain parts with `/` between them: no `.`, no `..`, no `?`, no `#` and no control characters"
+    )]
     Prefix,
 }
 
@@ -155,8 +159,15 @@ mod tests {
         for folder in ["./lake", "/lake", "", "file:///lake"] {
             assert_eq!(Location::parse(folder), Ok(None));
         }
-        for wrong in ["s3://", "s3:///x", "s3://key:secret@lake/x", "s3://lake:9000/x", "s3://lake/../x", "ftp://x", "s3://lake/x?y=1"]
-        {
+        for wrong in [
+            "s3://",
+            "s3:///x",
+            "s3://key:secret@lake/x",
+            "s3://lake:9000/x",
+            "s3://lake/../x",
+            "ftp://x",
+            "s3://lake/x?y=1",
+        ] {
             let error = Location::parse(wrong).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

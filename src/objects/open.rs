@@ -51,7 +51,8 @@ fn plain_http(at: &Location, builder: &AmazonS3Builder) -> Result<(), StoreError
     let value = |key| builder.get_config_value(&key);
     let plain = value(AmazonS3ConfigKey::Endpoint).is_some_and(|url| url.starts_with("http://"));
     let allowed = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-    let allowed = allowed.is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y"));
+    let allowed =
+        allowed.is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y"));
     if plain && !allowed {
         return Err(StoreError::because(
             at,

@@ -70,7 +70,10 @@ mod tests {
     async fn a_store_that_writes_all_the_same_is_refused_with_the_reason() {
         assert_eq!(prove(Flaw::None).await, Ok(()));
         let error = prove(Flaw::IgnoresCreate).await.unwrap_err().to_string();
-        assert!(error.starts_with("memory://lake/x: the store has no conditional writes (it wrote an object that"), "{error}");
+        assert!(
+            error.starts_with("memory://lake/x: the store has no conditional writes (it wrote an object that"),
+            "{error}"
+        );
         let error = prove(Flaw::IgnoresUpdate).await.unwrap_err().to_string();
         assert!(error.contains("it replaced an object that was another, against If-Match"), "{error}");
     }

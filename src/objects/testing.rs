@@ -1,7 +1,8 @@
 //! A store that fails as a test says.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -57,15 +58,33 @@ pub(crate) struct Flawed<T> {
     inner: Arc<T>,
     fate: Box<dyn Fn(Call) -> Fate + Send + Sync>,
     flaw: Flaw,
+    /// The ids of the open uploads that hold parts.
+    parts: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl<T> Flawed<T> {
     pub(crate) fn new(inner: T, flaw: Flaw) -> Self {
-        Self { inner: Arc::new(inner), fate: Box::new(|_| Fate::FINE), flaw }
+        Self { inner: Arc::new(inner), fate: Box::new(|_| Fate::FINE), flaw, parts: Arc::default() }
     }
 
     pub(crate) fn over(inner: Arc<T>, fate: impl Fn(Call) -> Fate + Send + Sync + 'static) -> Self {
-        Self { inner, fate: Box::new(fate), flaw: Flaw::None }
+        Self { inner, fate: Box::new(fate), flaw: Flaw::None, parts: Arc::default() }
+    }
+
+    /// The same store, without failures.
+    pub(crate) fn healed(&self) -> Self {
+        let (inner, parts) = (Arc::clone(&self.inner), Arc::clone(&self.parts));
+        Self { inner, fate: Box::new(|_| Fate::FINE), flaw: Flaw::None, parts }
+    }
+
+    /// The store behind it.
+    pub(crate) fn inner(&self) -> Arc<T> {
+        Arc::clone(&self.inner)
+    }
+
+    /// The ids of uploads that hold parts, and are neither completed nor aborted.
+    pub(crate) fn uploads_with_parts(&self) -> Vec<String> {
+        self.parts.lock().unwrap().iter().cloned().collect()
     }
 
     async fn call<R>(&self, call: Call, make: impl Future<Output = Result<R>> + Send) -> Result<R> {
@@ -113,12 +132,17 @@ impl<T: ObjectStore> ObjectStore for Flawed<T> {
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let Fate { made, answered } = (self.fate)(Call::Delete);
-        let done = if made { self.inner.delete_stream(locations) } else { futures::stream::once(async { failed() }).boxed() };
+        let done =
+            if made { self.inner.delete_stream(locations) } else { futures::stream::once(async { failed() }).boxed() };
         if answered { done } else { done.map(|_| failed()).boxed() }
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        if (self.fate)(Call::List).answered { self.inner.list(prefix) } else { futures::stream::once(async { failed() }).boxed() }
+        if (self.fate)(Call::List).answered {
+            self.inner.list(prefix)
+        } else {
+            futures::stream::once(async { failed() }).boxed()
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -137,14 +161,29 @@ impl<T: MultipartStore> MultipartStore for Flawed<T> {
     }
 
     async fn put_part(&self, path: &Path, id: &MultipartId, part_idx: usize, data: PutPayload) -> Result<PartId> {
-        self.call(Call::Part, self.inner.put_part(path, id, part_idx, data)).await
+        let put = async {
+            let put = self.inner.put_part(path, id, part_idx, data).await?;
+            self.parts.lock().unwrap().insert(id.clone());
+            Ok(put)
+        };
+        self.call(Call::Part, put).await
     }
 
     async fn complete_multipart(&self, path: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
-        self.call(Call::Complete, self.inner.complete_multipart(path, id, parts)).await
+        let complete = async {
+            let completed = self.inner.complete_multipart(path, id, parts).await?;
+            self.parts.lock().unwrap().remove(id);
+            Ok(completed)
+        };
+        self.call(Call::Complete, complete).await
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
-        self.call(Call::Abort, self.inner.abort_multipart(path, id)).await
+        let abort = async {
+            self.inner.abort_multipart(path, id).await?;
+            self.parts.lock().unwrap().remove(id);
+            Ok(())
+        };
+        self.call(Call::Abort, abort).await
     }
 }

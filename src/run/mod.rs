@@ -19,6 +19,8 @@ mod preview;
 mod progress;
 pub mod quarantine;
 mod source;
+#[cfg(test)]
+mod store_tests;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

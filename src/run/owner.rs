@@ -10,7 +10,12 @@ use crate::pipeline::spec::Pipeline;
 
 /// Refuses a state that hasn't got the entries that the files of this pipeline were landed with: another state than theirs, or an
 /// older copy of it. Nothing is written.
-pub(super) async fn check(pipeline: &Pipeline, options: &Options, ledger: &Ledger, data: &Data) -> Result<(), RunError> {
+pub(super) async fn check(
+    pipeline: &Pipeline,
+    options: &Options,
+    ledger: &Ledger,
+    data: &Data,
+) -> Result<(), RunError> {
     let mut lists = Vec::new();
     for root in pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| &sink.url).collect::<BTreeSet<_>>() {
         let text = data.read_manifest(root).await?;

@@ -58,12 +58,7 @@ struct OpenFile {
 
 impl SinkWriter {
     /// Opens a writer for rows of `schema`. Nothing is created before the first row.
-    pub fn open(
-        spec: &SinkSpec,
-        landing: &Landing,
-        schema: &SchemaRef,
-        staging: &Staging,
-    ) -> Result<Self, SinkError> {
+    pub fn open(spec: &SinkSpec, landing: &Landing, schema: &SchemaRef, staging: &Staging) -> Result<Self, SinkError> {
         spec.check()?;
         let root = Root::parse(&spec.url)?;
         let normalizer = Normalizer::new(schema, matches!(spec.format, Format::Parquet(_)))?;
@@ -116,9 +111,8 @@ impl SinkWriter {
             stage.keep()?;
         }
         self.closed.sort_by_key(|(part, ..)| *part);
-        let complete = |(_, receipt, staged): (u32, FileReceipt, Staged)| {
-            Ok(FileReceipt { staged: staged.staged()?, ..receipt })
-        };
+        let complete =
+            |(_, receipt, staged): (u32, FileReceipt, Staged)| Ok(FileReceipt { staged: staged.staged()?, ..receipt });
         self.closed.into_iter().map(complete).collect()
     }
 

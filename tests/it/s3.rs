@@ -59,9 +59,14 @@ fn a_lake_in_a_bucket_is_the_one_on_a_disk() {
         assert_eq!(landed(&report(&site.run(&[]).run(), 0)), 0, "a second run lands nothing");
         let again: Vec<_> = site.bucket_digests().into_iter().filter(|(key, _)| key.contains("/data/")).collect();
         assert_eq!(again, objects.into_iter().filter(|(key, _)| key.contains("/data/")).collect::<Vec<_>>());
-        let names: Vec<PathBuf> =
-            std::fs::read_dir(site.workspace.path("")).unwrap().map(|entry| entry.unwrap().file_name().into()).collect();
-        assert!(names.iter().all(|name| ["lake", "pipeline.yaml"].iter().any(|known| name.as_os_str() == *known)), "{names:?}");
+        let names: Vec<PathBuf> = std::fs::read_dir(site.workspace.path(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into())
+            .collect();
+        assert!(
+            names.iter().all(|name| ["lake", "pipeline.yaml"].iter().any(|known| name.as_os_str() == *known)),
+            "{names:?}"
+        );
     }
 }
 
@@ -107,7 +112,7 @@ fn of_two_runs_with_state_in_a_bucket_one_lands_and_the_other_waits_or_leaves() 
     let site = site(&s3, 25);
     let first = site.run(&["--lease-ttl", "3s"]).spawn();
     site.wait_for_requests(0, 4);
-    let hasty = site.run(&["--no-wait"]).run();
+    let hasty = site.run(&["--no-wait", "--lease-ttl", "3s"]).run();
     assert_eq!(hasty.code, Some(4), "{hasty:#?}");
     assert!(hasty.stderr.starts_with("error: ntopng: lane all of the pipeline is held by process "), "{hasty:#?}");
     let patient = site.run(&[]).spawn();
@@ -164,8 +169,16 @@ fn state_and_lake_may_lie_in_different_stores_and_bad_rows_lie_beside_the_state(
     let s3 = S3::start();
     for (lake, state, in_bucket) in [
         ("s3://lake/a", "s3://lake/a-state", ["a/_tidegate/files.json", "a-state/small/quarantine/"]),
-        ("s3://lake/b", "./state", ["b/_tidegate/files.json", "b/day=a%2Fb/small-rows-20260103-g1-00000.jsonl"]),
-        ("./lake", "s3://lake/c-state", ["c-state/small/log/", "c-state/small/quarantine/small-rows-20260103-g1-00000.jsonl"]),
+        (
+            "s3://lake/b",
+            "./state",
+            ["b/_tidegate/files.json", "b/snapshot=2026-01-03/day=a%2Fb/small-rows-20260103-g1-00000.jsonl"],
+        ),
+        (
+            "./lake",
+            "s3://lake/c-state",
+            ["c-state/small/log/", "c-state/small/quarantine/small-rows-20260103-g1-00000.jsonl"],
+        ),
     ] {
         let small = Small::new(lake);
         let first = report(&small.run(&s3, state), 0);
@@ -193,21 +206,28 @@ fn uploads_that_the_store_threw_away_after_publish_are_voided_and_read_again() {
         fails.then_some((403, "AccessDenied"))
     });
     let broken = small.run(&s3, "s3://lake/state");
-    assert_eq!(broken.code, Some(3), "{broken:#?}");
+    assert_eq!(broken.code, Some(1), "{broken:#?}");
     assert!(broken.stdout.contains("AccessDenied"), "{broken:#?}");
     s3.unhook();
-    let appeared: Vec<String> = s3.objects("a").into_keys().chain(s3.objects("state/small/quarantine").into_keys()).collect();
+    let appeared: Vec<String> =
+        s3.objects("a").into_keys().chain(s3.objects("state/small/quarantine").into_keys()).collect();
     assert_eq!(appeared.iter().filter(|key| key.contains("-g1-")).count(), 1, "{appeared:?}");
     assert_eq!(s3.abort_uploads(), 1);
     let next = report(&small.run(&s3, "s3://lake/state"), 0);
     let recovered = next[0]["recovered"].to_string();
-    assert!(recovered.contains("was published and not committed, and 1 file of generation 1 gone or changed"), "{recovered}");
+    assert!(
+        recovered.contains("was published and not committed, and 1 file of generation 1 gone or changed"),
+        "{recovered}"
+    );
     let slice = &next[0]["jobs"][0]["slices"][0];
     assert_eq!((&slice["outcome"], &slice["generation"]), (&json!("landed"), &json!(2)));
     let keys: Vec<String> = s3.objects("").into_keys().filter(|key| key.ends_with(".jsonl")).collect();
     assert_eq!(
         keys,
-        ["a/day=a%2Fb/small-rows-20260103-g2-00000.jsonl", "state/small/quarantine/small-rows-20260103-g2-00000.jsonl"]
+        [
+            "a/snapshot=2026-01-03/day=a%2Fb/small-rows-20260103-g2-00000.jsonl",
+            "state/small/quarantine/small-rows-20260103-g2-00000.jsonl"
+        ]
     );
 }
 
@@ -225,10 +245,14 @@ fn complaint(s3: &S3, lake: &str, state: &str, env: &[(&str, &str)]) -> String {
 fn what_the_environment_lacks_is_said() {
     let s3 = S3::start();
     let state = "s3://lake/state";
-    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[("AWS_SECRET_ACCESS_KEY", "s3cr3t-and-wrong")]), @"");
-    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://nowhere/state", &[]), @"");
-    insta::assert_snapshot!(complaint(&s3, "s3://nowhere/lake", "./state", &[]), @"");
-    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[("AWS_ALLOW_HTTP", "false")]), @"");
-    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://lake/../state", &[]), @"");
-    insta::assert_snapshot!(complaint(&s3, "./lake", "ftp://lake/state", &[]), @"");
+    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[("AWS_SECRET_ACCESS_KEY", "s3cr3t-and-wrong")]), @"1: error: small: can't list checkpoint of the ledger: s3://lake/state/small/checkpoint: SignatureDoesNotMatch; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary ones, AWS_SESSION_TOKEN");
+    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[("AWS_ALLOW_HTTP", "false")]), @"1: error: small: can't keep state in s3://lake/state/small: AWS_ENDPOINT_URL has no TLS, so that anyone on the way could read the data: use https://, or set AWS_ALLOW_HTTP=true");
+    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://lake/../state", &[]), @"1: error: small: can't keep state in 's3://lake/../state': what follows the bucket must be plain parts with `/` between them: no `.`, no `..`, no `?`, no `#` and no control characters");
+    insta::assert_snapshot!(complaint(&s3, "./lake", "ftp://lake/state", &[]), @"1: error: small: can't keep state in 'ftp://lake/state': `ftp://` is no kind of store: use s3://bucket/prefix, or a folder");
+    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://key:s3cr3t@lake/state", &[]), @"1: error: small: can't keep state in 'lake/state': a bucket's name has letters, digits, `-`, `_` and `.` only; credentials, ports and regions come from the environment");
+    s3.hook(|request| (request.method == "PUT").then_some((501, "NotImplemented")));
+    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[]), @"");
+    let moto = S3::moto();
+    insta::assert_snapshot!(complaint(&moto, "./lake", "s3://nowhere/state", &[]), @"");
+    insta::assert_snapshot!(complaint(&moto, "s3://nowhere/lake", "./state", &[]), @"");
 }

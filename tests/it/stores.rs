@@ -202,7 +202,11 @@ fn a_file_of_many_parts_arrives_whole() {
         assert_eq!(receipts.len(), 1);
         assert!(receipts[0].bytes > 20 << 20, "{}", receipts[0].bytes);
         sets.publish(&receipts[0]).await.unwrap();
-        assert_eq!(sets.probe(&receipts[0]).await.unwrap(), Presence::Published, "size and digest are those of the receipt");
+        assert_eq!(
+            sets.probe(&receipts[0]).await.unwrap(),
+            Presence::Published,
+            "size and digest are those of the receipt"
+        );
         let longer = FileReceipt { bytes: receipts[0].bytes + 1, ..receipts[0].clone() };
         let changed = FileReceipt { sha256: "00".repeat(32), ..receipts[0].clone() };
         if !place.is_disk() {
@@ -248,7 +252,10 @@ fn update(pipeline: &str, sequence: u64, landed: &[(&str, u32)], add: &[(&str, u
         pipeline: PipelineName::new(pipeline),
         sequence,
         ledger: None,
-        landed: landed.iter().map(|(slice, generation)| (JobName::new("j"), SliceId::new(*slice), *generation)).collect(),
+        landed: landed
+            .iter()
+            .map(|(slice, generation)| (JobName::new("j"), SliceId::new(*slice), *generation))
+            .collect(),
         add: add.iter().map(file).collect(),
     }
 }

@@ -17,8 +17,8 @@ use crate::pipeline::file::OnMismatch;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::Job;
 use crate::run::collect::Collected;
-use crate::run::extract::{Extracted, Extraction};
 use crate::run::data::NotesInLedger;
+use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Destination, Staged, Target, land};
 use crate::run::quarantine::BadRow;
 use crate::run::{Data, RunError};
@@ -208,7 +208,8 @@ impl SliceRun {
         let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
         let staging = Staging::new(self.data.sets().clone(), Arc::new(notes));
         tokio::task::spawn_blocking(move || {
-            let landing = Destination { targets: &targets, quarantine: &quarantine, landing: &landing, staging: &staging };
+            let landing =
+                Destination { targets: &targets, quarantine: &quarantine, landing: &landing, staging: &staging };
             let sql = job.transform.as_ref();
             let staged = land(&extracted.collected, &extracted.schema, sql, &landing, now)?;
             Ok((extracted, staged))

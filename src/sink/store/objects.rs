@@ -8,9 +8,9 @@
 //! when an upload begins, so it can't stand beside the object. It is read only where a run died, or an answer was lost.
 
 use futures::StreamExt as _;
-use object_store::{ObjectStoreExt as _, PutPayload};
 use object_store::multipart::PartId;
 use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

@@ -62,7 +62,11 @@ struct Upload {
 }
 
 enum Message {
-    Part { upload: Arc<Upload>, index: usize, bytes: Bytes },
+    Part {
+        upload: Arc<Upload>,
+        index: usize,
+        bytes: Bytes,
+    },
     /// All files are finished: reply when all is sent.
     Keep(oneshot::Sender<()>),
 }

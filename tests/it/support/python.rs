@@ -26,11 +26,7 @@ pub(crate) fn run(script: &str, arguments: &[&str], input: &str) -> Value {
     // Our scripts read all of their input before they print, so this can't block.
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{script}\ninput: {input}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{script}\ninput: {input}\n{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

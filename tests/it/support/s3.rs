@@ -149,9 +149,8 @@ impl S3 {
     /// The ids of uploads that are neither completed nor aborted; s3s-fs only.
     pub(crate) fn uploads(&self) -> Vec<String> {
         let names = fs::read_dir(self.folder.as_ref().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
-        let id = |name: std::ffi::OsString| {
-            Some(name.to_str()?.strip_prefix(".upload-")?.strip_suffix(".json")?.to_owned())
-        };
+        let id =
+            |name: std::ffi::OsString| Some(name.to_str()?.strip_prefix(".upload-")?.strip_suffix(".json")?.to_owned());
         names.filter_map(id).collect()
     }
 
@@ -193,10 +192,7 @@ struct Server {
 impl Server {
     async fn answer(&self, request: Request) -> Response<Body> {
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let seen = S3Request {
-            method: request.method().to_string(),
-            query: query.clone(),
-        };
+        let seen = S3Request { method: request.method().to_string(), query: query.clone() };
         let hooked = self.hook.lock().unwrap().as_ref().and_then(|hook| hook(&seen));
         if let Some((status, code)) = hooked {
             return error(status, code);
