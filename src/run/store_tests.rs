@@ -123,31 +123,35 @@ async fn listed(store: &InMemory) -> Vec<String> {
 async fn whichever_call_fails_the_next_run_leaves_what_an_undisturbed_one_would() {
     let pipeline = pipeline().await;
     let undisturbed = Arc::new(InMemory::new());
-    run_over(&pipeline, Bucket::new(Arc::clone(&undisturbed)), 60_000).await.unwrap();
+    let calls = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&calls);
+    let counted = Flawed::over(Arc::clone(&undisturbed), move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Fate::FINE
+    });
+    run_over(&pipeline, Bucket::new(Arc::new(counted)), 60_000).await.unwrap();
+    let calls = calls.load(Ordering::SeqCst);
+    assert!(calls > 40, "only {calls} calls");
     let expected = landed(&undisturbed).await;
     assert_eq!(expected.len(), 2 * (2 + 1 + 1), "{expected:#?}");
     assert_eq!(listed(&undisturbed).await, expected.keys().cloned().collect::<Vec<_>>());
     let ways = [(Fate::LOST, false), (Fate::UNANSWERED, false), (Fate::LOST, true), (Fate::UNANSWERED, true)];
-    futures::future::join_all(ways.map(|(fate, dies)| each_call_in_turn(&pipeline, &expected, fate, dies))).await;
+    futures::future::join_all(ways.map(|(fate, dies)| each_in_turn(&pipeline, calls, &expected, fate, dies))).await;
 }
 
 /// Has the first call of a run fail, then in a new lake the second, and so on; where a run `dies`, all that follow fail as well.
-async fn each_call_in_turn(pipeline: &Pipeline, expected: &BTreeMap<String, String>, fate: Fate, dies: bool) {
-    for nth in 1.. {
+async fn each_in_turn(pipeline: &Pipeline, calls: u64, expected: &BTreeMap<String, String>, fate: Fate, dies: bool) {
+    for nth in 1..=calls {
         let store = Arc::new(InMemory::new());
-        let calls = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&calls);
+        let count = AtomicU64::new(0);
         let flawed = Flawed::over(Arc::clone(&store), move |_| match count.fetch_add(1, Ordering::SeqCst) + 1 {
             call if call == nth => fate,
             call if call > nth && dies => Fate::LOST,
             _ => Fate::FINE,
         });
         let flawed = Arc::new(flawed);
-        let first = run_over(pipeline, Bucket::new(Arc::clone(&flawed)), 100).await;
-        if calls.load(Ordering::SeqCst) < nth {
-            assert!(nth > 40, "only {nth} calls");
-            return;
-        }
+        // A run that dies is waited for so long; and one that is slow may lose its lease, which is a way to end as well.
+        let first = run_over(pipeline, Bucket::new(Arc::clone(&flawed)), if dies { 100 } else { 1000 }).await;
         let said = format!("call {nth} {fate:?}, dies: {dies}: {first:?}");
         let fine = Arc::new(flawed.healed());
         let next = run_over(pipeline, Bucket::new(Arc::clone(&fine)), 60_000).await;

@@ -251,8 +251,8 @@ fn what_the_environment_lacks_is_said() {
     insta::assert_snapshot!(complaint(&s3, "./lake", "ftp://lake/state", &[]), @"1: error: small: can't keep state in 'ftp://lake/state': `ftp://` is no kind of store: use s3://bucket/prefix, or a folder");
     insta::assert_snapshot!(complaint(&s3, "./lake", "s3://key:s3cr3t@lake/state", &[]), @"1: error: small: can't keep state in 'lake/state': a bucket's name has letters, digits, `-`, `_` and `.` only; credentials, ports and regions come from the environment");
     s3.hook(|request| (request.method == "PUT").then_some((501, "NotImplemented")));
-    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[]), @"");
+    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[]), @"1: error: small: can't keep state in s3://lake/state/small: the store has no conditional writes (it knows no If-None-Match), so that two runs could overwrite what the other has written: use a store that keeps to If-None-Match and If-Match, such as Amazon S3, or keep state and lake on a disk");
     let moto = S3::moto();
-    insta::assert_snapshot!(complaint(&moto, "./lake", "s3://nowhere/state", &[]), @"");
-    insta::assert_snapshot!(complaint(&moto, "s3://nowhere/lake", "./state", &[]), @"");
+    insta::assert_snapshot!(complaint(&moto, "./lake", "s3://nowhere/state", &[]), @"1: error: small: can't list checkpoint of the ledger: s3://nowhere/state/small/checkpoint: NoSuchBucket (The specified bucket does not exist); make the bucket, or mend the url");
+    insta::assert_snapshot!(complaint(&moto, "s3://nowhere/lake", "./state", &[]), @"1: error: small: can't read s3://nowhere/lake/_tidegate/files.json: NoSuchBucket (The specified bucket does not exist); make the bucket, or mend the url");
 }
