@@ -75,12 +75,13 @@ pub(super) enum Command {
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
 pub(super) struct StateArgument {
-    /// Where the ledger is kept: a folder, or s3://bucket/prefix.
+    /// Where the ledger is kept: a folder, or `s3://bucket/prefix`.
     ///
     /// A folder must lie on a file system whose locks work between all machines that use it. A bucket must keep to conditional
-    /// writes, as Amazon S3 does; credentials, region and end point come from the environment (AWS_ACCESS_KEY_ID,
-    /// AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP) or from the machine's role. gs:// and
-    /// az:// are experimental: they haven't been tried against the real services. What memory:// keeps ends with the process.
+    /// writes, as Amazon S3 does; credentials, region and end point come from the environment (`AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the machine's role.
+    /// `gs://` and `az://` are experimental: they haven't been tried against the real services. What `memory://` keeps ends with the
+    /// process.
     #[arg(long, env = "TIDEGATE_STATE", default_value = "./.tidegate", value_name = "URL")]
     pub(super) state: String,
 }

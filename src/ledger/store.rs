@@ -76,7 +76,9 @@ impl Store {
     pub(super) fn disk(&self) -> Option<&DiskPath> {
         match &self.at {
             Place::Disk(directory) => Some(directory),
-            _ => None,
+            Place::Bucket(_) => None,
+            #[cfg(test)]
+            Place::Somewhere => None,
         }
     }
 
@@ -84,7 +86,9 @@ impl Store {
     pub(super) const fn place(&self) -> Option<&Location> {
         match &self.at {
             Place::Bucket(at) => Some(at),
-            _ => None,
+            Place::Disk(_) => None,
+            #[cfg(test)]
+            Place::Somewhere => None,
         }
     }
 

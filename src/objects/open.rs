@@ -49,7 +49,8 @@ pub(super) fn open(at: &Location, purpose: Purpose) -> Result<Bucket, StoreError
 /// Refuses an end point without TLS unless the environment says that it is meant.
 fn plain_http(at: &Location, builder: &AmazonS3Builder) -> Result<(), StoreError> {
     let value = |key| builder.get_config_value(&key);
-    let plain = value(AmazonS3ConfigKey::Endpoint).is_some_and(|url| url.starts_with("http://"));
+    let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or_else(|| value(AmazonS3ConfigKey::Endpoint));
+    let plain = endpoint.is_some_and(|url| url.starts_with("http://"));
     let allowed = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
     let allowed =
         allowed.is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y"));

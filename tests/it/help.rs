@@ -85,7 +85,7 @@ fn help_of_each_verb() {
 
     Options:
           --job <NAME>           Only these jobs, and the jobs that they need the rows of
-          --state <URL>          Where the ledger is kept: a folder, or s3://bucket/prefix [env:
+          --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
           --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
@@ -132,7 +132,7 @@ fn help_of_each_verb() {
 
     Options:
           --job <NAME>           Only these jobs, and the jobs that they need the rows of
-          --state <URL>          Where the ledger is kept: a folder, or s3://bucket/prefix [env:
+          --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
           --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
@@ -158,7 +158,7 @@ fn help_of_each_verb() {
       <FILE>...  The pipeline files
 
     Options:
-          --state <URL>          Where the ledger is kept: a folder, or s3://bucket/prefix [env:
+          --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,

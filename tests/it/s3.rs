@@ -124,6 +124,21 @@ fn of_two_runs_with_state_in_a_bucket_one_lands_and_the_other_waits_or_leaves() 
     truth(&site).assert_is(&Truth::in_lake(&site.fetch_lake()));
 }
 
+#[test]
+fn who_waits_for_a_run_that_is_killed_goes_on_from_there() {
+    let s3 = Arc::new(S3::start());
+    let site = site(&s3, 10);
+    let first = site.run(&["--lease-ttl", "1s"]).spawn();
+    site.wait_for_requests(0, 12);
+    let patient = site.run(&[]).spawn();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(first.kill().code, None);
+    assert!(landed(&report(&patient.wait(), 0)) > 0);
+    let lake = site.fetch_lake();
+    truth(&site).assert_is(&Truth::in_lake(&lake));
+    assert_manifests(&lake);
+}
+
 /// A pipeline of one job with ten rows, two of them bad, and a folder to run it in.
 struct Small {
     workspace: Workspace,

@@ -71,10 +71,10 @@ impl S3 {
             let server = Arc::clone(&server);
             async move { server.answer(request).await }
         });
-        let served = Served::start(|listener, stop| async move {
+        let serving = Served::start(|listener, stop| async move {
             axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.unwrap();
         });
-        Self { url: served.url.clone(), folder: Some(folder), _served: Some(served), process: None, hook }
+        Self { url: serving.url.clone(), folder: Some(folder), _served: Some(serving), process: None, hook }
     }
 
     /// Starts moto.
