@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use object_store::memory::InMemory;
 use proptest::prelude::*;
 
-use super::tests::{ROOT, begin_slice, publication, timing, window};
+use super::tests::{ROOT, World, begin_slice, publication, timing, window};
 use super::*;
 use crate::clock::SystemClock;
 use crate::objects::testing::{Call, Fate, Flawed};
@@ -216,4 +216,45 @@ impl DataStore for Machine {
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
         self.change(self.data.update_manifest(root, update)).await?
     }
+}
+
+/// Takes every file for staged, as a store does that can't show which parts of an upload it has lost.
+struct Hopeful(MemoryData);
+
+#[async_trait]
+impl DataStore for Hopeful {
+    async fn probe(&self, _: &FileReceipt) -> Result<Presence, DataError> {
+        Ok(Presence::Staged)
+    }
+    async fn publish(&self, file: &FileReceipt) -> Result<(), DataError> {
+        self.0.publish(file).await
+    }
+    async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {
+        self.0.discard(file).await
+    }
+    async fn delete(&self, root: &str, path: &str) -> Result<(), DataError> {
+        self.0.delete(root, path).await
+    }
+    async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.0.read_manifest(root).await
+    }
+    async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
+        self.0.update_manifest(root, update).await
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_turns_out_to_be_gone_takes_those_back_that_had_appeared() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let data = Hopeful(MemoryData::default());
+    let slice = window("j", 0);
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    writer.begin(vec![begin_slice(&slice)]).await.unwrap();
+    let published = publication(&slice, 1, &["a", "b", "c"]);
+    data.0.stage(&published.files[0]);
+    data.0.stage(&published.files[2]);
+    writer.publish(published).await.unwrap();
+    writer.recover(&data).await.unwrap();
+    assert!(data.0.published(ROOT).is_empty() && data.0.staged() == 0);
+    assert_eq!(writer.state(|state| state.next_generation(&SliceRef::of(&slice))), 2);
 }

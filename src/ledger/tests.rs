@@ -340,47 +340,6 @@ async fn a_publish_with_a_file_gone_is_taken_back() {
     assert_eq!(data.published(ROOT).len(), 3);
 }
 
-/// Takes every file for staged, as a store does that can't show which parts of an upload it has lost.
-struct Hopeful(MemoryData);
-
-#[async_trait::async_trait]
-impl DataStore for Hopeful {
-    async fn probe(&self, _: &FileReceipt) -> Result<Presence, DataError> {
-        Ok(Presence::Staged)
-    }
-    async fn publish(&self, file: &FileReceipt) -> Result<(), DataError> {
-        self.0.publish(file).await
-    }
-    async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {
-        self.0.discard(file).await
-    }
-    async fn delete(&self, root: &str, path: &str) -> Result<(), DataError> {
-        self.0.delete(root, path).await
-    }
-    async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        self.0.read_manifest(root).await
-    }
-    async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
-        self.0.update_manifest(root, update).await
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_turns_out_to_be_gone_takes_those_back_that_had_appeared() {
-    let world = World::new(Arc::new(InMemory::new()));
-    let data = Hopeful(MemoryData::default());
-    let slice = window("j", 0);
-    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
-    writer.begin(vec![begin_slice(&slice)]).await.unwrap();
-    let published = publication(&slice, 1, &["a", "b", "c"]);
-    data.0.stage(&published.files[0]);
-    data.0.stage(&published.files[2]);
-    writer.publish(published).await.unwrap();
-    writer.recover(&data).await.unwrap();
-    assert!(data.0.published(ROOT).is_empty() && data.0.staged() == 0);
-    assert_eq!(writer.state(|state| state.next_generation(&SliceRef::of(&slice))), 2);
-}
-
 #[tokio::test]
 async fn the_first_to_pin_decides() {
     let world = World::new(Arc::new(InMemory::new()));

@@ -183,9 +183,9 @@ fn what_was_noted_is_enough_to_throw_it_away() {
     of_each(async |place| {
         let (sets, notes) = (place.sets(), Arc::new(Heard::default()));
         let receipts = place.stage("set", 1, &["a"], &notes).await;
-        let noted = std::mem::take(&mut *notes.0.lock().unwrap());
-        for noted in noted {
-            sets.discard(&noted.into_receipt()).await.unwrap();
+        let places = std::mem::take(&mut *notes.0.lock().unwrap());
+        for staged in places {
+            sets.discard(&staged.into_receipt()).await.unwrap();
         }
         if place.is_disk() {
             sets.sweep_staged(&receipts[0].root, &PipelineName::new("p"), |_| false).await.unwrap();
