@@ -9,13 +9,14 @@ use indexmap::IndexMap;
 use url::Url;
 
 use super::file::{
-    Advance, Auth, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound, SnapshotMode,
+    Advance, Auth, BadRows, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound,
+    Severity, SnapshotMode,
 };
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
-use crate::model::{Column, JobName, PipelineName, SinkName};
+use crate::model::{HandColumn, JobName, PipelineName, SinkName};
 
 /// A checked pipeline. There is no way to make one but [`super::check`].
 #[derive(Debug, Clone)]
@@ -77,13 +78,70 @@ pub struct Job {
     /// What happens when the records change.
     pub contract: Contract,
     /// Types by hand.
-    pub columns: Vec<Column>,
+    pub columns: Vec<HandColumn>,
+    /// What happens to a row that doesn't fit.
+    pub bad_rows: BadRows,
+    /// How many bad rows a slice may have.
+    pub max_bad_rows: Option<MostBadRows>,
     /// One SELECT over `records`.
     pub transform: Option<Sql>,
+    /// The tables that it may join, by name.
+    pub tables: Vec<(String, Table)>,
+    /// What is expected of its rows.
+    pub expect: Vec<Expect>,
     /// What happens when the rows received aren't those that the server said it has.
     pub on_mismatch: OnMismatch,
     /// Where the rows land. Empty for a job that only feeds others.
     pub sinks: Vec<Sink>,
+}
+
+/// A reference table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The format of its files.
+    pub format: TableFormat,
+    /// A file, or a folder of them.
+    pub path: PathBuf,
+}
+
+/// The format of a reference table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableFormat {
+    /// CSV with a header, all text.
+    Csv,
+    /// Parquet.
+    Parquet,
+    /// JSON Lines.
+    JsonLines,
+}
+
+/// What is expected of a slice's rows.
+#[derive(Debug, Clone)]
+pub struct Expect {
+    /// What must hold.
+    pub what: Expected,
+    /// What happens where it doesn't.
+    pub severity: Severity,
+}
+
+/// What must hold of a slice's rows.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// SQL over all rows is true.
+    Sql(Sql),
+    /// These columns have no nulls.
+    NotNull(Vec<String>),
+    /// The values of these columns together come once.
+    Unique(Vec<String>),
+}
+
+/// How many bad rows a slice may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MostBadRows {
+    /// This many.
+    Rows(u64),
+    /// This many of a hundred that were received.
+    Percent(f64),
 }
 
 /// Where and how requests are sent.
@@ -93,6 +151,8 @@ pub struct Source {
     pub base_url: Url,
     /// How requests are authenticated.
     pub auth: Auth,
+    /// What a session is got with, where `auth` needs one.
+    pub session: Option<SessionSpec>,
     /// Whether an answer says that the credential was refused. None: status 401.
     pub auth_failed: Option<Jq>,
     /// Whether an answer is a success, beside its 2xx status.
@@ -119,6 +179,23 @@ pub struct Source {
     pub insecure_skip_verify: bool,
     /// The largest answer that is read, in bytes.
     pub max_response: u64,
+}
+
+/// What a session is got with, beside what `auth` says.
+#[derive(Debug, Clone)]
+pub enum SessionSpec {
+    /// A login.
+    Login {
+        /// Whether it succeeded.
+        success: Option<Jq>,
+        /// The token, and its place in other requests. None: cookies alone.
+        token: Option<(Jq, Place)>,
+    },
+    /// An OAuth 2.0 client.
+    OAuth2 {
+        /// The token end point.
+        token_url: Url,
+    },
 }
 
 /// What is sent.

@@ -1,12 +1,14 @@
 //! One run, and the one place that knows the order: lease, recover, plan, begin, extract, transform, write, publish, commit,
 //! tidy. It reads like the path of the data in the design.
 
+mod auth;
 mod build;
 mod collect;
 mod cursor;
 mod data;
 mod error;
 mod evidence;
+mod expect;
 mod extract;
 mod fingerprint;
 mod job;
@@ -21,6 +23,7 @@ pub mod quarantine;
 mod source;
 #[cfg(test)]
 mod store_tests;
+mod tables;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

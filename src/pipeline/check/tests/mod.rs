@@ -5,12 +5,14 @@ use super::super::load::diagnostic;
 use super::*;
 
 mod all_at_once;
+mod auth;
 mod environment;
 mod examples;
 mod jobs;
 mod languages;
 mod paging;
 mod request;
+mod schema;
 mod sinks;
 mod slicing;
 mod source;
