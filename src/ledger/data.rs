@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 
 use super::manifest::{Manifest, ManifestUpdate};
 use super::{LedgerError, ManifestError};
@@ -41,9 +41,13 @@ pub trait DataStore: Send + Sync {
 ///
 /// # Errors
 ///
-/// The first one's that can't be published; then others may have appeared.
+/// That of one that can't be published, of one that is gone before others; then the others may have appeared. None is on its way any
+/// more.
 pub async fn publish_all(data: &dyn DataStore, files: &[FileReceipt]) -> Result<(), DataError> {
-    stream::iter(files).map(|file| data.publish(file)).buffer_unordered(AT_ONCE).try_collect().await
+    let published = stream::iter(files).map(|file| data.publish(file)).buffer_unordered(AT_ONCE);
+    let mut failed: Vec<DataError> = published.filter_map(async |done| done.err()).collect().await;
+    let worst = failed.iter().position(|error| error.gone).unwrap_or_default();
+    if failed.is_empty() { Ok(()) } else { Err(failed.swap_remove(worst)) }
 }
 
 /// Where a file is.

@@ -128,7 +128,8 @@ impl Store {
 
     fn failed(&self, action: &'static str, path: &str, error: &object_store::Error) -> LedgerError {
         let url = match &self.at {
-            Place::Disk(directory) => format!("{}/{path}", directory.display()),
+            // The message has the path.
+            Place::Disk(_) => String::new(),
             Place::Bucket(at) => format!("{at}/{path}"),
             #[cfg(test)]
             Place::Somewhere => path.to_owned(),

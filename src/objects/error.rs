@@ -67,7 +67,7 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.url, self.why)
+        if self.url.is_empty() { f.write_str(&self.why) } else { write!(f, "{}: {}", self.url, self.why) }
     }
 }
 
