@@ -15,6 +15,7 @@
 
 mod architecture;
 mod crash;
+mod formats;
 mod generic;
 mod help;
 mod hostile;
@@ -37,3 +38,4 @@ mod support;
 mod transform;
 mod types;
 mod validate;
+mod windows;

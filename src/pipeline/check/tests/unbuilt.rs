@@ -9,83 +9,66 @@ name: x
 source:
   base_url: 'http://h'
   auth: none
-  format: jsonl
   proxy: http://proxy
   retry: {when: .busy, after: .wait}
   tls: {client_cert: a.pem, client_key: b.pem}
 jobs:
-  a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
+  a: {get: /x, paginate: none, records: '.[]'}
 on_failure: {post: 'http://h'}
 on_success: {post: 'http://h'}
 "), @r"
-    error: a format other than `json` is not built yet
-     --> p.yaml:6:11
-      |
-    6 |   format: jsonl
-      |           ^^^^^
-      |
-      = help: ask the API for JSON
-
     error: `proxy` is not built yet
-     --> p.yaml:7:10
+     --> p.yaml:6:10
       |
-    7 |   proxy: http://proxy
+    6 |   proxy: http://proxy
       |          ^^^^^^^^^^^^
       |
       = help: set HTTPS_PROXY in the environment
 
     error: retrying by an expression is not built yet
-     --> p.yaml:8:17
+     --> p.yaml:7:17
       |
-    8 |   retry: {when: .busy, after: .wait}
+    7 |   retry: {when: .busy, after: .wait}
       |                 ^^^^^
       |
       = help: remove it: 429, 5xx and torn answers are tried again
 
     error: retrying by an expression is not built yet
-     --> p.yaml:8:31
+     --> p.yaml:7:31
       |
-    8 |   retry: {when: .busy, after: .wait}
+    7 |   retry: {when: .busy, after: .wait}
       |                               ^^^^^
       |
       = help: remove it: 429, 5xx and torn answers are tried again
 
     error: a client certificate is not built yet
-     --> p.yaml:9:22
+     --> p.yaml:8:22
       |
-    9 |   tls: {client_cert: a.pem, client_key: b.pem}
+    8 |   tls: {client_cert: a.pem, client_key: b.pem}
       |                      ^^^^^
       |
       = help: use another kind of `auth`
 
     error: a client certificate is not built yet
-     --> p.yaml:9:41
+     --> p.yaml:8:41
       |
-    9 |   tls: {client_cert: a.pem, client_key: b.pem}
+    8 |   tls: {client_cert: a.pem, client_key: b.pem}
       |                                         ^^^^^
       |
       = help: use another kind of `auth`
 
-    error: a format other than `json` is not built yet
-      --> p.yaml:11:56
-       |
-    11 |   a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
-       |                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: ask the API for JSON
-
     error: `on_failure` is not built yet
-      --> p.yaml:12:13
+      --> p.yaml:11:13
        |
-    12 | on_failure: {post: 'http://h'}
+    11 | on_failure: {post: 'http://h'}
        |             ^^^^^^^^^^^^^^^^^^
        |
        = help: remove it, and act on the exit code of `tidegate run`
 
     error: `on_success` is not built yet
-      --> p.yaml:13:13
+      --> p.yaml:12:13
        |
-    13 | on_success: {post: 'http://h'}
+    12 | on_success: {post: 'http://h'}
        |             ^^^^^^^^^^^^^^^^^^
        |
        = help: remove it, and act on the exit code of `tidegate run`
@@ -93,48 +76,7 @@ on_success: {post: 'http://h'}
 }
 
 #[test]
-fn of_paging() {
-    insta::assert_snapshot!(say_landing(r"    snapshot: daily
-    key: id
-    paginate: {seek: {into: query.before, value: '$last.id', order: desc, size: 10}}
-"), @r"
-    error: `seek` downwards is not built yet
-     --> p.yaml:8:69
-      |
-    8 |     paginate: {seek: {into: query.before, value: '$last.id', order: desc, size: 10}}
-      |                                                                     ^^^^
-      |
-      = help: sort upwards (`order: asc`), if the API can
-    ");
-}
-
-#[test]
 fn of_slices() {
-    insta::assert_snapshot!(say_landing(r"    window:
-      every: 1d
-      start: -1d
-      as: epoch_s
-      from: query.a
-      to: query.b
-      split: {size: 100}
-      resolution: {step: 30m, max_points: 300, into: query.points, observed: .step}
-"), @r"
-    error: `window.split` is not built yet
-      --> p.yaml:12:14
-       |
-    12 |       split: {size: 100}
-       |              ^^^^^^^^^^^
-       |
-       = help: choose `every` so that no page is full
-
-    error: `window.resolution` is not built yet
-      --> p.yaml:13:19
-       |
-    13 |       resolution: {step: 30m, max_points: 300, into: query.points, observed: .step}
-       |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: choose `every` so that no point is merged
-    ");
     insta::assert_snapshot!(say_landing(r"    incremental:
       cursor: id
       start: 0
