@@ -16,6 +16,7 @@ use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
 use crate::model::{Column, JobName, PipelineName, SinkName};
+use crate::secret::Secret;
 
 /// A checked pipeline. There is no way to make one but [`super::check`].
 #[derive(Debug, Clone)]
@@ -107,18 +108,41 @@ pub struct Source {
     pub request_timeout: Duration,
     /// Tries in all.
     pub attempts: u32,
+    /// The longest silence while an answer is read.
+    pub read_timeout: Duration,
     /// The longest pause between two tries.
     pub max_delay: Duration,
+    /// Whether an answer is worth another try, beside those whose status says so.
+    pub retry_when: Option<Jq>,
+    /// How many seconds to wait before the next try, where `Retry-After` doesn't say.
+    pub retry_after: Option<Jq>,
     /// The most requests in a time.
     pub rate_limit: Option<Rate>,
     /// The most requests at one time.
     pub concurrency: u32,
     /// Certificates to trust beside those of the system.
     pub ca_file: Option<PathBuf>,
+    /// The client's certificate, and its key where there is no `client_key`.
+    pub client_cert: Option<PathBuf>,
+    /// The client's private key.
+    pub client_key: Option<PathBuf>,
     /// Whether any certificate is trusted.
     pub insecure_skip_verify: bool,
+    /// The proxy; none leaves it to the environment.
+    pub proxy: Option<Proxy>,
     /// The largest answer that is read, in bytes.
     pub max_response: u64,
+}
+
+/// A proxy between us and the source.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Its URL, with no user and no password.
+    pub url: Url,
+    /// The user; empty for none.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
 }
 
 /// What is sent.

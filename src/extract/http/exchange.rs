@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::answer::RawAnswer;
-use super::client::HttpClient;
+use super::client::{HttpClient, Patience, Terms};
 use super::error::{AnswerError, ExchangeError};
 use super::judge::{Judged, Rules};
 use crate::extract::auth::{Auth, CredentialGate, excerpt};
@@ -23,6 +23,8 @@ pub struct Exchange {
     pub auth: Arc<Auth>,
     /// The job's rules.
     pub rules: Arc<Rules>,
+    /// What the job's tries go by.
+    pub patience: Patience,
 }
 
 /// A page, or a page with no rows.
@@ -54,7 +56,9 @@ impl Exchange {
         let pass = self.gate.enter(self.auth.credential()).await?;
         let mut signed = request.clone();
         self.auth.apply(&mut signed)?;
-        let answer = self.client.fetch(&signed, &line, &pass, self.auth.signer()).await?;
+        let (signer, rules) = (self.auth.signer(), Some((&self.rules, extra.as_slice())));
+        let terms = Terms { line: &line, pass: &pass, signer, patience: &self.patience, rules };
+        let answer = self.client.fetch_by(&signed, &terms).await?;
         let (answer, page, judged) = self.judge(&line, answer, extra, read).await?;
         match judged {
             Judged::Page | Judged::Empty => {
@@ -92,7 +96,11 @@ impl Exchange {
             } else {
                 (serde_json::from_slice(&answer.body).unwrap_or_default(), None)
             };
-            let judged = rules.judge(answer.status, &answer.headers, &envelope, &extra);
+            let judged = match rules.judge(answer.status, &answer.headers, &envelope, &extra) {
+                // Whatever is missing from it would be missed quietly.
+                Judged::Page if answer.unsettled => Judged::Failed { reason: "'retry.when' still holds".to_owned() },
+                judged => judged,
+            };
             (answer, page, judged)
         });
         work.await.map_err(|error| ExchangeError::Work {
@@ -122,6 +130,7 @@ fn what_to_do(status: StatusCode) -> &'static str {
         300..400 => "check base_url; where it leads to a login page, check auth, and say so with auth_failed",
         403 => "check what the credential's account may read",
         404 => "check the path and base_url; if it means that there are no rows, say so with empty",
+        407 => "check the user and the password of `proxy`, or of HTTP_PROXY where the file has none",
         429 => "lower rate_limit and concurrency, or run later",
         500..600 => "look at the server's own log, or run later",
         _ => "check the request",

@@ -1,17 +1,25 @@
 //! The HTTP client: retries, limits, and the judgement of answers.
 
+mod again;
 mod answer;
+mod budget;
 mod client;
+mod connect;
 mod error;
 mod exchange;
 mod judge;
 mod limit;
+mod pace;
 mod retry;
 #[cfg(test)]
 mod tests;
 
+
+pub use self::again::NOW;
 pub use self::answer::RawAnswer;
-pub use self::client::{DEFAULT_MAX_RESPONSE, HttpClient, HttpOptions, Jitter};
+pub use self::budget::RetryBudget;
+pub use self::client::{EnvelopeReader, HttpClient, Jitter, Patience};
+pub use self::connect::{DEFAULT_MAX_RESPONSE, HttpOptions, Proxy, is_loopback};
 pub use self::error::{AnswerError, ExchangeError, HttpError, TransportKind};
 pub use self::exchange::{Exchange, Exchanged};
 pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
