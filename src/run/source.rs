@@ -46,6 +46,17 @@ impl Sources {
         Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?), patience })
     }
 
+    /// Returns the gate of the process.
+    pub(super) const fn gate(&self) -> &CredentialGate {
+        &self.gate
+    }
+
+    /// Returns the mark of a job's credential, under which a refusal is remembered, and the credential; none where it has none.
+    pub(super) fn mark(job: &Job) -> Option<(String, CredentialId)> {
+        let auth = auth(&job.source.auth);
+        Some((auth.mark(&job.source.base_url.origin().ascii_serialization())?, auth.credential()?))
+    }
+
     fn client(&self, source: &Source, auth: &Auth) -> Result<Arc<HttpClient>, RunError> {
         let options = options(source);
         let origin = source.base_url.origin().ascii_serialization();

@@ -4,6 +4,7 @@
 
 mod gate;
 mod hmac;
+mod mark;
 mod redact;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use crate::secret::Secret;
 
 mod network;
 mod patience;
+mod tls;
 
 const PASSWORD: &str = "hunter2-and-more";
 
