@@ -13,8 +13,9 @@ impl Findings<'_> {
     pub(super) fn proxy(&mut self, text: &Tmpl) -> Option<Proxy> {
         let shape = "write the scheme, the host and the port, such as `http://proxy:3128`";
         let mut refuse = |why: &str, help: &str| {
+            let found = Diagnostic::error(text.span(), format!("`proxy` {why}")).help(help);
             // The URL may hold a password, whatever else is wrong with it.
-            self.add(Diagnostic::error(text.span(), format!("`proxy` {why}")).redacted().help(help));
+            self.add(if text.shown().contains('@') { found.redacted() } else { found });
             None
         };
         if holds_literal_password(text.shown()) {
@@ -52,7 +53,7 @@ impl Findings<'_> {
             let Some(file) = file else { continue };
             if file.value.trim().is_empty() {
                 self.error(file.span, format!("`{name}` is empty"), "name a PEM file, or remove it");
-            } else if base_url.scheme() == "http" && name != "client_key" {
+            } else if base_url.scheme() == "http" && name == "client_cert" {
                 let message = format!("`{name}` has no use: `base_url` begins with `http://`");
                 self.warn(file.span, message, "begin it with `https://` if the server speaks TLS");
             }

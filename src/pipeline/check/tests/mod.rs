@@ -5,6 +5,7 @@ use super::super::load::diagnostic;
 use super::*;
 
 mod all_at_once;
+mod connect;
 mod environment;
 mod examples;
 mod jobs;
