@@ -110,7 +110,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_refusal_is_kept_until_it_is_forgotten() {
-        let ledger = Ledger::in_store(Arc::new(InMemory::new()), "state", PipelineName::new("p"), Arc::new(SystemClock));
+        let ledger =
+            Ledger::in_store(Arc::new(InMemory::new()), "state", PipelineName::new("p"), Arc::new(SystemClock));
         let writer = ledger.acquire(Lane::WHOLE, false).await.unwrap();
         assert_eq!(writer.refusal("m").await.unwrap(), None);
         for reason in ["first", "second"] {

@@ -7,8 +7,8 @@ use super::RunError;
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Redactor, SecureWorkload};
 use crate::extract::http::{
-    EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Patience, Proxy, RateLimit, RetryPolicy, RuleTexts, Rules,
-    is_loopback,
+    EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Patience, Proxy, RateLimit, RetryPolicy, RuleTexts,
+    Rules, is_loopback,
 };
 use crate::lang::jq::Jq;
 use crate::pipeline::file;

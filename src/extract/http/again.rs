@@ -154,17 +154,18 @@ mod tests {
         };
         assert!(broken.starts_with("'retry.after' can't be evaluated on the answer"), "{broken}");
         let body = rules(None, Some(".wait"));
-        assert_eq!(again(&body, 500, &json!({}), &json!({"wait": "2.5"})), Again::Worth {
-            after: Some(Duration::from_millis(2500)),
-            broken: None
-        });
+        assert_eq!(
+            again(&body, 500, &json!({}), &json!({"wait": "2.5"})),
+            Again::Worth { after: Some(Duration::from_millis(2500)), broken: None }
+        );
         assert_eq!(again(&body, 500, &json!({}), &json!({"wait": null})), worth(None));
-        assert_eq!(again(&body, 500, &json!({}), &json!({"wait": 1e300})), Again::Worth {
-            after: Some(Duration::MAX),
-            broken: None
-        });
+        assert_eq!(
+            again(&body, 500, &json!({}), &json!({"wait": 1e300})),
+            Again::Worth { after: Some(Duration::MAX), broken: None }
+        );
         for odd in [json!([]), json!("soon"), json!(true), json!("NaN")] {
-            let Again::Worth { after: None, broken: Some(broken) } = again(&body, 500, &json!({}), &json!({"wait": odd}))
+            let Again::Worth { after: None, broken: Some(broken) } =
+                again(&body, 500, &json!({}), &json!({"wait": odd}))
             else {
                 panic!("{odd} is taken")
             };

@@ -246,7 +246,8 @@ impl HttpClient {
         let (status, headers, body) = (tried.status, headers_to_json(&tried.headers), tried.body.clone());
         let (reader, now) = (terms.patience.envelope.clone(), self.clock.now());
         let work = tokio::task::spawn_blocking(move || {
-            let envelope = reader.map_or_else(|| serde_json::from_slice(&body).unwrap_or_default(), |reader| reader(&body));
+            let envelope =
+                reader.map_or_else(|| serde_json::from_slice(&body).unwrap_or_default(), |reader| reader(&body));
             rules.again(status, &headers, &envelope, &extra, now.timestamp_micros() as f64 / 1e6)
         });
         work.await.map_err(|error| HttpError::Rule {

@@ -109,7 +109,9 @@ pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, HttpError>
     }
     // Whether the key is one, and belongs to the certificate, is found out here.
     let files = [("client_cert", &options.client_cert), ("client_key", &options.client_key)];
-    let file = |(name, path): (&str, &Option<PathBuf>)| path.as_ref().map(|path| format!("; check tls.{name} '{}'", path.display()));
+    let file = |(name, path): (&str, &Option<PathBuf>)| {
+        path.as_ref().map(|path| format!("; check tls.{name} '{}'", path.display()))
+    };
     let files: String = files.into_iter().filter_map(file).collect();
     builder.build().map_err(|error| HttpError::Client { reason: chain(&error) + &files })
 }
@@ -143,7 +145,11 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, HttpError> {
 fn identity(cert: &Path, key: Option<&Path>) -> Result<reqwest::Identity, HttpError> {
     let mut pem = read("client_cert", cert)?;
     if !holds(&pem, "CERTIFICATE-----") {
-        return Err(refuse("client_cert", cert, "holds no certificate; it must be PEM (`-----BEGIN CERTIFICATE-----`)"));
+        return Err(refuse(
+            "client_cert",
+            cert,
+            "holds no certificate; it must be PEM (`-----BEGIN CERTIFICATE-----`)",
+        ));
     }
     let (field, path) = key.map_or(("client_cert", cert), |key| ("client_key", key));
     if let Some(key) = key {
@@ -194,14 +200,19 @@ mod tests {
         assert!(none.contains("tls.client_cert '") && none.contains("holds no certificate"), "{none}");
         let no_key = why(CERT, None);
         assert!(no_key.contains("holds no private key; name the file of the key"), "{no_key}");
-        for header in ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED"] {
+        for header in
+            ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED"]
+        {
             let text = why(CERT, Some(&format!("{header}\nhunter2\n")));
             assert!(text.contains("tls.client_key '") && text.contains("an encrypted key"), "{text}");
             assert!(text.contains("openssl pkey") && !text.contains("hunter2"), "{text}");
         }
         let broken = why(CERT, Some("-----BEGIN PRIVATE KEY-----\nhunter2 and more\n-----END PRIVATE KEY-----\n"));
         assert!(broken.contains("failed to parse private key"), "{broken}");
-        assert!(broken.contains("; check tls.client_cert '") && broken.contains("; check tls.client_key '"), "{broken}");
+        assert!(
+            broken.contains("; check tls.client_cert '") && broken.contains("; check tls.client_key '"),
+            "{broken}"
+        );
         assert!(!broken.contains("hunter2"), "{broken}");
         let missing = HttpOptions { client_cert: Some("/nowhere/at.pem".into()), ..HttpOptions::default() };
         assert!(build(&missing).unwrap_err().to_string().contains("tls.client_cert '/nowhere/at.pem' can't be read"));

@@ -42,7 +42,9 @@ impl TransportKind {
             Self::TornBody => {
                 "the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between"
             }
-            Self::Tls => "check tls: ca_file must have signed the server's certificate, and client_cert be known to the server",
+            Self::Tls => {
+                "check tls: ca_file must have signed the server's certificate, and client_cert be known to the server"
+            }
             Self::ProxyAuth => "check the user and the password of `proxy`, or of HTTPS_PROXY where the file has none",
             Self::Unsendable => "check the request in the pipeline file",
         }

@@ -66,7 +66,8 @@ impl Exchange {
                 Ok(Exchanged { answer, page, empty: judged == Judged::Empty })
             }
             Judged::Failed { reason } => {
-                let hint = what_to_do(answer.status);
+                let stays = answer.unsettled && answer.status.is_success();
+                let hint = if stays { STAYS } else { what_to_do(answer.status) };
                 Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))))
             }
             Judged::Refused { reason } => {
@@ -122,6 +123,9 @@ impl Exchange {
         }
     }
 }
+
+/// What to do about an answer for which `retry.when` still holds.
+const STAYS: &str = "raise retry.attempts or retry.max_delay, or run later";
 
 /// Says what to do about an answer that was judged an error.
 fn what_to_do(status: StatusCode) -> &'static str {

@@ -14,7 +14,6 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
-
 pub use self::again::NOW;
 pub use self::answer::RawAnswer;
 pub use self::budget::RetryBudget;

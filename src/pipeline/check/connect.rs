@@ -31,7 +31,8 @@ impl Findings<'_> {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return refuse("can't hold a path or a query", shape);
         }
-        let decoded = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8().map(std::borrow::Cow::into_owned);
+        let decoded =
+            |part: &str| percent_encoding::percent_decode_str(part).decode_utf8().map(std::borrow::Cow::into_owned);
         let (username, password) = (decoded(url.username()), decoded(url.password().unwrap_or_default()));
         let (Ok(username), Ok(password)) = (username, password) else {
             return refuse("has a user or a password that isn't UTF-8", "percent-encode it from UTF-8");

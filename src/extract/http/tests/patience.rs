@@ -102,8 +102,9 @@ async fn a_failing_server_uses_the_budget_up_and_then_gets_one_try_each() {
     assert_eq!(u64::from(asked(&fake)), 40 + ALLOWANCE);
     assert!(errors[0].contains("after 5 tries") && errors[0].ends_with("or run later"), "{}", errors[0]);
     assert!(
-        errors[39].contains("after 1 try: the server answered 502 Bad Gateway; the body is empty; not tried again: the job has used")
-            && errors[39].contains("(100 retries, 0 requests answered)"),
+        errors[39].contains(
+            "after 1 try: the server answered 502 Bad Gateway; the body is empty; not tried again: the job has used"
+        ) && errors[39].contains("(100 retries, 0 requests answered)"),
         "{}",
         errors[39]
     );
@@ -111,10 +112,8 @@ async fn a_failing_server_uses_the_budget_up_and_then_gets_one_try_each() {
 
 #[tokio::test]
 async fn a_wait_that_the_server_asks_for_costs_nothing() {
-    let (url, fake) = serve(Duration::ZERO, |_, _| {
-        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response()
-    })
-    .await;
+    let (url, fake) =
+        serve(Duration::ZERO, |_, _| (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response()).await;
     let exchange = exchange(options(5), &RuleTexts::default());
     for _ in 0..30 {
         exchange.send(&request(&url), Vec::new(), body).await.unwrap_err();

@@ -58,7 +58,8 @@ fn trusting() -> HttpOptions {
 
 #[tokio::test]
 async fn http_2_is_spoken_where_the_server_speaks_it() {
-    for (protocols, version) in [(&["h2", "http/1.1"][..], "HTTP/2.0"), (&["http/1.1"], "HTTP/1.1"), (&[], "HTTP/1.1")] {
+    for (protocols, version) in [(&["h2", "http/1.1"][..], "HTTP/2.0"), (&["http/1.1"], "HTTP/1.1"), (&[], "HTTP/1.1")]
+    {
         let url = serve_tls(protocols, false).await;
         let answer = fetch(&client(trusting()), &url).await.unwrap();
         assert_eq!(&answer.body[..], format!(r#"{{"version":"{version}"}}"#).as_bytes(), "{protocols:?}");
@@ -70,9 +71,17 @@ async fn a_server_that_nobody_vouches_for_is_not_trusted_and_not_asked_again() {
     let url = serve_tls(&[], false).await;
     for options in [options(3), HttpOptions { ca_file: Some(fixture("other-ca.pem")), ..options(3) }] {
         let error = fetch(&client(options), &url).await.unwrap_err();
-        assert!(error.to_string().starts_with("GET /list: no TLS connection after 1 try to https://127.0.0.1:"), "{error}");
+        assert!(
+            error.to_string().starts_with("GET /list: no TLS connection after 1 try to https://127.0.0.1:"),
+            "{error}"
+        );
         assert!(error.to_string().contains("invalid peer certificate: UnknownIssuer"), "{error}");
-        assert!(error.to_string().ends_with("check tls: ca_file must have signed the server's certificate, and client_cert be known to the server"), "{error}");
+        assert!(
+            error.to_string().ends_with(
+                "check tls: ca_file must have signed the server's certificate, and client_cert be known to the server"
+            ),
+            "{error}"
+        );
         assert_eq!(transport(error), (TransportKind::Tls, 1));
     }
     let careless = HttpOptions { insecure_skip_verify: true, ..options(3) };
