@@ -37,6 +37,7 @@ fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
             for file in [&mut tls.ca_file, &mut tls.client_cert, &mut tls.client_key] {
                 *file = file.take().map(|file| folder.join(file));
             }
+            job.tables.iter_mut().for_each(|(_, table)| table.path = folder.join(&table.path));
         }
     }
     Loaded { source, checked }

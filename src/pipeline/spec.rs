@@ -1,22 +1,24 @@
 //! A pipeline as it is meant: defaults filled in, source and job merged, expressions compiled, parents before children.
 
+mod source;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
-use url::Url;
 
+pub use self::source::{Proxy, SessionSpec, Source};
 use super::file::{
-    Advance, Auth, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound, SnapshotMode,
+    Advance, BadRows, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, SeekBound, Severity,
+    SnapshotMode,
 };
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
-use crate::model::{Column, JobName, PipelineName, SinkName};
-use crate::secret::Secret;
+use crate::model::{HandColumn, JobName, PipelineName, SinkName};
 
 /// A checked pipeline. There is no way to make one but [`super::check`].
 #[derive(Debug, Clone)]
@@ -78,71 +80,70 @@ pub struct Job {
     /// What happens when the records change.
     pub contract: Contract,
     /// Types by hand.
-    pub columns: Vec<Column>,
+    pub columns: Vec<HandColumn>,
+    /// What happens to a row that doesn't fit.
+    pub bad_rows: BadRows,
+    /// How many bad rows a slice may have.
+    pub max_bad_rows: Option<MostBadRows>,
     /// One SELECT over `records`.
     pub transform: Option<Sql>,
+    /// The tables that it may join, by name.
+    pub tables: Vec<(String, Table)>,
+    /// What is expected of its rows.
+    pub expect: Vec<Expect>,
     /// What happens when the rows received aren't those that the server said it has.
     pub on_mismatch: OnMismatch,
     /// Where the rows land. Empty for a job that only feeds others.
     pub sinks: Vec<Sink>,
 }
 
-/// Where and how requests are sent.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The origin, and a path that all requests begin with.
-    pub base_url: Url,
-    /// How requests are authenticated.
-    pub auth: Auth,
-    /// Whether an answer says that the credential was refused. None: status 401.
-    pub auth_failed: Option<Jq>,
-    /// Whether an answer is a success, beside its 2xx status.
-    pub success: Option<Jq>,
-    /// The server's own words about a failure.
-    pub error_message: Option<Jq>,
-    /// Whether an answer is a page with no rows.
-    pub empty: Option<Jq>,
-    /// How long to wait for a connection.
-    pub connect_timeout: Duration,
-    /// How long to wait for a whole answer.
-    pub request_timeout: Duration,
-    /// Tries in all.
-    pub attempts: u32,
-    /// The longest silence while an answer is read.
-    pub read_timeout: Duration,
-    /// The longest pause between two tries.
-    pub max_delay: Duration,
-    /// Whether an answer is worth another try, beside those whose status says so.
-    pub retry_when: Option<Jq>,
-    /// How many seconds to wait before the next try, where `Retry-After` doesn't say.
-    pub retry_after: Option<Jq>,
-    /// The most requests in a time.
-    pub rate_limit: Option<Rate>,
-    /// The most requests at one time.
-    pub concurrency: u32,
-    /// Certificates to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// The client's certificate, and its key where there is no `client_key`.
-    pub client_cert: Option<PathBuf>,
-    /// The client's private key.
-    pub client_key: Option<PathBuf>,
-    /// Whether any certificate is trusted.
-    pub insecure_skip_verify: bool,
-    /// The proxy; none leaves it to the environment.
-    pub proxy: Option<Proxy>,
-    /// The largest answer that is read, in bytes.
-    pub max_response: u64,
+/// A reference table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The format of its files.
+    pub format: TableFormat,
+    /// A file, or a folder of them.
+    pub path: PathBuf,
 }
 
-/// A proxy between us and the source.
+/// The format of a reference table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableFormat {
+    /// CSV with a header, all text.
+    Csv,
+    /// Parquet.
+    Parquet,
+    /// JSON Lines.
+    JsonLines,
+}
+
+/// What is expected of a slice's rows.
 #[derive(Debug, Clone)]
-pub struct Proxy {
-    /// Its URL, with no user and no password.
-    pub url: Url,
-    /// The user; empty for none.
-    pub username: String,
-    /// The password.
-    pub password: Secret,
+pub struct Expect {
+    /// What must hold.
+    pub what: Expected,
+    /// What happens where it doesn't.
+    pub severity: Severity,
+}
+
+/// What must hold of a slice's rows.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// SQL over all rows is true.
+    Sql(Sql),
+    /// These columns have no nulls.
+    NotNull(Vec<String>),
+    /// The values of these columns together come once.
+    Unique(Vec<String>),
+}
+
+/// How many bad rows a slice may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MostBadRows {
+    /// This many.
+    Rows(u64),
+    /// This many of a hundred that were received.
+    Percent(f64),
 }
 
 /// What is sent.

@@ -1,12 +1,14 @@
 //! One run, and the one place that knows the order: lease, recover, plan, begin, extract, transform, write, publish, commit,
 //! tidy. It reads like the path of the data in the design.
 
+mod auth;
 mod build;
 mod collect;
 mod cursor;
 mod data;
 mod error;
 mod evidence;
+mod expect;
 mod extract;
 mod fingerprint;
 mod job;
@@ -20,6 +22,7 @@ mod progress;
 pub mod quarantine;
 mod refused;
 mod source;
+mod tables;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::RunError;
 use crate::decode::RejectedRow;
+use crate::extract::auth::{REDACTED, Redactor};
 use crate::model::{PipelineName, SinkName};
 use crate::sink::{Format, SinkSpec, TextCompression};
 
@@ -43,6 +44,19 @@ impl BadRow {
         &self.row
     }
 
+    /// Replaces secrets that the server repeated in it.
+    pub(super) fn scrub(&mut self, redactor: &Redactor) {
+        let row = redactor.scrub_data(&self.row);
+        if row == self.row {
+            self.reason = redactor.scrub_data(&self.reason);
+            return;
+        }
+        self.row = row;
+        // What it quotes is cut, and a secret that is cut isn't known as one.
+        let quoting = self.reason.split_once(", got ").map(|(expected, _)| format!("{expected}, got {REDACTED}"));
+        self.reason = quoting.unwrap_or_else(|| redactor.scrub_data(&self.reason));
+    }
+
     /// Returns why it is bad, and the beginning of it, for errors.
     pub(super) fn excerpt(&self) -> String {
         let text = self.to_string();
@@ -50,6 +64,11 @@ impl BadRow {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,
         }
+    }
+
+    /// Says which column has values that don't fit, and how, without the row.
+    pub(super) fn misfit(&self) -> String {
+        format!("`{}` {}", self.column, self.reason)
     }
 
     /// Makes one of a row that was decoded.

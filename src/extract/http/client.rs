@@ -7,19 +7,19 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use governor::DefaultDirectRateLimiter;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-
 use serde_json::Value;
 
 use super::again::Again;
 use super::answer::{RawAnswer, ends_with_connection, headers_to_json, is_cut_json};
-use super::budget::{Dead, RetryBudget};
-use super::connect::{HttpOptions, build};
+use super::budget::Dead;
+use super::connect::{HttpOptions, build, transport};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::{HostSlots, RateLimit};
 use super::retry::{RetryPolicy, retry_after};
+use super::terms::{Patience, Terms, Tries, Wish};
 use crate::clock::Clock;
-use crate::extract::auth::{Pass, Redactor, SecureWorkload};
+use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 
 /// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
@@ -41,61 +41,16 @@ pub struct HttpClient {
     proxy_refused: Mutex<Option<Instant>>,
 }
 
-/// What the tries of a job go by, beside the policy of its source.
-#[derive(Clone, Default)]
-pub struct Patience {
-    /// What the job may spend on tries in this run.
-    pub budget: Arc<RetryBudget>,
-    /// Makes of a body what the rules see of it; none for the whole body, null where it isn't JSON.
-    pub envelope: Option<EnvelopeReader>,
-}
-
-/// Makes of a body what the rules see of it.
-pub type EnvelopeReader = Arc<dyn Fn(&Bytes) -> Value + Send + Sync>;
-
-impl std::fmt::Debug for Patience {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patience").field("budget", &self.budget).finish_non_exhaustive()
-    }
-}
-
-/// What the tries of one request go by.
-pub(super) struct Terms<'t> {
-    /// Names the request in errors.
-    pub(super) line: &'t str,
-    /// Stops the tries once the credential is refused elsewhere.
-    pub(super) pass: &'t Pass,
-    /// Signs each try.
-    pub(super) signer: Option<&'t SecureWorkload>,
-    pub(super) patience: &'t Patience,
-    /// The rules, and the values of their further variables.
-    pub(super) rules: Option<(&'t Arc<Rules>, &'t [Value])>,
-}
-
-/// The tries that were made.
-struct Tries {
-    attempt: u32,
-    started: Instant,
-    note: Option<String>,
-    /// Whether another would have been worth making.
-    unsettled: bool,
-}
-
-/// What is to be done after a try.
-enum Wish {
-    Settled,
-    Another {
-        /// The wait that the server asked for.
-        asked: Option<Duration>,
-        /// Why `retry.after` says nothing, though it should.
-        broken: Option<String>,
-    },
-}
-
 /// One try's outcome that isn't an answer.
 enum TryError {
     Transport(TransportKind, String),
     TooLarge,
+}
+
+impl From<(TransportKind, String)> for TryError {
+    fn from((kind, reason): (TransportKind, String)) -> Self {
+        Self::Transport(kind, reason)
+    }
 }
 
 /// One try's answer.
@@ -132,6 +87,11 @@ impl HttpClient {
         Self { jitter, ..self }
     }
 
+    /// Returns the present instant.
+    pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+
     /// Returns what scrubs secrets from texts about this source.
     #[must_use]
     pub const fn redactor(&self) -> &Redactor {
@@ -140,15 +100,15 @@ impl HttpClient {
 
     /// Sends `request`, and again as the policy allows, until there is a whole answer with a status that isn't transient. After
     /// the last try a transient status is the answer. `line` names the request in errors; `pass` stops the tries once the
-    /// credential is refused elsewhere; `signer` signs each try.
+    /// credential is refused elsewhere; `each_try` is what is done at each.
     pub async fn fetch(
         &self,
         request: &RenderedRequest,
         line: &str,
         pass: &Pass,
-        signer: Option<&SecureWorkload>,
+        each_try: EachTry<'_>,
     ) -> Result<RawAnswer, HttpError> {
-        self.fetch_by(request, &Terms { line, pass, signer, patience: &Patience::default(), rules: None }).await
+        self.fetch_by(request, &Terms { line, pass, each_try, patience: &Patience::default(), rules: None }).await
     }
 
     /// As [`HttpClient::fetch`], by the rules and the budget of a job.
@@ -163,7 +123,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, terms.signer) => tried,
+                tried = self.attempt(request, terms.each_try) => tried,
             };
             let wish = self.wish(&tried, terms).await?;
             if let Wish::Another { asked, broken } = &wish {
@@ -261,27 +221,27 @@ impl HttpClient {
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
-    async fn attempt(&self, request: &RenderedRequest, signer: Option<&SecureWorkload>) -> Result<Tried, TryError> {
+    async fn attempt(&self, request: &RenderedRequest, each_try: EachTry<'_>) -> Result<Tried, TryError> {
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         if let Some(limiter) = &self.limiter {
             limiter.until_ready().await;
         }
         // After the waits, so that the signature is fresh when it leaves.
-        let with_signature = signer.map(|signer| {
-            let mut copy = request.clone();
-            signer.sign(&mut copy, self.clock.now());
-            copy
-        });
-        let request = with_signature.as_ref().unwrap_or(request);
+        let prepared = each_try.prepared(request, self.clock.now());
+        let request = prepared.as_ref().unwrap_or(request);
         let mut builder = self.client.request(request.method.clone(), request.url());
         if let Some((kind, body)) = request.body() {
             builder = builder.header(CONTENT_TYPE, kind).body(body);
         }
         // These replace what the builder has, a content type of the pipeline file's own included.
-        let response =
-            builder.headers(request.headers.clone()).send().await.map_err(|error| transport(error, false))?;
+        let response = builder
+            .headers(request.headers.clone())
+            .send()
+            .await
+            .map_err(|error| TryError::from(transport(error, false)))?;
         let (status, headers) = (response.status(), response.headers().clone());
         slot.answered(matches!(status.as_u16(), 429 | 503));
+        each_try.heard(request, &headers, self.clock.now());
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response).await?;
         if unmarked && status.is_success() && is_cut(body.clone()).await {
@@ -301,7 +261,7 @@ impl HttpClient {
         loop {
             let next = tokio::time::timeout(self.options.read_timeout, stream.next()).await;
             let Some(chunk) = next.map_err(|_| self.stalled())? else { break };
-            let chunk = chunk.map_err(|error| transport(error, true))?;
+            let chunk = chunk.map_err(|error| TryError::from(transport(error, true)))?;
             if u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX) > limit {
                 return Err(TryError::TooLarge);
             }
@@ -365,42 +325,4 @@ impl HttpClient {
 /// Looks through a body, off the async threads.
 async fn is_cut(body: Bytes) -> bool {
     tokio::task::spawn_blocking(move || is_cut_json(&body)).await.unwrap_or(false)
-}
-
-/// Sorts an error of the network. In a body, all but a timeout means that it is incomplete.
-fn transport(error: reqwest::Error, in_body: bool) -> TryError {
-    // The URL may hold a credential, and the request is named by its line anyway.
-    let error = error.without_url();
-    let text = chain(&error);
-    let kind = if error.is_timeout() {
-        TransportKind::Timeout
-    } else if text.contains("proxy authorization required") {
-        TransportKind::ProxyAuth
-    } else if text.contains("invalid peer certificate") || text.contains("fatal alert") {
-        TransportKind::Tls
-    } else if in_body {
-        TransportKind::TornBody
-    } else if error.is_connect() {
-        TransportKind::Connect
-    } else if error.is_builder() {
-        TransportKind::Unsendable
-    } else {
-        TransportKind::Broken
-    };
-    TryError::Transport(kind, text)
-}
-
-/// Writes an error with its causes, each once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::client::chain;
-use super::error::HttpError;
+use super::error::{HttpError, TransportKind};
 use super::limit::RateLimit;
 use super::retry::RetryPolicy;
 use crate::secret::Secret;
@@ -171,6 +170,44 @@ fn identity(cert: &Path, key: Option<&Path>) -> Result<reqwest::Identity, HttpEr
 
 fn holds(pem: &[u8], text: &str) -> bool {
     pem.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Sorts an error of the network. In a body, all but a timeout means that it is incomplete.
+pub(super) fn transport(error: reqwest::Error, in_body: bool) -> (TransportKind, String) {
+    // The URL may hold a credential, and the request is named by its line anyway.
+    let error = error.without_url();
+    let text = chain(&error);
+    let kind = if error.is_timeout() {
+        TransportKind::Timeout
+    } else if text.contains("proxy authorization required") {
+        TransportKind::ProxyAuth
+    } else if text.contains("invalid peer certificate") || text.contains("fatal alert") {
+        TransportKind::Tls
+    } else if in_body {
+        TransportKind::TornBody
+    } else if error.is_connect() {
+        TransportKind::Connect
+    } else if error.is_builder() {
+        TransportKind::Unsendable
+    } else {
+        TransportKind::Broken
+    };
+    (kind, text)
+}
+
+/// Writes an error with its causes, each once.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

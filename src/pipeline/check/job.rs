@@ -1,14 +1,13 @@
 //! A job: its parts, and how they fit together.
 
-use super::super::file::{JobFile, OnMismatch, PipelineFile};
-use super::super::load::{Spanned, Text, nearest};
+use super::super::file::{BadRows, JobFile, OnMismatch, PipelineFile};
+use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
 use super::{Findings, unbuilt, word};
-use crate::lang::sql;
 use crate::lang::{Selector, SelectorError};
-use crate::model::{Column, ColumnType, JobName};
+use crate::model::JobName;
 
 impl Findings<'_> {
     /// Checks one job. Nothing is returned where it has a mistake that leaves no job.
@@ -20,26 +19,24 @@ impl Findings<'_> {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
             fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
             window: job.window.is_some(),
+            login: false,
             records: match &records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
                 _ => Vec::new(),
             },
         };
-        let source = self.source(name.span, job, &file.source, &vars);
+        let source = self.source(name, job, &file.source, &vars);
         let request = self.request(name, job, &file.source, &vars);
         let for_each = job.for_each.as_ref().map(|for_each| self.for_each(for_each, &vars));
         let slicing = self.slicing(name, job, request.as_ref(), &vars);
         let paginate = self.paginate(job, &vars);
         let rows = job.rows.as_ref().and_then(|rows| self.jq(rows, &vars.answer()));
         let key = self.key(job, for_each.as_ref());
-        let columns = self.columns(job);
-        if let Some(transform) = &job.transform {
-            let tables: Vec<&str> =
-                job.tables.iter().flat_map(|tables| tables.value.keys()).map(|name| name.value.as_str()).collect();
-            if let Err(error) = sql::check_select(transform.as_str(), &tables) {
-                self.sql_error(transform, &error);
-            }
-        }
+        let schema = job.schema.clone().unwrap_or_default();
+        let columns = self.columns(&schema);
+        let max_bad_rows = self.most_bad_rows(&schema);
+        let tables = self.tables(job);
+        let expect = self.expectations(job);
         job.latest_by.iter().for_each(|latest_by| self.sql_expression(latest_by));
         let sinks = self.sinks(job);
         self.fits(&Parts {
@@ -61,9 +58,13 @@ impl Findings<'_> {
             records: records?,
             rows,
             key,
-            contract: job.schema.as_ref().map(|schema| schema.contract).unwrap_or_default(),
+            contract: schema.contract,
             columns,
+            bad_rows: schema.bad_rows.map_or_else(BadRows::default, |bad_rows| bad_rows.value),
+            max_bad_rows,
             transform: job.transform.clone(),
+            tables,
+            expect,
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
         })
@@ -107,37 +108,6 @@ impl Findings<'_> {
         }
         if key.value.0.is_empty() {
             self.missing(key.span, "`key` names no column", "name the columns that identify a row, or remove `key`");
-        }
-        columns
-    }
-
-    fn columns(&mut self, job: &JobFile) -> Vec<Column> {
-        const TYPES: [(&str, ColumnType); 6] = [
-            ("bool", ColumnType::Bool),
-            ("int64", ColumnType::Int64),
-            ("uint64", ColumnType::Uint64),
-            ("float64", ColumnType::Float64),
-            ("string", ColumnType::String),
-            ("json", ColumnType::Json),
-        ];
-        let mut columns = Vec::new();
-        for (name, text) in job.schema.iter().flat_map(|schema| &schema.columns) {
-            let known = TYPES.map(|(name, _)| name);
-            if let Some((_, kind)) = TYPES.iter().find(|(known, _)| *known == text.value) {
-                columns.push(Column { name: name.value.clone(), kind: kind.clone() });
-            } else if ["timestamp", "date", "decimal", "list", "struct"]
-                .iter()
-                .any(|later| text.value.starts_with(later))
-            {
-                let message = format!("the type `{}` is not built yet", text.value);
-                self.error(text.span, message, "cast in `transform`, such as `CAST(amount AS DECIMAL(18, 2))`");
-            } else {
-                let help = nearest(&text.value, &known).map_or_else(
-                    || format!("the types are {}", known.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                self.error(text.span, format!("there is no type `{}`", text.value), help);
-            }
         }
         columns
     }

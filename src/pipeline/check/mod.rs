@@ -1,6 +1,7 @@
 //! From a pipeline as typed to one as meant. Everything that can be known without sending a request is checked here, and all
 //! mistakes are reported at once.
 
+mod auth;
 mod connect;
 mod cron;
 mod fan_out;
@@ -11,9 +12,11 @@ mod job;
 mod paging;
 mod places;
 mod request;
+mod schema;
 mod sinks;
 mod slicing;
 mod source;
+mod transform;
 mod unbuilt;
 
 use chrono::DateTime;

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
+use super::super::file::{FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -45,19 +45,6 @@ pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
 macro_rules! source_keys {
     ($findings:expr, $keys:expr) => {{
         let (findings, keys) = (&mut *$findings, &$keys);
-        if let Some(auth) = &keys.auth {
-            let what = match auth.value {
-                Auth::Login(_) => Some("auth by `login`"),
-                Auth::Oauth2(_) => Some("auth by `oauth2`"),
-                _ => None,
-            };
-            if let Auth::Login(login) = &auth.value {
-                login.form.iter().chain(&login.body).for_each(|value| findings.login(value));
-            }
-            if let Some(what) = what {
-                findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query`, `form` or `hmac`");
-            }
-        }
         if let Some(format) = &keys.format
             && format.value != FormatFile::Json
         {
@@ -104,12 +91,6 @@ fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
 }
 
 fn rows(findings: &mut Findings<'_>, job: &JobFile) {
-    if let Some(tables) = &job.tables {
-        findings.not_built(tables.span, "`tables`", "join them where the lake is read");
-    }
-    if let Some(expect) = &job.expect {
-        findings.not_built(expect.span, "`expect`", "check the rows where the lake is read");
-    }
     if let Some(enrich) = &job.enrich {
         findings.not_built(enrich.span, "`enrich`", "read the details in a job of their own, with `for_each`");
     }
@@ -120,14 +101,5 @@ fn rows(findings: &mut Findings<'_>, job: &JobFile) {
         && on_mismatch.value == OnMismatch::Refetch
     {
         findings.not_built(on_mismatch.span, "`on_mismatch: refetch`", "use `fail` or `warn`");
-    }
-    let Some(schema) = &job.schema else { return };
-    if let Some(bad_rows) = schema.bad_rows
-        && bad_rows.value != BadRows::Quarantine
-    {
-        findings.not_built(bad_rows.span, "`bad_rows` other than `quarantine`", "remove it");
-    }
-    if let Some(max) = &schema.max_bad_rows {
-        findings.not_built(max.span, "`max_bad_rows`", "remove it");
     }
 }

@@ -69,7 +69,8 @@ with_source_keys! {
         /// Reference tables that the transform may join.
         #[serde(default)]
         pub tables: Option<Spanned<IndexMap<Spanned<String>, TableFile>>>,
-        /// Checks of the transform's rows.
+        /// Checks of the transform's rows, before anything of the slice lands: `{sql: count(*) > 0}`, `{not_null: [id, ts]}`,
+        /// `{unique: [id]}`. A slice with no rows is checked too, by `sql`.
         #[serde(default)]
         pub expect: Option<Spanned<Vec<Expectation>>>,
         /// Child requests, one for each row, whose answers become columns.
@@ -118,11 +119,20 @@ pub struct SchemaFile {
     /// What happens to a row that doesn't fit. Default: `quarantine`.
     #[serde(default)]
     pub bad_rows: Option<Spanned<BadRows>>,
-    /// How many bad rows a slice may have: a number or a share such as `1%`. Default: no bound.
+    /// How many rows of a slice may land in quarantine: a number, or a share of the rows received such as `1%`. With more, the slice
+    /// fails and nothing of it lands. Default: no bound.
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<RequestValue>>,
-    /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `string`, `json`. A column named here exists even if
-    /// it is never seen. A `string` by hand takes numbers and booleans too, as the text that they came as.
+    /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `decimal(38, 2)`, `string`, `timestamp`, `date`, `json`,
+    /// `list<string>`, `struct<id: int64, "a b": string>`. A column named here exists even if it is never seen.
+    ///
+    /// `timestamp` reads RFC 3339; `timestamp(s)`, `(ms)`, `(us)`, `(ns)` read numbers since 1970-01-01T00:00Z; and
+    /// `timestamp("%Y-%m-%d %H:%M:%S", "Europe/Rome")` reads texts of that strftime format, on the clocks of that zone (UTC where none
+    /// is named): a time that the clocks showed twice is the first, one that they skipped counts with the offset from before. All land
+    /// in microseconds, UTC; what is finer is cut. `date` reads `2026-01-31`, or another format: `date("%d/%m/%Y")`.
+    ///
+    /// Numbers and booleans by hand are taken from texts as well (`"42"`), and a `string` takes numbers and booleans as the text
+    /// that they came as. A `decimal` keeps every digit, or the row doesn't fit.
     #[serde(default)]
     pub columns: IndexMap<Spanned<String>, Spanned<String>>,
 }
@@ -149,32 +159,51 @@ pub enum BadRows {
     Quarantine,
     /// The slice fails.
     Fail,
-    /// The values that don't fit become null, and are counted.
+    /// The values that don't fit become null, and are counted. What isn't an object, has a key twice, or has a field that
+    /// `contract: freeze` doesn't know still lands in quarantine. Put it in single quotes: `'null'`.
     Null,
 }
 
-/// A table that a transform may join.
+/// A table that a transform may join: a file, or a folder whose files of that kind are read in the order of their names. A relative
+/// path counts from the pipeline file. It is read once in every run of the job, into memory.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TableFile {
-    /// CSV files, with a header.
+    /// CSV files (`.csv`), with a header. All columns are text: cast them.
     Csv(Spanned<String>),
-    /// Parquet files.
+    /// Parquet files (`.parquet`).
     Parquet(Spanned<String>),
-    /// JSON Lines files.
+    /// JSON Lines files (`.jsonl`, `.ndjson`, `.json`), typed as records are.
     Json(Spanned<String>),
 }
 
-/// A check of the transform's rows.
+/// A check of the transform's rows: one of `sql`, `not_null` and `unique`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Expectation {
-    /// An aggregate that must be true.
-    Sql(Sql),
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// SQL over all rows of the slice that must be true: `count(*) > 0`, `max(score) <= 100`.
+    #[serde(default)]
+    pub sql: Option<Sql>,
     /// Columns without nulls.
-    NotNull(Vec<Spanned<String>>),
-    /// Columns whose values together are unique.
-    Unique(Vec<Spanned<String>>),
+    #[serde(default)]
+    pub not_null: Option<OneOrMany<Spanned<String>>>,
+    /// Columns whose values together come once.
+    #[serde(default)]
+    pub unique: Option<OneOrMany<Spanned<String>>>,
+    /// What happens where it isn't met. Default: `fail`.
+    #[serde(default)]
+    pub severity: Severity,
+}
+
+/// What happens where an expectation isn't met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The slice fails, and nothing of it lands.
+    #[default]
+    Fail,
+    /// The slice lands, and the report warns.
+    Warn,
 }
 
 /// A child request for each row.

@@ -12,19 +12,20 @@ use crate::ledger::{
 use crate::model::{
     PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
 };
-use crate::pipeline::file::OnMismatch;
-use crate::pipeline::load::Sql;
-use crate::pipeline::spec::Job;
+use crate::pipeline::file::{BadRows, OnMismatch};
+use crate::pipeline::spec::{Job, MostBadRows};
 use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
-use crate::run::land::{Staged, Target, land};
+use crate::run::land::{Shaping, Staged, Target, land};
 use crate::run::quarantine::BadRow;
 use crate::run::{DiskData, RunError};
 use crate::sink::{Landing, SinkSpec};
+use crate::transform::Table;
 
 /// All that the slices of a job share.
 pub(super) struct SliceRun {
     pub(super) extraction: Extraction,
+    pub(super) tables: Arc<[Table]>,
     pub(super) targets: Vec<Target>,
     pub(super) quarantine: SinkSpec,
     pub(super) writer: Writer,
@@ -81,7 +82,8 @@ impl SliceRun {
             return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
         }
         let version = self.pin_records(pinned.as_ref(), &extracted).await?;
-        let (extracted, staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
+        let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
+        extracted.notes.append(&mut staged.notes);
         self.commit(begin, extracted, staged, version).await
     }
 
@@ -102,6 +104,7 @@ impl SliceRun {
     fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
         let proved = &collected.reconciliation;
         reconcile(&self.extraction.job, proved)?;
+        few_enough_are_bad(&self.extraction.job, collected)?;
         let landed = |state: &LedgerState| {
             state.landed(&SliceRef::of(&begin.slice)).map(|landed| (landed.rows, landed.distinct))
         };
@@ -171,12 +174,17 @@ impl SliceRun {
     }
 
     fn output_columns(&self, records: &RecordSchema) -> Result<Vec<OutputColumn>, RunError> {
-        let sql = self.extraction.job.transform.as_ref();
-        let failed = |source| RunError::Transform { field: "transform", source };
-        let schema = crate::decode::arrow_schema(records);
-        let epoch = chrono::DateTime::UNIX_EPOCH;
-        let plan = crate::transform::TransformPlan::new(sql.map(Sql::as_str), schema, epoch).map_err(failed)?;
-        Ok(columns(&plan.output_schema()))
+        Ok(columns(&self.shaping(chrono::DateTime::UNIX_EPOCH).plan(records)?.output_schema()))
+    }
+
+    fn shaping(&self, now: chrono::DateTime<chrono::Utc>) -> Shaping {
+        let job = &self.extraction.job;
+        Shaping {
+            sql: job.transform.clone(),
+            tables: Arc::clone(&self.tables),
+            expect: job.expect.as_slice().into(),
+            now,
+        }
     }
 
     /// Writes the files, where no reader looks.
@@ -192,11 +200,9 @@ impl SliceRun {
             },
             schema_version: version,
         };
-        let (targets, quarantine, now) = (self.targets.clone(), self.quarantine.clone(), begin.now);
-        let job = Arc::clone(&self.extraction.job);
+        let (targets, quarantine, shaping) = (self.targets.clone(), self.quarantine.clone(), self.shaping(begin.now));
         tokio::task::spawn_blocking(move || {
-            let sql = job.transform.as_ref();
-            let staged = land(&extracted.collected, &extracted.schema, sql, &targets, &quarantine, &landing, now)?;
+            let staged = land(&extracted.collected, &extracted.schema, &shaping, &targets, &quarantine, &landing)?;
             Ok((extracted, staged))
         })
         .await?
@@ -259,6 +265,21 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
         return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
     }
     Ok(())
+}
+
+/// Refuses a reading with more bad rows than the job allows.
+fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
+    let (bad, received) = (collected.counts.quarantined, collected.counts.received);
+    let allowed = match (job.bad_rows, job.max_bad_rows) {
+        (BadRows::Fail, _) if bad > 0 => "`bad_rows: fail` allows none".to_owned(),
+        (_, Some(MostBadRows::Rows(most))) if bad > most => format!("`max_bad_rows` allows {most}"),
+        #[expect(clippy::cast_precision_loss, reason = "no slice has 2^53 rows")]
+        (_, Some(MostBadRows::Percent(most))) if bad as f64 * 100.0 > most * received as f64 => {
+            format!("`max_bad_rows` allows {most}%")
+        }
+        _ => return Ok(()),
+    };
+    Err(RunError::BadRows { bad, received, allowed, first: first_bad(collected) })
 }
 
 /// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.

@@ -5,6 +5,7 @@ use super::super::load::diagnostic;
 use super::*;
 
 mod all_at_once;
+mod auth;
 mod connect;
 mod environment;
 mod examples;
@@ -12,6 +13,7 @@ mod jobs;
 mod languages;
 mod paging;
 mod request;
+mod schema;
 mod sinks;
 mod slicing;
 mod source;
