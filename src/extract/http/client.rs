@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use chrono::DateTime;
 use futures::StreamExt as _;
 use governor::DefaultDirectRateLimiter;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -208,7 +209,7 @@ impl HttpClient {
         let work = tokio::task::spawn_blocking(move || {
             let envelope =
                 reader.map_or_else(|| serde_json::from_slice(&body).unwrap_or_default(), |reader| reader(&body));
-            rules.again(status, &headers, &envelope, &extra, now.timestamp_micros() as f64 / 1e6)
+            rules.again(status, &headers, &envelope, &extra, (now - DateTime::UNIX_EPOCH).as_seconds_f64())
         });
         work.await.map_err(|error| HttpError::Rule {
             request: self.redactor.scrub(terms.line),
@@ -294,18 +295,18 @@ impl HttpClient {
         tried: Result<Tried, TryError>,
         terms: &Terms<'_>,
         origin: &str,
-        tries: Tries,
+        made: Tries,
     ) -> Result<RawAnswer, HttpError> {
-        let (attempts, note) = (tries.attempt, tries.note);
+        let (attempts, note) = (made.attempt, made.note);
         match tried {
             Ok(tried) => Ok(RawAnswer {
                 status: tried.status,
                 headers: headers_to_json(&tried.headers),
                 body: tried.body,
                 attempts,
-                elapsed: tries.started.elapsed(),
+                elapsed: made.started.elapsed(),
                 note,
-                unsettled: tries.unsettled,
+                unsettled: made.unsettled,
             }),
             Err(TryError::TooLarge) => {
                 let request = self.redactor.scrub(terms.line);
