@@ -7,8 +7,8 @@ use super::{RunError, auth};
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{
-    EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Patience, Proxy, RateLimit, RetryPolicy, RuleTexts,
-    Rules, is_loopback,
+    CutCheck, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Patience, Proxy, RateLimit, RetryPolicy,
+    RuleTexts, Rules, is_loopback,
 };
 use crate::lang::jq::Jq;
 use crate::pipeline::spec::{self, Job, Source};
@@ -43,8 +43,9 @@ impl Sources {
     pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
         let auth = Arc::new(self.shared(auth::auth(&job.source)?));
         let client = self.client(&job.source, &auth)?;
+        let cut = CutCheck { format: job.source.format, is_cut: crate::decode::is_cut };
         let patience = Patience { budget: Arc::default(), envelope: Some(envelope(job)) };
-        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?), patience })
+        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?), cut, patience })
     }
 
     /// Returns the gate of the process.
@@ -117,8 +118,8 @@ fn proxy_credential(source: &Source) -> Option<CredentialId> {
 
 /// Returns what the rules see of a body before it is decoded: as afterwards, the body without its records.
 fn envelope(job: &Job) -> EnvelopeReader {
-    let selector = job.records.clone();
-    Arc::new(move |body| crate::decode::envelope_of(body, &selector))
+    let (format, selector) = (job.source.format, job.records.clone());
+    Arc::new(move |body| crate::decode::envelope_of(body, format, &selector))
 }
 
 fn rules(job: &Job) -> Result<Rules, RunError> {

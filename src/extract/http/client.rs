@@ -11,7 +11,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value;
 
 use super::again::Again;
-use super::answer::{RawAnswer, ends_with_connection, headers_to_json, is_cut_json};
+use super::answer::{CutCheck, RawAnswer, ends_with_connection, headers_to_json, unknown_encoding};
 use super::budget::Dead;
 use super::connect::{HttpOptions, build, transport};
 use super::error::{HttpError, TransportKind};
@@ -46,6 +46,8 @@ pub struct HttpClient {
 enum TryError {
     Transport(TransportKind, String),
     TooLarge,
+    /// The body is encoded in a way that isn't known.
+    Encoding(String),
 }
 
 impl From<(TransportKind, String)> for TryError {
@@ -101,15 +103,17 @@ impl HttpClient {
 
     /// Sends `request`, and again as the policy allows, until there is a whole answer with a status that isn't transient. After
     /// the last try a transient status is the answer. `line` names the request in errors; `pass` stops the tries once the
-    /// credential is refused elsewhere; `each_try` is what is done at each.
+    /// credential is refused elsewhere; `each_try` is what is done at each; `cut` looks at bodies whose end nothing marks.
     pub async fn fetch(
         &self,
         request: &RenderedRequest,
         line: &str,
         pass: &Pass,
         each_try: EachTry<'_>,
+        cut: CutCheck,
     ) -> Result<RawAnswer, HttpError> {
-        self.fetch_by(request, &Terms { line, pass, each_try, patience: &Patience::default(), rules: None }).await
+        let patience = Patience::default();
+        self.fetch_by(request, &Terms { line, pass, each_try, cut, patience: &patience, rules: None }).await
     }
 
     /// As [`HttpClient::fetch`], by the rules and the budget of a job.
@@ -124,7 +128,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, terms.each_try) => tried,
+                tried = self.attempt(request, terms.each_try, terms.cut) => tried,
             };
             let wish = self.wish(&tried, terms).await?;
             if let Wish::Another { asked, broken } = &wish {
@@ -207,8 +211,10 @@ impl HttpClient {
         let (status, headers, body) = (tried.status, headers_to_json(&tried.headers), tried.body.clone());
         let (reader, now) = (terms.patience.envelope.clone(), self.clock.now());
         let work = tokio::task::spawn_blocking(move || {
-            let envelope =
-                reader.map_or_else(|| serde_json::from_slice(&body).unwrap_or_default(), |reader| reader(&body));
+            let envelope = match reader.filter(|_| status.is_success()) {
+                Some(reader) => reader(&body),
+                None => serde_json::from_slice(&body).unwrap_or_default(),
+            };
             rules.again(status, &headers, &envelope, &extra, (now - DateTime::UNIX_EPOCH).as_seconds_f64())
         });
         work.await.map_err(|error| HttpError::Rule {
@@ -222,7 +228,12 @@ impl HttpClient {
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
-    async fn attempt(&self, request: &RenderedRequest, each_try: EachTry<'_>) -> Result<Tried, TryError> {
+    async fn attempt(
+        &self,
+        request: &RenderedRequest,
+        each_try: EachTry<'_>,
+        cut: CutCheck,
+    ) -> Result<Tried, TryError> {
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         if let Some(limiter) = &self.limiter {
             limiter.until_ready().await;
@@ -243,10 +254,13 @@ impl HttpClient {
         let (status, headers) = (response.status(), response.headers().clone());
         slot.answered(matches!(status.as_u16(), 429 | 503));
         each_try.heard(request, &headers, self.clock.now());
+        if let Some(encoding) = unknown_encoding(&headers).filter(|_| status.is_success()) {
+            return Err(TryError::Encoding(encoding));
+        }
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response).await?;
-        if unmarked && status.is_success() && is_cut(body.clone()).await {
-            let reason = "the connection ended in the middle of the JSON".to_owned();
+        if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
+            let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         Ok(Tried { status, headers, body })
@@ -312,6 +326,10 @@ impl HttpClient {
                 let request = self.redactor.scrub(terms.line);
                 Err(HttpError::TooLarge { request, limit: self.options.max_response })
             }
+            Err(TryError::Encoding(encoding)) => {
+                let (request, encoding) = (self.redactor.scrub(terms.line), self.redactor.scrub(&encoding));
+                Err(HttpError::Encoding { request, encoding })
+            }
             Err(TryError::Transport(kind, reason)) => {
                 let (request, mut reason) = (self.redactor.scrub(terms.line), self.redactor.scrub(&reason));
                 if let Some(proxy) = &self.options.proxy {
@@ -321,9 +339,4 @@ impl HttpClient {
             }
         }
     }
-}
-
-/// Looks through a body, off the async threads.
-async fn is_cut(body: Bytes) -> bool {
-    tokio::task::spawn_blocking(move || is_cut_json(&body)).await.unwrap_or(false)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::answer::RawAnswer;
+use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
 use super::error::{AnswerError, ExchangeError};
 use super::judge::{Judged, Rules};
@@ -27,6 +27,8 @@ pub struct Exchange {
     pub auth: Arc<Auth>,
     /// The job's rules.
     pub rules: Arc<Rules>,
+    /// What tells a body that was cut off.
+    pub cut: CutCheck,
     /// What the job's tries go by.
     pub patience: Patience,
 }
@@ -75,7 +77,8 @@ impl Exchange {
             self.auth.apply(&mut signed)?;
             grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
             let (each_try, rules) = (self.auth.each_try(grant.as_deref()), Some((&self.rules, &*extra)));
-            let terms = Terms { line: &line, pass: &pass, each_try, patience: &self.patience, rules };
+            let (cut, patience) = (self.cut, &self.patience);
+            let terms = Terms { line: &line, pass: &pass, each_try, cut, patience, rules };
             let answer = self.client.fetch_by(&signed, &terms).await?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint) = match judged {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::answer::CutCheck;
 use super::error::{ExchangeError, tries};
 use super::exchange::Exchange;
 use super::judge::status_text;
 use super::terms::Terms;
 use crate::extract::auth::{Grant, Pass, Session};
 use crate::extract::request::RenderedRequest;
+use crate::model::AnswerFormat;
 
 /// The most refusals that one request puts up with, where others renew the session each time before it is its turn.
 const MOST_REFUSALS: u32 = 5;
@@ -103,8 +105,9 @@ impl Exchange {
     async fn renewed(&self, session: &Arc<Session>, pass: &Pass) -> Result<Arc<Grant>, NoGrant> {
         let (request, cookies) = session.request(self.client.now())?;
         let line = self.client.redactor().scrub(&line_of(session, &request));
+        let cut = CutCheck { format: AnswerFormat::Json, ..self.cut };
         let (each_try, patience) = (session.each_try(&cookies), &self.patience);
-        let terms = Terms { line: &line, pass, each_try, patience, rules: None };
+        let terms = Terms { line: &line, pass, each_try, cut, patience, rules: None };
         let answer = self.client.fetch_by(&request, &terms).await?;
         if answer.status.is_server_error() || answer.status.as_u16() == 429 {
             let reason = status_text(answer.status, &answer.headers);
