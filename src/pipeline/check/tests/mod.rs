@@ -13,6 +13,7 @@ mod format;
 mod jobs;
 mod languages;
 mod paging;
+mod parts;
 mod request;
 mod schema;
 mod sinks;
