@@ -16,11 +16,13 @@
 mod architecture;
 mod crash;
 mod enrich;
+mod faults;
 mod formats;
 mod generic;
 mod help;
 mod hostile;
 mod increments;
+mod manners;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;
