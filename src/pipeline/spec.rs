@@ -2,28 +2,25 @@
 
 mod enrich;
 mod incremental;
-mod window;
+mod slicing;
+mod source;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use indexmap::IndexMap;
-use url::Url;
 
-pub use enrich::Enrich;
-pub use incremental::{IncrementalSpec, NewestSpec, SentCursor};
-pub use window::{InstantFormat, LEAST_STEPS, PartsSpec, Start, WindowSpec, most_steps};
-
-use super::file::{
-    Advance, Auth, BadRows, CatchUp, Compression, Contract, OnMismatch, Order, Overlap, Rate, SeekBound, Severity,
-    SnapshotMode,
-};
+pub use self::enrich::Enrich;
+pub use self::incremental::{IncrementalSpec, NewestSpec, SentCursor};
+pub use self::slicing::{InstantFormat, LEAST_STEPS, PartsSpec, Slicing, Start, WindowSpec, most_steps};
+pub use self::source::{Proxy, SessionSpec, Source};
+use super::file::{Advance, BadRows, CatchUp, Compression, Contract, OnMismatch, Order, Overlap, SeekBound, Severity};
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
-use crate::model::{AnswerFormat, HandColumn, JobName, PipelineName, SinkName};
+use crate::model::{HandColumn, JobName, PipelineName, SinkName};
 
 /// A checked pipeline. There is no way to make one but [`super::check`].
 #[derive(Debug, Clone)]
@@ -155,62 +152,6 @@ pub enum MostBadRows {
     Percent(f64),
 }
 
-/// Where and how requests are sent.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The origin, and a path that all requests begin with.
-    pub base_url: Url,
-    /// How requests are authenticated.
-    pub auth: Auth,
-    /// What a session is got with, where `auth` needs one.
-    pub session: Option<SessionSpec>,
-    /// Whether an answer says that the credential was refused. None: status 401.
-    pub auth_failed: Option<Jq>,
-    /// Whether an answer is a success, beside its 2xx status.
-    pub success: Option<Jq>,
-    /// The server's own words about a failure.
-    pub error_message: Option<Jq>,
-    /// Whether an answer is a page with no rows.
-    pub empty: Option<Jq>,
-    /// How long to wait for a connection.
-    pub connect_timeout: Duration,
-    /// How long to wait for a whole answer.
-    pub request_timeout: Duration,
-    /// Tries in all.
-    pub attempts: u32,
-    /// The longest pause between two tries.
-    pub max_delay: Duration,
-    /// The most requests in a time.
-    pub rate_limit: Option<Rate>,
-    /// The most requests at one time.
-    pub concurrency: u32,
-    /// Certificates to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Whether any certificate is trusted.
-    pub insecure_skip_verify: bool,
-    /// The format of answers.
-    pub format: AnswerFormat,
-    /// The largest answer that is read, in bytes.
-    pub max_response: u64,
-}
-
-/// What a session is got with, beside what `auth` says.
-#[derive(Debug, Clone)]
-pub enum SessionSpec {
-    /// A login.
-    Login {
-        /// Whether it succeeded.
-        success: Option<Jq>,
-        /// The token, and its place in other requests. None: cookies alone.
-        token: Option<(Jq, Place)>,
-    },
-    /// An OAuth 2.0 client.
-    OAuth2 {
-        /// The token end point.
-        token_url: Url,
-    },
-}
-
 /// What is sent.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -250,19 +191,6 @@ pub enum FanOutFrom {
     Rows(JobName),
     /// Some values, as written.
     Values(Vec<serde_json::Value>),
-}
-
-/// How a job's data are cut into slices.
-#[derive(Debug, Clone)]
-pub enum Slicing {
-    /// Not at all: the job only feeds others.
-    Parent,
-    /// By time.
-    Window(Box<WindowSpec>),
-    /// By a growing cursor.
-    Incremental(Box<IncrementalSpec>),
-    /// By the whole list.
-    Snapshot(SnapshotMode),
 }
 
 /// How a job gets from page to page, and what the server says about the end.

@@ -1,13 +1,27 @@
-//! Slices by time.
+//! How a job's data are cut into slices.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::super::file::{EdgeBound, SnapshotMode};
+use super::super::load::Sql;
+use super::IncrementalSpec;
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
-use crate::pipeline::file::EdgeBound;
-use crate::pipeline::load::Sql;
+
+/// How a job's data are cut into slices.
+#[derive(Debug, Clone)]
+pub enum Slicing {
+    /// Not at all: the job only feeds others.
+    Parent,
+    /// By time.
+    Window(Box<WindowSpec>),
+    /// By a growing cursor.
+    Incremental(Box<IncrementalSpec>),
+    /// By the whole list.
+    Snapshot(SnapshotMode),
+}
 
 /// Slices by time.
 #[derive(Debug, Clone)]
