@@ -18,6 +18,7 @@ mod crash;
 mod generic;
 mod help;
 mod hostile;
+mod lastline;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;
