@@ -41,6 +41,8 @@ pub struct SeekSpec {
     pub order: Order,
     /// The server's treatment of the value itself.
     pub bound: Bound,
+    /// Whether rows come again that the value was moved past: the server finds rows that go on at it.
+    pub overlap: bool,
     /// The value's text, with `{}` where it stands: `{};gt`. Exactly `{}` keeps its JSON type.
     pub format: String,
     /// Ends.
@@ -114,8 +116,11 @@ impl Seek {
             let direction = self.spec.order.direction(&value, from);
             let forward =
                 direction == Ordering::Greater || (self.spec.bound == Bound::Inclusive && direction == Ordering::Equal);
-            if !forward {
-                return Err(self.backwards(page, &value, from));
+            match forward {
+                true => {}
+                // The whole page goes on at the position: there is no moving past it.
+                false if self.spec.overlap => return Ok(from.clone()),
+                false => return Err(self.backwards(page, &value, from)),
             }
         }
         match &self.spec.limit {
@@ -151,6 +156,18 @@ impl Seek {
         self.spec.rules.fetch(seen, edits)
     }
 
+    /// Takes rows a unit further on. Rows that go on there are no surprise, as long as they aren't a whole page; others are.
+    fn probed(&self, seen: &Seen) -> Result<Decision, PaginateError> {
+        let position = self.position.clone().unwrap_or_default();
+        match seen.new_rows {
+            0 if self.spec.overlap && seen.rows < self.spec.size => Ok(Decision::Done(EndReason::NothingNew)),
+            0 if self.spec.overlap => {
+                Err(PaginateError::MoreOverlapThanAPage { value: position.to_string(), rows: seen.rows })
+            }
+            _ => Err(self.shared(&position)),
+        }
+    }
+
     fn shared(&self, position: &Value) -> PaginateError {
         PaginateError::SharedByMoreThanAPage { value: position.to_string(), rows: self.largest }
     }
@@ -167,7 +184,7 @@ impl Paginator for Seek {
             // That nothing lies beyond doesn't prove that the value's own rows all fitted on one page: not `EmptyPage`, which would.
             (0, _) if self.probing => return Ok(Decision::Done(EndReason::NothingNew)),
             (0, _) => return Ok(Decision::Done(EndReason::EmptyPage)),
-            _ if self.probing => return Err(self.shared(&self.position.clone().unwrap_or_default())),
+            _ if self.probing => return self.probed(seen),
             (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),
             _ => {}
         }
