@@ -66,27 +66,29 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
             Box::new(Cursor::several(places.into_iter().map(|(place, _)| place).collect(), rules))
         }
         PaginateKind::NextLink(_) => Box::new(NextLink::new(rules)),
-        PaginateKind::Seek { into, order, format, bound, overlap, size_into, size, .. } => Box::new(Seek::new(SeekSpec {
-            into,
-            size_into,
-            size,
-            order: match order {
-                file::Order::Asc => Order::Asc,
-                file::Order::Desc => Order::Desc,
-            },
-            bound: match bound {
-                file::SeekBound::Inclusive => Bound::Inclusive,
-                file::SeekBound::Exclusive => Bound::Exclusive,
-            },
-            overlap,
-            format,
-            rules,
-            start: match slice {
-                SliceKind::Incremental { start, .. } => Some(start.0.clone()),
-                _ => None,
-            },
-            limit: None,
-        })),
+        PaginateKind::Seek { into, order, format, bound, overlap, size_into, size, .. } => {
+            Box::new(Seek::new(SeekSpec {
+                into,
+                size_into,
+                size,
+                order: match order {
+                    file::Order::Asc => Order::Asc,
+                    file::Order::Desc => Order::Desc,
+                },
+                bound: match bound {
+                    file::SeekBound::Inclusive => Bound::Inclusive,
+                    file::SeekBound::Exclusive => Bound::Exclusive,
+                },
+                overlap,
+                format,
+                rules,
+                start: match slice {
+                    SliceKind::Incremental { start, .. } => Some(start.0.clone()),
+                    _ => None,
+                },
+                limit: None,
+            }))
+        }
     }
 }
 

@@ -112,11 +112,16 @@ impl Findings<'_> {
         let Some(overlap) = seek.overlap.filter(|overlap| overlap.value) else { return false };
         if seek.bound == SeekBound::Exclusive {
             let help = "remove `bound: exclusive`: what goes on at the value comes again anyway";
-            self.error(overlap.span, "with `overlap`, a page begins with rows of the one before", help);
+            self.error(overlap.span, "`overlap` doesn't go with an exclusive `bound`", help);
         }
         if job.window.as_ref().is_none_or(|window| window.value.time.is_none()) {
-            let help = "add a `window` with `time:`, SQL for a row's own time: one that doesn't change as the row goes on";
-            self.missing(overlap.span, "with `overlap` and without `window.time`, rows would land in several slices", help);
+            let help =
+                "add a `window` with `time:`, SQL for a row's own time: one that doesn't change as the row goes on";
+            self.missing(
+                overlap.span,
+                "with `overlap` and without `window.time`, rows would land in several slices",
+                help,
+            );
         }
         true
     }
