@@ -30,6 +30,8 @@ struct Test {
     served: Served,
     workspace: Workspace,
     start: &'static str,
+    /// The hours of a window.
+    every: i64,
 }
 
 impl Test {
@@ -37,7 +39,7 @@ impl Test {
         let clock = Arc::new(ManualClock::new(instant(NOW)));
         let lastline = Lastline::new(config, clock.clone());
         let served = Served::start(|listener, stop| Arc::clone(&lastline).serve(listener, stop));
-        Self { lastline, clock, served, workspace: Workspace::new(), start: START }
+        Self { lastline, clock, served, workspace: Workspace::new(), start: START, every: 24 }
     }
 
     /// Runs the shipped pipeline with these edits: what is replaced, wherever it stands, and by what.
@@ -50,7 +52,8 @@ impl Test {
         let mut text = fs::read_to_string(shipped).unwrap();
         // A test has no minutes to wait.
         let hurried = [("rate_limit: 50/s", "rate_limit: 5000/s"), ("max_delay: 1m", "max_delay: 20ms")];
-        for (old, new) in [&hurried, edits].concat() {
+        let every = format!("every: {}h", self.every);
+        for (old, new) in [&[("every: 1d", every.as_str())], hurried.as_slice(), edits].concat() {
             assert!(text.contains(old), "the pipeline has no {old:?}");
             text = text.replace(old, new);
         }
@@ -68,8 +71,11 @@ impl Test {
 
     /// What is due of the windows that have ended.
     fn window(&self) -> std::ops::Range<DateTime<Utc>> {
-        let days = (self.clock.now() - TimeDelta::hours(1)).timestamp().div_euclid(86_400);
-        instant(self.start)..DateTime::from_timestamp(days * 86_400, 0).unwrap()
+        let floor = |time: DateTime<Utc>| {
+            let every = self.every * 3600;
+            DateTime::from_timestamp(time.timestamp().div_euclid(every) * every, 0).unwrap()
+        };
+        floor(instant(self.start))..floor(self.clock.now() - TimeDelta::hours(1))
     }
 
     fn assert_exact(&self) {
@@ -161,35 +167,28 @@ fn outcomes(report: &Value, job: &str) -> Vec<String> {
 
 #[test]
 fn whatever_its_size_and_its_habits_exactly_its_rows_land() {
-    for (config, edits) in [
-        (config(1), vec![]),
-        (
-            LastlineConfig {
-                nothing: Nothing::List,
-                spelling: Spelling::Singular,
-                phase: Phase::Start,
-                inclusive_end: false,
-                shuffled_ties: true,
-                ..config(2)
-            },
-            vec![("size: 500", "size: 40")],
-        ),
-        (
-            LastlineConfig { entries: 2500, sensors: 8, success: Success::Boolean, http_errors: true, ..config(3) },
-            vec![("size: 500", "size: 97")],
-        ),
-        (LastlineConfig { entries: 600, limit_cap: Some(60), ..config(4) }, vec![("every: 1d", "every: 4d")]),
-        (
-            LastlineConfig { sensors: 1, entries: 300, ..config(5) },
-            vec![("every: 1d", "every: 6h"), ("size: 500", "size: 30")],
-        ),
-        (LastlineConfig { entries: 0, long_lived: 0, sensors: 0, ..config(6) }, vec![]),
+    let odd = LastlineConfig {
+        nothing: Nothing::List,
+        spelling: Spelling::Singular,
+        phase: Phase::Start,
+        inclusive_end: false,
+        shuffled_ties: true,
+        ..config(2)
+    };
+    let busy = LastlineConfig { entries: 2500, sensors: 8, success: Success::Boolean, http_errors: true, ..config(3) };
+    for (config, size, every) in [
+        (config(1), 500, 24),
+        (odd, 40, 24),
+        (busy, 97, 24),
+        (LastlineConfig { entries: 600, limit_cap: Some(60), ..config(4) }, 500, 96),
+        (LastlineConfig { sensors: 1, entries: 300, ..config(5) }, 30, 6),
+        (LastlineConfig { entries: 0, long_lived: 0, sensors: 0, ..config(6) }, 500, 24),
         // Hardly an entry a day, and most of what a day's answer has began before it.
-        (LastlineConfig { entries: 5, long_lived: 3, ..config(7) }, vec![]),
+        (LastlineConfig { entries: 5, long_lived: 3, ..config(7) }, 500, 24),
     ] {
         let seed = config.seed;
-        let test = Test::new(config);
-        let report = report(&test.run(&edits), 0);
+        let test = Test { every, ..Test::new(config) };
+        let report = report(&test.run(&[("size: 500", &format!("size: {size}"))]), 0);
         test.assert_exact();
         for job in ["values", "totals", "logs"] {
             for slice in slices(&report, job) {
@@ -197,8 +196,7 @@ fn whatever_its_size_and_its_habits_exactly_its_rows_land() {
                 assert!(slice["outcome"] == "landed", "seed {seed}: {slice}");
             }
         }
-        let requests = test.lastline.requests();
-        assert!(requests.iter().all(|request| !request.credential_in_url));
+        assert!(test.lastline.requests().iter().all(|request| !request.credential_in_url));
         assert_eq!(test.lastline.logins(), 1, "seed {seed}");
     }
 }
@@ -299,9 +297,9 @@ fn an_answer_that_got_coarser_is_caught_and_asked_for_in_parts() {
 #[test]
 fn a_window_longer_than_its_points_is_asked_for_in_parts() {
     let start = "2025-12-24T00:00:00Z";
-    let test = Test { start, ..Test::new(LastlineConfig { days: 20, entries: 100, ..config(42) }) };
-    // Multiples of five days since 1970: 2025-12-24 and 2025-12-29 are.
-    report(&test.run(&[("every: 1d", "every: 10d")]), 0);
+    let test = Test { start, every: 240, ..Test::new(LastlineConfig { days: 20, entries: 100, ..config(42) }) };
+    report(&test.run(&[]), 0);
+    test.assert_exact();
     let asked = asked(&test);
     assert!(asked.iter().all(|(hours, points)| *hours <= 150 && points == "300"), "{asked:?}");
 }

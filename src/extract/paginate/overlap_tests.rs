@@ -33,6 +33,7 @@ fn read(rows: &[Row], size: u64, cap: usize) -> Result<(BTreeSet<usize>, EndReas
     let mut edits = seek.first();
     for page in 1.. {
         let to = edits[0].value.as_i64().unwrap();
+        assert!(to >= 0, "asked for what lies beyond the window");
         let reaches = |row: &Row| i64::try_from(row.0).unwrap() <= to;
         let mut found: Vec<(usize, Row)> = rows.iter().copied().enumerate().filter(|(_, row)| reaches(row)).collect();
         found.sort_by_key(|(number, row)| (std::cmp::Reverse(row.1), *number));

@@ -151,6 +151,15 @@ impl Seek {
     fn probe(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let position = self.position.clone().unwrap_or_default();
         let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
+        // Beyond the window there is nothing to ask for, and some servers refuse such a request.
+        let past = |limit: &Value| self.spec.order.direction(&beyond, limit) == Ordering::Greater;
+        if self.spec.limit.as_ref().is_some_and(past) {
+            return if self.spec.overlap && seen.rows >= self.spec.size {
+                Err(self.shared(&position))
+            } else {
+                Ok(Decision::Done(EndReason::NothingNew))
+            };
+        }
         self.probing = true;
         let edits = self.edits(Some(&beyond));
         self.spec.rules.fetch(seen, edits)
