@@ -47,9 +47,10 @@ pub struct SeekSpec {
     pub format: String,
     /// Ends.
     pub rules: EndRules,
-    /// Where the first page begins; absent, the request is sent as it is.
+    /// Where the first page begins: the slice's cursor, or the edge of the window that the place is of. Absent, the request is
+    /// sent as it is.
     pub start: Option<Value>,
-    /// The far edge of the window, which no value may pass.
+    /// The far edge of the window, which no value may pass and beyond which nothing is asked for.
     pub limit: Option<Value>,
 }
 
@@ -61,8 +62,8 @@ pub struct Seek {
     position: Option<Value>,
     /// Rows of the largest page.
     largest: u64,
-    /// Whether the request now out is the one a unit further on.
-    probing: bool,
+    /// Where the request now out is the one a unit further on: the rows of the page that it was sent for.
+    probing: Option<u64>,
 }
 
 impl Order {
@@ -88,7 +89,7 @@ impl Seek {
     /// Begins at `spec.start`.
     #[must_use]
     pub fn new(spec: SeekSpec) -> Self {
-        Self { position: spec.start.clone(), spec, largest: 0, probing: false }
+        Self { position: spec.start.clone(), spec, largest: 0, probing: None }
     }
 
     fn edits(&self, position: Option<&Value>) -> Vec<Edit> {
@@ -147,20 +148,15 @@ impl Seek {
         }
     }
 
-    /// Asks a unit further on: rows there mean that others, between the two, can't be reached; no rows there is the end.
+    /// Asks a unit further on: rows there mean that others, between the two, can't be reached; no rows there is the end. Beyond
+    /// the window there are none.
     fn probe(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let position = self.position.clone().unwrap_or_default();
-        let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
-        // Beyond the window there is nothing to ask for, and some servers refuse such a request.
-        let past = |limit: &Value| self.spec.order.direction(&beyond, limit) == Ordering::Greater;
-        if self.spec.limit.as_ref().is_some_and(past) {
-            return if self.spec.overlap && seen.rows >= self.spec.size {
-                Err(self.shared(&position))
-            } else {
-                Ok(Decision::Done(EndReason::NothingNew))
-            };
+        if self.spec.limit.as_ref().is_some_and(|limit| self.spec.order.direction(&position, limit) != Ordering::Less) {
+            return self.nothing_beyond(seen.rows);
         }
-        self.probing = true;
+        let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
+        self.probing = Some(seen.rows);
         let edits = self.edits(Some(&beyond));
         self.spec.rules.fetch(seen, edits)
     }
@@ -177,6 +173,16 @@ impl Seek {
         }
     }
 
+    /// Ends after a page of `rows` rows that moved nothing, with none beyond it. That doesn't prove that the value's own rows all
+    /// fitted on the page: not `EmptyPage`, which would. A page with all the rows that were asked for may have left some out.
+    fn nothing_beyond(&self, rows: u64) -> Result<Decision, PaginateError> {
+        if rows < self.spec.size {
+            return Ok(Decision::Done(EndReason::NothingNew));
+        }
+        let value = self.position.clone().unwrap_or_default().to_string();
+        Err(PaginateError::FullOfOneValue { value, rows })
+    }
+
     fn shared(&self, position: &Value) -> PaginateError {
         PaginateError::SharedByMoreThanAPage { value: position.to_string(), rows: self.largest }
     }
@@ -190,10 +196,13 @@ impl Paginator for Seek {
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         match (seen.rows, seen.more) {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
-            // That nothing lies beyond doesn't prove that the value's own rows all fitted on one page: not `EmptyPage`, which would.
-            (0, _) if self.probing => return Ok(Decision::Done(EndReason::NothingNew)),
-            (0, _) => return Ok(Decision::Done(EndReason::EmptyPage)),
-            _ if self.probing => return self.probed(seen),
+            (0, _) => {
+                return match self.probing {
+                    Some(rows) => self.nothing_beyond(rows),
+                    None => Ok(Decision::Done(EndReason::EmptyPage)),
+                };
+            }
+            _ if self.probing.is_some() => return self.probed(seen),
             (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),
             _ => {}
         }

@@ -8,6 +8,7 @@ mod graph;
 mod hide;
 mod job;
 mod paging;
+mod parts;
 mod places;
 mod request;
 mod schema;
