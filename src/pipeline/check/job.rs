@@ -20,12 +20,13 @@ impl Findings<'_> {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
             fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
             window: job.window.is_some(),
+            login: false,
             records: match &records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
                 _ => Vec::new(),
             },
         };
-        let source = self.source(name.span, job, &file.source, &vars);
+        let source = self.source(name, job, &file.source, &vars);
         let request = self.request(name, job, &file.source, &vars);
         let for_each = job.for_each.as_ref().map(|for_each| self.for_each(for_each, &vars));
         let slicing = self.slicing(name, job, request.as_ref(), &vars);
