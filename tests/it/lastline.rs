@@ -317,7 +317,8 @@ fn a_series_that_can_not_be_had_fine_is_an_error() {
         let (failed, landed): (Vec<_>, Vec<_>) =
             slices(&report, job).into_iter().partition(|slice| slice["outcome"] == "failed");
         assert!(failed.len() > 10 && landed.iter().all(|slice| slice["rows"]["received"] == 0), "{landed:#?}");
-        assert_eq!(failed[0]["error"].as_str().unwrap(), "");
+        let error = failed[0]["error"].as_str().unwrap();
+        assert!(error.contains("are 2h apart, and not 30m (`window.resolution.step`)"), "{error}");
     }
     test.assert_exact_logs();
 }
