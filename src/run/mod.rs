@@ -8,6 +8,7 @@ mod cursor;
 mod data;
 mod error;
 mod evidence;
+mod expect;
 mod extract;
 mod fingerprint;
 mod job;
@@ -21,6 +22,7 @@ mod preview;
 mod progress;
 pub mod quarantine;
 mod source;
+mod tables;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -33,5 +33,6 @@ mod secure_workload;
 mod sessions;
 mod sessions_secrets;
 mod support;
+mod transform;
 mod types;
 mod validate;

@@ -16,6 +16,7 @@ mod schema;
 mod sinks;
 mod slicing;
 mod source;
+mod transform;
 mod unbuilt;
 
 use chrono::DateTime;
