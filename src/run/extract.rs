@@ -187,9 +187,8 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Red
     notes.extend(unproven(end));
     notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
-    collected.bad.iter_mut().for_each(|row| row.scrub(redactor));
-    let nulled = collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit()));
-    notes.extend(nulled.map(|note| redactor.scrub(&note)));
+    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
+    notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }
 

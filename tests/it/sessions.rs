@@ -218,6 +218,24 @@ fn a_wrong_password_is_sent_once_and_all_jobs_stop() {
 }
 
 #[test]
+fn a_refusal_that_comes_as_a_success_does_not_lock_the_account_out() {
+    // 200 and a cookie, whatever the password: only the requests for data tell.
+    let logins = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&logins);
+    let api = Api::start(move |request| match request.path.as_str() {
+        "/login" => {
+            *counted.lock().unwrap() += 1;
+            Answer::bytes("<html>Wrong password</html>").header("set-cookie", "session=anonymous; Path=/")
+        }
+        _ => refused(),
+    });
+    let bench = bench(api, &SOURCE.replace(", success: .success == 1}", "}"), &format!("{}{WINDOWS}", keys("one")));
+    let ran = bench.run();
+    assert_eq!((*logins.lock().unwrap(), ran.errors().len()), (2, 3 + 10), "{ran:?}");
+    insta::assert_snapshot!(ran.errors()[12], @r#"20260102T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: GET /one?key=a: status 200 after 1 try: the server refused the credential; it says: Permission denied; body: {"success":0,"error_code":3001,"error":"Permission denied"}; nothing shows that the login succeeded: check its credentials, and let `success` say what a login looks like that was refused"#);
+}
+
+#[test]
 fn a_login_that_is_refused_later_stops_the_run_at_once() {
     let changed = Arc::new(Mutex::new(false));
     let shared = Shared::default();
@@ -273,8 +291,11 @@ fn a_login_that_fails_for_now_is_tried_again_and_closes_nothing() {
     insta::assert_snapshot!(bench.workspace.redact(&errors[0]), @"20251224T000000Z: the login POST /login: status 503 after 3 tries: the server answered 503 Service Unavailable; the body is empty; there is no session without it; look at the server's own log, or run later");
 }
 
-/// A server that gives a token, and wants it somewhere: `place` finds it in a request.
-fn token_server(place: fn(&Request) -> Option<String>) -> Api {
+/// Finds the token in a request.
+type Place = fn(&Request) -> Option<String>;
+
+/// A server that gives a token, and wants it somewhere.
+fn token_server(place: Place) -> Api {
     Api::start(move |request| {
         if request.path == "/api/v1/auth" {
             let body: Value = serde_json::from_str(&request.body).unwrap();
@@ -291,7 +312,7 @@ fn token_server(place: fn(&Request) -> Option<String>) -> Api {
 
 #[test]
 fn a_token_goes_where_the_file_says() {
-    let cases: [(&str, &str, fn(&Request) -> Option<String>); 4] = [
+    let cases: [(&str, &str, Place); 4] = [
         ("headers.X-Auth", "get: /rows", |request| request.headers.get("x-auth").cloned()),
         ("query.token", "get: /rows", |request| request.query.get("token").cloned()),
         ("form.token", "post: /rows\n    form: {a: b}", |request| request.form().get("token").cloned()),

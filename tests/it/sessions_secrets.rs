@@ -30,7 +30,7 @@ fn served(request: &Request, how: &str) -> Answer {
         ("/login", "login without a token") => {
             Answer::json(&json!({"success": true, "elsewhere": token})).header("set-cookie", &format!("s={cookie}"))
         }
-        ("/login", "login 403") => Answer::bytes(echo(request)).status(403),
+        ("/login" | "/token", "login 403") => Answer::bytes(echo(request)).status(403),
         ("/login", "login 503") => {
             Answer::bytes(echo(request)).status(503).header("set-cookie", &format!("s={cookie}"))
         }
@@ -41,7 +41,6 @@ fn served(request: &Request, how: &str) -> Answer {
             Answer::json(&json!({"error": "invalid_client", "error_description": echo(request)})).status(401)
         }
         ("/token", "login 503") => Answer::bytes(echo(request)).status(503),
-        ("/token", "login 403") => Answer::bytes(echo(request)).status(403),
         ("/token", "login without a token") => Answer::json(&json!({"token": token})),
         ("/token", _) => {
             Answer::json(&json!({"access_token": token, "token_type": "Bearer", "refresh_token": refresh}))
@@ -62,9 +61,8 @@ fn auths(url: &str) -> [String; 5] {
     [
         format!("login: {{{login}}}"),
         format!("login: {{{login}, token: .token, into: headers.authorization}}"),
-        format!(
-            "login: {{post: /login, body: {{auth: [{{pw: '${{SECRET}}'}}]}}, token: '\"Token \" + .token', into: query.t}}"
-        ),
+        "login: {post: /login, body: {auth: [{pw: '${SECRET}'}]}, token: '\"Token \" + .token', into: query.t}"
+            .to_owned(),
         format!("oauth2: {{token_url: '{url}/token', client_id: me, client_secret: '${{SECRET}}'}}"),
         format!(
             "oauth2: {{token_url: '{url}/token', client_id: me, client_secret: '${{SECRET}}', refresh_token: '${{REFRESH}}', client_auth: body}}"

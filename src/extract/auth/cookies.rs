@@ -182,7 +182,7 @@ fn date(text: &str) -> Option<DateTime<Utc>> {
             (_, Some(number), _) if day.is_none() && token.len() <= 2 => day = Some(number),
             (_, None, Some(at)) if month.is_none() => month = u32::try_from(at + 1).ok(),
             (_, Some(number), _) if year.is_none() && (2..=4).contains(&token.len()) => {
-                year = i32::try_from(number).ok()
+                year = i32::try_from(number).ok();
             }
             _ => {}
         }

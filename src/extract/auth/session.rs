@@ -35,6 +35,8 @@ struct State {
     /// Sessions so far.
     generation: u64,
     current: Option<Arc<Grant>>,
+    /// Whether a request was ever accepted with a session.
+    proven: bool,
     /// The refresh token that replaced the one of the pipeline file.
     refresh: Option<Secret>,
     /// Renewals that failed so far, and how the last one did.
@@ -183,6 +185,22 @@ impl Session {
         if state.current.as_ref().is_some_and(|grant| grant.generation == generation) {
             state.current = None;
         }
+    }
+
+    /// Notes that the server accepted a request with a session.
+    pub fn accepted(&self) {
+        self.state().proven = true;
+    }
+
+    /// Tells whether the credential is known to be right: a request was accepted, or the answer that gave the session says so.
+    /// That it sets a cookie says nothing, for many servers set one in any case.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        let says_so = match &self.how {
+            How::Login(login) => login.success.is_some() || login.token.is_some(),
+            How::OAuth2(_) => true,
+        };
+        says_so || self.state().proven
     }
 
     /// Waits until no other task renews the session. Look at [`Session::current`] again then.

@@ -9,9 +9,11 @@ use super::answer::RawAnswer;
 use super::client::HttpClient;
 use super::error::{AnswerError, ExchangeError};
 use super::judge::{Judged, Rules};
-use super::renew::{NO_RIGHT, NoGrant, Renewals};
+use super::renew::{NO_EVIDENCE, NO_RIGHT, NoGrant, Renewals};
 use crate::extract::auth::{Auth, CredentialGate, excerpt};
 use crate::extract::request::RenderedRequest;
+
+const CHECK: &str = "check auth, and that the account isn't locked out";
 
 /// Sends the requests of one job.
 #[derive(Debug, Clone)]
@@ -73,15 +75,16 @@ impl Exchange {
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint) = match judged {
                 Judged::Page | Judged::Empty => {
+                    self.auth.session().iter().for_each(|session| session.accepted());
                     pass.accepted();
                     return Ok(Exchanged { answer, page, empty: judged == Judged::Empty });
                 }
                 Judged::Failed { reason } => (reason, what_to_do(answer.status)),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
                     (Some(session), Some(grant)) if renewals.help(session, grant) => continue,
-                    (Some(session), _) => (renewals.in_vain(session, &reason), NO_RIGHT),
-                    (None, _) => {
-                        let hint = "check auth, and that the account isn't locked out";
+                    (Some(session), _) if session.is_proven() => (Renewals::in_vain(session, &reason), NO_RIGHT),
+                    (session, _) => {
+                        let hint = if session.is_some() { NO_EVIDENCE } else { CHECK };
                         let error = self.error(&line, &answer, &reason, hint);
                         return Err(pass.refused(&error.to_string()).into());
                     }

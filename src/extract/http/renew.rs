@@ -15,6 +15,10 @@ const MOST_REFUSALS: u32 = 5;
 pub(super) const NO_RIGHT: &str =
     "the account may lack the right to what is asked for, or `auth_failed` takes another error for an expired session";
 
+/// What to do where it isn't known whether the login before it succeeded: to log in for each slice could lock the account out.
+pub(super) const NO_EVIDENCE: &str = "nothing shows that the login succeeded: check its credentials, and let `success` say what a \
+                                      login looks like that was refused";
+
 /// Why there is no session.
 pub(super) enum NoGrant {
     /// The credential was refused, and must not be sent again: what was said, scrubbed.
@@ -54,7 +58,7 @@ impl Renewals {
     }
 
     /// Says that a renewed session was refused too.
-    pub(super) fn in_vain(&self, session: &Session, reason: &str) -> String {
+    pub(super) fn in_vain(session: &Session, reason: &str) -> String {
         let renewed = if session.kind() == "login" { "a new login" } else { "a new token" };
         format!("right after {renewed}, {reason}")
     }
@@ -104,11 +108,11 @@ impl Exchange {
             let hint = "there is no session without it; look at the server's own log, or run later";
             return Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))).into());
         }
-        let (now, taker) = (self.client.now(), Arc::clone(session));
+        let (now, reader) = (self.client.now(), Arc::clone(session));
         let (status, attempts) = (answer.status.as_u16(), answer.attempts);
-        let taken = tokio::task::spawn_blocking(move || taker.read(&answer, cookies, now)).await;
-        let taken = taken.map_err(|error| ExchangeError::Work { request: line.clone(), reason: error.to_string() })?;
-        match taken {
+        let work = tokio::task::spawn_blocking(move || reader.read(&answer, cookies, now)).await;
+        let read = work.map_err(|error| ExchangeError::Work { request: line.clone(), reason: error.to_string() })?;
+        match read {
             Ok(grant) => {
                 tracing::info!(request = %line, generation = grant.generation(), "there is a new session");
                 Ok(grant)

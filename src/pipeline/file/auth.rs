@@ -78,8 +78,9 @@ pub struct LoginAuth {
     /// Its JSON body.
     #[serde(default)]
     pub body: Option<RequestValue>,
-    /// jq: whether the login succeeded. Sees `$status`, `$headers` and the body. Default: every 2xx status is a success. With it,
-    /// a redirect can be one too, which isn't followed: `$status == 302 and ($headers.location | contains("login") | not)`.
+    /// jq: whether the login succeeded. Sees `$status`, `$headers` and the body. Default: every 2xx status is a success. Say
+    /// it where the server answers 200 to a wrong password: else that is noticed only when the first request is refused. With it, a
+    /// redirect can be one too, which isn't followed: `$status == 302 and ($headers.location | contains("login") | not)`.
     #[serde(default)]
     pub success: Option<Jq>,
     /// jq: the token in the answer, such as `.token` or `"Bearer " + .token`. Sees the same. Without it, the answer must set a
