@@ -37,3 +37,4 @@ mod support;
 mod transform;
 mod types;
 mod validate;
+mod windows;

@@ -100,8 +100,8 @@ impl Findings<'_> {
         let names = names_of(request);
         let sent = |edge: bool, variable: &str| edge || names.contains(variable) || names.contains("window");
         let (from, to) = (sent(window.from.is_some(), "window.from"), sent(window.to.is_some(), "window.to"));
-        // With neither, it has been said already.
-        if from != to {
+        // With neither, or where no `time` cuts what comes in excess, it has been said already.
+        if from != to && window.time.is_some() {
             let message = format!("`{name}` asks for parts of a window, but one of its edges is never sent");
             self.missing(span, message, "name the places of both edges, `from:` and `to:`");
         }

@@ -174,7 +174,7 @@ fn a_full_page_is_halved_down_to_a_unit() {
     let rows = [3, 3, 3, 7];
     let found = walk(&spec(PartsSpec::Split { size: 3 }), window(0, 8), |part| (rows_in(&rows, part), Value::Null));
     assert_eq!(found.asked, [(0, 8), (0, 4), (0, 2), (2, 4), (2, 3), (3, 4)]);
-    insta::assert_snapshot!(found.end.unwrap_err(), @"");
+    insta::assert_snapshot!(found.end.unwrap_err(), @"the page is full with 3 rows (`window.split.size` is 3), so others may be missing, and the time from 1970-01-01 00:00:03 UTC to 1970-01-01 00:00:04 UTC can't be halved any more; let the request ask for more rows and raise `split.size`, write instants more finely in `window.as`, make `window.pad` smaller, or ask for less at once by `for_each`");
 }
 
 #[test]
@@ -184,12 +184,12 @@ fn a_step_is_what_was_said_or_an_error() {
     assert_eq!(judge(json!(1800)), Ok(None));
     assert_eq!(judge(json!(1800.000_000_1)), Ok(None));
     let coarse = judge(json!(3600)).unwrap().unwrap();
-    insta::assert_snapshot!(coarse.error(window(0, 3600)), @"");
-    insta::assert_snapshot!(judge(json!(60)).unwrap_err(), @"");
+    insta::assert_snapshot!(coarse.error(window(0, 3600)), @"the points from 1970-01-01 00:00:00 UTC to 1970-01-01 01:00:00 UTC are 1h apart, and not 30m (`window.resolution.step`), though so short a time was asked for: the server has merged them for good, or makes them at another step; check `step`, or read them before they are merged");
+    insta::assert_snapshot!(judge(json!(60)).unwrap_err(), @"the points are 1m apart, and not 30m (`window.resolution.step`): the server has finer ones than the file says; correct `step`, or what the request asks for");
     for odd in [json!(0), json!(-1800), json!("1800"), json!([1800])] {
         assert!(matches!(judge(odd.clone()), Err(PartError::Observed { .. })), "{odd}");
     }
-    insta::assert_snapshot!(judge(json!(-1800)).unwrap_err(), @"");
+    insta::assert_snapshot!(judge(json!(-1800)).unwrap_err(), @"`window.resolution.observed` gives -1800; it must be the seconds between two points, more than 0, or null where an answer doesn't show them");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod examples;
 mod jobs;
 mod languages;
 mod paging;
+mod parts;
 mod request;
 mod schema;
 mod sinks;
