@@ -123,7 +123,7 @@ fn rows_in_quarantine_are_told_of_without_the_session() {
     let [_, token, cookie, ..] = SECRETS;
     let api = Api::start(move |request| match request.path.as_str() {
         "/login" => Answer::json(&json!({"token": token})).header("set-cookie", &format!("s={cookie}; Path=/")),
-        _ => Answer::json(&json!({"items": [{"id": 1}, format!("{token} {cookie}")]})),
+        _ => Answer::json(&json!({"items": [{"id": 1}, format!("cut: {token} {cookie}")]})),
     });
     let bench = Bench::new(api);
     bench.file(&format!(
@@ -134,6 +134,6 @@ jobs: {{rows: {{get: /rows, records: '.items[]', paginate: none, snapshot: lates
     bench.workspace.write("password", SECRETS[0]);
     assert_eq!(bench.run().rows(), "latest landed: 1 of 2, 1 quarantined; unknown");
     let kept = files(&bench.workspace.path("state")).into_iter().filter_map(|path| fs::read_to_string(path).ok());
-    let kept: Vec<String> = kept.filter(|text| text.contains(token) || text.contains(cookie)).collect();
+    let kept: Vec<String> = kept.filter(|text| text.contains(&token[..12]) || text.contains(&cookie[..12])).collect();
     assert!(kept.is_empty(), "{kept:?}");
 }

@@ -283,6 +283,13 @@ fn sessions_are_told_apart_by_what_is_sent() {
 }
 
 #[test]
+fn a_short_secret_may_stand_in_data_by_chance() {
+    let redactor = Redactor::new([&Secret::new("admin"), &Secret::new("admin-token-1")]);
+    assert_eq!(redactor.scrub("admin admin-token-1"), "[redacted] [redacted]");
+    assert_eq!(redactor.scrub_data("admin admin-token-1"), "admin [redacted]");
+}
+
+#[test]
 fn the_oldest_learned_secrets_are_forgotten_and_the_given_never() {
     let redactor = Redactor::new([&Secret::new("given-secret")]);
     let shared = redactor.clone();
