@@ -125,7 +125,7 @@ fn seed(config: &LastlineConfig, devices: u32, number: u64, start: i64, long: bo
         arrives_at: start + i64::from(dice.below(MAX_LATENESS)),
         per_report: 1 + u64::from(dice.below(300)),
         impact: dice.below(101),
-        message: *pick(&MESSAGES, dice.word()),
+        message: pick::<7, &'static str>(&MESSAGES, dice.word()),
         vanished: dice.chance(config.vanished_per_mille),
         rank: dice.word(),
     }

@@ -8,6 +8,8 @@ use crate::appliance::dice::{below, mix};
 
 /// Seconds between two points that are kept.
 pub(super) const NATIVE: i64 = 1800;
+/// The same, to step by.
+pub(super) const NATIVE_STEP: usize = 1800;
 
 const DAY: i64 = 86_400;
 /// How long after its half hour a point goes on growing, in seconds: the appliances report in batches.
@@ -54,6 +56,31 @@ pub(super) enum Point {
     /// A rate per second, or a gauge's value.
     Value(f64),
 }
+
+impl Point {
+    /// Returns the value of a point; none where there is no point.
+    pub(super) const fn value(self) -> Option<PointValue> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(PointValue(None)),
+            Self::Value(value) => Some(PointValue(Some(value))),
+        }
+    }
+
+    /// Adds a point of another appliance: what isn't there adds nothing.
+    pub(super) fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Value(one), Self::Value(other)) => Self::Value(one + other),
+            (Self::Value(value), _) | (_, Self::Value(value)) => Self::Value(value),
+            (Self::Null, _) | (_, Self::Null) => Self::Null,
+            (Self::Absent, Self::Absent) => Self::Absent,
+        }
+    }
+}
+
+/// What a point that is there has for a value; none is null.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct PointValue(pub(super) Option<f64>);
 
 /// The points of a site, up to an instant.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +131,7 @@ impl Points<'_> {
     /// Tells whether any appliance has a point of the metric in `[start, end]`.
     pub(super) fn any(&self, metric: &Metric, devices: &[Device], (start, end): (i64, i64)) -> bool {
         let end = end.min(self.now);
-        let mut halves = (floor(start.max(self.since), NATIVE)..=end).step_by(NATIVE.unsigned_abs() as usize);
+        let mut halves = (floor(start.max(self.since), NATIVE)..=end).step_by(NATIVE_STEP);
         halves.any(|half| devices.iter().any(|device| self.at(metric, device, half) != Point::Absent))
     }
 }

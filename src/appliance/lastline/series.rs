@@ -6,7 +6,7 @@ use super::answer::ApiError;
 use super::ask::{Parameters, Range, shown};
 use super::config::{Excess, LastlineConfig, Nothing, Phase, Spelling};
 use super::devices::Device;
-use super::metrics::{METRICS, Metric, NATIVE, Point, Points, double, floor};
+use super::metrics::{METRICS, Metric, NATIVE, NATIVE_STEP, Point, Points, double, floor};
 
 /// The steps that a series may have, in half hours: 0.5, 1, 2, 3, 4, 6, 8, 12 and 24 hours.
 const LADDER: [i64; 9] = [1, 2, 4, 6, 8, 12, 16, 24, 48];
@@ -45,14 +45,27 @@ impl Ask {
         (first..=last).step_by(usize::try_from(self.step).unwrap_or(1))
     }
 
-    /// The series of an appliance, each bucket the mean of the points in it. A bucket without points isn't there.
-    fn series(&self, points: &Points<'_>, metric: &Metric, device: &Device) -> Vec<(i64, Option<f64>)> {
-        let bucket = |start| Some((start, mean(points, metric, device, start..start + self.step)?));
-        self.buckets(points.config).filter_map(bucket).collect()
+    /// The series of what `at` gives for the beginning of a bucket. A bucket without points isn't there.
+    fn series(&self, config: &LastlineConfig, at: impl Fn(i64) -> Point) -> Vec<Value> {
+        let pair = |start| {
+            let value = at(start).value()?.0;
+            Some(json!([shown(start, self.range.zone), value.map(number)]))
+        };
+        self.buckets(config).filter_map(pair).collect()
     }
 
-    fn pairs(&self, series: &[(i64, Option<f64>)]) -> Value {
-        series.iter().map(|(start, value)| json!([shown(*start, self.range.zone), value.map(number)])).collect()
+    /// The mean of the points in a bucket.
+    fn mean(&self, points: &Points<'_>, metric: &Metric, device: &Device, start: i64) -> Point {
+        let halves = (floor(start + NATIVE - 1, NATIVE)..start + self.step).step_by(NATIVE_STEP);
+        let (mut sum, mut count) = (Point::Absent, 0);
+        for point in halves.map(|half| points.at(metric, device, half)) {
+            sum = sum.plus(point);
+            count += u64::from(matches!(point, Point::Value(_)));
+        }
+        match sum {
+            Point::Value(sum) if count > 1 => Point::Value(sum / double(count)),
+            point => point,
+        }
     }
 }
 
@@ -60,25 +73,6 @@ impl Ask {
 fn step(span: i64, points: u32) -> i64 {
     let fits = |halves: &i64| span <= halves * NATIVE * i64::from(points);
     LADDER.into_iter().find(fits).unwrap_or(48) * NATIVE
-}
-
-/// The mean of the points that begin in `seconds`: none where there is no point, an inner none where none has a value.
-fn mean(points: &Points<'_>, metric: &Metric, device: &Device, seconds: std::ops::Range<i64>) -> Option<Option<f64>> {
-    let first = floor(seconds.start + NATIVE - 1, NATIVE);
-    let halves = (first..seconds.end).step_by(NATIVE.unsigned_abs() as usize);
-    let (mut any, mut sum, mut count) = (false, 0.0, 0);
-    for half in halves {
-        match points.at(metric, device, half) {
-            Point::Absent => continue,
-            Point::Null => {}
-            Point::Value(value) => {
-                sum += value;
-                count += 1;
-            }
-        }
-        any = true;
-    }
-    any.then(|| (count > 0).then(|| if count == 1 { sum } else { sum / double(count) }))
 }
 
 /// A number as a dynamic language writes it: without a point where it is whole.
@@ -105,11 +99,11 @@ pub(super) fn get(points: &Points<'_>, devices: &[Device], given: &Parameters, s
     let wanted = wanted(devices, given)?;
     let mut data = Map::new();
     for device in turned(&wanted, salt) {
-        let series = ask.series(points, metric, device);
+        let series = ask.series(config, |start| ask.mean(points, metric, device, start));
         // An appliance with nothing in the range is left out, or has no points.
         if !series.is_empty() || (salt ^ u64::from(device.number)).is_multiple_of(4) && has(points, metric, device) {
             let mut fields = device.described(config.seed);
-            fields.insert("time_series".to_owned(), ask.pairs(&series));
+            fields.insert("time_series".to_owned(), series.into());
             data.insert(device.uuid.clone(), Value::Object(fields));
         }
     }
@@ -125,25 +119,17 @@ pub(super) fn aggregate(points: &Points<'_>, devices: &[Device], given: &Paramet
     let mut list = Vec::new();
     for name in names {
         let metric = metric(name)?;
-        let sums = ask.buckets(config).filter_map(|start| {
-            let values = wanted.iter().filter_map(|device| mean(points, metric, device, start..start + ask.step));
-            Some((start, sum(values)?))
-        });
-        list.push(json!({"metric": metric.id, "time_series": ask.pairs(&sums.collect::<Vec<_>>())}));
+        let sum = |start| {
+            let all = wanted.iter().map(|device| ask.mean(points, metric, device, start));
+            all.fold(Point::Absent, Point::plus)
+        };
+        list.push(json!({"metric": metric.id, "time_series": ask.series(config, sum)}));
     }
     let key = match config.spelling {
         Spelling::Plural => "metrics",
         Spelling::Singular => "metric",
     };
     Ok(json!({key: list}))
-}
-
-/// The sum of the values that there are: none where there is no point, an inner none where none has a value.
-pub(super) fn sum(values: impl Iterator<Item = Option<f64>>) -> Option<Option<f64>> {
-    values.reduce(|sum, value| match (sum, value) {
-        (Some(sum), Some(value)) => Some(sum + value),
-        (one, other) => one.or(other),
-    })
 }
 
 fn metric(id: &str) -> Result<&'static Metric, ApiError> {

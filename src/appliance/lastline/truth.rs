@@ -5,8 +5,7 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 
 use super::entries::LogEntry;
-use super::metrics::{METRICS, Metric, MetricPoint, NATIVE, Point, floor};
-use super::series::sum;
+use super::metrics::{METRICS, Metric, MetricPoint, NATIVE, NATIVE_STEP, Point, floor};
 use super::{Lastline, LastlineConfig};
 use crate::appliance::faults::{FaultInjector, Faults};
 
@@ -25,12 +24,12 @@ impl Lastline {
 
     /// The points of every metric and appliance whose half hour begins in the window, at the clock's present.
     pub fn values(&self, window: &Range<DateTime<Utc>>) -> Vec<MetricPoint> {
-        let mut found = Vec::new();
+        let (points, mut found) = (self.points(), Vec::new());
         for metric in &METRICS {
             for device in &self.devices {
                 let appliance = Some((device.uuid.clone(), device.kind));
-                let values = halves(window).filter_map(|half| Some((half, self.value(metric, device.number, half)?)));
-                found.extend(values.map(|(half, value)| point(metric, appliance.clone(), half, value)));
+                let values = halves(window).map(|half| (half, points.at(metric, device, half)));
+                found.extend(values.filter_map(|(half, value)| point(metric, appliance.clone(), half, value)));
             }
         }
         found
@@ -38,22 +37,14 @@ impl Lastline {
 
     /// The sums over all appliances, in the order of these.
     pub fn totals(&self, window: &Range<DateTime<Utc>>) -> Vec<MetricPoint> {
-        let mut found = Vec::new();
+        let (points, mut found) = (self.points(), Vec::new());
         for metric in &METRICS {
             for half in halves(window) {
-                let all = self.devices.iter().filter_map(|device| self.value(metric, device.number, half));
-                found.extend(sum(all).map(|value| point(metric, None, half, value)));
+                let all = self.devices.iter().map(|device| points.at(metric, device, half));
+                found.extend(point(metric, None, half, all.fold(Point::Absent, Point::plus)));
             }
         }
         found
-    }
-
-    fn value(&self, metric: &Metric, device: u32, half: i64) -> Option<Option<f64>> {
-        match self.points().at(metric, self.devices.get(device as usize)?, half) {
-            Point::Absent => None,
-            Point::Null => Some(None),
-            Point::Value(value) => Some(Some(value)),
-        }
     }
 
     /// The log at the clock's present, in no order.
@@ -85,9 +76,10 @@ impl Lastline {
 /// The half hours that begin in the window.
 fn halves(window: &Range<DateTime<Utc>>) -> impl Iterator<Item = i64> + use<> {
     let first = floor(window.start.timestamp() + NATIVE - 1, NATIVE);
-    (first..window.end.timestamp()).step_by(NATIVE.unsigned_abs() as usize)
+    (first..window.end.timestamp()).step_by(NATIVE_STEP)
 }
 
-fn point(metric: &Metric, appliance: Option<(String, &'static str)>, half: i64, value: Option<f64>) -> MetricPoint {
-    MetricPoint { metric: metric.id, appliance, at: DateTime::from_timestamp(half, 0).unwrap_or_default(), value }
+fn point(metric: &Metric, appliance: Option<(String, &'static str)>, half: i64, value: Point) -> Option<MetricPoint> {
+    let at = DateTime::from_timestamp(half, 0).unwrap_or_default();
+    value.value().map(|value| MetricPoint { metric: metric.id, appliance, at, value: value.0 })
 }

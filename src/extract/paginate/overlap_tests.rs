@@ -39,14 +39,14 @@ fn read(rows: &[Row], size: u64, cap: usize) -> Result<(BTreeSet<usize>, EndReas
         found.sort_by_key(|(number, row)| (std::cmp::Reverse(row.1), *number));
         found.truncate(usize::try_from(size).unwrap().min(cap));
         let new = found.iter().filter(|(number, _)| known.insert(*number)).count();
-        let seen = Seen {
+        let shown = Seen {
             rows: found.len() as u64,
             new_rows: new as u64,
             last_value: found.last().map(|(_, row)| json!(row.1)),
             page,
             ..Seen::default()
         };
-        match seek.next(&seen)? {
+        match seek.next(&shown)? {
             Decision::Done(end) => return Ok((known, end)),
             Decision::Fetch(next) => edits = next,
             Decision::Follow(_) => unreachable!(),
