@@ -367,16 +367,20 @@ fn a_log_is_read_from_the_newest_down() {
 
 #[test]
 fn more_entries_in_one_second_than_a_page_are_an_error() {
-    let bench = |size: u64| {
-        let bench = Bench::new(Api::start(|request| log(request, &entries(), 0)));
-        bench.job(&log_job(size));
+    let error = |entries: Vec<(i64, i64)>| {
+        let bench = Bench::new(Api::start(move |request| log(request, &entries, 0)));
+        bench.job(&log_job(6));
         let ran = bench.run_at("2026-01-02T06:00:00Z", &[]);
         assert_eq!((ran.code(), bench.landed()), (1, Vec::new()), "{ran:?}");
         bench.workspace.redact(&ran.errors().join("\n"))
     };
-    insta::assert_snapshot!(bench(4), @r#"20260101T000000Z: GET /rows?start_time=2026-01-01%2000%3A00%3A00&end_time=2026-01-01%2008%3A19%3A59&limit=4: paging can't go on: more rows share the seek value "2026-01-01 08:20:00" than a page of 4 holds, so the rows after them can't be reached; raise 'size', or seek by a value with fewer equals"#);
-    // Six share the window's first second, and no page of six can show that there is no seventh.
-    insta::assert_snapshot!(bench(6), @r#"20260101T000000Z: GET /rows?start_time=2026-01-01%2000%3A00%3A00&end_time=2026-01-01%2008%3A19%3A59&limit=6: paging can't go on: more rows share the seek value "2026-01-01 08:20:00" than a page of 6 holds, so the rows after them can't be reached; raise 'size', or seek by a value with fewer equals"#);
+    let burst = |count: i64, time: i64| (1..=count).map(move |id| (id, time));
+    let older = || std::iter::once((100, NEW_YEAR + 5));
+    insta::assert_snapshot!(error(burst(7, NEW_YEAR + 9).chain(older()).collect()), @r#"20260101T000000Z: GET /rows?start_time=2026-01-01%2000%3A00%3A00&end_time=2026-01-01%2000%3A00%3A08&limit=6: paging can't go on: more rows share the seek value "2026-01-01 00:00:09" than a page of 6 holds, so the rows after them can't be reached; raise 'size', or seek by a value with fewer equals"#);
+    // No page of six can show that the window's first second has no seventh, and nothing is asked for before it.
+    insta::assert_snapshot!(error(burst(9, NEW_YEAR).collect()), @r#"20260101T000000Z: GET /rows?start_time=2026-01-01%2000%3A00%3A00&end_time=2026-01-01%2000%3A00%3A00&limit=6: paging can't go on: the last page is full: all its 6 rows share the seek value "2026-01-01 00:00:00", and there may be more of them, which can't be reached; raise 'size', or seek by a value with fewer equals"#);
+    // Nor can it where nothing comes before.
+    insta::assert_snapshot!(error(burst(9, NEW_YEAR + 9).collect()), @r#"20260101T000000Z: GET /rows?start_time=2026-01-01%2000%3A00%3A00&end_time=2026-01-01%2000%3A00%3A08&limit=6: paging can't go on: the last page is full: all its 6 rows share the seek value "2026-01-01 00:00:09", and there may be more of them, which can't be reached; raise 'size', or seek by a value with fewer equals"#);
 }
 
 #[test]
@@ -389,7 +393,7 @@ fn a_server_that_ignores_the_moved_end_is_an_error() {
     bench.job(&log_job(10));
     let ran = bench.run_at("2026-01-02T06:00:00Z", &[]);
     assert_eq!((ran.code(), bench.landed()), (1, Vec::new()), "{ran:?}");
-    insta::assert_snapshot!(bench.workspace.redact(&ran.errors().join("\n")), @r#"20260101T000000Z: GET /rows?start_time=2026-01-01%2000%3A00%3A00&end_time=2026-01-01%2021%3A10%3A39&limit=10: paging can't go on: more rows share the seek value "2026-01-01 21:10:40" than a page of 10 holds, so the rows after them can't be reached; raise 'size', or seek by a value with fewer equals"#);
+    insta::assert_snapshot!(bench.workspace.redact(&ran.errors().join("\n")), @r#"20260101T000000Z: GET /rows?start_time=2026-01-01%2000%3A00%3A00&end_time=2026-01-01%2021%3A10%3A39&limit=10: paging can't go on: the seek value of page 3 is "2026-01-01 21:10:40", which isn't at or before "2026-01-01 21:10:39", from where the page was asked: the server ignores 'query.end_time', or doesn't sort by it in the order 'desc'"#);
 }
 
 #[test]

@@ -62,8 +62,8 @@ pub struct Seek {
     position: Option<Value>,
     /// Rows of the largest page.
     largest: u64,
-    /// Where the request now out is the one a unit further on: the rows of the page that it was sent for.
-    probing: Option<u64>,
+    /// Where the request now out is the one a unit further on: from where it asks, and the rows of the page that it was sent for.
+    probing: Option<(Value, u64)>,
 }
 
 impl Order {
@@ -156,20 +156,19 @@ impl Seek {
             return self.nothing_beyond(seen.rows);
         }
         let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
-        self.probing = Some(seen.rows);
         let edits = self.edits(Some(&beyond));
+        self.probing = Some((beyond, seen.rows));
         self.spec.rules.fetch(seen, edits)
     }
 
-    /// Takes rows a unit further on. Rows that go on there are no surprise, as long as they aren't a whole page; others are.
+    /// Takes rows that came though a unit further on was asked for. With `overlap`, rows that go on there are no surprise, as long
+    /// as they aren't a whole page.
     fn probed(&self, seen: &Seen) -> Result<Decision, PaginateError> {
-        let position = self.position.clone().unwrap_or_default();
-        match seen.new_rows {
-            0 if self.spec.overlap && seen.rows < self.spec.size => Ok(Decision::Done(EndReason::NothingNew)),
-            0 if self.spec.overlap => {
-                Err(PaginateError::MoreOverlapThanAPage { value: position.to_string(), rows: seen.rows })
-            }
-            _ => Err(self.shared(&position)),
+        match (self.spec.overlap, seen.new_rows) {
+            (true, 0) if seen.rows < self.spec.size => Ok(Decision::Done(EndReason::NothingNew)),
+            (true, 0) => Err(self.full(seen.rows)),
+            (true, _) => Err(self.shared(&self.position.clone().unwrap_or_default())),
+            (false, _) => Err(self.rows_beyond(seen)),
         }
     }
 
@@ -179,8 +178,27 @@ impl Seek {
         if rows < self.spec.size {
             return Ok(Decision::Done(EndReason::NothingNew));
         }
+        Err(self.full(rows))
+    }
+
+    fn full(&self, rows: u64) -> PaginateError {
         let value = self.position.clone().unwrap_or_default().to_string();
-        Err(PaginateError::FullOfOneValue { value, rows })
+        if self.spec.overlap {
+            PaginateError::MoreOverlapThanAPage { value, rows }
+        } else {
+            PaginateError::FullOfOneValue { value, rows }
+        }
+    }
+
+    /// Says what rows mean that came though a unit further on was asked for.
+    fn rows_beyond(&self, seen: &Seen) -> PaginateError {
+        match (&self.probing, &seen.last_value) {
+            // The same rows again: the server doesn't look at what is asked for.
+            (Some((from, _)), Some(value)) if self.spec.order.direction(value, from) == Ordering::Less => {
+                self.backwards(seen.page, value, from)
+            }
+            _ => self.shared(&self.position.clone().unwrap_or_default()),
+        }
     }
 
     fn shared(&self, position: &Value) -> PaginateError {
@@ -198,7 +216,7 @@ impl Paginator for Seek {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
             (0, _) => {
                 return match self.probing {
-                    Some(rows) => self.nothing_beyond(rows),
+                    Some((_, rows)) => self.nothing_beyond(rows),
                     None => Ok(Decision::Done(EndReason::EmptyPage)),
                 };
             }

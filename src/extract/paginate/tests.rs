@@ -339,6 +339,10 @@ fn a_full_page_of_the_last_value_is_no_proof_of_completeness() {
     let mut more = paginator.clone();
     assert_eq!(paginator.next(&seen(0, 3)), done(EndReason::NothingNew));
     assert!(matches!(more.next(&seen(1, 3)), Err(PaginateError::SharedByMoreThanAPage { rows: 2, .. })));
+    // The same rows again, though more was asked for.
+    let mut ignored = Seek::new(seek(3));
+    assert!(ignored.next(&at(2, 1)).is_ok() && ignored.next(&at(0, 2)).is_ok());
+    assert!(matches!(ignored.next(&at(0, 3)), Err(PaginateError::SeekBackwards { .. })));
     // Two of two: there may be a third.
     let mut full = Seek::new(seek(2));
     assert!(full.next(&at(2, 1)).is_ok() && full.next(&at(0, 2)).is_ok());
