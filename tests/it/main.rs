@@ -16,6 +16,7 @@
 mod architecture;
 mod crash;
 mod demo;
+mod formats;
 mod generic;
 mod help;
 mod hostile;

@@ -8,6 +8,7 @@ mod all_at_once;
 mod auth;
 mod environment;
 mod examples;
+mod format;
 mod jobs;
 mod languages;
 mod paging;
