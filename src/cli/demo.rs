@@ -44,10 +44,10 @@ const EXHIBITS: [Exhibit; 4] = [
         login: "user admin, password admin",
         file: "pipelines/ntopng.yaml",
         text: include_str!("../../pipelines/ntopng.yaml"),
-        values: &[("NTOPNG_USER", "admin"), ("NTOPNG_PASSWORD", "admin"), ("NTOPNG_START", "-7d")],
+        values: &[("NTOPNG_USER", "admin"), ("NTOPNG_PASSWORD", "admin"), ("NTOPNG_START", "-3d")],
         url: "NTOPNG_URL",
         start: |listener, alerts, now, stop| {
-            let config = NtopngConfig { alerts, days: 7, ..NtopngConfig::default() };
+            let config = NtopngConfig { alerts, days: 3, ..NtopngConfig::default() };
             tokio::spawn(Ntopng::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
         },
     },
