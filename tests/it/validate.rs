@@ -201,7 +201,8 @@ fn shipped_files_are_fine_and_name_their_schema() {
         let validate = workspace.tidegate(&["validate", path.to_str().unwrap()]);
         let validate = validate.env("NTOPNG_PASSWORD", "not-a-real-one").env("SCRUTINIZER_TOKEN", "nor-this");
         let validate = validate.env("CSW_URL", "https://csw.test").env("CSW_APPLICATION", "flows");
-        let outcome = validate.env("CSW_KEY", "nor-this-one").env("CSW_SECRET", "nor-that-one").run();
+        let validate = validate.env("CSW_KEY", "nor-this-one").env("CSW_SECRET", "nor-that-one");
+        let outcome = validate.env("LASTLINE_USER", "tidegate").env("LASTLINE_PASSWORD", "nor-that").run();
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     }
 }
