@@ -1,5 +1,8 @@
 //! A pipeline as it is meant: defaults filled in, source and job merged, expressions compiled, parents before children.
 
+mod enrich;
+mod incremental;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +10,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 use url::Url;
+
+pub use enrich::Enrich;
+pub use incremental::{IncrementalSpec, NewestSpec, SentCursor};
 
 use super::file::{
     Advance, Auth, BadRows, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound,
@@ -83,6 +89,10 @@ pub struct Job {
     pub bad_rows: BadRows,
     /// How many bad rows a slice may have.
     pub max_bad_rows: Option<MostBadRows>,
+    /// SQL: of rows with one key the one with the greatest value stays.
+    pub latest_by: Option<Sql>,
+    /// Child requests, by the column that each makes.
+    pub enrich: Vec<Enrich>,
     /// One SELECT over `records`.
     pub transform: Option<Sql>,
     /// The tables that it may join, by name.
@@ -335,17 +345,6 @@ pub enum InstantFormat {
     Rfc3339,
     /// A strftime format, UTC.
     Strftime(String),
-}
-
-/// Slices by a growing cursor.
-#[derive(Debug, Clone)]
-pub struct IncrementalSpec {
-    /// SQL: a row's cursor.
-    pub cursor: Sql,
-    /// Where the first slice begins (exclusive).
-    pub start: serde_json::Value,
-    /// About how many rows a slice holds.
-    pub rows_per_slice: u64,
 }
 
 /// How a job gets from page to page, and what the server says about the end.

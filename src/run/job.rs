@@ -16,6 +16,7 @@ use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, 
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
+mod reset;
 mod slice;
 
 pub(super) use slice::reconcile;
@@ -63,9 +64,13 @@ impl Runner<'_> {
         let start = self.start().await?;
         let due =
             self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start));
-        self.drop_stale(&due).await?;
         self.env.progress.planned(&self.job.name, due.len() as u64);
-        let queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
+        let (due, ended) = self.without_resets(due, report).await?;
+        self.drop_stale(&due).await?;
+        let mut queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
+        for finished in ended {
+            self.finished(finished, &mut queue, report);
+        }
         self.slices(queue, report).await
     }
 
@@ -266,7 +271,8 @@ fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
     let open = state.slices(&job.name, key).filter_map(|(_, slice)| slice.begun.as_ref());
     History {
         landed: state.landed_ranges(&job.name, key).iter().map(LandedRange::window).collect(),
-        cursor: chain.and_then(|chain| Some((chain.series, chain.end.clone()?))),
+        series: chain.map_or(0, |chain| chain.series),
+        cursor: chain.and_then(|chain| chain.end.clone()),
         snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
         open: open.map(|begin| begin.slice.clone()).collect(),
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::parts::{Misfit, Parts};
-use super::{RunError, build, window};
+use super::{RunError, build, increment, window};
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
@@ -70,11 +70,15 @@ impl Pages {
             }
             _ => None,
         };
+        let fixed = match (&job.slicing, &slice.kind) {
+            (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) => increment::edit(spec, start),
+            _ => None,
+        };
         let mut pages = Self {
             tree: Arc::clone(tree),
             context: context(job, slice, now),
             window,
-            fixed: Vec::new(),
+            fixed: fixed.into_iter().collect(),
             next: paginator.first(),
             link: None,
             paginator,
@@ -176,7 +180,7 @@ impl Pages {
 }
 
 /// What templates see beside the window's edges: `now`, `cursor`, and the fan-out's row under its name.
-fn context(job: &Job, slice: &Slice, now: &str) -> Value {
+pub(super) fn context(job: &Job, slice: &Slice, now: &str) -> Value {
     let mut names = Map::new();
     names.insert("now".to_owned(), now.into());
     names.insert("cursor".to_owned(), Value::Null);

@@ -16,10 +16,12 @@
 mod architecture;
 mod crash;
 mod demo;
+mod enrich;
 mod formats;
 mod generic;
 mod help;
 mod hostile;
+mod increments;
 mod lastline;
 mod moving_on;
 mod ntopng;

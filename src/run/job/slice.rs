@@ -54,7 +54,7 @@ impl SliceRun {
                 // An answer that can't be read is quoted, and may echo what was sent.
                 let error = self.extraction.exchange.client.redactor().scrub(&error.chain());
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
-                failed(&begin, error)
+                failed(&begin.slice, error)
             }
         }
     }
@@ -309,11 +309,12 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
     Finished { outcome, report: Some(report), next, notes: extracted.notes }
 }
 
-fn failed(begin: &Begin, error: String) -> Finished {
+/// Returns the end of a slice that failed.
+pub(super) fn failed(slice: &Slice, error: String) -> Finished {
     let outcome = SliceOutcome::Failed { error };
     let report = SliceReport {
-        slice: begin.slice.id.clone(),
-        key: begin.slice.key.clone(),
+        slice: slice.id.clone(),
+        key: slice.key.clone(),
         generation: None,
         outcome: outcome.clone(),
         pages: 0,

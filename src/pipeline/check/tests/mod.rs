@@ -6,9 +6,11 @@ use super::*;
 
 mod all_at_once;
 mod auth;
+mod enrich;
 mod environment;
 mod examples;
 mod format;
+mod incremental;
 mod jobs;
 mod languages;
 mod paging;
