@@ -16,6 +16,7 @@ use crate::appliance::ntopng::{Ntopng, NtopngConfig};
 use crate::appliance::scrutinizer::{Scrutinizer, ScrutinizerConfig};
 use crate::appliance::secure_workload::{SecureWorkload, SecureWorkloadConfig};
 use crate::clock::ManualClock;
+use crate::ledger::Timing;
 use crate::model::RunReport;
 use crate::pipeline::check;
 use crate::pipeline::load::{Lookup, Source, diagnostic};
@@ -100,6 +101,7 @@ const EXHIBITS: [Exhibit; 4] = [
 pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> Result<Exit, CliError> {
     let options = Options {
         state: shown(&arguments.out.join("state")),
+        lease_ttl: Timing::default().ttl,
         now: now(),
         jobs: Vec::new(),
         wait: true,

@@ -8,17 +8,17 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::collect::Collected;
 use super::enrich::Enricher;
-use super::intake::{Intake, PageRead, Prepared};
+use super::intake::{Intake, PageRead};
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::{Progress, RunError};
-use crate::decode::{DecodeError, SplitPage};
+use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, RawAnswer};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, RecordSchema, Slice};
-use crate::pipeline::spec::Job;
+use crate::pipeline::spec::{Job, PartsSpec, Slicing, WindowSpec};
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -46,23 +46,15 @@ pub(super) struct Extracted {
 }
 
 /// A page that was fetched.
-pub(super) struct Read {
+struct Read {
     /// What it showed.
-    pub(super) seen: Seen,
-    /// The size of its body.
-    pub(super) bytes: u64,
+    seen: Seen,
+    /// The bytes received for it.
+    bytes: u64,
     /// Whether the slice has enough rows.
-    pub(super) enough: bool,
+    enough: bool,
     /// Why it wasn't taken in.
-    pub(super) misfit: Option<Misfit>,
-}
-
-/// A page whose child requests were due.
-enum Enriched {
-    /// It, with their columns; the records that have none, and the bytes received.
-    Page { page: SplitPage, skipped: BTreeSet<usize>, bytes: u64 },
-    /// None was sent: the page isn't taken in.
-    Misfit(Read),
+    misfit: Option<Misfit>,
 }
 
 impl Extraction {
@@ -149,47 +141,64 @@ impl Extraction {
             }
             Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
-        let answer = Arc::new(answered.answer);
-        let (page, skipped, more) = match (page, enricher) {
-            (PageRead::Split(page), Some(enricher)) => {
-                match self.enriched(page, asked, &answer, intake, enricher, limit).await? {
-                    Enriched::Page { page, skipped, bytes } => (PageRead::Split(page), Some(skipped), bytes),
-                    Enriched::Misfit(read) => return Ok(Read { bytes, ..read }),
-                }
-            }
-            (page, _) => (page, None, 0),
-        };
+        let (misfit, page) = self.fitting(page, asked, &answered.answer, intake, limit).await?;
+        if let Some(misfit) = misfit {
+            let seen = Seen { rows: page.server_rows(), page: asked.page, ..Seen::default() };
+            return Ok(Read { seen, bytes, enough: false, misfit: Some(misfit) });
+        }
+        let (page, skipped, more) = self.enriched(page, asked, intake, enricher, limit).await?;
         let (extraction, intake, asked) = (self.clone(), Arc::clone(intake), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
             let mut intake = lock(&intake);
             let page = intake.typed(page);
-            let page = page.map_err(|source| extraction.unreadable(&asked.line, &answer, source))?;
-            intake.take(page, skipped.as_ref(), &asked, &answer, limit)
+            let page = page.map_err(|source| extraction.unreadable(&asked.line, &answered.answer, source))?;
+            let (seen, full) = intake.take(page, &skipped, &asked, &answered.answer)?;
+            let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
+            Ok::<_, RunError>((seen, enough))
         });
-        Ok(Read { bytes: bytes + more, ..taken.await?? })
+        let (seen, enough) = taken.await??;
+        Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
     }
 
-    /// Sends the child requests of a page, unless its part of the window has to be halved.
+    /// Judges whether a page holds all that its part of the window has, before anything is asked for its rows.
+    async fn fitting(
+        &self,
+        page: PageRead,
+        asked: &Asked,
+        answer: &RawAnswer,
+        intake: &Arc<Mutex<Intake>>,
+        limit: Option<u64>,
+    ) -> Result<(Option<Misfit>, PageRead), RunError> {
+        let whole = |spec: &WindowSpec| matches!(spec.parts, PartsSpec::Whole);
+        if !matches!(&self.job.slicing, Slicing::Window(spec) if !whole(spec)) {
+            return Ok((None, page));
+        }
+        let (intake, asked, answer) = (Arc::clone(intake), asked.clone(), answer.clone());
+        let judge = move || Ok((lock(&intake).misfit(&page, &asked, &answer, limit)?, page));
+        tokio::task::spawn_blocking(judge).await?
+    }
+
+    /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.
     async fn enriched(
         &self,
-        mut page: SplitPage,
+        page: PageRead,
         asked: &Asked,
-        answer: &Arc<RawAnswer>,
         intake: &Arc<Mutex<Intake>>,
-        enricher: &mut Enricher,
+        enricher: Option<&mut Enricher>,
         limit: Option<u64>,
-    ) -> Result<Enriched, RunError> {
-        let (intake, of, answer) = (Arc::clone(intake), asked.clone(), Arc::clone(answer));
+    ) -> Result<(PageRead, BTreeSet<usize>, u64), RunError> {
+        let (mut page, enricher) = match (page, enricher) {
+            (PageRead::Split(page), Some(enricher)) => (page, enricher),
+            (page, _) => return Ok((page, BTreeSet::new(), 0)),
+        };
+        let (intake, of) = (Arc::clone(intake), asked.clone());
         let prepare = move || {
-            let prepared = lock(&intake).prepare(&mut page, &of, &answer, limit)?;
-            Ok::<_, RunError>((page, prepared))
+            let skipped = lock(&intake).prepare(&mut page, limit, &of)?;
+            Ok::<_, RunError>((page, skipped))
         };
-        let (mut page, skipped) = match tokio::task::spawn_blocking(prepare).await?? {
-            (page, Prepared::Skipped(skipped)) => (page, skipped),
-            (_, Prepared::Misfit(read)) => return Ok(Enriched::Misfit(read)),
-        };
+        let (mut page, skipped) = tokio::task::spawn_blocking(prepare).await??;
         let bytes = enricher.enrich(&mut page, &skipped, asked).await?;
-        Ok(Enriched::Page { page, skipped, bytes })
+        Ok((PageRead::Split(page), skipped, bytes))
     }
 
     /// Says why a page can't be read.

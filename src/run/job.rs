@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Env, Options, RunError, build, fingerprint, quarantine, tables};
+use super::{Data, Env, Options, RunError, build, fingerprint, quarantine, tables};
 use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
@@ -29,6 +29,7 @@ pub(super) struct Runner<'r> {
     pub(super) options: &'r Options,
     pub(super) env: &'r Env,
     pub(super) ledger: &'r Ledger,
+    pub(super) data: &'r Data,
     pub(super) writer: &'r Writer,
 }
 
@@ -83,6 +84,7 @@ impl Runner<'_> {
             tables: tokio::task::spawn_blocking(move || tables::load(&job)).await??,
             targets: self.targets()?,
             quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
+            data: self.data.clone(),
             writer: self.writer.clone(),
             pipeline: self.pipeline.name.clone(),
             allow_shrink: self.options.allow_shrink,

@@ -64,21 +64,23 @@ impl Pages {
         had_one: &Arc<AtomicBool>,
     ) -> Self {
         let paginator = build::paginator(job, &slice.kind);
+        let fixed = match (&job.slicing, &slice.kind) {
+            (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) => {
+                increment::edit(spec, start).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
         let window = match (&job.slicing, &slice.kind) {
             (Slicing::Window(spec), SliceKind::Window(cell)) => {
                 Some(Cell { spec: (**spec).clone(), parts: Parts::of(spec, *cell) })
             }
             _ => None,
         };
-        let fixed = match (&job.slicing, &slice.kind) {
-            (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) => increment::edit(spec, start),
-            _ => None,
-        };
         let mut pages = Self {
             tree: Arc::clone(tree),
             context: context(job, slice, now),
             window,
-            fixed: fixed.into_iter().collect(),
+            fixed,
             next: paginator.first(),
             link: None,
             paginator,

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do: each is refused, at its place, with what to do instead.
 
-use super::{say, say_landing};
+use super::say;
 
 #[test]
 fn of_the_source() {

@@ -42,12 +42,12 @@ fn of_sinks() {
       |
       = help: land the rows in `jsonl`, or use `tidegate preview`
 
-    error: sinks on gs are not built yet
+    warning: sinks on gs:// are experimental
       --> p.yaml:10:28
        |
     10 |       typed: {jsonl: {url: gs://b/x}}
        |                            ^^^^^^^^
        |
-       = help: write to a local folder, such as `./lake/alerts`
+       = help: they haven't been tried against the real service: try yours first
     ");
 }
