@@ -23,7 +23,7 @@ use jaq_json::Val;
 use serde_json::Value;
 
 use guard::{Budget, Engine, Guarded};
-pub use paths::{reaches_into, root_paths};
+pub use paths::{reaches_into, root_paths, variables};
 
 /// The most values that one run of a program may emit: ten times the rows of the largest page we know of.
 pub const MAX_OUTPUTS: usize = 1_000_000;

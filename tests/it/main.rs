@@ -15,6 +15,7 @@
 
 mod architecture;
 mod crash;
+mod examples;
 mod generic;
 mod help;
 mod hostile;

@@ -1,7 +1,7 @@
 //! A job: its parts, and how they fit together.
 
 use super::super::file::{JobFile, OnMismatch, PipelineFile};
-use super::super::load::{Spanned, Text, nearest};
+use super::super::load::{RequestValue, Spanned, Text, nearest};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
@@ -18,7 +18,9 @@ impl Findings<'_> {
         let records = self.records(job);
         let vars = Vars {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
-            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
+            fan_out_is_scalar: job.for_each.as_ref().and_then(|for_each| for_each.values.as_ref()).is_some_and(|values| {
+                !values.iter().any(|value| matches!(value.value, RequestValue::Map(_)))
+            }),
             window: job.window.is_some(),
             records: match &records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),

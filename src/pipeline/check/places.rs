@@ -99,6 +99,10 @@ impl Findings<'_> {
 
     /// One edge isn't sent: without `time` each slice would hold rows of all the others.
     fn edge_is_open(&mut self, window: &Spanned<WindowFile>, edge: &str, side: &str, (place, variable): (&str, &str)) {
+        // Its place may be among what was refused.
+        if self.partial {
+            return;
+        }
         let message =
             format!("the window's {edge} is never sent: each slice would ask for all that comes {side} it too");
         let help = format!("name its place (`{place}`), or use `{{{{ {variable} }}}}` in the request");

@@ -17,7 +17,8 @@ with_source_keys! {
     #[derive(Debug, Clone, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     pub struct JobFile {
-        /// A GET request; the path is appended to `base_url`. Values of templates in it are escaped as one segment.
+        /// A GET request; the path is appended to `base_url`. Values of templates in it are escaped as one segment, so a `/` in a
+        /// value becomes `%2F`: give an owner and a name as two values.
         #[serde(default)]
         pub get: Option<Tmpl>,
         /// A POST request.
@@ -91,13 +92,14 @@ pub struct ForEach {
     /// The rows of another job, which has no `window` and no `incremental`.
     #[serde(default)]
     pub rows_of: Option<Spanned<String>>,
-    /// Some values.
+    /// Some values: texts, numbers or booleans, or maps of several fields with a `key:` that names those that tell them apart.
     #[serde(default)]
     pub values: Option<Vec<Spanned<RequestValue>>>,
     /// The name under which templates see the row or value.
     #[serde(rename = "as")]
     pub name: Spanned<String>,
-    /// The columns of the row that identify it. They become columns of `records`.
+    /// The columns of the row that identify it, or the fields of a listed map. They become columns of `records`. Listed plain values
+    /// are their own key, and a column by their `as` name.
     #[serde(default)]
     pub key: Option<OneOrMany<Spanned<String>>>,
     /// Other columns of `records`, by name: jq on the row.

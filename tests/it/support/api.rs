@@ -87,6 +87,11 @@ impl Answer {
         self
     }
 
+    /// Puts another body into it.
+    pub(crate) fn with(self, body: &Value) -> Self {
+        Self { body: body.to_string().into_bytes(), ..self }
+    }
+
     /// Breaks the connection after the body. With a `content-length` it is too short, without one its last chunk is missing.
     pub(crate) fn torn(self) -> Self {
         Self { end: End::Torn, ..self }

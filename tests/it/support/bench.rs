@@ -66,11 +66,7 @@ impl Bench {
     pub(crate) fn run_at(&self, now: &str, arguments: &[&str]) -> Ran {
         let arguments =
             [&["run", "pipeline.yaml", "--state", "state", "--output", "json", "--now", now], arguments].concat();
-        let outcome = self.workspace.tidegate(&arguments).run();
-        let reports: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
-        let ran = Ran { report: reports[0].clone(), outcome };
-        ran.check_accounts();
-        ran
+        Ran::of(self.workspace.tidegate(&arguments).run())
     }
 
     /// Runs it, and returns its exit code and the only failure of its report, redacted. Nothing of it may have landed.
@@ -117,6 +113,14 @@ impl Bench {
 }
 
 impl Ran {
+    /// Reads the report of a run that printed it as JSON, and checks its accounts.
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        let reports: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
+        let ran = Self { report: reports[0].clone(), outcome };
+        ran.check_accounts();
+        ran
+    }
+
     /// Returns the exit code.
     pub(crate) fn code(&self) -> i32 {
         self.outcome.code.unwrap()

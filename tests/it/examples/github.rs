@@ -1,0 +1,115 @@
+//! GitHub: a `Link` header with links to another path, pull requests among the issues, 403 and 429 for its rate limits.
+//! <https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api>
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::{Example, Once, has, minutes_after, refuse};
+use crate::support::api::{Answer, Api, Request};
+
+const NOW: &str = "2026-01-04T02:40:00Z";
+
+fn issue(repository: i64, number: i64) -> Value {
+    let at = minutes_after("2026-01-01T00:00:00Z", number).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut issue = json!({
+        "id": repository * 1_000_000 + number, "number": number, "title": format!("Issue {number}"), "state": "open",
+        "user": {"login": "octocat", "id": 1}, "body": if number % 2 == 0 { json!(null) } else { json!("It's broken: \u{1f419}") },
+        "labels": [{"name": "bug"}], "assignees": [], "milestone": null, "created_at": at, "updated_at": at, "closed_at": null,
+    });
+    if number % 5 == 0 {
+        issue["pull_request"] = json!({"url": "https://api.github.com/repos/x/y/pulls/1", "merged_at": null});
+    }
+    issue
+}
+
+/// Answers as GitHub does: the first request names the repository, the links its number.
+fn answer(request: &Request, issues: &[(&str, i64, Vec<Value>)]) -> Answer {
+    if !has(request, "authorization", "Bearer github_pat_1") {
+        return refuse(401, &json!({"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"}));
+    }
+    assert_eq!(request.headers["accept"], "application/vnd.github+json");
+    assert!(request.headers.contains_key("user-agent"), "GitHub refuses a client without a name");
+    let by = |(name, number, _): &&(&str, i64, Vec<Value>)| {
+        request.path == format!("/repos/{name}/issues") || request.path == format!("/repositories/{number}/issues")
+    };
+    let Some((_, number, all)) = issues.iter().find(by) else {
+        return refuse(404, &json!({"message": "Not Found", "documentation_url": "https://docs.github.com/rest"}));
+    };
+    let size = request.query.get("per_page").map_or(30, |size| size.parse().unwrap()).min(100);
+    let page = request.number("page").max(1);
+    let pages = all.len().div_ceil(size);
+    let rows: Vec<&Value> = all.iter().skip((page - 1) * size).take(size).collect();
+    let link = |page: usize, rel: &str| {
+        let host = &request.headers["host"];
+        format!("<http://{host}/repositories/{number}/issues?state=all&sort=created&direction=asc&per_page={size}&page={page}>; rel=\"{rel}\"")
+    };
+    let mut links = Vec::new();
+    if page > 1 {
+        links.extend([link(page - 1, "prev"), link(1, "first")]);
+    }
+    if page < pages {
+        links.extend([link(page + 1, "next"), link(pages, "last")]);
+    }
+    let answer = Answer::json(&json!(rows));
+    if links.is_empty() { answer } else { answer.header("link", &links.join(", ")) }
+}
+
+type Repositories = Arc<Mutex<Vec<(&'static str, i64, Vec<Value>)>>>;
+
+fn repositories(spoon: i64, hello: i64) -> Vec<(&'static str, i64, Vec<Value>)> {
+    let all = |repository, count| (1..=count).map(|number| issue(repository, number)).collect();
+    vec![("octocat/Spoon-Knife", 1_300_192, all(1, spoon)), ("octocat/Hello-World", 1_296_269, all(2, hello))]
+}
+
+fn example(issues: &Repositories) -> Example {
+    let (issues, secondary, torn) = (Arc::clone(issues), Once::new(), Once::new());
+    let api = Api::start(move |request| {
+        if secondary.now(request.number("page") == 2) {
+            let words = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+            return refuse(429, &json!({"message": words})).header("retry-after", "1");
+        }
+        let answer = answer(request, &issues.lock().unwrap());
+        if torn.now(request.number("page") == 3) { answer.torn() } else { answer }
+    });
+    Example::new("github", "GITHUB_URL", api, &[("GITHUB_TOKEN", "github_pat_1")])
+}
+
+#[test]
+fn all_issues_of_both_repositories_every_night() {
+    let all: Repositories = Arc::new(Mutex::new(repositories(250, 7)));
+    let example = example(&all);
+    insta::assert_snapshot!(example.plan(NOW), @r#"
+    issues: 2 slices due
+      the whole list  {"name":"Hello-World","owner":"octocat"}
+        GET /repos/octocat/Hello-World/issues?state=all&sort=created&direction=asc&per_page=100
+      the whole list  {"name":"Spoon-Knife","owner":"octocat"}
+        GET /repos/octocat/Spoon-Knife/issues?state=all&sort=created&direction=asc&per_page=100
+    "#);
+    insta::assert_snapshot!(example.run(NOW).fine(), @"
+    latest-3616071124e4c1d7 landed: 7 of 7; unknown
+    latest-d4244043a4628191 landed: 250 of 250; complete
+    ");
+    let counts = "SELECT repository, count(*) AS n, count(DISTINCT id) AS ids, count_if(is_pull_request) AS pulls, count(body) AS bodies
+                  FROM {set} GROUP BY 1 ORDER BY 1";
+    insta::assert_snapshot!(example.show("github/issues", counts), @r#"
+    {"repository":"Hello-World","n":7,"ids":7,"pulls":1,"bodies":4}
+    {"repository":"Spoon-Knife","n":250,"ids":250,"pulls":50,"bodies":125}
+    "#);
+
+    // The next night: one was closed, and some were opened.
+    let mut later = repositories(260, 7);
+    later[0].2[4]["state"] = json!("closed");
+    later[0].2[4]["closed_at"] = json!("2026-01-04T12:00:00Z");
+    *all.lock().unwrap() = later;
+    insta::assert_snapshot!(example.run("2026-01-05T02:40:00Z").fine(), @"
+    latest-3616071124e4c1d7 unchanged: 7 of 7; unknown
+    latest-d4244043a4628191 landed: 260 of 260; complete
+    ");
+    insta::assert_snapshot!(example.show("github/issues", counts), @r#"
+    {"repository":"Hello-World","n":7,"ids":7,"pulls":1,"bodies":4}
+    {"repository":"Spoon-Knife","n":260,"ids":260,"pulls":52,"bodies":130}
+    "#);
+    let closed = example.query("github/issues", "SELECT number, closed_at FROM {set} WHERE state = 'closed'");
+    assert_eq!(closed, [json!({"number": 5, "closed_at": "2026-01-04T12:00:00.000000Z"})]);
+}
