@@ -12,6 +12,7 @@ use arrow::datatypes::{Field, Fields};
 use arrow::error::ArrowError;
 
 use super::lattice::Node;
+use super::precise::Precise;
 use crate::model::ColumnType;
 
 /// A column that is being filled.
@@ -19,6 +20,8 @@ pub(super) struct Builder {
     pub(super) values: Values,
     /// No value, however strange, changes the type of this column.
     pub(super) fixed: bool,
+    /// Typed by hand: a number or a boolean may come as text.
+    pub(super) by_hand: bool,
     /// What was seen that the type doesn't tell.
     pub(super) facts: u16,
 }
@@ -30,6 +33,7 @@ pub(super) enum Values {
     Int64(Int64Builder),
     Uint64(UInt64Builder),
     Float64(Float64Builder),
+    Precise(Precise),
     String(StringBuilder),
     /// A `string` by hand: numbers and booleans are welcome, as the text that they came as.
     Text(StringBuilder),
@@ -47,12 +51,17 @@ pub(super) struct ListBuilder {
 
 impl Builder {
     pub(super) fn of(node: &Node) -> Self {
-        let values = match node.kind() {
+        let kind = node.kind();
+        let values = match kind {
             ColumnType::Null => Values::Null(0),
             ColumnType::Bool => Values::Bool(BooleanBuilder::new()),
             ColumnType::Int64 => Values::Int64(Int64Builder::new()),
             ColumnType::Uint64 => Values::Uint64(UInt64Builder::new()),
             ColumnType::Float64 => Values::Float64(Float64Builder::new()),
+            ColumnType::Decimal { .. } | ColumnType::Timestamp | ColumnType::Date => {
+                // Each of these types has such a builder.
+                Precise::of(&kind, node.hand.as_ref()).map_or(Values::Null(0), Values::Precise)
+            }
             ColumnType::String if node.frozen => Values::Text(StringBuilder::new()),
             ColumnType::String => Values::String(StringBuilder::new()),
             ColumnType::Json => Values::Json(StringBuilder::new()),
@@ -62,7 +71,7 @@ impl Builder {
             }
             ColumnType::Struct(_) => Values::Struct(StructBuilder::of(node, &[])),
         };
-        Self { values, fixed: node.is_fixed(), facts: 0 }
+        Self { values, fixed: node.is_fixed(), by_hand: node.frozen, facts: 0 }
     }
 
     pub(super) fn append_null(&mut self) {
@@ -72,6 +81,7 @@ impl Builder {
             Values::Int64(values) => values.append_null(),
             Values::Uint64(values) => values.append_null(),
             Values::Float64(values) => values.append_null(),
+            Values::Precise(values) => values.append_null(),
             Values::String(values) | Values::Text(values) | Values::Json(values) => values.append_null(),
             Values::List(list) => list.close(false),
             Values::Struct(fields) => fields.append_null(),
@@ -86,6 +96,7 @@ impl Builder {
             Values::Int64(values) => Arc::new(values.finish()),
             Values::Uint64(values) => Arc::new(values.finish()),
             Values::Float64(values) => Arc::new(values.finish()),
+            Values::Precise(values) => values.finish()?,
             Values::String(values) | Values::Text(values) | Values::Json(values) => Arc::new(values.finish()),
             Values::List(list) => Arc::new(list.finish()?),
             Values::Struct(fields) => Arc::new(fields.finish()?),

@@ -22,7 +22,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Column, ColumnType};
+use crate::model::{Column, ColumnType, HandType};
 
 /// The most fields that an object below a record may have: beyond that its keys are data, not names.
 pub(super) const MAX_FIELDS: usize = 64;
@@ -69,6 +69,8 @@ pub(super) struct Node {
     pub(super) pin: Pin,
     /// Typed by hand: no field may join, here or below.
     pub(super) frozen: bool,
+    /// How values are written, where that was said by hand.
+    pub(super) hand: Option<HandType>,
     pub(super) facts: u16,
     pub(super) item: Option<Box<Node>>,
     pub(super) fields: BTreeMap<String, Node>,
@@ -76,7 +78,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn free() -> Self {
-        Self { pin: Pin::Free, frozen: false, facts: 0, item: None, fields: BTreeMap::new() }
+        Self { pin: Pin::Free, frozen: false, hand: None, facts: 0, item: None, fields: BTreeMap::new() }
     }
 
     /// Makes the node of the records themselves.
@@ -95,6 +97,19 @@ impl Node {
                 Self { pin: Pin::Struct, fields: fields.collect(), ..node }
             }
             scalar => Self { pin: Pin::Type(scalar.clone()), ..node },
+        }
+    }
+
+    /// Makes the node of a column that is typed by hand.
+    pub(super) fn by_hand(kind: &HandType) -> Self {
+        let node = Self { frozen: true, hand: Some(kind.clone()), ..Self::free() };
+        match kind {
+            HandType::List(item) => Self { pin: Pin::List, item: Some(Box::new(Self::by_hand(item))), ..node },
+            HandType::Struct(fields) => {
+                let fields = fields.iter().map(|field| (field.name.clone(), Self::by_hand(&field.kind)));
+                Self { pin: Pin::Struct, fields: fields.collect(), ..node }
+            }
+            scalar => Self { pin: Pin::Type(scalar.kind()), ..node },
         }
     }
 

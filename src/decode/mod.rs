@@ -15,6 +15,7 @@ mod error;
 mod infer;
 mod lattice;
 mod page;
+mod precise;
 mod reject;
 mod schema;
 mod visitor;
@@ -27,7 +28,7 @@ use serde_json::Value;
 
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::model::{Column, RecordSchema};
+use crate::model::{HandColumn, RecordSchema};
 use builders::StructBuilder;
 use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
@@ -62,7 +63,7 @@ pub struct DecodeOptions {
     /// The schema that earlier slices have pinned.
     pub pinned: Option<RecordSchema>,
     /// Columns typed by hand: they exist even if never seen, and never change.
-    pub by_hand: Vec<Column>,
+    pub by_hand: Vec<HandColumn>,
     /// How deep lists and objects are typed, 64 as a rule; what lies deeper makes its column `json`.
     pub max_depth: usize,
     /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
@@ -149,7 +150,7 @@ impl PageDecoder {
             root.fields.insert(column.name.clone(), Node::pinned(&column.kind, false));
         }
         for column in &options.by_hand {
-            root.fields.insert(column.name.clone(), Node::pinned(&column.kind, true));
+            root.fields.insert(column.name.clone(), Node::by_hand(&column.kind));
         }
         for (name, value) in &options.constants {
             if let Some(node) = root.field(name, true) {

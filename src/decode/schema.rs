@@ -8,9 +8,12 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Field, Fields, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType, UInt64Type,
+};
 use arrow::error::ArrowError;
-
+use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 
 use super::error::DecodeError;
@@ -34,7 +37,12 @@ pub(super) fn data_type(kind: &ColumnType) -> DataType {
         ColumnType::Int64 => DataType::Int64,
         ColumnType::Uint64 => DataType::UInt64,
         ColumnType::Float64 => DataType::Float64,
+        ColumnType::Decimal { precision, scale } => {
+            DataType::Decimal128(*precision, i8::try_from(*scale).unwrap_or(i8::MAX))
+        }
         ColumnType::String | ColumnType::Json => DataType::Utf8,
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Date => DataType::Date32,
         ColumnType::List(item) => DataType::List(Arc::new(Field::new("item", data_type(item), true))),
         ColumnType::Struct(columns) => DataType::Struct(fields(columns)),
     }
@@ -126,7 +134,16 @@ fn print_value(array: &ArrayRef, kind: &ColumnType, row: usize, out: &mut String
         ColumnType::Int64 => write!(out, "{}", array.as_primitive::<Int64Type>().value(row)),
         ColumnType::Uint64 => write!(out, "{}", array.as_primitive::<UInt64Type>().value(row)),
         ColumnType::Float64 => write!(out, "{}", Value::from(array.as_primitive::<Float64Type>().value(row))),
+        ColumnType::Decimal { .. } => out.write_str(&array.as_primitive::<Decimal128Type>().value_as_string(row)),
         ColumnType::String => write!(out, "{}", Value::from(array.as_string::<i32>().value(row))),
+        ColumnType::Timestamp => {
+            let instant = DateTime::from_timestamp_micros(array.as_primitive::<TimestampMicrosecondType>().value(row));
+            write!(out, "\"{}\"", instant.unwrap_or_default().to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        }
+        ColumnType::Date => {
+            let day = array.as_primitive::<Date32Type>().value_as_date(row);
+            write!(out, "\"{}\"", day.unwrap_or_default())
+        }
         ColumnType::Json => out.write_str(array.as_string::<i32>().value(row)),
         ColumnType::List(item) => {
             let items = array.as_list::<i32>().value(row);

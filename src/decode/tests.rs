@@ -3,7 +3,7 @@ use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
 use serde_json::json;
 
 use super::*;
-use crate::model::ColumnType;
+use crate::model::{Column, ColumnType, HandColumn, HandType};
 
 mod properties;
 
@@ -205,18 +205,88 @@ fn discard_leaves_unknown_fields_out_and_counts_them() {
     assert_eq!((page.discarded_fields, page.rejected.len(), show(decoder.schema())), (2, 1, "a: int64".to_owned()));
 }
 
+fn by_hand(columns: &[(&str, &str)]) -> PageDecoder {
+    let column =
+        |(name, kind): &(&str, &str)| HandColumn { name: (*name).to_owned(), kind: HandType::parse(kind).unwrap() };
+    PageDecoder::new(DecodeOptions { by_hand: columns.iter().map(column).collect(), ..options(&[".[]"]) })
+}
+
 #[test]
 fn columns_by_hand_exist_and_never_change() {
-    let by_hand = vec![
-        Column { name: "id".to_owned(), kind: ColumnType::String },
-        Column { name: "never".to_owned(), kind: ColumnType::Float64 },
-        Column { name: "raw".to_owned(), kind: ColumnType::Json },
-    ];
-    let mut decoder = PageDecoder::new(DecodeOptions { by_hand, ..options(&[".[]"]) });
+    let mut decoder = by_hand(&[("id", "string"), ("never", "float64"), ("raw", "json")]);
     let page = page(&mut decoder, r#"[{"id": "7", "raw": {"a": 1}}, {"id": 7, "raw": [1.10]}, {"id": null, "x": 1}]"#);
     assert_eq!(show(decoder.schema()), "id: string, never: float64, raw: json, x: int64");
     assert_eq!(page.rejected.len(), 0);
     assert_eq!(lines(&page.batch), [r#"{"id":"7","raw":"{\"a\": 1}"}"#, r#"{"id":"7","raw":"[1.10]"}"#, r#"{"x":1}"#]);
+}
+
+#[test]
+fn numbers_and_booleans_by_hand_may_come_as_texts() {
+    let mut decoder = by_hand(&[("i", "int64"), ("u", "uint64"), ("f", "float64"), ("b", "bool")]);
+    let texts = r#"[{"i": "-7", "u": "18446744073709551615", "f": "0.5", "b": "true"}, {"i": 5.0, "u": 1, "f": 1, "b": false}]"#;
+    let page1 = page(&mut decoder, texts);
+    assert_eq!(
+        lines(&page1.batch),
+        [r#"{"b":true,"f":0.5,"i":-7,"u":18446744073709551615}"#, r#"{"b":false,"f":1.0,"i":5,"u":1}"#]
+    );
+    let bad =
+        r#"[{"i": "1.5"}, {"i": ""}, {"u": "-1"}, {"f": "NaN"}, {"b": "yes"}, {"i": 1.5}, {"f": "9007199254740993"}]"#;
+    let page2 = page(&mut decoder, bad);
+    let told: Vec<String> =
+        page2.rejected.iter().map(|row| format!("{}: {}, not {}", row.column, row.expected, row.got)).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    i: int64, not string "1.5"
+    i: int64, not string ""
+    u: uint64, not string "-1"
+    f: float64, not string "NaN"
+    b: bool, not string "yes"
+    i: int64, not number 1.5
+    f: float64, not string "9007199254740993"
+    "#);
+}
+
+#[test]
+fn decimals_instants_and_days_by_hand() {
+    let mut decoder = by_hand(&[
+        ("amount", "decimal(20, 2)"),
+        ("at", "timestamp(s)"),
+        ("day", "date"),
+        ("items", "list<struct<when: timestamp, n: int64>>"),
+    ]);
+    let good = r#"[{"amount": 90071992547409.93, "at": 1767225600, "day": "2026-01-31", "items": [{"when": "2026-01-01T00:00:00Z", "n": "3"}]},
+                   {"amount": "12", "at": "1767225600.5", "day": null, "items": []}, {}]"#;
+    let page1 = page(&mut decoder, good);
+    assert_eq!(
+        show(decoder.schema()),
+        "amount: decimal(20, 2), at: timestamp, day: date, items: list<struct<n: int64, when: timestamp>>"
+    );
+    insta::assert_snapshot!(lines(&page1.batch).join("\n"), @r#"
+    {"amount":90071992547409.93,"at":"2026-01-01T00:00:00Z","day":"2026-01-31","items":[{"n":3,"when":"2026-01-01T00:00:00Z"}]}
+    {"amount":12.00,"at":"2026-01-01T00:00:00.500Z","items":[]}
+    {}
+    "#);
+    let bad = r#"[{"amount": 0.001}, {"amount": true}, {"at": "noon"}, {"day": "31.1.2026"}, {"items": [{"when": 5}]}, {"at": 1767225600000000}]"#;
+    let page2 = page(&mut decoder, bad);
+    let told: Vec<String> =
+        page2.rejected.iter().map(|row| format!("{}: {}, not {}", row.column, row.expected, row.got)).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    amount: decimal(20, 2), not number 0.001
+    amount: decimal(20, 2), not true
+    at: timestamp(s), not string "noon"
+    day: date written as '%Y-%m-%d', not string "31.1.2026"
+    items[].when: timestamp, RFC 3339, not integer 5
+    at: timestamp(s), not integer 1767225600000000
+    "#);
+}
+
+#[test]
+fn what_was_once_typed_by_hand_is_read_by_its_pinned_type() {
+    let kinds =
+        [("d", ColumnType::Decimal { precision: 4, scale: 1 }), ("t", ColumnType::Timestamp), ("y", ColumnType::Date)];
+    let mut decoder = pinned(&kinds, Contract::Evolve);
+    let page = page(&mut decoder, r#"[{"d": 1.5, "t": "2026-01-01T00:00:00Z", "y": "2026-01-31"}, {"t": 1767225600}]"#);
+    assert_eq!(page.batch.num_rows(), 1);
+    assert_eq!(page.rejected[0].expected, "timestamp, RFC 3339");
 }
 
 #[test]

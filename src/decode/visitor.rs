@@ -175,8 +175,9 @@ struct ValueSeed<'c> {
 }
 
 impl ValueSeed<'_> {
-    fn expected(&self) -> &'static str {
-        match &self.column.values {
+    fn expected(&self) -> Cow<'static, str> {
+        let name = match &self.column.values {
+            Values::Precise(values) => return values.expected().into(),
             Values::Null(_) => "null",
             Values::Bool(_) => "bool",
             Values::Int64(_) => "int64",
@@ -186,7 +187,8 @@ impl ValueSeed<'_> {
             Values::Json(_) => "json",
             Values::List(_) => "list",
             Values::Struct(_) => "struct",
-        }
+        };
+        name.into()
     }
 
     #[cold]
@@ -194,7 +196,7 @@ impl ValueSeed<'_> {
         let expected = self.expected();
         self.column.append_null();
         self.row.grows |= !self.column.fixed;
-        self.row.misfit(expected, got)
+        self.row.misfit(&expected, got)
     }
 
     /// Appends what the raw text of a value says: the way for the types to which a number's digits matter.
@@ -219,13 +221,25 @@ impl ValueSeed<'_> {
                 }
                 None => self.misfit(describe(text)),
             },
+            Values::Precise(values) => {
+                if text == "null" {
+                    values.append_null();
+                    return true;
+                }
+                let fits = !matches!(text, "true" | "false") && scalar(text).is_some_and(|text| values.append(&text));
+                fits || self.misfit(describe(text))
+            }
             Values::Float64(values) => {
                 let first = text.as_bytes().first().copied().unwrap_or(b'n');
                 if first == b'n' {
                     values.append_null();
                     return true;
                 }
-                match double(text, first) {
+                let number = match scalar(text).filter(|_| first == b'"' && self.column.by_hand) {
+                    Some(text) => double(&text, text.as_bytes().first().copied().unwrap_or_default()),
+                    None => double(text, first),
+                };
+                match number {
                     Some(value) => {
                         values.append_value(value);
                         true
@@ -236,6 +250,21 @@ impl ValueSeed<'_> {
             _ => self.misfit(describe(text)),
         }
     }
+}
+
+/// Appends a number or a boolean that came as text, to a column that is typed by hand; false where it isn't one.
+fn by_text(values: &mut Values, text: &str) -> bool {
+    match (values, Number::parse(text)) {
+        (Values::Int64(values), Number::Signed(value)) => values.append_value(value),
+        (Values::Uint64(values), Number::Unsigned(value)) => values.append_value(value),
+        (Values::Uint64(values), Number::Signed(value)) => match u64::try_from(value) {
+            Ok(value) => values.append_value(value),
+            Err(_) => return false,
+        },
+        (Values::Bool(values), _) if matches!(text, "true" | "false") => values.append_value(text == "true"),
+        _ => return false,
+    }
+    true
 }
 
 /// Reads a scalar other than null as text: a string without its quotes, a number with all its digits.
@@ -265,7 +294,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        if matches!(self.column.values, Values::Float64(_) | Values::Text(_) | Values::Json(_)) {
+        if matches!(self.column.values, Values::Float64(_) | Values::Precise(_) | Values::Text(_) | Values::Json(_)) {
             let text: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
             return Ok(self.raw(text.get()));
         }
@@ -313,6 +342,9 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<bool, E> {
+        if self.column.by_hand && by_text(&mut self.column.values, &format!("{value}")) {
+            return Ok(true);
+        }
         Ok(self.misfit(format!("number {value}")))
     }
 
@@ -321,7 +353,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             values.append_value(value);
             return Ok(true);
         }
-        Ok(self.misfit(quote(value)))
+        let fits = self.column.by_hand && by_text(&mut self.column.values, value);
+        Ok(fits || self.misfit(quote(value)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {

@@ -1,5 +1,5 @@
-//! The well-known languages of a pipeline file, each behind a small type: jq, SQL, templates, and the places that values go to. None
-//! of them is our own: this module binds the crates that implement them.
+//! The well-known languages of a pipeline file, each behind a small type: jq, SQL, templates, the places that values go to,
+//! and formats of time. None of them is our own: this module binds the crates that implement them.
 
 pub mod jq;
 pub mod place;
@@ -7,5 +7,6 @@ pub mod selector;
 pub mod sql;
 pub mod template;
 pub mod tree;
+pub mod wall_clock;
 
 pub use selector::{PlainPath, Selector, SelectorError};

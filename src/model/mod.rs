@@ -1,11 +1,13 @@
 //! What travels between the stages: slices, windows, schemas, receipts and the run report. Plain data, no I/O.
 
+mod hand_type;
 mod ids;
 mod report;
 mod schema;
 mod slice;
 mod verdict;
 
+pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
 pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
 pub use report::{JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};

@@ -18,8 +18,19 @@ pub enum ColumnType {
     Uint64,
     /// A double. Integers that a double can't hold exactly don't fit.
     Float64,
+    /// A decimal number with all its digits: at most `precision` of them, `scale` after the point.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u8,
+        /// Digits after the point.
+        scale: u8,
+    },
     /// UTF-8 text.
     String,
+    /// An instant, in microseconds, UTC.
+    Timestamp,
+    /// A day.
+    Date,
     /// The JSON text of whatever came: for fields that are a scalar here and an object there, or that have very many keys.
     Json,
     /// Items of one type.
@@ -134,7 +145,10 @@ impl fmt::Display for ColumnType {
             Self::Int64 => f.write_str("int64"),
             Self::Uint64 => f.write_str("uint64"),
             Self::Float64 => f.write_str("float64"),
+            Self::Decimal { precision, scale } => write!(f, "decimal({precision}, {scale})"),
             Self::String => f.write_str("string"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::Date => f.write_str("date"),
             Self::Json => f.write_str("json"),
             Self::List(item) => write!(f, "list<{item}>"),
             Self::Struct(fields) => {

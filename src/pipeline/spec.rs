@@ -15,7 +15,7 @@ use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
-use crate::model::{Column, JobName, PipelineName, SinkName};
+use crate::model::{HandColumn, JobName, PipelineName, SinkName};
 
 /// A checked pipeline. There is no way to make one but [`super::check`].
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub struct Job {
     /// What happens when the records change.
     pub contract: Contract,
     /// Types by hand.
-    pub columns: Vec<Column>,
+    pub columns: Vec<HandColumn>,
     /// One SELECT over `records`.
     pub transform: Option<Sql>,
     /// What happens when the rows received aren't those that the server said it has.

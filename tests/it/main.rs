@@ -30,4 +30,5 @@ mod schema;
 mod scrutinizer;
 mod secure_workload;
 mod support;
+mod types;
 mod validate;

@@ -7,8 +7,9 @@ use super::fits::Parts;
 use super::request::Vars;
 use super::{Findings, unbuilt, word};
 use crate::lang::sql;
+use crate::lang::wall_clock::WallClock;
 use crate::lang::{Selector, SelectorError};
-use crate::model::{Column, ColumnType, JobName};
+use crate::model::{HandColumn, HandType, HandTypeError, InstantReading, JobName, TYPE_NAMES};
 
 impl Findings<'_> {
     /// Checks one job. Nothing is returned where it has a mistake that leaves no job.
@@ -113,34 +114,51 @@ impl Findings<'_> {
         columns
     }
 
-    fn columns(&mut self, job: &JobFile) -> Vec<Column> {
-        const TYPES: [(&str, ColumnType); 6] = [
-            ("bool", ColumnType::Bool),
-            ("int64", ColumnType::Int64),
-            ("uint64", ColumnType::Uint64),
-            ("float64", ColumnType::Float64),
-            ("string", ColumnType::String),
-            ("json", ColumnType::Json),
-        ];
+    fn columns(&mut self, job: &JobFile) -> Vec<HandColumn> {
         let mut columns = Vec::new();
         for (name, text) in job.schema.iter().flat_map(|schema| &schema.columns) {
-            let known = TYPES.map(|(name, _)| name);
-            if let Some((_, kind)) = TYPES.iter().find(|(known, _)| *known == text.value) {
-                columns.push(Column { name: name.value.clone(), kind: kind.clone() });
-            } else if ["timestamp", "date", "decimal", "list", "struct"]
-                .iter()
-                .any(|later| text.value.starts_with(later))
-            {
-                let message = format!("the type `{}` is not built yet", text.value);
-                self.error(text.span, message, "cast in `transform`, such as `CAST(amount AS DECIMAL(18, 2))`");
-            } else {
-                let help = nearest(&text.value, &known).map_or_else(
-                    || format!("the types are {}", known.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                self.error(text.span, format!("there is no type `{}`", text.value), help);
+            match HandType::parse(&text.value) {
+                Ok(kind) => {
+                    self.clocks(&kind, text);
+                    columns.push(HandColumn { name: name.value.clone(), kind });
+                }
+                Err(error) => self.type_error(text, &error),
             }
         }
         columns
+    }
+
+    fn type_error(&mut self, text: &Spanned<String>, error: &HandTypeError) {
+        let types = || format!("the types are {}", TYPE_NAMES.join(", "));
+        let help = match &error.unknown {
+            Some(word) => nearest(word, &TYPE_NAMES).map_or_else(types, |near| format!("did you mean `{near}`?")),
+            None => {
+                "such as `int64`, `decimal(18, 2)`, `timestamp(s)`, 'timestamp(\"%d/%m/%Y %H:%M\", \"Europe/Rome\")', \
+                     `list<string>` or `struct<id: int64>`"
+                    .to_owned()
+            }
+        };
+        let message = match (&error.unknown, text.value.get(error.offset..)) {
+            (Some(word), _) if *word == text.value => error.message.clone(),
+            (Some(_), _) | (None, None) => format!("`{}` can't be read as a type: {}", text.value, error.message),
+            (None, Some("")) => format!("`{}` can't be read as a type: {}, at its end", text.value, error.message),
+            (None, Some(rest)) => format!("`{}` can't be read as a type: {}, at `{rest}`", text.value, error.message),
+        };
+        self.error(text.span, message, help);
+    }
+
+    /// Checks the formats and zones of a type.
+    fn clocks(&mut self, kind: &HandType, text: &Spanned<String>) {
+        let clock = match kind {
+            HandType::Timestamp(InstantReading::Text { format, zone }) => WallClock::new(format, zone),
+            HandType::Date(format) => WallClock::new(format, "UTC"),
+            HandType::List(item) => return self.clocks(item, text),
+            HandType::Struct(fields) => return fields.iter().for_each(|field| self.clocks(&field.kind, text)),
+            HandType::Timestamp(_) | HandType::Plain(_) => return,
+        };
+        if let Err(error) = clock {
+            let message = format!("`{}` can't be read as a type: {error}", text.value);
+            self.error(text.span, message, "write a strftime format and the name of a zone, each in double quotes");
+        }
     }
 }

@@ -123,8 +123,16 @@ pub struct SchemaFile {
     /// How many bad rows a slice may have: a number or a share such as `1%`. Default: no bound.
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<RequestValue>>,
-    /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `string`, `json`. A column named here exists even if
-    /// it is never seen. A `string` by hand takes numbers and booleans too, as the text that they came as.
+    /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `decimal(38, 2)`, `string`, `timestamp`, `date`, `json`,
+    /// `list<string>`, `struct<id: int64, "a b": string>`. A column named here exists even if it is never seen.
+    ///
+    /// `timestamp` reads RFC 3339; `timestamp(s)`, `(ms)`, `(us)`, `(ns)` read numbers since 1970-01-01T00:00Z; and
+    /// `timestamp("%Y-%m-%d %H:%M:%S", "Europe/Rome")` reads texts of that strftime format, on the clocks of that zone (UTC where none
+    /// is named): a time that the clocks showed twice is the first, one that they skipped counts with the offset from before. All land
+    /// in microseconds, UTC; what is finer is cut. `date` reads `2026-01-31`, or another format: `date("%d/%m/%Y")`.
+    ///
+    /// Numbers and booleans by hand are taken from texts as well (`"42"`), and a `string` takes numbers and booleans as the text
+    /// that they came as. A `decimal` keeps every digit, or the row doesn't fit.
     #[serde(default)]
     pub columns: IndexMap<Spanned<String>, Spanned<String>>,
 }

@@ -189,7 +189,7 @@ jobs:
     23 |     schema: {columns: {score: integer}}
        |                               ^^^^^^^
        |
-       = help: the types are bool, int64, uint64, float64, string, json
+       = help: the types are bool, int64, uint64, float64, decimal, string, timestamp, date, json, list, struct
 
     error: SQL: there is no table `recrods`: this SQL can read `records` (names are case-sensitive)
       --> p.yaml:24:30

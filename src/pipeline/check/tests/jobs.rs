@@ -267,12 +267,62 @@ fn what_a_job_is_repeated_for() {
 }
 
 #[test]
+fn types_by_hand() {
+    insta::assert_snapshot!(say_landing(r#"    snapshot: daily
+    records: '.a[]'
+    paginate: none
+    schema:
+      columns: {a: 'list<integer>', b: 'timestamp("%Y", "Rome")', c: decimal, d: 'struct<x int64>', e: 'date("%Q")', f: 'decimal(18, 2)'}
+"#), @r#"
+    error: `list<integer>` can't be read as a type: there is no type `integer`
+      --> p.yaml:10:20
+       |
+    10 |       columns: {a: 'list<integer>', b: 'timestamp("%Y", "Rome")', c: decimal, d: 'struct<x int64>', e: 'date("%Q")', f: 'decimal(18,...
+       |                    ^^^^^^^^^^^^^^^
+       |
+       = help: the types are bool, int64, uint64, float64, decimal, string, timestamp, date, json, list, struct
+
+    error: `timestamp("%Y", "Rome")` can't be read as a type: `Rome` isn't an IANA time zone, such as 'UTC' or 'Europe/Rome'
+      --> p.yaml:10:40
+       |
+    10 |       columns: {a: 'list<integer>', b: 'timestamp("%Y", "Rome")', c: decimal, d: 'struct<x int64>', e: 'date("%Q")', f: 'decimal(18,...
+       |                                        ^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: write a strftime format and the name of a zone, each in double quotes
+
+    error: `decimal` can't be read as a type: `(` is expected here, at its end
+      --> p.yaml:10:70
+       |
+    10 |       columns: {a: 'list<integer>', b: 'timestamp("%Y", "Rome")', c: decimal, d: 'struct<x int64>', e: 'date("%Q")', f: 'decimal(18,...
+       |                                                                      ^^^^^^^
+       |
+       = help: such as `int64`, `decimal(18, 2)`, `timestamp(s)`, 'timestamp("%d/%m/%Y %H:%M", "Europe/Rome")', `list<string>` or `struct<id: int64>`
+
+    error: `struct<x int64>` can't be read as a type: `:` is expected here, at `int64>`
+      --> p.yaml:10:82
+       |
+    10 |       columns: {a: 'list<integer>', b: 'timestamp("%Y", "Rome")', c: decimal, d: 'struct<x int64>', e: 'date("%Q")', f: 'decimal(18,...
+       |                                                                                  ^^^^^^^^^^^^^^^^^
+       |
+       = help: such as `int64`, `decimal(18, 2)`, `timestamp(s)`, 'timestamp("%d/%m/%Y %H:%M", "Europe/Rome")', `list<string>` or `struct<id: int64>`
+
+    error: `date("%Q")` can't be read as a type: `%Q` isn't a strftime format, such as '%Y-%m-%d %H:%M:%S'
+      --> p.yaml:10:104
+       |
+    10 |       columns: {a: 'list<integer>', b: 'timestamp("%Y", "Rome")', c: decimal, d: 'struct<x int64>', e: 'date("%Q")', f: 'decimal(18,...
+       |                                                                                                        ^^^^^^^^^^^^
+       |
+       = help: write a strftime format and the name of a zone, each in double quotes
+    "#);
+}
+
+#[test]
 fn rows() {
     insta::assert_snapshot!(say_landing(r"    snapshot: daily
     records: ['.a[]', '.b | map(.c)']
     key: []
-    schema: {columns: {a: sting, b: timestamp(ms), c: whatever, d: int64}}
-"), @r"
+    schema: {columns: {a: sting, b: timestamp(m), c: whatever, d: int64}}
+"), @r#"
     error: `.b | map(.c)` isn't a plain path such as `.data[]`: a list holds plain paths only
      --> p.yaml:7:23
       |
@@ -292,27 +342,27 @@ fn rows() {
     error: there is no type `sting`
      --> p.yaml:9:27
       |
-    9 |     schema: {columns: {a: sting, b: timestamp(ms), c: whatever, d: int64}}
+    9 |     schema: {columns: {a: sting, b: timestamp(m), c: whatever, d: int64}}
       |                           ^^^^^
       |
       = help: did you mean `string`?
 
-    error: the type `timestamp(ms)` is not built yet
+    error: `timestamp(m)` can't be read as a type: write a unit (`s`, `ms`, `us` or `ns`), or a format and a zone, each in double quotes, at `m)`
      --> p.yaml:9:37
       |
-    9 |     schema: {columns: {a: sting, b: timestamp(ms), c: whatever, d: int64}}
-      |                                     ^^^^^^^^^^^^^
+    9 |     schema: {columns: {a: sting, b: timestamp(m), c: whatever, d: int64}}
+      |                                     ^^^^^^^^^^^^
       |
-      = help: cast in `transform`, such as `CAST(amount AS DECIMAL(18, 2))`
+      = help: such as `int64`, `decimal(18, 2)`, `timestamp(s)`, 'timestamp("%d/%m/%Y %H:%M", "Europe/Rome")', `list<string>` or `struct<id: int64>`
 
     error: there is no type `whatever`
-     --> p.yaml:9:55
+     --> p.yaml:9:54
       |
-    9 |     schema: {columns: {a: sting, b: timestamp(ms), c: whatever, d: int64}}
-      |                                                       ^^^^^^^^
+    9 |     schema: {columns: {a: sting, b: timestamp(m), c: whatever, d: int64}}
+      |                                                      ^^^^^^^^
       |
-      = help: the types are bool, int64, uint64, float64, string, json
-    ");
+      = help: the types are bool, int64, uint64, float64, decimal, string, timestamp, date, json, list, struct
+    "#);
     insta::assert_snapshot!(say_landing("    snapshot: daily\n    records: []\n"), @r"
     error: `records` is empty: give a path such as `.data[]`
      --> p.yaml:7:14
