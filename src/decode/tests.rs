@@ -221,6 +221,30 @@ fn columns_by_hand_exist_and_never_change() {
 }
 
 #[test]
+fn objects_by_hand_have_the_fields_that_are_named_and_others() {
+    let of = |pinned: Option<&str>, contract| {
+        let kind = |text| HandType::parse(text).unwrap();
+        let by_hand = vec![HandColumn { name: "u".to_owned(), kind: kind("list<struct<id: string, never: int64>>") }];
+        let column = |text| Column { name: "u".to_owned(), kind: HandType::parse(text).unwrap().kind() };
+        let pinned = pinned.map(|text| RecordSchema::new(vec![column(text)]));
+        PageDecoder::new(DecodeOptions { by_hand, pinned, contract, ..options(&[".[]"]) })
+    };
+    let text = r#"[{"u": [{"id": 7, "name": "x"}]}, {"u": [{"id": {"a": 1}}]}]"#;
+    let mut fresh = of(None, Contract::Evolve);
+    let first = page(&mut fresh, text);
+    assert_eq!(show(fresh.schema()), "u: list<struct<id: string, name: string, never: int64>>");
+    assert_eq!((lines(&first.batch), first.rejected.len()), (vec![r#"{"u":[{"id":"7","name":"x"}]}"#.to_owned()], 1));
+
+    let earlier = "list<struct<id: string, never: int64, old: bool>>";
+    let mut evolving = of(Some(earlier), Contract::Evolve);
+    assert_eq!(page(&mut evolving, text).rejected.len(), 1);
+    assert_eq!(show(evolving.schema()), "u: list<struct<id: string, name: string, never: int64, old: bool>>");
+    assert_eq!(page(&mut of(Some(earlier), Contract::Freeze), text).rejected.len(), 2);
+    let discarding = page(&mut of(Some(earlier), Contract::Discard), text);
+    assert_eq!((discarding.discarded_fields, discarding.rejected.len()), (1, 1));
+}
+
+#[test]
 fn numbers_and_booleans_by_hand_may_come_as_texts() {
     let mut decoder = by_hand(&[("i", "int64"), ("u", "uint64"), ("f", "float64"), ("b", "bool")]);
     let texts = r#"[{"i": "-7", "u": "18446744073709551615", "f": "0.5", "b": "true"}, {"i": 5.0, "u": 1, "f": 1, "b": false}]"#;

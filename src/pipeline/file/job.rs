@@ -124,7 +124,8 @@ pub struct SchemaFile {
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<RequestValue>>,
     /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `decimal(38, 2)`, `string`, `timestamp`, `date`, `json`,
-    /// `list<string>`, `struct<id: int64, "a b": string>`. A column named here exists even if it is never seen.
+    /// `list<string>`, `struct<id: int64, "a b": string>`. A column or field named here exists even if it is never seen; other
+    /// fields of an object join it as `contract` says.
     ///
     /// `timestamp` reads RFC 3339; `timestamp(s)`, `(ms)`, `(us)`, `(ns)` read numbers since 1970-01-01T00:00Z; and
     /// `timestamp("%Y-%m-%d %H:%M:%S", "Europe/Rome")` reads texts of that strftime format, on the clocks of that zone (UTC where none

@@ -7,6 +7,7 @@ use super::*;
 mod all_at_once;
 mod environment;
 mod examples;
+mod fan_out;
 mod jobs;
 mod languages;
 mod paging;
