@@ -96,6 +96,13 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         (rows.outside_window, "outside of their slice, dropped"),
         (rows.deduplicated, "replaced by a later row of the same key"),
     ];
+    let values = [
+        (rows.nulled_values, "values that didn't fit are null"),
+        (rows.discarded_fields, "fields that the schema doesn't have were left out"),
+    ];
+    for (count, what) in values.iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(out, "{}: {} {what}", job.job, print::count(*count));
+    }
     for (count, what) in others.iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(out, "{}: {} rows {what}", job.job, print::count(*count));
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::builders::StructBuilder;
-use super::reject::{Misfit, Row};
+use super::reject::{Misfit, Nulls, Row};
 use super::visitor::RecordSeed;
 
 /// What is done with each record.
@@ -35,13 +35,19 @@ pub(super) struct TypedRows<'b> {
     pub(super) row: Row,
     pub(super) rows: u64,
     pub(super) bad: Vec<(u64, Misfit)>,
+    /// The values that don't fit, where they are null and their rows stay.
+    pub(super) nulls: Option<Nulls>,
 }
 
 impl<'de> Rows<'de> for TypedRows<'_> {
     fn row<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         RecordSeed { root: self.root, row: &mut self.row }.deserialize(deserializer)?;
+        let values = std::mem::take(&mut self.row.values);
         if let Some(misfit) = self.row.misfit.take() {
-            self.bad.push((self.rows, misfit));
+            match &mut self.nulls {
+                Some(nulls) if misfit.is_value => nulls.note(values, self.rows, misfit),
+                _ => self.bad.push((self.rows, misfit)),
+            }
         }
         self.rows += 1;
         Ok(())

@@ -34,7 +34,7 @@ use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
 use lattice::Node;
 use page::Page;
-use reject::{Misfit, Row};
+use reject::{Misfit, Nulls, Row};
 pub use schema::arrow_schema;
 
 /// The variables that a `records` or a `rows` program must be compiled with before its own: the page's status and headers.
@@ -60,6 +60,8 @@ pub struct DecodeOptions {
     pub constants: Vec<(String, Value)>,
     /// What becomes of what the pinned schema doesn't know.
     pub contract: Contract,
+    /// Values that don't fit are null and counted, and their rows stay.
+    pub nulls: bool,
     /// The schema that earlier slices have pinned.
     pub pinned: Option<RecordSchema>,
     /// Columns typed by hand: they exist even if never seen, and never change; objects may have more fields than were named.
@@ -115,6 +117,10 @@ pub struct DecodedPage {
     pub server_rows: u64,
     /// Fields left out under [`Contract::Discard`].
     pub discarded_fields: u64,
+    /// Values of `batch` that didn't fit and are null, under [`DecodeOptions::nulls`].
+    pub nulled_values: u64,
+    /// The first row with such a value, in full.
+    pub first_nulled: Option<RejectedRow>,
 }
 
 /// Decodes the pages of one slice.
@@ -137,6 +143,7 @@ struct Pass {
     names: Vec<String>,
     rows: u64,
     bad: Vec<(u64, Misfit)>,
+    nulls: Nulls,
     grows: bool,
     discarded: u64,
 }
@@ -235,7 +242,7 @@ impl PageDecoder {
             }
             raw = Some(records);
         }
-        if (!pass.bad.is_empty() || self.options.want_edges) && raw.is_none() {
+        if (!pass.bad.is_empty() || pass.nulls.values > 0 || self.options.want_edges) && raw.is_none() {
             raw = Some(page.raw_records()?);
         }
         let raw = raw.unwrap_or_default();
@@ -245,10 +252,23 @@ impl PageDecoder {
         };
         let (first, last) = (edge(raw.first()), edge(raw.last()));
         let rejected = pass.bad.iter().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw)).collect();
-        let (rows, discarded_fields) = (pass.rows, pass.discarded);
+        let first_nulled = pass.nulls.first.as_ref().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw));
+        let (rows, discarded_fields, nulled_values) = (pass.rows, pass.discarded, pass.nulls.values);
         let batch = self.assemble(pass)?;
         let schema = self.schema.clone();
-        Ok(DecodedPage { batch, schema, rows, rejected, envelope, first, last, server_rows: rows, discarded_fields })
+        Ok(DecodedPage {
+            batch,
+            schema,
+            rows,
+            rejected,
+            envelope,
+            first,
+            last,
+            server_rows: rows,
+            discarded_fields,
+            nulled_values,
+            first_nulled,
+        })
     }
 
     /// Adds what the records say to the working schema; tells whether that changed it. A record with a key that comes twice says
@@ -280,13 +300,21 @@ impl PageDecoder {
         let hidden: Vec<&str> = self.options.constants.iter().map(|(name, _)| name.as_str()).collect();
         let root = self.builder.get_or_insert_with(|| StructBuilder::of(&self.root, &hidden));
         let discard = self.options.contract == Contract::Discard && self.options.pinned.is_some();
-        let mut rows = TypedRows { root, row: Row { discard, ..Row::default() }, rows: 0, bad: Vec::new() };
+        let nulls = self.options.nulls.then(Nulls::default);
+        let mut rows = TypedRows {
+            root,
+            row: Row { discard, nulls: self.options.nulls, ..Row::default() },
+            rows: 0,
+            bad: Vec::new(),
+            nulls,
+        };
         let envelope = page.read(&mut rows)?;
-        let TypedRows { root, row, rows, bad } = rows;
+        let TypedRows { root, row, rows, bad, nulls } = rows;
+        let nulls = nulls.unwrap_or_default();
         let names = root.names().map(str::to_owned).collect();
         let columns = root.finish_columns()?;
         root.harvest(&mut self.root);
-        Ok((Pass { columns, names, rows, bad, grows: row.grows, discarded: row.discarded }, envelope))
+        Ok((Pass { columns, names, rows, bad, nulls, grows: row.grows, discarded: row.discarded }, envelope))
     }
 
     /// Leaves the rejected rows out and adds the constants.
@@ -319,7 +347,7 @@ impl PageDecoder {
             node.fields.insert(name.to_owned(), Node { frozen: false, ..column.clone() });
         }
         let mut root = StructBuilder::of(&node, &[]);
-        let mut one = TypedRows { root: &mut root, row: Row::default(), rows: 0, bad: Vec::new() };
+        let mut one = TypedRows { root: &mut root, row: Row::default(), rows: 0, bad: Vec::new(), nulls: None };
         let record = Value::Object([(name.to_owned(), value.clone())].into_iter().collect()).to_string();
         one.row(&mut serde_json::Deserializer::from_str(&record)).map_err(|error| error::json(&record, &error))?;
         if let Some((_, misfit)) = one.bad.pop() {

@@ -12,6 +12,8 @@ pub(super) struct Misfit {
     pub(super) expected: String,
     /// What came.
     pub(super) got: String,
+    /// It is one value that doesn't fit, where a null could stand; else the record itself isn't what it should be.
+    pub(super) is_value: bool,
 }
 
 /// What one row's visit leaves behind, beside the values.
@@ -21,19 +23,36 @@ pub(super) struct Row {
     pub(super) misfit: Option<Misfit>,
     /// Some misfit may vanish if the working schema grows.
     pub(super) grows: bool,
+    /// Values that don't fit are null: then what is wrong with the record as such comes before them.
+    pub(super) nulls: bool,
+    /// Values that don't fit, in this record.
+    pub(super) values: u64,
     /// Unknown fields are left out, and counted here.
     pub(super) discard: bool,
     pub(super) discarded: u64,
 }
 
 impl Row {
-    /// Keeps a misfit. The answer tells the caller's caller whether the path is its to complete: false means it is.
+    /// Keeps what is wrong with the record as such, if it is the first misfit. The answer tells the caller's caller whether the path
+    /// is its to complete: false means it is.
     pub(super) fn misfit(&mut self, expected: &str, got: String) -> bool {
+        if self.misfit.as_ref().is_some_and(|misfit| !(misfit.is_value && self.nulls)) {
+            return true;
+        }
+        self.keep(expected, got, false)
+    }
+
+    /// Keeps that a value doesn't fit, the first of them; answers as `misfit` does.
+    pub(super) fn value_misfit(&mut self, expected: &str, got: String) -> bool {
+        self.values += 1;
         if self.misfit.is_some() {
             return true;
         }
-        let expected = expected.to_owned();
-        self.misfit = Some(Misfit { path: String::new(), expected, got });
+        self.keep(expected, got, true)
+    }
+
+    fn keep(&mut self, expected: &str, got: String, is_value: bool) -> bool {
+        self.misfit = Some(Misfit { path: String::new(), expected: expected.to_owned(), got, is_value });
         false
     }
 
@@ -42,6 +61,23 @@ impl Row {
             let dot = if misfit.path.is_empty() || misfit.path.starts_with('[') { "" } else { "." };
             misfit.path = format!("{part}{dot}{}", misfit.path);
         }
+    }
+}
+
+/// Values that don't fit and are null, on one page.
+#[derive(Debug, Default)]
+pub(super) struct Nulls {
+    /// How many.
+    pub(super) values: u64,
+    /// The first of them: the record's ordinal, and what it is.
+    pub(super) first: Option<(u64, Misfit)>,
+}
+
+impl Nulls {
+    /// Notes the values of one record, of which `misfit` is the first.
+    pub(super) fn note(&mut self, values: u64, ordinal: u64, misfit: Misfit) {
+        self.values += values;
+        self.first.get_or_insert((ordinal, misfit));
     }
 }
 

@@ -15,6 +15,7 @@ fn options(records: &[&str]) -> DecodeOptions {
         contract: Contract::Evolve,
         pinned: None,
         by_hand: Vec::new(),
+        nulls: false,
         max_depth: 64,
         want_edges: false,
     }
@@ -301,6 +302,31 @@ fn decimals_instants_and_days_by_hand() {
     items[].when: timestamp, RFC 3339, not integer 5
     at: timestamp(s), not integer 1767225600000000
     "#);
+}
+
+#[test]
+fn values_that_do_not_fit_may_be_null_and_are_counted() {
+    let kinds = [
+        ("a", ColumnType::Int64),
+        ("s", ColumnType::Struct(vec![Column { name: "b".to_owned(), kind: ColumnType::Bool }])),
+    ];
+    let columns = kinds.map(|(name, kind)| Column { name: name.to_owned(), kind });
+    let pinned = Some(RecordSchema::new(columns.to_vec()));
+    let options = DecodeOptions { nulls: true, contract: Contract::Freeze, pinned, ..options(&[".[]"]) };
+    let mut decoder = PageDecoder::new(options);
+    let page = page(
+        &mut decoder,
+        r#"[{"a": 1}, {"a": "x", "s": {"b": 0}}, {"a": 2, "s": {"b": "y"}}, {"a": "x", "new": 1}, {"new": 1, "a": "x"}, 7, {"a": 1, "a": 1}]"#,
+    );
+    assert_eq!(lines(&page.batch), [r#"{"a":1}"#, r#"{"s":{}}"#, r#"{"a":2,"s":{}}"#]);
+    assert_eq!(page.nulled_values, 3);
+    assert_eq!(page.first_nulled.as_ref().map(|row| (row.ordinal, row.column.as_str())), Some((1, "a")));
+    let told: Vec<(u64, &str)> = page.rejected.iter().map(|row| (row.ordinal, row.column.as_str())).collect();
+    assert_eq!(
+        told,
+        [(3, "new"), (4, "new"), (5, ""), (6, "a")],
+        "what is wrong with a record as such costs the record"
+    );
 }
 
 #[test]

@@ -196,7 +196,7 @@ impl ValueSeed<'_> {
         let expected = self.expected();
         self.column.append_null();
         self.row.grows |= !self.column.fixed;
-        self.row.misfit(&expected, got)
+        self.row.value_misfit(&expected, got)
     }
 
     /// Appends what the raw text of a value says: the way for the types to which a number's digits matter.

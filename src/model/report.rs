@@ -22,6 +22,10 @@ pub struct RowCounts {
     pub deduplicated: u64,
     /// Rows that came out of the transform.
     pub transformed: u64,
+    /// Values of decoded rows that didn't fit and are null (`bad_rows: 'null'`).
+    pub nulled_values: u64,
+    /// Fields of decoded rows that the schema doesn't have and that were left out (`contract: discard`).
+    pub discarded_fields: u64,
 }
 
 impl RowCounts {
@@ -40,6 +44,8 @@ impl std::ops::AddAssign for RowCounts {
         self.outside_window += other.outside_window;
         self.deduplicated += other.deduplicated;
         self.transformed += other.transformed;
+        self.nulled_values += other.nulled_values;
+        self.discarded_fields += other.discarded_fields;
     }
 }
 

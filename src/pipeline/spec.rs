@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use url::Url;
 
 use super::file::{
-    Advance, Auth, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound, SnapshotMode,
+    Advance, Auth, BadRows, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound,
+    SnapshotMode,
 };
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
@@ -78,12 +79,25 @@ pub struct Job {
     pub contract: Contract,
     /// Types by hand.
     pub columns: Vec<HandColumn>,
+    /// What happens to a row that doesn't fit.
+    pub bad_rows: BadRows,
+    /// How many bad rows a slice may have.
+    pub max_bad_rows: Option<MostBadRows>,
     /// One SELECT over `records`.
     pub transform: Option<Sql>,
     /// What happens when the rows received aren't those that the server said it has.
     pub on_mismatch: OnMismatch,
     /// Where the rows land. Empty for a job that only feeds others.
     pub sinks: Vec<Sink>,
+}
+
+/// How many bad rows a slice may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MostBadRows {
+    /// This many.
+    Rows(u64),
+    /// This many of a hundred that were received.
+    Percent(f64),
 }
 
 /// Where and how requests are sent.

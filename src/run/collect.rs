@@ -27,6 +27,8 @@ pub(super) struct Collected {
     pub(super) counts: RowCounts,
     /// The rows that go to quarantine.
     pub(super) bad: Vec<BadRow>,
+    /// The first row with a value that didn't fit and is null.
+    pub(super) first_nulled: Option<BadRow>,
     /// What the reading proved.
     pub(super) reconciliation: Reconciliation,
     /// The last cursor of an incremental slice; none where it has no rows.
@@ -75,6 +77,7 @@ pub(super) struct Collector {
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
     bad: Vec<BadRow>,
+    first_nulled: Option<BadRow>,
     /// Rows and the later ones of the same key.
     superseded: Vec<(u64, u64)>,
     outside: BTreeSet<u64>,
@@ -137,6 +140,7 @@ impl Collector {
             schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: Vec::new(),
+            first_nulled: None,
             superseded: Vec::new(),
             outside: BTreeSet::new(),
             nulls: BTreeSet::new(),
@@ -150,6 +154,11 @@ impl Collector {
         let first = self.spool.rows();
         self.counts.received += page.rows;
         self.counts.quarantined += page.rejected.len() as u64;
+        self.counts.discarded_fields += page.discarded_fields;
+        self.counts.nulled_values += page.nulled_values;
+        if let (None, Some(row)) = (&self.first_nulled, page.first_nulled) {
+            self.first_nulled = Some(BadRow::rejected(row, request, number));
+        }
         self.evidence.note_page(page.server_rows, page.rows);
         let new_bad = page.rejected.iter().filter(|row| self.evidence.note_unkeyed(&row.raw)).count() as u64;
         self.bad.extend(page.rejected.into_iter().map(|row| BadRow::rejected(row, request, number)));
@@ -321,7 +330,15 @@ impl Collector {
         if !self.counts.adds_up() {
             return Err(RunError::Account { account: format!("{:?}", self.counts) });
         }
-        Ok(Collected { rows, schemas: self.schemas, counts: self.counts, bad: self.bad, reconciliation, cursor_end })
+        Ok(Collected {
+            rows,
+            schemas: self.schemas,
+            counts: self.counts,
+            bad: self.bad,
+            first_nulled: self.first_nulled,
+            reconciliation,
+            cursor_end,
+        })
     }
 
     /// Returns the rows that a later one of the same key replaces. One that doesn't land itself replaces none: else the key

@@ -184,6 +184,18 @@ pub enum RunError {
         /// The first bad row, and why.
         first: String,
     },
+    /// More rows are bad than the job allows.
+    #[error("{bad} of {received} rows are bad, and {allowed}; the first: {first}; nothing of the slice has landed")]
+    BadRows {
+        /// Bad rows.
+        bad: u64,
+        /// Rows received.
+        received: u64,
+        /// What the job allows, as a clause: `max_bad_rows allows 100`.
+        allowed: String,
+        /// The first bad row, and why.
+        first: String,
+    },
     /// The rows after a cursor are all bad.
     #[error(
         "all {bad} rows after the cursor {start} are bad, so there is nothing to go on from: they are read again, and go to \

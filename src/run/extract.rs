@@ -172,6 +172,7 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64) -> Result<Extr
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
     notes.extend(unproven(end));
     let collected = intake.collector.finish(end)?;
+    notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }
 
@@ -204,6 +205,7 @@ impl Intake {
             selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,
+            nulls: job.bad_rows == file::BadRows::Null,
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,

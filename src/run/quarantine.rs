@@ -52,6 +52,11 @@ impl BadRow {
         }
     }
 
+    /// Says which column has values that don't fit, and how, without the row.
+    pub(super) fn misfit(&self) -> String {
+        format!("`{}` {}", self.column, self.reason)
+    }
+
     /// Makes one of a row that was decoded.
     pub(super) fn of(batch: &RecordBatch, row: usize, reason: &str, request: &str, page: u64) -> Self {
         let mut text = Vec::new();

@@ -89,3 +89,79 @@ fn what_does_not_fit_a_type_by_hand_goes_to_quarantine_with_the_reason() {
     wall: expected timestamp written as '%d/%m/%Y %H:%M' in Europe/Rome, got string "2026-10-25"
     "#);
 }
+
+/// Ten rows, the third and the seventh of them bad, with one field that nobody knows.
+fn two_bad_rows() -> Bench {
+    let rows = (0..10).map(|n| match n {
+        3 | 7 => json!({"n": n, "score": "n/a"}),
+        n => json!({"n": n, "score": n, "extra": n}),
+    });
+    Bench::new(Api::always(Answer::json(&rows.collect())))
+}
+
+fn with_schema(bench: &Bench, schema: &str) {
+    bench.job(&format!(
+        "records: '.[]'\nsnapshot: latest\npaginate: none\nschema: {{columns: {{score: int64}}, {schema}}}"
+    ));
+}
+
+#[test]
+fn a_slice_may_have_so_many_bad_rows_and_no_more() {
+    for (schema, failure) in [
+        ("max_bad_rows: 2", None),
+        ("max_bad_rows: 20%", None),
+        ("max_bad_rows: 1", Some("2 of 10 rows are bad, and `max_bad_rows` allows 1")),
+        ("max_bad_rows: 19.5%", Some("2 of 10 rows are bad, and `max_bad_rows` allows 19.5%")),
+        ("bad_rows: fail", Some("2 of 10 rows are bad, and `bad_rows: fail` allows none")),
+    ] {
+        let bench = two_bad_rows();
+        with_schema(&bench, schema);
+        match failure {
+            None => assert_eq!(bench.run().fine(), "latest landed: 8 of 10, 2 quarantined; unknown"),
+            Some(failure) => {
+                let found = bench.failure();
+                let first = r#"the first: `score` expected int64, got string "n/a": {"n":3,"score":"n/a"}"#;
+                assert!(found.contains(failure) && found.contains(first), "{found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_do_not_fit_may_be_null() {
+    let bench = two_bad_rows();
+    with_schema(&bench, "bad_rows: 'null'");
+    let ran = bench.run();
+    assert_eq!(ran.fine(), "latest landed: 10 of 10; unknown");
+    assert_eq!(ran.report["jobs"][0]["slices"][0]["rows"]["nulled_values"], 2);
+    assert_eq!(
+        ran.report["jobs"][0]["warnings"][0],
+        r#"`score` expected int64, got string "n/a": such values are null"#
+    );
+    let nulls = bench.query("SELECT n FROM read_json('{dir}/lake/**/*.jsonl') WHERE score IS NULL ORDER BY n");
+    assert_eq!(nulls, [json!({"n": 3}), json!({"n": 7})]);
+}
+
+#[test]
+fn fields_that_are_left_out_are_counted() {
+    let bench = Bench::new(Api::start(|request| {
+        let rows = if request.number("old") == 1 {
+            json!([{"n": 1}])
+        } else {
+            json!([{"n": 1, "new": 2}, {"n": 2, "new": 3}])
+        };
+        Answer::json(&rows)
+    }));
+    let job = |old: u8| {
+        let job = format!(
+            "records: '.[]'\nsnapshot: latest\npaginate: none\nschema: {{contract: discard}}\nquery: {{old: {old}}}"
+        );
+        bench.job(&job);
+    };
+    job(1);
+    assert_eq!(bench.run().fine(), "latest landed: 1 of 1; unknown");
+    job(0);
+    let ran = bench.run();
+    assert_eq!(ran.fine(), "latest landed: 2 of 2; unknown");
+    assert_eq!(ran.report["jobs"][0]["slices"][0]["rows"]["discarded_fields"], 2);
+}

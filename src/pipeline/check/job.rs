@@ -1,15 +1,14 @@
 //! A job: its parts, and how they fit together.
 
-use super::super::file::{JobFile, OnMismatch, PipelineFile};
-use super::super::load::{RequestValue, Spanned, Text, nearest};
+use super::super::file::{BadRows, JobFile, OnMismatch, PipelineFile};
+use super::super::load::{RequestValue, Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
 use super::{Findings, unbuilt, word};
 use crate::lang::sql;
-use crate::lang::wall_clock::WallClock;
 use crate::lang::{Selector, SelectorError};
-use crate::model::{HandColumn, HandType, HandTypeError, InstantReading, JobName, TYPE_NAMES};
+use crate::model::JobName;
 
 impl Findings<'_> {
     /// Checks one job. Nothing is returned where it has a mistake that leaves no job.
@@ -35,7 +34,9 @@ impl Findings<'_> {
         let paginate = self.paginate(job, &vars);
         let rows = job.rows.as_ref().and_then(|rows| self.jq(rows, &vars.answer()));
         let key = self.key(job, for_each.as_ref());
-        let columns = self.columns(job);
+        let schema = job.schema.clone().unwrap_or_default();
+        let columns = self.columns(&schema);
+        let max_bad_rows = self.most_bad_rows(&schema);
         if let Some(transform) = &job.transform {
             let tables: Vec<&str> =
                 job.tables.iter().flat_map(|tables| tables.value.keys()).map(|name| name.value.as_str()).collect();
@@ -64,8 +65,10 @@ impl Findings<'_> {
             records: records?,
             rows,
             key,
-            contract: job.schema.as_ref().map(|schema| schema.contract).unwrap_or_default(),
+            contract: schema.contract,
             columns,
+            bad_rows: schema.bad_rows.map_or_else(BadRows::default, |bad_rows| bad_rows.value),
+            max_bad_rows,
             transform: job.transform.clone(),
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
@@ -112,53 +115,5 @@ impl Findings<'_> {
             self.missing(key.span, "`key` names no column", "name the columns that identify a row, or remove `key`");
         }
         columns
-    }
-
-    fn columns(&mut self, job: &JobFile) -> Vec<HandColumn> {
-        let mut columns = Vec::new();
-        for (name, text) in job.schema.iter().flat_map(|schema| &schema.columns) {
-            match HandType::parse(&text.value) {
-                Ok(kind) => {
-                    self.clocks(&kind, text);
-                    columns.push(HandColumn { name: name.value.clone(), kind });
-                }
-                Err(error) => self.type_error(text, &error),
-            }
-        }
-        columns
-    }
-
-    fn type_error(&mut self, text: &Spanned<String>, error: &HandTypeError) {
-        let types = || format!("the types are {}", TYPE_NAMES.join(", "));
-        let help = match &error.unknown {
-            Some(word) => nearest(word, &TYPE_NAMES).map_or_else(types, |near| format!("did you mean `{near}`?")),
-            None => {
-                "such as `int64`, `decimal(18, 2)`, `timestamp(s)`, 'timestamp(\"%d/%m/%Y %H:%M\", \"Europe/Rome\")', \
-                     `list<string>` or `struct<id: int64>`"
-                    .to_owned()
-            }
-        };
-        let message = match (&error.unknown, text.value.get(error.offset..)) {
-            (Some(word), _) if *word == text.value => error.message.clone(),
-            (Some(_), _) | (None, None) => format!("`{}` can't be read as a type: {}", text.value, error.message),
-            (None, Some("")) => format!("`{}` can't be read as a type: {}, at its end", text.value, error.message),
-            (None, Some(rest)) => format!("`{}` can't be read as a type: {}, at `{rest}`", text.value, error.message),
-        };
-        self.error(text.span, message, help);
-    }
-
-    /// Checks the formats and zones of a type.
-    fn clocks(&mut self, kind: &HandType, text: &Spanned<String>) {
-        let clock = match kind {
-            HandType::Timestamp(InstantReading::Text { format, zone }) => WallClock::new(format, zone),
-            HandType::Date(format) => WallClock::new(format, "UTC"),
-            HandType::List(item) => return self.clocks(item, text),
-            HandType::Struct(fields) => return fields.iter().for_each(|field| self.clocks(&field.kind, text)),
-            HandType::Timestamp(_) | HandType::Plain(_) => return,
-        };
-        if let Err(error) = clock {
-            let message = format!("`{}` can't be read as a type: {error}", text.value);
-            self.error(text.span, message, "write a strftime format and the name of a zone, each in double quotes");
-        }
     }
 }

@@ -10,6 +10,7 @@ mod job;
 mod paging;
 mod places;
 mod request;
+mod schema;
 mod sinks;
 mod slicing;
 mod source;

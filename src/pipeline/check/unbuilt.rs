@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{Auth, BadRows, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
+use super::super::file::{Auth, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -133,14 +133,5 @@ fn rows(findings: &mut Findings<'_>, job: &JobFile) {
         && on_mismatch.value == OnMismatch::Refetch
     {
         findings.not_built(on_mismatch.span, "`on_mismatch: refetch`", "use `fail` or `warn`");
-    }
-    let Some(schema) = &job.schema else { return };
-    if let Some(bad_rows) = schema.bad_rows
-        && bad_rows.value != BadRows::Quarantine
-    {
-        findings.not_built(bad_rows.span, "`bad_rows` other than `quarantine`", "remove it");
-    }
-    if let Some(max) = &schema.max_bad_rows {
-        findings.not_built(max.span, "`max_bad_rows`", "remove it");
     }
 }

@@ -120,7 +120,8 @@ pub struct SchemaFile {
     /// What happens to a row that doesn't fit. Default: `quarantine`.
     #[serde(default)]
     pub bad_rows: Option<Spanned<BadRows>>,
-    /// How many bad rows a slice may have: a number or a share such as `1%`. Default: no bound.
+    /// How many rows of a slice may land in quarantine: a number, or a share of the rows received such as `1%`. With more, the slice
+    /// fails and nothing of it lands. Default: no bound.
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<RequestValue>>,
     /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `decimal(38, 2)`, `string`, `timestamp`, `date`, `json`,
@@ -160,7 +161,8 @@ pub enum BadRows {
     Quarantine,
     /// The slice fails.
     Fail,
-    /// The values that don't fit become null, and are counted.
+    /// The values that don't fit become null, and are counted. What isn't an object, has a key twice, or has a field that
+    /// `contract: freeze` doesn't know still lands in quarantine. Put it in single quotes: `'null'`.
     Null,
 }
 

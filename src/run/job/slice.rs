@@ -12,9 +12,9 @@ use crate::ledger::{
 use crate::model::{
     PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
 };
-use crate::pipeline::file::OnMismatch;
+use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::load::Sql;
-use crate::pipeline::spec::Job;
+use crate::pipeline::spec::{Job, MostBadRows};
 use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Staged, Target, land};
@@ -102,6 +102,7 @@ impl SliceRun {
     fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
         let proved = &collected.reconciliation;
         reconcile(&self.extraction.job, proved)?;
+        few_enough_are_bad(&self.extraction.job, collected)?;
         let landed = |state: &LedgerState| {
             state.landed(&SliceRef::of(&begin.slice)).map(|landed| (landed.rows, landed.distinct))
         };
@@ -259,6 +260,21 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
         return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
     }
     Ok(())
+}
+
+/// Refuses a reading with more bad rows than the job allows.
+fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
+    let (bad, received) = (collected.counts.quarantined, collected.counts.received);
+    let allowed = match (job.bad_rows, job.max_bad_rows) {
+        (BadRows::Fail, _) if bad > 0 => "`bad_rows: fail` allows none".to_owned(),
+        (_, Some(MostBadRows::Rows(most))) if bad > most => format!("`max_bad_rows` allows {most}"),
+        #[expect(clippy::cast_precision_loss, reason = "no slice has 2^53 rows")]
+        (_, Some(MostBadRows::Percent(most))) if bad as f64 * 100.0 > most * received as f64 => {
+            format!("`max_bad_rows` allows {most}%")
+        }
+        _ => return Ok(()),
+    };
+    Err(RunError::BadRows { bad, received, allowed, first: first_bad(collected) })
 }
 
 /// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.

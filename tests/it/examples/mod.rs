@@ -7,6 +7,7 @@ mod elasticsearch;
 mod github;
 mod jira;
 mod okta;
+mod prometheus;
 mod servicenow;
 mod stripe;
 mod zendesk;

@@ -1,1 +1,2 @@
-
+//! Zendesk: lists by `links.next` and `meta.has_more`.
+//! <https://developer.zendesk.com/api-reference/introduction/pagination/>

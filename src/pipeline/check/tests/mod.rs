@@ -12,6 +12,7 @@ mod jobs;
 mod languages;
 mod paging;
 mod request;
+mod schema;
 mod sinks;
 mod slicing;
 mod source;

@@ -7,13 +7,12 @@ fn of_rows() {
     insta::assert_snapshot!(say_landing(r"    snapshot: daily
     key: id
     latest_by: updated_at
-    schema: {bad_rows: fail, max_bad_rows: 1%}
     on_mismatch: refetch
     transform: SELECT r.id, n.name FROM records r JOIN names n ON n.id = r.id
     tables: {names: {csv: ./names.csv}}
     expect: [{not_null: [id]}, {unique: [id]}, {sql: count(*) > 0}]
     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
-"), @r"
+"), @"
     error: `latest_by` is not built yet
      --> p.yaml:8:16
       |
@@ -22,50 +21,34 @@ fn of_rows() {
       |
       = help: remove it: of rows with one key the last received stays
 
-    error: `bad_rows` other than `quarantine` is not built yet
-     --> p.yaml:9:24
-      |
-    9 |     schema: {bad_rows: fail, max_bad_rows: 1%}
-      |                        ^^^^
-      |
-      = help: remove it
-
-    error: `max_bad_rows` is not built yet
-     --> p.yaml:9:44
-      |
-    9 |     schema: {bad_rows: fail, max_bad_rows: 1%}
-      |                                            ^^
-      |
-      = help: remove it
-
     error: `on_mismatch: refetch` is not built yet
-      --> p.yaml:10:18
-       |
-    10 |     on_mismatch: refetch
-       |                  ^^^^^^^
-       |
-       = help: use `fail` or `warn`
+     --> p.yaml:9:18
+      |
+    9 |     on_mismatch: refetch
+      |                  ^^^^^^^
+      |
+      = help: use `fail` or `warn`
 
     error: `tables` is not built yet
-      --> p.yaml:12:13
+      --> p.yaml:11:13
        |
-    12 |     tables: {names: {csv: ./names.csv}}
+    11 |     tables: {names: {csv: ./names.csv}}
        |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: join them where the lake is read
 
     error: `expect` is not built yet
-      --> p.yaml:13:13
+      --> p.yaml:12:13
        |
-    13 |     expect: [{not_null: [id]}, {unique: [id]}, {sql: count(*) > 0}]
+    12 |     expect: [{not_null: [id]}, {unique: [id]}, {sql: count(*) > 0}]
        |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: check the rows where the lake is read
 
     error: `enrich` is not built yet
-      --> p.yaml:14:13
+      --> p.yaml:13:13
        |
-    14 |     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
+    13 |     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
        |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: read the details in a job of their own, with `for_each`
