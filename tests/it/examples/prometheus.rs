@@ -60,13 +60,37 @@ fn example() -> Example {
 #[test]
 fn points_of_each_day_once() {
     let example = example();
-    insta::assert_snapshot!(example.plan("2026-01-02T00:15:00Z"), @"");
-    insta::assert_snapshot!(example.run(NOW).fine(), @"");
+    insta::assert_snapshot!(example.plan("2026-01-02T00:15:00Z"), @r#"
+    points: 2 slices due
+      2026-01-01 00:00 to 2026-01-02 00:00  {"series":"cpu_seconds"}
+        POST /api/v1/query_range query=sum%20by%20%28instance%29%20%28rate%28node_cpu_seconds_total%7Bmode%21%3D%22idle%22%7D%5B5m%5D%29%29&step=15s&start=1767225600&end=1767312000
+      2026-01-01 00:00 to 2026-01-02 00:00  {"series":"up"}
+        POST /api/v1/query_range query=up&step=15s&start=1767225600&end=1767312000
+    "#);
+    insta::assert_snapshot!(example.run(NOW).fine(), @"
+    20260101T000000Z-41302eacd9d17398 landed: 5760 of 5761, 1 outside_window; unknown
+    20260102T000000Z-41302eacd9d17398 landed: 5760 of 5761, 1 outside_window; unknown
+    20260101T000000Z-13b09ba03749b0ff landed: 8640 of 8642, 2 outside_window; unknown
+    20260102T000000Z-13b09ba03749b0ff landed: 11520 of 11522, 2 outside_window; unknown
+    ");
     let per_day = "SELECT series, ts_day, count(*) AS n, count(DISTINCT (labels, ts)) AS points FROM {set} GROUP BY ALL ORDER BY ALL";
-    insta::assert_snapshot!(example.show("prometheus/points", per_day), @"");
+    insta::assert_snapshot!(example.show("prometheus/points", per_day), @r#"
+    {"series":"cpu_seconds","ts_day":"2026-01-01","n":5760,"points":5760}
+    {"series":"cpu_seconds","ts_day":"2026-01-02","n":5760,"points":5760}
+    {"series":"up","ts_day":"2026-01-01","n":8640,"points":8640}
+    {"series":"up","ts_day":"2026-01-02","n":11520,"points":11520}
+    "#);
     let values = "SELECT value::VARCHAR AS value, count(*) AS n FROM {set} WHERE series = 'cpu_seconds' GROUP BY ALL ORDER BY ALL";
-    insta::assert_snapshot!(example.show("prometheus/points", values), @"");
-    insta::assert_snapshot!(example.run("2026-01-04T00:15:00Z").fine(), @"");
+    insta::assert_snapshot!(example.show("prometheus/points", values), @r#"
+    {"value":"-inf","n":2880}
+    {"value":"0.30000000000000004","n":2880}
+    {"value":"inf","n":2880}
+    {"value":"nan","n":2880}
+    "#);
+    insta::assert_snapshot!(example.run("2026-01-04T00:15:00Z").fine(), @"
+    20260103T000000Z-41302eacd9d17398 landed: 5760 of 5761, 1 outside_window; unknown
+    20260103T000000Z-13b09ba03749b0ff landed: 11520 of 11522, 2 outside_window; unknown
+    ");
 }
 
 #[test]
@@ -74,5 +98,8 @@ fn too_long_a_window_is_refused_in_prometheus_words() {
     let example = example();
     let text = std::fs::read_to_string(example.workspace.path("example.yaml")).unwrap();
     example.workspace.write("example.yaml", &text.replace("every: 1d ", "every: 7d ").replace("every: 1d\n", "every: 7d\n"));
-    insta::assert_snapshot!(example.run("2026-01-09T00:15:00Z").errors().join("\n"), @"");
+    insta::assert_snapshot!(example.run("2026-01-09T00:15:00Z").errors().join("\n"), @r#"
+    20260101T000000Z-41302eacd9d17398: POST /api/v1/query_range query=sum%20by%20%28instance%29%20%28rate%28node_cpu_seconds_total%7Bmode%21%3D%22idle%22%7D%5B5m%5D%29%29&step=15s&start=1767225600&end=1767830400: status 400 after 2 tries: the server answered 400 Bad Request; it says: exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX); body: {"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"}; check the request
+    20260101T000000Z-13b09ba03749b0ff: POST /api/v1/query_range query=up&step=15s&start=1767225600&end=1767830400: status 400 after 2 tries: the server answered 400 Bad Request; it says: exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX); body: {"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"}; check the request
+    "#);
 }

@@ -311,14 +311,14 @@ fn texts_that_yaml_mangles() {
     get: /x
     records: {a: .b}
     paginate: none
-"), @r"
+"), @"
     error: YAML takes this for a comment, and ends the text before it
      --> pipelines/x.yaml:8:17
       |
     8 |     records: .a # the rows
       |                 ^^^^^^^^^^ a comment, or a part of the text?
       |
-      = help: if it is a part of the text, put it in single quotes; if not, put the comment on a line of its own
+      = help: if it is a part of the text, put it in single quotes; if not, put two blanks before the comment
 
     error: YAML may read `no` as a boolean
      --> pipelines/x.yaml:9:16
