@@ -10,6 +10,7 @@ mod okta;
 mod prometheus;
 mod servicenow;
 mod stripe;
+mod trial;
 mod zendesk;
 
 use std::path::{Path, PathBuf};
