@@ -28,7 +28,11 @@ impl<'b> Page<'b> {
             Selector::Program(program) => {
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
                 serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| json(text, &error))?;
-                Records::Emitted(program.run_on_bytes(text.as_bytes(), vars).map_err(DecodeError::Records)?)
+                let records = program.run_on_bytes(text.as_bytes(), vars).map_err(DecodeError::Records)?;
+                if !records.is_empty() && records.iter().all(|record| record.starts_with('[')) {
+                    return Err(DecodeError::Lists { program: program.text().to_owned() });
+                }
+                Records::Emitted(records)
             }
             Selector::Plain { paths } => Records::Along(choose(text, paths)?),
         };

@@ -420,3 +420,16 @@ fn a_program_emits_records_and_another_counts_rows() {
     let none = Jq::compile("empty", &PAGE_VARIABLES).unwrap();
     assert!(matches!(decoder.decode(&body, &context, Some(&none), &[]), Err(DecodeError::Count { .. })));
 }
+
+#[test]
+fn a_program_that_gives_lists_is_a_mistake_of_the_pipeline_file() {
+    let decode = |program: &str, body: &'static str| {
+        let mut decoder = PageDecoder::new(options(&[program]));
+        try_page(&mut decoder, body).map(|page| page.rejected.len()).map_err(|error| error.to_string())
+    };
+    let error = decode(".items", r#"{"items": [{"id": 1}]}"#).unwrap_err();
+    assert!(error.starts_with("`.items` gives lists, and a record is an object: write `[]`"), "{error}");
+    assert!(decode(".items[] | .", r#"{"items": [[1], [2]]}"#).is_err());
+    assert_eq!(decode(".items[] | .", r#"{"items": [[1], {"id": 2}]}"#), Ok(1));
+    assert_eq!(decode(".items[] | .", r#"{"items": []}"#), Ok(0));
+}

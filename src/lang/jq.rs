@@ -254,6 +254,9 @@ impl Jq {
 
 /// Parses a program; the terms borrow from `text`, which is how mistakes find their offset.
 fn parse(text: &str) -> Result<Term<&str>, JqError> {
+    if text.trim_start().starts_with("$.") || text.trim_start().starts_with("$[") {
+        return Err(JqError { offset: 0, message: "a path begins with a dot, such as `.data[]`; `$.data[*]` is JSONPath".to_owned() });
+    }
     if let Some(offset) = too_deep(text) {
         return Err(JqError { offset, message: format!("brackets are nested more than {MAX_NESTING} deep") });
     }
@@ -290,7 +293,7 @@ fn undefined<'s>(text: &str, vars: &[&str], errors: impl Iterator<Item = compile
                 let hint = match guard::nearest(name) {
                     Some(near) if near == name => ": it takes another number of them".to_owned(),
                     Some(near) => format!(": did you mean `{near}`?"),
-                    None => String::new(),
+                    None => format!("; a field is written with a dot: `.{name}`"),
                 };
                 match arity {
                     0 => format!("there is no filter `{name}`{hint}"),

@@ -38,6 +38,7 @@ impl Findings<'_> {
         let root = text.split(['.', '[']).next().unwrap_or_default();
         let help = match nearest(root, &ROOTS) {
             Some(near) if near != root => format!("did you mean `{near}`?"),
+            _ if is_name(text) => format!("for a parameter of the query, write `query.{text}`"),
             _ => "a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`".to_owned(),
         };
         let message = format!("this isn't a place in the request: {}", error.message);
@@ -116,6 +117,11 @@ impl Findings<'_> {
             );
         }
     }
+}
+
+/// Tells whether a text is a plain name, such as that of a parameter.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// Returns the names that the templates of a request use.

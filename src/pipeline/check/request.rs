@@ -131,7 +131,8 @@ impl Findings<'_> {
         {
             // The excerpt shows `${...}`, or hides what was written in its place.
             let message = format!("`{}` looks like a secret, and requests show in logs", name.value);
-            let help = "put it under `auth` (`header`, `query` or `form`), where it is kept out of them";
+            let help = "put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as \
+                        `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`";
             self.add(Diagnostic::error(text.span(), message).redacted().help(help));
         }
     }

@@ -347,14 +347,14 @@ fn rows() {
 
 #[test]
 fn slices_and_sinks_go_together() {
-    insta::assert_snapshot!(say_landing(""), @r"
+    insta::assert_snapshot!(say_landing(""), @"
     error: the job `a` lands data, but doesn't say in which slices
      --> p.yaml:5:3
       |
     5 |   a:
       |   ^
       |
-      = help: add one of `window`, `incremental` and `snapshot`
+      = help: add `window` (by time), `incremental` (by an id or a time that grows) or `snapshot: latest` (the whole list)
     ");
     insta::assert_snapshot!(
         say_job("    window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b}\n"),

@@ -10,6 +10,7 @@ mod examples;
 mod fan_out;
 mod jobs;
 mod languages;
+mod newcomer;
 mod paging;
 mod request;
 mod schema;
