@@ -34,6 +34,7 @@ fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
     if let Ok(checked) = &mut checked {
         for job in &mut checked.pipeline.jobs {
             job.source.ca_file = job.source.ca_file.take().map(|file| folder.join(file));
+            job.tables.iter_mut().for_each(|(_, table)| table.path = folder.join(&table.path));
         }
     }
     Loaded { source, checked }

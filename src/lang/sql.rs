@@ -99,6 +99,15 @@ pub fn check_select(text: &str, extra_tables: &[&str]) -> Result<(), SqlSyntaxEr
 
 /// Parses `text` as one scalar expression over the columns of a row: no subquery, no aggregate, no window.
 pub fn parse_expr(text: &str) -> Result<Expr, SqlSyntaxError> {
+    one_expr(text, Rules::Scalar)
+}
+
+/// Checks that `text` is one expression over all rows, such as `count(*) > 0`: no subquery, no window.
+pub fn check_aggregate(text: &str) -> Result<(), SqlSyntaxError> {
+    one_expr(text, Rules::Aggregate).map(drop)
+}
+
+fn one_expr(text: &str, rules: Rules) -> Result<Expr, SqlSyntaxError> {
     let mut parser = parser(text)?;
     let expr = parser.parse_expr().map_err(|e| parse_error(text, &e))?;
     let next = parser.peek_token();
@@ -110,7 +119,7 @@ pub fn parse_expr(text: &str) -> Result<Expr, SqlSyntaxError> {
             format!("the expression ended before {found}: only one expression is allowed here"),
         ));
     }
-    walk(text, &expr, Rules::Scalar)?;
+    walk(text, &expr, rules)?;
     Ok(expr)
 }
 
@@ -209,6 +218,7 @@ fn known_tables(statement: &Statement, extra_tables: &[&str]) -> Vec<String> {
 enum Rules {
     Select { tables: Vec<String> },
     Scalar,
+    Aggregate,
 }
 
 struct Checker<'a> {
@@ -247,14 +257,15 @@ impl Checker<'_> {
             let message = format!("{name}() is refused: a slice that is read again has to give the same rows");
             return self.refuse(&function.name, message);
         }
-        if !matches!(self.rules, Rules::Scalar) {
-            return ControlFlow::Continue(());
-        }
+        let over = match self.rules {
+            Rules::Select { .. } => return ControlFlow::Continue(()),
+            Rules::Scalar => "this is worked out for each row by itself",
+            Rules::Aggregate => "this is worked out once, over all rows",
+        };
         if function.over.is_some() {
-            let message = format!("{name}() OVER is a window function: this is worked out for each row by itself");
-            return self.refuse(&function.name, message);
+            return self.refuse(&function.name, format!("{name}() OVER is a window function: {over}"));
         }
-        if AGGREGATES.contains(&name) {
+        if matches!(self.rules, Rules::Scalar) && AGGREGATES.contains(&name) {
             let message = format!("{name}() is an aggregate: this is worked out for each row by itself");
             return self.refuse(&function.name, message);
         }
@@ -291,8 +302,13 @@ impl Visitor for Checker<'_> {
     type Break = SqlSyntaxError;
 
     fn pre_visit_query(&mut self, query: &Query) -> Step {
-        if matches!(self.rules, Rules::Scalar) {
-            return self.refuse(query, "a subquery isn't allowed here: only an expression over one row".to_owned());
+        let only = match self.rules {
+            Rules::Select { .. } => None,
+            Rules::Scalar => Some("only an expression over one row"),
+            Rules::Aggregate => Some("only an expression over all rows"),
+        };
+        if let Some(only) = only {
+            return self.refuse(query, format!("a subquery isn't allowed here: {only}"));
         }
         if query.locks.is_empty() && query.pipe_operators.is_empty() {
             return body(query.body.as_ref()).map_or(ControlFlow::Continue(()), |message| self.refuse(query, message));

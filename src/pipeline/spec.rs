@@ -10,7 +10,7 @@ use url::Url;
 
 use super::file::{
     Advance, Auth, BadRows, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound,
-    SnapshotMode,
+    Severity, SnapshotMode,
 };
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
@@ -85,10 +85,54 @@ pub struct Job {
     pub max_bad_rows: Option<MostBadRows>,
     /// One SELECT over `records`.
     pub transform: Option<Sql>,
+    /// The tables that it may join, by name.
+    pub tables: Vec<(String, Table)>,
+    /// What is expected of its rows.
+    pub expect: Vec<Expect>,
     /// What happens when the rows received aren't those that the server said it has.
     pub on_mismatch: OnMismatch,
     /// Where the rows land. Empty for a job that only feeds others.
     pub sinks: Vec<Sink>,
+}
+
+/// A reference table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The format of its files.
+    pub format: TableFormat,
+    /// A file, or a folder of them.
+    pub path: PathBuf,
+}
+
+/// The format of a reference table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableFormat {
+    /// CSV with a header, all text.
+    Csv,
+    /// Parquet.
+    Parquet,
+    /// JSON Lines.
+    JsonLines,
+}
+
+/// What is expected of a slice's rows.
+#[derive(Debug, Clone)]
+pub struct Expect {
+    /// What must hold.
+    pub what: Expected,
+    /// What happens where it doesn't.
+    pub severity: Severity,
+}
+
+/// What must hold of a slice's rows.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// SQL over all rows is true.
+    Sql(Sql),
+    /// These columns have no nulls.
+    NotNull(Vec<String>),
+    /// The values of these columns together come once.
+    Unique(Vec<String>),
 }
 
 /// How many bad rows a slice may have.

@@ -184,6 +184,23 @@ pub enum RunError {
         /// The first bad row, and why.
         first: String,
     },
+    /// A reference table can't be read.
+    #[error("the table `{table}` can't be read from {path} (a relative path counts from the pipeline file)")]
+    Table {
+        /// Its name.
+        table: String,
+        /// The file or folder.
+        path: String,
+        /// Why not.
+        #[source]
+        source: crate::transform::BoxError,
+    },
+    /// Something that is expected of the rows doesn't hold.
+    #[error("expectation not met: {unmet}; nothing of the slice has landed: if its rows are right, change `expect`")]
+    Unmet {
+        /// What doesn't hold, as clauses.
+        unmet: String,
+    },
     /// More rows are bad than the job allows.
     #[error("{bad} of {received} rows are bad, and {allowed}; the first: {first}; nothing of the slice has landed")]
     BadRows {

@@ -20,7 +20,7 @@ use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]

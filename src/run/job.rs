@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Env, Options, RunError, build, fingerprint, quarantine};
+use super::{Env, Options, RunError, build, fingerprint, quarantine, tables};
 use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
@@ -72,8 +72,10 @@ impl Runner<'_> {
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
     /// with rows decides; after that as many at a time as the source allows.
     async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<(), RunError> {
+        let job = self.job.clone();
         let run = Arc::new(SliceRun {
             extraction: self.extraction()?,
+            tables: tokio::task::spawn_blocking(move || tables::load(&job)).await??,
             targets: self.targets()?,
             quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
             writer: self.writer.clone(),

@@ -1,6 +1,7 @@
 //! From a slice's rows to staged files: SQL, then every sink at once. It blocks and computes: not for an async thread.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -8,12 +9,14 @@ use chrono::{DateTime, Utc};
 
 use super::RunError;
 use super::collect::{Collected, keep};
+use super::expect::Expectations;
 use super::quarantine;
 use crate::decode::arrow_schema;
 use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
+use crate::pipeline::spec::Expect;
 use crate::sink::{Landing, SinkSpec, SinkWriter};
-use crate::transform::{RowExpr, TransformError, TransformPlan};
+use crate::transform::{RowExpr, Table, TransformError, TransformPlan};
 
 /// A sink and the rows that it takes.
 #[derive(Debug, Clone)]
@@ -35,6 +38,30 @@ pub(super) struct Staged {
     pub(super) rows_out: u64,
     /// The columns that came out of the transform; none for a slice with no rows, which isn't planned.
     pub(super) output: Option<SchemaRef>,
+    /// What was expected of the rows and doesn't hold, where that only warns.
+    pub(super) notes: Vec<String>,
+}
+
+/// What becomes of a slice's rows on their way to the sinks.
+#[derive(Debug, Clone)]
+pub(super) struct Shaping {
+    /// One SELECT over `records`; without it, rows go through as they are.
+    pub(super) sql: Option<Sql>,
+    /// The tables that it joins.
+    pub(super) tables: Arc<[Table]>,
+    /// What is expected of its rows.
+    pub(super) expect: Arc<[Expect]>,
+    /// The instant of the run.
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Shaping {
+    /// Plans the SQL for records of a schema.
+    pub(super) fn plan(&self, records: &RecordSchema) -> Result<TransformPlan, RunError> {
+        let sql = self.sql.as_ref().map(Sql::as_str);
+        let plan = TransformPlan::with_tables(sql, arrow_schema(records), &self.tables, self.now);
+        plan.map_err(|source| RunError::Transform { field: "transform", source })
+    }
 }
 
 struct Open {
@@ -48,15 +75,16 @@ struct Open {
 pub(super) fn land(
     collected: &Collected,
     schema: &RecordSchema,
-    sql: Option<&Sql>,
+    shaping: &Shaping,
     targets: &[Target],
     quarantine: &SinkSpec,
     landing: &Landing,
-    now: DateTime<Utc>,
 ) -> Result<Staged, RunError> {
-    let mut staged = Staged { files: Vec::new(), sinks: BTreeMap::new(), rows_out: 0, output: None };
+    let mut staged = Staged { files: Vec::new(), sinks: BTreeMap::new(), rows_out: 0, output: None, notes: Vec::new() };
     if collected.rows.rows() > 0 {
-        transform(&mut staged, collected, schema, sql, targets, landing, now)?;
+        transform(&mut staged, collected, schema, shaping, targets, landing)?;
+    } else {
+        staged.notes = Expectations::without_rows(shaping, schema)?;
     }
     if !collected.bad.is_empty() {
         let landing = Landing { snapshot: None, ..landing.clone() };
@@ -71,21 +99,25 @@ fn transform(
     staged: &mut Staged,
     collected: &Collected,
     schema: &RecordSchema,
-    sql: Option<&Sql>,
+    shaping: &Shaping,
     targets: &[Target],
     landing: &Landing,
-    now: DateTime<Utc>,
 ) -> Result<(), RunError> {
-    let failed = |source| RunError::Transform { field: "transform", source };
-    let plan = TransformPlan::new(sql.map(Sql::as_str), arrow_schema(schema), now).map_err(failed)?;
+    let plan = shaping.plan(schema)?;
     let output = plan.output_schema();
-    let open = targets
-        .iter()
-        .map(|target| Open::new(target, landing, &output, now).map_err(|error| in_sink(&target.spec.name, error)));
+    let open = targets.iter().map(|target| {
+        Open::new(target, landing, &output, shaping.now).map_err(|error| in_sink(&target.spec.name, error))
+    });
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
     let rows = collected.batches(schema.clone());
-    let counts =
-        plan.run(Box::new(rows), |batch| open.iter_mut().try_for_each(|sink| sink.write(&batch))).map_err(unwrap)?;
+    let mut expectations = Expectations::new(shaping, &output);
+    let counts = plan.run(Box::new(rows), |batch| {
+        open.iter_mut().try_for_each(|sink| sink.write(&batch))?;
+        expectations.keep(batch)
+    });
+    let counts = counts.map_err(unwrap)?;
+    // Before the files are finished: of a slice that fails here, nothing is left.
+    staged.notes = expectations.check()?;
     staged.rows_out = counts.rows_out;
     staged.output = Some(output);
     for sink in open {

@@ -7,6 +7,7 @@ mod cursor;
 mod data;
 mod error;
 mod evidence;
+mod expect;
 mod extract;
 mod fingerprint;
 mod job;
@@ -19,6 +20,7 @@ mod preview;
 mod progress;
 pub mod quarantine;
 mod source;
+mod tables;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

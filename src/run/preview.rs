@@ -7,13 +7,12 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
 use super::extract::{Extracted, Extraction};
-use super::{Env, RunError, build, job, parent, parents};
-use crate::decode::arrow_schema;
+use super::land::Shaping;
+use super::{Env, RunError, build, job, parent, parents, tables};
 use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts};
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
 use crate::plan;
-use crate::transform::TransformPlan;
 
 /// What a job would land.
 #[derive(Debug)]
@@ -72,23 +71,21 @@ pub async fn preview(
     let extraction = extraction(job)?;
     let request = extraction.show(&slice, now)?;
     let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
-    let sql = job.transform.as_ref().map(|sql| sql.as_str().to_owned());
-    tokio::task::spawn_blocking(move || shown(request, extracted, sql.as_deref(), now, rows)).await?
+    let job = Job::clone(job);
+    let shape = move || {
+        let (sql, tables, expect) = (job.transform.clone(), tables::load(&job)?, job.expect.as_slice().into());
+        shown(request, extracted, &Shaping { sql, tables, expect, now }, rows)
+    };
+    tokio::task::spawn_blocking(shape).await?
 }
 
-fn shown(
-    request: String,
-    extracted: Extracted,
-    sql: Option<&str>,
-    now: DateTime<Utc>,
-    limit: usize,
-) -> Result<Preview, RunError> {
+fn shown(request: String, extracted: Extracted, shaping: &Shaping, limit: usize) -> Result<Preview, RunError> {
     let Extracted { collected, schema, .. } = extracted;
     let mut counts = collected.counts;
     let mut batches = Vec::new();
     if collected.rows.rows() > 0 {
         let failed = |source| RunError::Transform { field: "transform", source };
-        let plan = TransformPlan::new(sql, arrow_schema(&schema), now).map_err(failed)?;
+        let plan = shaping.plan(&schema)?;
         let rows = collected.batches(schema.clone());
         let mut left = limit;
         let done = plan.run(Box::new(rows), |batch| {

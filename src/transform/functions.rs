@@ -7,11 +7,16 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use super::addresses::{IpIn, IpVersion};
 use crate::lang::wall_clock::{WallClock, WallClockError};
 
 /// Our functions, to be registered with a session.
 pub(super) fn ours() -> Vec<Arc<ScalarUDF>> {
-    vec![Arc::new(ScalarUDF::from(ParseTimestamp::new()))]
+    vec![
+        Arc::new(ScalarUDF::from(ParseTimestamp::new())),
+        Arc::new(ScalarUDF::from(IpIn::new())),
+        Arc::new(ScalarUDF::from(IpVersion::new())),
+    ]
 }
 
 /// `parse_timestamp(text, format, zone)`: reads a text as the wall clock of a zone showed it.

@@ -3,10 +3,12 @@
 //!
 //! All of it computes: it belongs on blocking threads, and holds a bounded amount of memory.
 
+mod addresses;
 pub mod conform;
 pub mod dedupe;
 mod engine;
 mod error;
+pub mod expect;
 pub mod expr;
 mod feed;
 mod functions;
@@ -17,6 +19,7 @@ mod zoned;
 pub use conform::{ConformError, conform};
 pub use dedupe::{DedupeError, KeyIndex, Observed};
 pub use error::{BoxError, TransformError};
+pub use expect::{Expectation, unmet};
 pub use expr::RowExpr;
-pub use plan::{Counts, TransformPlan};
+pub use plan::{Counts, Table, TransformPlan};
 pub use spool::{Batches, Spool, SpoolError, Spooled};

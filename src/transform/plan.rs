@@ -7,6 +7,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
@@ -36,6 +37,17 @@ struct QueryPlan {
     memory_limit: usize,
 }
 
+/// A table that a transform may join, in memory.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Its name in SQL.
+    pub name: String,
+    /// The schema of its batches.
+    pub schema: SchemaRef,
+    /// Its rows.
+    pub batches: Vec<RecordBatch>,
+}
+
 /// How many rows went in and came out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -48,7 +60,17 @@ pub struct Counts {
 impl TransformPlan {
     /// Plans `sql` over a table `records` of the schema `records`, with `now` as the instant that `now()` gives.
     pub fn new(sql: Option<&str>, records: SchemaRef, now: DateTime<Utc>) -> Result<Self, TransformError> {
-        Self::with_memory_limit(sql, records, now, MEMORY_LIMIT)
+        Self::with_tables(sql, records, &[], now)
+    }
+
+    /// As [`TransformPlan::new`], with `tables` to join.
+    pub fn with_tables(
+        sql: Option<&str>,
+        records: SchemaRef,
+        tables: &[Table],
+        now: DateTime<Utc>,
+    ) -> Result<Self, TransformError> {
+        Self::plan(sql, records, tables, now, MEMORY_LIMIT)
     }
 
     /// As [`TransformPlan::new`], with sorting, grouping and joining held to `memory_limit` bytes before they use the disk.
@@ -58,8 +80,18 @@ impl TransformPlan {
         now: DateTime<Utc>,
         memory_limit: usize,
     ) -> Result<Self, TransformError> {
+        Self::plan(sql, records, &[], now, memory_limit)
+    }
+
+    fn plan(
+        sql: Option<&str>,
+        records: SchemaRef,
+        tables: &[Table],
+        now: DateTime<Utc>,
+        memory_limit: usize,
+    ) -> Result<Self, TransformError> {
         let Some(sql) = sql else { return Ok(Self { output: records, query: None }) };
-        let query = QueryPlan::new(sql, records, now, memory_limit)?;
+        let query = QueryPlan::new(sql, records, tables, now, memory_limit)?;
         let output = output_schema(&query.plan.schema())?;
         Ok(Self { output, query: Some(query) })
     }
@@ -113,10 +145,18 @@ fn give_rows(batch: RecordBatch, give: Give<'_>) -> Result<(), TransformError> {
 }
 
 impl QueryPlan {
-    fn new(sql: &str, records: SchemaRef, now: DateTime<Utc>, memory_limit: usize) -> Result<Self, TransformError> {
-        let statement = Statement::Statement(Box::new(parse_select(sql, &[])?));
+    fn new(
+        sql: &str,
+        records: SchemaRef,
+        tables: &[Table],
+        now: DateTime<Utc>,
+        memory_limit: usize,
+    ) -> Result<Self, TransformError> {
+        let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let statement = Statement::Statement(Box::new(parse_select(sql, &names)?));
         let explain = |error: DataFusionError| TransformError::planning(&error, sql);
         let state = engine::session(now, memory_limit).map_err(explain)?;
+        tables.iter().try_for_each(|table| register(&state, table)).map_err(explain)?;
         let feed = Feed::new(Arc::clone(&records));
         let plan = block_on(physical_plan(&state, statement, &feed, records)).map_err(explain)?;
         Ok(Self { state, plan, feed, memory_limit })
@@ -140,6 +180,12 @@ impl QueryPlan {
         self.feed.drain()?;
         Ok(self.feed.rows())
     }
+}
+
+fn register(state: &SessionState, table: &Table) -> Result<(), DataFusionError> {
+    let rows = MemTable::try_new(Arc::clone(&table.schema), vec![table.batches.clone()])?;
+    state.schema_for_ref(table.name.as_str())?.register_table(table.name.clone(), Arc::new(rows))?;
+    Ok(())
 }
 
 async fn physical_plan(

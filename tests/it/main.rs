@@ -30,5 +30,6 @@ mod schema;
 mod scrutinizer;
 mod secure_workload;
 mod support;
+mod transform;
 mod types;
 mod validate;

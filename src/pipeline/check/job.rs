@@ -6,7 +6,6 @@ use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
 use super::{Findings, unbuilt, word};
-use crate::lang::sql;
 use crate::lang::{Selector, SelectorError};
 use crate::model::JobName;
 
@@ -37,13 +36,8 @@ impl Findings<'_> {
         let schema = job.schema.clone().unwrap_or_default();
         let columns = self.columns(&schema);
         let max_bad_rows = self.most_bad_rows(&schema);
-        if let Some(transform) = &job.transform {
-            let tables: Vec<&str> =
-                job.tables.iter().flat_map(|tables| tables.value.keys()).map(|name| name.value.as_str()).collect();
-            if let Err(error) = sql::check_select(transform.as_str(), &tables) {
-                self.sql_error(transform, &error);
-            }
-        }
+        let tables = self.tables(job);
+        let expect = self.expectations(job);
         job.latest_by.iter().for_each(|latest_by| self.sql_expression(latest_by));
         let sinks = self.sinks(job);
         self.fits(&Parts {
@@ -70,6 +64,8 @@ impl Findings<'_> {
             bad_rows: schema.bad_rows.map_or_else(BadRows::default, |bad_rows| bad_rows.value),
             max_bad_rows,
             transform: job.transform.clone(),
+            tables,
+            expect,
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
         })

@@ -14,6 +14,7 @@ mod schema;
 mod sinks;
 mod slicing;
 mod source;
+mod transform;
 mod unbuilt;
 
 use chrono::DateTime;

@@ -117,12 +117,6 @@ fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
 }
 
 fn rows(findings: &mut Findings<'_>, job: &JobFile) {
-    if let Some(tables) = &job.tables {
-        findings.not_built(tables.span, "`tables`", "join them where the lake is read");
-    }
-    if let Some(expect) = &job.expect {
-        findings.not_built(expect.span, "`expect`", "check the rows where the lake is read");
-    }
     if let Some(enrich) = &job.enrich {
         findings.not_built(enrich.span, "`enrich`", "read the details in a job of their own, with `for_each`");
     }

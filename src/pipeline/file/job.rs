@@ -70,7 +70,8 @@ with_source_keys! {
         /// Reference tables that the transform may join.
         #[serde(default)]
         pub tables: Option<Spanned<IndexMap<Spanned<String>, TableFile>>>,
-        /// Checks of the transform's rows.
+        /// Checks of the transform's rows, before anything of the slice lands: `{sql: count(*) > 0}`, `{not_null: [id, ts]}`,
+        /// `{unique: [id]}`. A slice with no rows is checked too, by `sql`.
         #[serde(default)]
         pub expect: Option<Spanned<Vec<Expectation>>>,
         /// Child requests, one for each row, whose answers become columns.
@@ -166,28 +167,46 @@ pub enum BadRows {
     Null,
 }
 
-/// A table that a transform may join.
+/// A table that a transform may join: a file, or a folder whose files of that kind are read in the order of their names. A relative
+/// path counts from the pipeline file. It is read once in every run of the job, into memory.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TableFile {
-    /// CSV files, with a header.
+    /// CSV files (`.csv`), with a header. All columns are text: cast them.
     Csv(Spanned<String>),
-    /// Parquet files.
+    /// Parquet files (`.parquet`).
     Parquet(Spanned<String>),
-    /// JSON Lines files.
+    /// JSON Lines files (`.jsonl`, `.ndjson`, `.json`), typed as records are.
     Json(Spanned<String>),
 }
 
-/// A check of the transform's rows.
+/// A check of the transform's rows: one of `sql`, `not_null` and `unique`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Expectation {
-    /// An aggregate that must be true.
-    Sql(Sql),
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// SQL over all rows of the slice that must be true: `count(*) > 0`, `max(score) <= 100`.
+    #[serde(default)]
+    pub sql: Option<Sql>,
     /// Columns without nulls.
-    NotNull(Vec<Spanned<String>>),
-    /// Columns whose values together are unique.
-    Unique(Vec<Spanned<String>>),
+    #[serde(default)]
+    pub not_null: Option<OneOrMany<Spanned<String>>>,
+    /// Columns whose values together come once.
+    #[serde(default)]
+    pub unique: Option<OneOrMany<Spanned<String>>>,
+    /// What happens where it isn't met. Default: `fail`.
+    #[serde(default)]
+    pub severity: Severity,
+}
+
+/// What happens where an expectation isn't met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The slice fails, and nothing of it lands.
+    #[default]
+    Fail,
+    /// The slice lands, and the report warns.
+    Warn,
 }
 
 /// A child request for each row.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 pub use auth::{Auth, BasicAuth, ClientAuth, HmacAuth, HmacProfile, LoginAuth, NamedSecret, OAuth2Auth};
 pub use job::{
-    BadRows, Contract, Enrich, EnrichError, Expectation, ForEach, JobFile, OnMismatch, SchemaFile, TableFile,
+    BadRows, Contract, Enrich, EnrichError, Expectation, ForEach, JobFile, OnMismatch, SchemaFile, Severity, TableFile,
 };
 pub use paging::{
     Advance, CursorFile, NextLinkFile, OffsetFile, Order, PageFile, PaginateBy, PaginateFile, SeekBound, SeekFile,

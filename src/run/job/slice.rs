@@ -13,18 +13,19 @@ use crate::model::{
     PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
 };
 use crate::pipeline::file::{BadRows, OnMismatch};
-use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, MostBadRows};
 use crate::run::collect::Collected;
 use crate::run::extract::{Extracted, Extraction};
-use crate::run::land::{Staged, Target, land};
+use crate::run::land::{Shaping, Staged, Target, land};
 use crate::run::quarantine::BadRow;
 use crate::run::{DiskData, RunError};
 use crate::sink::{Landing, SinkSpec};
+use crate::transform::Table;
 
 /// All that the slices of a job share.
 pub(super) struct SliceRun {
     pub(super) extraction: Extraction,
+    pub(super) tables: Arc<[Table]>,
     pub(super) targets: Vec<Target>,
     pub(super) quarantine: SinkSpec,
     pub(super) writer: Writer,
@@ -81,7 +82,8 @@ impl SliceRun {
             return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
         }
         let version = self.pin_records(pinned.as_ref(), &extracted).await?;
-        let (extracted, staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
+        let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
+        extracted.notes.append(&mut staged.notes);
         self.commit(begin, extracted, staged, version).await
     }
 
@@ -172,12 +174,17 @@ impl SliceRun {
     }
 
     fn output_columns(&self, records: &RecordSchema) -> Result<Vec<OutputColumn>, RunError> {
-        let sql = self.extraction.job.transform.as_ref();
-        let failed = |source| RunError::Transform { field: "transform", source };
-        let schema = crate::decode::arrow_schema(records);
-        let epoch = chrono::DateTime::UNIX_EPOCH;
-        let plan = crate::transform::TransformPlan::new(sql.map(Sql::as_str), schema, epoch).map_err(failed)?;
-        Ok(columns(&plan.output_schema()))
+        Ok(columns(&self.shaping(chrono::DateTime::UNIX_EPOCH).plan(records)?.output_schema()))
+    }
+
+    fn shaping(&self, now: chrono::DateTime<chrono::Utc>) -> Shaping {
+        let job = &self.extraction.job;
+        Shaping {
+            sql: job.transform.clone(),
+            tables: Arc::clone(&self.tables),
+            expect: job.expect.as_slice().into(),
+            now,
+        }
     }
 
     /// Writes the files, where no reader looks.
@@ -193,11 +200,9 @@ impl SliceRun {
             },
             schema_version: version,
         };
-        let (targets, quarantine, now) = (self.targets.clone(), self.quarantine.clone(), begin.now);
-        let job = Arc::clone(&self.extraction.job);
+        let (targets, quarantine, shaping) = (self.targets.clone(), self.quarantine.clone(), self.shaping(begin.now));
         tokio::task::spawn_blocking(move || {
-            let sql = job.transform.as_ref();
-            let staged = land(&extracted.collected, &extracted.schema, sql, &targets, &quarantine, &landing, now)?;
+            let staged = land(&extracted.collected, &extracted.schema, &shaping, &targets, &quarantine, &landing)?;
             Ok((extracted, staged))
         })
         .await?

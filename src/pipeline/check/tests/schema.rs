@@ -82,3 +82,85 @@ fn bad_rows() {
       = help: write a number of rows, such as `100`, or a share of those received, such as `1%`
     ");
 }
+
+#[test]
+fn expectations_and_tables() {
+    insta::assert_snapshot!(say_landing(r"    snapshot: daily
+    records: '.a[]'
+    paginate: none
+    transform: SELECT r.id, n.name FROM records r JOIN nmes n ON n.id = r.id
+    tables: {names: {csv: ./names.csv}, records: {json: ./x.json}, far: {parquet: 's3://b/x.parquet'}}
+    expect: [{sql: 'count(*) >'}, {sql: 'sum(id) OVER () > 1'}, {not_null: id, unique: id}, {unique: []}, {sql: '(SELECT 1) > 0'}]
+"), @"
+    error: SQL: there is no table `nmes`: this SQL can read `records`, `names`, `records`, `far` (names are case-sensitive)
+     --> p.yaml:9:56
+      |
+    9 |     transform: SELECT r.id, n.name FROM records r JOIN nmes n ON n.id = r.id
+      |                                                        ^^^^
+
+    error: `records` is the table of the slice's records
+      --> p.yaml:10:41
+       |
+    10 |     tables: {names: {csv: ./names.csv}, records: {json: ./x.json}, far: {parquet: 's3://b/x.parquet'}}
+       |                                         ^^^^^^^
+       |
+       = help: call this table something else
+
+    error: a reference table in an object store is not built yet
+      --> p.yaml:10:83
+       |
+    10 |     tables: {names: {csv: ./names.csv}, records: {json: ./x.json}, far: {parquet: 's3://b/x.parquet'}}
+       |                                                                                   ^^^^^^^^^^^^^^^^^^
+       |
+       = help: copy it beside the pipeline file
+
+    error: an expectation is one of `sql`, `not_null` and `unique`
+      --> p.yaml:11:13
+       |
+    11 |     expect: [{sql: 'count(*) >'}, {sql: 'sum(id) OVER () > 1'}, {not_null: id, unique: id}, {unique: []}, {sql: '(SELECT 1) > 0'}]
+       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: write `{sql: count(*) > 0}`, `{not_null: [id]}` or `{unique: [id]}`
+
+    error: SQL: expected an expression, found the end of the text
+      --> p.yaml:11:31
+       |
+    11 |     expect: [{sql: 'count(*) >'}, {sql: 'sum(id) OVER () > 1'}, {not_null: id, unique: id}, {unique: []}, {sql: '(SELECT 1) > 0'}]
+       |                               ^
+
+    error: SQL: sum() OVER is a window function: this is worked out once, over all rows
+      --> p.yaml:11:42
+       |
+    11 |     expect: [{sql: 'count(*) >'}, {sql: 'sum(id) OVER () > 1'}, {not_null: id, unique: id}, {unique: []}, {sql: '(SELECT 1) > 0'}]
+       |                                          ^^^
+
+    error: SQL: a subquery isn't allowed here: only an expression over all rows
+      --> p.yaml:11:115
+       |
+    11 |     expect: [{sql: 'count(*) >'}, {sql: 'sum(id) OVER () > 1'}, {not_null: id, unique: id}, {unique: []}, {sql: '(SELECT 1) > 0'}]
+       |                                                                                                                   ^^^^^^
+    ");
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    records: '.a[]'\n    paginate: none\n    tables: {n: {csv: n.csv}}\n"), @"
+    error: `tables` are only read by a `transform`
+     --> p.yaml:9:13
+      |
+    9 |     tables: {n: {csv: n.csv}}
+      |             ^^^^^^^^^^^^^^^^^
+      |
+      = help: add `transform:`, a SELECT that joins them, or remove them
+    ");
+    insta::assert_snapshot!(say_landing(r"    snapshot: daily
+    records: '.a[]'
+    paginate: none
+    expect: [{not_nul: id}]
+"), @"
+    error: unknown field `not_nul`
+     --> p.yaml:9:15
+      |
+    9 |     expect: [{not_nul: id}]
+      |               ^^^^^^^
+      |
+      = note: expected `sql`, `not_null`, `unique` or `severity`
+      = help: did you mean `not_null`?
+    ");
+}

@@ -8,9 +8,6 @@ fn of_rows() {
     key: id
     latest_by: updated_at
     on_mismatch: refetch
-    transform: SELECT r.id, n.name FROM records r JOIN names n ON n.id = r.id
-    tables: {names: {csv: ./names.csv}}
-    expect: [{not_null: [id]}, {unique: [id]}, {sql: count(*) > 0}]
     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
 "), @"
     error: `latest_by` is not built yet
@@ -29,26 +26,10 @@ fn of_rows() {
       |
       = help: use `fail` or `warn`
 
-    error: `tables` is not built yet
-      --> p.yaml:11:13
-       |
-    11 |     tables: {names: {csv: ./names.csv}}
-       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: join them where the lake is read
-
-    error: `expect` is not built yet
-      --> p.yaml:12:13
-       |
-    12 |     expect: [{not_null: [id]}, {unique: [id]}, {sql: count(*) > 0}]
-       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: check the rows where the lake is read
-
     error: `enrich` is not built yet
-      --> p.yaml:13:13
+      --> p.yaml:10:13
        |
-    13 |     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
+    10 |     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
        |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: read the details in a job of their own, with `for_each`
