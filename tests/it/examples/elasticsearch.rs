@@ -97,15 +97,15 @@ fn documents_of_each_hour() {
       it isn't known yet what to repeat it for: the first run asks `point_in_time`
     ");
     insta::assert_snapshot!(example.run(NOW).fine(), @"
-    20260101T000000Z-65ba319246cae07b landed: 3600 of 3600; complete
-    20260101T010000Z-65ba319246cae07b landed: 3600 of 3600; complete
+    20260101T000000Z-77d2f1d744b6bea7 landed: 3600 of 3600; complete
+    20260101T010000Z-77d2f1d744b6bea7 landed: 3600 of 3600; complete
     ");
     let landed = example.query("elasticsearch/logs", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM {set}");
     assert_eq!(landed, [json!({"n": 7200, "ids": 7200})]);
     insta::assert_snapshot!(example.run("2026-01-01T03:20:00Z").fine(), @"
-    20260101T000000Z-65ba319246cae07b unchanged: 3600 of 3600; complete
-    20260101T010000Z-65ba319246cae07b unchanged: 3600 of 3600; complete
-    20260101T020000Z-65ba319246cae07b landed: 1800 of 1800; complete
+    20260101T000000Z-77d2f1d744b6bea7 unchanged: 3600 of 3600; complete
+    20260101T010000Z-77d2f1d744b6bea7 unchanged: 3600 of 3600; complete
+    20260101T020000Z-77d2f1d744b6bea7 landed: 1800 of 1800; complete
     ");
     let landed = example.query("elasticsearch/logs", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM {set}");
     assert_eq!(landed, [json!({"n": 9000, "ids": 9000})]);
@@ -119,5 +119,5 @@ fn a_shard_that_fails_is_no_success() {
         let shards = json!({"total": 2, "successful": 1, "skipped": 0, "failed": 1});
         Some(Answer::json(&json!({"pit_id": "pit-2", "timed_out": false, "_shards": shards, "hits": hits})))
     });
-    insta::assert_snapshot!(example.run("2026-01-01T01:20:00Z").errors().join("\n"), @r#"20260101T000000Z-65ba319246cae07b: POST /_search {"size":1000,"pit":{"id":"pit-1","keep_alive":"5m"},"query":{"range":{"@timestamp":{"gte":"2026-01-01T00:00:00Z","lt":"2026-01-01T01:00:00Z"}}},"sort":[{"@timestamp":"asc"}],"track_total_hits":true}: status 200 after 1 try: 'success' is not true; body: {"pit_id":"pit-2","timed_out":false,"_shards":{"total":2,"successful":1,"skipped":0,"failed":1},"hits":{"total":{"value":0,"relation":"eq"},"hits":[]}}; check the request, and the source's success and error_message"#);
+    insta::assert_snapshot!(example.run("2026-01-01T01:20:00Z").errors().join("\n"), @r#"20260101T000000Z-77d2f1d744b6bea7: POST /_search {"size":1000,"pit":{"id":"pit-1","keep_alive":"5m"},"query":{"range":{"@timestamp":{"gte":"2026-01-01T00:00:00Z","lt":"2026-01-01T01:00:00Z"}}},"sort":[{"@timestamp":"asc"}],"track_total_hits":true}: status 200 after 1 try: 'success' is not true; body: {"pit_id":"pit-2","timed_out":false,"_shards":{"total":2,"successful":1,"skipped":0,"failed":1},"hits":{"total":{"value":0,"relation":"eq"},"hits":[]}}; check the request, and the source's success and error_message"#);
 }

@@ -90,7 +90,7 @@ fn changed_issues_of_each_day() {
     let ids = |ids: std::ops::Range<i64>| -> Vec<Value> { ids.map(|n| json!(10_000 + n)).collect() };
     assert_eq!(example.column("jira/issues", "id"), ids(0..288), "the last two changed on the third day");
     let first = example.show("jira/issues", "SELECT * EXCLUDE updated_day FROM {set} WHERE id = 10001");
-    insta::assert_snapshot!(first, @r#"{"id":10001,"issue":"OPS-1","project":"OPS","type":"Bug","summary":"Issue 1","status":"To Do","priority":"High","assignee":"Ann","labels":null,"created":"2026-01-01T00:01:00.123000Z","updated":"2026-01-01T00:10:00.123000Z","resolved":null}"#);
+    insta::assert_snapshot!(first, @r#"{"id":10001,"issue":"OPS-1","project":"OPS","type":"Bug","summary":"Issue 1","status":"To Do","priority":"High","assignee":"Ann","labels":[],"created":"2026-01-01T00:01:00.123000Z","updated":"2026-01-01T00:10:00.123000Z","resolved":null}"#);
 
     // On the third day an issue of the first changes again, and there are no others but the two.
     let mut changed = issues(290);
