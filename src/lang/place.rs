@@ -102,6 +102,15 @@ impl Place {
         self.root
     }
 
+    /// Returns the one name below the root, where that is all: `limit` of `query.limit`.
+    #[must_use]
+    pub fn sole_key(&self) -> Option<&str> {
+        match self.steps.as_slice() {
+            [Step::Key(key)] => Some(key),
+            _ => None,
+        }
+    }
+
     /// Puts `value` into `request`, an object of [`ROOTS`]. Objects that are missing on the way are made; a list can be appended
     /// to. `vars` is an object that holds the values of `$` variables.
     pub fn set(&self, request: &mut Tree, vars: &Value, value: Value) -> Result<(), SetError> {

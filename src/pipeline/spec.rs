@@ -151,6 +151,8 @@ pub struct Source {
     pub base_url: Url,
     /// How requests are authenticated.
     pub auth: Auth,
+    /// What a session is got with, where `auth` needs one.
+    pub session: Option<SessionSpec>,
     /// Whether an answer says that the credential was refused. None: status 401.
     pub auth_failed: Option<Jq>,
     /// Whether an answer is a success, beside its 2xx status.
@@ -177,6 +179,23 @@ pub struct Source {
     pub insecure_skip_verify: bool,
     /// The largest answer that is read, in bytes.
     pub max_response: u64,
+}
+
+/// What a session is got with, beside what `auth` says.
+#[derive(Debug, Clone)]
+pub enum SessionSpec {
+    /// A login.
+    Login {
+        /// Whether it succeeded.
+        success: Option<Jq>,
+        /// The token, and its place in other requests. None: cookies alone.
+        token: Option<(Jq, Place)>,
+    },
+    /// An OAuth 2.0 client.
+    OAuth2 {
+        /// The token end point.
+        token_url: Url,
+    },
 }
 
 /// What is sent.

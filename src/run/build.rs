@@ -32,7 +32,7 @@ fn trees(values: &IndexMap<String, RequestValue>) -> IndexMap<String, Tree> {
     values.iter().map(|(name, value)| (name.clone(), tree(value))).collect()
 }
 
-fn tree(value: &RequestValue) -> Tree {
+pub(super) fn tree(value: &RequestValue) -> Tree {
     match value {
         RequestValue::Null => Tree::Null,
         RequestValue::Bool(value) => Tree::Bool(*value),

@@ -10,7 +10,7 @@ use super::collect::{Collected, Collector};
 use super::pages::{self, Asked, Facts, Pages};
 use super::{Progress, RunError, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
-use crate::extract::auth::excerpt;
+use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, RawAnswer};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
@@ -91,7 +91,8 @@ impl Extraction {
                 decided => decided?,
             };
             if let Some(end) = end {
-                return tokio::task::spawn_blocking(move || finish(intake, end, asked.page)).await?;
+                let redactor = self.exchange.client.redactor().clone();
+                return tokio::task::spawn_blocking(move || finish(intake, end, asked.page, &redactor)).await?;
             }
         }
     }
@@ -166,12 +167,13 @@ fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
     intake.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64) -> Result<Extracted, RunError> {
+fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Redactor) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
     notes.extend(unproven(end));
-    let collected = intake.collector.finish(end)?;
+    let mut collected = intake.collector.finish(end)?;
+    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::RunError;
 use crate::decode::RejectedRow;
+use crate::extract::auth::{REDACTED, Redactor};
 use crate::model::{PipelineName, SinkName};
 use crate::sink::{Format, SinkSpec, TextCompression};
 
@@ -41,6 +42,19 @@ impl BadRow {
     /// Returns the row as it came.
     pub(super) fn row(&self) -> &str {
         &self.row
+    }
+
+    /// Replaces secrets that the server repeated in it.
+    pub(super) fn scrub(&mut self, redactor: &Redactor) {
+        let row = redactor.scrub_data(&self.row);
+        if row == self.row {
+            self.reason = redactor.scrub_data(&self.reason);
+            return;
+        }
+        self.row = row;
+        // What it quotes is cut, and a secret that is cut isn't known as one.
+        let quoting = self.reason.split_once(", got ").map(|(expected, _)| format!("{expected}, got {REDACTED}"));
+        self.reason = quoting.unwrap_or_else(|| redactor.scrub_data(&self.reason));
     }
 
     /// Returns why it is bad, and the beginning of it, for errors.

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::RunError;
+use super::{RunError, auth};
 use crate::clock::{Clock, SystemClock};
-use crate::extract::auth::{Auth, CredentialGate, CredentialId, Redactor, SecureWorkload};
+use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{Exchange, HostSlots, HttpClient, HttpOptions, RateLimit, RetryPolicy, RuleTexts, Rules};
 use crate::lang::jq::Jq;
-use crate::pipeline::file;
 use crate::pipeline::spec::{Job, Source};
 
 /// The clients of a process. Keep one: its limits for a host and its memory of refused credentials count over all runs.
@@ -18,6 +17,7 @@ pub struct Sources {
     slots: Arc<HostSlots>,
     gate: CredentialGate,
     clients: Mutex<HashMap<ClientKey, Arc<HttpClient>>>,
+    sessions: Mutex<HashMap<CredentialId, Arc<Session>>>,
 }
 
 /// What tells clients apart: the origin with the options of the transport, and the credential.
@@ -30,6 +30,7 @@ impl Default for Sources {
             slots: Arc::new(HostSlots::new()),
             gate: CredentialGate::new(),
             clients: Mutex::default(),
+            sessions: Mutex::default(),
         }
     }
 }
@@ -37,9 +38,16 @@ impl Default for Sources {
 impl Sources {
     /// Returns what sends the requests of a job.
     pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
-        let auth = Arc::new(auth(&job.source.auth));
+        let auth = Arc::new(self.shared(auth::auth(&job.source)?));
         let client = self.client(&job.source, &auth)?;
         Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?) })
+    }
+
+    /// Returns the session that other jobs use already, where the credential has one.
+    fn shared(&self, auth: Auth) -> Auth {
+        let Auth::Session(session) = auth else { return auth };
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        Auth::Session(Arc::clone(sessions.entry(session.id().clone()).or_insert(session)))
     }
 
     fn client(&self, source: &Source, auth: &Auth) -> Result<Arc<HttpClient>, RunError> {
@@ -55,8 +63,7 @@ impl Sources {
                 "tls.insecure_skip_verify: any certificate is trusted, so whoever stands between can read the credential"
             );
         }
-        let redactor = Redactor::new(auth.secrets());
-        let client = HttpClient::new(options, Arc::clone(&self.slots), redactor, Arc::clone(&self.clock))?;
+        let client = HttpClient::new(options, Arc::clone(&self.slots), auth.redactor(), Arc::clone(&self.clock))?;
         Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))
     }
 }
@@ -72,35 +79,6 @@ fn options(source: &Source) -> HttpOptions {
         max_response: source.max_response,
         retry: RetryPolicy { attempts: source.attempts, max_delay: source.max_delay, ..RetryPolicy::default() },
         ..HttpOptions::default()
-    }
-}
-
-fn auth(auth: &file::Auth) -> Auth {
-    let named = |named: &file::NamedSecret| (named.name.value.clone(), named.value.0.clone());
-    match auth {
-        file::Auth::Basic(basic) => {
-            Auth::Basic { username: basic.username.value.clone(), password: basic.password.0.clone() }
-        }
-        file::Auth::Bearer(token) => Auth::Bearer(token.0.clone()),
-        file::Auth::Header(secret) => {
-            let (name, value) = named(secret);
-            Auth::Header { name, value }
-        }
-        file::Auth::Query(secret) => {
-            let (name, value) = named(secret);
-            Auth::Query { name, value }
-        }
-        file::Auth::Form(secret) => {
-            let (name, value) = named(secret);
-            Auth::Form { name, value }
-        }
-        file::Auth::Hmac(hmac) => match hmac.profile {
-            file::HmacProfile::SecureWorkload => {
-                Auth::SecureWorkload(SecureWorkload::new(hmac.key.0.clone(), hmac.secret.0.clone()))
-            }
-        },
-        // The check of the pipeline file lets no other kind through.
-        file::Auth::None | file::Auth::Login(_) | file::Auth::Oauth2(_) => Auth::None,
     }
 }
 

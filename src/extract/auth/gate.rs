@@ -121,11 +121,16 @@ impl Pass {
 
     /// The server took the credential: the others go on.
     pub fn accepted(mut self) {
+        self.proved();
+    }
+
+    /// As [`Pass::accepted`], where the request itself is still to be sent: a login was taken.
+    pub fn proved(&mut self) {
         self.proving = false;
-        if let Some(id) = self.credential.take() {
+        if let Some(id) = &self.credential {
             let mut states = self.shared.lock();
-            if !matches!(states.get(&id), Some(State::Refused(_))) {
-                states.insert(id, State::Accepted);
+            if !matches!(states.get(id), Some(State::Refused(_))) {
+                states.insert(id.clone(), State::Accepted);
             }
         }
         self.shared.changed.notify_waiters();

@@ -1,5 +1,8 @@
 //! Scrubs known secrets from any text before it goes into an error, a log or a report.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,40 +23,93 @@ const LOOKED_AT: usize = 16 * 1024;
 /// Base64 shorter than this would be found in innocent texts.
 const SHORTEST_BASE64: usize = 6;
 
+/// Secrets shorter than this are left in data.
+const SHORTEST_IN_DATA: usize = 8;
+
+/// Learned secrets that are remembered: what is said is about the last few sessions, and a process may live through thousands.
+const REMEMBERED: usize = 64;
+
 const ALL_ESCAPED: &AsciiSet = NON_ALPHANUMERIC;
 
-/// Knows the secrets of a process, in all the forms in which they travel.
+/// Knows the secrets of a source, in all the forms in which they travel. Clones share what they learn.
 #[derive(Clone, Default)]
-pub struct Redactor {
-    /// Longest first, so that no part of a longer form is left standing.
+pub struct Redactor(Arc<RwLock<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Those that were known from the start, never forgotten.
+    given: Vec<String>,
+    /// Those that came later, such as tokens, the oldest first: each with its forms.
+    learned: VecDeque<(Secret, Vec<String>)>,
+    /// All forms. Longest first, so that no part of a longer form is left standing.
     forms: Vec<String>,
 }
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Redactor({} forms)", self.forms.len())
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "Redactor({} forms)", known.forms.len())
     }
 }
 
 impl Redactor {
     /// Learns `secrets`: as they are, percent-encoded, escaped in JSON, and in base64, also as a part of a longer text.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut forms: Vec<_> = secrets.into_iter().flat_map(|secret| forms(secret.expose())).collect();
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
-        Self { forms }
+        let given: Vec<_> = secrets.into_iter().flat_map(|secret| forms(secret.expose())).collect();
+        let mut known = Known { given, ..Known::default() };
+        known.sort();
+        Self(Arc::new(RwLock::new(known)))
+    }
+
+    /// Learns secrets that came up later. Of these it forgets the oldest, once there are many.
+    pub fn learn<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.learned.len();
+        for secret in secrets {
+            let is_known = |(old, _): &(Secret, Vec<String>)| old.expose() == secret.expose();
+            if !known.learned.iter().any(is_known) {
+                known.learned.push_back((secret.clone(), forms(secret.expose())));
+            }
+        }
+        if known.learned.len() == before {
+            return;
+        }
+        let forgotten = known.learned.len().saturating_sub(REMEMBERED);
+        known.learned.drain(..forgotten);
+        known.sort();
     }
 
     /// Returns `text` with every secret replaced by [`REDACTED`].
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
+        self.scrub_from(0, text)
+    }
+
+    /// As [`Redactor::scrub`], for data: a secret that is shorter than eight bytes may stand there by chance, and stays.
+    #[must_use]
+    pub fn scrub_data(&self, text: &str) -> String {
+        self.scrub_from(SHORTEST_IN_DATA, text)
+    }
+
+    fn scrub_from(&self, shortest: usize, text: &str) -> String {
         let mut clean = text.to_owned();
-        for form in &self.forms {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for form in known.forms.iter().take_while(|form| form.len() >= shortest) {
             if clean.contains(form.as_str()) {
                 clean = clean.replace(form.as_str(), REDACTED);
             }
         }
         clean
+    }
+}
+
+impl Known {
+    fn sort(&mut self) {
+        let learned = self.learned.iter().flat_map(|(_, forms)| forms);
+        let mut forms: Vec<_> = self.given.iter().chain(learned).cloned().collect();
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        self.forms = forms;
     }
 }
 

@@ -14,7 +14,7 @@ use super::error::{HttpError, TransportKind};
 use super::limit::{HostSlots, RateLimit};
 use super::retry::{RetryPolicy, retry_after};
 use crate::clock::Clock;
-use crate::extract::auth::{Pass, Redactor, SecureWorkload};
+use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 
 /// The largest body that is read unless a source says otherwise: a page beyond it should be asked for in parts.
@@ -112,6 +112,11 @@ impl HttpClient {
         Self { jitter, ..self }
     }
 
+    /// Returns the present instant.
+    pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+
     /// Returns what scrubs secrets from texts about this source.
     #[must_use]
     pub const fn redactor(&self) -> &Redactor {
@@ -120,13 +125,13 @@ impl HttpClient {
 
     /// Sends `request`, and again as the policy allows, until there is a whole answer with a status that isn't transient. After
     /// the last try a transient status is the answer. `line` names the request in errors; `pass` stops the tries once the
-    /// credential is refused elsewhere; `signer` signs each try.
+    /// credential is refused elsewhere; `each_try` is what is done at each.
     pub async fn fetch(
         &self,
         request: &RenderedRequest,
         line: &str,
         pass: &Pass,
-        signer: Option<&SecureWorkload>,
+        each_try: EachTry<'_>,
     ) -> Result<RawAnswer, HttpError> {
         let started = Instant::now();
         let (mut attempt, mut note) = (0, None);
@@ -136,7 +141,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, signer) => tried,
+                tried = self.attempt(request, each_try) => tried,
             };
             let last = !self.options.retry.allows_another(attempt);
             let asked = match &tried {
@@ -160,7 +165,7 @@ impl HttpClient {
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
-    async fn attempt(&self, request: &RenderedRequest, signer: Option<&SecureWorkload>) -> Result<Tried, TryError> {
+    async fn attempt(&self, request: &RenderedRequest, each_try: EachTry<'_>) -> Result<Tried, TryError> {
         let slots = self.slots.of(&request.resource, self.options.concurrency);
         // The semaphore is never closed; were it, going on without a slot would be right.
         let _slot = slots.acquire_owned().await.ok();
@@ -168,12 +173,8 @@ impl HttpClient {
             limiter.until_ready().await;
         }
         // After the waits, so that the signature is fresh when it leaves.
-        let with_signature = signer.map(|signer| {
-            let mut copy = request.clone();
-            signer.sign(&mut copy, self.clock.now());
-            copy
-        });
-        let request = with_signature.as_ref().unwrap_or(request);
+        let prepared = each_try.prepared(request, self.clock.now());
+        let request = prepared.as_ref().unwrap_or(request);
         let mut builder = self.client.request(request.method.clone(), request.url());
         if let Some((kind, body)) = request.body() {
             builder = builder.header(CONTENT_TYPE, kind).body(body);
@@ -182,6 +183,7 @@ impl HttpClient {
         let response =
             builder.headers(request.headers.clone()).send().await.map_err(|error| transport(error, false))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        each_try.heard(request, &headers, self.clock.now());
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response).await?;
         if unmarked && status.is_success() && is_cut(body.clone()).await {

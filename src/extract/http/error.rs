@@ -1,11 +1,13 @@
 //! What can go wrong between a request and its answer. Every message names the request, the tries and what to do.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::extract::auth::{AuthError, Refused};
+use crate::extract::request::RequestError;
 
 /// How a request failed without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,7 +100,7 @@ pub enum HttpError {
 }
 
 /// Writes a number of tries: `1 try`, `5 tries`.
-fn tries(attempts: u32) -> String {
+pub(super) fn tries(attempts: u32) -> String {
     if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") }
 }
 
@@ -147,6 +149,17 @@ pub enum ExchangeError {
     /// The server refused the credential, now or earlier in this run.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The session that the request needs couldn't be renewed by the request that was to do so.
+    #[error("{request}: not sent: there is no session: {reason}")]
+    NoSession {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// How the renewal failed, scrubbed.
+        reason: Arc<str>,
+    },
+    /// The request that renews the session can't be made.
+    #[error("auth.login: {0}")]
+    Login(#[from] RequestError),
     /// The answer is an error.
     #[error(transparent)]
     Answer(Box<AnswerError>),

@@ -9,8 +9,11 @@ use super::answer::RawAnswer;
 use super::client::HttpClient;
 use super::error::{AnswerError, ExchangeError};
 use super::judge::{Judged, Rules};
+use super::renew::{NO_EVIDENCE, NO_RIGHT, NoGrant, Renewals};
 use crate::extract::auth::{Auth, CredentialGate, excerpt};
 use crate::extract::request::RenderedRequest;
+
+const CHECK: &str = "check auth, and that the account isn't locked out";
 
 /// Sends the requests of one job.
 #[derive(Debug, Clone)]
@@ -40,6 +43,9 @@ impl Exchange {
     /// Sends `request` and judges the answer. `read` gets an answer with a 2xx status, off the async threads, and returns the
     /// envelope that the rules see (null where the body isn't JSON) and whatever it made of the body; other bodies are read as
     /// JSON here. `extra` are the values of the rules' further variables.
+    ///
+    /// Where the answer says that the session has expired, the session is renewed, by one task for all, and the request is sent
+    /// again; what `read` made of the refused answer is dropped.
     pub async fn send<T, F>(
         &self,
         request: &RenderedRequest,
@@ -48,28 +54,43 @@ impl Exchange {
     ) -> Result<Exchanged<T>, ExchangeError>
     where
         T: Send + 'static,
-        F: FnOnce(&RawAnswer) -> (Value, T) + Send + 'static,
+        F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
     {
-        let line = request.line();
-        let pass = self.gate.enter(self.auth.credential()).await?;
-        let mut signed = request.clone();
-        self.auth.apply(&mut signed)?;
-        let answer = self.client.fetch(&signed, &line, &pass, self.auth.signer()).await?;
-        let (answer, page, judged) = self.judge(&line, answer, extra, read).await?;
-        match judged {
-            Judged::Page | Judged::Empty => {
-                pass.accepted();
-                Ok(Exchanged { answer, page, empty: judged == Judged::Empty })
-            }
-            Judged::Failed { reason } => {
-                let hint = what_to_do(answer.status);
-                Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))))
-            }
-            Judged::Refused { reason } => {
-                let hint = "check auth, and that the account isn't locked out";
-                let error = self.error(&line, &answer, &reason, hint);
-                Err(pass.refused(&error.to_string()).into())
-            }
+        let (line, read, extra) = (request.line(), Arc::new(read), Arc::from(extra));
+        let mut pass = self.gate.enter(self.auth.credential()).await?;
+        let mut renewals = Renewals::default();
+        loop {
+            let grant = match self.auth.session() {
+                Some(session) => match self.grant(session, &line, &mut pass).await {
+                    Ok(grant) => Some(grant),
+                    Err(NoGrant::Denied(reason)) => return Err(pass.refused(&reason).into()),
+                    Err(NoGrant::Failed(error)) => return Err(error),
+                },
+                None => None,
+            };
+            let mut signed = request.clone();
+            self.auth.apply(&mut signed)?;
+            grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
+            let answer = self.client.fetch(&signed, &line, &pass, self.auth.each_try(grant.as_deref())).await?;
+            let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
+            let (reason, hint) = match judged {
+                Judged::Page | Judged::Empty => {
+                    self.auth.session().iter().for_each(|session| session.accepted());
+                    pass.accepted();
+                    return Ok(Exchanged { answer, page, empty: judged == Judged::Empty });
+                }
+                Judged::Failed { reason } => (reason, what_to_do(answer.status)),
+                Judged::Refused { reason } => match (self.auth.session(), &grant) {
+                    (Some(session), Some(grant)) if renewals.help(session, grant) => continue,
+                    (Some(session), _) if session.is_proven() => (Renewals::in_vain(session, &reason), NO_RIGHT),
+                    (session, _) => {
+                        let hint = if session.is_some() { NO_EVIDENCE } else { CHECK };
+                        let error = self.error(&line, &answer, &reason, hint);
+                        return Err(pass.refused(&error.to_string()).into());
+                    }
+                },
+            };
+            return Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))));
         }
     }
 
@@ -77,12 +98,12 @@ impl Exchange {
         &self,
         line: &str,
         answer: RawAnswer,
-        extra: Vec<Value>,
-        read: F,
+        extra: Arc<[Value]>,
+        read: Arc<F>,
     ) -> Result<(RawAnswer, Option<T>, Judged), ExchangeError>
     where
         T: Send + 'static,
-        F: FnOnce(&RawAnswer) -> (Value, T) + Send + 'static,
+        F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
     {
         let rules = self.rules.clone();
         let work = tokio::task::spawn_blocking(move || {
@@ -101,7 +122,7 @@ impl Exchange {
         })
     }
 
-    fn error(&self, line: &str, answer: &RawAnswer, reason: &str, hint: &str) -> AnswerError {
+    pub(super) fn error(&self, line: &str, answer: &RawAnswer, reason: &str, hint: &str) -> AnswerError {
         let redactor = self.client.redactor();
         AnswerError {
             request: redactor.scrub(line),

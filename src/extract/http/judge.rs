@@ -141,7 +141,7 @@ impl Answer<'_> {
     }
 }
 
-fn status_text(status: StatusCode, headers: &Value) -> String {
+pub(super) fn status_text(status: StatusCode, headers: &Value) -> String {
     let name = status.canonical_reason().unwrap_or("an unknown status");
     match headers.get("location").and_then(Value::as_str) {
         Some(location) if status.is_redirection() => {

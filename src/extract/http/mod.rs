@@ -6,6 +6,7 @@ mod error;
 mod exchange;
 mod judge;
 mod limit;
+mod renew;
 mod retry;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
-use crate::extract::auth::{Auth, CredentialGate, Redactor, SecureWorkload};
+use crate::extract::auth::{Auth, CredentialGate, EachTry, Redactor, SecureWorkload};
 use crate::extract::request::{RenderedRequest, RequestSpec, RequestTree};
 use crate::secret::Secret;
 
@@ -78,7 +78,7 @@ fn exchange(options: HttpOptions, rules: &RuleTexts) -> Exchange {
 async fn fetch(client: &HttpClient, url: &str) -> Result<RawAnswer, HttpError> {
     let request = request(url);
     let pass = CredentialGate::new().enter(None).await.unwrap();
-    client.fetch(&request, &request.line(), &pass, None).await
+    client.fetch(&request, &request.line(), &pass, EachTry::Nothing).await
 }
 
 fn body(answer: &RawAnswer) -> (Value, ()) {

@@ -164,7 +164,7 @@ impl RequestTree {
         let headers = rendered::headers(parts.swap_remove("headers").unwrap_or_default())?;
         let payload = match (parts.swap_remove("body"), parts.swap_remove("form")) {
             (None, None) => Payload::None,
-            (Some(body), None) => Payload::Json(body.to_json()),
+            (Some(body), None) => Payload::Json(body),
             (None, Some(form)) => Payload::Form(pairs("form", form)?),
             (Some(_), Some(_)) => return Err(RequestError::BodyAndForm),
         };

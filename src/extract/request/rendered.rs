@@ -14,8 +14,8 @@ use crate::lang::tree::Tree;
 pub enum Payload {
     /// Nothing.
     None,
-    /// JSON text.
-    Json(String),
+    /// JSON; numbers keep their text.
+    Json(Tree),
     /// Names and values, sent as `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
 }
@@ -76,7 +76,7 @@ impl RenderedRequest {
     pub fn body(&self) -> Option<(&'static str, String)> {
         match &self.payload {
             Payload::None => None,
-            Payload::Json(text) => Some(("application/json", text.clone())),
+            Payload::Json(tree) => Some(("application/json", tree.to_json())),
             Payload::Form(fields) => Some(("application/x-www-form-urlencoded", encode(fields))),
         }
     }

@@ -21,12 +21,13 @@ impl Findings<'_> {
                 !values.iter().any(|value| matches!(value.value, RequestValue::Map(_)))
             }),
             window: job.window.is_some(),
+            login: false,
             records: match &records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
                 _ => Vec::new(),
             },
         };
-        let source = self.source(name.span, job, &file.source, &vars);
+        let source = self.source(name, job, &file.source, &vars);
         let request = self.request(name, job, &file.source, &vars);
         let for_each = job.for_each.as_ref().map(|for_each| self.for_each(for_each, &vars));
         let slicing = self.slicing(name, job, request.as_ref(), &vars);

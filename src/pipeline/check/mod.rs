@@ -1,6 +1,7 @@
 //! From a pipeline as typed to one as meant. Everything that can be known without sending a request is checked here, and all
 //! mistakes are reported at once.
 
+mod auth;
 mod cron;
 mod fan_out;
 mod fits;

@@ -25,11 +25,18 @@ pub(super) struct Vars {
     pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
+    /// Whether it is about a login, which belongs to no page, no window and no row.
+    pub login: bool,
     /// The plain paths of the records, where `records` isn't a program.
     pub records: Vec<Vec<String>>,
 }
 
 impl Vars {
+    /// Returns the names that exist in a login.
+    pub(super) const fn of_login() -> Self {
+        Self { fan_out: None, fan_out_is_scalar: false, window: false, login: true, records: Vec::new() }
+    }
+
     /// Returns the variables of the rules about answers, and of `records` and `rows`.
     pub(super) fn answer(&self) -> Vec<&str> {
         ANSWER_VARS.into_iter().chain(self.fan_out.as_deref()).collect()
@@ -47,6 +54,9 @@ impl Vars {
 
     /// Tells whether it is certain that a name doesn't exist, though parts of the file were refused.
     fn knows_all(&self, root: &str) -> bool {
+        if self.login {
+            return true;
+        }
         if root == "window" { self.window } else { self.fan_out.is_some() }
     }
 
@@ -98,7 +108,7 @@ impl Findings<'_> {
         Some(Request { method, path: path.clone(), query, headers, body, form })
     }
 
-    fn path(&mut self, path: &Tmpl, vars: &Vars) {
+    pub(super) fn path(&mut self, path: &Tmpl, vars: &Vars) {
         if path.as_str().contains("://") || path.as_str().starts_with("//") {
             self.error(path.span(), "a path can't name another host", "the origin comes from `base_url` alone");
         } else if path.as_str().contains(['?', '#']) && !path.as_str().contains("{{") {
@@ -107,7 +117,7 @@ impl Findings<'_> {
         self.text(path, vars);
     }
 
-    fn header_name(&mut self, name: &Spanned<String>) {
+    pub(super) fn header_name(&mut self, name: &Spanned<String>) {
         if !name.value.contains("{{") && http::HeaderName::from_bytes(name.value.as_bytes()).is_err() {
             let message = format!("`{}` can't be the name of a header", name.value);
             self.error(name.span, message, "use letters, digits and `-`, such as `x-request-id`");
@@ -137,27 +147,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Checks the form or the body of a login: it may hold secrets, but never literally.
-    pub(super) fn login(&mut self, value: &RequestValue) {
-        match value {
-            RequestValue::List(items) => items.iter().for_each(|item| self.login(item)),
-            RequestValue::Map(map) => {
-                for (name, value) in map {
-                    match value {
-                        RequestValue::String(text) if is_secret(&name.value) && !text.shown().starts_with("${") => {
-                            let found = Diagnostic::error(text.span(), "a secret can't be written in the file");
-                            let help = "use ${NAME} or ${file:path}; if it was ever committed or shared, change it";
-                            self.add(found.redacted().expected("`${NAME}` or `${file:path}`").help(help));
-                        }
-                        value => self.login(value),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn template_key(&mut self, name: &Spanned<String>, vars: &Vars) {
+    pub(super) fn template_key(&mut self, name: &Spanned<String>, vars: &Vars) {
         self.template(&name.value, vars, |_, _| name.span);
     }
 
@@ -212,7 +202,7 @@ fn use_of(text: &str, name: &str) -> Option<(usize, usize)> {
 }
 
 /// Tells whether a value of this name is a secret wherever it stands.
-fn is_secret(name: &str) -> bool {
+pub(super) fn is_secret(name: &str) -> bool {
     const SECRETS: [&str; 14] = [
         "accesstoken",
         "apikey",
@@ -245,7 +235,8 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
     let no_such = format!("there is no template variable `{name}`");
     let is_fan_out = vars.fan_out.as_deref() == Some(root);
     match (root, field) {
-        ("cursor", _) | ("now", None) => return None,
+        ("now", None) => return None,
+        ("cursor", _) if !vars.login => return None,
         ("now", Some(_)) => {
             return Some((no_such, "`now` is an instant: print it with `now | time('%Y-%m-%d')`".to_owned()));
         }
@@ -253,7 +244,7 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         ("window", _) if vars.window => {
             return Some((no_such, "the window has `window.from` and `window.to`".to_owned()));
         }
-        ("window", _) => return Some((no_such, "the job has no `window:`".to_owned())),
+        ("window", _) if !vars.login => return Some((no_such, "the job has no `window:`".to_owned())),
         (_, Some(_)) if is_fan_out && vars.fan_out_is_scalar => {
             return Some((
                 no_such,
@@ -262,6 +253,10 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         }
         _ if is_fan_out => return None,
         _ => {}
+    }
+    if vars.login {
+        let help = "a login is sent for no page, no window and no row: its templates see `now` only".to_owned();
+        return Some((format!("there is no template variable `{root}` in a login"), help));
     }
     let names: Vec<&str> = ["now", "cursor"]
         .into_iter()

@@ -22,10 +22,17 @@ const MAX_RESPONSE: u64 = 64 << 20;
 
 impl Findings<'_> {
     /// Merges the keys of `source` and of the job: the job's win.
-    pub(super) fn source(&mut self, at: Span, job: &JobFile, source: &SourceFile, vars: &Vars) -> Option<Source> {
-        let base_url = self.base_url(at, job.base_url.as_ref().or(source.base_url.as_ref()));
+    pub(super) fn source(
+        &mut self,
+        at: &Spanned<String>,
+        job: &JobFile,
+        source: &SourceFile,
+        vars: &Vars,
+    ) -> Option<Source> {
+        let base_url = self.base_url(at.span, job.base_url.as_ref().or(source.base_url.as_ref()));
         let auth = job.auth.as_ref().or(source.auth.as_ref());
         self.credential_fits(auth, job);
+        let session = auth.and_then(|auth| self.session(auth, at, job));
         let mut expression = |own: &Option<JqText>, shared: &Option<JqText>| {
             self.envelope_jq(own.as_ref().or(shared.as_ref()), &vars.answer(), vars)
         };
@@ -42,6 +49,7 @@ impl Findings<'_> {
         let concurrency = job.concurrency.or(source.concurrency);
         Some(Source {
             auth: auth.map_or(Auth::None, |auth| auth.value.clone()),
+            session,
             auth_failed,
             success,
             error_message,

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{Auth, FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
+use super::super::file::{FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -45,19 +45,6 @@ pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
 macro_rules! source_keys {
     ($findings:expr, $keys:expr) => {{
         let (findings, keys) = (&mut *$findings, &$keys);
-        if let Some(auth) = &keys.auth {
-            let what = match auth.value {
-                Auth::Login(_) => Some("auth by `login`"),
-                Auth::Oauth2(_) => Some("auth by `oauth2`"),
-                _ => None,
-            };
-            if let Auth::Login(login) = &auth.value {
-                login.form.iter().chain(&login.body).for_each(|value| findings.login(value));
-            }
-            if let Some(what) = what {
-                findings.not_built(auth.span, what, "use `basic`, `bearer`, `header`, `query`, `form` or `hmac`");
-            }
-        }
         if let Some(format) = &keys.format
             && format.value != FormatFile::Json
         {

@@ -106,13 +106,28 @@ fn example(sign_ins: &Arc<Mutex<Vec<Value>>>, secret: &str) -> Example {
 fn users_and_sign_ins() {
     let all = Arc::new(Mutex::new(sign_ins(200)));
     let example = example(&all, "app-secret-1");
-    insta::assert_snapshot!(example.plan("2026-01-01T01:30:00Z"), @"");
-    insta::assert_snapshot!(example.run(NOW).fine(), @"");
+    insta::assert_snapshot!(example.plan("2026-01-01T01:30:00Z"), @"
+    users: 1 slice due
+      the whole list
+        GET /v1.0/users?%24select=id%2CdisplayName%2CuserPrincipalName%2Cmail%2CaccountEnabled%2CcreatedDateTime%2Cdepartment&%24top=999
+    sign_ins: 1 slice due
+      2026-01-01 00:00 to 2026-01-01 01:00
+        GET /v1.0/auditLogs/signIns?%24filter=createdDateTime%20ge%202026-01-01T00%3A00%3A00Z%20and%20createdDateTime%20lt%202026-01-01T01%3A00%3A00Z&%24top=1000
+    ");
+    insta::assert_snapshot!(example.run(NOW).fine(), @"
+    20260101 landed: 2100 of 2100; complete
+    20260101T000000Z landed: 60 of 60; complete
+    20260101T010000Z landed: 60 of 60; complete
+    20260101T020000Z landed: 60 of 60; complete
+    ");
     assert_eq!(example.column("microsoft_graph/users", "id").len(), 2100);
     let ids = |count: i64| -> Vec<Value> { (0..count).map(|n| json!(format!("{n:08}"))).collect() };
     assert_eq!(example.column("microsoft_graph/sign_ins", "id"), ids(180));
     let row = example.show("microsoft_graph/sign_ins", "SELECT * EXCLUDE ts_day FROM {set} WHERE id IN ('00000010', '00000011') ORDER BY id");
-    insta::assert_snapshot!(row, @"");
+    insta::assert_snapshot!(row, @r#"
+    {"id":"00000010","ts":"2026-01-01T00:10:00.000000Z","principal":"ann@example.com","app":"Portal","ip":"192.0.2.7","error_code":50126,"failure":"Other.","city":null,"country":null}
+    {"id":"00000011","ts":"2026-01-01T00:11:00.000000Z","principal":"ann@example.com","app":"Portal","ip":"192.0.2.7","error_code":0,"failure":"Other.","city":"Oslo","country":"NO"}
+    "#);
 
     // An hour later: a sign-in of the first hour shows up, and there is a new hour.
     let mut later = sign_ins(260);
@@ -120,7 +135,12 @@ fn users_and_sign_ins() {
     late["id"] = json!("late");
     later.push(late);
     *all.lock().unwrap() = later;
-    insta::assert_snapshot!(example.run("2026-01-01T04:30:00Z").fine(), @"");
+    insta::assert_snapshot!(example.run("2026-01-01T04:30:00Z").fine(), @"
+    20260101T000000Z landed: 61 of 61; complete
+    20260101T010000Z unchanged: 60 of 60; complete
+    20260101T020000Z unchanged: 60 of 60; complete
+    20260101T030000Z landed: 60 of 60; complete
+    ");
     assert_eq!(example.column("microsoft_graph/sign_ins", "id").len(), 241);
     let tokens = example.api.asked().iter().filter(|asked| asked.path.ends_with("/token")).count();
     assert_eq!(tokens, 2, "one for each run");
@@ -130,6 +150,11 @@ fn users_and_sign_ins() {
 fn a_wrong_client_secret_is_told_and_shown_nowhere() {
     let example = example(&Arc::new(Mutex::new(sign_ins(1))), "app-secret-2");
     let ran = example.run(NOW);
-    insta::assert_snapshot!(ran.errors().join("\n"), @"");
+    insta::assert_snapshot!(ran.errors().join("\n"), @"
+    20260101: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    20260101T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    20260101T010000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    20260101T020000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    ");
     assert!(!format!("{ran:?}").contains("app-secret-2"));
 }

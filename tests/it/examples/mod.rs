@@ -6,8 +6,10 @@
 mod elasticsearch;
 mod github;
 mod jira;
+mod microsoft_graph;
 mod okta;
 mod prometheus;
+mod salesforce;
 mod servicenow;
 mod stripe;
 mod trial;

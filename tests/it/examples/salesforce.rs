@@ -90,11 +90,21 @@ fn example(accounts: &Arc<Mutex<Vec<Value>>>) -> Example {
 fn changed_accounts_of_each_day() {
     let all = Arc::new(Mutex::new(accounts(6000)));
     let example = example(&all);
-    insta::assert_snapshot!(example.plan("2026-01-02T00:15:00Z"), @"");
-    insta::assert_snapshot!(example.run(NOW).fine(), @"");
+    insta::assert_snapshot!(example.plan("2026-01-02T00:15:00Z"), @"
+    accounts: 1 slice due
+      2026-01-01 00:00 to 2026-01-02 00:00
+        GET /services/data/v62.0/queryAll?q=SELECT%20Id%2C%20Name%2C%20Type%2C%20Industry%2C%20AnnualRevenue%2C%20OwnerId%2C%20IsDeleted%2C%20CreatedDate%2C%20SystemModstamp%20FROM%20Account%20WHERE%20SystemModstamp%20%3E%3D%202026-01-01T00%3A00%3A00Z%20AND%20SystemModstamp%20%3C%202026-01-02T00%3A00%3A00Z%20ORDER%20BY%20Id
+    ");
+    insta::assert_snapshot!(example.run(NOW).fine(), @"
+    20260101T000000Z landed: 2880 of 2880; complete
+    20260102T000000Z landed: 2880 of 2880; complete
+    ");
     let count = "SELECT changed_day, count(*) AS n, count(DISTINCT id) AS ids, count_if(is_deleted) AS deleted, sum(annual_revenue) AS revenue
                  FROM {set} GROUP BY 1 ORDER BY 1";
-    insta::assert_snapshot!(example.show("salesforce/accounts", count), @"");
+    insta::assert_snapshot!(example.show("salesforce/accounts", count), @r#"
+    {"changed_day":"2026-01-01","n":2880,"ids":2880,"deleted":29,"revenue":"1440000720.00"}
+    {"changed_day":"2026-01-02","n":2880,"ids":2880,"deleted":29,"revenue":"1440000720.00"}
+    "#);
 
     // The next night: two of the first day have changed again, and so have the last ones.
     let mut later = accounts(6000);
@@ -103,8 +113,11 @@ fn changed_accounts_of_each_day() {
         account["Name"] = json!("Renamed");
     }
     *all.lock().unwrap() = later;
-    insta::assert_snapshot!(example.run("2026-01-04T03:15:00Z").fine(), @"");
+    insta::assert_snapshot!(example.run("2026-01-04T03:15:00Z").fine(), @"20260103T000000Z landed: 242 of 242; complete");
     let present = "SELECT name = 'Renamed' AS renamed, count(*) AS n
                    FROM (SELECT * FROM {set} QUALIFY row_number() OVER (PARTITION BY id ORDER BY changed DESC) = 1) GROUP BY 1 ORDER BY 1";
-    insta::assert_snapshot!(example.show("salesforce/accounts", present), @"");
+    insta::assert_snapshot!(example.show("salesforce/accounts", present), @r#"
+    {"renamed":false,"n":5998}
+    {"renamed":true,"n":2}
+    "#);
 }

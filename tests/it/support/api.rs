@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -48,6 +49,7 @@ pub(crate) struct Answer {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     end: End,
+    delay: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +70,7 @@ impl Answer {
     /// Answers with any body, as JSON, status 200.
     pub(crate) fn bytes(body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status: 200, headers, body: body.into(), end: End::Whole }
+        Self { status: 200, headers, body: body.into(), end: End::Whole, delay: Duration::ZERO }
     }
 
     /// Never answers.
@@ -92,6 +94,11 @@ impl Answer {
         Self { body: body.to_string().into_bytes(), ..self }
     }
 
+    /// Takes its time.
+    pub(crate) fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+
     /// Breaks the connection after the body. With a `content-length` it is too short, without one its last chunk is missing.
     pub(crate) fn torn(self) -> Self {
         Self { end: End::Torn, ..self }
@@ -101,6 +108,7 @@ impl Answer {
         if self.end == End::Never {
             std::future::pending::<()>().await;
         }
+        tokio::time::sleep(self.delay).await;
         let mut builder = Response::builder().status(self.status);
         for (name, value) in &self.headers {
             builder = builder.header(name, value);

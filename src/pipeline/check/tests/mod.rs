@@ -5,6 +5,7 @@ use super::super::load::diagnostic;
 use super::*;
 
 mod all_at_once;
+mod auth;
 mod environment;
 mod examples;
 mod fan_out;

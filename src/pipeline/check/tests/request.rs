@@ -105,14 +105,6 @@ fn secrets_belong_to_auth() {
     ");
     insta::assert_snapshot!(say_job(r"    auth: {login: {post: /in, form: {user: '${TOKEN}', password: hunter2}}}
 "), @r"
-    error: auth by `login` is not built yet
-     --> p.yaml:6:11
-      |
-    6 |     auth: {login: {post: /in, form: {user: '${TOKEN}', password: *******}}}
-      |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: use `basic`, `bearer`, `header`, `query`, `form` or `hmac`
-
     error: a secret can't be written in the file
      --> p.yaml:6:66
       |

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do: each is refused, at its place, with what to do instead.
 
-use super::{say, say_job, say_landing};
+use super::{say, say_landing};
 
 #[test]
 fn of_the_source() {
@@ -8,7 +8,7 @@ fn of_the_source() {
 name: x
 source:
   base_url: 'http://h'
-  auth: {oauth2: {token_url: 'http://h/t', client_id: c, client_secret: '${TOKEN}', scope: a b, client_auth: body}}
+  auth: none
   format: jsonl
   proxy: http://proxy
   retry: {when: .busy, after: .wait}
@@ -18,14 +18,6 @@ jobs:
 on_failure: {post: 'http://h'}
 on_success: {post: 'http://h'}
 "), @r"
-    error: auth by `oauth2` is not built yet
-     --> p.yaml:5:9
-      |
-    5 |   auth: {oauth2: {token_url: 'http://h/t', client_id: c, client_secret: '${TOKEN}', scope: a b, client_auth: body}}
-      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: use `basic`, `bearer`, `header`, `query`, `form` or `hmac`
-
     error: a format other than `json` is not built yet
      --> p.yaml:6:11
       |
@@ -183,20 +175,4 @@ fn of_slices() {
        |
        = help: remove it
     ");
-}
-
-#[test]
-fn of_auth() {
-    insta::assert_snapshot!(
-        say_job("    auth: {login: {post: /in, form: {u: a, password: '${TOKEN}'}, success: .ok, token: .t, into: headers.x}}\n"),
-        @r"
-    error: auth by `login` is not built yet
-     --> p.yaml:6:11
-      |
-    6 |     auth: {login: {post: /in, form: {u: a, password: '${TOKEN}'}, success: .ok, token: .t, into: headers.x}}
-      |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: use `basic`, `bearer`, `header`, `query`, `form` or `hmac`
-    "
-    );
 }
