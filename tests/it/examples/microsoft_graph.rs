@@ -149,12 +149,11 @@ fn users_and_sign_ins() {
 #[test]
 fn a_wrong_client_secret_is_told_and_shown_nowhere() {
     let example = example(&Arc::new(Mutex::new(sign_ins(1))), "app-secret-2");
-    let ran = example.run(NOW);
-    insta::assert_snapshot!(ran.errors().join("\n"), @"
-    20260101: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
-    20260101T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
-    20260101T010000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
-    20260101T020000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:41599/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    insta::assert_snapshot!(example.failures(NOW), @"
+    20260101: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:[PORT]/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    20260101T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:[PORT]/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    20260101T010000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:[PORT]/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
+    20260101T020000Z: the server refused the credential, so no job sends it again in this run; the first refusal: the token request POST http://127.0.0.1:[PORT]/tenant-1/oauth2/v2.0/token: status 401 after 1 try: the server answered 401 Unauthorized: invalid_client: AADSTS7000215: Invalid client secret provided.; check client_id and client_secret; some servers want `client_auth: body`
     ");
-    assert!(!format!("{ran:?}").contains("app-secret-2"));
+    assert!(!format!("{:?}", example.run(NOW)).contains("app-secret-2"));
 }

@@ -68,6 +68,11 @@ impl Example {
         Ran::of(self.tidegate(&["run", "example.yaml", "--output", "json", "--now", now]))
     }
 
+    /// Runs it, and returns its failures, without what differs from run to run.
+    fn failures(&self, now: &str) -> String {
+        self.workspace.redact(&self.run(now).errors().join("\n"))
+    }
+
     /// Runs a query over the Parquet files of a data set below `./lake`; `{set}` stands for them.
     fn query(&self, set: &str, sql: &str) -> Vec<Value> {
         let glob = self.workspace.path("lake").join(set).join("**/*.parquet");

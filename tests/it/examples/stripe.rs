@@ -103,7 +103,7 @@ fn charges_land_once_and_a_refund_changes_its_day() {
 #[test]
 fn a_wrong_key_is_told_in_stripes_words() {
     let example = example(&Arc::new(Mutex::new(charges(1))), "rk_test_2");
-    insta::assert_snapshot!(example.run(NOW).errors().join("\n"), @r#"
+    insta::assert_snapshot!(example.failures(NOW), @r#"
     20260101T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: GET /v1/charges?limit=100&created%5Bgte%5D=1767225600&created%5Blt%5D=1767312000: status 401 after 1 try: the server refused the credential; it says: Invalid API Key provided: rk_test_*; body: {"error":{"type":"invalid_request_error","message":"Invalid API Key provided: rk_test_*"}}; check auth, and that the account isn't locked out
     20260102T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: GET /v1/charges?limit=100&created%5Bgte%5D=1767225600&created%5Blt%5D=1767312000: status 401 after 1 try: the server refused the credential; it says: Invalid API Key provided: rk_test_*; body: {"error":{"type":"invalid_request_error","message":"Invalid API Key provided: rk_test_*"}}; check auth, and that the account isn't locked out
     20260103T000000Z: the server refused the credential, so no job sends it again in this run; the first refusal: GET /v1/charges?limit=100&created%5Bgte%5D=1767225600&created%5Blt%5D=1767312000: status 401 after 1 try: the server refused the credential; it says: Invalid API Key provided: rk_test_*; body: {"error":{"type":"invalid_request_error","message":"Invalid API Key provided: rk_test_*"}}; check auth, and that the account isn't locked out
