@@ -110,3 +110,54 @@ fn a_wrong_key_is_told_in_stripes_words() {
     "#);
     assert_eq!(example.api.asked().len(), 1, "a refused key isn't tried again");
 }
+
+#[test]
+fn the_first_rows_can_be_seen_before_any_lands() {
+    let example = example(&Arc::new(Mutex::new(charges(300))), "rk_test_1");
+    let seen = example.tidegate(&["preview", "example.yaml", "charges", "--rows", "2", "--now", NOW]);
+    assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""), "{seen:?}");
+    insta::assert_snapshot!(seen.stdout, @r#"
+    request: GET /v1/charges?limit=100&created%5Bgte%5D=1767398400&created%5Blt%5D=1767484800
+
+    records: 12 received
+      amount: int64
+      amount_refunded: int64
+      created: timestamp
+      currency: string
+      customer: string
+      failure_code: string
+      id: string
+      livemode: bool
+      metadata: json
+      object: string
+      paid: bool
+      refunded: bool
+      status: string
+
+    row 1
+      id: ch_00242125
+      created_at: 2026-01-03T01:40:00Z
+      amount: 1299
+      amount_refunded: 0
+      currency: eur
+      status: succeeded
+      paid: true
+      refunded: false
+      customer: null
+      failure_code: null
+      metadata: {"order_299":"x"}
+    row 2
+      id: ch_00240236
+      created_at: 2026-01-03T01:40:00Z
+      amount: 1298
+      amount_refunded: 0
+      currency: eur
+      status: succeeded
+      paid: true
+      refunded: false
+      customer: null
+      failure_code: null
+      metadata: {"order_298":"x"}
+    "#);
+    assert!(!example.workspace.path("lake").exists());
+}
