@@ -262,7 +262,11 @@ fn parse(text: &str) -> Result<Term<&str>, JqError> {
         return Err(JqError { offset, message: format!("brackets are nested more than {MAX_NESTING} deep") });
     }
     let tokens = Lexer::new(text).lex().map_err(|errors| {
-        first(errors.into_iter().map(|(expected, rest)| unexpected(text, expected.as_str(), text.len() - rest.len(), rest)))
+        first(
+            errors
+                .into_iter()
+                .map(|(expected, rest)| unexpected(text, expected.as_str(), text.len() - rest.len(), rest)),
+        )
     })?;
     Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
         first(errors.into_iter().map(|(expected, token)| {

@@ -10,8 +10,8 @@ use super::{RunError, build, window};
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
-    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header, parse_total,
-    resolve,
+    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header,
+    parse_total, resolve,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;

@@ -210,7 +210,11 @@ fn hint(nearest: Option<&str>, double_quoted: bool) -> String {
 
 /// Says what to do about a column that only some rows have, unless the name is more likely a mistake.
 fn optional(name: &str, mistaken: bool) -> String {
-    if mistaken { String::new() } else { format!("; if only some rows have it, give it a type: `schema: {{columns: {{{name}: string}}}}`") }
+    if mistaken {
+        String::new()
+    } else {
+        format!("; if only some rows have it, give it a type: `schema: {{columns: {{{name}: string}}}}`")
+    }
 }
 
 fn list(columns: &[String]) -> String {

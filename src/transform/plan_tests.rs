@@ -215,7 +215,10 @@ fn mistakes_are_placed_and_put_right() {
     assert!(text.contains("did you mean `tstamp`?"), "{text}");
     let field = error("SELECT tstamp.valeu FROM records");
     let text = field.to_string();
-    assert!(text.starts_with("field valeu not found in struct: if only some rows have it, give its column a type"), "{text}");
+    assert!(
+        text.starts_with("field valeu not found in struct: if only some rows have it, give its column a type"),
+        "{text}"
+    );
     assert_eq!(field.offset(), Some(14));
     let function = error("SELECT uper(Name) FROM records");
     let text = "invalid function 'uper'. Did you mean 'upper'?";

@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn what_is_right_is_left_alone() {
-        for text in [".a - .b", "@base64", ". | @uri", ".a != 1", "1-1", "{a: {b: 1}}", "[.[] | select(.x == \"a - b\")]"] {
+        for text in
+            [".a - .b", "@base64", ". | @uri", ".a != 1", "1-1", "{a: {b: 1}}", "[.[] | select(.x == \"a - b\")]"]
+        {
             assert!(Jq::compile(text, &[]).is_ok(), "{text}");
         }
     }

@@ -17,9 +17,11 @@ impl Findings<'_> {
         let records = self.records(job);
         let vars = Vars {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
-            fan_out_is_scalar: job.for_each.as_ref().and_then(|for_each| for_each.values.as_ref()).is_some_and(|values| {
-                !values.iter().any(|value| matches!(value.value, RequestValue::Map(_)))
-            }),
+            fan_out_is_scalar: job
+                .for_each
+                .as_ref()
+                .and_then(|for_each| for_each.values.as_ref())
+                .is_some_and(|values| !values.iter().any(|value| matches!(value.value, RequestValue::Map(_)))),
             window: job.window.is_some(),
             login: false,
             records: match &records {

@@ -81,8 +81,9 @@ pub(super) fn of_lone(text: &str, known: &[&str]) -> Option<String> {
 /// Returns what to do about a map of several keys where one is due, that names a kind.
 pub(super) fn of_kind(keys: &[&str], known: &[&str]) -> Option<String> {
     let says_kind = keys.iter().any(|key| matches!(*key, "type" | "kind" | "method"));
-    (says_kind && known.contains(&"bearer"))
-        .then(|| "the kind is the key itself: `{bearer: '${TOKEN}'}`, `{basic: {username: ..., password: ...}}`".to_owned())
+    (says_kind && known.contains(&"bearer")).then(|| {
+        "the kind is the key itself: `{bearer: '${TOKEN}'}`, `{basic: {username: ..., password: ...}}`".to_owned()
+    })
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ fn search(body: &Value, documents: &[Value]) -> Answer {
     let span = millis(&range["gte"])..millis(&range["lt"]);
     // In a point in time there is a tiebreaker more than was asked for.
     let sort = |at: usize, hit: &Value| (millis(&hit["_source"]["@timestamp"]), at as i64);
-    let mut hits: Vec<((i64, i64), &Value)> = documents.iter().enumerate().map(|(at, hit)| (sort(at, hit), hit)).collect();
+    let mut hits: Vec<((i64, i64), &Value)> =
+        documents.iter().enumerate().map(|(at, hit)| (sort(at, hit), hit)).collect();
     hits.retain(|((time, _), _)| span.contains(time));
     hits.sort_by_key(|(key, _)| *key);
     let total = hits.len();
@@ -63,7 +64,10 @@ fn search(body: &Value, documents: &[Value]) -> Answer {
 
 fn answer(request: &Request, documents: &[Value]) -> Answer {
     if !has(request, "authorization", "ApiKey key-1") {
-        return refuse(401, &json!({"error": {"type": "security_exception", "reason": "unable to authenticate"}, "status": 401}));
+        return refuse(
+            401,
+            &json!({"error": {"type": "security_exception", "reason": "unable to authenticate"}, "status": 401}),
+        );
     }
     match request.path.as_str() {
         "/logs-app-default/_pit" => {
@@ -87,8 +91,12 @@ fn example(documents: Vec<Value>, break_one: impl Fn(&Value) -> Option<Answer> +
 #[test]
 fn documents_of_each_hour() {
     let torn = Once::new();
-    let too_many = refuse(429, &json!({"error": {"type": "es_rejected_execution_exception", "reason": "rejected"}, "status": 429}));
-    let example = example(documents(9000), move |body| torn.now(body.get("search_after").is_some()).then(|| too_many.clone()));
+    let too_many = refuse(
+        429,
+        &json!({"error": {"type": "es_rejected_execution_exception", "reason": "rejected"}, "status": 429}),
+    );
+    let example =
+        example(documents(9000), move |body| torn.now(body.get("search_after").is_some()).then(|| too_many.clone()));
     insta::assert_snapshot!(example.plan(NOW), @"
     point_in_time: 1 slice due
       the whole list

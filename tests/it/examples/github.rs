@@ -26,7 +26,10 @@ fn issue(repository: i64, number: i64) -> Value {
 /// Answers as GitHub does: the first request names the repository, the links its number.
 fn answer(request: &Request, issues: &[(&str, i64, Vec<Value>)]) -> Answer {
     if !has(request, "authorization", "Bearer github_pat_1") {
-        return refuse(401, &json!({"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"}));
+        return refuse(
+            401,
+            &json!({"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"}),
+        );
     }
     assert_eq!(request.headers["accept"], "application/vnd.github+json");
     assert!(request.headers.contains_key("user-agent"), "GitHub refuses a client without a name");
@@ -42,7 +45,9 @@ fn answer(request: &Request, issues: &[(&str, i64, Vec<Value>)]) -> Answer {
     let rows: Vec<&Value> = all.iter().skip((page - 1) * size).take(size).collect();
     let link = |page: usize, rel: &str| {
         let host = &request.headers["host"];
-        format!("<http://{host}/repositories/{number}/issues?state=all&sort=created&direction=asc&per_page={size}&page={page}>; rel=\"{rel}\"")
+        format!(
+            "<http://{host}/repositories/{number}/issues?state=all&sort=created&direction=asc&per_page={size}&page={page}>; rel=\"{rel}\""
+        )
     };
     let mut links = Vec::new();
     if page > 1 {

@@ -27,14 +27,20 @@ fn issues(count: i64) -> Vec<Value> {
 /// The instants of the JQL, as Jira's own format prints them.
 fn range(jql: &str) -> (String, String) {
     let instants: Vec<String> = jql.split('"').skip(1).step_by(2).map(|text| text.replace(' ', "T")).collect();
-    assert_eq!(jql.split('"').step_by(2).collect::<Vec<_>>(), ["updated >= ", " AND updated < ", " ORDER BY created ASC"]);
+    assert_eq!(
+        jql.split('"').step_by(2).collect::<Vec<_>>(),
+        ["updated >= ", " AND updated < ", " ORDER BY created ASC"]
+    );
     (instants[0].clone(), instants[1].clone())
 }
 
 fn search(request: &Request, issues: &[Value]) -> Answer {
     // `me@example.com:token-1`
     if !has(request, "authorization", "Basic bWVAZXhhbXBsZS5jb206dG9rZW4tMQ==") {
-        return refuse(401, &json!({"errorMessages": ["Client must be authenticated to access this resource."], "errors": {}}));
+        return refuse(
+            401,
+            &json!({"errorMessages": ["Client must be authenticated to access this resource."], "errors": {}}),
+        );
     }
     let body: Value = serde_json::from_str(&request.body).unwrap();
     let jql = body["jql"].as_str().unwrap();

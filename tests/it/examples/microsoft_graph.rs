@@ -47,10 +47,13 @@ fn token(request: &Request) -> Answer {
         && form["client_secret"] == "app-secret-1"
         && form["scope"] == "https://graph.microsoft.com/.default";
     if !right {
-        let error = json!({"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."});
+        let error =
+            json!({"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."});
         return refuse(401, &error);
     }
-    Answer::json(&json!({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "graph-token-1"}))
+    Answer::json(
+        &json!({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "graph-token-1"}),
+    )
 }
 
 fn api(sign_ins: &Arc<Mutex<Vec<Value>>>) -> Api {
@@ -59,7 +62,8 @@ fn api(sign_ins: &Arc<Mutex<Vec<Value>>>) -> Api {
         if request.path == "/tenant-1/oauth2/v2.0/token" {
             return token(request);
         }
-        let refused = |status, code: &str, message: &str| refuse(status, &json!({"error": {"code": code, "message": message}}));
+        let refused =
+            |status, code: &str, message: &str| refuse(status, &json!({"error": {"code": code, "message": message}}));
         if request.headers.get("authorization").is_none_or(|token| token != "Bearer graph-token-1") {
             return refused(401, "InvalidAuthenticationToken", "Access token is empty.");
         }
@@ -69,15 +73,19 @@ fn api(sign_ins: &Arc<Mutex<Vec<Value>>>) -> Api {
         match request.path.as_str() {
             "/v1.0/users" => {
                 assert!(request.query["$select"].starts_with("id,displayName,"));
-                let user = |n| json!({"id": format!("u{n:04}"), "displayName": "Ann", "userPrincipalName": format!("u{n}@example.com"),
-                    "mail": null, "accountEnabled": true, "createdDateTime": START, "department": null});
+                let user = |n| {
+                    json!({"id": format!("u{n:04}"), "displayName": "Ann", "userPrincipalName": format!("u{n}@example.com"),
+                    "mail": null, "accountEnabled": true, "createdDateTime": START, "department": null})
+                };
                 let users: Vec<Value> = (0..2100).map(user).collect();
                 page(request, &users, request.number("$top").min(999))
             }
             "/v1.0/auditLogs/signIns" => {
                 let filter = &request.query["$filter"];
                 let words: Vec<&str> = filter.split(' ').collect();
-                let ["createdDateTime", "ge", from, "and", "createdDateTime", "lt", to] = words.as_slice() else { panic!("{filter}") };
+                let ["createdDateTime", "ge", from, "and", "createdDateTime", "lt", to] = words.as_slice() else {
+                    panic!("{filter}")
+                };
                 let inside = |row: &&Value| (*from..*to).contains(&row["createdDateTime"].as_str().unwrap());
                 let mut rows: Vec<Value> = sign_ins.lock().unwrap().iter().filter(inside).cloned().collect();
                 rows.reverse();
@@ -123,7 +131,10 @@ fn users_and_sign_ins() {
     assert_eq!(example.column("microsoft_graph/users", "id").len(), 2100);
     let ids = |count: i64| -> Vec<Value> { (0..count).map(|n| json!(format!("{n:08}"))).collect() };
     assert_eq!(example.column("microsoft_graph/sign_ins", "id"), ids(180));
-    let row = example.show("microsoft_graph/sign_ins", "SELECT * EXCLUDE ts_day FROM {set} WHERE id IN ('00000010', '00000011') ORDER BY id");
+    let row = example.show(
+        "microsoft_graph/sign_ins",
+        "SELECT * EXCLUDE ts_day FROM {set} WHERE id IN ('00000010', '00000011') ORDER BY id",
+    );
     insta::assert_snapshot!(row, @r#"
     {"id":"00000010","ts":"2026-01-01T00:10:00.000000Z","principal":"ann@example.com","app":"Portal","ip":"192.0.2.7","error_code":50126,"failure":"Other.","city":null,"country":null}
     {"id":"00000011","ts":"2026-01-01T00:11:00.000000Z","principal":"ann@example.com","app":"Portal","ip":"192.0.2.7","error_code":0,"failure":"Other.","city":"Oslo","country":"NO"}

@@ -53,8 +53,10 @@ fn api(events: &Arc<Mutex<Vec<Value>>>) -> Api {
             return refuse(401, &json!({"errorCode": "E0000011", "errorSummary": "Invalid token provided"}));
         }
         if request.path == "/api/v1/users" {
-            let user = |n| json!({"id": format!("00u{n:04}"), "status": "ACTIVE", "created": START, "lastLogin": null,
-                "lastUpdated": START, "profile": {"login": format!("user{n}@example.com"), format!("x{n}"): n}});
+            let user = |n| {
+                json!({"id": format!("00u{n:04}"), "status": "ACTIVE", "created": START, "lastLogin": null,
+                "lastUpdated": START, "profile": {"login": format!("user{n}@example.com"), format!("x{n}"): n}})
+            };
             let users: Vec<Value> = (0..450).map(user).collect();
             return linked(request, &users, request.number("limit").min(200), true);
         }
@@ -65,7 +67,8 @@ fn api(events: &Arc<Mutex<Vec<Value>>>) -> Api {
         let (since, until) = (&request.query["since"], request.query.get("until"));
         let inside = |event: &&Value| {
             let published = event["published"].as_str().unwrap();
-            published >= since.trim_end_matches('Z') && until.is_none_or(|until| published < until.trim_end_matches('Z'))
+            published >= since.trim_end_matches('Z')
+                && until.is_none_or(|until| published < until.trim_end_matches('Z'))
         };
         let rows: Vec<Value> = events.lock().unwrap().iter().filter(inside).cloned().collect();
         // The log gives fewer than asked for where it likes, and nothing at all on the way.

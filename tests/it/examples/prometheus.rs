@@ -19,7 +19,8 @@ fn query_range(request: &Request) -> Answer {
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/api/v1/query_range"));
     let form = request.form();
     let number = |name: &str| form[name].parse::<i64>().unwrap();
-    let (start, end, step) = (number("start"), number("end"), form["step"].trim_end_matches('s').parse::<i64>().unwrap());
+    let (start, end, step) =
+        (number("start"), number("end"), form["step"].trim_end_matches('s').parse::<i64>().unwrap());
     if (end - start) / step > MOST_POINTS {
         let error = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
         return refuse(400, &json!({"status": "error", "errorType": "bad_data", "error": error}));
@@ -97,7 +98,9 @@ fn points_of_each_day_once() {
 fn too_long_a_window_is_refused_in_prometheus_words() {
     let example = example();
     let text = std::fs::read_to_string(example.workspace.path("example.yaml")).unwrap();
-    example.workspace.write("example.yaml", &text.replace("every: 1d ", "every: 7d ").replace("every: 1d\n", "every: 7d\n"));
+    example
+        .workspace
+        .write("example.yaml", &text.replace("every: 1d ", "every: 7d ").replace("every: 1d\n", "every: 7d\n"));
     insta::assert_snapshot!(example.failures("2026-01-09T00:15:00Z"), @r#"
     20260101T000000Z-41302eacd9d17398: POST /api/v1/query_range query=sum%20by%20%28instance%29%20%28rate%28node_cpu_seconds_total%7Bmode%21%3D%22idle%22%7D%5B5m%5D%29%29&step=[TIME]&start=1767225600&end=1767830400: status 400 after 2 tries: the server answered 400 Bad Request; it says: exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX); body: {"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"}; check the request
     20260101T000000Z-13b09ba03749b0ff: POST /api/v1/query_range query=up&step=[TIME]&start=1767225600&end=1767830400: status 400 after 2 tries: the server answered 400 Bad Request; it says: exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX); body: {"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"}; check the request

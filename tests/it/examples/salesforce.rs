@@ -47,7 +47,9 @@ fn query(request: &Request, accounts: &[Value], locators: &Locators) -> Answer {
     assert_eq!(request.path, "/services/data/v62.0/queryAll");
     let soql = &request.query["q"];
     let words: Vec<&str> = soql.split(' ').collect();
-    let edge = |operator: &str| words[words.iter().position(|word| *word == operator).unwrap() + 1].trim_end_matches('Z').to_owned();
+    let edge = |operator: &str| {
+        words[words.iter().position(|word| *word == operator).unwrap() + 1].trim_end_matches('Z').to_owned()
+    };
     let (from, to) = (edge(">="), edge("<"));
     assert!(soql.starts_with("SELECT Id, Name, ") && soql.ends_with(" ORDER BY Id"), "{soql}");
     let inside = |row: &&Value| {
@@ -67,22 +69,33 @@ fn example(accounts: &Arc<Mutex<Vec<Value>>>) -> Example {
         if request.path == "/services/oauth2/token" {
             let form = request.form();
             if form["client_secret"] != "secret-of-the-app" {
-                return refuse(400, &json!({"error": "invalid_client", "error_description": "invalid client credentials"}));
+                return refuse(
+                    400,
+                    &json!({"error": "invalid_client", "error_description": "invalid client credentials"}),
+                );
             }
             let mut tokens = tokens.lock().unwrap();
             *tokens += 1;
             // There is no `expires_in`: a session ends when the org's settings say so.
-            return Answer::json(&json!({"access_token": format!("00D!{tokens}"), "token_type": "Bearer", "instance_url": "https://x"}));
+            return Answer::json(
+                &json!({"access_token": format!("00D!{tokens}"), "token_type": "Bearer", "instance_url": "https://x"}),
+            );
         }
         let is_next = request.path.contains("/query/");
-        if expired.now(is_next) || request.headers.get("authorization") != Some(&format!("Bearer 00D!{}", tokens.lock().unwrap())) {
+        if expired.now(is_next)
+            || request.headers.get("authorization") != Some(&format!("Bearer 00D!{}", tokens.lock().unwrap()))
+        {
             *tokens.lock().unwrap() += 100;
             return refuse(401, &json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]));
         }
         let answer = query(request, &accounts.lock().unwrap(), &locators);
         if torn.now(is_next) { answer.torn() } else { answer }
     });
-    let env = [("SALESFORCE_CLIENT_ID", "app"), ("SALESFORCE_CLIENT_SECRET", "secret-of-the-app"), ("SALESFORCE_START", START)];
+    let env = [
+        ("SALESFORCE_CLIENT_ID", "app"),
+        ("SALESFORCE_CLIENT_SECRET", "secret-of-the-app"),
+        ("SALESFORCE_START", START),
+    ];
     Example::new("salesforce", "SALESFORCE_URL", api, &env)
 }
 

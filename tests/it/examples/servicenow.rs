@@ -1,4 +1,4 @@
-//! ServiceNow: `sysparm_offset` and `sysparm_limit`, the total in a header, all values as texts.
+//! `ServiceNow`: `sysparm_offset` and `sysparm_limit`, the total in a header, all values as texts.
 //! <https://www.servicenow.com/docs/bundle/zurich-api-reference/page/integrate/inbound-rest/concept/c_TableAPI.html>
 
 use std::sync::{Arc, Mutex};
@@ -26,13 +26,17 @@ fn table(request: &Request, incidents: &[Value]) -> Answer {
     // `tidegate:secret-1`
     if !has(request, "authorization", "Basic dGlkZWdhdGU6c2VjcmV0LTE=") {
         let words = "Required to provide Auth information";
-        return refuse(401, &json!({"error": {"message": "User Not Authenticated", "detail": words}, "status": "failure"}));
+        return refuse(
+            401,
+            &json!({"error": {"message": "User Not Authenticated", "detail": words}, "status": "failure"}),
+        );
     }
     let query: Vec<&str> = request.query["sysparm_query"].split('^').collect();
     let [from, to, "ORDERBYsys_id"] = query.as_slice() else { panic!("{query:?}") };
     let (from, to) = (from.strip_prefix("sys_updated_on>=").unwrap(), to.strip_prefix("sys_updated_on<").unwrap());
     let updated = |row: &&Value| row["sys_updated_on"].as_str().unwrap().to_owned();
-    let mut rows: Vec<&Value> = incidents.iter().filter(|row| (from.to_owned()..to.to_owned()).contains(&updated(row))).collect();
+    let mut rows: Vec<&Value> =
+        incidents.iter().filter(|row| (from.to_owned()..to.to_owned()).contains(&updated(row))).collect();
     rows.sort_by_key(|row| row["sys_id"].as_str().unwrap().to_owned());
     let (offset, limit) = (request.number("sysparm_offset"), request.number("sysparm_limit"));
     let fields: Vec<&str> = request.query["sysparm_fields"].split(',').collect();
@@ -75,7 +79,8 @@ fn changed_incidents_of_each_day_checked_against_the_total() {
     ");
     let numbers = |count: i64| -> Vec<Value> { (0..count).map(|n| json!(format!("INC{n:07}"))).collect() };
     assert_eq!(example.column("servicenow/incidents", "number"), numbers(2 * 1440));
-    let row = example.show("servicenow/incidents", "SELECT * EXCLUDE updated_day FROM {set} WHERE number = 'INC0000002'");
+    let row =
+        example.show("servicenow/incidents", "SELECT * EXCLUDE updated_day FROM {set} WHERE number = 'INC0000002'");
     insta::assert_snapshot!(row, @r#"{"sys_id":"00000000000000000000000000033232","number":"INC0000002","short_description":"No. 2","state":3,"priority":3,"assigned_to":null,"created":"2025-12-31T14:02:00.000000Z","updated":"2026-01-01T00:02:00.000000Z","closed":null}"#);
     assert_eq!(example.run(NOW).rows(), "", "all that was due has landed");
     insta::assert_snapshot!(example.run("2026-01-04T03:10:00Z").fine(), @"20260103T000000Z landed: 120 of 120; complete");
@@ -88,7 +93,11 @@ fn rows_that_an_acl_hides_are_missed() {
         let rows = incidents(20);
         let answer = table(request, &rows);
         let visible: Vec<_> = rows.iter().skip(request.number("sysparm_offset")).take(15).collect();
-        if request.number("sysparm_offset") == 0 { answer.with(&json!({"result": visible})) } else { answer.with(&json!({"result": []})) }
+        if request.number("sysparm_offset") == 0 {
+            answer.with(&json!({"result": visible}))
+        } else {
+            answer.with(&json!({"result": []}))
+        }
     });
     let env = [("SERVICENOW_USER", "tidegate"), ("SERVICENOW_PASSWORD", "secret-1"), ("SERVICENOW_START", START)];
     let example = Example::new("servicenow", "SERVICENOW_URL", hidden, &env);

@@ -63,11 +63,17 @@ fn example(charges: &Arc<Mutex<Vec<Value>>>, key: &str) -> Example {
 
 fn expected(charges: &[Value]) -> Vec<Value> {
     let text = |charge: &Value| charge["metadata"].to_string();
-    charges.iter().map(|charge| json!({"id": charge["id"], "r": charge["amount_refunded"], "m": text(charge)})).collect()
+    charges
+        .iter()
+        .map(|charge| json!({"id": charge["id"], "r": charge["amount_refunded"], "m": text(charge)}))
+        .collect()
 }
 
 fn landed(example: &Example) -> Vec<Value> {
-    example.query("stripe/charges", "SELECT id, amount_refunded AS r, metadata AS m FROM {set} ORDER BY created_at, amount")
+    example.query(
+        "stripe/charges",
+        "SELECT id, amount_refunded AS r, metadata AS m FROM {set} ORDER BY created_at, amount",
+    )
 }
 
 #[test]

@@ -27,7 +27,9 @@ fn changes(request: &Request) -> Answer {
         (None, None) => 0,
         (Some(at), Some("-||")) => at.split('|').next_back().unwrap().parse().unwrap(),
         other => {
-            let info = format!("Invalid continue param {other:?}. You should pass the original value returned by the previous query.");
+            let info = format!(
+                "Invalid continue param {other:?}. You should pass the original value returned by the previous query."
+            );
             return Answer::json(&json!({"error": {"code": "badcontinue", "info": info}, "servedby": "mw1"}));
         }
     };
@@ -81,15 +83,19 @@ fn slack(request: &Request) -> Answer {
         let at: usize = if cursor.is_empty() { 0 } else { cursor.trim_end_matches('=').parse().unwrap() };
         let next = if at + size < rows.len() { format!("{}=", at + size) } else { String::new() };
         let page: Vec<Value> = rows.iter().skip(at).take(size).cloned().collect();
-        Answer::json(&json!({"ok": true, key: page, "has_more": !next.is_empty(), "response_metadata": {"next_cursor": next}}))
+        Answer::json(
+            &json!({"ok": true, key: page, "has_more": !next.is_empty(), "response_metadata": {"next_cursor": next}}),
+        )
     };
     match request.path.as_str() {
         "/api/conversations.list" => {
-            let channels = (0..5).map(|n| json!({"id": format!("C{n}"), "name": format!("room-{n}"), "num_members": n}));
+            let channels =
+                (0..5).map(|n| json!({"id": format!("C{n}"), "name": format!("room-{n}"), "num_members": n}));
             page("channels", channels.collect(), 2)
         }
         "/api/conversations.history" => {
-            let Some(channel) = request.query.get("channel").and_then(|id| id.strip_prefix('C')).and_then(|n| n.parse::<i64>().ok())
+            let Some(channel) =
+                request.query.get("channel").and_then(|id| id.strip_prefix('C')).and_then(|n| n.parse::<i64>().ok())
             else {
                 return error("channel_not_found");
             };
@@ -152,7 +158,8 @@ fn a_cursor_that_is_an_empty_text_at_the_end() {
     let rows = bench.run_at("2026-01-02T01:00:00Z", &[]).fine();
     assert_eq!(rows.matches("; complete").count(), 5, "{rows}");
     let found = bench.query("SELECT channel_name, count(*) AS n, count(DISTINCT ts) AS d FROM read_json('{dir}/lake/**/*.jsonl') GROUP BY 1 ORDER BY 1");
-    let expected = |n: i64| json!({"channel_name": format!("room-{n}"), "n": (300 * n).min(288), "d": (300 * n).min(288)});
+    let expected =
+        |n: i64| json!({"channel_name": format!("room-{n}"), "n": (300 * n).min(288), "d": (300 * n).min(288)});
     assert_eq!(found, (1..5).map(expected).collect::<Vec<_>>());
     let asked = bench.api.asked();
     assert!(asked.iter().all(|asked| asked.query.get("cursor").is_none_or(|cursor| !cursor.is_empty())), "{asked:?}");

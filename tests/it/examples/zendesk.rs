@@ -49,12 +49,16 @@ fn export(request: &Request, tickets: &[Value]) -> Answer {
 fn organizations(request: &Request) -> Answer {
     let at = request.number("page[after]");
     let size = request.number("page[size]").min(100);
-    let row = |n| json!({"id": n, "name": format!("Org {n}"), "external_id": null, "tags": [], "domain_names": [],
-        "organization_fields": {format!("f{n}"): 1}, "created_at": "2025-12-01T00:00:00Z", "updated_at": "2025-12-01T00:00:00Z"});
+    let row = |n| {
+        json!({"id": n, "name": format!("Org {n}"), "external_id": null, "tags": [], "domain_names": [],
+        "organization_fields": {format!("f{n}"): 1}, "created_at": "2025-12-01T00:00:00Z", "updated_at": "2025-12-01T00:00:00Z"})
+    };
     let page: Vec<Value> = (0..250).map(row).skip(at).take(size).collect();
     let next = format!("{}?page%5Bafter%5D={}&page%5Bsize%5D={size}", own_url(request), at + page.len());
     // The link is there on the last page too; what counts is `has_more`.
-    Answer::json(&json!({"organizations": page, "meta": {"has_more": at + page.len() < 250, "after_cursor": "x"}, "links": {"prev": null, "next": next}}))
+    Answer::json(
+        &json!({"organizations": page, "meta": {"has_more": at + page.len() < 250, "after_cursor": "x"}, "links": {"prev": null, "next": next}}),
+    )
 }
 
 fn example(tickets: &Arc<Mutex<Vec<Value>>>) -> Example {
