@@ -1,36 +1,48 @@
 //! The rows of parents: read whole, in every run, as raw JSON, before any schema or SQL.
 
+use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
 use super::RunError;
 use super::evidence::Evidence;
-use super::extract::{Extraction, unproven};
+use super::extract::{Extraction, constants, unproven};
 use super::pages::{self, Asked, Facts};
 use crate::extract::auth::excerpt;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
-use crate::lang::jq::Jq;
 use crate::lang::{PlainPath, Selector};
 use crate::model::{JobName, Slice, SliceKind};
+use crate::pipeline::spec::Job;
+use crate::plan::Key;
 
 impl Extraction {
-    /// Reads all rows of a parent.
+    /// Reads all rows of a parent, in the order of its `keys` where it has a fan-out of its own. Each row then gets the columns of its
+    /// key, as records do.
     ///
     /// # Errors
     /// As for any slice; rows that aren't all there are an error, since a fan-out over some of them would end quietly.
-    pub(super) async fn parent_rows(&self, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Value>, RunError> {
-        let rows = self.read_parent(now).await;
-        rows.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
+    pub(super) async fn parent_rows(&self, keys: Option<&[Key]>, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+        let slices = whole(&self.job.name, keys, now);
+        let read = stream::iter(&slices).map(|slice| self.read_parent(slice, now));
+        let rows: Result<Vec<_>, RunError> = read.buffered(self.job.source.concurrency as usize).try_collect().await;
+        let rows = rows.map_err(|error| error.scrubbed(self.exchange.client.redactor()))?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
-    async fn read_parent(&self, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Value>, RunError> {
-        let slice = whole(&self.job.name, now);
-        let mut pages = self.pages(&slice, now);
+    async fn read_parent(&self, slice: &Slice, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+        let columns = constants(&self.job, slice)?;
+        let rows = self.read_whole(slice, now).await?;
+        Ok(rows.into_iter().map(|row| with_columns(row, &columns)).collect())
+    }
+
+    async fn read_whole(&self, slice: &Slice, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+        let mut pages = self.pages(slice, now);
         let mut rows = Vec::new();
         let mut evidence = Evidence::default();
         loop {
             let asked = pages.ask()?;
-            let extra = pages::fan_out(&self.job, &slice);
+            let extra = pages::fan_out(&self.job, slice);
             let read = |answer: &RawAnswer| {
                 let body: Result<Value, _> = serde_json::from_slice(&answer.body);
                 (body.as_ref().ok().cloned().unwrap_or_default(), body)
@@ -77,11 +89,16 @@ impl Extraction {
         body: &Value,
         slice: &Slice,
     ) -> Result<(Vec<Value>, Seen), RunError> {
+        let vars = answer_variables(&self.job, slice, answer);
         let rows = match &self.job.records {
-            Selector::Program(program) => evaluate(program, answer, body, asked)?,
+            Selector::Program(program) => program.values(body, &vars).map_err(|source| RunError::Expression {
+                request: asked.line.clone(),
+                field: "records",
+                source,
+            })?,
             Selector::Plain { paths } => listed(paths, body, asked)?,
         };
-        let count = self.count(&rows, answer, body, asked)?;
+        let count = self.count(&rows, &vars, body, asked)?;
         let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
         let vars = pages::variables(&self.job, slice, answer, &Facts { rows: count, first, last });
         let shown = pages::Shown { envelope: body, rows: count, new_rows: count };
@@ -90,23 +107,37 @@ impl Extraction {
     }
 
     /// Returns how many rows the server put on a page.
-    fn count(&self, rows: &[Value], answer: &RawAnswer, body: &Value, asked: &Asked) -> Result<u64, RunError> {
+    fn count(&self, rows: &[Value], vars: &[Value], body: &Value, asked: &Asked) -> Result<u64, RunError> {
         let Some(program) = &self.job.rows else { return Ok(rows.len() as u64) };
         let failed = |source| RunError::Expression { request: asked.line.clone(), field: "rows", source };
-        let count = program.one(body, &[answer.status.as_u16().into(), answer.headers.clone()]).map_err(failed)?;
+        let count = program.one(body, vars).map_err(failed)?;
         let problem = || format!("`rows` gives {count}; it must be a number of rows");
         count.as_u64().ok_or_else(|| RunError::Answer { request: asked.line.clone(), problem: problem() })
     }
 }
 
-/// Returns the slice that stands for a whole parent.
-pub(super) fn whole(job: &JobName, now: chrono::DateTime<chrono::Utc>) -> Slice {
-    Slice::new(job.clone(), None, Value::Null, SliceKind::Snapshot { at: now, label: "latest".to_owned() })
+/// Returns the slices that stand for a whole parent: one, or one for each of its keys.
+pub(super) fn whole(job: &JobName, keys: Option<&[Key]>, now: DateTime<Utc>) -> Vec<Slice> {
+    let kind = || SliceKind::Snapshot { at: now, label: "latest".to_owned() };
+    match keys {
+        None => vec![Slice::new(job.clone(), None, Value::Null, kind())],
+        Some(keys) => {
+            keys.iter().map(|key| Slice::new(job.clone(), Some(key.key.clone()), key.row.clone(), kind())).collect()
+        }
+    }
 }
 
-fn evaluate(program: &Jq, answer: &RawAnswer, body: &Value, asked: &Asked) -> Result<Vec<Value>, RunError> {
-    let failed = |source| RunError::Expression { request: asked.line.clone(), field: "records", source };
-    program.values(body, &[answer.status.as_u16().into(), answer.headers.clone()]).map_err(failed)
+/// Adds columns to a row; what it has under their names itself is hidden.
+fn with_columns(mut row: Value, columns: &[(String, Value)]) -> Value {
+    if let Value::Object(fields) = &mut row {
+        fields.extend(columns.iter().cloned());
+    }
+    row
+}
+
+/// Returns the values of the variables that `records` and `rows` see.
+fn answer_variables(job: &Job, slice: &Slice, answer: &RawAnswer) -> Vec<Value> {
+    [answer.status.as_u16().into(), answer.headers.clone()].into_iter().chain(pages::fan_out(job, slice)).collect()
 }
 
 /// Finds the list that the first of `paths` names whose last key exists.

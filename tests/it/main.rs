@@ -16,6 +16,7 @@
 mod architecture;
 mod crash;
 mod examples;
+mod fan_out;
 mod generic;
 mod help;
 mod hostile;

@@ -90,7 +90,8 @@ with_source_keys! {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForEach {
-    /// The rows of another job, which has no `window` and no `incremental`.
+    /// The rows of another job, which has no `window` and no `incremental`. It may have a `for_each` of its own: its rows then have the
+    /// columns of that key too.
     #[serde(default)]
     pub rows_of: Option<Spanned<String>>,
     /// Some values: texts, numbers or booleans, or maps of several fields with a `key:` that names those that tell them apart.
