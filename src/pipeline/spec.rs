@@ -16,7 +16,7 @@ use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
-use crate::model::{HandColumn, JobName, PipelineName, SinkName};
+use crate::model::{AnswerFormat, HandColumn, JobName, PipelineName, SinkName};
 
 /// A checked pipeline. There is no way to make one but [`super::check`].
 #[derive(Debug, Clone)]
@@ -177,6 +177,8 @@ pub struct Source {
     pub ca_file: Option<PathBuf>,
     /// Whether any certificate is trusted.
     pub insecure_skip_verify: bool,
+    /// The format of answers.
+    pub format: AnswerFormat,
     /// The largest answer that is read, in bytes.
     pub max_response: u64,
 }

@@ -139,7 +139,7 @@ impl Extraction {
 
     /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
     /// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
-    fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
+    pub(super) fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
         let (redactor, body) = (self.exchange.client.redactor(), String::from_utf8_lossy(&answer.body));
         if redactor.scrub(&body) == body {
             return RunError::Decode { request: line.to_owned(), source };
@@ -204,6 +204,7 @@ impl Intake {
         };
         let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
         let decoder = PageDecoder::new(DecodeOptions {
+            format: job.source.format,
             selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,

@@ -1,4 +1,4 @@
-//! The rows of parents: read whole, in every run, as raw JSON, before any schema or SQL.
+//! The rows of parents: read whole, in every run, as JSON values, before any schema or SQL.
 
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -8,12 +8,10 @@ use super::RunError;
 use super::evidence::Evidence;
 use super::extract::{Extraction, constants, unproven};
 use super::pages::{self, Asked, Facts};
-use crate::extract::auth::excerpt;
+use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
-use crate::lang::{PlainPath, Selector};
 use crate::model::{JobName, Slice, SliceKind};
-use crate::pipeline::spec::Job;
 use crate::plan::Key;
 
 impl Extraction {
@@ -43,19 +41,19 @@ impl Extraction {
         loop {
             let asked = pages.ask()?;
             let extra = pages::fan_out(&self.job, slice);
-            let read = |answer: &RawAnswer| {
-                let body: Result<Value, _> = serde_json::from_slice(&answer.body);
-                (body.as_ref().ok().cloned().unwrap_or_default(), body)
+            let read = {
+                let (extraction, slice) = (self.clone(), slice.clone());
+                move |answer: &RawAnswer| extraction.read_page(answer, &slice)
             };
             let answered = self.exchange.send(&asked.request, extra, read).await?;
             let bytes = answered.answer.body.len() as u64;
             let (found, mut seen) = match answered.page.filter(|_| !answered.empty) {
                 None => (Vec::new(), Seen { page: asked.page, ..Seen::default() }),
-                Some(body) => {
-                    let body = body.map_err(|error| self.not_json(&asked, &answered.answer, &error))?;
+                Some(page) => {
+                    let page = page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?;
                     let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
-                    let read = move || extraction.raw_rows(&asked, &answered.answer, &body, &slice);
-                    tokio::task::spawn_blocking(read).await??
+                    let take = move || extraction.take_whole(&asked, &answered.answer, page, &slice);
+                    tokio::task::spawn_blocking(take).await??
                 }
             };
             self.progress.page(&self.job.name, seen.rows, bytes);
@@ -74,45 +72,33 @@ impl Extraction {
         }
     }
 
-    fn not_json(&self, asked: &Asked, answer: &RawAnswer, error: &serde_json::Error) -> RunError {
-        let body = excerpt(self.exchange.client.redactor(), &answer.body);
-        let problem = format!(
-            "the answer isn't json ({error}): {body}; if it is the page of a login or a proxy, check auth and base_url"
-        );
-        RunError::Answer { request: asked.line.clone(), problem }
+    /// Reads a page; returns the envelope that the answer is judged by, and the page.
+    fn read_page(&self, answer: &RawAnswer, slice: &Slice) -> (Value, Result<WholePage, DecodeError>) {
+        let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
+        let (job, vars) = (&self.job, pages::fan_out(&self.job, slice));
+        let page = read_whole(&answer.body, job.source.format, &job.records, &context, job.rows.as_ref(), &vars);
+        let envelope = match &page {
+            Ok(page) => page.envelope.clone(),
+            // Maybe it is an error of the server that has no records: the rules see what there is.
+            Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
+        };
+        (envelope, page)
     }
 
-    fn raw_rows(
+    /// Takes a page whose answer is a success; returns its rows and what it showed.
+    fn take_whole(
         &self,
         asked: &Asked,
         answer: &RawAnswer,
-        body: &Value,
+        page: WholePage,
         slice: &Slice,
     ) -> Result<(Vec<Value>, Seen), RunError> {
-        let vars = answer_variables(&self.job, slice, answer);
-        let rows = match &self.job.records {
-            Selector::Program(program) => program.values(body, &vars).map_err(|source| RunError::Expression {
-                request: asked.line.clone(),
-                field: "records",
-                source,
-            })?,
-            Selector::Plain { paths } => listed(paths, body, asked)?,
-        };
-        let count = self.count(&rows, &vars, body, asked)?;
+        let WholePage { rows, envelope, server_rows } = page;
         let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
-        let vars = pages::variables(&self.job, slice, answer, &Facts { rows: count, first, last });
-        let shown = pages::Shown { envelope: body, rows: count, new_rows: count };
+        let vars = pages::variables(&self.job, slice, answer, &Facts { rows: server_rows, first, last });
+        let shown = pages::Shown { envelope: &envelope, rows: server_rows, new_rows: server_rows };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         Ok((rows, seen))
-    }
-
-    /// Returns how many rows the server put on a page.
-    fn count(&self, rows: &[Value], vars: &[Value], body: &Value, asked: &Asked) -> Result<u64, RunError> {
-        let Some(program) = &self.job.rows else { return Ok(rows.len() as u64) };
-        let failed = |source| RunError::Expression { request: asked.line.clone(), field: "rows", source };
-        let count = program.one(body, vars).map_err(failed)?;
-        let problem = || format!("`rows` gives {count}; it must be a number of rows");
-        count.as_u64().ok_or_else(|| RunError::Answer { request: asked.line.clone(), problem: problem() })
     }
 }
 
@@ -133,21 +119,4 @@ fn with_columns(mut row: Value, columns: &[(String, Value)]) -> Value {
         fields.extend(columns.iter().cloned());
     }
     row
-}
-
-/// Returns the values of the variables that `records` and `rows` see.
-fn answer_variables(job: &Job, slice: &Slice, answer: &RawAnswer) -> Vec<Value> {
-    [answer.status.as_u16().into(), answer.headers.clone()].into_iter().chain(pages::fan_out(job, slice)).collect()
-}
-
-/// Finds the list that the first of `paths` names whose last key exists.
-fn listed(paths: &[PlainPath], body: &Value, asked: &Asked) -> Result<Vec<Value>, RunError> {
-    let found = paths.iter().find_map(|path| path.keys.iter().try_fold(body, |value, key| value.get(key)));
-    let problem = |what: &str| RunError::Answer { request: asked.line.clone(), problem: what.to_owned() };
-    match found {
-        Some(Value::Array(rows)) => Ok(rows.clone()),
-        None if paths.last().is_some_and(|path| path.optional) => Ok(Vec::new()),
-        Some(_) => Err(problem("`records` names something that isn't a list")),
-        None => Err(problem("`records` names a list that isn't in the answer")),
-    }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{RunError, auth};
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
-use crate::extract::http::{Exchange, HostSlots, HttpClient, HttpOptions, RateLimit, RetryPolicy, RuleTexts, Rules};
+use crate::extract::http::{
+    CutCheck, Exchange, HostSlots, HttpClient, HttpOptions, RateLimit, RetryPolicy, RuleTexts, Rules,
+};
 use crate::lang::jq::Jq;
 use crate::pipeline::spec::{Job, Source};
 
@@ -40,7 +42,8 @@ impl Sources {
     pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
         let auth = Arc::new(self.shared(auth::auth(&job.source)?));
         let client = self.client(&job.source, &auth)?;
-        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?) })
+        let cut = CutCheck { format: job.source.format, is_cut: crate::decode::is_cut };
+        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?), cut })
     }
 
     /// Returns the session that other jobs use already, where the credential has one.

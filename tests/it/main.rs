@@ -17,6 +17,7 @@ mod architecture;
 mod crash;
 mod examples;
 mod fan_out;
+mod formats;
 mod generic;
 mod help;
 mod hostile;

@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use governor::DefaultDirectRateLimiter;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 
-use super::answer::{RawAnswer, ends_with_connection, headers_to_json, is_cut_json};
+use super::answer::{CutCheck, RawAnswer, ends_with_connection, headers_to_json, unknown_encoding};
 use super::error::{HttpError, TransportKind};
 use super::limit::{HostSlots, RateLimit};
 use super::retry::{RetryPolicy, retry_after};
@@ -77,6 +77,8 @@ pub struct HttpClient {
 enum TryError {
     Transport(TransportKind, String),
     TooLarge,
+    /// The body is encoded in a way that isn't known.
+    Encoding(String),
 }
 
 /// One try's answer.
@@ -125,13 +127,14 @@ impl HttpClient {
 
     /// Sends `request`, and again as the policy allows, until there is a whole answer with a status that isn't transient. After
     /// the last try a transient status is the answer. `line` names the request in errors; `pass` stops the tries once the
-    /// credential is refused elsewhere; `each_try` is what is done at each.
+    /// credential is refused elsewhere; `each_try` is what is done at each; `cut` looks at bodies whose end nothing marks.
     pub async fn fetch(
         &self,
         request: &RenderedRequest,
         line: &str,
         pass: &Pass,
         each_try: EachTry<'_>,
+        cut: CutCheck,
     ) -> Result<RawAnswer, HttpError> {
         let started = Instant::now();
         let (mut attempt, mut note) = (0, None);
@@ -141,7 +144,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, each_try) => tried,
+                tried = self.attempt(request, each_try, cut) => tried,
             };
             let last = !self.options.retry.allows_another(attempt);
             let asked = match &tried {
@@ -165,7 +168,12 @@ impl HttpClient {
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
-    async fn attempt(&self, request: &RenderedRequest, each_try: EachTry<'_>) -> Result<Tried, TryError> {
+    async fn attempt(
+        &self,
+        request: &RenderedRequest,
+        each_try: EachTry<'_>,
+        cut: CutCheck,
+    ) -> Result<Tried, TryError> {
         let slots = self.slots.of(&request.resource, self.options.concurrency);
         // The semaphore is never closed; were it, going on without a slot would be right.
         let _slot = slots.acquire_owned().await.ok();
@@ -184,10 +192,13 @@ impl HttpClient {
             builder.headers(request.headers.clone()).send().await.map_err(|error| transport(error, false))?;
         let (status, headers) = (response.status(), response.headers().clone());
         each_try.heard(request, &headers, self.clock.now());
+        if let Some(encoding) = unknown_encoding(&headers).filter(|_| status.is_success()) {
+            return Err(TryError::Encoding(encoding));
+        }
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response).await?;
-        if unmarked && status.is_success() && is_cut(body.clone()).await {
-            let reason = "the connection ended in the middle of the JSON".to_owned();
+        if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
+            let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         Ok(Tried { status, headers, body })
@@ -242,6 +253,7 @@ impl HttpClient {
         let request = self.redactor.scrub(line);
         match error {
             TryError::TooLarge => HttpError::TooLarge { request, limit: self.options.max_response },
+            TryError::Encoding(encoding) => HttpError::Encoding { request, encoding: self.redactor.scrub(encoding) },
             TryError::Transport(kind, reason) => {
                 let (kind, reason) = (*kind, self.redactor.scrub(reason));
                 HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason }
@@ -273,11 +285,6 @@ fn build(options: &HttpOptions) -> Result<reqwest::Client, HttpError> {
         builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
     }
     builder.build().map_err(|error| HttpError::Client { reason: chain(&error) })
-}
-
-/// Looks through a body, off the async threads.
-async fn is_cut(body: Bytes) -> bool {
-    tokio::task::spawn_blocking(move || is_cut_json(&body)).await.unwrap_or(false)
 }
 
 /// Sorts an error of the network. In a body, all but a timeout means that it is incomplete.

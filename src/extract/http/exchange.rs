@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::answer::RawAnswer;
+use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
 use super::error::{AnswerError, ExchangeError};
 use super::judge::{Judged, Rules};
@@ -26,6 +26,8 @@ pub struct Exchange {
     pub auth: Arc<Auth>,
     /// The job's rules.
     pub rules: Arc<Rules>,
+    /// What tells a body that was cut off.
+    pub cut: CutCheck,
 }
 
 /// A page, or a page with no rows.
@@ -71,7 +73,8 @@ impl Exchange {
             let mut signed = request.clone();
             self.auth.apply(&mut signed)?;
             grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
-            let answer = self.client.fetch(&signed, &line, &pass, self.auth.each_try(grant.as_deref())).await?;
+            let answer =
+                self.client.fetch(&signed, &line, &pass, self.auth.each_try(grant.as_deref()), self.cut).await?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint) = match judged {
                 Judged::Page | Judged::Empty => {

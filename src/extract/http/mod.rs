@@ -11,7 +11,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
-pub use self::answer::RawAnswer;
+pub use self::answer::{CutCheck, RawAnswer};
 pub use self::client::{DEFAULT_MAX_RESPONSE, HttpClient, HttpOptions, Jitter};
 pub use self::error::{AnswerError, ExchangeError, HttpError, TransportKind};
 pub use self::exchange::{Exchange, Exchanged};

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::answer::CutCheck;
 use super::error::{ExchangeError, tries};
 use super::exchange::Exchange;
 use super::judge::status_text;
 use crate::extract::auth::{Grant, Pass, Session};
 use crate::extract::request::RenderedRequest;
+use crate::model::AnswerFormat;
 
 /// The most refusals that one request puts up with, where others renew the session each time before it is its turn.
 const MOST_REFUSALS: u32 = 5;
@@ -102,7 +104,8 @@ impl Exchange {
     async fn renewed(&self, session: &Arc<Session>, pass: &Pass) -> Result<Arc<Grant>, NoGrant> {
         let (request, cookies) = session.request(self.client.now())?;
         let line = self.client.redactor().scrub(&line_of(session, &request));
-        let answer = self.client.fetch(&request, &line, pass, session.each_try(&cookies)).await?;
+        let cut = CutCheck { format: AnswerFormat::Json, ..self.cut };
+        let answer = self.client.fetch(&request, &line, pass, session.each_try(&cookies), cut).await?;
         if answer.status.is_server_error() || answer.status.as_u16() == 429 {
             let reason = status_text(answer.status, &answer.headers);
             let hint = "there is no session without it; look at the server's own log, or run later";

@@ -1,7 +1,7 @@
 //! A job: its parts, and how they fit together.
 
 use super::super::file::{BadRows, JobFile, OnMismatch, PipelineFile};
-use super::super::load::{RequestValue, Spanned, Text};
+use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
@@ -15,20 +15,11 @@ impl Findings<'_> {
         self.name(name, "a job's name", '_');
         unbuilt::job(self, job);
         let records = self.records(job);
-        let vars = Vars {
-            fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
-            fan_out_is_scalar: job
-                .for_each
-                .as_ref()
-                .and_then(|for_each| for_each.values.as_ref())
-                .is_some_and(|values| !values.iter().any(|value| matches!(value.value, RequestValue::Map(_)))),
-            window: job.window.is_some(),
-            login: false,
-            records: match &records {
-                Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
-                _ => Vec::new(),
-            },
-        };
+        let format = self.format(job, &file.source);
+        let vars = Vars::of(job, format, records.as_ref());
+        if let Some(records) = &records {
+            self.records_fit(format, job, records);
+        }
         let source = self.source(name, job, &file.source, &vars);
         let request = self.request(name, job, &file.source, &vars);
         let for_each = job.for_each.as_ref().map(|for_each| self.for_each(for_each, &vars));
@@ -38,6 +29,7 @@ impl Findings<'_> {
         let key = self.key(job, for_each.as_ref());
         let schema = job.schema.clone().unwrap_or_default();
         let columns = self.columns(&schema);
+        self.columns_fit(format, job, &columns);
         let max_bad_rows = self.most_bad_rows(&schema);
         let tables = self.tables(job);
         let expect = self.expectations(job);

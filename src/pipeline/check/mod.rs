@@ -5,6 +5,7 @@ mod auth;
 mod cron;
 mod fan_out;
 mod fits;
+mod format;
 mod graph;
 mod hide;
 mod job;

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{FormatFile, JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
+use super::super::file::{JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -45,11 +45,6 @@ pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
 macro_rules! source_keys {
     ($findings:expr, $keys:expr) => {{
         let (findings, keys) = (&mut *$findings, &$keys);
-        if let Some(format) = &keys.format
-            && format.value != FormatFile::Json
-        {
-            findings.not_built(format.span, "a format other than `json`", "ask the API for JSON");
-        }
         if let Some(proxy) = &keys.proxy {
             findings.not_built(proxy.span, "`proxy`", "set HTTPS_PROXY in the environment");
         }

@@ -9,6 +9,7 @@ mod auth;
 mod environment;
 mod examples;
 mod fan_out;
+mod format;
 mod jobs;
 mod languages;
 mod newcomer;
