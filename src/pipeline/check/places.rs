@@ -82,6 +82,9 @@ impl Findings<'_> {
     /// Checks that both edges of the window are sent: by a place, or by a template.
     pub(super) fn window_is_sent(&mut self, window: &Spanned<WindowFile>, request: &Request) {
         let names = names_of(request);
+        if window.at.is_some() || names.contains("window.at") {
+            return self.window_at(window, &names);
+        }
         let from = window.from.is_some() || names.contains("window.from") || names.contains("window");
         let to = window.to.is_some() || names.contains("window.to") || names.contains("window");
         let span = window.span;
@@ -90,11 +93,30 @@ impl Findings<'_> {
             (false, false) => {
                 let message = "the window is never sent: each slice would ask for everything";
                 let help = "name its places (`from: query.since`, `to: query.until`), or use `{{ window.from }}` and \
-                            `{{ window.to }}` in the request";
+                            `{{ window.to }}` in the request; where the API takes one value for a whole cell, such as a day, name \
+                            that (`at: query.date`, or `{{ window.at }}`)";
                 self.missing(span, message, help);
             }
             (true, false) => self.edge_is_open(window, "end", "after", ("to: query.until", "window.to")),
             (false, true) => self.edge_is_open(window, "beginning", "before", ("from: query.since", "window.from")),
+        }
+    }
+
+    /// The cell is sent by one value: then it has no edges that could be sent too, or moved.
+    fn window_at(&mut self, window: &Spanned<WindowFile>, names: &BTreeSet<String>) {
+        let edges = [window.from.as_ref().map(|edge| edge.span), window.to.as_ref().map(|edge| edge.span)];
+        let named = ["window.from", "window.to"].into_iter().any(|edge| names.contains(edge));
+        let edge = edges.into_iter().flatten().next().or_else(|| named.then_some(window.span));
+        if let Some(edge) = edge {
+            let message = "the window is sent as a whole cell and by its edges";
+            self.error(
+                edge,
+                message,
+                "keep `at`, for an API that takes one value, or the edges, for one that takes two",
+            );
+        }
+        if let Some(pad) = &window.pad {
+            self.error(pad.span, "`pad` has no meaning beside `at`: a whole cell has no edges", "remove it");
         }
     }
 
@@ -106,7 +128,12 @@ impl Findings<'_> {
         }
         let message =
             format!("the window's {edge} is never sent: each slice would ask for all that comes {side} it too");
-        let help = format!("name its place (`{place}`), or use `{{{{ {variable} }}}}` in the request");
+        let mut help = format!("name its place (`{place}`), or use `{{{{ {variable} }}}}` in the request");
+        if edge == "end" {
+            help.push_str(
+                "; if the value means a whole cell, such as a day, write `at:` (or `{{ window.at }}`) instead",
+            );
+        }
         if window.time.is_some() {
             self.warn(window.span, message, format!("{help}; `time` drops those rows, but they are all read"));
         } else {

@@ -276,9 +276,9 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         ("now", Some(_)) => {
             return Some((no_such, "`now` is an instant: print it with `now | time('%Y-%m-%d')`".to_owned()));
         }
-        ("window", Some("from" | "to")) if vars.window => return None,
+        ("window", Some("from" | "to" | "at")) if vars.window => return None,
         ("window", _) if vars.window => {
-            return Some((no_such, "the window has `window.from` and `window.to`".to_owned()));
+            return Some((no_such, "the window has `window.from`, `window.to` and `window.at`".to_owned()));
         }
         ("window", _) if !vars.login => return Some((no_such, "the job has no `window:`".to_owned())),
         (_, Some(_)) if is_fan_out && vars.fan_out_is_scalar => {
