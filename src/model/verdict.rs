@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum EndReason {
     /// The job reads one page only (`paginate: none`).
     OnePage,
+    /// The window was read in parts, one page each, of which none was full or too coarse (`window.split`, `window.resolution`).
+    PartsRead,
     /// A page came with no rows.
     EmptyPage,
     /// The server said that there is no more (`more` was false).
@@ -88,6 +90,7 @@ impl Reconciliation {
                 | EndReason::LinkEmpty
                 | EndReason::LinkGone => Verdict::Complete,
                 EndReason::OnePage
+                | EndReason::PartsRead
                 | EndReason::TotalReached
                 | EndReason::ShortPage
                 | EndReason::NothingNew
@@ -127,6 +130,11 @@ mod tests {
             assert_eq!(verdict(5, (Some(5), Some(5)), unstated), Verdict::Complete, "a total is evidence too");
         }
         assert_eq!(verdict(5, (None, None), EndReason::OnePage), Verdict::Unknown);
+        assert_eq!(
+            verdict(5, (None, None), EndReason::PartsRead),
+            Verdict::Unknown,
+            "a server may cap its pages lower still"
+        );
         assert_eq!(verdict(5, (None, None), EndReason::ShortPage), Verdict::Unknown);
     }
 }

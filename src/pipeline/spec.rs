@@ -279,6 +279,42 @@ pub struct WindowSpec {
     pub pad_before: Duration,
     /// How much later the request ends.
     pub pad_after: Duration,
+    /// Whether a cell is read in parts.
+    pub parts: PartsSpec,
+}
+
+/// Whether a cell is read in parts, each with a request of its own.
+#[derive(Debug, Clone)]
+pub enum PartsSpec {
+    /// It isn't.
+    Whole,
+    /// A part whose page is full is halved.
+    Split {
+        /// Rows of a full page.
+        size: u64,
+    },
+    /// Parts are as long as the server keeps the step of a time series.
+    Resolution {
+        /// The native step.
+        step: Duration,
+        /// The most points of an answer.
+        max_points: u64,
+        /// Where that is written to.
+        into: Option<Place>,
+        /// The step that came back, in seconds.
+        observed: Jq,
+    },
+}
+
+/// Steps of the shortest part of a time series: one step is one point, which shows no step.
+pub const LEAST_STEPS: u32 = 2;
+
+/// Returns how many steps of a time series a request may cover so that its answer has no more than `max_points`: there may be a
+/// point at both of its edges, and what it asks for in excess has some too.
+#[must_use]
+pub fn most_steps(step: Duration, max_points: u64, pad: Duration) -> u64 {
+    let in_excess = pad.as_nanos().div_ceil(step.as_nanos().max(1));
+    max_points.saturating_sub(1).saturating_sub(u64::try_from(in_excess).unwrap_or(u64::MAX))
 }
 
 /// Where a window job begins.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pipeline::load::Sql;
-use crate::pipeline::spec::{IncrementalSpec, InstantFormat};
+use crate::pipeline::spec::{IncrementalSpec, InstantFormat, PartsSpec};
 
 const DAY: u64 = 86_400;
 
@@ -23,6 +23,7 @@ fn window_spec(every: u64, lag: u64, lookback: u64) -> WindowSpec {
         at: None,
         pad_before: Duration::ZERO,
         pad_after: Duration::ZERO,
+        parts: PartsSpec::Whole,
     }
 }
 

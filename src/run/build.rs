@@ -2,16 +2,17 @@
 
 use indexmap::IndexMap;
 
-use super::RunError;
+use super::{RunError, window};
 use crate::extract::paginate::{
     Advance, Bound, Cursor, EndRules, NextLink, Offset, OnePage, Order, PageNumber, Paginator, Seek, SeekSpec,
 };
 use crate::extract::request::{RequestSpec, RequestTree};
+use crate::lang::place::Place;
 use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
-use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Sink, SinkFormat};
+use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Sink, SinkFormat, Slicing};
 use crate::sink::{CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression};
 
 /// Builds the request of a job.
@@ -45,9 +46,14 @@ pub(super) fn tree(value: &RequestValue) -> Tree {
     }
 }
 
-/// Builds the paginator of one slice: a `seek` begins at the slice's cursor.
+/// Builds the paginator of one slice: a `seek` begins at the slice's cursor, or at the edge of the window that it moves.
 pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
     let paginate = &job.paginate;
+    let reach = |into: &Place| match (&job.slicing, slice) {
+        (_, SliceKind::Incremental { start, .. }) => (Some(start.0.clone()), None),
+        (Slicing::Window(spec), SliceKind::Window(cell)) => window::reach(spec, *cell, into).unzip(),
+        _ => (None, None),
+    };
     let rules = EndRules { short_page_ends: paginate.short_page_ends, max_pages: Some(paginate.max_pages) };
     match paginate.kind.clone() {
         PaginateKind::None => Box::new(OnePage),
@@ -66,26 +72,26 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
             Box::new(Cursor::several(places.into_iter().map(|(place, _)| place).collect(), rules))
         }
         PaginateKind::NextLink(_) => Box::new(NextLink::new(rules)),
-        PaginateKind::Seek { into, order, format, bound, size_into, size, .. } => Box::new(Seek::new(SeekSpec {
-            into,
-            size_into,
-            size,
-            order: match order {
-                file::Order::Asc => Order::Asc,
-                file::Order::Desc => Order::Desc,
-            },
-            bound: match bound {
-                file::SeekBound::Inclusive => Bound::Inclusive,
-                file::SeekBound::Exclusive => Bound::Exclusive,
-            },
-            format,
-            rules,
-            start: match slice {
-                SliceKind::Incremental { start, .. } => Some(start.0.clone()),
-                _ => None,
-            },
-            limit: None,
-        })),
+        PaginateKind::Seek { into, order, format, bound, size_into, size, .. } => {
+            let (start, limit) = reach(&into);
+            Box::new(Seek::new(SeekSpec {
+                into,
+                size_into,
+                size,
+                order: match order {
+                    file::Order::Asc => Order::Asc,
+                    file::Order::Desc => Order::Desc,
+                },
+                bound: match bound {
+                    file::SeekBound::Inclusive => Bound::Inclusive,
+                    file::SeekBound::Exclusive => Bound::Exclusive,
+                },
+                format,
+                rules,
+                start,
+                limit,
+            }))
+        }
     }
 }
 

@@ -149,6 +149,14 @@ impl Collector {
         }
     }
 
+    /// Goes on to a part of the window: rows outside of it are those of another part. `asked` is the part with its padding.
+    pub(super) const fn enter(&mut self, part: Window, asked: Window) {
+        if let Some((_, window, padded)) = &mut self.time {
+            *window = part;
+            *padded = asked;
+        }
+    }
+
     /// Takes a page in. `request` names it in errors and in quarantine.
     pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
         let first = self.spool.rows();

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 
+use super::parts::PartError;
 use crate::decode::DecodeError;
 use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
@@ -65,6 +66,14 @@ pub enum RunError {
         request: String,
         /// Why.
         source: PaginateError,
+    },
+    /// The window can't be read in parts.
+    #[error("{request}")]
+    Part {
+        /// The request, redacted.
+        request: String,
+        /// Why.
+        source: PartError,
     },
     /// A guard stopped the paging.
     #[error(transparent)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::collect::{Collected, Collector};
 use super::pages::{self, Asked, Facts, Pages};
+use super::parts::{self, Misfit};
 use super::{Progress, RunError, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
 use crate::extract::auth::{Redactor, excerpt};
@@ -16,7 +17,7 @@ use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
 use crate::pipeline::file;
-use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, Slicing};
+use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
@@ -47,12 +48,26 @@ pub(super) struct Extracted {
     pub(super) notes: Vec<String>,
 }
 
+/// A page that was fetched.
+struct Read {
+    /// What it showed.
+    seen: Seen,
+    /// The size of its body.
+    bytes: u64,
+    /// Whether the slice has enough rows.
+    enough: bool,
+    /// Why it wasn't taken in.
+    misfit: Option<Misfit>,
+}
+
 /// The part that computes: it is locked on blocking threads only, by one of them at a time.
 struct Intake {
     job: Arc<Job>,
     slice: Slice,
     decoder: PageDecoder,
     collector: Collector,
+    /// Whether an answer with several points didn't show their step.
+    step_is_unproven: bool,
 }
 
 impl Extraction {
@@ -80,7 +95,12 @@ impl Extraction {
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
         loop {
             let asked = pages.ask()?;
-            let (seen, bytes, enough) = self.page(&asked, &intake, limit).await?;
+            let Read { seen, bytes, enough, misfit } = self.page(&asked, &intake, limit).await?;
+            if let Some(misfit) = misfit {
+                self.progress.page(&self.job.name, 0, bytes);
+                pages.halve(&asked, bytes, seen.rows, misfit)?;
+                continue;
+            }
             self.progress.page(&self.job.name, seen.rows, bytes);
             // Asked also of a slice that has enough: the page may show that rows before it can't be reached.
             let end = match pages.advance(&asked, bytes, &seen) {
@@ -97,13 +117,8 @@ impl Extraction {
         }
     }
 
-    /// Fetches one page and takes it in: what it showed, its size in bytes, and whether the slice has enough.
-    async fn page(
-        &self,
-        asked: &Asked,
-        intake: &Arc<Mutex<Intake>>,
-        limit: Option<u64>,
-    ) -> Result<(Seen, u64, bool), RunError> {
+    /// Fetches one page, and takes it in unless its part of the window has to be halved.
+    async fn page(&self, asked: &Asked, intake: &Arc<Mutex<Intake>>, limit: Option<u64>) -> Result<Read, RunError> {
         let read = {
             let intake = Arc::clone(intake);
             move |answer: &RawAnswer| lock(&intake).decode(answer)
@@ -123,18 +138,16 @@ impl Extraction {
             return Err(RunError::Answer { request: asked.line.clone(), problem });
         }
         let page = match answered.page.filter(|_| !answered.empty) {
-            None => return Ok((Seen { page: asked.page, ..Seen::default() }, bytes, false)),
+            None => {
+                let seen = Seen { page: asked.page, ..Seen::default() };
+                return Ok(Read { seen, bytes, enough: false, misfit: None });
+            }
             Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
         let (intake, asked) = (Arc::clone(intake), asked.clone());
-        let taken = tokio::task::spawn_blocking(move || {
-            let mut intake = lock(&intake);
-            let (seen, full) = intake.take(page, &asked, &answered.answer)?;
-            let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
-            Ok::<_, RunError>((seen, enough))
-        });
-        let (seen, enough) = taken.await??;
-        Ok((seen, bytes, enough))
+        let taken =
+            tokio::task::spawn_blocking(move || lock(&intake).take(page, &asked, &answered.answer, limit)).await??;
+        Ok(Read { bytes, ..taken })
     }
 
     /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
@@ -172,11 +185,16 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Red
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
     notes.extend(unproven(end));
+    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
 }
+
+/// What a person should look at where points came and didn't show their step.
+const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
+                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
 /// Says what a person should look at where nothing was found to move on by.
 pub(super) fn unproven(end: EndReason) -> Option<String> {
@@ -215,10 +233,11 @@ impl Intake {
             want_edges: seeks
                 || gives(&job.paginate.kind)
                 || job.paginate.more.is_some()
-                || job.paginate.total.is_some(),
+                || job.paginate.total.is_some()
+                || matches!(&job.slicing, Slicing::Window(spec) if matches!(spec.parts, PartsSpec::Resolution { .. })),
         });
         let collector = Collector::new(job, &slice.kind, asked, now);
-        Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector })
+        Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector, step_is_unproven: false })
     }
 
     /// Decodes a page; returns the envelope that the answer is judged by, and the page.
@@ -234,12 +253,28 @@ impl Intake {
         (envelope, page)
     }
 
-    /// Takes a page in whose answer is a success; returns what it showed and whether the slice has enough.
-    fn take(&mut self, page: DecodedPage, asked: &Asked, answer: &RawAnswer) -> Result<(Seen, bool), RunError> {
+    /// Takes a page in whose answer is a success, unless its part of the window has to be halved. With a `limit` rows are enough
+    /// once there are that many.
+    fn take(
+        &mut self,
+        page: DecodedPage,
+        asked: &Asked,
+        answer: &RawAnswer,
+        limit: Option<u64>,
+    ) -> Result<Read, RunError> {
         let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
         let vars = pages::variables(&self.job, &self.slice, answer, &facts);
         let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
         let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        let enough = |rows: u64| limit.is_some_and(|limit| rows >= limit);
+        if let Some(misfit) = self.misfit(&page, asked, &vars)?
+            && !enough(self.collector.received() + page.rows)
+        {
+            return Ok(Read { seen, bytes: 0, enough: false, misfit: Some(misfit) });
+        }
+        if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
+            self.collector.enter(part, window::padded(spec, part));
+        }
         self.collector.note_total(seen.total);
         let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
         let taken = self.collector.take(page, &asked.line, asked.page)?;
@@ -247,7 +282,24 @@ impl Intake {
             self.collector.check_seek(value, &asked.line)?;
         }
         seen.new_rows = taken.new_rows;
-        Ok((seen, taken.full))
+        Ok(Read { seen, bytes: 0, enough: taken.full || enough(self.collector.received()), misfit: None })
+    }
+
+    /// Judges whether a page holds all that its part of the window has.
+    fn misfit(&mut self, page: &DecodedPage, asked: &Asked, vars: &[Value]) -> Result<Option<Misfit>, RunError> {
+        let Slicing::Window(spec) = &self.job.slicing else { return Ok(None) };
+        let observed = match &spec.parts {
+            PartsSpec::Resolution { observed, .. } => {
+                let field = "window.resolution.observed";
+                let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
+                observed.one(&page.envelope, vars).map_err(failed)?
+            }
+            PartsSpec::Whole | PartsSpec::Split { .. } => Value::Null,
+        };
+        let sized = matches!(spec.parts, PartsSpec::Resolution { .. });
+        self.step_is_unproven |= sized && observed.is_null() && page.rows > 1;
+        let judged = parts::judge(&spec.parts, page.server_rows, &observed);
+        judged.map_err(|source| RunError::Part { request: asked.line.clone(), source })
     }
 }
 

@@ -16,6 +16,7 @@ mod land;
 mod owner;
 mod pages;
 mod parents;
+mod parts;
 mod plan;
 mod preview;
 mod progress;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use data::DiskData;
 pub use error::RunError;
+pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};

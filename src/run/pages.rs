@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::parts::{Misfit, Parts};
 use super::{RunError, build, window};
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
@@ -15,13 +16,14 @@ use crate::extract::paginate::{
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;
-use crate::model::{EndReason, Slice, SliceKind};
-use crate::pipeline::spec::{CursorSpec, GivenBy, Job, LinkFrom, PaginateKind, Slicing};
+use crate::model::{EndReason, Slice, SliceKind, Window};
+use crate::pipeline::spec::{CursorSpec, GivenBy, Job, LinkFrom, PaginateKind, PartsSpec, Slicing, WindowSpec};
 
 /// Asks for one page after another.
 pub(super) struct Pages {
     tree: Arc<RequestTree>,
     context: Value,
+    window: Option<Cell>,
     fixed: Vec<Edit>,
     next: Vec<Edit>,
     link: Option<Url>,
@@ -33,6 +35,12 @@ pub(super) struct Pages {
     had_one: Arc<AtomicBool>,
 }
 
+/// The cell that a slice is, and the parts of it that are still to be read.
+struct Cell {
+    spec: WindowSpec,
+    parts: Parts,
+}
+
 /// A request that is about to be sent, and what names its page.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
@@ -42,6 +50,8 @@ pub(super) struct Asked {
     pub(super) line: String,
     /// Which page of the slice it asks for, from 1.
     pub(super) page: u64,
+    /// The part of the cell that it asks for, without padding; none where the slice isn't a window.
+    pub(super) part: Option<Window>,
 }
 
 impl Pages {
@@ -55,14 +65,17 @@ impl Pages {
         had_one: &Arc<AtomicBool>,
     ) -> Self {
         let paginator = build::paginator(job, &slice.kind);
-        let fixed = match (&job.slicing, &slice.kind) {
-            (Slicing::Window(spec), SliceKind::Window(cell)) => window::edits(spec, *cell),
-            _ => Vec::new(),
+        let window = match (&job.slicing, &slice.kind) {
+            (Slicing::Window(spec), SliceKind::Window(cell)) => {
+                Some(Cell { spec: (**spec).clone(), parts: Parts::of(spec, *cell) })
+            }
+            _ => None,
         };
-        Self {
+        let mut pages = Self {
             tree: Arc::clone(tree),
             context: context(job, slice, now),
-            fixed,
+            window,
+            fixed: Vec::new(),
             next: paginator.first(),
             link: None,
             paginator,
@@ -70,7 +83,17 @@ impl Pages {
             number: 0,
             redactor: redactor.clone(),
             had_one: Arc::clone(had_one),
-        }
+        };
+        pages.enter();
+        pages
+    }
+
+    /// Makes the requests ask for the part of the cell that comes next.
+    fn enter(&mut self) {
+        let Some(Cell { spec, parts }) = &self.window else { return };
+        let Some(part) = parts.current() else { return };
+        self.fixed = window::edits(spec, part);
+        self.context["window"] = window::variable(spec, part);
     }
 
     /// Renders the request that comes next.
@@ -89,7 +112,20 @@ impl Pages {
         self.guard.request(&request).map_err(|error| self.scrubbed(error))?;
         self.number += 1;
         let line = self.redactor.scrub(&request.line());
-        Ok(Asked { request, line, page: self.number })
+        let part = self.window.as_ref().and_then(|cell| cell.parts.current());
+        Ok(Asked { request, line, page: self.number, part })
+    }
+
+    /// Takes an answer that isn't taken in: both halves of what it covers are asked for in its place.
+    pub(super) fn halve(&mut self, asked: &Asked, bytes: u64, rows: u64, misfit: Misfit) -> Result<(), RunError> {
+        self.guard.page(&asked.request, rows, bytes).map_err(|error| self.scrubbed(error))?;
+        if let (Some(cell), Some(part)) = (&mut self.window, asked.part)
+            && !cell.parts.halve()
+        {
+            return Err(RunError::Part { request: asked.line.clone(), source: misfit.error(part) });
+        }
+        self.enter();
+        Ok(())
     }
 
     /// Takes what the page showed, and returns why it was the last, if it was.
@@ -97,7 +133,7 @@ impl Pages {
         self.guard.page(&asked.request, seen.rows, bytes).map_err(|error| self.scrubbed(error))?;
         let failed = |source| RunError::Paginate { request: asked.line.clone(), source };
         match self.paginator.next(seen).map_err(failed)? {
-            Decision::Done(reason) => return Ok(Some(self.known(reason))),
+            Decision::Done(reason) => return Ok(self.ended(reason)),
             Decision::Fetch(edits) => {
                 self.next = edits;
                 if let Given::Next(cursor) = &seen.given {
@@ -115,6 +151,16 @@ impl Pages {
         Ok(None)
     }
 
+    /// Goes on to the next part of the cell; without one, says why the slice has ended.
+    fn ended(&mut self, reason: EndReason) -> Option<EndReason> {
+        if self.window.as_mut().is_some_and(|cell| cell.parts.advance()) {
+            self.enter();
+            return None;
+        }
+        let whole = self.window.as_ref().is_none_or(|cell| matches!(cell.spec.parts, PartsSpec::Whole));
+        Some(if whole { self.known(reason) } else { EndReason::PartsRead })
+    }
+
     /// A server may repeat a credential in the cursors and links that it gives.
     fn scrubbed(&self, error: GuardError) -> GuardError {
         error.map_texts(|text| self.redactor.scrub(text))
@@ -130,14 +176,11 @@ impl Pages {
     }
 }
 
-/// What templates see: `now`, `cursor`, the window's edges, and the fan-out's row under its name.
+/// What templates see beside the window's edges: `now`, `cursor`, and the fan-out's row under its name.
 fn context(job: &Job, slice: &Slice, now: &str) -> Value {
     let mut names = Map::new();
     names.insert("now".to_owned(), now.into());
     names.insert("cursor".to_owned(), Value::Null);
-    if let (Slicing::Window(spec), SliceKind::Window(cell)) = (&job.slicing, &slice.kind) {
-        names.insert("window".to_owned(), window::variable(spec, *cell));
-    }
     if let Some(for_each) = &job.for_each {
         names.insert(for_each.name.clone(), slice.parent.clone());
     }

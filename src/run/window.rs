@@ -6,29 +6,52 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::extract::paginate::Edit;
+use crate::lang::place::Place;
 use crate::model::Window;
 use crate::pipeline::file::EdgeBound;
-use crate::pipeline::spec::{InstantFormat, WindowSpec};
+use crate::pipeline::spec::{InstantFormat, PartsSpec, WindowSpec};
 use crate::plan::delta;
 
-/// Returns the edits that put the window's edges into the request.
+/// Returns the edits that put a window's edges into the request, and the most points that its answer may have.
 ///
 /// With `time`, the request covers the closed `[from, to]`, whatever the server's rule at the edges is, and rows are cut by
 /// their own time. Without it, an edge that the server treats otherwise than half-open is sent one unit of `as` earlier.
 pub(super) fn edits(spec: &WindowSpec, window: Window) -> Vec<Edit> {
+    let (from, to) = edges(spec, window);
+    let edit = |place: Option<&(Place, EdgeBound)>, value| place.map(|(place, _)| Edit { place: place.clone(), value });
+    let edges = edit(spec.from.as_ref(), from).into_iter().chain(edit(spec.to.as_ref(), to));
+    let points = match &spec.parts {
+        PartsSpec::Resolution { into: Some(into), max_points, .. } => {
+            Some(Edit { place: into.clone(), value: (*max_points).into() })
+        }
+        _ => None,
+    };
+    let at = spec.at.as_ref().map(|place| Edit { place: place.clone(), value: print(&spec.format, window.from) });
+    edges.chain(points).chain(at).collect()
+}
+
+/// Returns the values of the window's edges.
+fn edges(spec: &WindowSpec, window: Window) -> (Value, Value) {
     let padded = padded(spec, window);
     let unit = unit(&spec.format);
-    let from = spec.from.as_ref().map(|(place, bound)| {
-        let instant = if *bound == EdgeBound::Exclusive { padded.from - unit } else { padded.from };
-        Edit { place: place.clone(), value: print(&spec.format, instant) }
-    });
-    let to = spec.to.as_ref().map(|(place, bound)| {
-        let earlier = *bound == EdgeBound::Inclusive && spec.time.is_none();
-        let instant = if earlier { padded.to - unit } else { padded.to };
-        Edit { place: place.clone(), value: print(&spec.format, instant) }
-    });
-    let at = spec.at.as_ref().map(|place| Edit { place: place.clone(), value: print(&spec.format, window.from) });
-    from.into_iter().chain(to).chain(at).collect()
+    let bound = |edge: Option<&(Place, EdgeBound)>| edge.map(|(_, bound)| *bound);
+    let from_earlier = bound(spec.from.as_ref()) == Some(EdgeBound::Exclusive);
+    let to_earlier = bound(spec.to.as_ref()) == Some(EdgeBound::Inclusive) && spec.time.is_none();
+    let value = |instant, earlier| print(&spec.format, if earlier { instant - unit } else { instant });
+    (value(padded.from, from_earlier), value(padded.to, to_earlier))
+}
+
+/// Returns where a `seek` begins and how far it may go, where the place that it writes to is that of an edge of the window.
+pub(super) fn reach(spec: &WindowSpec, window: Window, into: &Place) -> Option<(Value, Value)> {
+    let is = |edge: Option<&(Place, EdgeBound)>| edge.is_some_and(|(place, _)| place.as_str() == into.as_str());
+    let (from, to) = edges(spec, window);
+    if is(spec.to.as_ref()) {
+        Some((to, from))
+    } else if is(spec.from.as_ref()) {
+        Some((from, to))
+    } else {
+        None
+    }
 }
 
 /// Returns what templates see as `window`: its two edges and the cell itself, in the format of `as`.
@@ -55,7 +78,7 @@ fn print(format: &InstantFormat, instant: DateTime<Utc>) -> Value {
 }
 
 /// Returns the smallest difference that two printed instants can show.
-fn unit(format: &InstantFormat) -> TimeDelta {
+pub(super) fn unit(format: &InstantFormat) -> TimeDelta {
     match format {
         InstantFormat::EpochSeconds => TimeDelta::seconds(1),
         InstantFormat::EpochMillis => TimeDelta::milliseconds(1),
@@ -82,7 +105,6 @@ fn unit(format: &InstantFormat) -> TimeDelta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lang::place::Place;
     use crate::pipeline::load::Sql;
     use crate::pipeline::spec::Start;
 
@@ -100,6 +122,7 @@ mod tests {
             at: None,
             pad_before: Duration::ZERO,
             pad_after: Duration::ZERO,
+            parts: PartsSpec::Whole,
         }
     }
 

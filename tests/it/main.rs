@@ -38,3 +38,4 @@ mod support;
 mod transform;
 mod types;
 mod validate;
+mod windows;

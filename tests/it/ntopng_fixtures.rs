@@ -5,7 +5,7 @@ use serde_json::Value;
 use tidegate::appliance::server::{Appliance, Framing, Reply, Request, Response};
 
 use crate::support::appliance::{SHIPPED, Served};
-use crate::support::lake::{Records, Truth};
+use crate::support::lake::{Records, Truth, assert_same, read};
 use crate::support::workspace::{Run, Workspace};
 
 /// An exchange as curl wrote it down: the command, the status line, the headers, the body.
@@ -57,6 +57,10 @@ impl Recorded {
             ("flow/alert/list.lua", true) if is("row_id", "0;gt") => exchange!("flow-alert-list"),
             ("flow/alert/list.lua", true) if is("sort", "tstamp") => exchange!("flow-alert-list-sorted"),
             ("flow/alert/list.lua" | "host/alert/list.lua", _) => exchange!("flow-alert-list-beyond-end"),
+            ("timeseries/ts.lua", _) if is("ts_query", "ifid:0") && is("ts_schema", "iface:traffic") => {
+                exchange!("ts-iface-traffic")
+            }
+            ("timeseries/ts.lua", _) => exchange!("ts-wrong-schema"),
             (other, _) => panic!("{other} was not recorded"),
         }
     }
@@ -84,6 +88,7 @@ fn truth() -> Truth {
         live: records(&exchange!("flow-alert-list")),
         hosts,
         active_flows: records(&exchange!("flow-active")),
+        ..Records::default()
     };
     Truth::from_records(&[(0, records)], "2026-11-23")
 }
@@ -104,7 +109,10 @@ fn a_real_answer_of_each_list_lands_whole() {
         .replace("  rate_limit: 10/s\n", "");
     workspace.write("pipeline.yaml", &lenient);
     let arguments = ["run", "pipeline.yaml", "--now", "2026-11-23T02:15:00Z", "--state", "state"];
-    let outcome = set_up(workspace.tidegate(&arguments), &server, &workspace).run();
+    // The raw list wasn't recorded, and the recorded series is one of five minutes: see below.
+    let jobs =
+        ["hosts", "active_flows", "flow_alerts", "host_alerts", "flow_alerts_live"].map(|job| ["--job", job]).concat();
+    let outcome = set_up(workspace.tidegate(&[&arguments[..], &jobs].concat()), &server, &workspace).run();
     assert_eq!(outcome.code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
     assert!(!outcome.stdout.contains("quarantine"), "{}", outcome.stdout);
     let truth = truth();
@@ -112,6 +120,39 @@ fn a_real_answer_of_each_list_lands_whole() {
         [&truth.flow_alerts, &truth.host_alerts, &truth.live, &truth.active_flows].iter().all(|rows| rows.len() == 10)
     );
     truth.assert_is(&Truth::in_lake(&workspace.path("lake")));
+}
+
+/// The series was recorded over five minutes, of which ntopng makes points of six seconds: the shipped file, with that step.
+#[test]
+fn a_real_time_series_lands_point_by_point() {
+    let (server, workspace) = (Served::appliance(Recorded), Workspace::new());
+    let mut pipeline = std::fs::read_to_string(SHIPPED).unwrap();
+    for (old, new) in [("  rate_limit: 10/s\n", ""), ("step: 1m, max_points: 1441", "step: 6s, max_points: 200")] {
+        assert!(pipeline.contains(old), "{old}");
+        pipeline = pipeline.replace(old, new);
+    }
+    let (before, timeseries) = pipeline.split_once("  timeseries:").unwrap();
+    workspace
+        .write("pipeline.yaml", &format!("{before}  timeseries:{}", timeseries.replace("every: 1d", "every: 10m")));
+    let arguments =
+        ["run", "pipeline.yaml", "--state", "state", "--job", "timeseries", "--now", "2026-11-22T03:05:00Z"];
+    let run = set_up(workspace.tidegate(&arguments), &server, &workspace).env("NTOPNG_START", "2026-11-22T02:40:00Z");
+    let outcome = run.run();
+    assert_eq!(outcome.code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+    let answer: Value = serde_json::from_str(exchange!("ts-iface-traffic").body).unwrap();
+    let rsp = &answer["rsp"];
+    let begin = rsp["metadata"]["epoch_begin"].as_i64().unwrap();
+    let points = rsp["series"][0]["data"].as_array().unwrap().iter().zip(0..).map(|(value, index)| {
+        serde_json::json!({"schema": "iface:traffic", "series": "bytes", "tstamp": begin + 6 * index, "value": value})
+    });
+    let records = Records { points: points.collect(), ..Records::default() };
+    let expected = Truth::from_records(&[(0, records)], "").points;
+    assert_eq!(expected.len(), 51);
+    let sql = format!(
+        "SELECT * FROM read_parquet('{}/ntopng/timeseries/**/*.parquet', hive_partitioning = false)",
+        workspace.path("lake").display()
+    );
+    assert_same("timeseries", &expected, &read(&sql));
 }
 
 #[test]

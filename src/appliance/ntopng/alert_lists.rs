@@ -8,6 +8,7 @@ use super::json::{Json, count, table};
 use super::rows::{FlowAlert, HostAlert};
 use super::scripts::Call;
 use super::{flow_alerts, host_alerts};
+use crate::appliance::dice::mix;
 
 /// Answers `get/flow/alert/list.lua`.
 pub(super) fn flow_list(call: &Call<'_>) -> Outcome {
@@ -118,18 +119,31 @@ pub(super) fn raw_list(call: &Call<'_>) -> Outcome {
         (None, _) => Vec::new(),
         (Some(site), "flow") => {
             let rows = site.flow_alerts.visible(call.now()).iter();
-            rows.filter(|row| ends_within(row.tstamp, row.duration)).take(limit).map(raw_flow).collect()
+            any_of(call, rows.filter(|row| ends_within(row.tstamp, row.duration)), limit).map(raw_flow).collect()
         }
         (Some(site), _) => {
             let rows = site.host_alerts.visible(call.now()).iter();
-            rows.filter(|row| ends_within(row.tstamp, row.duration)).take(limit).map(raw_host).collect()
+            any_of(call, rows.filter(|row| ends_within(row.tstamp, row.duration)), limit).map(raw_host).collect()
         }
     };
     let number = rows.len();
     Outcome::success(Json::List(rows), number)
 }
 
-fn raw_flow(row: &FlowAlert) -> Json {
+/// Takes `limit` of some rows: those that the table has first, or any.
+fn any_of<'a, T: Alert + 'a>(
+    call: &Call<'_>,
+    rows: impl Iterator<Item = &'a T>,
+    limit: usize,
+) -> impl Iterator<Item = &'a T> {
+    let mut rows: Vec<&T> = rows.collect();
+    if let Some(salt) = oddities(call).shuffle {
+        rows.sort_by_cached_key(|row| mix(salt, row.row_id().unsigned_abs()));
+    }
+    rows.into_iter().take(limit)
+}
+
+pub(super) fn raw_flow(row: &FlowAlert) -> Json {
     table([
         ("rowid", row.row_id.to_string().into()),
         ("alert_id", row.alert_id().to_string().into()),

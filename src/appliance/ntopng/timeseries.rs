@@ -15,6 +15,11 @@ const NO_QUERY: &str = "...-build/ntopng/scripts/lua/modules/timeseries/ts_data.
 const NO_TOP: &str = "...-build/ntopng/scripts/lua/modules/timeseries/ts_data.lua:158: attempt to index a nil value (local \
                       'top_items')";
 
+/// How long nothing was measured, in seconds, where it wasn't.
+const DOWN_FOR: i64 = 577;
+/// Of so many such times one is.
+const DOWN_ONE_IN: u32 = 40;
+
 /// A schema: its name, its native step in seconds, its series and the most that one of their points shows.
 struct Schema {
     name: &'static str,
@@ -50,9 +55,8 @@ pub(super) fn series(call: &Call<'_>) -> Outcome {
     let Some((salt, since)) = subject(call, site, schema, tag("host")) else { return nothing() };
     let limit = call.params.number("limit").filter(|limit| *limit > 0).unwrap_or(DEFAULT_LIMIT);
     let grid = Grid::new(schema.step, begin, end, limit);
-    let series = (1_u64..).zip(schema.series).map(|(number, id)| {
-        let points: Vec<Option<f64>> =
-            grid.times().map(|time| (time >= since).then(|| value(mix(salt, number), time, schema.most))).collect();
+    let all = schema.series.iter().zip(points(schema, &grid, salt, since));
+    let series = all.map(|(id, points)| {
         table([
             ("id", (*id).into()),
             ("statistics", statistics(&points, grid.step)),
@@ -88,7 +92,7 @@ fn tags_of(query: &str) -> Vec<(&'static str, &str)> {
 /// What decides on the values of the series, and since when there are any; `None` where the host is unknown.
 fn subject(call: &Call<'_>, site: &Site, schema: &Schema, host: Option<&str>) -> Option<(u64, i64)> {
     if schema.name != "host:traffic" {
-        return Some((mix(call.config.seed, u64::from(site.interface.ifid.unsigned_abs())), i64::MIN));
+        return Some((of_interface(call.config.seed, site.interface.ifid), i64::MIN));
     }
     let (ip, vlan) = host?.split_once('@').unwrap_or((host?, "0"));
     let host =
@@ -97,7 +101,51 @@ fn subject(call: &Call<'_>, site: &Site, schema: &Schema, host: Option<&str>) ->
     Some((host.salt, host.first_seen + schema.step))
 }
 
-/// The points of an answer: the server moves the begin and picks the step.
+/// What decides on the values of an interface's series.
+fn of_interface(seed: u64, ifid: i32) -> u64 {
+    mix(seed, u64::from(ifid.unsigned_abs()))
+}
+
+/// The points of an interface that an answer up to `now` shows for a request: series, time in epoch seconds, value. Nothing for a
+/// schema that isn't an interface's.
+pub(super) fn of_request(
+    (seed, ifid): (u64, i32),
+    schema: &str,
+    (begin, end, now): (i64, i64, i64),
+    limit: i64,
+) -> Vec<(&'static str, i64, serde_json::Value)> {
+    let Some(schema) = SCHEMAS.iter().find(|known| known.name == schema && known.name.starts_with("iface:")) else {
+        return Vec::new();
+    };
+    let grid = Grid::new(schema.step, begin, end.min(now), limit);
+    let all = schema.series.iter().zip(points(schema, &grid, of_interface(seed, ifid), i64::MIN));
+    all.flat_map(|(id, points)| grid.times().zip(points).map(|(at, value)| (*id, at, point(value).to_value())))
+        .collect()
+}
+
+/// The points of each series of a schema. Where the step has grown, points are the means of those that were measured, of which the
+/// missing ones count as 0 (vendors.md A8); where all are missing, so is the mean.
+fn points(schema: &'static Schema, grid: &Grid, salt: u64, since: i64) -> impl Iterator<Item = Vec<Option<f64>>> {
+    let (times, step) = (grid.times(), grid.step);
+    (1_u64..).take(schema.series.len()).map(move |number| {
+        let salt = mix(salt, number);
+        let measured = |at: i64| (at >= since && !is_down(salt, at)).then(|| value(salt, at, schema.most));
+        let merged = |from: i64| {
+            let each = (0..step / schema.step).filter_map(|index| measured(from + index * schema.step));
+            let (sum, count) = each.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+            (count > 0).then(|| sum / f64::from(u32::try_from(step / schema.step).unwrap_or(u32::MAX)))
+        };
+        times.clone().map(merged).collect()
+    })
+}
+
+/// Tells whether nothing was measured at an instant: now and then it isn't for some minutes.
+fn is_down(salt: u64, at: i64) -> bool {
+    below(mix(salt, at.div_euclid(DOWN_FOR).unsigned_abs()), DOWN_ONE_IN) == 0
+}
+
+/// The points of an answer: the server moves the begin by a step that was measured, and picks the step by range and limit.
+#[derive(Debug, Clone, Copy)]
 struct Grid {
     begin: i64,
     end: i64,
@@ -108,10 +156,10 @@ impl Grid {
     fn new(native: i64, begin: i64, end: i64, limit: i64) -> Self {
         let wanted = (end - begin) / limit + 1;
         let step = (wanted + native - 1) / native * native;
-        Self { begin: begin - begin.rem_euclid(step), end, step }
+        Self { begin: (begin - 1) - (begin - 1).rem_euclid(native), end, step }
     }
 
-    fn times(&self) -> impl Iterator<Item = i64> + use<> {
+    fn times(&self) -> impl Iterator<Item = i64> + Clone + use<> {
         let (begin, step) = (self.begin, self.step);
         (0..=(self.end - begin) / step).map(move |index| begin + index * step)
     }
@@ -150,18 +198,41 @@ fn statistics(points: &[Option<f64>], step: i64) -> Json {
 
 #[cfg(test)]
 mod tests {
-    use super::{Grid, tags_of};
+    use super::{Grid, of_request, tags_of};
 
     #[test]
     fn the_step_follows_the_range() {
         let grid = |native, begin, end, limit| {
             let grid = Grid::new(native, begin, end, limit);
-            (grid.step, grid.times().count())
+            (grid.begin, grid.step, grid.times().count())
         };
-        assert_eq!(grid(1, 1_795_315_421, 1_795_315_721, 60), (6, 51), "ts-iface-traffic.http");
-        assert_eq!(grid(1, 1_795_312_154, 1_795_315_754, 60).0, 61, "ts-iface-traffic-no-epoch.http");
-        assert_eq!(grid(300, 0, 3600, 60), (300, 13));
-        assert_eq!(grid(60, 0, 86_400, 60).0, 1500, "a limit makes it coarse");
+        assert_eq!(grid(1, 1_795_315_421, 1_795_315_721, 60), (1_795_315_420, 6, 51), "ts-iface-traffic.http");
+        let without = grid(1, 1_795_312_154, 1_795_315_754, 60);
+        assert_eq!(without, (1_795_312_153, 61, 60), "ts-iface-traffic-no-epoch.http");
+        assert_eq!(grid(300, 0, 3600, 60), (-300, 300, 14));
+        assert_eq!(grid(60, 0, 86_400, 60).1, 1500, "a limit makes it coarse");
+        assert_eq!(grid(1, 0, 86_400, 1441).1, 60);
+    }
+
+    #[test]
+    fn points_are_merged_as_means_with_gaps() {
+        let at = |limit| of_request((1, 0), "iface:traffic", (600, 87_000, i64::MAX), limit);
+        let (fine, coarse) = (at(100_000), at(1441));
+        let is_null =
+            |points: &[(&str, i64, serde_json::Value)]| points.iter().filter(|point| point.2.is_null()).count();
+        assert_eq!((fine.len(), coarse.len()), (86_402, 1441));
+        assert!(
+            is_null(&fine) > 60 * is_null(&coarse) && is_null(&coarse) > 0,
+            "some are merged from what was measured in part"
+        );
+        for (index, (_, time, merged)) in coarse.iter().enumerate().take(1440) {
+            let measured = &fine[60 * index..60 * (index + 1)];
+            assert_eq!(measured[0].1, *time);
+            let known: Vec<f64> = measured.iter().filter_map(|point| point.2.as_f64()).collect();
+            let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / 60.0);
+            let off = merged.as_f64().unwrap_or(-1.0) - mean.unwrap_or(-1.0);
+            assert!(off.abs() < 1e-6, "{time}: {merged} is no mean");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::fields::Style;
 use super::rows::{Flow, FlowAlert, Host, HostAlert};
 use super::site::Site;
-use super::{Ntopng, flow_alerts, host_alerts, live};
+use super::{Ntopng, alert_lists, flow_alerts, host_alerts, live, timeseries};
 
 impl Ntopng {
     /// The configuration.
@@ -53,6 +53,28 @@ impl Ntopng {
     /// The record that `format=json` gives for a host alert at the clock's present.
     pub fn render_host_alert(&self, row: &HostAlert) -> serde_json::Value {
         host_alerts::render(row, self.style()).to_value()
+    }
+
+    /// The row of the table of flow alerts, as `alert/list/alerts.lua` gives it.
+    pub fn render_raw_flow_alert(&self, row: &FlowAlert) -> serde_json::Value {
+        alert_lists::raw_flow(row).to_value()
+    }
+
+    /// The points that `timeseries/ts.lua` shows of an interface's `schema` for a request from `begin` to `end`, epoch seconds, for at
+    /// most `limit` points: the series, the time and the value. Empty where there is none.
+    pub fn points(
+        &self,
+        ifid: i32,
+        schema: &str,
+        begin: i64,
+        end: i64,
+        limit: i64,
+    ) -> Vec<(&'static str, i64, serde_json::Value)> {
+        let is_fed = |known: &super::Interface| known.ifid == ifid && known.share > 0;
+        if !self.config.interfaces.iter().any(is_fed) {
+            return Vec::new();
+        }
+        timeseries::of_request((self.config.seed, ifid), schema, (begin, end, self.clock.now().timestamp()), limit)
     }
 
     /// The row of the live table for a host at the clock's present.

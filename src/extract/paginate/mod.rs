@@ -174,6 +174,17 @@ pub enum PaginateError {
         /// Rows of the largest page.
         rows: u64,
     },
+    /// The last page is full, and all its rows share one value.
+    #[error(
+        "the last page is full: all its {rows} rows share the seek value {value}, and there may be more of them, which can't be \
+         reached; raise 'size', or seek by a value with fewer equals"
+    )]
+    FullOfOneValue {
+        /// The value, as JSON.
+        value: String,
+        /// Rows of the page.
+        rows: u64,
+    },
     /// `more` is true, but there is nothing to move on by.
     #[error(
         "page {page} says that there is another, but gives no {what} to ask for it by; check 'more', and the expression of the \

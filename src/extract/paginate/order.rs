@@ -7,18 +7,32 @@ use serde_json::Value;
 
 use super::seek::Order;
 
-/// Compares two values: as numbers where both are whole numbers or decimals (also in strings), with all their digits; else as
-/// text.
+/// Compares two values: as numbers where both are whole numbers or decimals (also in strings), with all their digits; as instants
+/// where both are times, with a time zone or without; else as text.
 #[must_use]
 pub fn compare(a: &Value, b: &Value) -> Ordering {
     let (a_text, b_text) = (text(a), text(b));
     if let (Some(a), Some(b)) = (Decimal::parse(&a_text), Decimal::parse(&b_text)) {
         return a.cmp(&b);
     }
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
+    if let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) {
+        return a.total_cmp(&b);
+    }
+    if let (Ok(a), Ok(b)) = (DateTime::parse_from_rfc3339(&a_text), DateTime::parse_from_rfc3339(&b_text)) {
+        return a.cmp(&b);
+    }
+    match (naive(&a_text), naive(&b_text)) {
+        (Some(a), Some(b)) => a.cmp(&b),
         _ => a_text.cmp(&b_text),
     }
+}
+
+/// How times without a time zone are written, before their decimals.
+const NAIVE: [&str; 2] = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
+
+/// Reads a time without a time zone.
+fn naive(text: &str) -> Option<NaiveDateTime> {
+    NAIVE.iter().find_map(|format| NaiveDateTime::parse_from_str(text, &format!("{format}%.f")).ok())
 }
 
 /// Returns the value one unit further on in `order`: of a number one unit of its last digit, of a date a day, of a time a second
@@ -54,7 +68,7 @@ fn further_time(text: &str, order: Order) -> Option<String> {
         return instant.checked_add_signed(unit).map(|instant| instant.to_rfc3339_opts(printed, text.ends_with('Z')));
     }
     let fraction = ["", "%.3f", "%.6f", "%.9f"][decimals.div_ceil(3).min(3)];
-    ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"].iter().find_map(|format| {
+    NAIVE.iter().find_map(|format| {
         let time = NaiveDateTime::parse_from_str(text, &format!("{format}%.f")).ok()?;
         time.checked_add_signed(unit).map(|time| time.format(&format!("{format}{fraction}")).to_string())
     })
@@ -142,6 +156,15 @@ mod tests {
         check(json!("2026-01-09"), json!("2026-01-10"), Ordering::Less);
         check(json!("a"), json!("B"), Ordering::Greater);
         check(json!("1."), json!("1"), Ordering::Greater);
+    }
+
+    #[test]
+    fn times_compare_as_instants() {
+        check(json!("2026-01-01T00:00:00.5Z"), json!("2026-01-01T00:00:00Z"), Ordering::Greater);
+        check(json!("2026-01-01T01:00:00+01:00"), json!("2026-01-01T00:00:00Z"), Ordering::Equal);
+        check(json!("2026-01-01 23:00:00"), json!("2026-01-01T12:00:00"), Ordering::Greater);
+        check(json!("2026-01-01 00:00:00.25"), json!("2026-01-01 00:00:00"), Ordering::Greater);
+        check(json!("2026-01-01 00:00:00"), json!("2026-01-01T00:00:00Z"), Ordering::Less);
     }
 
     #[test]

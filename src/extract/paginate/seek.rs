@@ -45,9 +45,10 @@ pub struct SeekSpec {
     pub format: String,
     /// Ends.
     pub rules: EndRules,
-    /// Where the first page begins; absent, the request is sent as it is.
+    /// Where the first page begins: the slice's cursor, or the edge of the window that the place is of. Absent, the request is
+    /// sent as it is.
     pub start: Option<Value>,
-    /// The far edge of the window, which no value may pass.
+    /// The far edge of the window, which no value may pass and beyond which nothing is asked for.
     pub limit: Option<Value>,
 }
 
@@ -59,8 +60,8 @@ pub struct Seek {
     position: Option<Value>,
     /// Rows of the largest page.
     largest: u64,
-    /// Whether the request now out is the one a unit further on.
-    probing: bool,
+    /// Where the request now out is the one a unit further on: from where it asks, and the rows of the page that it was sent for.
+    probing: Option<(Value, u64)>,
 }
 
 impl Order {
@@ -86,7 +87,7 @@ impl Seek {
     /// Begins at `spec.start`.
     #[must_use]
     pub fn new(spec: SeekSpec) -> Self {
-        Self { position: spec.start.clone(), spec, largest: 0, probing: false }
+        Self { position: spec.start.clone(), spec, largest: 0, probing: None }
     }
 
     fn edits(&self, position: Option<&Value>) -> Vec<Edit> {
@@ -142,13 +143,38 @@ impl Seek {
         }
     }
 
-    /// Asks a unit further on: rows there mean that others, between the two, can't be reached; no rows there is the end.
+    /// Asks a unit further on: rows there mean that others, between the two, can't be reached; no rows there is the end. Beyond
+    /// the window there are none.
     fn probe(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let position = self.position.clone().unwrap_or_default();
+        if self.spec.limit.as_ref().is_some_and(|limit| self.spec.order.direction(&position, limit) != Ordering::Less) {
+            return self.nothing_beyond(seen.rows);
+        }
         let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
-        self.probing = true;
         let edits = self.edits(Some(&beyond));
+        self.probing = Some((beyond, seen.rows));
         self.spec.rules.fetch(seen, edits)
+    }
+
+    /// Ends after a page of `rows` rows that moved nothing, with none beyond it. That doesn't prove that the value's own rows all
+    /// fitted on the page: not `EmptyPage`, which would. A page with all the rows that were asked for may have left some out.
+    fn nothing_beyond(&self, rows: u64) -> Result<Decision, PaginateError> {
+        if rows < self.spec.size {
+            return Ok(Decision::Done(EndReason::NothingNew));
+        }
+        let value = self.position.clone().unwrap_or_default().to_string();
+        Err(PaginateError::FullOfOneValue { value, rows })
+    }
+
+    /// Says what rows mean that came though a unit further on was asked for.
+    fn rows_beyond(&self, seen: &Seen) -> PaginateError {
+        match (&self.probing, &seen.last_value) {
+            // The same rows again: the server doesn't look at what is asked for.
+            (Some((from, _)), Some(value)) if self.spec.order.direction(value, from) == Ordering::Less => {
+                self.backwards(seen.page, value, from)
+            }
+            _ => self.shared(&self.position.clone().unwrap_or_default()),
+        }
     }
 
     fn shared(&self, position: &Value) -> PaginateError {
@@ -164,10 +190,13 @@ impl Paginator for Seek {
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         match (seen.rows, seen.more) {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
-            // That nothing lies beyond doesn't prove that the value's own rows all fitted on one page: not `EmptyPage`, which would.
-            (0, _) if self.probing => return Ok(Decision::Done(EndReason::NothingNew)),
-            (0, _) => return Ok(Decision::Done(EndReason::EmptyPage)),
-            _ if self.probing => return Err(self.shared(&self.position.clone().unwrap_or_default())),
+            (0, _) => {
+                return match self.probing {
+                    Some((_, rows)) => self.nothing_beyond(rows),
+                    None => Ok(Decision::Done(EndReason::EmptyPage)),
+                };
+            }
+            _ if self.probing.is_some() => return Err(self.rows_beyond(seen)),
             (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),
             _ => {}
         }

@@ -171,12 +171,54 @@ proptest! {
             }
             Ok((rows, ..)) => prop_assert_eq!(rows, all(&server)),
             Err(error) => {
-                prop_assert!(matches!(error, PaginateError::SharedByMoreThanAPage { .. }), "{error}");
+                let shared = matches!(
+                    error, PaginateError::SharedByMoreThanAPage { .. } | PaginateError::FullOfOneValue { .. }
+                );
+                prop_assert!(shared, "{error}");
                 let page = usize::try_from(size.min(server.cap)).unwrap();
                 let values: BTreeSet<_> = server.rows.iter().map(|row| row.0).collect();
                 let most = values.iter().map(|value| server.rows.iter().filter(|row| row.0 == *value).count()).max();
                 prop_assert!(most >= Some(page), "refused though no {page} rows share a value");
             }
+        }
+    }
+
+    #[test]
+    fn a_seek_downwards_reads_a_window_or_says_that_it_cannot(
+        server in servers(prop_oneof![0_u64..30, 0_u64..6]), size in 1_u64..25, low in 0_u64..10, length in 0_u64..25
+    ) {
+        let high = low + length;
+        let mut server = server;
+        server.rows.reverse();
+        let spec = SeekSpec {
+            into: place("query.to"), order: Order::Desc, start: Some(json!(high)), limit: Some(json!(low)), ..seek(size)
+        };
+        let mut asked_before = high;
+        let read = drive(&mut Seek::new(spec), |edits, page| {
+            let asked = number(edits, "query.to").unwrap();
+            assert!(asked <= asked_before && asked >= low, "out of the window, or against the order: {asked}");
+            asked_before = asked;
+            // Rows go on arriving at the newest end, which a walk that goes down doesn't see.
+            let mut now = server.clone();
+            now.rows.insert(0, (high + 1 + page, 1000 + page));
+            now.page(|row| low <= row.0 && row.0 <= asked, 0, size, page, false)
+        });
+        let due: BTreeSet<_> = all(&server).into_iter().filter(|row| low <= row.0 && row.0 <= high).collect();
+        let lowest = due.iter().next().map(|row| row.0);
+        match read {
+            Ok((rows, _, EndReason::NothingNew)) => {
+                let unseen = due.difference(&rows).copied().collect::<Vec<_>>();
+                prop_assert!(unseen.iter().all(|row| Some(row.0) == lowest), "lost above the end: {unseen:?}");
+                // Only a server that sends fewer than asked for can hide rows of the lowest value.
+                prop_assert!(unseen.is_empty() || server.cap < size, "lost: {unseen:?}");
+            }
+            Ok((rows, ..)) => prop_assert_eq!(rows, due),
+            Err(PaginateError::SharedByMoreThanAPage { .. } | PaginateError::FullOfOneValue { .. }) => {
+                let page = usize::try_from(size.min(server.cap)).unwrap();
+                let most = due.iter().map(|row| due.iter().filter(|other| other.0 == row.0).count()).max();
+                prop_assert!(most >= Some(page), "refused though no {page} rows share a value");
+            }
+            Err(error) => prop_assert!(false, "{}", error),
         }
     }
 }
@@ -289,10 +331,38 @@ fn a_total_may_be_digits_in_a_string() {
 #[test]
 fn a_full_page_of_the_last_value_is_no_proof_of_completeness() {
     let at = |new_rows, page| Seen { new_rows, last_value: Some(json!(7)), ..seen(2, page) };
-    let mut paginator = Seek::new(seek(2));
+    // Two of three that were asked for: all that there are, though the server doesn't say so.
+    let mut paginator = Seek::new(seek(3));
     assert!(matches!(paginator.next(&at(2, 1)), Ok(Decision::Fetch(edits)) if edits[0].value == json!(7)));
     assert!(matches!(paginator.next(&at(0, 2)), Ok(Decision::Fetch(edits)) if edits[0].value == json!(8)));
     let mut more = paginator.clone();
     assert_eq!(paginator.next(&seen(0, 3)), done(EndReason::NothingNew));
     assert!(matches!(more.next(&seen(1, 3)), Err(PaginateError::SharedByMoreThanAPage { rows: 2, .. })));
+    // The same rows again, though more was asked for.
+    let mut ignored = Seek::new(seek(3));
+    assert!(ignored.next(&at(2, 1)).is_ok() && ignored.next(&at(0, 2)).is_ok());
+    assert!(matches!(ignored.next(&at(0, 3)), Err(PaginateError::SeekBackwards { .. })));
+    // Two of two: there may be a third.
+    let mut full = Seek::new(seek(2));
+    assert!(full.next(&at(2, 1)).is_ok() && full.next(&at(0, 2)).is_ok());
+    assert!(matches!(full.next(&seen(0, 3)), Err(PaginateError::FullOfOneValue { rows: 2, .. })));
+}
+
+#[test]
+fn nothing_is_asked_for_beyond_the_window() {
+    let at =
+        |rows, new_rows, page| Seen { new_rows, last_value: Some(json!("2026-01-01 00:00:00")), ..seen(rows, page) };
+    let spec = SeekSpec {
+        order: Order::Desc,
+        start: Some(json!("2026-01-02 00:00:00")),
+        limit: Some(json!("2026-01-01 00:00:00")),
+        ..seek(3)
+    };
+    let mut paginator = Seek::new(spec.clone());
+    assert_eq!(paginator.first()[0].value, json!("2026-01-02 00:00:00"), "the first request covers the window");
+    assert!(matches!(paginator.next(&at(2, 2, 1)), Ok(Decision::Fetch(_))));
+    assert_eq!(paginator.next(&at(2, 0, 2)), done(EndReason::NothingNew));
+    let mut full = Seek::new(spec);
+    assert!(matches!(full.next(&at(3, 3, 1)), Ok(Decision::Fetch(_))));
+    assert!(matches!(full.next(&at(3, 0, 2)), Err(PaginateError::FullOfOneValue { .. })));
 }

@@ -1,6 +1,6 @@
 //! What only several parts of a job together can get wrong.
 
-use super::super::file::{Auth, JobFile, SeekBound};
+use super::super::file::{Auth, JobFile, PaginateFile, SeekBound};
 use super::super::load::{Jq as JqText, Spanned, Text};
 use super::super::spec::{CursorSpec, Paginate, PaginateKind, Request, Slicing};
 use super::Findings;
@@ -23,13 +23,17 @@ impl Findings<'_> {
     pub(super) fn fits(&mut self, parts: &Parts<'_>) {
         self.rows_can_be_counted(parts);
         self.pages_fit(parts);
+        self.parts_fit(parts);
         self.slices_land(parts);
     }
 
     fn rows_can_be_counted(&mut self, parts: &Parts<'_>) {
         let job = parts.job;
         match (parts.records, &job.rows) {
-            (Some(Selector::Program(_)), None) if parts.paginate.is_some_and(counts_rows) => {
+            (Some(Selector::Program(_)), None)
+                if parts.paginate.is_some_and(counts_rows)
+                    || job.window.as_ref().is_some_and(|window| window.split.is_some()) =>
+            {
                 let text = job.records.value.0.first().map(Text::as_str).unwrap_or_default();
                 if PlainPath::parse(&format!("{text}[]")).is_some() {
                     let message = format!("`{text}` is one record, not the items of a list");
@@ -55,6 +59,9 @@ impl Findings<'_> {
         if matches!(paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }) && parts.key.is_empty() {
             let help = "add `key:`, or say `bound: exclusive` if the server leaves the value itself out";
             self.missing(span, "an inclusive `seek` sees rows twice and needs a `key` to drop them", help);
+        }
+        if let (PaginateFile::By(by), PaginateKind::Seek { into, .. }) = (&parts.job.paginate.value, &paginate.kind) {
+            by.seek.iter().for_each(|seek| self.seek_fits(seek, parts, into));
         }
         let by_template = matches!(paginate.kind, PaginateKind::Cursor(CursorSpec::One(None, _)));
         if by_template && parts.request.is_some_and(|request| !names_of(request).contains("cursor")) {

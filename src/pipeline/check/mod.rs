@@ -10,6 +10,7 @@ mod graph;
 mod hide;
 mod job;
 mod paging;
+mod parts;
 mod places;
 mod request;
 mod schema;

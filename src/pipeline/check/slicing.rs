@@ -69,10 +69,7 @@ impl Findings<'_> {
         if let Some(time) = &window.time {
             self.sql_expression(time);
         }
-        if let Some(resolution) = &window.resolution {
-            self.jq(&resolution.observed, &vars.answer());
-            resolution.into.iter().for_each(|into| drop(self.sent(into, job, vars)));
-        }
+        let parts = self.parts(window, job, vars);
         if let Some(request) = request {
             self.window_is_sent(window, request);
         }
@@ -91,8 +88,6 @@ impl Findings<'_> {
             self.missing(pad.span, "with `pad` and without `time`, rows would land in two slices", help);
         }
         let pad = window.pad.map(|pad| pad.value).unwrap_or_default();
-        let length =
-            |duration: Option<super::super::file::Duration>| duration.map_or(Duration::ZERO, |duration| duration.0);
         Some(WindowSpec {
             every: window.every.value.0,
             start: start?,
@@ -105,6 +100,7 @@ impl Findings<'_> {
             time: window.time.clone(),
             pad_before: length(pad.before),
             pad_after: length(pad.after),
+            parts: parts?,
         })
     }
 
@@ -200,6 +196,11 @@ impl Findings<'_> {
         }
         Some(IncrementalSpec { cursor: incremental.cursor.clone(), start, rows_per_slice })
     }
+}
+
+/// Returns a duration that may be left out.
+pub(super) fn length(duration: Option<super::super::file::Duration>) -> Duration {
+    duration.map_or(Duration::ZERO, |duration| duration.0)
 }
 
 /// Turns a value of the pipeline file into JSON. A number that JSON can't hold in 64 bits stays a text.

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{JobFile, OnMismatch, OnReset, Order, PaginateFile, PipelineFile};
+use super::super::file::{JobFile, OnMismatch, OnReset, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -28,7 +28,6 @@ pub(super) fn pipeline(findings: &mut Findings<'_>, file: &PipelineFile) {
 /// Refuses what a job can't do yet.
 pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
     source_keys!(findings, job);
-    paging(findings, job);
     slicing(findings, job);
     rows(findings, job);
     for sink in job.sinks.values() {
@@ -62,24 +61,7 @@ macro_rules! source_keys {
 }
 use source_keys;
 
-fn paging(findings: &mut Findings<'_>, job: &JobFile) {
-    let PaginateFile::By(by) = &job.paginate.value else { return };
-    if let Some(seek) = &by.seek
-        && seek.order.value == Order::Desc
-    {
-        findings.not_built(seek.order.span, "`seek` downwards", "sort upwards (`order: asc`), if the API can");
-    }
-}
-
 fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
-    if let Some(window) = &job.window {
-        if let Some(split) = &window.split {
-            findings.not_built(split.span, "`window.split`", "choose `every` so that no page is full");
-        }
-        if let Some(resolution) = &window.resolution {
-            findings.not_built(resolution.span, "`window.resolution`", "choose `every` so that no point is merged");
-        }
-    }
     if let Some(incremental) = &job.incremental {
         if let Some(lag) = incremental.lag {
             findings.not_built(lag.span, "`incremental.lag`", "use a `window` for rows that come late");

@@ -139,15 +139,16 @@ pub struct NextLinkFile {
     pub header: Option<String>,
 }
 
-/// Paging by the value of the last row.
+/// Paging by the value of the last row. In a window it may move the window's own edge: upwards the place of `from`, downwards that of
+/// `to`; it never leaves the window, and the value must be written as `window.as` says.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeekFile {
-    /// The place of the value.
+    /// The place of the value. Downwards in a window it must be the place of `window.to`.
     pub into: Jq,
     /// jq: the value of the last row, such as `$last.id`.
     pub value: Jq,
-    /// Whether values grow or shrink from row to row.
+    /// Whether values grow or shrink from row to row: `desc` is for APIs that list the newest first.
     pub order: Spanned<Order>,
     /// How the value is written: `{}` stands for it, as in `{};gt`. Default: `{}`.
     #[serde(default)]

@@ -41,10 +41,14 @@ pub struct WindowFile {
     /// Widens what is asked for, never what lands.
     #[serde(default)]
     pub pad: Option<Spanned<Pad>>,
-    /// Halves a window whose page came back full: for APIs with a limit and no offset.
+    /// Halves a window whose page came back full: for APIs with a limit and no offset. Each half is asked for in its place, down to
+    /// one unit of `as`; a page that is full even then is an error. Needs `paginate: none` and both edges of the window. A page that
+    /// isn't full shows no more than that the server kept to its limit: such slices are reported as `unknown`.
     #[serde(default)]
     pub split: Option<Spanned<SplitFile>>,
-    /// Sizes windows so that the server doesn't coarsen a time series.
+    /// Sizes windows so that the server doesn't coarsen a time series, and checks the step that came back: where it is coarser, both
+    /// halves are asked for in its place, down to two steps; coarser even then, or finer, is an error. Needs `paginate: none` and both
+    /// edges of the window. Such slices are reported as `unknown`.
     #[serde(default)]
     pub resolution: Option<Spanned<ResolutionFile>>,
 }
@@ -84,22 +88,25 @@ pub struct Pad {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitFile {
-    /// Rows of a full page.
-    pub size: u64,
+    /// Rows of a full page: the limit that the request asks for, or that the server has. At least 2. A server that sends fewer on its
+    /// own account is not noticed: name the number that it really keeps to.
+    pub size: Spanned<u64>,
 }
 
 /// How a time series keeps its native step.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolutionFile {
-    /// The native step.
-    pub step: Duration,
-    /// The most points that one answer holds.
-    pub max_points: u64,
-    /// The place that `max_points` is written to.
+    /// The native step. `every` is a multiple of it.
+    pub step: Spanned<Duration>,
+    /// The most points that one answer holds. Both edges of what is asked for may have a point, so that a window of it is one step
+    /// shorter than that; what `pad` adds counts too.
+    pub max_points: Spanned<u64>,
+    /// The place that `max_points` is written to. Without it, the request names the number itself, or the server has one of its own.
     #[serde(default)]
     pub into: Option<Jq>,
-    /// jq: the step that came back, in seconds; null is not proven.
+    /// jq: the step that came back, in seconds, such as `.metadata.step` or the smallest difference of neighbours. Null is 'not
+    /// shown', as by an answer with one point or none: it is taken, and if it had several rows, the report says so.
     pub observed: Jq,
 }
 

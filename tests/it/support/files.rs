@@ -46,6 +46,8 @@ pub(crate) fn assert_manifests(lake: &Path) {
         "ntopng/hosts",
         "ntopng/active_flows",
         "ntopng/flow_alerts_live",
+        "ntopng/raw_flow_alerts",
+        "ntopng/timeseries",
         "feeds/ntopng",
     ];
     for set in sets {

@@ -58,6 +58,27 @@ const LIVE: Columns = &[
     ("info", "/info/value", same),
 ];
 
+const RAW: Columns = &[
+    ("row_id", "/rowid", integer),
+    ("ts", "/tstamp", time),
+    ("ts_end", "/tstamp_end", time),
+    ("alert_id", "/alert_id", integer),
+    ("status", "/alert_status", integer),
+    ("severity_level", "/severity", integer),
+    ("score", "/score", integer),
+    ("client_ip", "/cli_ip", same),
+    ("client_port", "/cli_port", integer),
+    ("server_ip", "/srv_ip", same),
+    ("server_port", "/srv_port", integer),
+    ("vlan", "/vlan_id", integer),
+    ("bytes_sent", "/cli2srv_bytes", integer),
+    ("bytes_received", "/srv2cli_bytes", integer),
+    ("info", "/info", same),
+];
+
+const POINTS: Columns =
+    &[("schema", "/schema", same), ("series", "/series", same), ("ts", "/tstamp", time), ("value", "/value", same)];
+
 const HOST_ALERTS: Columns = &[
     ("row_id", "/row_id", integer),
     ("ts", "/tstamp/value", time),
@@ -127,7 +148,8 @@ fn integer(value: &Value) -> Value {
 }
 
 fn time(value: &Value) -> Value {
-    let instant = DateTime::from_timestamp(value.as_i64().unwrap(), 0).unwrap();
+    let seconds = value.as_str().map_or_else(|| value.as_i64().unwrap(), |text| text.parse().unwrap());
+    let instant = DateTime::from_timestamp(seconds, 0).unwrap();
     json!(instant.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
 }
 
@@ -148,6 +170,25 @@ pub(crate) struct Records {
     pub(crate) live: Vec<Value>,
     pub(crate) hosts: Vec<Value>,
     pub(crate) active_flows: Vec<Value>,
+    pub(crate) raw: Vec<Value>,
+    pub(crate) points: Vec<Value>,
+}
+
+/// The points of the days of `span`, each day asked for by itself, as records of the pipeline file.
+fn points(ntopng: &Ntopng, ifid: i32, span: &Span) -> Vec<Value> {
+    let mut records = Vec::new();
+    for day in span.clone().step_by(86_400) {
+        for schema in ["iface:traffic", "iface:flows"] {
+            let points = ntopng.points(ifid, schema, day, day + 86_400, 1441).into_iter();
+            let of_the_day = points.filter(|(_, at, _)| (day..day + 86_400).contains(at));
+            records.extend(
+                of_the_day.map(
+                    |(series, at, value)| json!({"schema": schema, "series": series, "tstamp": at, "value": value}),
+                ),
+            );
+        }
+    }
+    records
 }
 
 fn lines(rows: impl IntoIterator<Item = Map<String, Value>>) -> Rows {
@@ -157,7 +198,7 @@ fn lines(rows: impl IntoIterator<Item = Map<String, Value>>) -> Rows {
     lines
 }
 
-/// What the five data sets and the feed have to hold.
+/// What the data sets and the feed have to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Truth {
     pub(crate) flow_alerts: Rows,
@@ -166,6 +207,8 @@ pub(crate) struct Truth {
     pub(crate) live: Rows,
     pub(crate) hosts: Rows,
     pub(crate) active_flows: Rows,
+    pub(crate) raw: Rows,
+    pub(crate) points: Rows,
 }
 
 impl Truth {
@@ -174,14 +217,16 @@ impl Truth {
         let interfaces = ntopng.config().interfaces.iter().map(|interface| interface.ifid);
         let records = |ifid| {
             let alerts = ntopng.flow_alerts(ifid);
-            let in_span = alerts.iter().filter(|row| span.contains(&row.tstamp));
+            let in_span = || alerts.iter().filter(|row| span.contains(&row.tstamp));
             let host_alerts = ntopng.host_alerts(ifid).into_iter().filter(|row| span.contains(&row.tstamp));
             let records = Records {
-                flow_alerts: in_span.map(|row| ntopng.render_flow_alert(row)).collect(),
+                flow_alerts: in_span().map(|row| ntopng.render_flow_alert(row)).collect(),
                 host_alerts: host_alerts.map(|row| ntopng.render_host_alert(&row)).collect(),
                 live: alerts.iter().map(|row| ntopng.render_flow_alert(row)).collect(),
                 hosts: ntopng.hosts(ifid).iter().map(|row| ntopng.render_host(row)).collect(),
                 active_flows: ntopng.flows(ifid).iter().map(|row| ntopng.render_flow(row)).collect(),
+                raw: in_span().map(|row| ntopng.render_raw_flow_alert(row)).collect(),
+                points: points(ntopng, ifid, span),
             };
             (ifid, records)
         };
@@ -208,12 +253,17 @@ impl Truth {
             live: lines(rows(LIVE, |records| &records.live)),
             hosts: lines(rows(HOSTS, |records| &records.hosts).into_iter().map(labelled)),
             active_flows: lines(rows(ACTIVE_FLOWS, |records| &records.active_flows).into_iter().map(labelled)),
+            raw: lines(rows(RAW, |records| &records.raw)),
+            points: lines(rows(POINTS, |records| &records.points)),
         }
     }
 
     /// Reads a lake.
     pub(crate) fn in_lake(lake: &Path) -> Self {
         let parquet = |set: &str, hive: bool| {
+            if !lake.join("ntopng").join(set).exists() {
+                return Rows::new();
+            }
             let types = if hive {
                 "hive_partitioning = true, hive_types = {'snapshot': VARCHAR}"
             } else {
@@ -228,6 +278,8 @@ impl Truth {
             live: read(&live(lake)),
             hosts: parquet("hosts", true),
             active_flows: parquet("active_flows", true),
+            raw: parquet("raw_flow_alerts", false),
+            points: parquet("timeseries", false),
         }
     }
 
@@ -249,6 +301,8 @@ impl Truth {
             ("live", &self.live, &found.live),
             ("hosts", &self.hosts, &found.hosts),
             ("active_flows", &self.active_flows, &found.active_flows),
+            ("raw_flow_alerts", &self.raw, &found.raw),
+            ("timeseries", &self.points, &found.points),
         ];
         for (name, expected, found) in pairs {
             assert_same(name, expected, found);

@@ -14,6 +14,7 @@ mod jobs;
 mod languages;
 mod newcomer;
 mod paging;
+mod parts;
 mod request;
 mod schema;
 mod sinks;

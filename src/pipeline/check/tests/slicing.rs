@@ -286,6 +286,15 @@ fn a_cell_may_be_sent_by_one_value() {
       |
       = help: remove it
     ");
+    insta::assert_snapshot!(say_landing(&window(", at: query.day, split: {size: 9}, time: t")), @"
+    error: `split` asks for parts of a window, but `at` always sends the whole cell
+     --> p.yaml:6:75
+      |
+    6 |     window: {every: 1d, start: -7d, as: '%Y-%m-%d', at: query.day, split: {size: 9}, time: t}
+      |                                                                           ^^^^^^^^^
+      |
+      = help: name the places of both edges, `from:` and `to:`, or remove `split`
+    ");
     insta::assert_snapshot!(say_landing(&window(", at: day")), @"
     error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not 'day'
      --> p.yaml:6:57

@@ -76,48 +76,7 @@ on_success: {post: 'http://h'}
 }
 
 #[test]
-fn of_paging() {
-    insta::assert_snapshot!(say_landing(r"    snapshot: daily
-    key: id
-    paginate: {seek: {into: query.before, value: '$last.id', order: desc, size: 10}}
-"), @r"
-    error: `seek` downwards is not built yet
-     --> p.yaml:8:69
-      |
-    8 |     paginate: {seek: {into: query.before, value: '$last.id', order: desc, size: 10}}
-      |                                                                     ^^^^
-      |
-      = help: sort upwards (`order: asc`), if the API can
-    ");
-}
-
-#[test]
 fn of_slices() {
-    insta::assert_snapshot!(say_landing(r"    window:
-      every: 1d
-      start: -1d
-      as: epoch_s
-      from: query.a
-      to: query.b
-      split: {size: 100}
-      resolution: {step: 30m, max_points: 300, into: query.points, observed: .step}
-"), @r"
-    error: `window.split` is not built yet
-      --> p.yaml:12:14
-       |
-    12 |       split: {size: 100}
-       |              ^^^^^^^^^^^
-       |
-       = help: choose `every` so that no page is full
-
-    error: `window.resolution` is not built yet
-      --> p.yaml:13:19
-       |
-    13 |       resolution: {step: 30m, max_points: 300, into: query.points, observed: .step}
-       |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: choose `every` so that no point is merged
-    ");
     insta::assert_snapshot!(say_landing(r"    incremental:
       cursor: id
       start: 0
