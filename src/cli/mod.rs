@@ -25,6 +25,7 @@ use self::args::{Arguments, Command, LogFormat};
 pub use self::exit::Exit;
 pub use self::schema::json_schema;
 use crate::clock::SystemClock;
+use crate::objects::Stores;
 use crate::run::{Env, Progress, Silent, Sources};
 use crate::telemetry;
 
@@ -97,8 +98,13 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(verb: impl FnOnce(Env) -
         Some(bars) => Arc::new(bars),
         None => Arc::new(Silent),
     };
-    let env =
-        Env { clock: Arc::new(SystemClock), progress, sources: Arc::new(Sources::default()), cancel: cancel.clone() };
+    let env = Env {
+        clock: Arc::new(SystemClock),
+        progress,
+        sources: Arc::new(Sources::default()),
+        stores: Arc::new(Stores::default()),
+        cancel: cancel.clone(),
+    };
     let exit = runtime.block_on(async {
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::RunError;
 use super::evidence::Evidence;
-use super::extract::{Extraction, constants, unproven};
+use super::extract::{Extraction, unproven};
+use super::intake::constants;
 use super::pages::{self, Asked, Facts};
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;

@@ -15,12 +15,14 @@
 
 mod architecture;
 mod crash;
+mod enrich;
 mod examples;
 mod fan_out;
 mod formats;
 mod generic;
 mod help;
 mod hostile;
+mod increments;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;
@@ -29,11 +31,13 @@ mod ntopng_fixtures;
 mod oauth2;
 mod quiet;
 mod review;
+mod s3;
 mod schema;
 mod scrutinizer;
 mod secure_workload;
 mod sessions;
 mod sessions_secrets;
+mod stores;
 mod support;
 mod transform;
 mod types;

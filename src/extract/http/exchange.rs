@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
-use super::error::{AnswerError, ExchangeError};
+use super::error::{AnswerError, ExchangeError, Fault};
 use super::judge::{Judged, Rules};
 use super::renew::{NO_EVIDENCE, NO_RIGHT, NoGrant, Renewals};
 use crate::extract::auth::{Auth, CredentialGate, excerpt};
@@ -76,16 +76,19 @@ impl Exchange {
             let answer =
                 self.client.fetch(&signed, &line, &pass, self.auth.each_try(grant.as_deref()), self.cut).await?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
-            let (reason, hint) = match judged {
+            let (reason, hint, fault) = match judged {
                 Judged::Page | Judged::Empty => {
                     self.auth.session().iter().for_each(|session| session.accepted());
                     pass.accepted();
                     return Ok(Exchanged { answer, page, empty: judged == Judged::Empty });
                 }
-                Judged::Failed { reason } => (reason, what_to_do(answer.status)),
+                Judged::Failed { reason } => (reason, what_to_do(answer.status), Fault::Request),
+                Judged::Broken { reason } => (reason, what_to_do(answer.status), Fault::Rule),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
                     (Some(session), Some(grant)) if renewals.help(session, grant) => continue,
-                    (Some(session), _) if session.is_proven() => (Renewals::in_vain(session, &reason), NO_RIGHT),
+                    (Some(session), _) if session.is_proven() => {
+                        (Renewals::in_vain(session, &reason), NO_RIGHT, Fault::Credential)
+                    }
                     (session, _) => {
                         let hint = if session.is_some() { NO_EVIDENCE } else { CHECK };
                         let error = self.error(&line, &answer, &reason, hint);
@@ -93,7 +96,8 @@ impl Exchange {
                     }
                 },
             };
-            return Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))));
+            let error = AnswerError { fault, ..self.error(&line, &answer, &reason, hint) };
+            return Err(ExchangeError::Answer(Box::new(error)));
         }
     }
 
@@ -130,6 +134,7 @@ impl Exchange {
         AnswerError {
             request: redactor.scrub(line),
             status: answer.status.as_u16(),
+            fault: Fault::Request,
             attempts: answer.attempts,
             elapsed: answer.elapsed,
             reason: excerpt(redactor, reason.as_bytes()),

@@ -13,7 +13,7 @@ mod tests;
 
 pub use self::answer::{CutCheck, RawAnswer};
 pub use self::client::{DEFAULT_MAX_RESPONSE, HttpClient, HttpOptions, Jitter};
-pub use self::error::{AnswerError, ExchangeError, HttpError, TransportKind};
+pub use self::error::{AnswerError, ExchangeError, Fault, HttpError, TransportKind};
 pub use self::exchange::{Exchange, Exchanged};
 pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};

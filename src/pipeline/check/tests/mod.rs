@@ -6,10 +6,12 @@ use super::*;
 
 mod all_at_once;
 mod auth;
+mod enrich;
 mod environment;
 mod examples;
 mod fan_out;
 mod format;
+mod incremental;
 mod jobs;
 mod languages;
 mod newcomer;

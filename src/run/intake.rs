@@ -1,0 +1,289 @@
+//! What becomes of a page once it is there: its records typed, its rows taken in.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::Array as _;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::collect::Collector;
+use super::pages::{self, Asked, Facts};
+use super::parts::{self, Misfit};
+use super::row::RowSql;
+use super::{RunError, window};
+use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
+use crate::extract::http::RawAnswer;
+use crate::extract::paginate::Seen;
+use crate::model::{FanoutKey, RecordSchema, Slice, Window};
+use crate::pipeline::file;
+use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
+
+/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
+/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
+pub(super) const MAX_DEPTH: usize = 16;
+
+/// The part that computes: it is locked on blocking threads only, by one of them at a time.
+pub(super) struct Intake {
+    job: Arc<Job>,
+    pub(super) slice: Slice,
+    pub(super) decoder: PageDecoder,
+    foresight: Option<Foresight>,
+    pub(super) collector: Collector,
+    /// Whether an answer with several points didn't show their step.
+    pub(super) step_is_unproven: bool,
+}
+
+/// A page that was read, as far as that goes before child requests.
+pub(super) enum PageRead {
+    /// Its records are typed: the job has no child requests.
+    Typed(DecodedPage),
+    /// Its records are picked out.
+    Split(SplitPage),
+}
+
+/// Tells which rows lie outside of the window before they are typed for good, so that nothing more is asked about them.
+struct Foresight {
+    decoder: PageDecoder,
+    time: RowSql,
+    window: Window,
+    now: DateTime<Utc>,
+}
+
+impl PageRead {
+    /// Returns the number of records.
+    pub(super) fn rows(&self) -> u64 {
+        match self {
+            Self::Typed(page) => page.rows,
+            Self::Split(page) => page.records.len() as u64,
+        }
+    }
+
+    /// Returns how many rows the server put on the page.
+    pub(super) fn server_rows(&self) -> u64 {
+        match self {
+            Self::Typed(page) => page.server_rows,
+            Self::Split(page) => page.server_rows,
+        }
+    }
+
+    /// Returns the body without the records; for a program the whole body.
+    fn envelope(&self) -> &Value {
+        match self {
+            Self::Typed(page) => &page.envelope,
+            Self::Split(page) => &page.envelope,
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let (first, last) = match self {
+            Self::Typed(page) => (&page.first, &page.last),
+            Self::Split(page) => (&page.first, &page.last),
+        };
+        Facts { rows: self.server_rows(), first: first.clone(), last: last.clone() }
+    }
+}
+
+impl Foresight {
+    /// Returns the records of a page that lie outside. None do where the time is read from what child requests add.
+    fn outside(&mut self, page: &SplitPage) -> Result<BTreeSet<usize>, DecodeError> {
+        let page = self.decoder.decode_records(page.clone())?;
+        let time = self.time.compiled(&page.batch.schema(), self.now);
+        let Some(times) = time.ok().and_then(|time| time.timestamps_us(&page.batch).ok()) else {
+            return Ok(BTreeSet::new());
+        };
+        let bad = rejected(&page);
+        let good = (0..).filter(|ordinal| !bad.contains(ordinal)).take(page.batch.num_rows());
+        let is_outside = |row: usize| {
+            let time = DateTime::from_timestamp_micros(times.value(row)).unwrap_or_default();
+            times.is_valid(row) && !self.window.contains(time)
+        };
+        Ok(good.enumerate().filter(|(row, _)| is_outside(*row)).map(|(_, ordinal)| ordinal).collect())
+    }
+}
+
+impl Intake {
+    /// Begins a slice.
+    pub(super) fn new(
+        job: &Arc<Job>,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        pinned: Option<RecordSchema>,
+    ) -> Result<Self, RunError> {
+        let asked = match (&job.slicing, slice.window()) {
+            (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
+            _ => None,
+        };
+        let contract = match job.contract {
+            file::Contract::Evolve => crate::decode::Contract::Evolve,
+            file::Contract::Freeze => crate::decode::Contract::Freeze,
+            file::Contract::Discard => crate::decode::Contract::Discard,
+        };
+        if let (Some(pinned), false) = (&pinned, contract == crate::decode::Contract::Evolve) {
+            has_room(job, pinned)?;
+        }
+        let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
+        let options = DecodeOptions {
+            format: job.source.format,
+            selector: job.records.clone(),
+            constants: constants(job, slice)?,
+            contract,
+            nulls: job.bad_rows == file::BadRows::Null,
+            pinned,
+            by_hand: job.columns.clone(),
+            max_depth: MAX_DEPTH,
+            want_edges: seeks
+                || gives(&job.paginate.kind)
+                || job.paginate.more.is_some()
+                || job.paginate.total.is_some()
+                || matches!(&job.slicing, Slicing::Window(spec) if matches!(spec.parts, PartsSpec::Resolution { .. })),
+        };
+        let foresight = match (&job.slicing, slice.window()) {
+            (Slicing::Window(spec), Some(window)) if !job.enrich.is_empty() => {
+                spec.time.as_ref().map(|time| Foresight {
+                    decoder: PageDecoder::new(options.clone()),
+                    time: RowSql::new(time.as_str(), "window.time"),
+                    window,
+                    now,
+                })
+            }
+            _ => None,
+        };
+        let collector = Collector::new(job, &slice.kind, asked, now);
+        let decoder = PageDecoder::new(options);
+        let slice = slice.clone();
+        Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })
+    }
+
+    /// Decodes a page; returns the envelope that the answer is judged by, and the page.
+    pub(super) fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<PageRead, DecodeError>) {
+        let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
+        let vars = pages::fan_out(&self.job, &self.slice);
+        let rows = self.job.rows.as_ref();
+        let page = if self.job.enrich.is_empty() {
+            self.decoder.decode(&answer.body, &context, rows, &vars).map(PageRead::Typed)
+        } else {
+            self.decoder.split(&answer.body, &context, rows, &vars).map(PageRead::Split)
+        };
+        let envelope = match &page {
+            Ok(page) => page.envelope().clone(),
+            // Maybe it is an error of the server that has no records: the rules see what there is.
+            Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
+        };
+        (envelope, page)
+    }
+
+    /// Judges whether a page holds all that its part of the window has. With a `limit` it does once there are that many rows.
+    pub(super) fn misfit(
+        &mut self,
+        page: &PageRead,
+        asked: &Asked,
+        answer: &RawAnswer,
+        limit: Option<u64>,
+    ) -> Result<Option<Misfit>, RunError> {
+        let Slicing::Window(spec) = &self.job.slicing else { return Ok(None) };
+        let observed = match &spec.parts {
+            PartsSpec::Resolution { observed, .. } => {
+                let field = "window.resolution.observed";
+                let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
+                let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
+                observed.one(page.envelope(), &vars).map_err(failed)?
+            }
+            PartsSpec::Whole | PartsSpec::Split { .. } => Value::Null,
+        };
+        let sized = matches!(spec.parts, PartsSpec::Resolution { .. });
+        self.step_is_unproven |= sized && observed.is_null() && page.rows() > 1;
+        let judged = parts::judge(&spec.parts, page.server_rows(), &observed);
+        let judged = judged.map_err(|source| RunError::Part { request: asked.line.clone(), source })?;
+        let enough = limit.is_some_and(|limit| self.collector.received() + page.rows() >= limit);
+        Ok(judged.filter(|_| !enough))
+    }
+
+    /// Makes a page ready for child requests: cuts it where the slice needs fewer rows, and says which records have none.
+    pub(super) fn prepare(
+        &mut self,
+        page: &mut SplitPage,
+        limit: Option<u64>,
+        asked: &Asked,
+    ) -> Result<BTreeSet<usize>, RunError> {
+        if let Some(limit) = limit {
+            let wanted = limit.saturating_sub(self.collector.received());
+            page.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+        }
+        let failed = |source| RunError::Decode { request: asked.line.clone(), source };
+        self.foresight.as_mut().map_or_else(|| Ok(BTreeSet::new()), |foresight| foresight.outside(page).map_err(failed))
+    }
+
+    /// Types the records of a page.
+    pub(super) fn typed(&mut self, page: PageRead) -> Result<DecodedPage, DecodeError> {
+        match page {
+            PageRead::Typed(page) => Ok(page),
+            PageRead::Split(page) => self.decoder.decode_records(page),
+        }
+    }
+
+    /// Takes a page in whose answer is a success; returns what it showed and whether the slice has enough. No child request was
+    /// sent for the records in `skipped`.
+    pub(super) fn take(
+        &mut self,
+        page: DecodedPage,
+        skipped: &BTreeSet<usize>,
+        asked: &Asked,
+        answer: &RawAnswer,
+    ) -> Result<(Seen, bool), RunError> {
+        let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
+        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
+        let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
+        let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
+            self.collector.enter(part, window::padded(spec, part));
+        }
+        self.collector.note_total(seen.total);
+        let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
+        let (first, bad) = (self.collector.rows(), rejected(&page));
+        let taken = self.collector.take(page, &asked.line, asked.page)?;
+        let row = |ordinal: &usize| first + (ordinal - bad.range(..ordinal).count()) as u64;
+        if let Some(lost) = skipped.iter().find(|at| !bad.contains(at) && !self.collector.leaves_out(row(at))) {
+            let account = format!("row {} of {} lands without its child requests", lost + 1, asked.line);
+            return Err(RunError::Account { account });
+        }
+        if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
+            self.collector.check_seek(value, &asked.line)?;
+        }
+        seen.new_rows = taken.new_rows;
+        Ok((seen, taken.full))
+    }
+}
+
+/// Tells whether an expression over the page says how to move on.
+fn gives(kind: &PaginateKind) -> bool {
+    matches!(kind, PaginateKind::Cursor(_) | PaginateKind::NextLink(LinkFrom::Answer(_)))
+}
+
+/// Returns the columns that the fan-out adds to every row.
+pub(super) fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
+    let mut columns = slice.key.as_ref().map(FanoutKey::columns).unwrap_or_default();
+    for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
+        let failed =
+            |source| RunError::Expression { request: "the parent's row".to_owned(), field: "for_each.columns", source };
+        columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
+    }
+    Ok(columns)
+}
+
+/// Returns the records of a page that don't fit.
+fn rejected(page: &DecodedPage) -> BTreeSet<usize> {
+    page.rejected.iter().filter_map(|row| usize::try_from(row.ordinal).ok()).collect()
+}
+
+/// Checks that a schema which lets no column join has those of child requests.
+fn has_room(job: &Job, pinned: &RecordSchema) -> Result<(), RunError> {
+    let known = |name: &str| {
+        job.columns.iter().any(|column| column.name == name)
+            || pinned.columns().iter().any(|column| column.name == name)
+    };
+    match job.enrich.iter().find(|enrich| !known(&enrich.column)) {
+        Some(enrich) => Err(RunError::EnrichPinned { column: enrich.column.clone() }),
+        None => Ok(()),
+    }
+}
