@@ -105,7 +105,11 @@ impl Findings<'_> {
         let names = names_of(request);
         if window.at.is_some() || names.contains("window.at") {
             let message = format!("`{name}` asks for parts of a window, but `at` always sends the whole cell");
-            return self.error(span, message, format!("name the places of both edges, `from:` and `to:`, or remove `{name}`"));
+            return self.error(
+                span,
+                message,
+                format!("name the places of both edges, `from:` and `to:`, or remove `{name}`"),
+            );
         }
         let sent = |edge: bool, variable: &str| edge || names.contains(variable) || names.contains("window");
         let (from, to) = (sent(window.from.is_some(), "window.from"), sent(window.to.is_some(), "window.to"));

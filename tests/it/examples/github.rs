@@ -67,9 +67,34 @@ fn repositories(spoon: i64, hello: i64) -> Vec<(&'static str, i64, Vec<Value>)> 
     vec![("octocat/Spoon-Knife", 1_300_192, all(1, spoon)), ("octocat/Hello-World", 1_296_269, all(2, hello))]
 }
 
+/// Comments that changed every minute, at the URL of the first repository.
+fn comments(request: &Request, count: i64) -> Answer {
+    let since = request.query.get("since").cloned().unwrap_or_default();
+    let comment = |n: i64| {
+        let at = minutes_after("2026-01-01T00:00:00Z", n + 1).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        json!({"id": n, "issue_url": "https://api.github.com/repos/octocat/Spoon-Knife/issues/1", "user": null, "body": format!("No. {n}"),
+            "created_at": at, "updated_at": at, "reactions": {"+1": n}})
+    };
+    let all: Vec<Value> =
+        (0..count).map(comment).filter(|row| row["updated_at"].as_str().unwrap() >= since.as_str()).collect();
+    let page = request.number("page").max(1);
+    let rows: Vec<&Value> = all.iter().skip((page - 1) * 100).take(100).collect();
+    let answer = Answer::json(&json!(rows));
+    if page * 100 >= all.len() {
+        return answer;
+    }
+    let (host, next) = (&request.headers["host"], page + 1);
+    let query = format!("since={since}&sort=updated&direction=asc&per_page=100&page={next}");
+    answer.header("link", &format!("<http://{host}/repositories/1300192/issues/comments?{query}>; rel=\"next\""))
+}
+
 fn example(issues: &Repositories) -> Example {
     let (issues, secondary, torn) = (Arc::clone(issues), Once::new(), Once::new());
     let api = Api::start(move |request| {
+        if request.path.ends_with("/issues/comments") {
+            // As many as the first repository has issues.
+            return comments(request, issues.lock().unwrap()[0].2.len().try_into().unwrap());
+        }
         if secondary.now(request.number("page") == 2) {
             let words = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
             return refuse(429, &json!({"message": words})).header("retry-after", "1");
@@ -90,10 +115,14 @@ fn all_issues_of_both_repositories_every_night() {
         GET /repos/octocat/Hello-World/issues?state=all&sort=created&direction=asc&per_page=100
       the whole list  {"name":"Spoon-Knife","owner":"octocat"}
         GET /repos/octocat/Spoon-Knife/issues?state=all&sort=created&direction=asc&per_page=100
+    comments: 1 slice due
+      after 2026-01-01T00:00:00Z  {"name":"Spoon-Knife","owner":"octocat"}
+        GET /repos/octocat/Spoon-Knife/issues/comments?sort=updated&direction=asc&per_page=100&since=2026-01-01T00%3A00%3A00Z
     "#);
     insta::assert_snapshot!(example.run(NOW).fine(), @"
     latest-3616071124e4c1d7 landed: 7 of 7; unknown
     latest-d4244043a4628191 landed: 250 of 250; complete
+    s0-2026-01-01T00_3a00_3a00Z-d4244043a4628191 landed: 250 of 250; complete
     ");
     let counts = "SELECT repository, count(*) AS n, count(DISTINCT id) AS ids, count_if(is_pull_request) AS pulls, count(body) AS bodies
                   FROM {set} GROUP BY 1 ORDER BY 1";
@@ -110,11 +139,19 @@ fn all_issues_of_both_repositories_every_night() {
     insta::assert_snapshot!(example.run("2026-01-05T02:40:00Z").fine(), @"
     latest-3616071124e4c1d7 unchanged: 7 of 7; unknown
     latest-d4244043a4628191 landed: 260 of 260; complete
+    s0-2026-01-01T04_3a10_3a00Z-d4244043a4628191 landed: 10 of 11, 1 outside_window; unknown
     ");
     insta::assert_snapshot!(example.show("github/issues", counts), @r#"
     {"repository":"Hello-World","n":7,"ids":7,"pulls":1,"bodies":4}
     {"repository":"Spoon-Knife","n":260,"ids":260,"pulls":52,"bodies":130}
     "#);
+    let landed = "SELECT count(*) AS n, count(DISTINCT id) AS ids, max(updated_at) AS last FROM {set}";
+    insta::assert_snapshot!(example.show("github/comments", landed), @r#"{"n":260,"ids":260,"last":"2026-01-01T04:20:00.000000Z"}"#);
+    let since: Vec<String> = example.api.asked_for("since").into_iter().filter(|since| since != "-").collect();
+    assert_eq!(
+        (since.first().unwrap().as_str(), since.last().unwrap().as_str()),
+        ("2026-01-01T00:00:00Z", "2026-01-01T04:10:00Z")
+    );
     let closed = example.query("github/issues", "SELECT number, closed_at FROM {set} WHERE state = 'closed'");
     assert_eq!(closed, [json!({"number": 5, "closed_at": "2026-01-04T12:00:00.000000Z"})]);
 }

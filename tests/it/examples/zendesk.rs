@@ -21,7 +21,7 @@ fn ticket(id: i64, changed: i64, status: &str) -> Value {
 
 /// One that changed each minute.
 fn tickets(count: i64) -> Vec<Value> {
-    (0..count).map(|n| ticket(n, NEW_YEAR + n * 60, "open")).collect()
+    (0..count).map(|n| ticket(n, NEW_YEAR + n * 60 + 60, "open")).collect()
 }
 
 fn export(request: &Request, tickets: &[Value]) -> Answer {
@@ -87,21 +87,38 @@ fn example(tickets: &Arc<Mutex<Vec<Value>>>) -> Example {
 fn tickets_go_on_where_the_last_run_ended() {
     let all = Arc::new(Mutex::new(tickets(1000)));
     let example = example(&all);
-    insta::assert_snapshot!(example.plan(NOW), @"");
-    insta::assert_snapshot!(example.run(NOW).fine(), @"");
+    insta::assert_snapshot!(example.plan(NOW), @"
+    tickets: 1 slice due
+      after 1767225600
+        GET /api/v2/incremental/tickets/cursor?per_page=1000&start_time=1767225600
+    organizations: 1 slice due
+      the whole list
+        GET /api/v2/organizations?page%5Bsize%5D=100
+    ");
+    insta::assert_snapshot!(example.run(NOW).fine(), @"
+    s0-1767225600 landed: 1000 of 1000; complete
+    20260104 landed: 250 of 250; complete
+    ");
     let ids = |count: i64| -> Vec<Value> { (0..count).map(|n| json!(n)).collect() };
     assert_eq!(example.column("zendesk/tickets", "id"), ids(1000));
     assert_eq!(example.column("zendesk/organizations", "id"), ids(250));
     assert_eq!(example.run(NOW).rows(), "", "nothing has changed");
 
-    // The next night: two tickets were solved, and one is new, at the very second of the last one that landed.
+    // The next night: two tickets were solved, and one is new.
     let mut later = tickets(1000);
     later[10] = ticket(10, NEW_YEAR + 70_000, "solved");
     later[11] = ticket(11, NEW_YEAR + 70_001, "solved");
     later.push(ticket(1000, NEW_YEAR + 70_002, "new"));
     *all.lock().unwrap() = later;
-    insta::assert_snapshot!(example.run("2026-01-05T02:50:00Z").fine(), @"");
+    insta::assert_snapshot!(example.run("2026-01-05T02:50:00Z").fine(), @"
+    s0-1767285600 landed: 3 of 4, 1 outside_window; complete
+    20260105 landed: 250 of 250; complete
+    ");
     let present = "SELECT status, count(*) AS n
                    FROM (SELECT * FROM {set} QUALIFY row_number() OVER (PARTITION BY id ORDER BY generated_timestamp DESC) = 1) GROUP BY 1 ORDER BY 1";
-    insta::assert_snapshot!(example.show("zendesk/tickets", present), @"");
+    insta::assert_snapshot!(example.show("zendesk/tickets", present), @r#"
+    {"status":"new","n":1}
+    {"status":"open","n":998}
+    {"status":"solved","n":2}
+    "#);
 }
