@@ -212,6 +212,7 @@ impl PageDecoder {
         let selector = self.options.selector.clone();
         let known = self.known.clone();
         let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
+        page.has_objects(&selector)?;
         let mut decoded = self.decode_open(&page)?;
         self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));
         decoded.server_rows = match rows_program {

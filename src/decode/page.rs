@@ -54,9 +54,6 @@ impl<'b> Page<'b> {
                         "" => empty(format),
                         _ => DecodeError::Records(source),
                     })?;
-                if !emitted.is_empty() && emitted.iter().all(|record| record.starts_with('[')) {
-                    return Err(DecodeError::Lists { program: program.text().to_owned() });
-                }
                 Ok(Self { text: document, records: Records::Emitted(emitted) })
             }
         }
@@ -190,6 +187,18 @@ impl<'b> Page<'b> {
         match &self.records {
             Records::Table(table) => Some(table.width()),
             _ => None,
+        }
+    }
+
+    /// Refuses a page whose records are lists, all of them: then it isn't the records that are bad.
+    pub(super) fn has_objects(&self, selector: &Selector) -> Result<(), DecodeError> {
+        match (selector, &self.records) {
+            (Selector::Program(program), Records::Emitted(emitted))
+                if !emitted.is_empty() && emitted.iter().all(|record| record.starts_with('[')) =>
+            {
+                Err(DecodeError::Lists { program: program.text().to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 
