@@ -224,6 +224,26 @@ impl<'b> Page<'b> {
     }
 }
 
+/// Returns what rules see of a page before it is decoded, which is what they see of it afterwards: the body without the records where
+/// they lie along a path, else the whole body; null where it isn't JSON. Nothing is learnt from it.
+#[must_use]
+pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Value {
+    let whole = || serde_json::from_slice(body).unwrap_or_default();
+    let Ok(text) = text_of(body, format) else { return whole() };
+    let known = Known::default();
+    let seen = match selector {
+        Selector::Plain { paths } if format == AnswerFormat::Json => {
+            let path = choose(text, paths).ok();
+            path.and_then(|path| walk(text, &path.keys, &mut NoRows, true).ok()).map(|(envelope, _)| envelope)
+        }
+        Selector::Plain { paths } => Page::plain(text, format, paths, &known).ok().map(|_| Value::Null),
+        Selector::Program(_) => {
+            document(text, format, &known).ok().and_then(|document| serde_json::from_str(&document).ok())
+        }
+    };
+    seen.unwrap_or_else(whole)
+}
+
 /// The marks by which compressed data begin.
 const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
 

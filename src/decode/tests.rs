@@ -9,6 +9,7 @@ use crate::model::{Column, ColumnType, HandColumn, HandType};
 mod formats;
 mod guards;
 mod properties;
+mod seen;
 
 fn options(records: &[&str]) -> DecodeOptions {
     let texts: Vec<String> = records.iter().map(|&text| text.to_owned()).collect();

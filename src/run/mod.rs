@@ -26,6 +26,7 @@ mod plan;
 mod preview;
 mod progress;
 pub mod quarantine;
+mod refused;
 mod row;
 mod source;
 #[cfg(test)]
@@ -86,6 +87,8 @@ pub struct Options {
     pub wait: bool,
     /// Whether a slice may be replaced by one with fewer rows.
     pub allow_shrink: bool,
+    /// Whether a credential is sent though a server refused it in the last five minutes.
+    pub retry_refused: bool,
 }
 
 /// Runs a pipeline once.
@@ -133,6 +136,7 @@ async fn run_jobs(
     let World { ledger, data, writer } = world;
     let recovered = writer.recover(data).await?;
     sweep(pipeline, options, writer, data.sets()).await;
+    let mut credentials = refused::Credentials::recall(jobs, options, env, writer).await?;
     let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
     let mut reports = Vec::new();
     for job in jobs {
@@ -157,6 +161,7 @@ async fn run_jobs(
             }
             reports.push(report);
         }
+        credentials.note(env, writer).await;
         if env.cancel.is_cancelled() {
             return Err(RunError::Interrupted);
         }

@@ -75,7 +75,7 @@ fn help_of_each_verb() {
                                  values: text, json]
       -h, --help                 Print help (see more with '--help')
     ");
-    insta::assert_snapshot!(print(&["plan", "-h"]), @r"
+    insta::assert_snapshot!(print(&["plan", "-h"]), @"
     Show what a run would do: the slices that are due and their first requests. Nothing is sent
 
     Usage: tidegate plan [OPTIONS] <FILE>...
@@ -94,6 +94,8 @@ fn help_of_each_verb() {
                                  state is in a bucket, which has no locks: 1s to 1h [env:
                                  TIDEGATE_LEASE_TTL=] [default: 60s]
           --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --retry-refused        Send a credential though the server refused it in the last five
+                                 minutes, such as for an account that was unlocked
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -122,7 +124,7 @@ fn help_of_each_verb() {
                                  values: text, json]
       -h, --help                 Print help (see more with '--help')
     ");
-    insta::assert_snapshot!(print(&["run", "-h"]), @r"
+    insta::assert_snapshot!(print(&["run", "-h"]), @"
     Extract what is due and land it
 
     Usage: tidegate run [OPTIONS] <FILE>...
@@ -141,6 +143,8 @@ fn help_of_each_verb() {
                                  state is in a bucket, which has no locks: 1s to 1h [env:
                                  TIDEGATE_LEASE_TTL=] [default: 60s]
           --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --retry-refused        Send a credential though the server refused it in the last five
+                                 minutes, such as for an account that was unlocked
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -189,7 +193,7 @@ fn help_of_each_verb() {
 
 #[test]
 fn long_help() {
-    insta::assert_snapshot!(print(&["help", "run"]), @r"
+    insta::assert_snapshot!(print(&["help", "run"]), @"
     Extract what is due and land it
 
     Usage: tidegate run [OPTIONS] <FILE>...
@@ -233,6 +237,10 @@ fn long_help() {
 
           --allow-shrink
               Land windows even where they have fewer rows than what landed before
+
+          --retry-refused
+              Send a credential though the server refused it in the last five minutes, such as for an
+              account that was unlocked
 
           --output <FORMAT>
               How results are printed

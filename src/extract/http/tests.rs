@@ -21,6 +21,9 @@ use crate::model::AnswerFormat;
 use crate::secret::Secret;
 
 mod encodings;
+mod network;
+mod patience;
+mod tls;
 
 const PASSWORD: &str = "hunter2-and-more";
 
@@ -76,6 +79,7 @@ fn exchange(options: HttpOptions, rules: &RuleTexts) -> Exchange {
         auth: Arc::new(Auth::Basic { username: "admin".to_owned(), password: Secret::new(PASSWORD) }),
         rules: Arc::new(Rules::compile(rules, &[]).unwrap()),
         cut: cut(AnswerFormat::Json),
+        patience: Patience::default(),
     }
 }
 

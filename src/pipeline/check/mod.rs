@@ -2,6 +2,7 @@
 //! mistakes are reported at once.
 
 mod auth;
+mod connect;
 mod cron;
 mod enrich;
 mod fan_out;

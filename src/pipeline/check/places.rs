@@ -105,8 +105,8 @@ impl Findings<'_> {
     /// The cell is sent by one value: then it has no edges that could be sent too, or moved.
     fn window_at(&mut self, window: &Spanned<WindowFile>, names: &BTreeSet<String>) {
         let edges = [window.from.as_ref().map(|edge| edge.span), window.to.as_ref().map(|edge| edge.span)];
-        let named = ["window.from", "window.to"].into_iter().any(|edge| names.contains(edge));
-        let edge = edges.into_iter().flatten().next().or_else(|| named.then_some(window.span));
+        let by_name = ["window.from", "window.to"].into_iter().any(|edge| names.contains(edge));
+        let edge = edges.into_iter().flatten().next().or_else(|| by_name.then_some(window.span));
         if let Some(edge) = edge {
             let message = "the window is sent as a whole cell and by its edges";
             self.error(

@@ -22,12 +22,10 @@ pub(super) fn pipeline(findings: &mut Findings<'_>, file: &PipelineFile) {
             );
         }
     }
-    source_keys!(findings, file.source);
 }
 
 /// Refuses what a job can't do yet.
 pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
-    source_keys!(findings, job);
     rows(findings, job);
     for sink in job.sinks.values() {
         if let Some(http) = &sink.http {
@@ -38,27 +36,6 @@ pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
         }
     }
 }
-
-/// The keys that `source` and a job share; a macro, since the two structs have no type in common.
-macro_rules! source_keys {
-    ($findings:expr, $keys:expr) => {{
-        let (findings, keys) = (&mut *$findings, &$keys);
-        if let Some(proxy) = &keys.proxy {
-            findings.not_built(proxy.span, "`proxy`", "set HTTPS_PROXY in the environment");
-        }
-        for text in keys.retry.iter().flat_map(|retry| [&retry.when, &retry.after]).flatten() {
-            findings.not_built(
-                text.span(),
-                "retrying by an expression",
-                "remove it: 429, 5xx and torn answers are tried again",
-            );
-        }
-        for file in keys.tls.iter().flat_map(|tls| [&tls.client_cert, &tls.client_key]).flatten() {
-            findings.not_built(file.span, "a client certificate", "use another kind of `auth`");
-        }
-    }};
-}
-use source_keys;
 
 fn rows(findings: &mut Findings<'_>, job: &JobFile) {
     if let Some(on_mismatch) = job.on_mismatch

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{Example, Once, has, minutes_after, refuse};
+use super::{Example, Once, has, in_seconds, minutes_after, refuse};
 use crate::support::api::{Answer, Api, Request};
 
 const NOW: &str = "2026-01-04T02:40:00Z";
@@ -89,15 +89,23 @@ fn comments(request: &Request, count: i64) -> Answer {
 }
 
 fn example(issues: &Repositories) -> Example {
-    let (issues, secondary, torn) = (Arc::clone(issues), Once::new(), Once::new());
+    let (issues, secondary, hourly, torn) = (Arc::clone(issues), Once::new(), Once::new(), Once::new());
     let api = Api::start(move |request| {
         if request.path.ends_with("/issues/comments") {
             // As many as the first repository has issues.
             return comments(request, issues.lock().unwrap()[0].2.len().try_into().unwrap());
         }
+        let words = |what: &str| json!({"message": format!("You have exceeded a {what}. Please wait a few minutes.")});
         if secondary.now(request.number("page") == 2) {
-            let words = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-            return refuse(429, &json!({"message": words})).header("retry-after", "1");
+            return refuse(403, &words("secondary rate limit"))
+                .header("retry-after", "1")
+                .header("x-ratelimit-remaining", "4000");
+        }
+        if hourly.now(request.number("page") == 2) {
+            let ends = in_seconds(2);
+            return refuse(403, &words("rate limit"))
+                .header("x-ratelimit-remaining", "0")
+                .header("x-ratelimit-reset", &ends);
         }
         let answer = answer(request, &issues.lock().unwrap());
         if torn.now(request.number("page") == 3) { answer.torn() } else { answer }
@@ -154,4 +162,16 @@ fn all_issues_of_both_repositories_every_night() {
     );
     let closed = example.query("github/issues", "SELECT number, closed_at FROM {set} WHERE state = 'closed'");
     assert_eq!(closed, [json!({"number": 5, "closed_at": "2026-01-04T12:00:00.000000Z"})]);
+}
+
+#[test]
+fn a_token_that_may_not_is_no_rate_limit() {
+    let api = Api::start(|_| {
+        let words = json!({"message": "Resource not accessible by personal access token"});
+        refuse(403, &words).header("x-ratelimit-remaining", "4999").header("x-ratelimit-reset", "1767226000")
+    });
+    let example = Example::new("github", "GITHUB_URL", api, &[("GITHUB_TOKEN", "github_pat_1")]);
+    let failures = example.failures(NOW);
+    assert!(failures.contains("Resource not accessible by personal access token"), "{failures}");
+    assert_eq!(example.api.asked().len(), 3, "each slice asks once");
 }

@@ -140,3 +140,9 @@ fn own_url(request: &Request) -> String {
 fn minutes_after(start: &str, minutes: i64) -> chrono::DateTime<chrono::Utc> {
     start.parse::<chrono::DateTime<chrono::Utc>>().unwrap() + chrono::TimeDelta::minutes(minutes)
 }
+
+/// Returns when so many seconds will have passed, in seconds since 1970: how some servers say when to come again.
+fn in_seconds(seconds: i64) -> String {
+    use tidegate::clock::{Clock as _, SystemClock};
+    (SystemClock.now().timestamp() + seconds).to_string()
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{Example, Once, has, minutes_after, own_url, refuse};
+use super::{Example, Once, has, in_seconds, minutes_after, own_url, refuse};
 use crate::support::api::{Answer, Api, Request};
 
 const START: &str = "2026-01-01T00:00:00Z";
@@ -62,7 +62,8 @@ fn api(events: &Arc<Mutex<Vec<Value>>>) -> Api {
         }
         if busy.now(request.query.contains_key("after")) {
             let answer = refuse(429, &json!({"errorCode": "E0000047", "errorSummary": "API call exceeded rate limit"}));
-            return answer.header("x-rate-limit-remaining", "0").header("x-rate-limit-reset", "1767226000");
+            let ends = in_seconds(2);
+            return answer.header("x-rate-limit-remaining", "0").header("x-rate-limit-reset", &ends);
         }
         let (since, until) = (&request.query["since"], request.query.get("until"));
         let inside = |event: &&Value| {
