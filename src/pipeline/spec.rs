@@ -287,6 +287,8 @@ pub struct GivenBy {
     pub value: Jq,
     /// The paths of the answer that it reads: a null there was written by the server, and isn't a missing key.
     pub paths: Vec<Vec<String>>,
+    /// Whether it is taken from a record of the page (`$last`, `$first`): every page with rows has it, one without rows can't.
+    pub of_row: bool,
 }
 
 /// A sink.

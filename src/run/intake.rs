@@ -263,7 +263,7 @@ fn gives(kind: &PaginateKind) -> bool {
 }
 
 /// Returns the columns that the fan-out adds to every row.
-fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
+pub(super) fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
     let mut columns = slice.key.as_ref().map(FanoutKey::columns).unwrap_or_default();
     for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
         let failed =

@@ -17,6 +17,8 @@ mod architecture;
 mod crash;
 mod demo;
 mod enrich;
+mod examples;
+mod fan_out;
 mod faults;
 mod formats;
 mod generic;

@@ -113,6 +113,17 @@ pub enum PaginateError {
         /// The page, from 1.
         page: u64,
     },
+    /// The last row of a page has no value to move on by.
+    #[error(
+        "the last row of page {page} has nothing to move on by: '{expression}' is null there; check it against the records, or say \
+         by 'more' when there is no other page"
+    )]
+    NoCursorInRow {
+        /// The page, from 1.
+        page: u64,
+        /// The expression.
+        expression: String,
+    },
     /// The value of the last row isn't a number or a text.
     #[error(
         "the last row of page {page} has the seek value {value}, which is no number and no text; check 'value' of paginate.seek"

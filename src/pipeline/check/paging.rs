@@ -172,7 +172,8 @@ impl Findings<'_> {
     fn given_by(&mut self, text: &JqText, vars: &Vars) -> Option<GivenBy> {
         let value = self.envelope_jq(Some(text), &vars.page(), vars)?;
         let paths = jq::root_paths(text.as_str()).into_iter().filter(|path| !path.is_empty()).collect();
-        Some(GivenBy { value, paths })
+        let of_row = jq::variables(text.as_str()).iter().any(|name| matches!(name.as_str(), "last" | "first"));
+        Some(GivenBy { value, paths, of_row })
     }
 
     /// Compiles a place that values are written to, and checks that the request has that part.

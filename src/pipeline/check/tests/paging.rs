@@ -156,14 +156,14 @@ fn cursors() {
       |
       = help: name its place (`into: body.offset`), or use `{{ cursor }}` in the request
     ");
-    insta::assert_snapshot!(paginate("{cursor: {after: .n, body.b: '.rows[-1].id'}}"), @r"
+    insta::assert_snapshot!(paginate("{cursor: {after: .n, body.b: '.rows[-1].id'}}"), @"
     error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not 'after'
      --> p.yaml:7:25
       |
     7 |     paginate: {cursor: {after: .n, body.b: '.rows[-1].id'}}
       |                         ^^^^^
       |
-      = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
+      = help: for a parameter of the query, write `query.after`
 
     error: the request has no `body`, so nothing can be written to `body.b`
      --> p.yaml:7:36
