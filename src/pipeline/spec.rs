@@ -253,6 +253,8 @@ pub enum PaginateKind {
         format: String,
         /// Whether the very value is included.
         bound: SeekBound,
+        /// Whether the server finds rows that overlap the window.
+        overlap: bool,
         /// The place of the size.
         size_into: Option<Place>,
         /// Rows to ask for.

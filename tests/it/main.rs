@@ -15,6 +15,7 @@
 
 mod architecture;
 mod crash;
+mod demo;
 mod enrich;
 mod examples;
 mod fan_out;
@@ -24,6 +25,7 @@ mod generic;
 mod help;
 mod hostile;
 mod increments;
+mod lastline;
 mod manners;
 mod moving_on;
 mod ntopng;

@@ -9,6 +9,8 @@ mod next_link;
 mod none;
 mod offset;
 mod order;
+#[cfg(test)]
+mod overlap_tests;
 mod page;
 mod seek;
 #[cfg(test)]
@@ -172,6 +174,17 @@ pub enum PaginateError {
         /// The value, as JSON.
         value: String,
         /// Rows of the largest page.
+        rows: u64,
+    },
+    /// A whole page goes on at one value (`overlap`).
+    #[error(
+        "{rows} rows go on at the seek value {value}, as many as a page holds, so those that ended before can't be reached; raise \
+         'size'"
+    )]
+    MoreOverlapThanAPage {
+        /// The value, as JSON.
+        value: String,
+        /// Rows of the page.
         rows: u64,
     },
     /// The last page is full, and all its rows share one value.

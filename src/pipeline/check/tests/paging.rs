@@ -206,3 +206,24 @@ fn links() {
       = help: write `{url: .links.next}` for a link in the answer, `{header: link}` for one in its headers
     ");
 }
+
+#[test]
+fn overlap_needs_a_time_and_an_inclusive_bound() {
+    insta::assert_snapshot!(paginate("{seek: {into: query.to, value: $last.end, order: asc, size: 5, overlap: true, bound: exclusive}}"), @r"
+    error: `overlap` doesn't go with an exclusive `bound`
+     --> p.yaml:7:87
+      |
+    7 |     paginate: {seek: {into: query.to, value: $last.end, order: asc, size: 5, overlap: true, bound: exclusive}}
+      |                                                                                       ^^^^
+      |
+      = help: remove `bound: exclusive`: what goes on at the value comes again anyway
+
+    error: with `overlap` and without `window.time`, rows would land in several slices
+     --> p.yaml:7:87
+      |
+    7 |     paginate: {seek: {into: query.to, value: $last.end, order: asc, size: 5, overlap: true, bound: exclusive}}
+      |                                                                                       ^^^^
+      |
+      = help: add a `window` with `time:`, SQL for a row's own time: one that doesn't change as the row goes on
+    ");
+}
