@@ -99,6 +99,9 @@ pub(super) struct RunArguments {
     /// Land windows even where they have fewer rows than what landed before.
     #[arg(long)]
     pub(super) allow_shrink: bool,
+    /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
+    #[arg(long)]
+    pub(super) retry_refused: bool,
 }
 
 /// What `preview` takes.

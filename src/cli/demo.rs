@@ -71,6 +71,7 @@ pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> 
         jobs: Vec::new(),
         wait: true,
         allow_shrink: false,
+        retry_refused: false,
     };
     let mut reports = Vec::new();
     let mut exit: Option<Exit> = None;

@@ -72,5 +72,6 @@ pub(super) fn options(arguments: &RunArguments, env: &Env) -> Options {
         jobs: arguments.jobs.iter().map(JobName::new).collect(),
         wait: !arguments.no_wait,
         allow_shrink: arguments.allow_shrink,
+        retry_refused: arguments.retry_refused,
     }
 }

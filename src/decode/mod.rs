@@ -34,6 +34,7 @@ use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
 use lattice::Node;
 use page::Page;
+pub use page::envelope_of;
 use reject::{Misfit, Nulls, Row};
 pub use schema::arrow_schema;
 

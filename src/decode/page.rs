@@ -82,6 +82,19 @@ impl<'b> Page<'b> {
     }
 }
 
+/// Returns what rules see of a body, whatever it is: the body without the records where they lie along a path, else the whole body;
+/// null where it isn't JSON. Nothing is learnt from it.
+pub fn envelope_of(body: &[u8], selector: &Selector) -> Value {
+    let along = |text: &str| match selector {
+        Selector::Plain { paths } => {
+            let path = choose(text, paths).ok()?;
+            walk(text, &path.keys, &mut NoRows, true).ok().map(|(envelope, _)| envelope)
+        }
+        Selector::Program(_) => serde_json::from_str(text).ok(),
+    };
+    text_of(body).ok().and_then(along).unwrap_or_default()
+}
+
 /// Returns the body as text, or says what it is instead of JSON. A byte order mark is dropped.
 fn text_of(body: &[u8]) -> Result<&str, DecodeError> {
     if i32::try_from(body.len()).is_err() {

@@ -8,6 +8,7 @@
 //! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries; the last three stay |
 //! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
+//! | `refused/<mark>.json` | a [`Refusal`] of the last minutes | when a server refuses a credential; anyone may delete it |
 //! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
 //!
 //! [`Ledger`] reads; [`Ledger::acquire`] takes a lane's lease and gives the [`Writer`], which alone can append. Its steps are
@@ -28,6 +29,7 @@ mod log;
 mod manifest;
 mod ranges;
 mod recover;
+mod refusal;
 mod schema;
 mod scribe;
 mod state;
@@ -60,6 +62,7 @@ pub use entry::{
 pub use lane::Lane;
 pub use manifest::{Manifest, ManifestError, ManifestFile, ManifestUpdate, read_on_disk, update_on_disk};
 pub use ranges::LandedRange;
+pub use refusal::{REFUSED_FOR, Refusal};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};

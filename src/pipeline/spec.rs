@@ -1,16 +1,18 @@
 //! A pipeline as it is meant: defaults filled in, source and job merged, expressions compiled, parents before children.
 
+mod source;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
-use url::Url;
 
+pub use self::source::{Proxy, SessionSpec, Source};
 use super::file::{
-    Advance, Auth, BadRows, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, Rate, SeekBound,
-    Severity, SnapshotMode,
+    Advance, BadRows, CatchUp, Compression, Contract, EdgeBound, OnMismatch, Order, Overlap, SeekBound, Severity,
+    SnapshotMode,
 };
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
@@ -142,60 +144,6 @@ pub enum MostBadRows {
     Rows(u64),
     /// This many of a hundred that were received.
     Percent(f64),
-}
-
-/// Where and how requests are sent.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The origin, and a path that all requests begin with.
-    pub base_url: Url,
-    /// How requests are authenticated.
-    pub auth: Auth,
-    /// What a session is got with, where `auth` needs one.
-    pub session: Option<SessionSpec>,
-    /// Whether an answer says that the credential was refused. None: status 401.
-    pub auth_failed: Option<Jq>,
-    /// Whether an answer is a success, beside its 2xx status.
-    pub success: Option<Jq>,
-    /// The server's own words about a failure.
-    pub error_message: Option<Jq>,
-    /// Whether an answer is a page with no rows.
-    pub empty: Option<Jq>,
-    /// How long to wait for a connection.
-    pub connect_timeout: Duration,
-    /// How long to wait for a whole answer.
-    pub request_timeout: Duration,
-    /// Tries in all.
-    pub attempts: u32,
-    /// The longest pause between two tries.
-    pub max_delay: Duration,
-    /// The most requests in a time.
-    pub rate_limit: Option<Rate>,
-    /// The most requests at one time.
-    pub concurrency: u32,
-    /// Certificates to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Whether any certificate is trusted.
-    pub insecure_skip_verify: bool,
-    /// The largest answer that is read, in bytes.
-    pub max_response: u64,
-}
-
-/// What a session is got with, beside what `auth` says.
-#[derive(Debug, Clone)]
-pub enum SessionSpec {
-    /// A login.
-    Login {
-        /// Whether it succeeded.
-        success: Option<Jq>,
-        /// The token, and its place in other requests. None: cookies alone.
-        token: Option<(Jq, Place)>,
-    },
-    /// An OAuth 2.0 client.
-    OAuth2 {
-        /// The token end point.
-        token_url: Url,
-    },
 }
 
 /// What is sent.

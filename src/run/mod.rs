@@ -21,6 +21,7 @@ mod plan;
 mod preview;
 mod progress;
 pub mod quarantine;
+mod refused;
 mod source;
 mod tables;
 mod window;
@@ -71,6 +72,8 @@ pub struct Options {
     pub wait: bool,
     /// Whether a slice may be replaced by one with fewer rows.
     pub allow_shrink: bool,
+    /// Whether a credential is sent though a server refused it in the last five minutes.
+    pub retry_refused: bool,
 }
 
 /// Runs a pipeline once.
@@ -107,6 +110,7 @@ async fn run_jobs(
 ) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
     let recovered = writer.recover(&DiskData).await?;
     sweep(pipeline, options, writer).await?;
+    let mut credentials = refused::Credentials::recall(jobs, options, env, writer).await?;
     let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
     let mut reports = Vec::new();
     for job in jobs {
@@ -131,6 +135,7 @@ async fn run_jobs(
             }
             reports.push(report);
         }
+        credentials.note(env, writer).await;
         if env.cancel.is_cancelled() {
             return Err(RunError::Interrupted);
         }

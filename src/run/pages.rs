@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -28,6 +29,7 @@ pub(super) struct Pages {
     link: Option<Url>,
     paginator: Box<dyn Paginator>,
     guard: RequestGuard,
+    started: Instant,
     number: u64,
     redactor: Redactor,
     /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place.
@@ -78,7 +80,8 @@ impl Pages {
             next: paginator.first(),
             link: None,
             paginator,
-            guard: RequestGuard::new(Ceilings::default()),
+            guard: RequestGuard::new(ceilings(job)),
+            started: Instant::now(),
             number: 0,
             redactor: redactor.clone(),
             had_one: Arc::clone(had_one),
@@ -117,7 +120,8 @@ impl Pages {
 
     /// Takes an answer that isn't taken in: both halves of what it covers are asked for in its place.
     pub(super) fn halve(&mut self, asked: &Asked, bytes: u64, rows: u64, misfit: Misfit) -> Result<(), RunError> {
-        self.guard.page(&asked.request, rows, bytes).map_err(|error| self.scrubbed(error))?;
+        let elapsed = self.started.elapsed();
+        self.guard.page(&asked.request, rows, bytes, elapsed).map_err(|error| self.scrubbed(error))?;
         if let (Some(cell), Some(part)) = (&mut self.window, asked.part)
             && !cell.parts.halve()
         {
@@ -129,7 +133,8 @@ impl Pages {
 
     /// Takes what the page showed, and returns why it was the last, if it was.
     pub(super) fn advance(&mut self, asked: &Asked, bytes: u64, seen: &Seen) -> Result<Option<EndReason>, RunError> {
-        self.guard.page(&asked.request, seen.rows, bytes).map_err(|error| self.scrubbed(error))?;
+        let elapsed = self.started.elapsed();
+        self.guard.page(&asked.request, seen.rows, bytes, elapsed).map_err(|error| self.scrubbed(error))?;
         let failed = |source| RunError::Paginate { request: asked.line.clone(), source };
         match self.paginator.next(seen).map_err(failed)? {
             Decision::Done(reason) => return Ok(self.ended(reason)),
@@ -173,6 +178,12 @@ impl Pages {
             end => end,
         }
     }
+}
+
+/// The most that a slice may take: what the pipeline file says of pages is for the paginator to keep, which knows how to say it.
+fn ceilings(job: &Job) -> Ceilings {
+    let usual = Ceilings::default();
+    Ceilings { pages: usual.pages.max(job.paginate.max_pages.saturating_add(1)), ..usual }
 }
 
 /// What templates see beside the window's edges: `now`, `cursor`, and the fan-out's row under its name.

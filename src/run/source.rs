@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{RunError, auth};
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
-use crate::extract::http::{Exchange, HostSlots, HttpClient, HttpOptions, RateLimit, RetryPolicy, RuleTexts, Rules};
+use crate::extract::http::{
+    EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Patience, Proxy, RateLimit, RetryPolicy, RuleTexts,
+    Rules, is_loopback,
+};
 use crate::lang::jq::Jq;
-use crate::pipeline::spec::{Job, Source};
+use crate::pipeline::spec::{self, Job, Source};
 
 /// The clients of a process. Keep one: its limits for a host and its memory of refused credentials count over all runs.
 #[derive(Debug)]
@@ -20,8 +23,8 @@ pub struct Sources {
     sessions: Mutex<HashMap<CredentialId, Arc<Session>>>,
 }
 
-/// What tells clients apart: the origin with the options of the transport, and the credential.
-type ClientKey = (String, Option<CredentialId>);
+/// What tells clients apart: the origin with the options of the transport, the credential, and that of the proxy.
+type ClientKey = (String, Option<CredentialId>, Option<CredentialId>);
 
 impl Default for Sources {
     fn default() -> Self {
@@ -40,7 +43,19 @@ impl Sources {
     pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
         let auth = Arc::new(self.shared(auth::auth(&job.source)?));
         let client = self.client(&job.source, &auth)?;
-        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?) })
+        let patience = Patience { budget: Arc::default(), envelope: Some(envelope(job)) };
+        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?), patience })
+    }
+
+    /// Returns the gate of the process.
+    pub(super) const fn gate(&self) -> &CredentialGate {
+        &self.gate
+    }
+
+    /// Returns the mark of a job's credential, under which a refusal is remembered, and the credential; none where it has none.
+    pub(super) fn mark(job: &Job) -> Option<(String, CredentialId)> {
+        let auth = auth::auth(&job.source).ok()?;
+        Some((auth.mark(&job.source.base_url.origin().ascii_serialization())?, auth.credential()?))
     }
 
     /// Returns the session that other jobs use already, where the credential has one.
@@ -52,7 +67,8 @@ impl Sources {
 
     fn client(&self, source: &Source, auth: &Auth) -> Result<Arc<HttpClient>, RunError> {
         let options = options(source);
-        let key = (format!("{} {options:?}", source.base_url.origin().ascii_serialization()), auth.credential());
+        let origin = source.base_url.origin().ascii_serialization();
+        let key = (format!("{origin} {options:?}"), auth.credential(), proxy_credential(source));
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(Arc::clone(client));
@@ -63,7 +79,9 @@ impl Sources {
                 "tls.insecure_skip_verify: any certificate is trusted, so whoever stands between can read the credential"
             );
         }
-        let client = HttpClient::new(options, Arc::clone(&self.slots), auth.redactor(), Arc::clone(&self.clock))?;
+        let redactor = auth.redactor();
+        redactor.know(source.proxy.iter().map(|proxy| &proxy.password));
+        let client = HttpClient::new(options, Arc::clone(&self.slots), redactor, Arc::clone(&self.clock))?;
         Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))
     }
 }
@@ -72,14 +90,35 @@ fn options(source: &Source) -> HttpOptions {
     HttpOptions {
         connect_timeout: source.connect_timeout,
         request_timeout: source.request_timeout,
+        read_timeout: source.read_timeout,
         ca_file: source.ca_file.clone(),
+        client_cert: source.client_cert.clone(),
+        client_key: source.client_key.clone(),
+        proxy: source.proxy.as_ref().map(proxy),
+        // A proxy of the environment stands elsewhere, and this machine's own servers aren't there.
+        environment_proxy: !is_loopback(&source.base_url),
         insecure_skip_verify: source.insecure_skip_verify,
         rate_limit: source.rate_limit.map(|rate| RateLimit { requests: rate.count, per: rate.per }),
         concurrency: source.concurrency as usize,
         max_response: source.max_response,
         retry: RetryPolicy { attempts: source.attempts, max_delay: source.max_delay, ..RetryPolicy::default() },
-        ..HttpOptions::default()
     }
+}
+
+fn proxy(proxy: &spec::Proxy) -> Proxy {
+    Proxy { url: proxy.url.clone(), username: proxy.username.clone(), password: proxy.password.clone() }
+}
+
+/// Returns the identity of the credential that a proxy gets.
+fn proxy_credential(source: &Source) -> Option<CredentialId> {
+    let proxy = source.proxy.as_ref()?;
+    Auth::Basic { username: proxy.username.clone(), password: proxy.password.clone() }.credential()
+}
+
+/// Returns what the rules see of a body before it is decoded: as afterwards, the body without its records.
+fn envelope(job: &Job) -> EnvelopeReader {
+    let selector = job.records.clone();
+    Arc::new(move |body| crate::decode::envelope_of(body, &selector))
 }
 
 fn rules(job: &Job) -> Result<Rules, RunError> {
@@ -89,6 +128,8 @@ fn rules(job: &Job) -> Result<Rules, RunError> {
         auth_failed: text(&job.source.auth_failed),
         success: text(&job.source.success),
         error_message: text(&job.source.error_message),
+        retry_when: text(&job.source.retry_when),
+        retry_after: text(&job.source.retry_after),
     };
     let extra: Vec<&str> = job.for_each.iter().map(|for_each| for_each.name.as_str()).collect();
     Ok(Rules::compile(&texts, &extra)?)

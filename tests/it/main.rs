@@ -15,9 +15,11 @@
 
 mod architecture;
 mod crash;
+mod faults;
 mod generic;
 mod help;
 mod hostile;
+mod manners;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;

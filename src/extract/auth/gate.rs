@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -27,16 +28,20 @@ pub struct CredentialGate {
 
 #[derive(Debug, Default)]
 struct Shared {
-    states: Mutex<HashMap<CredentialId, State>>,
+    states: Mutex<States>,
     changed: Notify,
 }
+
+#[derive(Debug, Default)]
+struct States(HashMap<CredentialId, State>);
 
 #[derive(Debug, Clone)]
 enum State {
     /// One request is out to prove the credential.
     Proving,
     Accepted,
-    Refused(Arc<str>),
+    /// Why, and when.
+    Refused(Arc<str>, Instant),
 }
 
 /// The leave to send one request, retries included. Tell it what came of the request; dropped without a word, it proves nothing,
@@ -72,16 +77,41 @@ impl CredentialGate {
         }
     }
 
+    /// Closes the gate to a credential that was refused `ago`, by an earlier run; `reason` has its secrets scrubbed.
+    pub fn refuse(&self, id: CredentialId, reason: &str, ago: Duration) {
+        self.shared.lock().refuse(id, reason.into(), ago);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Returns why a credential was refused, and how long ago; none where it wasn't.
+    #[must_use]
+    pub fn refusal(&self, id: &CredentialId) -> Option<(Arc<str>, Duration)> {
+        match self.shared.lock().0.get(id) {
+            Some(State::Refused(reason, at)) => Some((reason.clone(), at.elapsed())),
+            _ => None,
+        }
+    }
+
+    /// Opens the gate again to a credential that was refused.
+    pub fn forget_refusal(&self, id: &CredentialId) {
+        self.shared.lock().0.retain(|other, state| other != id || !matches!(state, State::Refused(..)));
+    }
+
+    /// Opens the gate again to what was refused so long ago: a process may outlive many runs.
+    pub fn forget_refusals(&self, ago: Duration) {
+        self.shared.lock().0.retain(|_, state| !matches!(state, State::Refused(_, at) if at.elapsed() >= ago));
+    }
+
     fn try_enter(&self, id: &CredentialId) -> Option<Result<Pass, Refused>> {
         let mut states = self.shared.lock();
-        match states.get(id) {
+        match states.0.get(id) {
             None => {
-                states.insert(id.clone(), State::Proving);
+                states.0.insert(id.clone(), State::Proving);
                 Some(Ok(self.pass(Some(id.clone()), true)))
             }
             Some(State::Proving) => None,
             Some(State::Accepted) => Some(Ok(self.pass(Some(id.clone()), false))),
-            Some(State::Refused(reason)) => Some(Err(Refused { reason: reason.clone() })),
+            Some(State::Refused(reason, _)) => Some(Err(Refused { reason: reason.clone() })),
         }
     }
 
@@ -90,8 +120,20 @@ impl CredentialGate {
     }
 }
 
+impl States {
+    /// Takes a refusal, and returns the first one's reason.
+    fn refuse(&mut self, id: CredentialId, reason: Arc<str>, ago: Duration) -> Arc<str> {
+        if let Some(State::Refused(first, _)) = self.0.get(&id) {
+            return first.clone();
+        }
+        let now = Instant::now();
+        self.0.insert(id, State::Refused(reason.clone(), now.checked_sub(ago).unwrap_or(now)));
+        reason
+    }
+}
+
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialId, State>> {
+    fn lock(&self) -> MutexGuard<'_, States> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,8 +142,8 @@ impl Pass {
     /// Fails if another request's answer refused the credential meanwhile. Ask before every try.
     pub fn check(&self) -> Result<(), Refused> {
         let Some(id) = &self.credential else { return Ok(()) };
-        match self.shared.lock().get(id) {
-            Some(State::Refused(reason)) => Err(Refused { reason: reason.clone() }),
+        match self.shared.lock().0.get(id) {
+            Some(State::Refused(reason, _)) => Err(Refused { reason: reason.clone() }),
             _ => Ok(()),
         }
     }
@@ -129,8 +171,8 @@ impl Pass {
         self.proving = false;
         if let Some(id) = &self.credential {
             let mut states = self.shared.lock();
-            if !matches!(states.get(id), Some(State::Refused(_))) {
-                states.insert(id.clone(), State::Accepted);
+            if !matches!(states.0.get(id), Some(State::Refused(..))) {
+                states.0.insert(id.clone(), State::Accepted);
             }
         }
         self.shared.changed.notify_waiters();
@@ -141,11 +183,7 @@ impl Pass {
         self.proving = false;
         let mut first: Arc<str> = reason.into();
         if let Some(id) = self.credential.take() {
-            let mut states = self.shared.lock();
-            if let Some(State::Refused(earlier)) = states.get(&id) {
-                first = earlier.clone();
-            }
-            states.insert(id, State::Refused(first.clone()));
+            first = self.shared.lock().refuse(id, first, Duration::ZERO);
         }
         self.shared.changed.notify_waiters();
         Refused { reason: first }
@@ -159,8 +197,8 @@ impl Drop for Pass {
         }
         if let Some(id) = self.credential.take() {
             let mut states = self.shared.lock();
-            if matches!(states.get(&id), Some(State::Proving)) {
-                states.remove(&id);
+            if matches!(states.0.get(&id), Some(State::Proving)) {
+                states.0.remove(&id);
             }
         }
         self.shared.changed.notify_waiters();

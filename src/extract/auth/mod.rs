@@ -6,6 +6,7 @@ mod cookies;
 mod gate;
 mod hmac;
 mod login;
+mod mark;
 mod oauth2;
 mod redact;
 mod session;

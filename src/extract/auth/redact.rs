@@ -61,6 +61,17 @@ impl Redactor {
         Self(Arc::new(RwLock::new(known)))
     }
 
+    /// Learns more secrets that are never to be forgotten; an empty one is none.
+    pub fn know<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let secrets = secrets.into_iter().map(Secret::expose).filter(|secret| !secret.is_empty());
+        let given: Vec<_> = secrets.flat_map(forms).collect();
+        if given.iter().any(|form| !known.given.contains(form)) {
+            known.given.extend(given);
+            known.sort();
+        }
+    }
+
     /// Learns secrets that came up later. Of these it forgets the oldest, once there are many.
     pub fn learn<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -27,6 +27,7 @@ fn answer(status: u16, body: &str) -> RawAnswer {
         attempts: 1,
         elapsed: Duration::ZERO,
         note: None,
+        unsettled: false,
     }
 }
 

@@ -21,8 +21,10 @@ pub struct RawAnswer {
     pub attempts: u32,
     /// Time from the first try's start to the body's end, waits included.
     pub elapsed: Duration,
-    /// What to know of the waits: the server asked for a longer one than the policy allows.
+    /// What to know of the tries: the server asked for a longer wait than the policy allows, or the budget is spent.
     pub note: Option<String>,
+    /// Whether it was worth another try, and none was left.
+    pub unsettled: bool,
 }
 
 /// Makes an object of headers.

@@ -1,82 +1,56 @@
 //! The client: one request, with its tries, to one answer.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use governor::DefaultDirectRateLimiter;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use serde_json::Value;
 
+use super::again::Again;
 use super::answer::{RawAnswer, ends_with_connection, headers_to_json, is_cut_json};
+use super::budget::Dead;
+use super::connect::{HttpOptions, build, transport};
 use super::error::{HttpError, TransportKind};
+use super::judge::Rules;
 use super::limit::{HostSlots, RateLimit};
 use super::retry::{RetryPolicy, retry_after};
+use super::terms::{Patience, Terms, Tries, Wish};
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 
-/// The largest body that is read unless a source says otherwise: a page beyond it should be asked for in parts.
-pub const DEFAULT_MAX_RESPONSE: u64 = 64 * 1024 * 1024;
+/// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
+const REFUSED_FOR: Duration = Duration::from_mins(5);
 
 /// Gives a number in `[0, 1)` for the jitter of a wait.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
-
-/// What a source says of its transport.
-#[derive(Debug, Clone)]
-pub struct HttpOptions {
-    /// The longest time that a connection may take to be made.
-    pub connect_timeout: Duration,
-    /// The longest time that one try may take, body included.
-    pub request_timeout: Duration,
-    /// The longest silence while a body is read.
-    pub read_timeout: Option<Duration>,
-    /// A PEM file with certificates to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Whether any certificate is taken.
-    pub insecure_skip_verify: bool,
-    /// Requests per span of time.
-    pub rate_limit: Option<RateLimit>,
-    /// Requests at once to the host.
-    pub concurrency: usize,
-    /// The largest body, in bytes after decompression.
-    pub max_response: u64,
-    /// Tries.
-    pub retry: RetryPolicy,
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(120),
-            read_timeout: None,
-            ca_file: None,
-            insecure_skip_verify: false,
-            rate_limit: None,
-            concurrency: 4,
-            max_response: DEFAULT_MAX_RESPONSE,
-            retry: RetryPolicy::default(),
-        }
-    }
-}
 
 /// The client of one source. Jobs share it; the slots of its host are shared by the process.
 pub struct HttpClient {
     client: reqwest::Client,
     options: HttpOptions,
     limiter: Option<DefaultDirectRateLimiter>,
-    slots: Arc<HostSlots>,
+    pub(super) slots: Arc<HostSlots>,
     redactor: Redactor,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
+    /// When the proxy last refused our credential.
+    proxy_refused: Mutex<Option<Instant>>,
 }
 
 /// One try's outcome that isn't an answer.
 enum TryError {
     Transport(TransportKind, String),
     TooLarge,
+}
+
+impl From<(TransportKind, String)> for TryError {
+    fn from((kind, reason): (TransportKind, String)) -> Self {
+        Self::Transport(kind, reason)
+    }
 }
 
 /// One try's answer.
@@ -103,7 +77,8 @@ impl HttpClient {
     ) -> Result<Self, HttpError> {
         let client = build(&options)?;
         let limiter = options.rate_limit.and_then(RateLimit::limiter);
-        Ok(Self { client, options, limiter, slots, redactor, clock, jitter: Arc::new(rand::random::<f64>) })
+        let (jitter, proxy_refused): (Jitter, _) = (Arc::new(rand::random::<f64>), Mutex::default());
+        Ok(Self { client, options, limiter, slots, redactor, clock, jitter, proxy_refused })
     }
 
     /// Takes the jitter of waits from `jitter`.
@@ -133,42 +108,121 @@ impl HttpClient {
         pass: &Pass,
         each_try: EachTry<'_>,
     ) -> Result<RawAnswer, HttpError> {
-        let started = Instant::now();
+        self.fetch_by(request, &Terms { line, pass, each_try, patience: &Patience::default(), rules: None }).await
+    }
+
+    /// As [`HttpClient::fetch`], by the rules and the budget of a job.
+    pub(super) async fn fetch_by(&self, request: &RenderedRequest, terms: &Terms<'_>) -> Result<RawAnswer, HttpError> {
+        let (started, budget) = (Instant::now(), &terms.patience.budget);
+        let origin = request.resource.origin().ascii_serialization();
+        self.worth_sending(terms, &origin, started)?;
         let (mut attempt, mut note) = (0, None);
         loop {
             attempt += 1;
-            let refuse = |refused| HttpError::Refused { request: self.redactor.scrub(line), refused };
+            let refuse = |refused| HttpError::Refused { request: self.redactor.scrub(terms.line), refused };
             let tried = tokio::select! {
                 biased;
-                refused = pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, each_try) => tried,
+                refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
+                tried = self.attempt(request, terms.each_try) => tried,
+            };
+            let wish = self.wish(&tried, terms).await?;
+            if let Wish::Another { asked, broken } = &wish {
+                let too_long = asked.filter(|asked| *asked > self.options.retry.max_delay);
+                note = too_long.map(|asked| self.note(asked)).or_else(|| broken.clone()).or(note);
+            }
+            let asked = match wish {
+                Wish::Settled => {
+                    budget.answered();
+                    return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: false });
+                }
+                Wish::Another { asked, .. } => asked,
             };
             let last = !self.options.retry.allows_another(attempt);
-            let asked = match &tried {
-                Ok(tried) if last || !RetryPolicy::is_transient(tried.status) => {
-                    return Ok(self.answer(tried, attempt, started, note));
-                }
-                Ok(tried) => self.asked(tried),
-                Err(TryError::Transport(kind, _)) if !last && kind.is_transient() => None,
-                Err(error) => {
-                    return Err(self.failure(error, line, &request.resource.origin().ascii_serialization(), attempt));
-                }
-            };
-            note = asked.filter(|asked| *asked > self.options.retry.max_delay).map(|asked| self.note(asked)).or(note);
+            // A wait that the server asks for is its pace, not its failure: it costs nothing.
+            if last || (asked.is_none() && !budget.spend()) {
+                budget.failed(Instant::now());
+                let note = if last { note } else { Some(budget.note()) };
+                return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: true });
+            }
             let delay = self.options.retry.delay(attempt, asked, (self.jitter)());
-            tracing::debug!(request = %self.redactor.scrub(line), attempt, delay_ms = delay.as_millis(), "request is tried again");
+            tracing::debug!(request = %self.redactor.scrub(terms.line), attempt, delay_ms = delay.as_millis(), "request is tried again");
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
-                refused = pass.refused_elsewhere() => return Err(refuse(refused)),
+                refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
             }
         }
     }
 
+    /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that refused our credential.
+    fn worth_sending(&self, terms: &Terms<'_>, origin: &str, now: Instant) -> Result<(), HttpError> {
+        let request = || self.redactor.scrub(terms.line);
+        if let Some(Dead { failed, since }) = terms.patience.budget.dead(now) {
+            let span = humantime::format_duration(Duration::from_secs(since.as_secs())).to_string();
+            return Err(HttpError::Dead { request: request(), origin: origin.to_owned(), failed, span });
+        }
+        let mut refused = self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = refused.take().filter(|at| now.saturating_duration_since(*at) < REFUSED_FOR);
+        if refused.is_some() { Err(HttpError::ProxyRefused { request: request() }) } else { Ok(()) }
+    }
+
+    /// Tells whether what a try brought is worth another one.
+    async fn wish(&self, tried: &Result<Tried, TryError>, terms: &Terms<'_>) -> Result<Wish, HttpError> {
+        const NOTHING_ASKED: Wish = Wish::Another { asked: None, broken: None };
+        let tried = match tried {
+            Ok(tried) => tried,
+            Err(TryError::Transport(kind, _)) if kind.is_transient() => return Ok(NOTHING_ASKED),
+            Err(TryError::Transport(TransportKind::ProxyAuth, _)) => {
+                self.note_proxy_refusal();
+                return Ok(Wish::Settled);
+            }
+            Err(_) => return Ok(Wish::Settled),
+        };
+        if tried.status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            self.note_proxy_refusal();
+        }
+        let in_header = self.asked(tried);
+        let again = match &terms.rules {
+            Some((rules, extra)) if rules.speak_of_retries(tried.status) => {
+                self.again(tried, Arc::clone(rules), extra.to_vec(), terms).await?
+            }
+            _ if RetryPolicy::is_transient(tried.status) => Again::Worth { after: None, broken: None },
+            _ => Again::Settled,
+        };
+        match again {
+            Again::Settled => Ok(Wish::Settled),
+            Again::Worth { after, broken } => Ok(Wish::Another { asked: in_header.or(after), broken }),
+            Again::Unknown(reason) => Err(HttpError::Rule { request: self.redactor.scrub(terms.line), reason }),
+        }
+    }
+
+    /// Asks the rules of the job, off the async threads.
+    async fn again(
+        &self,
+        tried: &Tried,
+        rules: Arc<Rules>,
+        extra: Vec<Value>,
+        terms: &Terms<'_>,
+    ) -> Result<Again, HttpError> {
+        let (status, headers, body) = (tried.status, headers_to_json(&tried.headers), tried.body.clone());
+        let (reader, now) = (terms.patience.envelope.clone(), self.clock.now());
+        let work = tokio::task::spawn_blocking(move || {
+            let envelope =
+                reader.map_or_else(|| serde_json::from_slice(&body).unwrap_or_default(), |reader| reader(&body));
+            rules.again(status, &headers, &envelope, &extra, now.timestamp_micros() as f64 / 1e6)
+        });
+        work.await.map_err(|error| HttpError::Rule {
+            request: self.redactor.scrub(terms.line),
+            reason: format!("the work on the answer didn't end: {error}"),
+        })
+    }
+
+    fn note_proxy_refusal(&self) {
+        *self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     /// Makes one try, within the limits. The slot is given back before any wait.
     async fn attempt(&self, request: &RenderedRequest, each_try: EachTry<'_>) -> Result<Tried, TryError> {
-        let slots = self.slots.of(&request.resource, self.options.concurrency);
-        // The semaphore is never closed; were it, going on without a slot would be right.
-        let _slot = slots.acquire_owned().await.ok();
+        let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         if let Some(limiter) = &self.limiter {
             limiter.until_ready().await;
         }
@@ -180,9 +234,13 @@ impl HttpClient {
             builder = builder.header(CONTENT_TYPE, kind).body(body);
         }
         // These replace what the builder has, a content type of the pipeline file's own included.
-        let response =
-            builder.headers(request.headers.clone()).send().await.map_err(|error| transport(error, false))?;
+        let response = builder
+            .headers(request.headers.clone())
+            .send()
+            .await
+            .map_err(|error| TryError::from(transport(error, false)))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        slot.answered(matches!(status.as_u16(), 429 | 503));
         each_try.heard(request, &headers, self.clock.now());
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response).await?;
@@ -200,14 +258,21 @@ impl HttpClient {
         }
         let mut body = BytesMut::new();
         let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| transport(error, true))?;
+        loop {
+            let next = tokio::time::timeout(self.options.read_timeout, stream.next()).await;
+            let Some(chunk) = next.map_err(|_| self.stalled())? else { break };
+            let chunk = chunk.map_err(|error| TryError::from(transport(error, true)))?;
             if u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX) > limit {
                 return Err(TryError::TooLarge);
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
+    }
+
+    fn stalled(&self) -> TryError {
+        let silence = humantime::format_duration(self.options.read_timeout);
+        TryError::Transport(TransportKind::Timeout, format!("no byte of the body came for {silence}"))
     }
 
     fn asked(&self, tried: &Tried) -> Option<Duration> {
@@ -223,92 +288,41 @@ impl HttpClient {
         )
     }
 
-    fn answer(&self, tried: &Tried, attempts: u32, started: Instant, note: Option<String>) -> RawAnswer {
-        // The last answer's own wish counts too, where no try is left to follow it.
-        let asked = self
-            .asked(tried)
-            .filter(|asked| RetryPolicy::is_transient(tried.status) && *asked > self.options.retry.max_delay);
-        RawAnswer {
-            status: tried.status,
-            headers: headers_to_json(&tried.headers),
-            body: tried.body.clone(),
-            attempts,
-            elapsed: started.elapsed(),
-            note: asked.map(|asked| self.note(asked)).or(note),
-        }
-    }
-
-    fn failure(&self, error: &TryError, line: &str, origin: &str, attempts: u32) -> HttpError {
-        let request = self.redactor.scrub(line);
-        match error {
-            TryError::TooLarge => HttpError::TooLarge { request, limit: self.options.max_response },
-            TryError::Transport(kind, reason) => {
-                let (kind, reason) = (*kind, self.redactor.scrub(reason));
-                HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason }
+    /// Makes the end of the tries of what the last one brought.
+    fn outcome(
+        &self,
+        tried: Result<Tried, TryError>,
+        terms: &Terms<'_>,
+        origin: &str,
+        tries: Tries,
+    ) -> Result<RawAnswer, HttpError> {
+        let (attempts, note) = (tries.attempt, tries.note);
+        match tried {
+            Ok(tried) => Ok(RawAnswer {
+                status: tried.status,
+                headers: headers_to_json(&tried.headers),
+                body: tried.body,
+                attempts,
+                elapsed: tries.started.elapsed(),
+                note,
+                unsettled: tries.unsettled,
+            }),
+            Err(TryError::TooLarge) => {
+                let request = self.redactor.scrub(terms.line);
+                Err(HttpError::TooLarge { request, limit: self.options.max_response })
+            }
+            Err(TryError::Transport(kind, reason)) => {
+                let (request, mut reason) = (self.redactor.scrub(terms.line), self.redactor.scrub(&reason));
+                if let Some(proxy) = &self.options.proxy {
+                    reason.push_str(&format!(", through the proxy {}", proxy.url));
+                }
+                Err(HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason, note })
             }
         }
     }
 }
 
-fn build(options: &HttpOptions) -> Result<reqwest::Client, HttpError> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .gzip(true)
-        .connect_timeout(options.connect_timeout)
-        .timeout(options.request_timeout)
-        .danger_accept_invalid_certs(options.insecure_skip_verify);
-    if let Some(silence) = options.read_timeout {
-        builder = builder.read_timeout(silence);
-    }
-    if let Some(path) = &options.ca_file {
-        let refuse =
-            |reason: String| HttpError::Client { reason: format!("tls.ca_file '{}' {reason}", path.display()) };
-        let pem = std::fs::read(path).map_err(|error| refuse(format!("can't be read: {error}")))?;
-        let certificates =
-            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| refuse(format!("isn't PEM: {error}")))?;
-        if certificates.is_empty() {
-            return Err(refuse("holds no certificate; it must be PEM".to_owned()));
-        }
-        builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-    }
-    builder.build().map_err(|error| HttpError::Client { reason: chain(&error) })
-}
-
 /// Looks through a body, off the async threads.
 async fn is_cut(body: Bytes) -> bool {
     tokio::task::spawn_blocking(move || is_cut_json(&body)).await.unwrap_or(false)
-}
-
-/// Sorts an error of the network. In a body, all but a timeout means that it is incomplete.
-fn transport(error: reqwest::Error, in_body: bool) -> TryError {
-    // The URL may hold a credential, and the request is named by its line anyway.
-    let error = error.without_url();
-    let kind = if error.is_timeout() {
-        TransportKind::Timeout
-    } else if in_body {
-        TransportKind::TornBody
-    } else if error.is_connect() {
-        TransportKind::Connect
-    } else if error.is_builder() {
-        TransportKind::Unsendable
-    } else {
-        TransportKind::Broken
-    };
-    TryError::Transport(kind, chain(&error))
-}
-
-/// Writes an error with its causes, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

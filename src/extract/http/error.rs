@@ -21,6 +21,10 @@ pub enum TransportKind {
     Broken,
     /// The body ended before its announced end, or couldn't be decompressed.
     TornBody,
+    /// TLS: the server's certificate isn't trusted, or ours isn't taken.
+    Tls,
+    /// The proxy refuses the credential that it was given, or wants one.
+    ProxyAuth,
     /// The request itself can't be sent.
     Unsendable,
 }
@@ -29,7 +33,7 @@ impl TransportKind {
     /// Tells whether another try may help.
     #[must_use]
     pub const fn is_transient(self) -> bool {
-        !matches!(self, Self::Unsendable)
+        !matches!(self, Self::Tls | Self::ProxyAuth | Self::Unsendable)
     }
 
     const fn what_to_do(self) -> &'static str {
@@ -40,6 +44,10 @@ impl TransportKind {
             Self::TornBody => {
                 "the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between"
             }
+            Self::Tls => {
+                "check tls: ca_file must have signed the server's certificate, and client_cert be known to the server"
+            }
+            Self::ProxyAuth => "check the user and the password of `proxy`, or of HTTPS_PROXY where the file has none",
             Self::Unsendable => "check the request in the pipeline file",
         }
     }
@@ -52,6 +60,8 @@ impl fmt::Display for TransportKind {
             Self::Timeout => "timeout",
             Self::Broken => "the connection broke",
             Self::TornBody => "the body is incomplete",
+            Self::Tls => "no TLS connection",
+            Self::ProxyAuth => "the proxy wants another credential",
             Self::Unsendable => "the request can't be sent",
         })
     }
@@ -68,7 +78,7 @@ pub enum HttpError {
         reason: String,
     },
     /// No try brought a whole answer.
-    #[error("{request}: {kind} after {} to {origin} ({reason}); {}", tries(*attempts), kind.what_to_do())]
+    #[error("{request}: {kind} after {} to {origin} ({reason}); {}", tries(*attempts), note.as_deref().unwrap_or_else(|| kind.what_to_do()))]
     Transport {
         /// The request in one line, scrubbed.
         request: String,
@@ -79,6 +89,40 @@ pub enum HttpError {
         /// Tries made.
         attempts: u32,
         /// What the network said, scrubbed.
+        reason: String,
+        /// What to do, where it isn't the kind that says so: why there were no more tries.
+        note: Option<String>,
+    },
+    /// The server has answered nothing for some time, so this request wasn't sent.
+    #[error(
+        "{request}: not sent: the last {failed} requests of the job failed, each with all its tries, over {span}, so {origin} is \
+         taken for dead in this run; the failures before this one say why; run again once it answers"
+    )]
+    Dead {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// The server's origin.
+        origin: String,
+        /// Requests that failed in a row.
+        failed: u32,
+        /// Time since the first of them failed.
+        span: String,
+    },
+    /// The proxy refused the credential before this request was sent.
+    #[error(
+        "{request}: not sent: the proxy refused the credential a moment ago, and nothing is sent through it for five minutes, so \
+         that the account isn't locked out; check the user and the password of `proxy`, or of HTTPS_PROXY where the file has none"
+    )]
+    ProxyRefused {
+        /// The request in one line, scrubbed.
+        request: String,
+    },
+    /// A rule about retries can't be evaluated on an answer.
+    #[error("{request}: {reason}; make the rule fit every answer, such as with `.busy? // false`")]
+    Rule {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// Which rule, and why.
         reason: String,
     },
     /// The body is larger than allowed.

@@ -10,6 +10,7 @@ use super::client::HttpClient;
 use super::error::{AnswerError, ExchangeError};
 use super::judge::{Judged, Rules};
 use super::renew::{NO_EVIDENCE, NO_RIGHT, NoGrant, Renewals};
+use super::terms::{Patience, Terms};
 use crate::extract::auth::{Auth, CredentialGate, excerpt};
 use crate::extract::request::RenderedRequest;
 
@@ -26,6 +27,8 @@ pub struct Exchange {
     pub auth: Arc<Auth>,
     /// The job's rules.
     pub rules: Arc<Rules>,
+    /// What the job's tries go by.
+    pub patience: Patience,
 }
 
 /// A page, or a page with no rows.
@@ -56,7 +59,7 @@ impl Exchange {
         T: Send + 'static,
         F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
     {
-        let (line, read, extra) = (request.line(), Arc::new(read), Arc::from(extra));
+        let (line, read, extra) = (request.line(), Arc::new(read), Arc::<[Value]>::from(extra));
         let mut pass = self.gate.enter(self.auth.credential()).await?;
         let mut renewals = Renewals::default();
         loop {
@@ -71,7 +74,9 @@ impl Exchange {
             let mut signed = request.clone();
             self.auth.apply(&mut signed)?;
             grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
-            let answer = self.client.fetch(&signed, &line, &pass, self.auth.each_try(grant.as_deref())).await?;
+            let (each_try, rules) = (self.auth.each_try(grant.as_deref()), Some((&self.rules, &*extra)));
+            let terms = Terms { line: &line, pass: &pass, each_try, patience: &self.patience, rules };
+            let answer = self.client.fetch_by(&signed, &terms).await?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint) = match judged {
                 Judged::Page | Judged::Empty => {
@@ -79,6 +84,7 @@ impl Exchange {
                     pass.accepted();
                     return Ok(Exchanged { answer, page, empty: judged == Judged::Empty });
                 }
+                Judged::Failed { reason } if answer.unsettled && answer.status.is_success() => (reason, STAYS),
                 Judged::Failed { reason } => (reason, what_to_do(answer.status)),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
                     (Some(session), Some(grant)) if renewals.help(session, grant) => continue,
@@ -113,7 +119,11 @@ impl Exchange {
             } else {
                 (serde_json::from_slice(&answer.body).unwrap_or_default(), None)
             };
-            let judged = rules.judge(answer.status, &answer.headers, &envelope, &extra);
+            let judged = match rules.judge(answer.status, &answer.headers, &envelope, &extra) {
+                // Whatever is missing from it would be missed quietly.
+                Judged::Page if answer.unsettled => Judged::Failed { reason: "'retry.when' still holds".to_owned() },
+                judged => judged,
+            };
             (answer, page, judged)
         });
         work.await.map_err(|error| ExchangeError::Work {
@@ -136,6 +146,9 @@ impl Exchange {
     }
 }
 
+/// What to do about an answer for which `retry.when` still holds.
+const STAYS: &str = "raise retry.attempts or retry.max_delay, or run later";
+
 /// Says what to do about an answer that was judged an error.
 fn what_to_do(status: StatusCode) -> &'static str {
     match status.as_u16() {
@@ -143,6 +156,7 @@ fn what_to_do(status: StatusCode) -> &'static str {
         300..400 => "check base_url; where it leads to a login page, check auth, and say so with auth_failed",
         403 => "check what the credential's account may read",
         404 => "check the path and base_url; if it means that there are no rows, say so with empty",
+        407 => "check the user and the password of `proxy`, or of HTTP_PROXY where the file has none",
         429 => "lower rate_limit and concurrency, or run later",
         500..600 => "look at the server's own log, or run later",
         _ => "check the request",

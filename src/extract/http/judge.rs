@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::again::NOW;
 use crate::lang::jq::{Jq, JqError, JqRunError};
 
 /// The jq texts of a source or job.
@@ -17,13 +18,17 @@ pub struct RuleTexts {
     pub success: Option<String>,
     /// The server's words on an error.
     pub error_message: Option<String>,
+    /// True for an answer that is worth another try, beside those whose status says so.
+    pub retry_when: Option<String>,
+    /// Seconds to wait before the next try, where `Retry-After` doesn't say; it also sees `$now`.
+    pub retry_after: Option<String>,
 }
 
 /// A rule that isn't jq.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{field}: {source}")]
 pub struct RulesError {
-    /// The field: `empty`, `auth_failed`, `success` or `error_message`.
+    /// The field: `empty`, `auth_failed`, `success`, `error_message`, `retry.when` or `retry.after`.
     pub field: &'static str,
     /// What is wrong, and where in the text.
     pub source: JqError,
@@ -32,10 +37,12 @@ pub struct RulesError {
 /// The rules, compiled.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    empty: Option<Jq>,
-    auth_failed: Option<Jq>,
+    pub(super) empty: Option<Jq>,
+    pub(super) auth_failed: Option<Jq>,
     success: Option<Jq>,
     error_message: Option<Jq>,
+    pub(super) retry_when: Option<Jq>,
+    pub(super) retry_after: Option<Jq>,
 }
 
 /// What an answer is.
@@ -58,25 +65,29 @@ pub enum Judged {
 }
 
 /// What the rules look at.
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     status: StatusCode,
-    envelope: &'a Value,
-    vars: Vec<Value>,
+    pub(super) envelope: &'a Value,
+    pub(super) vars: Vec<Value>,
 }
 
 impl Rules {
     /// Compiles the rules. They see `$status` and `$headers` (names in lower case), and the variables `extra`.
     pub fn compile(texts: &RuleTexts, extra: &[&str]) -> Result<Self, RulesError> {
         let vars: Vec<_> = ["status", "headers"].into_iter().chain(extra.iter().copied()).collect();
-        let compile = |field: &'static str, text: &Option<String>| {
-            let compiled = text.as_deref().map(|text| Jq::compile(text, &vars)).transpose();
+        let with_now: Vec<_> = vars.iter().copied().chain([NOW]).collect();
+        let compile_with = |field: &'static str, text: &Option<String>, vars: &[&str]| {
+            let compiled = text.as_deref().map(|text| Jq::compile(text, vars)).transpose();
             compiled.map_err(|source| RulesError { field, source })
         };
+        let compile = |field, text| compile_with(field, text, &vars);
         Ok(Self {
             empty: compile("empty", &texts.empty)?,
             auth_failed: compile("auth_failed", &texts.auth_failed)?,
             success: compile("success", &texts.success)?,
             error_message: compile("error_message", &texts.error_message)?,
+            retry_when: compile("retry.when", &texts.retry_when)?,
+            retry_after: compile_with("retry.after", &texts.retry_after, &with_now)?,
         })
     }
 
@@ -87,9 +98,7 @@ impl Rules {
     /// with it. On a 2xx status it is an error, so that a rule which doesn't fit the answers is found.
     #[must_use]
     pub fn judge(&self, status: StatusCode, headers: &Value, envelope: &Value, extra: &[Value]) -> Judged {
-        let mut vars = vec![Value::from(status.as_u16()), headers.clone()];
-        vars.extend_from_slice(extra);
-        let answer = Answer { status, envelope, vars };
+        let answer = Answer::new(status, headers, envelope, extra);
         let mut broken = Vec::new();
         if self.empty.as_ref().is_some_and(|rule| answer.says("empty", rule, &mut broken)) {
             return Judged::Empty;
@@ -108,7 +117,7 @@ impl Rules {
         }
     }
 
-    fn refuses(&self, answer: &Answer<'_>, broken: &mut Vec<String>) -> bool {
+    pub(super) fn refuses(&self, answer: &Answer<'_>, broken: &mut Vec<String>) -> bool {
         match &self.auth_failed {
             Some(rule) => answer.says("auth_failed", rule, broken),
             None => answer.status == StatusCode::UNAUTHORIZED,
@@ -132,8 +141,14 @@ impl Rules {
     }
 }
 
-impl Answer<'_> {
-    fn says(&self, field: &str, rule: &Jq, broken: &mut Vec<String>) -> bool {
+impl<'a> Answer<'a> {
+    pub(super) fn new(status: StatusCode, headers: &Value, envelope: &'a Value, extra: &[Value]) -> Self {
+        let mut vars = vec![Value::from(status.as_u16()), headers.clone()];
+        vars.extend_from_slice(extra);
+        Self { status, envelope, vars }
+    }
+
+    pub(super) fn says(&self, field: &str, rule: &Jq, broken: &mut Vec<String>) -> bool {
         rule.truthy(self.envelope, &self.vars).unwrap_or_else(|error: JqRunError| {
             broken.push(format!("'{field}' can't be evaluated on the answer: {error}"));
             false
@@ -163,6 +178,7 @@ mod tests {
             auth_failed: Some(r#"$status == 302 and ($headers.location | contains("login.lua"))"#.to_owned()),
             success: Some(".rc == 0".to_owned()),
             error_message: Some(".rc_str_hr // .rc_str".to_owned()),
+            ..RuleTexts::default()
         };
         Rules::compile(&texts, &[]).unwrap()
     }

@@ -1,20 +1,29 @@
 //! The HTTP client: retries, limits, and the judgement of answers.
 
+mod again;
 mod answer;
+mod budget;
 mod client;
+mod connect;
 mod error;
 mod exchange;
 mod judge;
 mod limit;
+mod pace;
 mod renew;
 mod retry;
+mod terms;
 #[cfg(test)]
 mod tests;
 
+pub use self::again::NOW;
 pub use self::answer::RawAnswer;
-pub use self::client::{DEFAULT_MAX_RESPONSE, HttpClient, HttpOptions, Jitter};
+pub use self::budget::RetryBudget;
+pub use self::client::{HttpClient, Jitter};
+pub use self::connect::{DEFAULT_MAX_RESPONSE, HttpOptions, Proxy, is_loopback};
 pub use self::error::{AnswerError, ExchangeError, HttpError, TransportKind};
 pub use self::exchange::{Exchange, Exchanged};
 pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};
 pub use self::retry::{RetryPolicy, retry_after};
+pub use self::terms::{EnvelopeReader, Patience};

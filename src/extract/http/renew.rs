@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::{ExchangeError, tries};
 use super::exchange::Exchange;
 use super::judge::status_text;
+use super::terms::Terms;
 use crate::extract::auth::{Grant, Pass, Session};
 use crate::extract::request::RenderedRequest;
 
@@ -102,7 +103,9 @@ impl Exchange {
     async fn renewed(&self, session: &Arc<Session>, pass: &Pass) -> Result<Arc<Grant>, NoGrant> {
         let (request, cookies) = session.request(self.client.now())?;
         let line = self.client.redactor().scrub(&line_of(session, &request));
-        let answer = self.client.fetch(&request, &line, pass, session.each_try(&cookies)).await?;
+        let (each_try, patience) = (session.each_try(&cookies), &self.patience);
+        let terms = Terms { line: &line, pass, each_try, patience, rules: None };
+        let answer = self.client.fetch_by(&request, &terms).await?;
         if answer.status.is_server_error() || answer.status.as_u16() == 429 {
             let reason = status_text(answer.status, &answer.headers);
             let hint = "there is no session without it; look at the server's own log, or run later";

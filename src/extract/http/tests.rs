@@ -19,6 +19,10 @@ use crate::extract::auth::{Auth, CredentialGate, EachTry, Redactor, SecureWorklo
 use crate::extract::request::{RenderedRequest, RequestSpec, RequestTree};
 use crate::secret::Secret;
 
+mod network;
+mod patience;
+mod tls;
+
 const PASSWORD: &str = "hunter2-and-more";
 
 type Answerer = Arc<dyn Fn(u32, &HeaderMap) -> Response + Send + Sync>;
@@ -72,6 +76,7 @@ fn exchange(options: HttpOptions, rules: &RuleTexts) -> Exchange {
         gate: CredentialGate::new(),
         auth: Arc::new(Auth::Basic { username: "admin".to_owned(), password: Secret::new(PASSWORD) }),
         rules: Arc::new(Rules::compile(rules, &[]).unwrap()),
+        patience: Patience::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Guards of a slice's requests: none twice, and no more than the ceilings allow.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -16,12 +17,15 @@ pub struct Ceilings {
     pub rows: u64,
     /// Bytes of bodies received.
     pub bytes: u64,
+    /// Time since its first request was made ready.
+    pub time: Duration,
 }
 
 impl Default for Ceilings {
-    /// Far above what a slice of a well-cut job holds, far below what fills a disk by accident.
+    /// Far above what a slice of a well-cut job holds, far below what fills a disk by accident. A slice that takes more than a day
+    /// is read from a list that changes meanwhile, and never keeps up with a nightly run.
     fn default() -> Self {
-        Self { pages: 100_000, rows: 100_000_000, bytes: 1 << 40 }
+        Self { pages: 100_000, rows: 100_000_000, bytes: 1 << 40, time: Duration::from_hours(24) }
     }
 }
 
@@ -51,10 +55,11 @@ pub enum GuardError {
     },
     /// A ceiling is reached.
     #[error(
-        "the slice has more than {limit} {unit}, the ceiling; raise it, or make the slices smaller; request: {request}"
+        "the slice has more than {limit} {unit}, the most that one may have; make the slices smaller: a shorter `window.every`, fewer \
+         `rows_per_slice`, or a `for_each` over a part of the data; last request: {request}"
     )]
     Ceiling {
-        /// `pages`, `rows` or `bytes`.
+        /// `pages`, `rows`, `bytes` or `seconds`.
         unit: &'static str,
         /// The ceiling.
         limit: u64,
@@ -104,12 +109,19 @@ impl RequestGuard {
         check("pages", self.pages, self.ceilings.pages, request)
     }
 
-    /// Takes a page: the rows that the server put on it, and the bytes of its body.
-    pub fn page(&mut self, request: &RenderedRequest, rows: u64, bytes: u64) -> Result<(), GuardError> {
+    /// Takes a page: the rows that the server put on it, the bytes of its body, and the time since the slice began.
+    pub fn page(
+        &mut self,
+        request: &RenderedRequest,
+        rows: u64,
+        bytes: u64,
+        elapsed: Duration,
+    ) -> Result<(), GuardError> {
         self.rows += rows;
         self.bytes += bytes;
         check("rows", self.rows, self.ceilings.rows, request)?;
-        check("bytes", self.bytes, self.ceilings.bytes, request)
+        check("bytes", self.bytes, self.ceilings.bytes, request)?;
+        check("seconds", elapsed.as_secs(), self.ceilings.time.as_secs(), request)
     }
 
     /// Takes the cursor that a page gave for the next one.
@@ -155,11 +167,16 @@ mod tests {
 
     #[test]
     fn ceilings_name_what_was_exceeded() {
-        let mut guard = RequestGuard::new(Ceilings { pages: 2, rows: 10, bytes: 100 });
+        let time = Duration::from_secs(60);
+        let mut guard = RequestGuard::new(Ceilings { pages: 2, rows: 10, bytes: 100, time });
         guard.request(&request(0)).unwrap();
-        guard.page(&request(0), 10, 100).unwrap();
-        assert!(guard.page(&request(1), 1, 0).unwrap_err().to_string().contains("more than 10 rows"));
-        assert!(guard.clone().page(&request(1), 0, 1).is_err());
+        guard.page(&request(0), 10, 100, time).unwrap();
+        let error = guard.clone().page(&request(1), 1, 0, time).unwrap_err().to_string();
+        assert!(error.contains("more than 10 rows") && error.ends_with("last request: GET /list?start=1"), "{error}");
+        assert!(guard.clone().page(&request(1), 0, 1, time).unwrap_err().to_string().contains("more than 100 bytes"));
+        let longer = time + Duration::from_secs(1);
+        let error = guard.clone().page(&request(1), 0, 0, longer).unwrap_err().to_string();
+        assert!(error.contains("more than 60 seconds"), "{error}");
         guard.request(&request(1)).unwrap();
         assert!(guard.request(&request(2)).unwrap_err().to_string().contains("more than 2 pages"));
     }

@@ -2,6 +2,7 @@
 //! mistakes are reported at once.
 
 mod auth;
+mod connect;
 mod cron;
 mod fan_out;
 mod fits;

@@ -12,8 +12,13 @@ use super::Findings;
 use super::request::Vars;
 use crate::lang::jq::{self, Jq};
 
+/// What `retry.after` sees beside the variables of the other rules.
+const NOW: &str = "now";
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// A server that thinks does so before its headers; in the middle of an answer, a minute without a byte is a dead connection.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 5;
 const MAX_DELAY: Duration = Duration::from_secs(60);
 const CONCURRENCY: u32 = 4;
@@ -40,13 +45,23 @@ impl Findings<'_> {
         let success = expression(&job.success, &source.success);
         let error_message = expression(&job.error_message, &source.error_message);
         let empty = expression(&job.empty, &source.empty);
+        let retry = job.retry.as_ref().or(source.retry.as_ref());
+        let when = retry.and_then(|retry| retry.when.as_ref());
+        let retry_when = self.envelope_jq(when, &vars.answer(), vars);
+        let after = retry.and_then(|retry| retry.after.as_ref());
+        let with_now: Vec<&str> = vars.answer().into_iter().chain([NOW]).collect();
+        let retry_after = self.envelope_jq(after, &with_now, vars);
         let timeout = |pick: fn(&super::super::file::TimeoutFile) -> Option<super::super::file::Duration>| {
             job.timeout.as_ref().and_then(pick).or_else(|| source.timeout.as_ref().and_then(pick))
         };
-        let retry = job.retry.as_ref().or(source.retry.as_ref());
         let tls = job.tls.as_ref().or(source.tls.as_ref());
         let attempts = retry.and_then(|retry| retry.attempts);
         let concurrency = job.concurrency.or(source.concurrency);
+        let proxy = job.proxy.as_ref().or(source.proxy.as_ref()).and_then(|proxy| self.proxy(proxy));
+        if let (Some(tls), Some(base_url)) = (tls, &base_url) {
+            self.tls(tls, base_url);
+        }
+        let path = |file: &Option<Spanned<String>>| file.as_ref().map(|file| PathBuf::from(&file.value));
         Some(Source {
             auth: auth.map_or(Auth::None, |auth| auth.value.clone()),
             session,
@@ -56,11 +71,17 @@ impl Findings<'_> {
             empty,
             connect_timeout: timeout(|timeout| timeout.connect).map_or(CONNECT_TIMEOUT, |timeout| timeout.0),
             request_timeout: timeout(|timeout| timeout.request).map_or(REQUEST_TIMEOUT, |timeout| timeout.0),
+            read_timeout: timeout(|timeout| timeout.read).map_or(READ_TIMEOUT, |timeout| timeout.0),
+            retry_when,
+            retry_after,
             attempts: self.within(attempts, 1..=100, "attempts", ATTEMPTS),
             max_delay: retry.and_then(|retry| retry.max_delay).map_or(MAX_DELAY, |delay| delay.0),
             rate_limit: job.rate_limit.or(source.rate_limit),
             concurrency: self.within(concurrency, 1..=256, "concurrency", CONCURRENCY),
-            ca_file: tls.and_then(|tls| tls.ca_file.as_ref()).map(|file| PathBuf::from(&file.value)),
+            ca_file: tls.and_then(|tls| path(&tls.ca_file)),
+            client_cert: tls.and_then(|tls| path(&tls.client_cert)),
+            client_key: tls.and_then(|tls| path(&tls.client_key)),
+            proxy,
             insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
             max_response: job.max_response.or(source.max_response).map_or(MAX_RESPONSE, |size| size.0),
             base_url: base_url?,

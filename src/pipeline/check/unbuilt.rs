@@ -49,19 +49,6 @@ macro_rules! source_keys {
         {
             findings.not_built(format.span, "a format other than `json`", "ask the API for JSON");
         }
-        if let Some(proxy) = &keys.proxy {
-            findings.not_built(proxy.span, "`proxy`", "set HTTPS_PROXY in the environment");
-        }
-        for text in keys.retry.iter().flat_map(|retry| [&retry.when, &retry.after]).flatten() {
-            findings.not_built(
-                text.span(),
-                "retrying by an expression",
-                "remove it: 429, 5xx and torn answers are tried again",
-            );
-        }
-        for file in keys.tls.iter().flat_map(|tls| [&tls.client_cert, &tls.client_key]).flatten() {
-            findings.not_built(file.span, "a client certificate", "use another kind of `auth`");
-        }
     }};
 }
 use source_keys;

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::load::{Jq, RequestValue, Spanned};
+use super::super::load::{Jq, RequestValue, Spanned, Tmpl};
 use super::{Auth, ByteSize, Duration, Rate};
 
 /// Adds the keys that `source` and every job share to a struct, so that each has one comment and one type.
@@ -54,9 +54,12 @@ macro_rules! with_source_keys {
             /// How TLS is verified.
             #[serde(default)]
             pub tls: Option<TlsFile>,
-            /// The proxy's URL. Default: as the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+            /// The proxy's URL: `http://proxy:3128`, or `https://`. A user and a password come from the environment:
+            /// `http://${PROXY_USER}:${PROXY_PASSWORD}@proxy:3128`, each percent-encoded where it holds `@`, `:` or `/`. Hosts that
+            /// `NO_PROXY` names are asked directly. Default: as the environment says (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
+            /// `NO_PROXY`), but never for this very machine.
             #[serde(default)]
-            pub proxy: Option<Spanned<String>>,
+            pub proxy: Option<Tmpl>,
             /// The format of answers. Default: `json`.
             #[serde(default)]
             pub format: Option<Spanned<FormatFile>>,
@@ -85,9 +88,19 @@ pub struct TimeoutFile {
     /// Until the whole answer is there. Default: `2m`.
     #[serde(default)]
     pub request: Option<Duration>,
+    /// The longest silence in the middle of an answer, once its headers have come. Default: `1m`.
+    #[serde(default)]
+    pub read: Option<Duration>,
 }
 
-/// How often to try again, and when.
+/// How often to try again, and when. A connection that fails or breaks, a timeout, an answer that is cut off, and the statuses
+/// 429, 500, 502, 503 and 504 are tried again, after a pause that doubles and is partly random, or that `Retry-After` names. An answer
+/// that `auth_failed` or `empty` takes is never tried again.
+///
+/// In one run a job has a hundred retries, and one more for every two requests that are answered; pauses that the server itself
+/// asks for aren't counted. Once three requests in a row have failed, each with all its tries, and that for two minutes, the
+/// server is taken for dead, and the job's other slices fail at once. 429 and 503 also halve the requests that are out to the host at
+/// one time; each full round of other answers adds one again, up to `concurrency`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryFile {
@@ -98,10 +111,12 @@ pub struct RetryFile {
     /// The longest pause between two tries, also where `Retry-After` asks for more. Default: `1m`.
     #[serde(default)]
     pub max_delay: Option<Duration>,
-    /// jq: other answers that are worth another try.
+    /// jq: other answers that are worth another try, such as `.status == "busy"`. Sees what `success` sees. An answer for which
+    /// it still holds after the last try is an error.
     #[serde(default)]
     pub when: Option<Jq>,
-    /// jq: how many seconds to wait, where it isn't in `Retry-After`.
+    /// jq: how many seconds to wait, where it isn't in `Retry-After`; null says nothing. Sees what `success` sees, and `$now`, the
+    /// present instant in seconds since 1970: `($headers["x-ratelimit-reset"] | tonumber) - $now`.
     #[serde(default)]
     pub after: Option<Jq>,
 }
@@ -113,10 +128,11 @@ pub struct TlsFile {
     /// A PEM file of certificates to trust, beside those of the system. A relative path counts from the pipeline file.
     #[serde(default)]
     pub ca_file: Option<Spanned<String>>,
-    /// A PEM file with the client's certificate.
+    /// A PEM file with the client's certificate, and those between it and its authority. A relative path counts from the pipeline
+    /// file.
     #[serde(default)]
     pub client_cert: Option<Spanned<String>>,
-    /// A PEM file with the client's private key.
+    /// A PEM file with the client's private key, not encrypted. Default: the key stands in `client_cert`.
     #[serde(default)]
     pub client_key: Option<Spanned<String>>,
     /// Trusts any certificate. Whoever stands between can read the credential: use `ca_file` instead where you can.

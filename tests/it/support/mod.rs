@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod appliance;
 pub(crate) mod bench;
 pub(crate) mod duck;
+pub(crate) mod faulty;
 pub(crate) mod files;
 pub(crate) mod lake;
 pub(crate) mod python;

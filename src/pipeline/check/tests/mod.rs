@@ -6,6 +6,7 @@ use super::*;
 
 mod all_at_once;
 mod auth;
+mod connect;
 mod environment;
 mod examples;
 mod jobs;

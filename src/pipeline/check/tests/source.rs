@@ -189,7 +189,7 @@ fn limits() {
     rate_limit: 10/d
     max_response: 64MB
     timeout: {conect: 1s}
-"), @r"
+"), @"
     error: `attempts` can't be 0
      --> p.yaml:6:23
       |
@@ -230,7 +230,7 @@ fn limits() {
     10 |     timeout: {conect: 1s}
        |               ^^^^^^
        |
-       = note: expected `connect` or `request`
+       = note: expected `connect`, `request` or `read`
        = help: did you mean `connect`?
     ");
 }

@@ -10,9 +10,6 @@ source:
   base_url: 'http://h'
   auth: none
   format: jsonl
-  proxy: http://proxy
-  retry: {when: .busy, after: .wait}
-  tls: {client_cert: a.pem, client_key: b.pem}
 jobs:
   a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
 on_failure: {post: 'http://h'}
@@ -26,66 +23,26 @@ on_success: {post: 'http://h'}
       |
       = help: ask the API for JSON
 
-    error: `proxy` is not built yet
-     --> p.yaml:7:10
-      |
-    7 |   proxy: http://proxy
-      |          ^^^^^^^^^^^^
-      |
-      = help: set HTTPS_PROXY in the environment
-
-    error: retrying by an expression is not built yet
-     --> p.yaml:8:17
-      |
-    8 |   retry: {when: .busy, after: .wait}
-      |                 ^^^^^
-      |
-      = help: remove it: 429, 5xx and torn answers are tried again
-
-    error: retrying by an expression is not built yet
-     --> p.yaml:8:31
-      |
-    8 |   retry: {when: .busy, after: .wait}
-      |                               ^^^^^
-      |
-      = help: remove it: 429, 5xx and torn answers are tried again
-
-    error: a client certificate is not built yet
-     --> p.yaml:9:22
-      |
-    9 |   tls: {client_cert: a.pem, client_key: b.pem}
-      |                      ^^^^^
-      |
-      = help: use another kind of `auth`
-
-    error: a client certificate is not built yet
-     --> p.yaml:9:41
-      |
-    9 |   tls: {client_cert: a.pem, client_key: b.pem}
-      |                                         ^^^^^
-      |
-      = help: use another kind of `auth`
-
     error: a format other than `json` is not built yet
-      --> p.yaml:11:56
-       |
-    11 |   a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
-       |                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: ask the API for JSON
+     --> p.yaml:8:56
+      |
+    8 |   a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
+      |                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: ask the API for JSON
 
     error: `on_failure` is not built yet
-      --> p.yaml:12:13
-       |
-    12 | on_failure: {post: 'http://h'}
-       |             ^^^^^^^^^^^^^^^^^^
-       |
-       = help: remove it, and act on the exit code of `tidegate run`
+     --> p.yaml:9:13
+      |
+    9 | on_failure: {post: 'http://h'}
+      |             ^^^^^^^^^^^^^^^^^^
+      |
+      = help: remove it, and act on the exit code of `tidegate run`
 
     error: `on_success` is not built yet
-      --> p.yaml:13:13
+      --> p.yaml:10:13
        |
-    13 | on_success: {post: 'http://h'}
+    10 | on_success: {post: 'http://h'}
        |             ^^^^^^^^^^^^^^^^^^
        |
        = help: remove it, and act on the exit code of `tidegate run`

@@ -1,0 +1,62 @@
+//! What the tries of a request go by.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::budget::RetryBudget;
+use super::judge::Rules;
+use crate::extract::auth::{EachTry, Pass};
+
+/// What the tries of a job go by, beside the policy of its source.
+#[derive(Clone, Default)]
+pub struct Patience {
+    /// What the job may spend on tries in this run.
+    pub budget: Arc<RetryBudget>,
+    /// Makes of a body what the rules see of it; none for the whole body, null where it isn't JSON.
+    pub envelope: Option<EnvelopeReader>,
+}
+
+/// Makes of a body what the rules see of it.
+pub type EnvelopeReader = Arc<dyn Fn(&Bytes) -> Value + Send + Sync>;
+
+impl std::fmt::Debug for Patience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patience").field("budget", &self.budget).finish_non_exhaustive()
+    }
+}
+
+/// What the tries of one request go by.
+pub(super) struct Terms<'t> {
+    /// Names the request in errors.
+    pub(super) line: &'t str,
+    /// Stops the tries once the credential is refused elsewhere.
+    pub(super) pass: &'t Pass,
+    /// What the credential does at each try.
+    pub(super) each_try: EachTry<'t>,
+    pub(super) patience: &'t Patience,
+    /// The rules, and the values of their further variables.
+    pub(super) rules: Option<(&'t Arc<Rules>, &'t [Value])>,
+}
+
+/// The tries that were made.
+pub(super) struct Tries {
+    pub(super) attempt: u32,
+    pub(super) started: Instant,
+    pub(super) note: Option<String>,
+    /// Whether another would have been worth making.
+    pub(super) unsettled: bool,
+}
+
+/// What is to be done after a try.
+pub(super) enum Wish {
+    Settled,
+    Another {
+        /// The wait that the server asked for.
+        asked: Option<Duration>,
+        /// Why `retry.after` says nothing, though it should.
+        broken: Option<String>,
+    },
+}

@@ -1,0 +1,76 @@
+//! Credentials that a server refused, from one run to the next: a run every minute, with a wrong password, would lock an account
+//! out just as many requests of one run would.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use super::{Env, Options, RunError, Sources};
+use crate::extract::auth::CredentialId;
+use crate::ledger::{REFUSED_FOR, Refusal, Writer};
+use crate::pipeline::spec::Job;
+
+/// The credentials of a run.
+pub(super) struct Credentials {
+    /// By their marks: the credential, and whether its refusal is in the ledger.
+    known: BTreeMap<String, (CredentialId, bool)>,
+}
+
+impl Credentials {
+    /// Reads which of the jobs' credentials were refused in the last five minutes, and closes the gate to them. Older refusals are
+    /// forgotten.
+    pub(super) async fn recall(jobs: &[&Job], options: &Options, env: &Env, writer: &Writer) -> Result<Self, RunError> {
+        env.sources.gate().forget_refusals(REFUSED_FOR.to_std().unwrap_or_default());
+        let mut known = BTreeMap::new();
+        let now = env.clock.now();
+        for (mark, id) in jobs.iter().filter_map(|job| Sources::mark(job)) {
+            if known.contains_key(&mark) {
+                continue;
+            }
+            let mut refused = false;
+            if let Some(refusal) = writer.refusal(&mark).await? {
+                match refusal.left(now).filter(|_| !options.retry_refused) {
+                    Some(left) => {
+                        let ago = (REFUSED_FOR - left).to_std().unwrap_or_default();
+                        env.sources.gate().refuse(id.clone(), &remembered(&refusal, left), ago);
+                        refused = true;
+                    }
+                    None => writer.forget_refusal(&mark).await?,
+                }
+            }
+            if options.retry_refused {
+                env.sources.gate().forget_refusal(&id);
+            }
+            known.insert(mark, (id, refused));
+        }
+        Ok(Self { known })
+    }
+
+    /// Notes in the ledger what was refused since the last call. Where that fails it is told, and the run goes on: it doesn't send
+    /// the credential again anyway.
+    pub(super) async fn note(&mut self, env: &Env, writer: &Writer) {
+        for (mark, (id, noted)) in &mut self.known {
+            let Some((reason, ago)) = env.sources.gate().refusal(id).filter(|_| !*noted) else { continue };
+            let at = env.clock.now() - TimeDelta::from_std(ago).unwrap_or_default();
+            match writer.note_refusal(mark, &Refusal::new(at, reason.to_string())).await {
+                Ok(()) => *noted = true,
+                Err(error) => tracing::warn!(%error, "that a credential was refused can't be noted for the next run"),
+            }
+        }
+    }
+}
+
+/// Says of an earlier refusal what a person needs to know now.
+fn remembered(refusal: &Refusal, left: TimeDelta) -> String {
+    let whole = |span: TimeDelta| {
+        let seconds = u64::try_from(span.num_seconds()).unwrap_or_default();
+        humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+    };
+    format!(
+        "{}; that was {} ago, in an earlier run, and it isn't sent again for another {}, so that the account isn't locked out; a \
+         changed credential is sent at once, and so is this one with `--retry-refused`, for an account that was unlocked",
+        refusal.reason,
+        whole(REFUSED_FOR - left),
+        whole(left + TimeDelta::milliseconds(999)),
+    )
+}
