@@ -133,6 +133,12 @@ pub enum HttpError {
         /// The limit, in bytes after decompression.
         limit: u64,
     },
+    /// There was no memory for the body of an answer whose turn it wasn't: it is asked for again in its turn.
+    #[error("{request}: given up: there was no memory for an answer that was asked for early (see --memory-limit)")]
+    NoRoom {
+        /// The request in one line, scrubbed.
+        request: String,
+    },
     /// The credential was refused, by this server and in this run, before this request was sent (again).
     #[error("{request}: not sent: {refused}")]
     Refused {

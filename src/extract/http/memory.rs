@@ -103,9 +103,15 @@ pub struct Room {
 }
 
 impl Room {
-    /// Reserves, without waiting, what the answer is expected to take. Tells whether that was free.
-    pub fn reserve_expected(&mut self) -> bool {
-        self.reserve_free(self.expected.div_ceil(UNIT))
+    /// Reserves, without waiting, what the answer is expected to take. Tells whether that was free, and `beside` it, which is left
+    /// for others.
+    pub fn reserve_expected(&mut self, beside: u64) -> bool {
+        let (expected, beside) = (self.expected.div_ceil(UNIT), beside.div_ceil(UNIT));
+        let free = self.reserve_free(expected.saturating_add(beside));
+        if free {
+            self.give_back(0, beside);
+        }
+        free
     }
 
     /// Reserves what the answer is expected to take, before it is asked for: to wait then costs no time of the request's.
@@ -122,6 +128,12 @@ impl Room {
     /// The answer so far is dropped: it is asked for again.
     pub(super) const fn restart(&mut self) {
         self.used = 0;
+    }
+
+    /// The answer is dropped, and what was made of it.
+    pub(super) fn fit_to_nothing(&mut self) {
+        self.restart();
+        self.fit();
     }
 
     /// The answer is whole: gives back what it didn't need.
@@ -211,9 +223,9 @@ mod tests {
     async fn what_was_asked_for_early_takes_what_is_free_and_no_more() {
         let memory = memory(4 * MIB);
         let mut early = memory.room(Turn::later(), 3 * MIB);
-        assert!(early.reserve_expected());
+        assert!(early.reserve_expected(0));
         assert_eq!(memory.held(), 3 * MIB);
-        assert!(!memory.room(Turn::later(), 2 * MIB).reserve_expected(), "there is no room to expect it in");
+        assert!(!memory.room(Turn::later(), 2 * MIB).reserve_expected(0), "there is no room to expect it in");
         for _ in 0..4 {
             early.grow(MIB).await.unwrap();
         }
@@ -260,7 +272,7 @@ mod tests {
         let memory = memory(4 * MIB);
         let waits: Vec<Room> = {
             let mut room = memory.room(Turn::later(), 4 * MIB);
-            assert!(room.reserve_expected());
+            assert!(room.reserve_expected(0));
             vec![room]
         };
         let most = Arc::new(AtomicU64::new(0));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::{ExchangeError, tries};
 use super::exchange::Exchange;
 use super::judge::status_text;
+use super::memory::Turn;
 use super::terms::Terms;
 use crate::extract::auth::{Grant, Pass, Session};
 use crate::extract::request::RenderedRequest;
@@ -105,7 +106,8 @@ impl Exchange {
         let line = self.client.redactor().scrub(&line_of(session, &request));
         let (each_try, patience) = (session.each_try(&cookies), &self.patience);
         let terms = Terms { line: &line, pass, each_try, patience, rules: None };
-        let answer = self.client.fetch_by(&request, &terms).await?;
+        let mut room = self.client.room(Turn::now(), 0);
+        let answer = self.client.fetch_by(&request, &terms, &mut room).await?;
         if answer.status.is_server_error() || answer.status.as_u16() == 429 {
             let reason = status_text(answer.status, &answer.headers);
             let hint = "there is no session without it; look at the server's own log, or run later";

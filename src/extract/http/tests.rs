@@ -77,6 +77,7 @@ fn exchange(options: HttpOptions, rules: &RuleTexts) -> Exchange {
         auth: Arc::new(Auth::Basic { username: "admin".to_owned(), password: Secret::new(PASSWORD) }),
         rules: Arc::new(Rules::compile(rules, &[]).unwrap()),
         patience: Patience::default(),
+        weight: 1,
     }
 }
 
