@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::pipeline::file::ByteSize;
+
 /// Exports data from paginated REST APIs into a data lake, without losing or doubling a row.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, max_term_width = 100, arg_required_else_help = true)]
@@ -79,6 +81,21 @@ pub(super) struct StateArgument {
     pub(super) state: String,
 }
 
+/// How much memory the process takes.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct MemoryArgument {
+    /// How much memory answers in flight may take, and the work on them, together. What lies beside it: README, "Memory".
+    #[arg(long, env = "TIDEGATE_MEMORY_LIMIT", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
+    pub(super) memory_limit: ByteSize,
+}
+
+impl MemoryArgument {
+    /// Returns the limit in bytes.
+    pub(super) const fn bytes(self) -> u64 {
+        self.memory_limit.0
+    }
+}
+
 /// What `run` and `plan` take.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArguments {
@@ -93,6 +110,8 @@ pub(super) struct RunArguments {
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
     /// Leave with exit code 4 if another run of the pipeline is on, instead of waiting for it.
     #[arg(long)]
     pub(super) no_wait: bool,
@@ -111,6 +130,8 @@ pub(super) struct PreviewArguments {
     pub(super) file: PathBuf,
     /// The job.
     pub(super) job: String,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
     /// How many rows to show.
     #[arg(long, default_value = "10", value_name = "N")]
     pub(super) rows: NonZeroUsize,
@@ -128,6 +149,11 @@ pub(super) struct DemoArguments {
     /// How many alerts the simulated ntopng has, and how many flows the simulated Scrutinizer.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(super) records: usize,
+}
+
+/// Reads a size, for `--memory-limit`.
+fn size(text: &str) -> Result<ByteSize, String> {
+    ByteSize::try_from(text.to_owned())
 }
 
 /// Reads an instant, for `--now`.

@@ -1,6 +1,6 @@
 //! The pages of a slice, taken in: which rows are new, which lie outside of the slice, which are bad, and what that proves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
@@ -33,6 +33,8 @@ pub(super) struct Collected {
     pub(super) reconciliation: Reconciliation,
     /// The last cursor of an incremental slice; none where it has no rows.
     pub(super) cursor_end: Option<CursorValue>,
+    /// Different rows that were gone when the slice was read again.
+    pub(super) vanished: u64,
 }
 
 impl Collected {
@@ -67,6 +69,22 @@ pub(super) struct Taken {
     pub(super) last_is_bad: bool,
 }
 
+/// What follows after a pass over a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PassEnd {
+    /// The slice is known to be whole.
+    Settled,
+    /// Another pass.
+    Again,
+    /// Nothing: the list is still in motion.
+    Unsettled {
+        /// How often it was read.
+        passes: usize,
+        /// What each pass showed.
+        story: String,
+    },
+}
+
 /// Takes the pages of one slice in. It computes: not for an async thread.
 pub(super) struct Collector {
     now: DateTime<Utc>,
@@ -76,13 +94,16 @@ pub(super) struct Collector {
     spool: Spool,
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
-    bad: Vec<BadRow>,
+    /// Rows for quarantine, each with its pass.
+    bad: Vec<(usize, BadRow)>,
     first_nulled: Option<BadRow>,
     /// Rows and the later ones of the same key.
     superseded: Vec<(u64, u64)>,
     outside: BTreeSet<u64>,
     nulls: BTreeSet<u64>,
     evidence: Evidence,
+    /// The pass since which rows count.
+    since: usize,
     /// Whether pages share rows on purpose: an inclusive `seek` asks for the last row again.
     overlap: bool,
 }
@@ -145,6 +166,7 @@ impl Collector {
             outside: BTreeSet::new(),
             nulls: BTreeSet::new(),
             evidence: Evidence::default(),
+            since: 0,
             overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
         }
     }
@@ -161,7 +183,6 @@ impl Collector {
     pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
         let first = self.spool.rows();
         self.counts.received += page.rows;
-        self.counts.quarantined += page.rejected.len() as u64;
         self.counts.discarded_fields += page.discarded_fields;
         self.counts.nulled_values += page.nulled_values;
         if let (None, Some(row)) = (&self.first_nulled, page.first_nulled) {
@@ -169,7 +190,8 @@ impl Collector {
         }
         self.evidence.note_page(page.server_rows, page.rows);
         let new_bad = page.rejected.iter().filter(|row| self.evidence.note_unkeyed(&row.raw)).count() as u64;
-        self.bad.extend(page.rejected.into_iter().map(|row| BadRow::rejected(row, request, number)));
+        let pass = self.evidence.passes().number();
+        self.bad.extend(page.rejected.into_iter().map(|row| (pass, BadRow::rejected(row, request, number))));
         let batch = page.batch;
         let new_good = self.observe(&batch, first, request, number)?;
         // Rows that a program made nothing of can't be told from others.
@@ -196,6 +218,17 @@ impl Collector {
         self.counts.received
     }
 
+    /// Tells whether `rows` more would fill an incremental slice: what follows it isn't its own then.
+    pub(super) fn fills_with(&self, rows: u64) -> bool {
+        let open = self.cursor.as_ref().filter(|increment| increment.last.is_none());
+        open.is_some_and(|increment| increment.ordinals.len() as u64 + rows >= increment.rows_per_slice)
+    }
+
+    /// Notes an answer that stands for a page with no rows.
+    pub(super) fn note_empty_page(&mut self) {
+        self.evidence.note_page(0, 0);
+    }
+
     /// Notes the total that a page stated.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         self.evidence.note_total(total);
@@ -211,11 +244,11 @@ impl Collector {
             return Ok(if self.evidence.is_new(batch) { rows } else { 0 });
         };
         let observed = keys.observe(batch, first)?;
-        self.superseded.extend(observed.superseded);
-        let mut new_rows = observed.new_rows;
+        let mut new_rows =
+            self.evidence.note_keyed(observed.new_rows, observed.superseded.iter().map(|(earlier, _)| *earlier));
         for row in observed.null_keys {
             self.reject(batch, first, row, "a column of `key` is null", request, page);
-            new_rows += u64::from(self.bad.last().is_some_and(|bad| self.evidence.note_unkeyed(bad.row())));
+            new_rows += u64::from(self.bad.last().is_some_and(|(_, bad)| self.evidence.note_unkeyed(bad.row())));
         }
         Ok(new_rows)
     }
@@ -300,7 +333,8 @@ impl Collector {
     /// Moves a row of a batch to quarantine.
     fn reject(&mut self, batch: &RecordBatch, first: u64, row: usize, reason: &str, request: &str, page: u64) {
         if self.nulls.insert(first + row as u64) {
-            self.bad.push(BadRow::of(batch, row, reason, request, page));
+            let pass = self.evidence.passes().number();
+            self.bad.push((pass, BadRow::of(batch, row, reason, request, page)));
         }
     }
 
@@ -321,16 +355,40 @@ impl Collector {
         }
     }
 
+    /// Ends a pass over a slice that is read again until it is known to be whole.
+    pub(super) fn end_pass(&mut self, end: EndReason) -> PassEnd {
+        let before = self.evidence.passes().count();
+        if let Some(since) = self.evidence.end_pass(end, self.overlap, self.spool.rows()) {
+            self.since = since;
+            return PassEnd::Settled;
+        }
+        let passes = self.evidence.passes();
+        if passes.count() == before {
+            return PassEnd::Unsettled { passes: before, story: passes.story() };
+        }
+        // They count values of rows that land.
+        self.counts.nulled_values = 0;
+        self.counts.discarded_fields = 0;
+        self.first_nulled = None;
+        PassEnd::Again
+    }
+
     /// Ends the slice.
     pub(super) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
-        let keys = self.keys.as_ref().map(KeyIndex::distinct);
-        let reconciliation = self.evidence.weigh(self.counts.received, keys, end, self.overlap);
-        self.counts.quarantined += self.nulls.len() as u64;
+        let passes = self.evidence.passes();
+        let reconciliation = if passes.count() > 1 {
+            self.evidence.weigh_settled(end, self.since, self.overlap)
+        } else {
+            self.evidence.weigh(end, self.keys.is_some(), self.overlap)
+        };
+        let (first, vanished) =
+            (passes.get(self.since).map_or(0, |pass| pass.first), passes.vanished_before(self.since));
+        self.leave_earlier_passes(first);
         self.outside.retain(|ordinal| !self.nulls.contains(ordinal));
         self.counts.outside_window = self.outside.len() as u64;
         let superseded = self.superseded();
-        self.counts.deduplicated = superseded.len() as u64;
+        self.counts.deduplicated += superseded.len() as u64;
         self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
         self.spool.filter_out(superseded.iter().copied());
         let rows = self.spool.finish()?;
@@ -342,11 +400,35 @@ impl Collector {
             rows,
             schemas: self.schemas,
             counts: self.counts,
-            bad: self.bad,
+            bad: self.bad.into_iter().map(|(_, row)| row).collect(),
             first_nulled: self.first_nulled,
             reconciliation,
             cursor_end,
+            vanished,
         })
+    }
+
+    /// Leaves out what passes brought before the one since which rows count; `first` is that one's first row. A bad row that
+    /// several passes brought goes to quarantine once.
+    fn leave_earlier_passes(&mut self, first: u64) {
+        let all = self.bad.len();
+        self.bad.retain(|(pass, _)| *pass >= self.since);
+        let early = all - self.bad.len();
+        let early_nulls = self.nulls.range(..first).count();
+        // Those of them that were decoded are among the rows before the first.
+        self.counts.read_again = first + (early - early_nulls) as u64;
+        let mut last: HashMap<String, usize> = HashMap::new();
+        for (pass, row) in &self.bad {
+            last.insert(row.row().to_owned(), *pass);
+        }
+        let counted = self.bad.len();
+        self.bad.retain(|(pass, row)| last.get(row.row()) == Some(pass));
+        self.counts.quarantined = self.bad.len() as u64;
+        self.counts.deduplicated = (counted - self.bad.len()) as u64;
+        self.spool.filter_out(0..first);
+        self.nulls = self.nulls.split_off(&first);
+        self.outside = self.outside.split_off(&first);
+        self.superseded.retain(|(earlier, _)| *earlier >= first);
     }
 
     /// Returns the rows that a later one of the same key replaces. One that doesn't land itself replaces none: else the key

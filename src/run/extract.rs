@@ -1,27 +1,23 @@
 //! One slice, from its first request to its last row.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::Value;
 
-use super::collect::{Collected, Collector};
-use super::pages::{self, Asked, Facts, Pages};
-use super::parts::{self, Misfit};
-use super::{Progress, RunError, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
-use crate::extract::auth::{Redactor, excerpt};
-use crate::extract::http::{Exchange, RawAnswer};
+use super::ahead::{Ahead, Lanes};
+use super::collect::{Collected, PassEnd};
+use super::intake::{Intake, Read, finish, lock};
+use super::pages::{self, Asked, Pages};
+use super::{Env, Progress, RunError, build};
+use crate::decode::DecodeError;
+use crate::extract::auth::excerpt;
+use crate::extract::http::{Exchange, Exchanged, RawAnswer};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
-use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
-use crate::pipeline::file;
-use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
-
-/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
-/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
-pub(super) const MAX_DEPTH: usize = 16;
+use crate::model::{EndReason, RecordSchema, Slice};
+use crate::pipeline::file::OnMismatch;
+use crate::pipeline::spec::Job;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -32,6 +28,8 @@ pub(super) struct Extraction {
     pub(super) progress: Arc<dyn Progress>,
     /// Whether a page of the job has given something to move on by.
     pub(super) had_one: Arc<AtomicBool>,
+    /// What the slices that are read at once share.
+    pub(super) lanes: Lanes,
 }
 
 /// A slice that was read to its end.
@@ -48,29 +46,19 @@ pub(super) struct Extracted {
     pub(super) notes: Vec<String>,
 }
 
-/// A page that was fetched.
-struct Read {
-    /// What it showed.
-    seen: Seen,
-    /// The size of its body.
-    bytes: u64,
-    /// Whether the slice has enough rows.
-    enough: bool,
-    /// Why it wasn't taken in.
-    misfit: Option<Misfit>,
-}
-
-/// The part that computes: it is locked on blocking threads only, by one of them at a time.
-struct Intake {
-    job: Arc<Job>,
-    slice: Slice,
-    decoder: PageDecoder,
-    collector: Collector,
-    /// Whether an answer with several points didn't show their step.
-    step_is_unproven: bool,
-}
-
 impl Extraction {
+    /// Prepares the requests of a job.
+    pub(super) fn new(job: &Job, env: &Env) -> Result<Self, RunError> {
+        Ok(Self {
+            exchange: env.sources.exchange(job)?,
+            tree: Arc::new(build::request(job)?),
+            job: Arc::new(job.clone()),
+            progress: Arc::clone(&env.progress),
+            had_one: Arc::default(),
+            lanes: Lanes::new(job.source.concurrency as usize),
+        })
+    }
+
     /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
     /// that many rows.
     pub(super) async fn slice(
@@ -91,11 +79,40 @@ impl Extraction {
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
-        let mut pages = self.pages(slice, now);
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
+        let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
+        let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
+        let mut read = 0;
+        let end = loop {
+            let (end, pages) = self.pass(slice, now, &intake, &mut ahead, limit).await?;
+            read += pages;
+            if !again {
+                break end;
+            }
+            let intake = Arc::clone(&intake);
+            match tokio::task::spawn_blocking(move || lock(&intake).collector.end_pass(end)).await? {
+                PassEnd::Settled => break end,
+                PassEnd::Again => tracing::debug!(job = %self.job.name, slice = %slice.id, "the slice is read again"),
+                PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
+            }
+        };
+        let redactor = self.exchange.client.redactor().clone();
+        tokio::task::spawn_blocking(move || finish(intake, end, read, &redactor)).await?
+    }
+
+    /// Reads a slice's pages, from the first one. Returns why there are no more, and how many there were.
+    async fn pass(
+        &self,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        intake: &Arc<Mutex<Intake>>,
+        ahead: &mut Ahead,
+        limit: Option<u64>,
+    ) -> Result<(EndReason, u64), RunError> {
+        let mut pages = self.pages(slice, now);
         loop {
             let asked = pages.ask()?;
-            let Read { seen, bytes, enough, misfit } = self.page(&asked, &intake, limit).await?;
+            let Read { seen, bytes, enough, misfit } = self.page(&asked, &pages, intake, ahead, limit).await?;
             if let Some(misfit) = misfit {
                 self.progress.page(&self.job.name, 0, bytes);
                 pages.halve(&asked, bytes, seen.rows, misfit)?;
@@ -111,42 +128,55 @@ impl Extraction {
                 decided => decided?,
             };
             if let Some(end) = end {
-                let redactor = self.exchange.client.redactor().clone();
-                return tokio::task::spawn_blocking(move || finish(intake, end, asked.page, &redactor)).await?;
+                return Ok((end, asked.page));
             }
         }
     }
 
-    /// Fetches one page, and takes it in unless its part of the window has to be halved.
-    async fn page(&self, asked: &Asked, intake: &Arc<Mutex<Intake>>, limit: Option<u64>) -> Result<Read, RunError> {
+    /// Fetches one page, and takes it in unless its part of the window has to be halved. Once it is known what follows, that is asked
+    /// for, and comes while the page is taken in.
+    async fn page(
+        &self,
+        asked: &Asked,
+        pages: &Pages,
+        intake: &Arc<Mutex<Intake>>,
+        ahead: &mut Ahead,
+        limit: Option<u64>,
+    ) -> Result<Read, RunError> {
         let read = {
             let intake = Arc::clone(intake);
             move |answer: &RawAnswer| lock(&intake).decode(answer)
         };
-        let extra = pages::fan_out(&self.job, &lock(intake).slice);
-        let answered = self.exchange.send(&asked.request, extra, read).await?;
-        let bytes = answered.answer.body.len() as u64;
-        if answered.empty
-            && let Some(Ok(page)) = &answered.page
-            && page.rows > 0
-        {
-            let problem = format!(
-                "`empty` takes the answer for a page with no rows, but it has {}; `empty` sees the answer without its records, so \
-                 what is left of a full page may look like nothing: make it stricter, or let `records` end in `?`",
-                page.rows
-            );
-            return Err(RunError::Answer { request: asked.line.clone(), problem });
-        }
-        let page = match answered.page.filter(|_| !answered.empty) {
-            None => {
+        let dispatched = ahead.answer(&asked.request).await?;
+        let Exchanged { answer, page, empty, room } = self.exchange.settle(&asked.request, dispatched, read).await?;
+        let bytes = answer.body.len() as u64;
+        ahead.note_size(bytes);
+        let page = match page {
+            Some(Ok(page)) if empty && page.rows > 0 => return Err(too_many_for_none(asked, page.rows)),
+            Some(page) if !empty => page.map_err(|source| self.unreadable(&asked.line, &answer, source))?,
+            _ => {
+                lock(intake).collector.note_empty_page();
                 let seen = Seen { page: asked.page, ..Seen::default() };
                 return Ok(Read { seen, bytes, enough: false, misfit: None });
             }
-            Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
-        let (intake, asked) = (Arc::clone(intake), asked.clone());
-        let taken =
-            tokio::task::spawn_blocking(move || lock(&intake).take(page, &asked, &answered.answer, limit)).await??;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (intake, line) = (Arc::clone(intake), asked.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let mut intake = lock(&intake);
+            let looked = intake.look(&page, &line, &answer)?;
+            if looked.misfit.is_none() && limit.is_none() && !intake.collector.fills_with(page.rows) {
+                // Nobody hears it where the slice was given up.
+                let _ = tell.send(looked.seen.clone());
+            }
+            let taken = intake.take(page, looked, &line, limit);
+            drop((answer, room));
+            taken
+        });
+        if let Ok(seen) = told.await {
+            ahead.send(pages.foresee(asked, &seen, ahead.most()));
+        }
+        let taken = work.await??;
         Ok(Read { bytes, ..taken })
     }
 
@@ -176,25 +206,14 @@ impl Extraction {
     }
 }
 
-fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
-    intake.lock().unwrap_or_else(PoisonError::into_inner)
+/// Refuses rows in an answer that `empty` takes for a page with none.
+fn too_many_for_none(asked: &Asked, rows: u64) -> RunError {
+    let problem = format!(
+        "`empty` takes the answer for a page with no rows, but it has {rows}; `empty` sees the answer without its records, so what is \
+         left of a full page may look like nothing: make it stricter, or let `records` end in `?`"
+    );
+    RunError::Answer { request: asked.line.clone(), problem }
 }
-
-fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Redactor) -> Result<Extracted, RunError> {
-    let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
-    let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
-    notes.extend(unproven(end));
-    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
-    let mut collected = intake.collector.finish(end)?;
-    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
-    notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
-    Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
-}
-
-/// What a person should look at where points came and didn't show their step.
-const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
-                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
 /// Says what a person should look at where nothing was found to move on by.
 pub(super) fn unproven(end: EndReason) -> Option<String> {
@@ -207,113 +226,4 @@ pub(super) fn unproven(end: EndReason) -> Option<String> {
         "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
          with `tidegate preview`"
     ))
-}
-
-impl Intake {
-    fn new(job: &Arc<Job>, slice: &Slice, now: DateTime<Utc>, pinned: Option<RecordSchema>) -> Result<Self, RunError> {
-        let asked = match (&job.slicing, slice.window()) {
-            (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
-            _ => None,
-        };
-        let contract = match job.contract {
-            file::Contract::Evolve => crate::decode::Contract::Evolve,
-            file::Contract::Freeze => crate::decode::Contract::Freeze,
-            file::Contract::Discard => crate::decode::Contract::Discard,
-        };
-        let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
-        let decoder = PageDecoder::new(DecodeOptions {
-            selector: job.records.clone(),
-            constants: constants(job, slice)?,
-            contract,
-            nulls: job.bad_rows == file::BadRows::Null,
-            pinned,
-            by_hand: job.columns.clone(),
-            max_depth: MAX_DEPTH,
-            want_edges: seeks
-                || gives(&job.paginate.kind)
-                || job.paginate.more.is_some()
-                || job.paginate.total.is_some()
-                || matches!(&job.slicing, Slicing::Window(spec) if matches!(spec.parts, PartsSpec::Resolution { .. })),
-        });
-        let collector = Collector::new(job, &slice.kind, asked, now);
-        Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector, step_is_unproven: false })
-    }
-
-    /// Decodes a page; returns the envelope that the answer is judged by, and the page.
-    fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<DecodedPage, DecodeError>) {
-        let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
-        let vars = pages::fan_out(&self.job, &self.slice);
-        let page = self.decoder.decode(&answer.body, &context, self.job.rows.as_ref(), &vars);
-        let envelope = match &page {
-            Ok(page) => page.envelope.clone(),
-            // Maybe it is an error of the server that has no records: the rules see what there is.
-            Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
-        };
-        (envelope, page)
-    }
-
-    /// Takes a page in whose answer is a success, unless its part of the window has to be halved. With a `limit` rows are enough
-    /// once there are that many.
-    fn take(
-        &mut self,
-        page: DecodedPage,
-        asked: &Asked,
-        answer: &RawAnswer,
-        limit: Option<u64>,
-    ) -> Result<Read, RunError> {
-        let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
-        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
-        let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
-        let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
-        let enough = |rows: u64| limit.is_some_and(|limit| rows >= limit);
-        if let Some(misfit) = self.misfit(&page, asked, &vars)?
-            && !enough(self.collector.received() + page.rows)
-        {
-            return Ok(Read { seen, bytes: 0, enough: false, misfit: Some(misfit) });
-        }
-        if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
-            self.collector.enter(part, window::padded(spec, part));
-        }
-        self.collector.note_total(seen.total);
-        let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
-        let taken = self.collector.take(page, &asked.line, asked.page)?;
-        if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
-            self.collector.check_seek(value, &asked.line)?;
-        }
-        seen.new_rows = taken.new_rows;
-        Ok(Read { seen, bytes: 0, enough: taken.full || enough(self.collector.received()), misfit: None })
-    }
-
-    /// Judges whether a page holds all that its part of the window has.
-    fn misfit(&mut self, page: &DecodedPage, asked: &Asked, vars: &[Value]) -> Result<Option<Misfit>, RunError> {
-        let Slicing::Window(spec) = &self.job.slicing else { return Ok(None) };
-        let observed = match &spec.parts {
-            PartsSpec::Resolution { observed, .. } => {
-                let field = "window.resolution.observed";
-                let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
-                observed.one(&page.envelope, vars).map_err(failed)?
-            }
-            PartsSpec::Whole | PartsSpec::Split { .. } => Value::Null,
-        };
-        let sized = matches!(spec.parts, PartsSpec::Resolution { .. });
-        self.step_is_unproven |= sized && observed.is_null() && page.rows > 1;
-        let judged = parts::judge(&spec.parts, page.server_rows, &observed);
-        judged.map_err(|source| RunError::Part { request: asked.line.clone(), source })
-    }
-}
-
-/// Tells whether an expression over the page says how to move on.
-fn gives(kind: &PaginateKind) -> bool {
-    matches!(kind, PaginateKind::Cursor(_) | PaginateKind::NextLink(LinkFrom::Answer(_)))
-}
-
-/// Returns the columns that the fan-out adds to every row.
-fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
-    let mut columns = slice.key.as_ref().map(FanoutKey::columns).unwrap_or_default();
-    for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
-        let failed =
-            |source| RunError::Expression { request: "the parent's row".to_owned(), field: "for_each.columns", source };
-        columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
-    }
-    Ok(columns)
 }

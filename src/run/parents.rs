@@ -1,8 +1,11 @@
 //! The rows of parents: read whole, in every run, as raw JSON, before any schema or SQL.
 
-use serde_json::Value;
+use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
+use serde_json::{Value, json};
 
 use super::RunError;
+use super::ahead::Ahead;
 use super::evidence::Evidence;
 use super::extract::{Extraction, unproven};
 use super::pages::{self, Asked, Facts};
@@ -11,55 +14,109 @@ use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::lang::jq::Jq;
 use crate::lang::{PlainPath, Selector};
-use crate::model::{JobName, Slice, SliceKind};
+use crate::model::{EndReason, JobName, Slice, SliceKind};
+use crate::pipeline::file::OnMismatch;
 
 impl Extraction {
     /// Reads all rows of a parent.
     ///
     /// # Errors
     /// As for any slice; rows that aren't all there are an error, since a fan-out over some of them would end quietly.
-    pub(super) async fn parent_rows(&self, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Value>, RunError> {
+    pub(super) async fn parent_rows(&self, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
         let rows = self.read_parent(now).await;
         rows.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
     }
 
-    async fn read_parent(&self, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Value>, RunError> {
+    async fn read_parent(&self, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
         let slice = whole(&self.job.name, now);
-        let mut pages = self.pages(&slice, now);
-        let mut rows = Vec::new();
+        let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, &slice), &self.lanes);
         let mut evidence = Evidence::default();
+        let mut passes = Vec::new();
+        loop {
+            let (end, rows) = self.parent_pass(&slice, now, &mut evidence, &mut ahead).await?;
+            if self.job.on_mismatch != OnMismatch::Refetch {
+                super::job::reconcile(&self.job, &evidence.weigh(end, true, true))?;
+                return Ok(rows);
+            }
+            passes.push(rows);
+            // Rows have no ordinals here: they are told apart by their text, or their key.
+            if let Some(since) = evidence.end_pass(end, false, 0) {
+                return Ok(self.last_of_each(passes.into_iter().skip(since).flatten()));
+            }
+            if evidence.passes().count() == passes.len() {
+                let story = evidence.passes().story();
+                return Err(RunError::Unsettled { passes: passes.len(), story });
+            }
+        }
+    }
+
+    /// Reads all pages of a parent once.
+    async fn parent_pass(
+        &self,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        evidence: &mut Evidence,
+        ahead: &mut Ahead,
+    ) -> Result<(EndReason, Vec<Value>), RunError> {
+        let mut pages = self.pages(slice, now);
+        let mut rows = Vec::new();
         loop {
             let asked = pages.ask()?;
-            let extra = pages::fan_out(&self.job, &slice);
-            let read = |answer: &RawAnswer| {
-                let body: Result<Value, _> = serde_json::from_slice(&answer.body);
-                (body.as_ref().ok().cloned().unwrap_or_default(), body)
-            };
-            let answered = self.exchange.send(&asked.request, extra, read).await?;
-            let bytes = answered.answer.body.len() as u64;
-            let (found, mut seen) = match answered.page.filter(|_| !answered.empty) {
-                None => (Vec::new(), Seen { page: asked.page, ..Seen::default() }),
-                Some(body) => {
-                    let body = body.map_err(|error| self.not_json(&asked, &answered.answer, &error))?;
-                    let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
-                    let read = move || extraction.raw_rows(&asked, &answered.answer, &body, &slice);
-                    tokio::task::spawn_blocking(read).await??
-                }
-            };
+            let (found, mut seen, bytes) = self.parent_page(&asked, slice, ahead).await?;
+            ahead.send(pages.foresee(&asked, &seen, ahead.most()));
             self.progress.page(&self.job.name, seen.rows, bytes);
             evidence.note_total(seen.total);
             evidence.note_page(seen.rows, found.len() as u64);
-            let new_rows = found.iter().filter(|row| evidence.note_unkeyed(&row.to_string())).count() as u64;
+            let new_rows = found.iter().filter(|row| evidence.note_unkeyed(&self.identity(row))).count() as u64;
             seen.new_rows = if found.is_empty() { seen.rows } else { new_rows };
             rows.extend(found);
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
                 if let Some(note) = unproven(end) {
                     tracing::warn!(job = %self.job.name, "{note}");
                 }
-                super::job::reconcile(&self.job, &evidence.weigh(rows.len() as u64, Some(0), end, true))?;
-                return Ok(rows);
+                return Ok((end, rows));
             }
         }
+    }
+
+    /// Fetches one page: its rows, what it shows, and the size of its body.
+    async fn parent_page(
+        &self,
+        asked: &Asked,
+        slice: &Slice,
+        ahead: &mut Ahead,
+    ) -> Result<(Vec<Value>, Seen, u64), RunError> {
+        let read = |answer: &RawAnswer| {
+            let body: Result<Value, _> = serde_json::from_slice(&answer.body);
+            (body.as_ref().ok().cloned().unwrap_or_default(), body)
+        };
+        let dispatched = ahead.answer(&asked.request).await?;
+        let answered = self.exchange.settle(&asked.request, dispatched, read).await?;
+        let bytes = answered.answer.body.len() as u64;
+        ahead.note_size(bytes);
+        let Some(body) = answered.page.filter(|_| !answered.empty) else {
+            return Ok((Vec::new(), Seen { page: asked.page, ..Seen::default() }, bytes));
+        };
+        let body = body.map_err(|error| self.not_json(asked, &answered.answer, &error))?;
+        let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
+        let read = move || extraction.raw_rows(&asked, &answered.answer, &body, &slice);
+        let (found, seen) = tokio::task::spawn_blocking(read).await??;
+        Ok((found, seen, bytes))
+    }
+
+    /// Returns what tells a row from others: its text, or, where it may change from pass to pass, its key.
+    fn identity(&self, row: &Value) -> String {
+        let key: Option<Vec<&Value>> = self.job.key.iter().map(|column| row.get(column)).collect();
+        match key.filter(|key| !key.is_empty() && self.job.on_mismatch == OnMismatch::Refetch) {
+            Some(key) => json!(key).to_string(),
+            None => row.to_string(),
+        }
+    }
+
+    /// Leaves out what came again later.
+    fn last_of_each(&self, rows: impl Iterator<Item = Value>) -> Vec<Value> {
+        let rows: IndexMap<String, Value> = rows.map(|row| (self.identity(&row), row)).collect();
+        rows.into_values().collect()
     }
 
     fn not_json(&self, asked: &Asked, answer: &RawAnswer, error: &serde_json::Error) -> RunError {
@@ -100,7 +157,7 @@ impl Extraction {
 }
 
 /// Returns the slice that stands for a whole parent.
-pub(super) fn whole(job: &JobName, now: chrono::DateTime<chrono::Utc>) -> Slice {
+pub(super) fn whole(job: &JobName, now: DateTime<Utc>) -> Slice {
     Slice::new(job.clone(), None, Value::Null, SliceKind::Snapshot { at: now, label: "latest".to_owned() })
 }
 

@@ -103,7 +103,7 @@ fn json_lines(path: &Path, room: &mut usize) -> Result<Vec<RecordBatch>, BoxErro
         nulls: false,
         pinned: None,
         by_hand: Vec::new(),
-        max_depth: super::extract::MAX_DEPTH,
+        max_depth: super::intake::MAX_DEPTH,
         want_edges: false,
     });
     let no_headers = PageVars { status: 200, headers: serde_json::Value::Null };

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{FormatFile, JobFile, OnMismatch, OnReset, PipelineFile};
+use super::super::file::{FormatFile, JobFile, OnReset, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -78,10 +78,5 @@ fn rows(findings: &mut Findings<'_>, job: &JobFile) {
     }
     if let Some(latest_by) = &job.latest_by {
         findings.not_built(latest_by.span(), "`latest_by`", "remove it: of rows with one key the last received stays");
-    }
-    if let Some(on_mismatch) = job.on_mismatch
-        && on_mismatch.value == OnMismatch::Refetch
-    {
-        findings.not_built(on_mismatch.span, "`on_mismatch: refetch`", "use `fail` or `warn`");
     }
 }

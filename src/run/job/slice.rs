@@ -260,7 +260,7 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
         }
         Verdict::Over => Some("there are more than stated; check `paginate.total`"),
     };
-    if let (Some(verdict), OnMismatch::Fail) = (verdict, job.on_mismatch) {
+    if let (Some(verdict), OnMismatch::Fail | OnMismatch::Refetch) = (verdict, job.on_mismatch) {
         let total = proved.total_last.unwrap_or_default();
         return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
     }
@@ -269,7 +269,7 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
 
 /// Refuses a reading with more bad rows than the job allows.
 fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
-    let (bad, received) = (collected.counts.quarantined, collected.counts.received);
+    let (bad, received) = (collected.counts.quarantined, collected.counts.received - collected.counts.read_again);
     let allowed = match (job.bad_rows, job.max_bad_rows) {
         (BadRows::Fail, _) if bad > 0 => "`bad_rows: fail` allows none".to_owned(),
         (_, Some(MostBadRows::Rows(most))) if bad > most => format!("`max_bad_rows` allows {most}"),

@@ -7,7 +7,6 @@ fn of_rows() {
     insta::assert_snapshot!(say_landing(r"    snapshot: daily
     key: id
     latest_by: updated_at
-    on_mismatch: refetch
     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
 "), @"
     error: `latest_by` is not built yet
@@ -18,18 +17,10 @@ fn of_rows() {
       |
       = help: remove it: of rows with one key the last received stays
 
-    error: `on_mismatch: refetch` is not built yet
-     --> p.yaml:9:18
-      |
-    9 |     on_mismatch: refetch
-      |                  ^^^^^^^
-      |
-      = help: use `fail` or `warn`
-
     error: `enrich` is not built yet
-      --> p.yaml:10:13
-       |
-    10 |     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
+     --> p.yaml:9:13
+      |
+    9 |     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
        |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: read the details in a job of their own, with `for_each`
