@@ -6,8 +6,9 @@
 //! passes since then have shown only rows that were known before it, and as many as the first page said that there are, those
 //! rows are the list as it was at that instant, none missing and none too many.
 //!
-//! Without a total two passes must have shown the same rows, none of them twice: a row that both missed would have pushed another
-//! one on, which would have come twice, or taken the place of one that was deleted, which the second pass would have missed.
+//! Without a total two passes must have shown the same rows, none of them twice: they are the list as it was at the end of the first
+//! one. A row that it missed would have pushed another one on, which would have come twice, or have taken the place of one that was
+//! deleted, which the second pass would have missed.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

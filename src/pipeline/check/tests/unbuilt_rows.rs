@@ -21,9 +21,9 @@ fn of_rows() {
      --> p.yaml:9:13
       |
     9 |     enrich: {detail: {get: '/d/{{ row.id }}', query: {a: 1}, value: .detail, on_error: 'null'}}
-       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: read the details in a job of their own, with `for_each`
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: read the details in a job of their own, with `for_each`
     ");
 }
 
