@@ -1,5 +1,6 @@
 //! The walk from the root of a body to its records, by a plain path, in one pass.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize as _;
@@ -8,7 +9,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::builders::StructBuilder;
+use super::cells;
 use super::reject::{Misfit, Nulls, Row};
+use super::strict;
+use super::table::Cell;
 use super::visitor::RecordSeed;
 
 /// What is done with each record.
@@ -39,9 +43,21 @@ pub(super) struct TypedRows<'b> {
     pub(super) nulls: Option<Nulls>,
 }
 
-impl<'de> Rows<'de> for TypedRows<'_> {
-    fn row<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        RecordSeed { root: self.root, row: &mut self.row }.deserialize(deserializer)?;
+impl TypedRows<'_> {
+    /// Takes the cells of a table's row.
+    pub(super) fn cells(&mut self, names: &[Cow<'_, str>], cells: &[Cell<'_>]) {
+        cells::fill(self.root, names, cells, &mut self.row);
+        self.done();
+    }
+
+    /// Takes a row that is none.
+    pub(super) fn reject(&mut self, expected: &str, got: String) {
+        self.root.append_null();
+        self.row.misfit(expected, got);
+        self.done();
+    }
+
+    fn done(&mut self) {
         let values = std::mem::take(&mut self.row.values);
         if let Some(misfit) = self.row.misfit.take() {
             match &mut self.nulls {
@@ -50,6 +66,13 @@ impl<'de> Rows<'de> for TypedRows<'_> {
             }
         }
         self.rows += 1;
+    }
+}
+
+impl<'de> Rows<'de> for TypedRows<'_> {
+    fn row<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        RecordSeed { root: self.root, row: &mut self.row }.deserialize(deserializer)?;
+        self.done();
         Ok(())
     }
 }
@@ -137,8 +160,11 @@ impl<'de, R: Rows<'de>> Visitor<'de> for Walk<'_, R> {
                     envelope.insert(key, value);
                 }
             } else if self.keep {
-                let value: Value = map.next_value()?;
-                envelope.insert(key, value);
+                let raw: &'de RawValue = map.next_value()?;
+                if let Some(before) = envelope.insert(key.clone(), strict::part(raw.get())?) {
+                    drop(before);
+                    return Err(strict::twice(&key));
+                }
             } else {
                 map.next_value::<IgnoredAny>()?;
                 names.push(key);

@@ -2,6 +2,7 @@
 
 use arrow::error::ArrowError;
 
+use super::strict;
 use crate::lang::jq::JqRunError;
 
 /// A page that can't be decoded. Rows that don't fit are no error: they are rejected one by one.
@@ -9,15 +10,41 @@ use crate::lang::jq::JqRunError;
 #[non_exhaustive]
 pub enum DecodeError {
     /// The body has no bytes.
-    #[error("the body is empty: json was due; if the server means no rows by that, say so with `empty`")]
-    Empty,
+    #[error("the body is empty: {due} was due; if the server means no rows by that, {remedy}")]
+    Empty {
+        /// The format.
+        due: &'static str,
+        /// How the pipeline file says so.
+        remedy: &'static str,
+    },
     /// The body begins with `<`.
     #[error(
-        "the body is html or xml, not json: {excerpt}; if it is the page of a login or a proxy, check auth and base_url"
+        "the body is html or xml, not {due}: {excerpt}; if it is the page of a login or a proxy, check auth and base_url"
     )]
     Html {
+        /// The format.
+        due: &'static str,
         /// The first 120 bytes of the body.
         excerpt: String,
+    },
+    /// The body is JSON, where something else was due.
+    #[error(
+        "the body is one json document, not {due}: {excerpt}; if it is an error, `success` and `error_message` see it"
+    )]
+    OneJson {
+        /// The format.
+        due: &'static str,
+        /// The first 120 bytes of the body.
+        excerpt: String,
+    },
+    /// The body is compressed.
+    #[error(
+        "the body is still {how} data: it was compressed more than once, or its header content-encoding doesn't say that it is; \
+         ask the server, or a proxy between, not to compress"
+    )]
+    Compressed {
+        /// The compression.
+        how: &'static str,
     },
     /// The body isn't UTF-8.
     #[error("the body isn't utf-8 at byte {offset}: {excerpt}")]
@@ -33,6 +60,28 @@ pub enum DecodeError {
         /// Where.
         offset: usize,
         /// What the parser says.
+        reason: String,
+        /// Some 120 bytes around it.
+        excerpt: String,
+    },
+    /// A line isn't a JSON document.
+    #[error("line {line} isn't json at byte {offset}: {reason}: {excerpt}")]
+    Line {
+        /// Which line of the body, from 1.
+        line: usize,
+        /// Where in the line.
+        offset: usize,
+        /// What the parser says.
+        reason: String,
+        /// Some 120 bytes around it.
+        excerpt: String,
+    },
+    /// The body isn't a table.
+    #[error("the body isn't a csv table, at line {line}: {reason}: {excerpt}")]
+    Csv {
+        /// Which line of the body, from 1.
+        line: usize,
+        /// What is wrong.
         reason: String,
         /// Some 120 bytes around it.
         excerpt: String,
@@ -103,7 +152,5 @@ pub(super) fn json(text: &str, error: &serde_json::Error) -> DecodeError {
         line => text.match_indices('\n').nth(line - 2).map_or(0, |(at, _)| at + 1),
     };
     let offset = (line_start + error.column().saturating_sub(1)).min(text.len());
-    let told = error.to_string();
-    let reason = told.split(" at line ").next().unwrap_or(&told).to_lowercase();
-    DecodeError::Json { offset, reason, excerpt: excerpt(text.as_bytes(), offset) }
+    DecodeError::Json { offset, reason: strict::reason(error), excerpt: excerpt(text.as_bytes(), offset) }
 }

@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
 }
 
 /// A key, borrowed from the text where it holds no escape.
-struct Name<'de>(Cow<'de, str>);
+pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> serde::Deserialize<'de> for Name<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,4 +1,4 @@
-//! The bytes of one JSON page become an Arrow batch: records are picked out, typed, and those that don't fit are rejected one by one.
+//! The bytes of one page, JSON or not, become an Arrow batch: records are picked out, typed, and those that don't fit are rejected one by one.
 //!
 //! A slice is decoded against a **working schema** that only grows (the table of types is in `lattice`). A page is read in one pass,
 //! straight into column builders. Where a field is new, or a value doesn't fit a type that may still change, the types of that page's
@@ -10,15 +10,21 @@
 //! a string column, string in a number column, decimal in an integer column: all rejected, since no cast is guessed.
 
 mod builders;
+mod cells;
+mod cut;
 mod envelope;
 mod error;
 mod infer;
 mod lattice;
+mod lines;
 mod page;
 mod precise;
 mod reject;
 mod schema;
+mod strict;
+mod table;
 mod visitor;
+mod whole;
 
 use std::sync::Arc;
 
@@ -28,8 +34,9 @@ use serde_json::Value;
 
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::model::{HandColumn, RecordSchema};
+use crate::model::{AnswerFormat, HandColumn, RecordSchema};
 use builders::StructBuilder;
+pub use cut::is_cut;
 use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
 use lattice::Node;
@@ -37,6 +44,8 @@ use page::Page;
 pub use page::envelope_of;
 use reject::{Misfit, Nulls, Row};
 pub use schema::arrow_schema;
+use table::Known;
+pub use whole::{WholePage, read_whole};
 
 /// The variables that a `records` or a `rows` program must be compiled with before its own: the page's status and headers.
 pub const PAGE_VARIABLES: [&str; 2] = ["status", "headers"];
@@ -55,6 +64,8 @@ pub enum Contract {
 /// How the pages of a slice are decoded.
 #[derive(Debug, Clone)]
 pub struct DecodeOptions {
+    /// How pages are written.
+    pub format: AnswerFormat,
     /// What picks the records out of a page.
     pub selector: Selector,
     /// The fan-out key: columns of every row, which hide a record's own fields of these names.
@@ -80,6 +91,13 @@ pub struct PageVars {
     pub status: u16,
     /// The headers, names in lower case, `$headers`.
     pub headers: Value,
+}
+
+impl PageVars {
+    /// Returns the values of the variables, before those of the programs' own.
+    fn with(&self, vars: &[Value]) -> Vec<Value> {
+        [Value::from(self.status), self.headers.clone()].into_iter().chain(vars.iter().cloned()).collect()
+    }
 }
 
 /// A row that doesn't fit.
@@ -130,6 +148,8 @@ pub struct PageDecoder {
     root: Node,
     builder: Option<StructBuilder>,
     schema: RecordSchema,
+    /// What is known of tables.
+    known: Known,
 }
 
 impl std::fmt::Debug for PageDecoder {
@@ -169,7 +189,8 @@ impl PageDecoder {
             }
         }
         let schema = RecordSchema::new(root.columns());
-        Self { options, root, builder: None, schema }
+        let known = Known::of(options.pinned.as_ref(), &options.by_hand);
+        Self { options, root, builder: None, schema, known }
     }
 
     /// Decodes one page. `rows_program` says how many rows the server put on the page; `vars` are the values of the programs' variables
@@ -184,16 +205,17 @@ impl PageDecoder {
         rows_program: Option<&Jq>,
         vars: &[Value],
     ) -> Result<DecodedPage, DecodeError> {
-        let vars: Vec<Value> =
-            [Value::from(context.status), context.headers.clone()].into_iter().chain(vars.iter().cloned()).collect();
+        let vars = context.with(vars);
         let selector = self.options.selector.clone();
-        let page = Page::open(body, &selector, &vars)?;
+        let known = self.known.clone();
+        let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
         let result = self.decode_page(&page);
         if result.is_err() {
             // A pass that broke off leaves half a record behind.
             self.builder = None;
         }
         let mut decoded = result?;
+        self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));
         decoded.server_rows = match rows_program {
             Some(program) => page.count(program, &vars)?,
             None => decoded.rows,
@@ -228,29 +250,29 @@ impl PageDecoder {
         let evolves = self.options.pinned.is_none() || self.options.contract == Contract::Evolve;
         let mut raw: Option<Vec<&str>> = None;
         if self.root.fields.is_empty() && evolves {
-            let records = raw.insert(page.raw_records()?);
-            self.grow(records)?;
+            let records = raw.insert(page.raw(false)?.0);
+            self.grow(page, records)?;
         }
         let (mut pass, mut envelope) = self.pass(page)?;
         if pass.grows && evolves {
             let records = match raw.take() {
                 Some(records) => records,
-                None => page.raw_records()?,
+                None => page.raw(false)?.0,
             };
-            if self.grow(&records)? {
+            if self.grow(page, &records)? {
                 (pass, envelope) = self.pass(page)?;
             }
             raw = Some(records);
         }
         if (!pass.bad.is_empty() || pass.nulls.values > 0 || self.options.want_edges) && raw.is_none() {
-            raw = Some(page.raw_records()?);
+            raw = Some(page.raw(false)?.0);
         }
         let raw = raw.unwrap_or_default();
-        let edge = |record: Option<&&str>| -> Value {
-            let wanted = record.filter(|_| self.options.want_edges);
-            wanted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        let edge = |at: usize| match raw.get(at).filter(|_| self.options.want_edges) {
+            Some(record) => page.value(at, record),
+            None => Ok(Value::Null),
         };
-        let (first, last) = (edge(raw.first()), edge(raw.last()));
+        let (first, last) = (edge(0)?, edge(raw.len().saturating_sub(1))?);
         let rejected = pass.bad.iter().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw)).collect();
         let first_nulled = pass.nulls.first.as_ref().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw));
         let (rows, discarded_fields, nulled_values) = (pass.rows, pass.discarded, pass.nulls.values);
@@ -271,16 +293,9 @@ impl PageDecoder {
         })
     }
 
-    /// Adds what the records say to the working schema; tells whether that changed it. A record with a key that comes twice says
-    /// nothing, since it will be rejected.
-    fn grow(&mut self, records: &[&str]) -> Result<bool, DecodeError> {
-        let depth = self.options.max_depth;
-        for record in records {
-            let broken = |error| error::json(record, &error);
-            if record.starts_with('{') && infer::is_unique(record, depth).map_err(broken)? {
-                infer::observe_record(&mut self.root, record, depth).map_err(broken)?;
-            }
-        }
+    /// Adds what the records say to the working schema; tells whether that changed it.
+    fn grow(&mut self, page: &Page<'_>, records: &[&str]) -> Result<bool, DecodeError> {
+        page.observe(&mut self.root, records, self.options.max_depth)?;
         Ok(self.renew())
     }
 

@@ -1,62 +1,174 @@
-//! One page as it came, whichever way its records are picked out.
+//! One page as it came, whatever its format and whichever way its records are picked out.
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use super::envelope::{End, NoRows, RawRows, Rows, TypedRows, walk};
 use super::error::{DecodeError, excerpt, json};
+use super::infer;
+use super::lattice::Node;
+use super::lines;
+use super::strict;
+use super::table::{Known, Table};
 use crate::lang::jq::Jq;
 use crate::lang::{PlainPath, Selector};
+use crate::model::AnswerFormat;
 
-/// A page that is UTF-8 and looks like JSON.
+/// A page that is UTF-8 and looks like its format.
 pub(super) struct Page<'b> {
-    text: &'b str,
+    /// The body; for a program the JSON that it sees of it.
+    text: Cow<'b, str>,
     records: Records<'b>,
 }
 
 enum Records<'b> {
     /// Along a path, in the text itself.
     Along(&'b PlainPath),
+    /// Each line a JSON document.
+    Lines(Vec<&'b str>),
+    /// The rows of a table.
+    Table(Table<'b>),
     /// What a program emitted, each a JSON text.
     Emitted(Vec<String>),
 }
 
 impl<'b> Page<'b> {
     /// Looks at the body and chooses the path, or runs the program.
-    pub(super) fn open(body: &'b [u8], selector: &'b Selector, vars: &[Value]) -> Result<Self, DecodeError> {
-        let text = text_of(body)?;
-        let records = match selector {
+    pub(super) fn open(
+        body: &'b [u8],
+        format: AnswerFormat,
+        selector: &'b Selector,
+        known: &Known,
+        vars: &[Value],
+    ) -> Result<Self, DecodeError> {
+        let text = text_of(body, format)?;
+        match selector {
+            Selector::Plain { paths } => Self::plain(text, format, paths, known),
             Selector::Program(program) => {
+                let document = document(text, format, known)?;
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
-                serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| json(text, &error))?;
-                Records::Emitted(program.run_on_bytes(text.as_bytes(), vars).map_err(DecodeError::Records)?)
+                strict::check(&document).map_err(|error| json(&document, &error))?;
+                let emitted =
+                    program.run_on_bytes(document.as_bytes(), vars).map_err(|source| match text.trim_ascii() {
+                        "" => empty(format),
+                        _ => DecodeError::Records(source),
+                    })?;
+                Ok(Self { text: document, records: Records::Emitted(emitted) })
             }
-            Selector::Plain { paths } => Records::Along(choose(text, paths)?),
-        };
-        Ok(Self { text, records })
+        }
+    }
+
+    fn plain(text: &'b str, format: AnswerFormat, paths: &'b [PlainPath], known: &Known) -> Result<Self, DecodeError> {
+        let page = |records| Ok(Self { text: Cow::Borrowed(text), records });
+        if format == AnswerFormat::Json {
+            return page(Records::Along(choose(text, paths)?));
+        }
+        let (last, others) = paths.split_last().ok_or_else(no_path)?;
+        if let Some(path) = others.iter().chain([last]).find(|path| !path.keys.is_empty()) {
+            let found = format!("a page of {} is a list, whose items `.[]` names", format.name());
+            return Err(DecodeError::NoRecords { path: path.to_string(), found });
+        }
+        if text.trim_ascii().is_empty() && !last.optional {
+            return Err(empty(format));
+        }
+        match format {
+            AnswerFormat::Csv(dialect) => page(Records::Table(Table::open(text, dialect, known)?)),
+            AnswerFormat::Json | AnswerFormat::JsonLines => page(Records::Lines(lines::split(text)?)),
+        }
     }
 
     /// Reads every record into the builders, and returns the envelope.
     pub(super) fn read(&self, rows: &mut TypedRows<'_>) -> Result<Value, DecodeError> {
         match &self.records {
             Records::Along(path) => self.along(path, rows, true),
+            Records::Lines(records) => {
+                for (ordinal, record) in records.iter().enumerate() {
+                    let mut line = serde_json::Deserializer::from_str(record);
+                    let read = rows.row(&mut line).and_then(|()| line.end());
+                    read.map_err(|error| lines::error(&self.text, ordinal, record, &error))?;
+                }
+                Ok(Value::Null)
+            }
+            Records::Table(table) => table.read(rows).map(|()| Value::Null),
             Records::Emitted(records) => {
                 for record in records {
                     rows.row(&mut serde_json::Deserializer::from_str(record)).map_err(|error| json(record, &error))?;
                 }
-                serde_json::from_str(self.text).map_err(|error| json(self.text, &error))
+                serde_json::from_str(&self.text).map_err(|error| json(&self.text, &error))
             }
         }
     }
 
-    /// Returns the text of every record.
-    pub(super) fn raw_records(&self) -> Result<Vec<&str>, DecodeError> {
+    /// Returns the text of every record, and the envelope with it where `keep` says so.
+    pub(super) fn raw(&self, keep: bool) -> Result<(Vec<&str>, Value), DecodeError> {
         match &self.records {
             Records::Along(path) => {
                 let mut rows = RawRows::default();
-                self.along(path, &mut rows, false)?;
-                Ok(rows.0)
+                let envelope = self.along(path, &mut rows, keep)?;
+                Ok((rows.0, envelope))
             }
-            Records::Emitted(records) => Ok(records.iter().map(String::as_str).collect()),
+            Records::Lines(records) => Ok((records.clone(), Value::Null)),
+            Records::Table(table) => Ok((table.raw_rows()?, Value::Null)),
+            Records::Emitted(records) => {
+                let envelope = keep.then(|| serde_json::from_str(&self.text)).transpose();
+                let envelope = envelope.map_err(|error| json(&self.text, &error))?;
+                Ok((records.iter().map(String::as_str).collect(), envelope.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Adds what the records, of which `raw` are the texts, say to the working schema. A record with a key that comes twice says
+    /// nothing, since it will be rejected. `depth` is how many levels are typed.
+    pub(super) fn observe(&self, root: &mut Node, raw: &[&str], depth: usize) -> Result<(), DecodeError> {
+        if let Records::Table(table) = &self.records {
+            return table.observe(root);
+        }
+        for (ordinal, record) in raw.iter().enumerate() {
+            let broken = |error| self.broken(ordinal, record, &error);
+            if record.starts_with('{') && infer::is_unique(record, depth).map_err(broken)? {
+                infer::observe_record(root, record, depth).map_err(broken)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a record, given by its text, as a JSON value.
+    pub(super) fn value(&self, ordinal: usize, raw: &str) -> Result<Value, DecodeError> {
+        match &self.records {
+            Records::Table(table) => Ok(table.object_of(raw)),
+            _ => strict::value(raw).map_err(|error| self.broken(ordinal, raw, &error)),
+        }
+    }
+
+    /// Returns all records as JSON values.
+    ///
+    /// # Errors
+    /// Where a row of a table has too many cells or too few, a key comes twice, or a number would lose digits.
+    pub(super) fn values(&self) -> Result<(Vec<Value>, Value), DecodeError> {
+        if let Records::Table(table) = &self.records {
+            return Ok((table.objects()?, Value::Null));
+        }
+        let (raw, envelope) = self.raw(true)?;
+        let value = |(ordinal, record): (usize, &&str)| {
+            strict::exact_value(record).map_err(|error| self.broken(ordinal, record, &error))
+        };
+        let values = raw.iter().enumerate().map(value);
+        Ok((values.collect::<Result<_, _>>()?, envelope))
+    }
+
+    fn broken(&self, ordinal: usize, record: &str, error: &serde_json::Error) -> DecodeError {
+        match &self.records {
+            Records::Lines(_) => lines::error(&self.text, ordinal, record, error),
+            _ => json(record, error),
+        }
+    }
+
+    /// Returns how many columns a table has.
+    pub(super) fn width(&self) -> Option<usize> {
+        match &self.records {
+            Records::Table(table) => Some(table.width()),
+            _ => None,
         }
     }
 
@@ -74,7 +186,7 @@ impl<'b> Page<'b> {
     }
 
     fn along<'s, R: Rows<'s>>(&'s self, path: &PlainPath, rows: &mut R, keep: bool) -> Result<Value, DecodeError> {
-        let (envelope, end) = walk(self.text, &path.keys, rows, keep).map_err(|error| json(self.text, &error))?;
+        let (envelope, end) = walk(&self.text, &path.keys, rows, keep).map_err(|error| json(&self.text, &error))?;
         match judge(path, &end) {
             None => Ok(envelope),
             Some(found) => Err(DecodeError::NoRecords { path: path.to_string(), found }),
@@ -82,42 +194,102 @@ impl<'b> Page<'b> {
     }
 }
 
-/// Returns what rules see of a body, whatever it is: the body without the records where they lie along a path, else the whole body;
-/// null where it isn't JSON. Nothing is learnt from it.
-pub fn envelope_of(body: &[u8], selector: &Selector) -> Value {
-    let along = |text: &str| match selector {
-        Selector::Plain { paths } => {
-            let path = choose(text, paths).ok()?;
-            walk(text, &path.keys, &mut NoRows, true).ok().map(|(envelope, _)| envelope)
+/// Returns what rules see of a page before it is decoded, which is what they see of it afterwards: the body without the records where
+/// they lie along a path, else the whole body; null where it isn't JSON. Nothing is learnt from it.
+#[must_use]
+pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Value {
+    let whole = || serde_json::from_slice(body).unwrap_or_default();
+    let Ok(text) = text_of(body, format) else { return whole() };
+    let known = Known::default();
+    let seen = match selector {
+        Selector::Plain { paths } if format == AnswerFormat::Json => {
+            let path = choose(text, paths).ok();
+            path.and_then(|path| walk(text, &path.keys, &mut NoRows, true).ok()).map(|(envelope, _)| envelope)
         }
-        Selector::Program(_) => serde_json::from_str(text).ok(),
+        Selector::Plain { paths } => Page::plain(text, format, paths, &known).ok().map(|_| Value::Null),
+        Selector::Program(_) => {
+            document(text, format, &known).ok().and_then(|document| serde_json::from_str(&document).ok())
+        }
     };
-    text_of(body).ok().and_then(along).unwrap_or_default()
+    seen.unwrap_or_else(whole)
 }
 
-/// Returns the body as text, or says what it is instead of JSON. A byte order mark is dropped.
-fn text_of(body: &[u8]) -> Result<&str, DecodeError> {
+/// The marks by which compressed data begin.
+const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
+
+/// Returns the body as text, or says what it is instead. A byte order mark is dropped. An empty body is none of JSON.
+fn text_of(body: &[u8], format: AnswerFormat) -> Result<&str, DecodeError> {
     if i32::try_from(body.len()).is_err() {
         return Err(DecodeError::TooLarge { bytes: body.len() });
     }
     let start = body.trim_ascii_start();
-    if start.is_empty() {
-        return Err(DecodeError::Empty);
+    if start.is_empty() && format == AnswerFormat::Json {
+        return Err(empty(format));
     }
-    if start.starts_with(b"<") {
-        return Err(DecodeError::Html { excerpt: excerpt(start, 0) });
+    if let Some((_, how)) = COMPRESSED.iter().find(|(mark, _)| body.starts_with(mark)) {
+        return Err(DecodeError::Compressed { how });
     }
     let text = std::str::from_utf8(body).map_err(|error| {
         let offset = error.valid_up_to();
         DecodeError::Utf8 { offset, excerpt: excerpt(body, offset) }
-    })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    });
+    let due = format.name();
+    let is_html = start.starts_with(b"<")
+        && !matches!((format, &text), (AnswerFormat::Csv(csv), Ok(text)) if is_header_in_brackets(text, csv.delimiter));
+    if is_html {
+        return Err(DecodeError::Html { due, excerpt: excerpt(start, 0) });
+    }
+    let text = text?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if matches!(format, AnswerFormat::Csv(_)) && is_one_json(text) {
+        return Err(DecodeError::OneJson { due, excerpt: excerpt(text.as_bytes(), 0) });
+    }
+    Ok(text)
+}
+
+/// Tells whether the first line is a header whose names all stand in angle brackets, as those of some quotes of stocks do.
+fn is_header_in_brackets(text: &str, delimiter: u8) -> bool {
+    let line = text.trim_start().lines().next().unwrap_or_default();
+    let is_name = |cell: &str| {
+        let name = cell.strip_prefix('<').and_then(|cell| cell.strip_suffix('>'));
+        name.is_some_and(|name| !name.is_empty() && !name.contains(['<', '>', '/', '!', '?', ' ']))
+    };
+    line.contains(char::from(delimiter)) && line.split(char::from(delimiter)).all(is_name)
+}
+
+/// Tells whether a text is a JSON object or array, or the beginning of one.
+fn is_one_json(text: &str) -> bool {
+    text.trim_ascii_start().starts_with(['{', '['])
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).map_or_else(|error| error.is_eof(), |_| true)
+}
+
+fn empty(format: AnswerFormat) -> DecodeError {
+    let remedy = match format {
+        AnswerFormat::Json => "say so with `empty`",
+        AnswerFormat::JsonLines | AnswerFormat::Csv(_) => "let `records` begin with `.[]?`",
+    };
+    DecodeError::Empty { due: format.name(), remedy }
+}
+
+/// Returns the JSON that a program sees: of lines and tables a list of their documents and rows, of an empty body null.
+fn document<'b>(text: &'b str, format: AnswerFormat, known: &Known) -> Result<Cow<'b, str>, DecodeError> {
+    if format != AnswerFormat::Json && text.trim_ascii().is_empty() {
+        return Ok(Cow::Borrowed("null"));
+    }
+    match format {
+        AnswerFormat::Json => Ok(Cow::Borrowed(text)),
+        AnswerFormat::JsonLines => lines::list(text).map(Cow::Owned),
+        AnswerFormat::Csv(dialect) => Table::open(text, dialect, known)?.list().map(Cow::Owned),
+    }
+}
+
+fn no_path() -> DecodeError {
+    DecodeError::NoRecords { path: String::new(), found: "there is no path".to_owned() }
 }
 
 /// Returns the first path whose last key exists, even where it is null; where there is none, the last path, whose end decides.
 fn choose<'p>(text: &str, paths: &'p [PlainPath]) -> Result<&'p PlainPath, DecodeError> {
-    let none = || DecodeError::NoRecords { path: String::new(), found: "there is no path".to_owned() };
-    let (last, others) = paths.split_last().ok_or_else(none)?;
+    let (last, others) = paths.split_last().ok_or_else(no_path)?;
     for path in others {
         let (_, end) = walk(text, &path.keys, &mut NoRows, false).map_err(|error| json(text, &error))?;
         let exists = match end {

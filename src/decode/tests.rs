@@ -1,15 +1,20 @@
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::model::{Column, ColumnType, HandColumn, HandType};
 
+mod formats;
+mod guards;
 mod properties;
+mod seen;
 
 fn options(records: &[&str]) -> DecodeOptions {
     let texts: Vec<String> = records.iter().map(|&text| text.to_owned()).collect();
     DecodeOptions {
+        format: AnswerFormat::Json,
         selector: Selector::parse_with(&texts, &PAGE_VARIABLES).unwrap(),
         constants: Vec::new(),
         contract: Contract::Evolve,

@@ -111,7 +111,7 @@ fn fill<'de, A: MapAccess<'de>>(fields: &mut StructBuilder, mut map: A, row: &mu
 }
 
 #[cold]
-fn unknown(fields: &StructBuilder, name: &str, row: &mut Row) -> bool {
+pub(super) fn unknown(fields: &StructBuilder, name: &str, row: &mut Row) -> bool {
     if row.discard {
         row.discarded += 1;
         return true;
@@ -169,9 +169,9 @@ impl Visitor<'_> for KeySeed<'_> {
 }
 
 /// Reads one value into a column; false where a misfit's path is the caller's to complete.
-struct ValueSeed<'c> {
-    column: &'c mut Builder,
-    row: &'c mut Row,
+pub(super) struct ValueSeed<'c> {
+    pub(super) column: &'c mut Builder,
+    pub(super) row: &'c mut Row,
 }
 
 impl ValueSeed<'_> {
@@ -192,7 +192,7 @@ impl ValueSeed<'_> {
     }
 
     #[cold]
-    fn misfit(self, got: String) -> bool {
+    pub(super) fn misfit(self, got: String) -> bool {
         let expected = self.expected();
         self.column.append_null();
         self.row.grows |= !self.column.fixed;
@@ -236,8 +236,8 @@ impl ValueSeed<'_> {
                     return true;
                 }
                 let number = match scalar(text).filter(|_| first == b'"' && self.column.by_hand) {
-                    Some(text) => double(&text, text.as_bytes().first().copied().unwrap_or_default()),
-                    None => double(text, first),
+                    Some(text) => double(&text),
+                    None => double(text),
                 };
                 match number {
                     Some(value) => {
@@ -253,7 +253,7 @@ impl ValueSeed<'_> {
 }
 
 /// Appends a number or a boolean that came as text, to a column that is typed by hand; false where it isn't one.
-fn by_text(values: &mut Values, text: &str) -> bool {
+pub(super) fn by_text(values: &mut Values, text: &str) -> bool {
     match (values, Number::parse(text)) {
         (Values::Int64(values), Number::Signed(value)) => values.append_value(value),
         (Values::Uint64(values), Number::Unsigned(value)) => values.append_value(value),
@@ -277,8 +277,8 @@ fn scalar(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Reads a number that a double holds: an integer only if it does so exactly.
-fn double(text: &str, first: u8) -> Option<f64> {
-    if !(first == b'-' || first.is_ascii_digit()) {
+pub(super) fn double(text: &str) -> Option<f64> {
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "the guard has seen that nothing is lost")]

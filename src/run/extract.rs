@@ -182,7 +182,7 @@ impl Extraction {
 
     /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
     /// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
-    fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
+    pub(super) fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
         let (redactor, body) = (self.exchange.client.redactor(), String::from_utf8_lossy(&answer.body));
         if redactor.scrub(&body) == body {
             return RunError::Decode { request: line.to_owned(), source };

@@ -84,7 +84,12 @@ const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answe
 
 impl Intake {
     /// Begins a slice. `now` is its run's instant, `pinned` the schema that it was begun with.
-    pub(super) fn new(job: &Arc<Job>, slice: &Slice, now: DateTime<Utc>, pinned: Option<RecordSchema>) -> Result<Self, RunError> {
+    pub(super) fn new(
+        job: &Arc<Job>,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        pinned: Option<RecordSchema>,
+    ) -> Result<Self, RunError> {
         let asked = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
             _ => None,
@@ -96,6 +101,7 @@ impl Intake {
         };
         let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
         let decoder = PageDecoder::new(DecodeOptions {
+            format: job.source.format,
             selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,

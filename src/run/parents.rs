@@ -1,4 +1,4 @@
-//! The rows of parents: read whole, in every run, as raw JSON, before any schema or SQL.
+//! The rows of parents: read whole, in every run, as JSON values, before any schema or SQL.
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
@@ -9,11 +9,9 @@ use super::ahead::Ahead;
 use super::evidence::Evidence;
 use super::extract::{Extraction, unproven};
 use super::pages::{self, Asked, Facts};
-use crate::extract::auth::excerpt;
+use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
-use crate::lang::jq::Jq;
-use crate::lang::{PlainPath, Selector};
 use crate::model::{EndReason, JobName, Slice, SliceKind};
 use crate::pipeline::file::OnMismatch;
 
@@ -86,21 +84,21 @@ impl Extraction {
         slice: &Slice,
         ahead: &mut Ahead,
     ) -> Result<(Vec<Value>, Seen, u64), RunError> {
-        let read = |answer: &RawAnswer| {
-            let body: Result<Value, _> = serde_json::from_slice(&answer.body);
-            (body.as_ref().ok().cloned().unwrap_or_default(), body)
+        let read = {
+            let (extraction, slice) = (self.clone(), slice.clone());
+            move |answer: &RawAnswer| extraction.read_whole(answer, &slice)
         };
         let dispatched = ahead.answer(&asked.request).await?;
         let answered = self.exchange.settle(&asked.request, dispatched, read).await?;
         let bytes = answered.answer.body.len() as u64;
         ahead.note_size(bytes);
-        let Some(body) = answered.page.filter(|_| !answered.empty) else {
+        let Some(page) = answered.page.filter(|_| !answered.empty) else {
             return Ok((Vec::new(), Seen { page: asked.page, ..Seen::default() }, bytes));
         };
-        let body = body.map_err(|error| self.not_json(asked, &answered.answer, &error))?;
+        let page = page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?;
         let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
-        let read = move || extraction.raw_rows(&asked, &answered.answer, &body, &slice);
-        let (found, seen) = tokio::task::spawn_blocking(read).await??;
+        let take = move || extraction.take_whole(&asked, &answered.answer, page, &slice);
+        let (found, seen) = tokio::task::spawn_blocking(take).await??;
         Ok((found, seen, bytes))
     }
 
@@ -119,61 +117,37 @@ impl Extraction {
         rows.into_values().collect()
     }
 
-    fn not_json(&self, asked: &Asked, answer: &RawAnswer, error: &serde_json::Error) -> RunError {
-        let body = excerpt(self.exchange.client.redactor(), &answer.body);
-        let problem = format!(
-            "the answer isn't json ({error}): {body}; if it is the page of a login or a proxy, check auth and base_url"
-        );
-        RunError::Answer { request: asked.line.clone(), problem }
+    /// Reads a page; returns the envelope that the answer is judged by, and the page.
+    fn read_whole(&self, answer: &RawAnswer, slice: &Slice) -> (Value, Result<WholePage, DecodeError>) {
+        let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
+        let (job, vars) = (&self.job, pages::fan_out(&self.job, slice));
+        let page = read_whole(&answer.body, job.source.format, &job.records, &context, job.rows.as_ref(), &vars);
+        let envelope = match &page {
+            Ok(page) => page.envelope.clone(),
+            // Maybe it is an error of the server that has no records: the rules see what there is.
+            Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
+        };
+        (envelope, page)
     }
 
-    fn raw_rows(
+    /// Takes a page whose answer is a success; returns its rows and what it showed.
+    fn take_whole(
         &self,
         asked: &Asked,
         answer: &RawAnswer,
-        body: &Value,
+        page: WholePage,
         slice: &Slice,
     ) -> Result<(Vec<Value>, Seen), RunError> {
-        let rows = match &self.job.records {
-            Selector::Program(program) => evaluate(program, answer, body, asked)?,
-            Selector::Plain { paths } => listed(paths, body, asked)?,
-        };
-        let count = self.count(&rows, answer, body, asked)?;
+        let WholePage { rows, envelope, server_rows } = page;
         let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
-        let vars = pages::variables(&self.job, slice, answer, &Facts { rows: count, first, last });
-        let shown = pages::Shown { envelope: body, rows: count, new_rows: count };
+        let vars = pages::variables(&self.job, slice, answer, &Facts { rows: server_rows, first, last });
+        let shown = pages::Shown { envelope: &envelope, rows: server_rows, new_rows: server_rows };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         Ok((rows, seen))
-    }
-
-    /// Returns how many rows the server put on a page.
-    fn count(&self, rows: &[Value], answer: &RawAnswer, body: &Value, asked: &Asked) -> Result<u64, RunError> {
-        let Some(program) = &self.job.rows else { return Ok(rows.len() as u64) };
-        let failed = |source| RunError::Expression { request: asked.line.clone(), field: "rows", source };
-        let count = program.one(body, &[answer.status.as_u16().into(), answer.headers.clone()]).map_err(failed)?;
-        let problem = || format!("`rows` gives {count}; it must be a number of rows");
-        count.as_u64().ok_or_else(|| RunError::Answer { request: asked.line.clone(), problem: problem() })
     }
 }
 
 /// Returns the slice that stands for a whole parent.
 pub(super) fn whole(job: &JobName, now: DateTime<Utc>) -> Slice {
     Slice::new(job.clone(), None, Value::Null, SliceKind::Snapshot { at: now, label: "latest".to_owned() })
-}
-
-fn evaluate(program: &Jq, answer: &RawAnswer, body: &Value, asked: &Asked) -> Result<Vec<Value>, RunError> {
-    let failed = |source| RunError::Expression { request: asked.line.clone(), field: "records", source };
-    program.values(body, &[answer.status.as_u16().into(), answer.headers.clone()]).map_err(failed)
-}
-
-/// Finds the list that the first of `paths` names whose last key exists.
-fn listed(paths: &[PlainPath], body: &Value, asked: &Asked) -> Result<Vec<Value>, RunError> {
-    let found = paths.iter().find_map(|path| path.keys.iter().try_fold(body, |value, key| value.get(key)));
-    let problem = |what: &str| RunError::Answer { request: asked.line.clone(), problem: what.to_owned() };
-    match found {
-        Some(Value::Array(rows)) => Ok(rows.clone()),
-        None if paths.last().is_some_and(|path| path.optional) => Ok(Vec::new()),
-        Some(_) => Err(problem("`records` names something that isn't a list")),
-        None => Err(problem("`records` names a list that isn't in the answer")),
-    }
 }

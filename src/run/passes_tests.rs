@@ -111,8 +111,7 @@ fn read(list: &mut List, size: usize, totals: bool) -> Reading {
             }
         }
         let pass = passes.current();
-        let mut proved =
-            Reconciliation::of(pass.received, pass.distinct(), pass.totals, EndReason::EmptyPage).verdict;
+        let mut proved = Reconciliation::of(pass.received, pass.distinct(), pass.totals, EndReason::EmptyPage).verdict;
         if !totals && pass.twice > 0 {
             proved = Verdict::Unknown;
         }
@@ -194,7 +193,9 @@ fn a_list_that_never_rests_but_keeps_its_rows_is_put_together() {
 
 #[test]
 fn one_answer_needs_no_second_and_an_end_that_was_asked_for_does() {
-    for (rows, size, totals, since) in [(3, 5, true, 0), (3, 3, true, 0), (0, 3, false, 0), (3, 5, false, 1), (4, 3, true, 1)] {
+    for (rows, size, totals, since) in
+        [(3, 5, true, 0), (3, 3, true, 0), (0, 3, false, 0), (3, 5, false, 1), (4, 3, true, 1)]
+    {
         let reading = read(&mut List::new(rows, Vec::new()), size, totals);
         assert_eq!(reading.settled.map(|(since, _)| since), Some(since), "{rows} rows, pages of {size}, {totals}");
     }

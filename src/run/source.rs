@@ -7,8 +7,8 @@ use super::{RunError, auth};
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{
-    DEFAULT_MEMORY_LIMIT, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Memory, Patience, Proxy, RateLimit, RetryPolicy, RuleTexts,
-    Rules, is_loopback,
+    CutCheck, DEFAULT_MEMORY_LIMIT, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Memory, Patience,
+    Proxy, RateLimit, RetryPolicy, RuleTexts, Rules, is_loopback,
 };
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
@@ -52,9 +52,10 @@ impl Sources {
     pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
         let auth = Arc::new(self.shared(auth::auth(&job.source)?));
         let client = self.client(&job.source, &auth)?;
+        let cut = CutCheck { format: job.source.format, is_cut: crate::decode::is_cut };
         let patience = Patience { budget: Arc::default(), envelope: Some(envelope(job)) };
         let (gate, rules) = (self.gate.clone(), Arc::new(rules(job)?));
-        Ok(Exchange { client, gate, auth, rules, patience, weight: weight(&job.records) })
+        Ok(Exchange { client, gate, auth, rules, cut, patience, weight: weight(&job.records) })
     }
 
     /// Returns the gate of the process.
@@ -137,8 +138,8 @@ fn proxy_credential(source: &Source) -> Option<CredentialId> {
 
 /// Returns what the rules see of a body before it is decoded: as afterwards, the body without its records.
 fn envelope(job: &Job) -> EnvelopeReader {
-    let selector = job.records.clone();
-    Arc::new(move |body| crate::decode::envelope_of(body, &selector))
+    let (format, selector) = (job.source.format, job.records.clone());
+    Arc::new(move |body| crate::decode::envelope_of(body, format, &selector))
 }
 
 fn rules(job: &Job) -> Result<Rules, RunError> {

@@ -11,6 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::RunError;
 use crate::decode::{Contract, DecodeOptions, PageDecoder, PageVars};
 use crate::lang::Selector;
+use crate::model::AnswerFormat;
 use crate::pipeline::spec::{self, Job, TableFormat};
 use crate::transform::{BoxError, Table};
 
@@ -94,10 +95,9 @@ fn json_lines(path: &Path, room: &mut usize) -> Result<Vec<RecordBatch>, BoxErro
     if fs::metadata(path)?.len() > MAX_BYTES as u64 {
         return Err(format!("the file is larger than {} MiB", MAX_BYTES >> 20).into());
     }
-    let text = fs::read_to_string(path)?;
-    let records: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let mut decoder = PageDecoder::new(DecodeOptions {
-        selector: Selector::parse(&[".[]".to_owned()])?,
+        format: AnswerFormat::JsonLines,
+        selector: Selector::parse(&[".[]?".to_owned()])?,
         constants: Vec::new(),
         contract: Contract::Evolve,
         nulls: false,
@@ -107,7 +107,7 @@ fn json_lines(path: &Path, room: &mut usize) -> Result<Vec<RecordBatch>, BoxErro
         want_edges: false,
     });
     let no_headers = PageVars { status: 200, headers: serde_json::Value::Null };
-    let page = decoder.decode(&format!("[{}]", records.join(",\n")).into(), &no_headers, None, &[])?;
+    let page = decoder.decode(&fs::read(path)?.into(), &no_headers, None, &[])?;
     if let Some(row) = page.rejected.first() {
         let (line, column) = (row.ordinal + 1, &row.column);
         return Err(format!("record {line} doesn't fit: `{column}` expected {}, got {}", row.expected, row.got).into());

@@ -181,7 +181,7 @@ fn judge(row: &Row, column: &Column, job: &JobReport, (path, asked): (&str, u64)
             Some("it doesn't name the request".to_owned())
         }
         SliceOutcome::Failed { .. } => (!files(lake).is_empty()).then(|| format!("files are left: {:?}", files(lake))),
-        other => Some(format!("it ended {other:?}")),
+        SliceOutcome::Unchanged => Some("it ended unchanged".to_owned()),
     }
 }
 

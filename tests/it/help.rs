@@ -75,7 +75,7 @@ fn help_of_each_verb() {
                                  values: text, json]
       -h, --help                 Print help (see more with '--help')
     ");
-    insta::assert_snapshot!(print(&["plan", "-h"]), @r"
+    insta::assert_snapshot!(print(&["plan", "-h"]), @"
     Show what a run would do: the slices that are due and their first requests. Nothing is sent
 
     Usage: tidegate plan [OPTIONS] <FILE>...
@@ -91,6 +91,8 @@ fn help_of_each_verb() {
           --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
                                  waiting for it
           --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --retry-refused        Send a credential though the server refused it in the last five
+                                 minutes, such as for an account that was unlocked
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -119,7 +121,7 @@ fn help_of_each_verb() {
                                  values: text, json]
       -h, --help                 Print help (see more with '--help')
     ");
-    insta::assert_snapshot!(print(&["run", "-h"]), @r"
+    insta::assert_snapshot!(print(&["run", "-h"]), @"
     Extract what is due and land it
 
     Usage: tidegate run [OPTIONS] <FILE>...
@@ -135,6 +137,8 @@ fn help_of_each_verb() {
           --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
                                  waiting for it
           --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --retry-refused        Send a credential though the server refused it in the last five
+                                 minutes, such as for an account that was unlocked
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -183,7 +187,7 @@ fn help_of_each_verb() {
 
 #[test]
 fn long_help() {
-    insta::assert_snapshot!(print(&["help", "run"]), @r"
+    insta::assert_snapshot!(print(&["help", "run"]), @"
     Extract what is due and land it
 
     Usage: tidegate run [OPTIONS] <FILE>...
@@ -210,6 +214,10 @@ fn long_help() {
 
           --allow-shrink
               Land windows even where they have fewer rows than what landed before
+
+          --retry-refused
+              Send a credential though the server refused it in the last five minutes, such as for an
+              account that was unlocked
 
           --output <FORMAT>
               How results are printed

@@ -198,7 +198,7 @@ fn a_parent_that_is_not_whole_is_no_parent() {
     assert_snapshot!(parent(short), @"received 2 different rows, while the server said that there are 3: rows are missing; the list may have moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
     let same = |_| Answer::json(&json!({"items": [{"id": 1}, {"id": 2}]}));
     assert_snapshot!(parent(same), @"GET /sites?offset=4: paging can't go on: pages 2 and 3 brought rows, but none that an earlier page hadn't: the server seems to ignore 'query.offset', or the data moves while it is read; check the place, or sort by a column that doesn't change");
-    assert_snapshot!(parent(|_| Answer::bytes("<html>log in</html>")), @"GET /sites?offset=0: the answer isn't json (expected value at line 1 column 1): <html>log in</html>; if it is the page of a login or a proxy, check auth and base_url");
+    assert_snapshot!(parent(|_| Answer::bytes("<html>log in</html>")), @"GET /sites?offset=0: the answer can't be read: the body is html or xml, not json: <html>log in</html>; if it is the page of a login or a proxy, check auth and base_url");
 }
 
 #[test]

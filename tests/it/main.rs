@@ -16,6 +16,7 @@
 mod architecture;
 mod crash;
 mod faults;
+mod formats;
 mod generic;
 mod help;
 mod hostile;

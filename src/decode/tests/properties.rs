@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use proptest::prelude::*;
-
 use super::*;
 
-fn fixture(name: &str) -> Bytes {
+pub(super) fn fixture(name: &str) -> Bytes {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ntopng").join(format!("{name}.http"));
     let exchange = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let exchange = exchange.replace("\r\n", "\n");
@@ -69,7 +67,7 @@ fn conforming() -> impl Strategy<Value = Value> {
         })
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(json!(null)),
         any::<bool>().prop_map(Value::from),

@@ -105,7 +105,8 @@ impl CredentialGate {
     /// Returns the leave to send a request that can wait: only where the credential was accepted before, or there is none.
     #[must_use]
     pub fn enter_if_accepted(&self, credential: Option<CredentialId>) -> Option<Pass> {
-        let accepted = credential.as_ref().is_none_or(|id| matches!(self.shared.lock().0.get(id), Some(State::Accepted)));
+        let accepted =
+            credential.as_ref().is_none_or(|id| matches!(self.shared.lock().0.get(id), Some(State::Accepted)));
         accepted.then(|| self.pass(credential, false))
     }
 

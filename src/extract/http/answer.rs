@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+
+use crate::model::AnswerFormat;
 
 /// An answer, not yet judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,26 +45,32 @@ pub(super) fn ends_with_connection(version: Version, headers: &HeaderMap, length
     version < Version::HTTP_2 && length.is_none() && !headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// Tells whether the body is the beginning of a JSON document. What is no JSON at all, such as a page for people, is not.
-pub(super) fn is_cut_json(body: &[u8]) -> bool {
-    let begins = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    matches!(begins, Some(b'{' | b'[')) && serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof())
+/// What tells whether a body was cut off, where its transport doesn't: its format may.
+#[derive(Debug, Clone, Copy)]
+pub struct CutCheck {
+    /// How bodies are written.
+    pub format: AnswerFormat,
+    /// Tells whether a body of such a format is only the beginning of one. It computes.
+    pub is_cut: fn(AnswerFormat, &[u8]) -> bool,
+}
+
+impl CutCheck {
+    /// Looks through a body, off the async threads.
+    pub(super) async fn is_cut(self, body: Bytes) -> bool {
+        tokio::task::spawn_blocking(move || (self.is_cut)(self.format, &body)).await.unwrap_or(false)
+    }
+}
+
+/// Returns how a body is encoded that the client couldn't decode.
+pub(super) fn unknown_encoding(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let encodings: Vec<_> = all.filter(|encoding| !matches!(encoding.trim(), "" | "identity")).collect();
+    (!encodings.is_empty()).then(|| encodings.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_beginning_of_a_document_is_cut() {
-        let whole = br#" {"rc": 0, "rsp": [{"name": "a}]"}, []]}"#;
-        for end in 2..whole.len() {
-            assert!(is_cut_json(&whole[..end]), "{end}");
-        }
-        for body in [&whole[..], b"{} ", b"", b"  ", b"<html>", b"null", b"{\"a\":1}\n{\"a\":", b"[1,,2]"] {
-            assert!(!is_cut_json(body), "{}", String::from_utf8_lossy(body));
-        }
-    }
 
     #[test]
     fn a_length_chunks_and_http_2_tell_the_end() {

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use chrono::DateTime;
 use futures::StreamExt as _;
 use governor::DefaultDirectRateLimiter;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value;
 
 use super::again::Again;
-use super::answer::{RawAnswer, ends_with_connection, headers_to_json, is_cut_json};
+use super::answer::{CutCheck, RawAnswer, ends_with_connection, headers_to_json, unknown_encoding};
 use super::budget::Dead;
 use super::connect::{HttpOptions, build, transport};
 use super::error::{HttpError, TransportKind};
@@ -48,6 +49,8 @@ enum TryError {
     Transport(TransportKind, String),
     TooLarge,
     NoRoom,
+    /// The body is encoded in a way that isn't known.
+    Encoding(String),
 }
 
 impl From<NoRoom> for TryError {
@@ -121,15 +124,17 @@ impl HttpClient {
 
     /// Sends `request`, and again as the policy allows, until there is a whole answer with a status that isn't transient. After
     /// the last try a transient status is the answer. `line` names the request in errors; `pass` stops the tries once the
-    /// credential is refused elsewhere; `each_try` is what is done at each.
+    /// credential is refused elsewhere; `each_try` is what is done at each; `cut` looks at bodies whose end nothing marks.
     pub async fn fetch(
         &self,
         request: &RenderedRequest,
         line: &str,
         pass: &Pass,
         each_try: EachTry<'_>,
+        cut: CutCheck,
     ) -> Result<RawAnswer, HttpError> {
-        let terms = Terms { line, pass, each_try, patience: &Patience::default(), rules: None };
+        let patience = Patience::default();
+        let terms = Terms { line, pass, each_try, cut, patience: &patience, rules: None };
         self.fetch_by(request, &terms, &mut self.room(Turn::now(), 0)).await
     }
 
@@ -150,7 +155,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, terms.each_try, room) => tried,
+                tried = self.attempt(request, terms.each_try, terms.cut, room) => tried,
             };
             let wish = self.wish(&tried, terms).await?;
             if let Wish::Another { asked, broken } = &wish {
@@ -233,9 +238,11 @@ impl HttpClient {
         let (status, headers, body) = (tried.status, headers_to_json(&tried.headers), tried.body.clone());
         let (reader, now) = (terms.patience.envelope.clone(), self.clock.now());
         let work = tokio::task::spawn_blocking(move || {
-            let envelope =
-                reader.map_or_else(|| serde_json::from_slice(&body).unwrap_or_default(), |reader| reader(&body));
-            rules.again(status, &headers, &envelope, &extra, now.timestamp_micros() as f64 / 1e6)
+            let envelope = match reader.filter(|_| status.is_success()) {
+                Some(reader) => reader(&body),
+                None => serde_json::from_slice(&body).unwrap_or_default(),
+            };
+            rules.again(status, &headers, &envelope, &extra, (now - DateTime::UNIX_EPOCH).as_seconds_f64())
         });
         work.await.map_err(|error| HttpError::Rule {
             request: self.redactor.scrub(terms.line),
@@ -252,6 +259,7 @@ impl HttpClient {
         &self,
         request: &RenderedRequest,
         each_try: EachTry<'_>,
+        cut: CutCheck,
         room: &mut Room,
     ) -> Result<Tried, TryError> {
         room.restart();
@@ -277,10 +285,13 @@ impl HttpClient {
         let (status, headers) = (response.status(), response.headers().clone());
         slot.answered(matches!(status.as_u16(), 429 | 503));
         each_try.heard(request, &headers, self.clock.now());
+        if let Some(encoding) = unknown_encoding(&headers).filter(|_| status.is_success()) {
+            return Err(TryError::Encoding(encoding));
+        }
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response, room).await?;
-        if unmarked && status.is_success() && is_cut(body.clone()).await {
-            let reason = "the connection ended in the middle of the JSON".to_owned();
+        if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
+            let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         Ok(Tried { status, headers, body })
@@ -331,24 +342,28 @@ impl HttpClient {
         tried: Result<Tried, TryError>,
         terms: &Terms<'_>,
         origin: &str,
-        tries: Tries,
+        made: Tries,
     ) -> Result<RawAnswer, HttpError> {
-        let (attempts, note) = (tries.attempt, tries.note);
+        let (attempts, note) = (made.attempt, made.note);
         match tried {
             Ok(tried) => Ok(RawAnswer {
                 status: tried.status,
                 headers: headers_to_json(&tried.headers),
                 body: tried.body,
                 attempts,
-                elapsed: tries.started.elapsed(),
+                elapsed: made.started.elapsed(),
                 note,
-                unsettled: tries.unsettled,
+                unsettled: made.unsettled,
             }),
             Err(TryError::TooLarge) => {
                 let request = self.redactor.scrub(terms.line);
                 Err(HttpError::TooLarge { request, limit: self.options.max_response })
             }
             Err(TryError::NoRoom) => Err(HttpError::NoRoom { request: self.redactor.scrub(terms.line) }),
+            Err(TryError::Encoding(encoding)) => {
+                let (request, encoding) = (self.redactor.scrub(terms.line), self.redactor.scrub(&encoding));
+                Err(HttpError::Encoding { request, encoding })
+            }
             Err(TryError::Transport(kind, reason)) => {
                 let (request, mut reason) = (self.redactor.scrub(terms.line), self.redactor.scrub(&reason));
                 if let Some(proxy) = &self.options.proxy {
@@ -358,9 +373,4 @@ impl HttpClient {
             }
         }
     }
-}
-
-/// Looks through a body, off the async threads.
-async fn is_cut(body: Bytes) -> bool {
-    tokio::task::spawn_blocking(move || is_cut_json(&body)).await.unwrap_or(false)
 }

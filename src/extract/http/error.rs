@@ -139,6 +139,17 @@ pub enum HttpError {
         /// The request in one line, scrubbed.
         request: String,
     },
+    /// The body is encoded in a way that isn't known.
+    #[error(
+        "{request}: the answer's body has the content-encoding `{encoding}`, which can't be undone; gzip, deflate, br and zstd can, \
+         one of them; ask the server, or a proxy between, for another: set the header accept-encoding, such as `identity`"
+    )]
+    Encoding {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// The content-encoding, scrubbed.
+        encoding: String,
+    },
     /// The credential was refused, by this server and in this run, before this request was sent (again).
     #[error("{request}: not sent: {refused}")]
     Refused {

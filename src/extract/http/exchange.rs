@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::answer::RawAnswer;
+use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
 use super::error::{AnswerError, ExchangeError, HttpError};
 use super::judge::{Judged, Rules};
@@ -28,6 +28,8 @@ pub struct Exchange {
     pub auth: Arc<Auth>,
     /// The job's rules.
     pub rules: Arc<Rules>,
+    /// What tells a body that was cut off.
+    pub cut: CutCheck,
     /// What the job's tries go by.
     pub patience: Patience,
     /// How many bytes of memory the work on an answer takes for each of its body, beside the body itself.
@@ -124,7 +126,8 @@ impl Exchange {
         self.auth.apply(&mut signed)?;
         grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
         let (each_try, rules) = (self.auth.each_try(grant.as_deref()), Some((&self.rules, &*extra)));
-        let terms = Terms { line: &line, pass: &pass, each_try, patience: &self.patience, rules };
+        let (cut, patience) = (self.cut, &self.patience);
+        let terms = Terms { line: &line, pass: &pass, each_try, cut, patience, rules };
         let answer = self.client.fetch_by(&signed, &terms, &mut room).await?;
         Ok(Dispatched { line, extra, pass, grant, answer, room })
     }

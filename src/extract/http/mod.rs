@@ -18,7 +18,7 @@ mod terms;
 mod tests;
 
 pub use self::again::NOW;
-pub use self::answer::RawAnswer;
+pub use self::answer::{CutCheck, RawAnswer};
 pub use self::budget::RetryBudget;
 pub use self::client::{HttpClient, Jitter};
 pub use self::connect::{DEFAULT_MAX_RESPONSE, HttpOptions, Proxy, is_loopback};

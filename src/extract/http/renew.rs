@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::answer::CutCheck;
 use super::error::{ExchangeError, tries};
 use super::exchange::Exchange;
 use super::judge::status_text;
@@ -9,6 +10,7 @@ use super::memory::Turn;
 use super::terms::Terms;
 use crate::extract::auth::{Grant, Pass, Session};
 use crate::extract::request::RenderedRequest;
+use crate::model::AnswerFormat;
 
 /// The most refusals that one request puts up with, where others renew the session each time before it is its turn.
 const MOST_REFUSALS: u32 = 5;
@@ -104,8 +106,9 @@ impl Exchange {
     async fn renewed(&self, session: &Arc<Session>, pass: &Pass) -> Result<Arc<Grant>, NoGrant> {
         let (request, cookies) = session.request(self.client.now())?;
         let line = self.client.redactor().scrub(&line_of(session, &request));
+        let cut = CutCheck { format: AnswerFormat::Json, ..self.cut };
         let (each_try, patience) = (session.each_try(&cookies), &self.patience);
-        let terms = Terms { line: &line, pass, each_try, patience, rules: None };
+        let terms = Terms { line: &line, pass, each_try, cut, patience, rules: None };
         let mut room = self.client.room(Turn::now(), 0);
         let answer = self.client.fetch_by(&request, &terms, &mut room).await?;
         if answer.status.is_server_error() || answer.status.as_u16() == 429 {

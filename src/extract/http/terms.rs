@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::answer::CutCheck;
 use super::budget::RetryBudget;
 use super::judge::Rules;
 use crate::extract::auth::{EachTry, Pass};
@@ -15,7 +16,7 @@ use crate::extract::auth::{EachTry, Pass};
 pub struct Patience {
     /// What the job may spend on tries in this run.
     pub budget: Arc<RetryBudget>,
-    /// Makes of a body what the rules see of it; none for the whole body, null where it isn't JSON.
+    /// Makes of the body of a 2xx answer what the rules see of it; none for the whole body, null where it isn't JSON.
     pub envelope: Option<EnvelopeReader>,
 }
 
@@ -36,6 +37,8 @@ pub(super) struct Terms<'t> {
     pub(super) pass: &'t Pass,
     /// What the credential does at each try.
     pub(super) each_try: EachTry<'t>,
+    /// What tells a body that was cut off.
+    pub(super) cut: CutCheck,
     pub(super) patience: &'t Patience,
     /// The rules, and the values of their further variables.
     pub(super) rules: Option<(&'t Arc<Rules>, &'t [Value])>,

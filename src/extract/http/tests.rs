@@ -17,8 +17,10 @@ use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, EachTry, Redactor, SecureWorkload};
 use crate::extract::request::{RenderedRequest, RequestSpec, RequestTree};
+use crate::model::AnswerFormat;
 use crate::secret::Secret;
 
+mod encodings;
 mod network;
 mod patience;
 mod tls;
@@ -76,15 +78,24 @@ fn exchange(options: HttpOptions, rules: &RuleTexts) -> Exchange {
         gate: CredentialGate::new(),
         auth: Arc::new(Auth::Basic { username: "admin".to_owned(), password: Secret::new(PASSWORD) }),
         rules: Arc::new(Rules::compile(rules, &[]).unwrap()),
+        cut: cut(AnswerFormat::Json),
         patience: Patience::default(),
         weight: 1,
     }
 }
 
+fn cut(format: AnswerFormat) -> CutCheck {
+    CutCheck { format, is_cut: crate::decode::is_cut }
+}
+
 async fn fetch(client: &HttpClient, url: &str) -> Result<RawAnswer, HttpError> {
+    fetch_as(AnswerFormat::Json, client, url).await
+}
+
+async fn fetch_as(format: AnswerFormat, client: &HttpClient, url: &str) -> Result<RawAnswer, HttpError> {
     let request = request(url);
     let pass = CredentialGate::new().enter(None).await.unwrap();
-    client.fetch(&request, &request.line(), &pass, EachTry::Nothing).await
+    client.fetch(&request, &request.line(), &pass, EachTry::Nothing, cut(format)).await
 }
 
 fn body(answer: &RawAnswer) -> (Value, ()) {

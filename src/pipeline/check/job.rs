@@ -15,16 +15,11 @@ impl Findings<'_> {
         self.name(name, "a job's name", '_');
         unbuilt::job(self, job);
         let records = self.records(job);
-        let vars = Vars {
-            fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
-            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
-            window: job.window.is_some(),
-            login: false,
-            records: match &records {
-                Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
-                _ => Vec::new(),
-            },
-        };
+        let format = self.format(job, &file.source);
+        let vars = Vars::of(job, format, records.as_ref());
+        if let Some(records) = &records {
+            self.records_fit(format, job, records);
+        }
         let source = self.source(name, job, &file.source, &vars);
         let request = self.request(name, job, &file.source, &vars);
         let for_each = job.for_each.as_ref().map(|for_each| self.for_each(for_each, &vars));
@@ -34,6 +29,7 @@ impl Findings<'_> {
         let key = self.key(job, for_each.as_ref());
         let schema = job.schema.clone().unwrap_or_default();
         let columns = self.columns(&schema);
+        self.columns_fit(format, job, &columns);
         let max_bad_rows = self.most_bad_rows(&schema);
         let tables = self.tables(job);
         let expect = self.expectations(job);

@@ -6,6 +6,7 @@ mod connect;
 mod cron;
 mod fan_out;
 mod fits;
+mod format;
 mod graph;
 mod hide;
 mod job;

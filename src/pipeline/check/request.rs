@@ -6,7 +6,9 @@ use super::super::file::{JobFile, SourceFile};
 use super::super::load::{Diagnostic, RequestValue, Span, Spanned, Tmpl, nearest};
 use super::super::spec::Request;
 use super::{Findings, word};
+use crate::lang::Selector;
 use crate::lang::template::Template;
+use crate::model::AnswerFormat;
 
 /// The variables that the rules about answers and `records` see, beside the fan-out's: see [`crate::pipeline::spec`].
 pub(super) const ANSWER_VARS: [&str; 2] = ["status", "headers"];
@@ -25,6 +27,8 @@ pub(super) struct Vars {
     pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
+    /// The format of answers.
+    pub format: AnswerFormat,
     /// Whether it is about a login, which belongs to no page, no window and no row.
     pub login: bool,
     /// The plain paths of the records, where `records` isn't a program.
@@ -32,9 +36,31 @@ pub(super) struct Vars {
 }
 
 impl Vars {
+    /// Gathers the names of a job.
+    pub(super) fn of(job: &JobFile, format: AnswerFormat, records: Option<&Selector>) -> Self {
+        Self {
+            fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
+            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
+            window: job.window.is_some(),
+            format,
+            login: false,
+            records: match records {
+                Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
     /// Returns the names that exist in a login.
     pub(super) const fn of_login() -> Self {
-        Self { fan_out: None, fan_out_is_scalar: false, window: false, login: true, records: Vec::new() }
+        Self {
+            fan_out: None,
+            fan_out_is_scalar: false,
+            window: false,
+            format: AnswerFormat::Json,
+            login: true,
+            records: Vec::new(),
+        }
     }
 
     /// Returns the variables of the rules about answers, and of `records` and `rows`.
@@ -58,6 +84,12 @@ impl Vars {
             return true;
         }
         if root == "window" { self.window } else { self.fan_out.is_some() }
+    }
+
+    /// Tells whether the records are all that there is on a page: then expressions over the page see null.
+    pub(super) fn only_records(&self) -> bool {
+        let is_whole = self.format != AnswerFormat::Json || self.records.iter().all(Vec::is_empty);
+        is_whole && !self.records.is_empty()
     }
 
     /// Tells whether a path of an expression enters the list of records.

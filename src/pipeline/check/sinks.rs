@@ -90,16 +90,8 @@ impl Findings<'_> {
     }
 
     fn csv(&mut self, csv: &CsvFile) -> SinkFormat {
-        let delimiter = csv.delimiter.as_ref().map_or(b',', |text| match text.value.as_bytes() {
-            [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => *byte,
-            _ => {
-                let message = format!("{} can't stand between two cells", shown(&text.value));
-                self.error(text.span, message, "write one ASCII character, such as ',' or '|' or a tab (\"\\t\")");
-                b','
-            }
-        });
         SinkFormat::Csv {
-            delimiter,
+            delimiter: self.delimiter(csv.delimiter.as_ref()),
             header: csv.header.unwrap_or(true),
             null_text: csv.null_text.clone().unwrap_or_default(),
             formula_protection: csv.formula_protection.unwrap_or(true),
@@ -153,7 +145,7 @@ fn shared(csv: &CsvFile) -> FileOptions {
     }
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     if text.is_empty() { "an empty text".to_owned() } else { format!("`{text}`") }
 }
 

@@ -43,6 +43,10 @@ impl Findings<'_> {
         };
         let auth_failed = expression(&job.auth_failed, &source.auth_failed);
         let success = expression(&job.success, &source.success);
+        self.success_fits(job.success.as_ref().or(source.success.as_ref()), success.as_ref(), vars);
+        let mut expression = |own: &Option<JqText>, shared: &Option<JqText>| {
+            self.envelope_jq(own.as_ref().or(shared.as_ref()), &vars.answer(), vars)
+        };
         let error_message = expression(&job.error_message, &source.error_message);
         let empty = expression(&job.empty, &source.empty);
         let retry = job.retry.as_ref().or(source.retry.as_ref());
@@ -83,6 +87,7 @@ impl Findings<'_> {
             client_key: tls.and_then(|tls| path(&tls.client_key)),
             proxy,
             insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
+            format: vars.format,
             max_response: job.max_response.or(source.max_response).map_or(MAX_RESPONSE, |size| size.0),
             base_url: base_url?,
         })
@@ -132,11 +137,25 @@ impl Findings<'_> {
         number.value
     }
 
+    fn sees_no_body(&mut self, text: &JqText, path: &[String]) {
+        let shown = format!(".{}", path.join("."));
+        let at = text.as_str().find(&shown).filter(|_| text.span() != Span::default());
+        let span = at.map_or(text.span(), |at| text.file_span(at, at + shown.len()));
+        let message = format!("there is no `{shown}`: a page that is nothing but records has nothing beside them");
+        let help = "use `$rows` (how many), `$first` or `$last` (one record) or `$headers`, or make `records` a jq program: then \
+                    the whole list is seen";
+        self.error(span, message, help);
+    }
+
     /// Compiles an expression over an answer, and refuses one that reaches into the records.
     pub(super) fn envelope_jq(&mut self, text: Option<&JqText>, names: &[&str], vars: &Vars) -> Option<Jq> {
         let text = text?;
         let program = self.jq(text, names)?;
         for path in jq::root_paths(text.as_str()) {
+            if vars.only_records() && names.contains(&"rows") && !path.is_empty() {
+                self.sees_no_body(text, &path);
+                continue;
+            }
             if vars.reaches_into_records(&path) {
                 let shown = format!(".{}", path.join("."));
                 let at = text.as_str().find(&shown).filter(|_| text.span() != Span::default());

@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{FormatFile, JobFile, OnReset, PipelineFile};
+use super::super::file::{JobFile, OnReset, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -22,12 +22,10 @@ pub(super) fn pipeline(findings: &mut Findings<'_>, file: &PipelineFile) {
             );
         }
     }
-    source_keys!(findings, file.source);
 }
 
 /// Refuses what a job can't do yet.
 pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
-    source_keys!(findings, job);
     slicing(findings, job);
     rows(findings, job);
     for sink in job.sinks.values() {
@@ -39,19 +37,6 @@ pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
         }
     }
 }
-
-/// The keys that `source` and a job share; a macro, since the two structs have no type in common.
-macro_rules! source_keys {
-    ($findings:expr, $keys:expr) => {{
-        let (findings, keys) = (&mut *$findings, &$keys);
-        if let Some(format) = &keys.format
-            && format.value != FormatFile::Json
-        {
-            findings.not_built(format.span, "a format other than `json`", "ask the API for JSON");
-        }
-    }};
-}
-use source_keys;
 
 fn slicing(findings: &mut Findings<'_>, job: &JobFile) {
     if let Some(incremental) = &job.incremental {

@@ -140,27 +140,37 @@ pub struct TlsFile {
     pub insecure_skip_verify: bool,
 }
 
-/// The format of answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// The format of answers. They may be compressed: `content-encoding` with `gzip`, `deflate`, `br` or `zstd`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FormatFile {
     /// One JSON document.
     #[default]
     Json,
-    /// One JSON document a line.
+    /// One JSON document a line (JSON Lines, NDJSON). A page is the list of them: `records: '.[]'` takes each for a record, and a
+    /// jq program sees the list, such as `.[] | .results[]`. Blank lines are skipped; a line that isn't JSON is an error that
+    /// names it. An empty body is an error, unless `records` is `.[]?`. With `.[]` the other expressions see null of the page,
+    /// beside `$rows`, `$first`, `$last`, `$status` and `$headers`.
     Jsonl,
-    /// Comma-separated values.
+    /// Comma-separated values (RFC 4180). A page is the list of its rows, as objects by the names of the columns:
+    /// `records: '.[]'` takes each for a record, and a jq program sees the list. All values are texts, which
+    /// `schema.columns` can type by hand. A cell with nothing in it is null, and `""` is an empty text (null in a column
+    /// that another type was given to by hand). A row with too many cells or too few goes to quarantine, or is an error where
+    /// a program sees it. Blank lines are skipped. Of empty bodies and of other expressions the same holds as for `jsonl`;
+    /// `success` and `error_message` also see a JSON document that comes instead of a table.
     Csv(CsvFormat),
 }
 
 /// The dialect of CSV answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvFormat {
-    /// The character between two cells. Default: `,`.
+    /// The character between two cells, ASCII. Default: `,`.
     #[serde(default)]
-    pub delimiter: Option<String>,
-    /// Whether the first line names the columns. Default: `true`.
+    pub delimiter: Option<Spanned<String>>,
+    /// Whether the first line of a page names its columns. Default: `true`. A name that comes twice is an error, an empty one
+    /// is `c` and the number of the column. Without a header the columns are `c1`, `c2` and so on, as many as the first
+    /// row had that ever came: later rows with another number of cells don't fit, since all that follows may have moved.
     #[serde(default)]
     pub header: Option<bool>,
 }

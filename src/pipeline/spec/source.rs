@@ -8,6 +8,7 @@ use url::Url;
 use super::super::file::{Auth, Rate};
 use crate::lang::jq::Jq;
 use crate::lang::place::Place;
+use crate::model::AnswerFormat;
 use crate::secret::Secret;
 
 /// Where and how requests are sent.
@@ -55,6 +56,8 @@ pub struct Source {
     pub insecure_skip_verify: bool,
     /// The proxy; none leaves it to the environment.
     pub proxy: Option<Proxy>,
+    /// The format of answers.
+    pub format: AnswerFormat,
     /// The largest answer that is read, in bytes.
     pub max_response: u64,
 }

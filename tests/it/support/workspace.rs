@@ -83,6 +83,16 @@ impl Run<'_> {
         self
     }
 
+    /// Gives it no more than so many KiB of addresses, beyond which memory is refused, and the process dies.
+    pub(crate) fn limited(self, kibibytes: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {kibibytes} && exec \"$0\" \"$@\"")]);
+        command.arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
+        command.current_dir(self.command.get_current_dir().unwrap());
+        Self { command, ..self }
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Outcome {
         self.spawn().wait()

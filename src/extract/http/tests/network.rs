@@ -14,9 +14,9 @@ async fn proxy(takes: Option<&'static str>) -> (u16, Arc<Mutex<Vec<String>>>) {
             let length = socket.read(&mut head).await.unwrap_or_default();
             let head = String::from_utf8_lossy(&head[..length]).into_owned();
             let given = head.lines().find_map(|line| line.strip_prefix("proxy-authorization: "));
-            let taken = takes.is_none_or(|takes| given == Some(takes));
+            let fits = takes.is_none_or(|takes| given == Some(takes));
             noted.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
-            let answer: &[u8] = if taken {
+            let answer: &[u8] = if fits {
                 b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
             } else {
                 b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

@@ -9,6 +9,7 @@ mod auth;
 mod connect;
 mod environment;
 mod examples;
+mod format;
 mod jobs;
 mod languages;
 mod paging;

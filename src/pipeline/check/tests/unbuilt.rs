@@ -9,43 +9,26 @@ name: x
 source:
   base_url: 'http://h'
   auth: none
-  format: jsonl
 jobs:
-  a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
+  a: {get: /x, paginate: none, records: '.[]'}
 on_failure: {post: 'http://h'}
 on_success: {post: 'http://h'}
 "), @r"
-    error: a format other than `json` is not built yet
-     --> p.yaml:6:11
-      |
-    6 |   format: jsonl
-      |           ^^^^^
-      |
-      = help: ask the API for JSON
-
-    error: a format other than `json` is not built yet
-     --> p.yaml:8:56
-      |
-    8 |   a: {get: /x, paginate: none, records: '.[]', format: {csv: {delimiter: ;, header: false}}}
-      |                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: ask the API for JSON
-
     error: `on_failure` is not built yet
-     --> p.yaml:9:13
+     --> p.yaml:8:13
       |
-    9 | on_failure: {post: 'http://h'}
+    8 | on_failure: {post: 'http://h'}
       |             ^^^^^^^^^^^^^^^^^^
       |
       = help: remove it, and act on the exit code of `tidegate run`
 
     error: `on_success` is not built yet
-      --> p.yaml:10:13
-       |
-    10 | on_success: {post: 'http://h'}
-       |             ^^^^^^^^^^^^^^^^^^
-       |
-       = help: remove it, and act on the exit code of `tidegate run`
+     --> p.yaml:9:13
+      |
+    9 | on_success: {post: 'http://h'}
+      |             ^^^^^^^^^^^^^^^^^^
+      |
+      = help: remove it, and act on the exit code of `tidegate run`
     ");
 }
 

@@ -1,0 +1,116 @@
+//! Bodies that would hurt: each is an error that says what is wrong, whichever way the records are picked out.
+
+use super::*;
+
+/// One plain path, a list of them, and a program, to the same list.
+const WAYS: [&[&str]; 3] = [&[".items[]"], &[".nope[]", ".items[]"], &[".items[] | ."]];
+
+/// Decodes a page in each way, and by the way of parents, none of which may take it.
+fn refused_each(body: &[u8]) -> Vec<String> {
+    let mut errors = Vec::new();
+    for records in WAYS {
+        errors.push(refused(records, body));
+        let context = PageVars { status: 200, headers: json!({}) };
+        let whole = read_whole(body, AnswerFormat::Json, &options(records).selector, &context, None, &[]);
+        errors.push(whole.unwrap_err().to_string());
+    }
+    errors
+}
+
+/// As [`refused_each`], where all must say the same.
+fn refused_alike(body: &[u8]) -> String {
+    let mut errors = refused_each(body);
+    assert!(errors.iter().all(|error| *error == errors[0]), "{errors:#?}");
+    errors.swap_remove(0)
+}
+
+#[test]
+fn bodies_that_are_no_json() {
+    insta::assert_snapshot!(refused_alike(b"  <html>log in</html>"), @"the body is html or xml, not json: <html>log in</html>; if it is the page of a login or a proxy, check auth and base_url");
+    insta::assert_snapshot!(refused_alike(b"\r\n "), @"the body is empty: json was due; if the server means no rows by that, say so with `empty`");
+    insta::assert_snapshot!(refused_alike(br#"{"items": [{"a": 1}]} {"items": []}"#), @r#"the body isn't json at byte 22: trailing characters: {"items": [{"a": 1}]} {"items": []}"#);
+    insta::assert_snapshot!(refused_alike(br#"{"items": [{"a": 1}"#), @r#"the body isn't json at byte 18: eof while parsing a list: {"items": [{"a": 1}"#);
+    insta::assert_snapshot!(refused_alike(b"{\"items\": [{\"a\": \"\xc3\x28\"}]}"), @r#"the body isn't utf-8 at byte 18: {"items": [{"a": "�("}]}"#);
+    for number in ["NaN", "Infinity", "-Infinity", "nan", "01", "+1", ".5", "0x1F", "1."] {
+        let error = refused_alike(format!(r#"{{"items": [{{"a": {number}}}]}}"#).as_bytes());
+        assert!(
+            error.starts_with("the body isn't json at byte 1") || error.starts_with("the body isn't json at byte 2"),
+            "{number}: {error}"
+        );
+    }
+    insta::assert_snapshot!(refused_alike(b"\x1f\x8b\x08\x00\x00\x00\x00\x00"), @"the body is still gzip data: it was compressed more than once, or its header content-encoding doesn't say that it is; ask the server, or a proxy between, not to compress");
+}
+
+#[test]
+fn keys_that_come_twice() {
+    let twice = r#"{"Total": 1, "items": [{"a": 1}], "Total": 2}"#;
+    insta::assert_snapshot!(refused_alike(twice.as_bytes()), @r#"the body isn't json at byte 44: the key `Total` comes twice: {"Total": 1, "items": [{"a": 1}], "Total": 2}"#);
+    let within = r#"{"page": {"n": [{"x": 1, "x": 1}]}, "items": [{"a": 1}]}"#;
+    assert!(refused_each(within.as_bytes()).iter().all(|error| error.contains("the key `x` comes twice")));
+    let escaped = r#"{"total": 1, "items": [], "tot\u0061l": 2}"#;
+    assert!(refused_alike(escaped.as_bytes()).contains("the key `total` comes twice"));
+    // A record of a plain path costs its row alone; a program could have taken either value.
+    let record = r#"{"items": [{"a": 1, "a": 2}, {"a": 3}]}"#;
+    for records in &WAYS[..2] {
+        let page = page(&mut PageDecoder::new(options(records)), record);
+        assert_eq!((page.rejected[0].got.as_str(), page.batch.num_rows()), ("the key twice", 1));
+    }
+    assert!(refused(WAYS[2], record.as_bytes()).contains("the key `a` comes twice"));
+}
+
+#[test]
+fn a_number_that_a_parents_row_cannot_hold() {
+    let huge = r#"{"items": [{"id": 123456789012345678901234567890}]}"#;
+    for records in WAYS {
+        let context = PageVars { status: 200, headers: json!({}) };
+        let selector = options(records).selector;
+        let read = |body: &str| read_whole(body.as_bytes(), AnswerFormat::Json, &selector, &context, None, &[]);
+        let error = read(huge).unwrap_err().to_string();
+        assert!(error.contains("the number 1.2345678901234568e29 is beyond 64 bits"), "{error}");
+        let rows =
+            read(r#"{"items": [{"id": 18446744073709551615, "x": -9223372036854775808, "f": 0.5}]}"#).unwrap().rows;
+        assert_eq!(rows, [json!({"id": u64::MAX, "x": i64::MIN, "f": 0.5})]);
+    }
+}
+
+/// Runs on a small stack, as the smallest of our threads has.
+fn on_a_small_stack(act: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(2 << 20).spawn(act).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_hundred_thousand_levels_overflow_nothing() {
+    on_a_small_stack(|| {
+        for (open, close) in [("[", "]"), (r#"{"k":"#, "}")] {
+            let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+            let beside = format!(r#"{{"items": [{{"a": 1}}], "x": {deep}}}"#);
+            assert!(refused_each(beside.as_bytes()).iter().all(|error| error.contains("recursion limit exceeded")));
+            let before = format!(r#"{{"x": {deep}, "items": [{{"a": 1}}]}}"#);
+            assert!(refused_each(before.as_bytes()).iter().all(|error| error.contains("recursion limit exceeded")));
+            let cut = format!(r#"{{"items": [{}"#, open.repeat(100_000));
+            for records in WAYS {
+                refused(records, cut.as_bytes());
+            }
+            assert!(is_cut(AnswerFormat::Json, cut.as_bytes()));
+            // Within a record of a plain path it is kept as text, or costs the row; with `$last` it can't be shown.
+            let inside = format!(r#"{{"items": [{{"a": {deep}}}, {deep}]}}"#);
+            for records in &WAYS[..2] {
+                let typed = options(records);
+                let shallow = DecodeOptions { max_depth: 16, ..typed.clone() };
+                let page = page(&mut PageDecoder::new(shallow), inside.clone());
+                let objects = if open == "[" { 1 } else { 2 };
+                assert_eq!((page.rows, page.batch.num_rows()), (2, objects));
+                let edges = DecodeOptions { max_depth: 16, want_edges: true, ..typed };
+                let error = try_page(&mut PageDecoder::new(edges), inside.clone()).unwrap_err().to_string();
+                assert!(error.contains("recursion limit exceeded"), "{error}");
+            }
+            assert!(refused(WAYS[2], inside.as_bytes()).contains("recursion limit exceeded"));
+            let lines = format!("{{\"a\": 1}}\n{{\"a\": {deep}}}\n");
+            let by_line = DecodeOptions { format: AnswerFormat::JsonLines, max_depth: 16, ..options(&[".[]"]) };
+            assert_eq!(page(&mut PageDecoder::new(by_line), lines.clone()).batch.num_rows(), 2);
+            let by_program = DecodeOptions { format: AnswerFormat::JsonLines, ..options(&[".[] | ."]) };
+            let error = try_page(&mut PageDecoder::new(by_program), lines).unwrap_err().to_string();
+            assert!(error.starts_with("line 2 isn't json") && error.contains("recursion limit"), "{error}");
+        }
+    });
+}

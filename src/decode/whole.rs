@@ -1,0 +1,44 @@
+//! Pages as JSON values, for those whose rows never become columns.
+
+use serde_json::Value;
+
+use super::page::Page;
+use super::table::Known;
+use super::{DecodeError, PageVars};
+use crate::lang::Selector;
+use crate::lang::jq::Jq;
+use crate::model::AnswerFormat;
+
+/// A page that was read whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholePage {
+    /// The records.
+    pub rows: Vec<Value>,
+    /// The body without the records; for a program the whole body.
+    pub envelope: Value,
+    /// How many rows the server put on the page: what the `rows` program says, else how many records there are.
+    pub server_rows: u64,
+}
+
+/// Reads one page. The programs see [`super::PAGE_VARIABLES`] from `context`, and after them `vars`.
+///
+/// # Errors
+/// As for [`super::PageDecoder::decode`], and where a record can't be a value: a row of a table has too many cells or too few, a key
+/// comes twice, or a number is beyond 64 bits.
+pub fn read_whole(
+    body: &[u8],
+    format: AnswerFormat,
+    selector: &Selector,
+    context: &PageVars,
+    rows_program: Option<&Jq>,
+    vars: &[Value],
+) -> Result<WholePage, DecodeError> {
+    let vars = context.with(vars);
+    let page = Page::open(body, format, selector, &Known::default(), &vars)?;
+    let (rows, envelope) = page.values()?;
+    let server_rows = match rows_program {
+        Some(program) => page.count(program, &vars)?,
+        None => rows.len() as u64,
+    };
+    Ok(WholePage { rows, envelope, server_rows })
+}

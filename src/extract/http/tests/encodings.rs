@@ -1,0 +1,159 @@
+//! Compressed bodies, and bodies whose end only their format tells.
+
+use std::io::Write as _;
+
+use super::*;
+use crate::model::CsvDialect;
+
+/// What is sent: text of which no part repeats for long, so that each encoding has something to say.
+fn text() -> String {
+    let words: Vec<String> = (0_u64..200).map(|at| format!(r#"{{"id":{}}}"#, at * at * 7919 % 1_000_003)).collect();
+    format!("[{}]", words.join(","))
+}
+
+/// Encodes a body in the ways that are known, by their names.
+fn encoded(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(body).unwrap();
+    let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    deflate.write_all(body).unwrap();
+    let zstd = zstd::encode_all(body, 1).unwrap();
+    vec![("gzip", gzip.finish().unwrap()), ("deflate", deflate.finish().unwrap()), ("br", brotli(body)), ("zstd", zstd)]
+}
+
+/// Writes brotli (RFC 7932) without compressing: the window's size and a meta-block that is stored, then an empty last one.
+fn brotli(body: &[u8]) -> Vec<u8> {
+    assert!(body.len() <= 1 << 16);
+    let (window, last, nibbles, stored) = (0_u32, 0_u32, 0_u32, 1_u32);
+    let length = u32::try_from(body.len() - 1).unwrap();
+    let head = window | last << 1 | nibbles << 2 | length << 4 | stored << 20;
+    [&head.to_le_bytes()[..3], body, &[0b11]].concat()
+}
+
+fn answer(headers: &str, body: &[u8]) -> &'static [u8] {
+    Box::leak([format!("HTTP/1.1 200 OK\r\n{headers}\r\n").as_bytes(), body].concat().into_boxed_slice())
+}
+
+#[tokio::test]
+async fn each_encoding_is_undone() {
+    for (name, body) in encoded(text().as_bytes()) {
+        for length in [format!("content-length: {}\r\n", body.len()), String::new()] {
+            let url = serve_bytes(answer(&format!("content-encoding: {name}\r\n{length}"), &body)).await;
+            let answer = fetch(&client(options(1)), &url).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(&answer.body[..], text().as_bytes(), "{name}");
+        }
+    }
+    let url = serve_bytes(answer("content-encoding: identity\r\n", b"[]")).await;
+    assert_eq!(&fetch(&client(options(1)), &url).await.unwrap().body[..], b"[]");
+}
+
+#[tokio::test]
+async fn the_client_asks_for_what_it_can_undo() {
+    let (url, _) = serve(Duration::ZERO, |_, headers| {
+        assert_eq!(headers["accept-encoding"], "zstd,gzip,deflate,br");
+        "[]".into_response()
+    })
+    .await;
+    assert_eq!(&fetch(&client(options(1)), &url).await.unwrap().body[..], b"[]");
+}
+
+#[tokio::test]
+async fn a_compressed_body_that_is_torn_is_tried_again_and_never_taken_for_whole() {
+    for (name, body) in encoded(text().as_bytes()) {
+        let cuts =
+            [1, 2, 5, body.len() / 2, body.len() - 9, body.len() - 5, body.len() - 4, body.len() - 2, body.len() - 1];
+        for cut in cuts {
+            let url = serve_bytes(answer(&format!("content-encoding: {name}\r\n"), &body[..cut])).await;
+            let tried = fetch(&client(options(2)), &url).await;
+            let error = tried.err().unwrap_or_else(|| panic!("{name} was taken for whole after {cut} bytes"));
+            assert_eq!(transport(error), (TransportKind::TornBody, 2), "{name} after {cut} bytes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_noticed_where_there_is_a_checksum() {
+    for (name, mut body) in
+        encoded(text().as_bytes()).into_iter().filter(|(name, _)| ["gzip", "deflate"].contains(name))
+    {
+        let middle = body.len() / 2;
+        body[middle] ^= 1;
+        let url = serve_bytes(answer(&format!("content-encoding: {name}\r\n"), &body)).await;
+        assert_eq!(
+            transport(fetch(&client(options(2)), &url).await.unwrap_err()),
+            (TransportKind::TornBody, 2),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_of_nothing_is_nothing() {
+    for name in ["gzip", "deflate", "br", "zstd"] {
+        for status in ["200 OK", "204 No Content"] {
+            let head = format!("HTTP/1.1 {status}\r\ncontent-encoding: {name}\r\ncontent-length: 0\r\n\r\n");
+            let url = serve_bytes(Box::leak(head.into_bytes().into_boxed_slice())).await;
+            let answer =
+                fetch(&client(options(1)), &url).await.unwrap_or_else(|error| panic!("{name} {status}: {error}"));
+            assert_eq!(answer.body.len(), 0, "{name} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bomb_stops_at_the_limit() {
+    let mebibyte = vec![0; 1 << 20];
+    let one = zstd::encode_all(&mebibyte[..], 19).unwrap();
+    let four_gibibytes = one.repeat(4096);
+    assert!(four_gibibytes.len() < 1 << 20, "{}", four_gibibytes.len());
+    let mut bombs = vec![("zstd", four_gibibytes)];
+    bombs.extend(encoded(&mebibyte[..1 << 16]).into_iter().filter(|(name, _)| *name != "br"));
+    for (name, bomb) in bombs {
+        let url = serve_bytes(answer(&format!("content-encoding: {name}\r\n"), &bomb)).await;
+        let client = client(HttpOptions { max_response: 10_000, ..options(5) });
+        let error = fetch(&client, &url).await.unwrap_err();
+        assert!(matches!(error, HttpError::TooLarge { limit: 10_000, .. }), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_known_is_named() {
+    for name in ["compress", "gzip, gzip", "GZIP", "x-gzip", "aes128gcm"] {
+        let url = serve_bytes(answer(&format!("content-encoding: {name}\r\n"), b"\x1f\x8b")).await;
+        let error = fetch(&client(options(3)), &url).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "GET /list: the answer's body has the content-encoding `{name}`, which can't be undone; gzip, deflate, br and \
+                 zstd can, one of them; ask the server, or a proxy between, for another: set the header accept-encoding, such as \
+                 `identity`"
+            )
+        );
+    }
+    let url = serve_bytes(b"HTTP/1.1 404 Not Found\r\ncontent-encoding: compress\r\n\r\nx").await;
+    assert_eq!(fetch(&client(options(1)), &url).await.unwrap().status, 404, "the status says more than the body");
+}
+
+#[tokio::test]
+async fn lines_and_tables_that_end_with_the_connection_in_their_middle_are_torn() {
+    let csv = AnswerFormat::Csv(CsvDialect::default());
+    for (format, body) in [
+        (AnswerFormat::JsonLines, "{\"a\":1}\n{\"a\":"),
+        (csv, "a,b\n1,2\n3"),
+        (csv, "a,b\n1,\"2\n3,4\n"),
+        (csv, "a,b\n1,\u{e9}"),
+    ] {
+        let cut = if body.ends_with('\u{e9}') { body.len() - 1 } else { body.len() };
+        let url = serve_bytes(answer("", &body.as_bytes()[..cut])).await;
+        let error = fetch_as(format, &client(options(2)), &url).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("in the middle of the {}", format.name())), "{error}");
+        assert_eq!(transport(error), (TransportKind::TornBody, 2));
+    }
+    for (format, body) in [(AnswerFormat::JsonLines, "{\"a\":1}\n{\"a\":2}"), (csv, "a,b\n1,2"), (csv, "")] {
+        let url = serve_bytes(answer("", body.as_bytes())).await;
+        assert!(fetch_as(format, &client(options(1)), &url).await.is_ok(), "{body}");
+    }
+    let marked = serve_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\na,b\n1,2\n3").await;
+    let answer = fetch_as(csv, &client(options(3)), &marked).await.unwrap();
+    assert_eq!(answer.attempts, 1, "the server's own length says that this is all: the row is bad");
+}
