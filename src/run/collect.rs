@@ -131,7 +131,7 @@ struct Increment {
 
 impl Collector {
     /// Starts with an empty slice. `asked` is the window with its padding.
-    pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>, spool: Spool) -> Self {
         let time = match (&job.slicing, kind) {
             (Slicing::Window(spec), SliceKind::Window(window)) => spec
                 .time
@@ -157,7 +157,7 @@ impl Collector {
             keys: (!job.key.is_empty()).then(|| KeyIndex::new(&job.key)),
             time,
             cursor,
-            spool: Spool::default(),
+            spool,
             schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: Vec::new(),
@@ -246,6 +246,7 @@ impl Collector {
         let observed = keys.observe(batch, first)?;
         let mut new_rows =
             self.evidence.note_keyed(observed.new_rows, observed.superseded.iter().map(|(earlier, _)| *earlier));
+        self.superseded.extend(observed.superseded);
         for row in observed.null_keys {
             self.reject(batch, first, row, "a column of `key` is null", request, page);
             new_rows += u64::from(self.bad.last().is_some_and(|(_, bad)| self.evidence.note_unkeyed(bad.row())));

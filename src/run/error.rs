@@ -146,8 +146,7 @@ pub enum RunError {
     },
     /// The list moved in each pass over it.
     #[error(
-        "the slice was read {passes} times (`on_mismatch: refetch`), and no two readings prove that it is whole: {story}; it doesn't \
-         land: sort by a column that doesn't change, make the slices smaller, or run when less changes"
+        "the slice was read {passes} times (`on_mismatch: refetch`), and moved while it was: {story}; it doesn't land: sort by a column that doesn't change, make the slices smaller, or run when less changes"
     )]
     Unsettled {
         /// How often it was read.

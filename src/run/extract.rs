@@ -12,12 +12,23 @@ use super::pages::{self, Asked, Pages};
 use super::{Env, Progress, RunError, build};
 use crate::decode::DecodeError;
 use crate::extract::auth::excerpt;
-use crate::extract::http::{Exchange, Exchanged, RawAnswer};
+use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::Job;
+use crate::transform::spool;
+
+/// The slices of a job together keep this part of the memory limit in memory as rows; what is more goes to a temporary file.
+const SPOOLED: u64 = 8;
+
+/// The least that a slice keeps, in bytes: below it a temporary file isn't worth it.
+const LEAST_SPOOL: usize = 1 << 20;
+
+/// How many bytes of memory the writing of a slice takes for each of its largest page: its rows, what SQL makes of them, and what the
+/// file's format makes of that.
+const LANDING: u64 = 3;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -40,6 +51,8 @@ pub(super) struct Extracted {
     pub(super) schema: RecordSchema,
     /// Pages read.
     pub(super) pages: u64,
+    /// The size of the largest, in bytes.
+    pub(super) largest: u64,
     /// Whether it ended because it had enough rows: there may be more.
     pub(super) full: bool,
     /// What a person should know of its schema.
@@ -79,7 +92,7 @@ impl Extraction {
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
-        let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
+        let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned, self.spool_limit())?));
         let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
         let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
         let mut read = 0;
@@ -96,8 +109,8 @@ impl Extraction {
                 PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
             }
         };
-        let redactor = self.exchange.client.redactor().clone();
-        tokio::task::spawn_blocking(move || finish(intake, end, read, &redactor)).await?
+        let (redactor, largest) = (self.exchange.client.redactor().clone(), ahead.largest());
+        tokio::task::spawn_blocking(move || finish(intake, end, (read, largest), &redactor)).await?
     }
 
     /// Reads a slice's pages, from the first one. Returns why there are no more, and how many there were.
@@ -197,6 +210,20 @@ impl Extraction {
     /// Returns the first request of a slice in one line, redacted.
     pub(super) fn show(&self, slice: &Slice, now: DateTime<Utc>) -> Result<String, RunError> {
         Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
+    }
+
+    /// Returns how many bytes of rows a slice keeps in memory until its last page is in.
+    fn spool_limit(&self) -> usize {
+        let share = self.exchange.client.memory().limit() / SPOOLED / u64::from(self.job.source.concurrency).max(1);
+        usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SPOOL, spool::DEFAULT_MEMORY_LIMIT)
+    }
+
+    /// Waits for the memory that the writing of a slice takes, whose largest page is of `largest` bytes. Keep it until it is written.
+    pub(super) async fn room_to_land(&self, largest: u64) -> Room {
+        let mut room = self.exchange.client.memory().room(Turn::now(), 0);
+        // Whose turn it is gets what it asks for.
+        let _ = room.grow(largest.saturating_mul(LANDING)).await;
+        room
     }
 
     /// Prepares the requests of a slice.

@@ -17,6 +17,7 @@ use crate::extract::paginate::Seen;
 use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
+use crate::transform::Spool;
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
@@ -56,11 +57,11 @@ pub(super) fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> 
     intake.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends a slice after `pages` pages.
+/// Ends a slice: after how many pages, and of what size the largest was.
 pub(super) fn finish(
     intake: Arc<Mutex<Intake>>,
     end: EndReason,
-    pages: u64,
+    (pages, largest): (u64, u64),
     redactor: &Redactor,
 ) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
@@ -75,7 +76,7 @@ pub(super) fn finish(
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
-    Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
+    Ok(Extracted { collected, schema, pages, largest, full: end == EndReason::SliceFull, notes })
 }
 
 /// What a person should look at where points came and didn't show their step.
@@ -83,12 +84,14 @@ const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answe
                                 points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
 impl Intake {
-    /// Begins a slice. `now` is its run's instant, `pinned` the schema that it was begun with.
+    /// Begins a slice. `now` is its run's instant, `pinned` the schema that it was begun with; beyond `spool_limit` bytes its rows go
+    /// to a temporary file.
     pub(super) fn new(
         job: &Arc<Job>,
         slice: &Slice,
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
+        spool_limit: usize,
     ) -> Result<Self, RunError> {
         let asked = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
@@ -115,7 +118,7 @@ impl Intake {
                 || job.paginate.total.is_some()
                 || matches!(&job.slicing, Slicing::Window(spec) if matches!(spec.parts, PartsSpec::Resolution { .. })),
         });
-        let collector = Collector::new(job, &slice.kind, asked, now);
+        let collector = Collector::new(job, &slice.kind, asked, now, Spool::new(spool_limit));
         Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector, step_is_unproven: false })
     }
 

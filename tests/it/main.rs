@@ -13,6 +13,7 @@
     reason = "the files are our own, the numbers are small, and a snapshot is as long as what it shows"
 )]
 
+mod ahead;
 mod architecture;
 mod crash;
 mod faults;
@@ -21,6 +22,7 @@ mod generic;
 mod help;
 mod hostile;
 mod manners;
+mod moving_lists;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;
@@ -28,6 +30,7 @@ mod ntopng_faults;
 mod ntopng_fixtures;
 mod oauth2;
 mod quiet;
+mod refetch;
 mod review;
 mod schema;
 mod scrutinizer;

@@ -111,6 +111,12 @@ impl HttpClient {
         self.clock.now()
     }
 
+    /// Returns the memory that its answers share with others.
+    #[must_use]
+    pub const fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
     /// Makes room for an answer of about `expected` bytes.
     pub(super) fn room(&self, turn: Turn, expected: u64) -> Room {
         self.memory.room(turn, expected)

@@ -35,6 +35,12 @@ impl Memory {
         Self { limit, free: Arc::new(Semaphore::new(units)), lead: Arc::default(), beyond: AtomicU64::new(0) }
     }
 
+    /// Returns the limit, in bytes.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Returns how many bytes are reserved at present, to a kibibyte.
     #[must_use]
     pub fn held(&self) -> u64 {

@@ -201,8 +201,10 @@ impl SliceRun {
             schema_version: version,
         };
         let (targets, quarantine, shaping) = (self.targets.clone(), self.quarantine.clone(), self.shaping(begin.now));
+        let room = self.extraction.room_to_land(extracted.largest).await;
         tokio::task::spawn_blocking(move || {
             let staged = land(&extracted.collected, &extracted.schema, &shaping, &targets, &quarantine, &landing)?;
+            drop(room);
             Ok((extracted, staged))
         })
         .await?
