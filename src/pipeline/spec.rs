@@ -256,9 +256,9 @@ pub const LEAST_STEPS: u32 = 2;
 /// Returns how many steps of a time series a request may cover so that its answer has no more than `max_points`: there may be a
 /// point at both of its edges, and what it asks for in excess has some too.
 #[must_use]
-pub const fn most_steps(step: Duration, max_points: u64, pad: Duration) -> u64 {
-    let in_excess = pad.as_nanos().div_ceil(if step.is_zero() { 1 } else { step.as_nanos() });
-    if in_excess >= max_points as u128 { 0 } else { (max_points - in_excess as u64).saturating_sub(1) }
+pub fn most_steps(step: Duration, max_points: u64, pad: Duration) -> u64 {
+    let in_excess = pad.as_nanos().div_ceil(step.as_nanos().max(1));
+    max_points.saturating_sub(1).saturating_sub(u64::try_from(in_excess).unwrap_or(u64::MAX))
 }
 
 /// Where a window job begins.

@@ -144,8 +144,7 @@ impl Pages {
 
     /// Takes an answer that isn't taken in: both halves of what it covers are asked for in its place.
     pub(super) fn halve(&mut self, asked: &Asked, bytes: u64, rows: u64, misfit: Misfit) -> Result<(), RunError> {
-        let elapsed = self.started.elapsed();
-        self.guard.page(&asked.request, rows, bytes, elapsed).map_err(|error| self.scrubbed(error))?;
+        self.guard.page(&asked.request, rows, bytes, self.started.elapsed()).map_err(|error| self.scrubbed(error))?;
         if let (Some(cell), Some(part)) = (&mut self.window, asked.part)
             && !cell.parts.halve()
         {

@@ -74,6 +74,11 @@ impl Findings<'_> {
             let message = "the last point of a cell may still change when the cell is read";
             self.warn(resolution.step.span, message, "give the window a `lag` of one step or more");
         }
+        if window.time.is_none() && !self.partial {
+            let message = "servers put a point at both edges of what is asked for, and no `time` cuts the one that belongs elsewhere";
+            let help = "add `time:`, SQL for a point's own time; else a point at an edge may land twice";
+            self.warn(resolution.step.span, message, help);
+        }
         let into = match into {
             Some(into) => Some(into?),
             None => None,
@@ -139,7 +144,8 @@ impl Findings<'_> {
         let inclusive = |bound: EdgeBound| bound == EdgeBound::Inclusive;
         let same = edge.as_ref().is_some_and(|(_, bound)| inclusive(*bound) == (seek.bound == SeekBound::Inclusive));
         // Downwards with `time`, the window's end is asked for with itself, whatever the server does there.
-        if !same && !(down && spec.time.is_some()) {
+        let open_ended = down && spec.time.is_some();
+        if !(same || open_ended) {
             let name = if down { "to" } else { "from" };
             let message = format!(
                 "`window.{name}` and `paginate.seek` are one place, and differ in how the server treats its value"

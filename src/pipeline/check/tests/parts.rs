@@ -12,8 +12,14 @@ fn window(more: &str, lines: &str) -> String {
 #[test]
 fn what_is_fine() {
     assert_eq!(window("split: {size: 100}", ""), "");
-    assert_eq!(window("lag: 1h, resolution: {step: 30m, max_points: 300, into: query.n, observed: .step}", ""), "");
-    assert_eq!(window("lag: 1h, resolution: {step: 30m, max_points: 300, observed: '$last.t - $first.t'}", ""), "");
+    assert_eq!(
+        window("lag: 1h, time: t, resolution: {step: 30m, max_points: 300, into: query.n, observed: .step}", ""),
+        ""
+    );
+    assert_eq!(
+        window("lag: 1h, time: t, resolution: {step: 30m, max_points: 300, observed: '$last.t - $first.t'}", ""),
+        ""
+    );
     let templates = r"    window: {every: 1d, start: -1d, as: epoch_s, split: {size: 100}}
     query: {q: 'between {{ window.from }} and {{ window.to }}'}
 ";
@@ -83,13 +89,13 @@ fn full_pages() {
 
 #[test]
 fn points() {
-    let resolution = |text: &str| window(&format!("lag: 1h, resolution: {{{text}}}"), "");
+    let resolution = |text: &str| window(&format!("lag: 1h, time: t, resolution: {{{text}}}"), "");
     insta::assert_snapshot!(resolution("step: 0s, max_points: 300, observed: .step"), @"
     error: points have a step
-     --> p.yaml:6:106
+     --> p.yaml:6:115
       |
-    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, resolution: {step: 0s, max_points: 300, observe...
-      |                                                                                                          ^^
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, time: t, resolution: {step: 0s, max_points: 300...
+      |                                                                                                                   ^^
       |
       = help: write a duration such as `30m`
     ");
@@ -97,16 +103,16 @@ fn points() {
     error: cells of 1day cut the steps of 7h apart
      --> p.yaml:6:21
       |
-    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, resolution: {step: 7h, max_points: 300, observe...
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, time: t, resolution: {step: 7h, max_points: 300...
       |                     ^^
       |
       = help: make `every` a multiple of `resolution.step`
 
     warning: the last point of a cell may still change when the cell is read
-     --> p.yaml:6:106
+     --> p.yaml:6:115
       |
-    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, resolution: {step: 7h, max_points: 300, observe...
-      |                                                                                                          ^^
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, time: t, resolution: {step: 7h, max_points: 300...
+      |                                                                                                                   ^^
       |
       = help: give the window a `lag` of one step or more
     ");
@@ -114,38 +120,38 @@ fn points() {
     warning: a cell of one step has one point, which shows no step
      --> p.yaml:6:21
       |
-    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, resolution: {step: 1d, max_points: 300, observe...
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, time: t, resolution: {step: 1d, max_points: 300...
       |                     ^^
       |
       = help: make `every` longer: then the step that comes back can be checked
 
     warning: the last point of a cell may still change when the cell is read
-     --> p.yaml:6:106
+     --> p.yaml:6:115
       |
-    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, resolution: {step: 1d, max_points: 300, observe...
-      |                                                                                                          ^^
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, time: t, resolution: {step: 1d, max_points: 300...
+      |                                                                                                                   ^^
       |
       = help: give the window a `lag` of one step or more
     ");
     insta::assert_snapshot!(resolution("step: 30m, max_points: 2, into: query.b, observed: '.rows[0].t'"), @"
     error: `max_points` leaves no room for two steps, with a point at both edges and those of `pad`
-     --> p.yaml:6:123
+     --> p.yaml:6:132
       |
-    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, resolution: {step: 30m, max_points: 2, into: qu...
-      |                                                                                                                           ^
+    6 | ... query.b, lag: 1h, time: t, resolution: {step: 30m, max_points: 2, into: query.b, observed: '.rows[0].t'}}
+      |                                                                    ^
       |
       = help: let answers have more points, or make `pad` smaller
 
     error: an edge of the window and the most points would both be written to `query.b`
-     --> p.yaml:6:132
+     --> p.yaml:6:141
       |
-    6 | ...ery.b, lag: 1h, resolution: {step: 30m, max_points: 2, into: query.b, observed: '.rows[0].t'}}
+    6 | ...g: 1h, time: t, resolution: {step: 30m, max_points: 2, into: query.b, observed: '.rows[0].t'}}
       |                                                                 ^^^^^^^
       |
       = help: give each a place of its own
 
     error: this expression reaches into the records (`.rows`), which it doesn't see
-     --> p.yaml:6:152
+     --> p.yaml:6:161
       |
     6 | ...olution: {step: 30m, max_points: 2, into: query.b, observed: '.rows[0].t'}}
       |                                                                  ^^^^^
@@ -164,7 +170,7 @@ fn points() {
     "
     );
     insta::assert_snapshot!(
-        window("lag: 1h, resolution: {step: 30m, max_points: 9, observed: .s}", "    paginate: {cursor: {into: query.c, value: .c}}\n"),
+        window("lag: 1h, time: t, resolution: {step: 30m, max_points: 9, observed: .s}", "    paginate: {cursor: {into: query.c, value: .c}}\n"),
         @"
     error: with `resolution` each part of a window is one page, and this goes to further ones
      --> p.yaml:7:15
@@ -175,6 +181,19 @@ fn points() {
       = help: write `paginate: none`, or remove `resolution`
     "
     );
+}
+
+#[test]
+fn points_at_an_edge() {
+    insta::assert_snapshot!(window("lag: 1h, resolution: {step: 30m, max_points: 9, observed: .s}", ""), @"
+    warning: servers put a point at both edges of what is asked for, and no `time` cuts the one that belongs elsewhere
+     --> p.yaml:6:106
+      |
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, resolution: {step: 30m, max_points: 9, observed...
+      |                                                                                                          ^^^
+      |
+      = help: add `time:`, SQL for a point's own time; else a point at an edge may land twice
+    ");
 }
 
 /// A job that pages by `seek`, in this window.
