@@ -25,6 +25,7 @@ pub mod extract;
 pub mod lang;
 pub mod ledger;
 pub mod model;
+pub mod objects;
 pub mod pipeline;
 pub mod plan;
 pub mod run;

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -76,7 +77,13 @@ pub(super) enum Command {
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
 pub(super) struct StateArgument {
-    /// Where the ledger is kept: a folder, or the URL of one.
+    /// Where the ledger is kept: a folder, or `s3://bucket/prefix`.
+    ///
+    /// A folder must lie on a file system whose locks work between all machines that use it. A bucket must keep to conditional
+    /// writes, as Amazon S3 does; credentials, region and end point come from the environment (`AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the machine's role.
+    /// `gs://` and `az://` are experimental: they haven't been tried against the real services. What `memory://` keeps ends with the
+    /// process.
     #[arg(long, env = "TIDEGATE_STATE", default_value = "./.tidegate", value_name = "URL")]
     pub(super) state: String,
 }
@@ -115,6 +122,11 @@ pub(super) struct RunArguments {
     /// Leave with exit code 4 if another run of the pipeline is on, instead of waiting for it.
     #[arg(long)]
     pub(super) no_wait: bool,
+    /// How long a run that was killed keeps the next one waiting where the state is in a bucket, which has no locks: 1s to 1h.
+    ///
+    /// It is also how long a run may be cut off from its state before it stops. Runs needn't agree on it.
+    #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
+    pub(super) lease_ttl: Duration,
     /// Land windows even where they have fewer rows than what landed before.
     #[arg(long)]
     pub(super) allow_shrink: bool,
@@ -154,6 +166,13 @@ pub(super) struct DemoArguments {
 /// Reads a size, for `--memory-limit`.
 fn size(text: &str) -> Result<ByteSize, String> {
     ByteSize::try_from(text.to_owned())
+}
+
+/// Reads a duration, for `--lease-ttl`.
+fn lease_ttl(text: &str) -> Result<Duration, String> {
+    let ttl = humantime::parse_duration(text).ok();
+    ttl.filter(|ttl| (Duration::from_secs(1)..=Duration::from_hours(1)).contains(ttl))
+        .ok_or_else(|| "write a time from 1s to 1h, such as 60s".to_owned())
 }
 
 /// Reads an instant, for `--now`.

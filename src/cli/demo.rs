@@ -14,6 +14,7 @@ use super::{CliError, Exit, print, run};
 use crate::appliance::ntopng::{Ntopng, NtopngConfig};
 use crate::appliance::scrutinizer::{Scrutinizer, ScrutinizerConfig};
 use crate::clock::ManualClock;
+use crate::ledger::Timing;
 use crate::model::RunReport;
 use crate::pipeline::check;
 use crate::pipeline::load::{Lookup, Source, diagnostic};
@@ -67,6 +68,7 @@ const EXHIBITS: [Exhibit; 2] = [
 pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> Result<Exit, CliError> {
     let options = Options {
         state: shown(&arguments.out.join("state")),
+        lease_ttl: Timing::default().ttl,
         now: now(),
         jobs: Vec::new(),
         wait: true,

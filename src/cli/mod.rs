@@ -26,6 +26,7 @@ pub use self::exit::Exit;
 pub use self::schema::json_schema;
 use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
+use crate::objects::Stores;
 use crate::run::{Env, Progress, Silent, Sources};
 use crate::telemetry;
 
@@ -103,8 +104,13 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
         Some(bars) => Arc::new(bars),
         None => Arc::new(Silent),
     };
-    let sources = Arc::new(Sources::new(memory_limit));
-    let env = Env { clock: Arc::new(SystemClock), progress, sources, cancel: cancel.clone() };
+    let env = Env {
+        clock: Arc::new(SystemClock),
+        progress,
+        sources: Arc::new(Sources::new(memory_limit)),
+        stores: Arc::new(Stores::default()),
+        cancel: cancel.clone(),
+    };
     let exit = runtime.block_on(async {
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {

@@ -68,6 +68,7 @@ pub(super) fn exit_of(error: &RunError) -> Exit {
 pub(super) fn options(arguments: &RunArguments, env: &Env) -> Options {
     Options {
         state: arguments.state.state.clone(),
+        lease_ttl: arguments.lease_ttl,
         now: arguments.now.unwrap_or_else(|| env.clock.now()),
         jobs: arguments.jobs.iter().map(JobName::new).collect(),
         wait: !arguments.no_wait,

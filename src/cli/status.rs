@@ -41,7 +41,7 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
 }
 
 async fn read(pipeline: &Pipeline, state: &StateArgument, env: &Env) -> Result<LedgerState, LedgerError> {
-    Ledger::open(&state.state, pipeline.name.clone(), Arc::clone(&env.clock))?.read_state().await
+    Ledger::open(&state.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?.read_state().await
 }
 
 /// One chain of slices: a job, or a job and one fan-out key.

@@ -21,6 +21,7 @@ mod page;
 mod precise;
 mod reject;
 mod schema;
+mod split;
 mod strict;
 mod table;
 mod visitor;
@@ -44,6 +45,8 @@ use page::Page;
 pub use page::envelope_of;
 use reject::{Misfit, Nulls, Row};
 pub use schema::arrow_schema;
+pub use split::SplitPage;
+pub use strict::check_json;
 use table::Known;
 pub use whole::{WholePage, read_whole};
 
@@ -209,12 +212,7 @@ impl PageDecoder {
         let selector = self.options.selector.clone();
         let known = self.known.clone();
         let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
-        let result = self.decode_page(&page);
-        if result.is_err() {
-            // A pass that broke off leaves half a record behind.
-            self.builder = None;
-        }
-        let mut decoded = result?;
+        let mut decoded = self.decode_open(&page)?;
         self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));
         decoded.server_rows = match rows_program {
             Some(program) => page.count(program, &vars)?,
@@ -244,6 +242,15 @@ impl PageDecoder {
     /// Where `to` isn't a schema that `from` can grow into.
     pub fn conform(batch: &RecordBatch, from: &RecordSchema, to: &RecordSchema) -> Result<RecordBatch, DecodeError> {
         schema::conform(batch, from, to)
+    }
+
+    fn decode_open(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {
+        let result = self.decode_page(page);
+        if result.is_err() {
+            // A pass that broke off leaves half a record behind.
+            self.builder = None;
+        }
+        result
     }
 
     fn decode_page(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {

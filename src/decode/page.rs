@@ -78,6 +78,24 @@ impl<'b> Page<'b> {
         }
     }
 
+    /// Makes a page of nothing but records, each a JSON text.
+    pub(super) const fn of_records(records: Vec<String>) -> Page<'static> {
+        Page { text: Cow::Borrowed("null"), records: Records::Emitted(records) }
+    }
+
+    /// Returns every record as a JSON text, and the envelope. A row of a table that isn't one is a string: its text.
+    pub(super) fn texts(&self) -> Result<(Vec<String>, Value), DecodeError> {
+        let (raw, envelope) = self.raw(true)?;
+        let text = |raw: &str| match &self.records {
+            Records::Table(table) => match table.object_of(raw) {
+                Value::Null => Value::from(raw).to_string(),
+                object => object.to_string(),
+            },
+            _ => raw.to_owned(),
+        };
+        Ok((raw.into_iter().map(text).collect(), envelope))
+    }
+
     /// Reads every record into the builders, and returns the envelope.
     pub(super) fn read(&self, rows: &mut TypedRows<'_>) -> Result<Value, DecodeError> {
         match &self.records {

@@ -6,7 +6,20 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::error::{DecodeError, excerpt, json};
 use super::infer::Name;
+
+/// Reads a whole answer that is JSON: as it is, for what is judged by it.
+///
+/// # Errors
+/// Where it isn't JSON, is nested more than 128 deep, or has a key twice in one object.
+pub fn check_json(body: &[u8]) -> Result<Value, DecodeError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let offset = error.valid_up_to();
+        DecodeError::Utf8 { offset, excerpt: excerpt(body, offset) }
+    })?;
+    value(text).map_err(|error| json(text, &error))
+}
 
 /// Reads a JSON text, no deeper than 128 levels, in which no object has a key twice.
 pub(super) fn value(text: &str) -> Result<Value, serde_json::Error> {

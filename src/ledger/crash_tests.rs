@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use object_store::memory::InMemory;
 use proptest::prelude::*;
 
-use super::faulty_store::{FaultyStore, Put};
-use super::tests::{ROOT, begin_slice, publication, timing, window};
+use super::tests::{ROOT, World, begin_slice, publication, timing, window};
 use super::*;
 use crate::clock::SystemClock;
+use crate::objects::testing::{Call, Fate, Flawed};
 
 /// One landing: which hour, and what the server says then.
 type Step = (i64, Vec<String>);
@@ -31,9 +31,9 @@ impl Fuse {
     }
 
     /// Tells whether the change is to be made, and whether it is to be answered.
-    fn burn(&self) -> Put {
+    fn burn(&self) -> Fate {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
-        Put { made: left > 0 || (left == 0 && self.made), answered: left > 0 }
+        Fate { made: left > 0 || (left == 0 && self.made), answered: left > 0 }
     }
 
     fn lives(&self) -> bool {
@@ -68,17 +68,27 @@ impl Machine {
 
     fn ledger(&self) -> Ledger {
         let (burning, living) = (Arc::clone(&self.fuse), Arc::clone(&self.fuse));
-        let store = FaultyStore::new(Arc::clone(&self.state), move || burning.burn(), move || living.lives());
+        let store = Flawed::over(Arc::clone(&self.state), move |call| match call {
+            Call::Put => burning.burn(),
+            Call::Get if !living.lives() => Fate::LOST,
+            _ => Fate::FINE,
+        });
         Ledger::in_store(Arc::new(store), "state", PipelineName::new("p"), Arc::new(SystemClock))
             .timed(timing(), Arc::clone(&self.uptime) as Arc<dyn Uptime>)
     }
 
     async fn change<T>(&self, change: impl Future<Output = T>) -> Result<T, DataError> {
-        let Put { made, answered } = self.fuse.burn();
+        let Fate { made, answered } = self.fuse.burn();
         let done = if made { Some(change.await) } else { None };
         match done {
             Some(done) if answered => Ok(done),
-            _ => Err(DataError { action: "reach", root: ROOT.to_owned(), path: String::new(), source: "died".into() }),
+            _ => Err(DataError {
+                action: "reach",
+                root: ROOT.to_owned(),
+                path: String::new(),
+                gone: false,
+                source: "died".into(),
+            }),
         }
     }
 
@@ -206,4 +216,45 @@ impl DataStore for Machine {
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
         self.change(self.data.update_manifest(root, update)).await?
     }
+}
+
+/// Takes every file for staged, as a store does that can't show which parts of an upload it has lost.
+struct Hopeful(MemoryData);
+
+#[async_trait]
+impl DataStore for Hopeful {
+    async fn probe(&self, _: &FileReceipt) -> Result<Presence, DataError> {
+        Ok(Presence::Staged)
+    }
+    async fn publish(&self, file: &FileReceipt) -> Result<(), DataError> {
+        self.0.publish(file).await
+    }
+    async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {
+        self.0.discard(file).await
+    }
+    async fn delete(&self, root: &str, path: &str) -> Result<(), DataError> {
+        self.0.delete(root, path).await
+    }
+    async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.0.read_manifest(root).await
+    }
+    async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
+        self.0.update_manifest(root, update).await
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_turns_out_to_be_gone_takes_those_back_that_had_appeared() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let data = Hopeful(MemoryData::default());
+    let slice = window("j", 0);
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    writer.begin(vec![begin_slice(&slice)]).await.unwrap();
+    let published = publication(&slice, 1, &["a", "b", "c"]);
+    data.0.stage(&published.files[0]);
+    data.0.stage(&published.files[2]);
+    writer.publish(published).await.unwrap();
+    writer.recover(&data).await.unwrap();
+    assert!(data.0.published(ROOT).is_empty() && data.0.staged() == 0);
+    assert_eq!(writer.state(|state| state.next_generation(&SliceRef::of(&slice))), 2);
 }

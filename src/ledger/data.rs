@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
 
 use super::manifest::{Manifest, ManifestUpdate};
 use super::{LedgerError, ManifestError};
 use crate::model::FileReceipt;
+
+/// How many files are published at a time.
+const AT_ONCE: usize = 8;
 
 /// Where the files of data sets lie: staged first, then published under their names, at last deleted.
 #[async_trait]
@@ -15,7 +19,8 @@ pub trait DataStore: Send + Sync {
     /// Tells where the file is.
     async fn probe(&self, file: &FileReceipt) -> Result<Presence, DataError>;
 
-    /// Makes a staged file appear under its name. One that has appeared already is fine.
+    /// Makes a staged file appear under its name. One that has appeared already is fine; one that is neither staged nor there is an
+    /// error that says [`gone`](DataError::gone).
     async fn publish(&self, file: &FileReceipt) -> Result<(), DataError>;
 
     /// Throws a staged file away. One that isn't staged is fine.
@@ -32,12 +37,25 @@ pub trait DataStore: Send + Sync {
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError>;
 }
 
+/// Publishes files, a few at a time.
+///
+/// # Errors
+///
+/// That of one that can't be published, of one that is gone before others; then the others may have appeared. None is on its way any
+/// more.
+pub async fn publish_all(data: &dyn DataStore, files: &[FileReceipt]) -> Result<(), DataError> {
+    let published = stream::iter(files).map(|file| data.publish(file)).buffer_unordered(AT_ONCE);
+    let mut failed: Vec<DataError> = published.filter_map(async |done| done.err()).collect().await;
+    let worst = failed.iter().position(|error| error.gone).unwrap_or_default();
+    if failed.is_empty() { Ok(()) } else { Err(failed.swap_remove(worst)) }
+}
+
 /// Where a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// Under its name, with the size and the digest of its receipt.
     Published,
-    /// Staged, and not under its name.
+    /// Staged, and not under its name. Parts of an upload may be lost all the same, which [`DataStore::publish`] finds out.
     Staged,
     /// Not staged, and under its name lies something else.
     Foreign,
@@ -55,6 +73,8 @@ pub struct DataError {
     pub root: String,
     /// The path below it.
     pub path: String,
+    /// Whether the file that was to appear is lost: neither staged nor under its name.
+    pub gone: bool,
     /// What the store said.
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -127,7 +147,13 @@ impl DataStore for MemoryData {
             return Ok(());
         }
         let (root, path) = published_at(file);
-        Err(DataError { action: "publish", root, path, source: "it is neither staged nor published".into() })
+        Err(DataError {
+            action: "publish",
+            root,
+            path,
+            gone: true,
+            source: "it is neither staged nor published".into(),
+        })
     }
 
     async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::lane::Lane;
-use crate::model::{FanoutKey, FileReceipt, JobName, Reconciliation, SinkName, Slice, SliceId, SliceKind};
+use crate::model::{FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceId, SliceKind, StagedPlace};
 
 /// The format that this version writes, of entries, checkpoints, file lists and schemas.
 pub const FORMAT: u32 = 1;
@@ -137,6 +137,9 @@ pub enum LeaseEvent {
         /// leases are raised.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopts: Vec<Lane>,
+        /// After how many milliseconds without an entry of the holder the lease is dead, where no lock tells; absent for a minute.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ttl_ms: Option<u64>,
     },
     /// The holder lives.
     Renewed,
@@ -168,19 +171,6 @@ pub struct Stage {
     pub at: SliceRef,
     /// The places.
     pub places: Vec<StagedPlace>,
-}
-
-/// One staged file whose content isn't known yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StagedPlace {
-    /// The sink that writes it.
-    pub sink: SinkName,
-    /// The root of the data set, as a URL.
-    pub root: String,
-    /// The path below `root` that it will have.
-    pub path: String,
-    /// Where it is staged, as in [`FileReceipt::staged`].
-    pub staged: String,
 }
 
 /// All that a commit says about a slice.
@@ -329,6 +319,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::SinkName;
 
     #[test]
     fn the_stored_format_is_fixed() {

@@ -53,7 +53,7 @@ impl LedgerState {
     /// Tells whether the entry's writer held its lane; a new lease is noted.
     fn admit(&mut self, entry: &Entry) -> Result<bool, Contradiction> {
         let lane = self.lanes.entry(entry.lane).or_default();
-        if let Some(Record::Lease(LeaseEvent::Taken { holder, adopts })) = entry.records.first() {
+        if let Some(Record::Lease(LeaseEvent::Taken { holder, adopts, ttl_ms })) = entry.records.first() {
             if entry.lease <= lane.lease {
                 return Ok(false);
             }
@@ -63,6 +63,7 @@ impl LedgerState {
             lane.lease = entry.lease;
             lane.holder = Some(holder.clone());
             lane.since = entry.at;
+            lane.ttl_ms = *ttl_ms;
             lane.settling = !adopts.is_empty();
             for adopted in adopts {
                 self.adopt(*adopted, entry.lane);

@@ -52,7 +52,11 @@ impl Log {
     }
 
     fn take(&mut self, lane: Lane, lease: u64, adopts: Vec<Lane>) -> Result<(), String> {
-        self.add(lane, lease, vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts })])
+        self.add(
+            lane,
+            lease,
+            vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts, ttl_ms: None })],
+        )
     }
 
     fn add(&mut self, lane: Lane, lease: u64, records: Vec<Record>) -> Result<(), String> {

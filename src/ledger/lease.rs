@@ -44,7 +44,7 @@ impl Ledger {
                 Found::Blocked { by, alive: true } if !wait => return Err(by),
                 Found::Blocked { by, .. } => {
                     tracing::debug!(pipeline = %self.pipeline, %lane, "waiting for a lease: {by}");
-                    tokio::time::sleep(self.timing.poll).await;
+                    tokio::time::sleep(self.timing.poll.min(shortest_poll(&state))).await;
                 }
             }
         }
@@ -60,7 +60,7 @@ impl Ledger {
             lane,
             lease,
             at: self.clock.now(),
-            records: vec![Record::Lease(LeaseEvent::Taken { holder: holder(), adopts })],
+            records: vec![Record::Lease(LeaseEvent::Taken { holder: holder(), adopts, ttl_ms: self.timing.told() })],
         };
         match log::write_entry(&self.store, &entry, self.timing.pause).await? {
             Outcome::Written => state.apply(&entry).map(|()| Some(lease)),
@@ -148,7 +148,8 @@ impl Look<'_> {
                 Lock::Lockless => {}
             }
         }
-        Ok(self.watch.judge(other, at, self.ledger.uptime.now(), self.ledger.timing.ttl))
+        let ttl = at.ttl_ms.map_or(super::TTL, Duration::from_millis);
+        Ok(self.watch.judge(other, at, self.ledger.uptime.now(), ttl))
     }
 
     fn lock(&self, lane: Lane) -> Result<Lock, LedgerError> {
@@ -210,6 +211,12 @@ impl Watch {
             (false, false) => Life::NotKnown,
         }
     }
+}
+
+/// Returns how often one should look whether a holder lives whose lease is a short one.
+fn shortest_poll(state: &LedgerState) -> Duration {
+    let ttl = state.lanes().filter(|(_, at)| at.holder.is_some()).filter_map(|(_, at)| at.ttl_ms).min();
+    ttl.map_or(Duration::MAX, |ttl| Duration::from_millis(ttl / 6))
 }
 
 /// Returns the lanes under which something is published and not committed, replaced and not deleted, or staged.

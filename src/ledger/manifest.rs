@@ -3,6 +3,8 @@
 //! Several jobs, sinks and pipelines may share a root. Each pipeline answers for its own files, and the list carries for each
 //! the sequence of the log that it was made from; a list made from an older sequence never replaces a newer one.
 
+mod objects;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,9 @@ use super::entry::FORMAT;
 use super::state::LedgerState;
 use super::store::{create_directory, new_file_in, remove_unfinished, sync_directory};
 use crate::model::{JobName, PipelineName, SinkName, SliceId};
+use crate::objects::StoreError;
+
+pub use objects::{read_object, update_object};
 
 const DIRECTORY: &str = "_tidegate";
 const NAME: &str = "files.json";
@@ -102,6 +107,22 @@ pub enum ManifestError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The object store failed.
+    #[error("can't {action} {error}")]
+    Store {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The list, and what the store said.
+        error: StoreError,
+    },
+    /// Others wrote it whenever it was to be written.
+    #[error("{DIRECTORY}/{NAME} of {root} was written by others {tries} times while it was to be: run again")]
+    Busy {
+        /// The root of the data set.
+        root: String,
+        /// How often.
+        tries: u32,
     },
 }
 
@@ -226,7 +247,7 @@ fn replace(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn file(pipeline: &str, slice: &str, generation: u32) -> ManifestFile {
+    pub(super) fn file(pipeline: &str, slice: &str, generation: u32) -> ManifestFile {
         ManifestFile {
             pipeline: PipelineName::new(pipeline),
             job: JobName::new("j"),
@@ -240,7 +261,7 @@ mod tests {
         }
     }
 
-    fn update(pipeline: &str, sequence: u64, landed: &[(&str, u32)], add: &[(&str, u32)]) -> ManifestUpdate {
+    pub(super) fn update(pipeline: &str, sequence: u64, landed: &[(&str, u32)], add: &[(&str, u32)]) -> ManifestUpdate {
         ManifestUpdate {
             pipeline: PipelineName::new(pipeline),
             sequence,

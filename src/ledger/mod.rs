@@ -9,11 +9,15 @@
 //! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
 //! | `refused/<mark>.json` | a [`Refusal`] of the last minutes | when a server refuses a credential; anyone may delete it |
+//! | `_tidegate/probe` | in object stores only: shows that they keep to conditional writes | put-if-absent, once |
 //! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
 //!
 //! [`Ledger`] reads; [`Ledger::acquire`] takes a lane's lease and gives the [`Writer`], which alone can append. Its steps are
 //! those of a slice: [`Writer::begin`], [`Writer::publish`], the files appear, [`Writer::commit`], [`Writer::tidy`]; and
 //! [`Writer::recover`] finishes what a run that died has left between any two of them.
+//!
+//! In an object store leases go by the log alone: who sees no new entry of a holder for the holder's ttl, by the own monotonic clock,
+//! takes it for dead; a holder stops as soon as it sees a newer lease, or couldn't renew its own in time.
 //!
 //! The state directory must lie on a file system whose locks work between all machines that use it: on disk a lane whose lock
 //! is free is taken for dead at once.
@@ -40,8 +44,6 @@ mod writer;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
-mod faulty_store;
-#[cfg(test)]
 mod fold_tests;
 #[cfg(test)]
 mod tests;
@@ -52,15 +54,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use object_store::ObjectStore;
-
-pub use data::{DataError, DataStore, MemoryData, Presence};
+pub use data::{DataError, DataStore, MemoryData, Presence, publish_all};
 pub use entry::{
     Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
-    Record, SliceRef, Stage, StagedPlace, digest,
+    Record, SliceRef, Stage, digest,
 };
 pub use lane::Lane;
-pub use manifest::{Manifest, ManifestError, ManifestFile, ManifestUpdate, read_on_disk, update_on_disk};
+pub use manifest::{
+    Manifest, ManifestError, ManifestFile, ManifestUpdate, read_object, read_on_disk, update_object, update_on_disk,
+};
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
 pub use schema::{OutputColumn, PinnedSchema};
@@ -71,6 +73,7 @@ pub use writer::{BeginSlice, Publication, Writer};
 use self::store::Store;
 use crate::clock::Clock;
 use crate::model::{FileReceipt, PipelineName};
+use crate::objects::{Location, Purpose, Scheme, StoreError, Stores};
 
 /// A pipeline's ledger, for reading; [`Ledger::acquire`] is the way to write.
 #[derive(Debug, Clone)]
@@ -81,6 +84,9 @@ pub struct Ledger {
     uptime: Arc<dyn Uptime>,
     timing: Timing,
 }
+
+/// How long a lease lives that doesn't say so.
+const TTL: Duration = Duration::from_mins(1);
 
 /// How long a lease lives without a sign of life, and how often it is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -95,25 +101,51 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { ttl: Duration::from_mins(1), poll: Duration::from_secs(2), pause: Duration::from_millis(500) }
+        Self { ttl: TTL, poll: Duration::from_secs(2), pause: Duration::from_millis(500) }
+    }
+}
+
+impl Timing {
+    /// Makes the timing of leases that live for `ttl`.
+    #[must_use]
+    pub fn of(ttl: Duration) -> Self {
+        let usual = Self::default();
+        Self { ttl, poll: usual.poll.min(ttl / 6), pause: usual.pause.min(ttl / 12) }
+    }
+
+    /// Returns the milliseconds that others must be told, since they would assume a minute.
+    fn told(&self) -> Option<u64> {
+        (self.ttl != TTL).then(|| u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
 impl Ledger {
-    /// Opens the ledger of `pipeline` below `state`, a directory or a `file://` URL. Nothing is written by that.
+    /// Opens the ledger of `pipeline` below `state`: a directory, a `file://` URL, or a place in an object store. Nothing is
+    /// written by that, and nothing is sent.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Address`] where `state` is neither.
-    pub fn open(state: &str, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
-        let address = |why: &str| LedgerError::Address { url: state.to_owned(), why: why.to_owned() };
+    /// [`LedgerError::Address`] where `state` is none of these; [`LedgerError::Environment`] where the environment doesn't say how to
+    /// get there.
+    pub fn open(
+        state: &str,
+        pipeline: PipelineName,
+        clock: Arc<dyn Clock>,
+        stores: &Stores,
+    ) -> Result<Self, LedgerError> {
+        let address = |why: &str| {
+            // What stands before an `@` may be a password.
+            let url = if state.contains("://") { state.rsplit('@').next().unwrap_or_default() } else { state };
+            LedgerError::Address { url: url.to_owned(), why: why.to_owned() }
+        };
+        if let Some(at) = Location::parse(state).map_err(|error| address(&error.to_string()))? {
+            let at = at.join(pipeline.as_str()).ok_or_else(|| address("it can't be the beginning of a key"))?;
+            let bucket = stores.open(&at, Purpose::State).map_err(LedgerError::Environment)?;
+            return Ok(Self::over(Store::in_bucket(&bucket, at), pipeline, clock));
+        }
         let directory = if state.starts_with("file://") {
             let url = url::Url::parse(state).map_err(|error| address(&error.to_string()))?;
             url.to_file_path().map_err(|()| address("it names no path on this machine"))?
-        } else if let Some((scheme, _)) = state.split_once("://") {
-            return Err(address(&format!(
-                "this version can't keep state in '{scheme}', give a directory or a file:// URL"
-            )));
         } else {
             PathBuf::from(state)
         };
@@ -122,14 +154,43 @@ impl Ledger {
     }
 
     /// Opens the ledger of `pipeline` below `base` in any object store with put-if-absent.
-    #[must_use]
-    pub fn in_store(store: Arc<dyn ObjectStore>, base: &str, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Self {
+    #[cfg(test)]
+    fn in_store(
+        store: Arc<dyn object_store::ObjectStore>,
+        base: &str,
+        pipeline: PipelineName,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let base = object_store::path::Path::from(format!("{base}/{pipeline}"));
         Self::over(Store::new(store, base), pipeline, clock)
     }
 
+    /// Sees that the store keeps to conditional writes, where that isn't known: only on disk they are our own. Writes
+    /// `_tidegate/probe`.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Environment`], with the reason.
+    pub async fn prove(&self, stores: &Stores) -> Result<(), LedgerError> {
+        match self.store.place() {
+            Some(at) if at.scheme() == Scheme::Memory => {
+                tracing::warn!(pipeline = %self.pipeline, "the state is in memory: the next process won't know what has landed");
+                Ok(())
+            }
+            Some(at) => stores.prove(at, Purpose::State).await.map_err(LedgerError::Environment),
+            None => Ok(()),
+        }
+    }
+
     fn over(store: Store, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Self {
         Self { store, pipeline, clock, uptime: Arc::new(SystemUptime::default()), timing: Timing::default() }
+    }
+
+    /// Has leases live otherwise than for a minute. Where no lock tells who lives, that is how long the next run waits for one that
+    /// was killed, and how long a run may be cut off from the store before it must stop.
+    #[must_use]
+    pub fn with_timing(self, timing: Timing) -> Self {
+        Self { timing, ..self }
     }
 
     /// Has leases timed otherwise: for tests.
@@ -243,8 +304,11 @@ pub enum LedgerError {
         /// Its path below the pipeline's state.
         object: String,
         /// What the store said.
-        source: object_store::Error,
+        source: StoreError,
     },
+    /// The object store isn't fit to keep state, or can't be reached.
+    #[error("can't keep state in {0}")]
+    Environment(StoreError),
     /// The disk failed.
     #[error("can't {action} {}", path.display())]
     Disk {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use super::data::{DataStore, Presence};
+use super::LedgerError;
+use super::data::{DataStore, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
 use super::manifest::{ListedSlice, Manifest, ManifestFile, ManifestUpdate};
 use super::state::{Replaced, SliceState};
 use super::writer::{Writer, read_list};
-use super::{LedgerError, StagedPlace};
 use crate::model::FileReceipt;
 
 impl Writer {
@@ -28,7 +28,7 @@ impl Writer {
         }
         for (at, places) in self.mine(|at, slice| slice.begun.as_ref().map(|_| (at.clone(), slice.staged.clone()))) {
             for place in places {
-                data.discard(&receipt(place)).await?;
+                data.discard(&place.into_receipt()).await?;
             }
             said.push(format!("{at} was begun and not published: it is read again"));
         }
@@ -80,7 +80,7 @@ impl Writer {
         Ok(said)
     }
 
-    /// Finishes one publish, or takes it back.
+    /// Finishes one publish, or takes it back: all of its files that have appeared go, and so do those that are still staged.
     async fn settle(&self, landing: Landing, data: &dyn DataStore) -> Result<String, LedgerError> {
         let files = match &landing.list {
             Some(list) => self.files(list).await?,
@@ -93,7 +93,9 @@ impl Writer {
         if found.iter().all(|presence| matches!(presence, Presence::Staged | Presence::Published)) {
             self.roll_forward(landing, &files, data).await
         } else {
-            self.roll_back(landing, &files, &found, data).await
+            let gone =
+                found.iter().filter(|presence| matches!(presence, Presence::Missing | Presence::Foreign)).count();
+            self.roll_back(landing, &files, gone, data).await
         }
     }
 
@@ -103,8 +105,10 @@ impl Writer {
         files: &[FileReceipt],
         data: &dyn DataStore,
     ) -> Result<String, LedgerError> {
-        for file in files {
-            data.publish(file).await?;
+        match publish_all(data, files).await {
+            // It was there a moment ago, or some of its parts weren't.
+            Err(error) if error.gone => return self.roll_back(landing, files, 1, data).await,
+            published => published?,
         }
         let (at, generation) = (landing.at.clone(), landing.generation);
         self.commit(landing).await?;
@@ -115,23 +119,21 @@ impl Writer {
         &self,
         landing: Landing,
         files: &[FileReceipt],
-        found: &[Presence],
+        gone: usize,
         data: &dyn DataStore,
     ) -> Result<String, LedgerError> {
-        let mut gone = 0;
-        for (file, presence) in files.iter().zip(found) {
-            match presence {
-                Presence::Published | Presence::Foreign => data.delete(&file.root, &file.path).await?,
-                Presence::Staged => {}
-                Presence::Missing => gone += 1,
-            }
+        // What is staged goes first: a run that lost its lease may be about to make it appear.
+        for file in files {
             data.discard(file).await?;
+        }
+        for file in files {
+            data.delete(&file.root, &file.path).await?;
         }
         let Landing { at, generation, .. } = landing;
         let said = format!(
             "{at} was published and not committed, and {} of generation {generation} gone or changed: what was left of it is \
              deleted, and it is read again",
-            count(gone.max(1))
+            count(gone)
         );
         self.void(at, generation).await?;
         Ok(said)
@@ -182,12 +184,6 @@ fn listing(pipeline: &crate::model::PipelineName, slice: &ListedSlice, file: Fil
         bytes: file.bytes,
         sha256: file.sha256,
     }
-}
-
-/// Makes the receipt of a file that was never finished: enough to throw it away.
-fn receipt(place: StagedPlace) -> FileReceipt {
-    let StagedPlace { sink, root, path, staged } = place;
-    FileReceipt { sink, root, path, staged, rows: 0, bytes: 0, sha256: String::new() }
 }
 
 fn count(files: usize) -> String {

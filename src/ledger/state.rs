@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::{Begin, Landing, ParentRow, SliceRef, StagedPlace};
+use super::entry::{Begin, Landing, ParentRow, SliceRef};
 use super::lane::Lane;
 use super::ranges::LandedRange;
-use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, Verdict};
+use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, StagedPlace, Verdict};
 
 /// All that a reader of the whole log would know. Pure: [`LedgerState::apply`] is the only way to change it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct LaneState {
     pub last_sequence: u64,
     /// Whether the holder is settling what dead lanes left open; lanes of other divisions wait for that, and its own too.
     pub settling: bool,
+    /// After how many milliseconds of silence it is dead, where that isn't a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
 }
 
 /// What is known of a job.

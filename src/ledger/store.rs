@@ -15,6 +15,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
 use super::LedgerError;
+use crate::objects::{Bucket, Location, StoreError};
 
 /// What the name of a file begins with until it has its own.
 const UNFINISHED: &str = ".new-";
@@ -27,7 +28,17 @@ const ATTEMPTS: u32 = 3;
 pub(super) struct Store {
     inner: Arc<dyn ObjectStore>,
     base: Path,
-    disk: Option<PathBuf>,
+    at: Place,
+}
+
+/// Where the objects lie.
+#[derive(Debug, Clone)]
+enum Place {
+    Disk(PathBuf),
+    Bucket(Location),
+    /// A store of a test.
+    #[cfg(test)]
+    Somewhere,
 }
 
 /// What became of a put-if-absent.
@@ -41,8 +52,16 @@ pub(super) enum Put {
 
 impl Store {
     /// Wraps any object store.
+    #[cfg(test)]
     pub(super) fn new(inner: Arc<dyn ObjectStore>, base: Path) -> Self {
-        Self { inner, base, disk: None }
+        Self { inner, base, at: Place::Somewhere }
+    }
+
+    /// Takes a place in a bucket.
+    pub(super) fn in_bucket(bucket: &Bucket, at: Location) -> Self {
+        // A place that was read is a key already.
+        let base = Path::parse(at.prefix()).unwrap_or_default();
+        Self { inner: Arc::clone(bucket.objects()), base, at: Place::Bucket(at) }
     }
 
     /// Opens a directory, which comes into being with the first object.
@@ -50,12 +69,27 @@ impl Store {
         let address = |why: String| LedgerError::Address { url: directory.display().to_string(), why };
         let directory = without_parents(directory).map_err(|error| address(error.to_string()))?;
         let base = Path::from_absolute_path(&directory).map_err(|error| address(error.to_string()))?;
-        Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, disk: Some(directory) })
+        Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, at: Place::Disk(directory) })
     }
 
     /// Returns the directory, where the state is on disk: there a lane has an OS lock as well.
     pub(super) fn disk(&self) -> Option<&DiskPath> {
-        self.disk.as_deref()
+        match &self.at {
+            Place::Disk(directory) => Some(directory),
+            Place::Bucket(_) => None,
+            #[cfg(test)]
+            Place::Somewhere => None,
+        }
+    }
+
+    /// Returns the place, where the state is in a bucket.
+    pub(super) const fn place(&self) -> Option<&Location> {
+        match &self.at {
+            Place::Bucket(at) => Some(at),
+            Place::Disk(_) => None,
+            #[cfg(test)]
+            Place::Somewhere => None,
+        }
     }
 
     /// Reads an object; `None` where there is none.
@@ -64,13 +98,13 @@ impl Store {
         match read.await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(LedgerError::Store { action: "read", object: path.to_owned(), source }),
+            Err(error) => Err(self.failed("read", path, &error)),
         }
     }
 
     /// Writes an object unless there is one of that name. After an error it may be there all the same.
     pub(super) async fn create(&self, path: &str, bytes: Bytes) -> Result<Put, LedgerError> {
-        if let Some(disk) = &self.disk {
+        if let Some(disk) = self.disk() {
             let target = disk.join(path);
             let target_again = target.clone();
             return tokio::task::spawn_blocking(move || create_on_disk(&target, &bytes))
@@ -81,16 +115,33 @@ impl Store {
         let options = PutOptions::from(PutMode::Create);
         match self.inner.put_opts(&self.path(path), PutPayload::from_bytes(bytes), options).await {
             Ok(_) => Ok(Put::Written),
+            // S3 gives up one of two writes that meet, without having decided: then the name needn't be taken.
+            Err(error @ object_store::Error::AlreadyExists { .. })
+                if error.to_string().contains("ConditionalRequestConflict") =>
+            {
+                Err(self.failed("write", path, &error))
+            }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Put::Taken),
-            Err(source) => Err(LedgerError::Store { action: "write", object: path.to_owned(), source }),
+            Err(error) => Err(self.failed("write", path, &error)),
         }
+    }
+
+    fn failed(&self, action: &'static str, path: &str, error: &object_store::Error) -> LedgerError {
+        let url = match &self.at {
+            // The message has the path.
+            Place::Disk(_) => String::new(),
+            Place::Bucket(at) => format!("{at}/{path}"),
+            #[cfg(test)]
+            Place::Somewhere => path.to_owned(),
+        };
+        LedgerError::Store { action, object: path.to_owned(), source: StoreError::of(url, error) }
     }
 
     /// Deletes an object. One that isn't there is fine.
     pub(super) async fn delete(&self, path: &str) -> Result<(), LedgerError> {
         match self.inner.delete(&self.path(path)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(LedgerError::Store { action: "delete", object: path.to_owned(), source }),
+            Err(error) => Err(self.failed("delete", path, &error)),
         }
     }
 
@@ -101,11 +152,7 @@ impl Store {
             Some(after) => self.inner.list_with_offset(Some(&prefix), &self.path(&numbered(directory, after))),
             None => self.inner.list(Some(&prefix)),
         };
-        let objects: Vec<_> = objects.try_collect().await.map_err(|source| LedgerError::Store {
-            action: "list",
-            object: directory.to_owned(),
-            source,
-        })?;
+        let objects: Vec<_> = objects.try_collect().await.map_err(|error| self.failed("list", directory, &error))?;
         let mut numbers: Vec<u64> = objects.iter().filter_map(|object| number(object.location.filename()?)).collect();
         numbers.sort_unstable();
         Ok(numbers)
@@ -114,7 +161,7 @@ impl Store {
     /// Removes what dead writers left unfinished on disk: one that `held` the lease anywhere, another one in the log. Only for who
     /// keeps out all others.
     pub(super) async fn sweep(&self, held: bool) -> Result<(), LedgerError> {
-        let Some(disk) = self.disk.clone() else { return Ok(()) };
+        let Some(disk) = self.disk().map(DiskPath::to_owned) else { return Ok(()) };
         let (at, log) = (disk.clone(), disk.join("log"));
         let sweep = move || if held { remove_unfinished_below(&at) } else { remove_unfinished(&log) };
         let done = tokio::task::spawn_blocking(sweep).await;

@@ -8,24 +8,24 @@ use chrono::{DateTime, TimeDelta};
 use object_store::memory::InMemory;
 use serde_json::Value;
 
-use super::faulty_store::{FaultyStore, Put};
 use super::*;
 use crate::clock::ManualClock;
 use crate::model::{
     Column, ColumnType, EndReason, JobName, Reconciliation, RecordSchema, SinkName, Slice, SliceKind, Window,
 };
+use crate::objects::testing::{Call, Fate, Flawed};
 
 pub(super) const ROOT: &str = "memory:///lake";
 
 /// What a test needs to open a ledger as if by another process.
 #[derive(Clone)]
 pub(super) struct World {
-    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) store: Arc<dyn object_store::ObjectStore>,
     pub(super) uptime: Arc<ManualUptime>,
 }
 
 impl World {
-    pub(super) fn new(store: Arc<dyn ObjectStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn object_store::ObjectStore>) -> Self {
         Self { store, uptime: Arc::default() }
     }
 
@@ -289,7 +289,7 @@ async fn a_living_holder_is_seen_without_waiting_for_its_end() {
 async fn on_disk_a_lock_tells_at_once_who_lives() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().to_str().unwrap();
-    let open = || Ledger::open(state, PipelineName::new("p"), clock()).unwrap();
+    let open = || Ledger::open(state, PipelineName::new("p"), clock(), &Stores::default()).unwrap();
     let shard = Lane::shard(0, 2).unwrap();
     let holder = open().acquire(Lane::WHOLE, false).await.unwrap();
     assert!(matches!(open().acquire(Lane::WHOLE, false).await, Err(LedgerError::Held { .. })));
@@ -389,11 +389,11 @@ async fn entries_of_a_later_format_and_gaps_are_refused() {
 async fn an_error_after_the_write_does_not_write_twice() {
     for written in [true, false] {
         let puts = AtomicUsize::new(0);
-        let every_third = move || {
-            let lies = puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
-            Put { made: written || !lies, answered: !lies }
+        let every_third = move |call| {
+            let lies = call == Call::Put && puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
+            Fate { made: written || !lies, answered: !lies }
         };
-        let world = World::new(Arc::new(FaultyStore::new(Arc::default(), every_third, || true)));
+        let world = World::new(Arc::new(Flawed::over(Arc::new(InMemory::new()), every_third)));
         let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
         let data = MemoryData::default();
         for hour in 0..5 {

@@ -11,14 +11,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::entry::{
     Accept, Begin, Close, Closed, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow, Record,
-    SliceRef, Stage, StagedPlace, digest,
+    SliceRef, Stage, digest,
 };
 use super::lane::Lane;
 use super::scribe::{Ask, Held, Scribe};
 use super::state::LedgerState;
 use super::store::{Put, Store};
 use super::{Ledger, LedgerError, log};
-use crate::model::{CursorValue, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceKind};
+use crate::model::{CursorValue, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceKind, StagedPlace};
 
 /// How many requests may wait for the log before those who make more are held back.
 const QUEUE: usize = 256;

@@ -13,5 +13,5 @@ pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NA
 pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
 pub use report::{JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
-pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, Window};
+pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};
 pub use verdict::{EndReason, Reconciliation, Verdict};

@@ -121,7 +121,8 @@ pub struct FileReceipt {
     pub root: String,
     /// Its path below `root`, with `/` between the parts.
     pub path: String,
-    /// Where it is staged until it is published: on disk a path below `root`, hidden from readers.
+    /// Where it is staged until it is published: on disk a path below `root`, hidden from readers; in an object store the upload and
+    /// its parts, as JSON.
     pub staged: String,
     /// Rows in the file.
     pub rows: u64,
@@ -129,6 +130,28 @@ pub struct FileReceipt {
     pub bytes: u64,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
+}
+
+/// A staged file whose content isn't known yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedPlace {
+    /// The sink that writes it.
+    pub sink: SinkName,
+    /// The root of the data set, as a URL.
+    pub root: String,
+    /// The path below `root` that it will have.
+    pub path: String,
+    /// Where it is staged, as in [`FileReceipt::staged`].
+    pub staged: String,
+}
+
+impl StagedPlace {
+    /// Makes the receipt of a file that was never finished: enough to throw it away.
+    #[must_use]
+    pub fn into_receipt(self) -> FileReceipt {
+        let Self { sink, root, path, staged } = self;
+        FileReceipt { sink, root, path, staged, rows: 0, bytes: 0, sha256: String::new() }
+    }
 }
 
 /// Prints an instant for a file name: `20260101T000000Z`, with microseconds only where there are any.

@@ -20,8 +20,10 @@ use crate::pipeline::spec::{Slicing, Start, WindowSpec};
 pub struct History {
     /// Landed windows, merged where they touch, oldest first.
     pub landed: Vec<Window>,
-    /// The last landed cursor and its series.
-    pub cursor: Option<(u32, CursorValue)>,
+    /// The series of cursors: which life of the source.
+    pub series: u32,
+    /// The last cursor that the series has landed.
+    pub cursor: Option<CursorValue>,
     /// Landed snapshots' labels.
     pub snapshots: Vec<String>,
     /// Slices that an earlier run began and never published, with the instant they were begun for.
@@ -51,8 +53,8 @@ pub fn due(
             .map(|cell| make(SliceKind::Window(cell)))
             .collect(),
         Slicing::Incremental(spec) => {
-            let (series, start) = history.cursor.clone().unwrap_or_else(|| (0, CursorValue(spec.start.clone())));
-            vec![make(SliceKind::Incremental { series, start, end: None })]
+            let start = history.cursor.clone().unwrap_or_else(|| CursorValue(spec.start.clone()));
+            vec![make(SliceKind::Incremental { series: history.series, start, end: None })]
         }
         Slicing::Snapshot(mode) => snapshot(*mode, history, now, zone).map(make).into_iter().collect(),
     }

@@ -74,7 +74,15 @@ fn holes_are_due() {
 
 #[test]
 fn an_increment_begins_where_the_last_one_ended() {
-    let spec = IncrementalSpec { cursor: Sql::new("id"), start: serde_json::json!(0), rows_per_slice: 10 };
+    let spec = IncrementalSpec {
+        cursor: Sql::new("id"),
+        start: serde_json::json!(0),
+        rows_per_slice: 10,
+        lag: Duration::ZERO,
+        sent: None,
+        newest: None,
+        restarts: false,
+    };
     let slicing = Slicing::Incremental(Box::new(spec));
     let now = instant("2026-01-01T00:00:00Z");
     let id = |history: &History| {
@@ -82,8 +90,9 @@ fn an_increment_begins_where_the_last_one_ended() {
         slices[0].id.as_str().to_owned()
     };
     assert_eq!(id(&History::default()), "s0-0");
-    let cursor = Some((2, CursorValue(serde_json::json!(41))));
-    assert_eq!(id(&History { cursor, ..History::default() }), "s2-41");
+    let cursor = Some(CursorValue(serde_json::json!(41)));
+    assert_eq!(id(&History { series: 2, cursor, ..History::default() }), "s2-41");
+    assert_eq!(id(&History { series: 3, ..History::default() }), "s3-0", "a series that has landed nothing yet");
 }
 
 #[test]

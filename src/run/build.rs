@@ -12,12 +12,16 @@ use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
-use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Sink, SinkFormat, Slicing};
+use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing};
 use crate::sink::{CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression};
 
 /// Builds the request of a job.
 pub(super) fn request(job: &Job) -> Result<RequestTree, RunError> {
-    let request = &job.request;
+    request_tree(job, &job.request)
+}
+
+/// Builds a request to the source of a job.
+pub(super) fn request_tree(job: &Job, request: &Request) -> Result<RequestTree, RunError> {
     let spec = RequestSpec {
         method: request.method.parse().unwrap_or_default(),
         path: request.path.as_str().to_owned(),
@@ -46,11 +50,14 @@ pub(super) fn tree(value: &RequestValue) -> Tree {
     }
 }
 
-/// Builds the paginator of one slice: a `seek` begins at the slice's cursor, or at the edge of the window that it moves.
+/// Builds the paginator of one slice: a `seek` begins at the slice's cursor, unless that has a place of its own, or at the edge of
+/// the window that it moves.
 pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
     let paginate = &job.paginate;
     let reach = |into: &Place| match (&job.slicing, slice) {
-        (_, SliceKind::Incremental { start, .. }) => (Some(start.0.clone()), None),
+        (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) if spec.sent.is_none() => {
+            (Some(start.0.clone()), None)
+        }
         (Slicing::Window(spec), SliceKind::Window(cell)) => window::reach(spec, *cell, into).unzip(),
         _ => (None, None),
     };

@@ -4,19 +4,20 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
-use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::RunError;
-use super::cursor::{self, Cursor, CursorKind};
+use super::cursor;
 use super::evidence::Evidence;
+use super::increment::{Fate, Increment};
 use super::quarantine::BadRow;
+use super::row::RowSql;
 use crate::decode::{DecodedPage, PageDecoder};
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::file::SeekBound;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
-use crate::transform::{KeyIndex, RowExpr, Spool, Spooled};
+use crate::transform::{KeyIndex, Spool, Spooled};
 
 /// What is known of a slice once all its pages are in.
 pub(super) struct Collected {
@@ -85,17 +86,28 @@ pub(super) enum PassEnd {
     },
 }
 
+/// Which row is bad.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    /// One that couldn't be decoded, by its number among those.
+    Undecoded(usize),
+    /// One that was decoded, by its ordinal.
+    Decoded(u64),
+}
+
 /// Takes the pages of one slice in. It computes: not for an async thread.
 pub(super) struct Collector {
     now: DateTime<Utc>,
     keys: Option<KeyIndex>,
-    time: Option<(Row, Window, Window)>,
-    cursor: Option<Increment>,
+    latest_by: Option<RowSql>,
+    time: Option<(RowSql, Window, Window)>,
+    cursor: Option<(RowSql, Increment)>,
     spool: Spool,
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
     /// Rows for quarantine, each with its pass.
-    bad: Vec<(usize, BadRow)>,
+    bad: Vec<(BadRow, Which, usize)>,
+    undecoded: usize,
     first_nulled: Option<BadRow>,
     /// Rows and the later ones of the same key.
     superseded: Vec<(u64, u64)>,
@@ -108,27 +120,6 @@ pub(super) struct Collector {
     overlap: bool,
 }
 
-/// An SQL expression over rows whose schema may grow from page to page.
-struct Row {
-    sql: String,
-    field: &'static str,
-    compiled: Option<(SchemaRef, RowExpr)>,
-}
-
-/// The cursors of an incremental slice.
-struct Increment {
-    row: Row,
-    start: CursorValue,
-    last: Option<CursorValue>,
-    rows_per_slice: u64,
-    kind: Option<CursorKind>,
-    seen: cursor::Seen,
-    /// The cursor of the last good row.
-    previous: Option<Cursor>,
-    /// The cursors of the rows within the slice, by ordinal: those after the end are left to the next slice.
-    ordinals: Vec<(Cursor, u64)>,
-}
-
 impl Collector {
     /// Starts with an empty slice. `asked` is the window with its padding.
     pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>, spool: Spool) -> Self {
@@ -136,31 +127,27 @@ impl Collector {
             (Slicing::Window(spec), SliceKind::Window(window)) => spec
                 .time
                 .as_ref()
-                .map(|time| (Row::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))),
+                .map(|time| (RowSql::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))),
             _ => None,
         };
         let cursor = match (&job.slicing, kind) {
-            (Slicing::Incremental(spec), SliceKind::Incremental { start, end, .. }) => Some(Increment {
-                row: Row::new(spec.cursor.as_str(), "incremental.cursor"),
-                start: start.clone(),
-                last: end.clone(),
-                rows_per_slice: spec.rows_per_slice,
-                kind: None,
-                seen: cursor::Seen::default(),
-                previous: None,
-                ordinals: Vec::new(),
-            }),
+            (Slicing::Incremental(spec), SliceKind::Incremental { start, end, .. }) => {
+                let row = RowSql::new(spec.cursor.as_str(), "incremental.cursor");
+                Some((row, Increment::new(spec, start, end.as_ref(), now)))
+            }
             _ => None,
         };
         Self {
             now,
             keys: (!job.key.is_empty()).then(|| KeyIndex::new(&job.key)),
+            latest_by: job.latest_by.as_ref().map(|sql| RowSql::new(sql.as_str(), "latest_by")),
             time,
             cursor,
             spool,
             schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: Vec::new(),
+            undecoded: 0,
             first_nulled: None,
             superseded: Vec::new(),
             outside: BTreeSet::new(),
@@ -190,14 +177,21 @@ impl Collector {
         }
         self.evidence.note_page(page.server_rows, page.rows);
         let new_bad = page.rejected.iter().filter(|row| self.evidence.note_unkeyed(&row.raw)).count() as u64;
-        let pass = self.evidence.passes().number();
-        self.bad.extend(page.rejected.into_iter().map(|row| (pass, BadRow::rejected(row, request, number))));
+        // Before which of the rows that could be decoded each of the others stood.
+        let stood =
+            page.rejected.iter().enumerate().map(|(bad, row)| usize::try_from(row.ordinal).unwrap_or(usize::MAX) - bad);
+        let stood: Vec<usize> = stood.collect();
+        for row in page.rejected {
+            let which = Which::Undecoded(self.undecoded);
+            self.bad.push((BadRow::rejected(row, request, number), which, self.evidence.passes().number()));
+            self.undecoded += 1;
+        }
         let batch = page.batch;
         let new_good = self.observe(&batch, first, request, number)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, request, number)?;
-        let full = self.cut_by_cursor(&batch, first, request, number)?;
+        let full = self.cut_by_cursor(&batch, first, &stood, request, number)?;
         let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
@@ -218,10 +212,19 @@ impl Collector {
         self.counts.received
     }
 
-    /// Tells whether `rows` more would fill an incremental slice: what follows it isn't its own then.
+    /// Returns how many rows have been decoded, those that will be left out included: the ordinal of the next one.
+    pub(super) fn rows(&self) -> u64 {
+        self.spool.rows()
+    }
+
+    /// Tells whether it is known by now that a row doesn't land.
+    pub(super) fn leaves_out(&self, ordinal: u64) -> bool {
+        self.outside.contains(&ordinal) || self.nulls.contains(&ordinal)
+    }
+
+    /// Tells whether `rows` more could fill an incremental slice: what follows it isn't its own then.
     pub(super) fn fills_with(&self, rows: u64) -> bool {
-        let open = self.cursor.as_ref().filter(|increment| increment.last.is_none());
-        open.is_some_and(|increment| increment.ordinals.len() as u64 + rows >= increment.rows_per_slice)
+        self.cursor.as_ref().is_some_and(|(_, increment)| increment.fills_with(rows))
     }
 
     /// Notes an answer that stands for a page with no rows.
@@ -243,13 +246,19 @@ impl Collector {
         let Some(keys) = &mut self.keys else {
             return Ok(if self.evidence.is_new(batch) { rows } else { 0 });
         };
-        let observed = keys.observe(batch, first)?;
-        let mut new_rows =
-            self.evidence.note_keyed(observed.new_rows, observed.superseded.iter().map(|(earlier, _)| *earlier));
+        let observed = match &mut self.latest_by {
+            None => keys.observe(batch, first)?,
+            Some(row) => {
+                let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
+                keys.observe_versions(batch, first, &values.map_err(|source| row.failed(source))?)?
+            }
+        };
+        let earlier = observed.superseded.iter().map(|(earlier, _)| *earlier);
+        let mut new_rows = self.evidence.note_keyed(observed.new_rows, earlier);
         self.superseded.extend(observed.superseded);
         for row in observed.null_keys {
             self.reject(batch, first, row, "a column of `key` is null", request, page);
-            new_rows += u64::from(self.bad.last().is_some_and(|(_, bad)| self.evidence.note_unkeyed(bad.row())));
+            new_rows += u64::from(self.bad.last().is_some_and(|(bad, ..)| self.evidence.note_unkeyed(bad.row())));
         }
         Ok(new_rows)
     }
@@ -260,9 +269,8 @@ impl Collector {
             return Ok(());
         }
         let (window, asked) = (*window, *asked);
-        let field = row.field;
         let times = row.compiled(&batch.schema(), self.now)?.timestamps_us(batch);
-        let times = times.map_err(|source| RunError::Transform { field, source })?;
+        let times = times.map_err(|source| row.failed(source))?;
         let mut ignored = 0;
         for at in 0..batch.num_rows() {
             if times.is_null(at) {
@@ -282,67 +290,48 @@ impl Collector {
         Ok(())
     }
 
-    fn cut_by_cursor(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<bool, RunError> {
-        let Some(mut increment) = self.cursor.take() else { return Ok(false) };
-        let full = self.note_cursors(&mut increment, batch, first, request, page);
-        self.cursor = Some(increment);
-        full
-    }
-
-    fn note_cursors(
+    fn cut_by_cursor(
         &mut self,
-        increment: &mut Increment,
         batch: &RecordBatch,
         first: u64,
+        bad: &[usize],
         request: &str,
         page: u64,
     ) -> Result<bool, RunError> {
+        let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
+        let mut fates = Vec::new();
         if batch.num_rows() > 0 {
-            let field = increment.row.field;
-            let values = increment.row.compiled(&batch.schema(), self.now)?.evaluate(batch);
-            let (kind, cursors) = cursor::cursors(&values.map_err(|source| RunError::Transform { field, source })?)?;
-            increment.kind = Some(kind);
-            let start = Increment::edge(kind, Some(&increment.start))?;
-            let last = Increment::edge(kind, increment.last.as_ref())?;
-            for (at, found) in cursors.into_iter().enumerate() {
-                let ordinal = first + at as u64;
-                if let (Some(previous), Some(found)) = (increment.previous, found)
-                    && found < previous
-                {
-                    let (found, previous) = (kind.value(found).text(), kind.value(previous).text());
-                    return Err(RunError::Unsorted { request: request.to_owned(), found, previous });
+            let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
+            let (kind, cursors) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
+            fates = increment.take(kind, &cursors, first, bad, request)?;
+        } else {
+            increment.take_bad(bad.len());
+        }
+        let full = increment.is_full();
+        for (at, fate) in fates.into_iter().enumerate() {
+            match fate {
+                Fate::Null => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
+                Fate::Outside => {
+                    self.outside.insert(first + at as u64);
                 }
-                increment.previous = found.or(increment.previous);
-                match found {
-                    None => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
-                    Some(found)
-                        if start.is_some_and(|start| found <= start) || last.is_some_and(|last| found > last) =>
-                    {
-                        self.outside.insert(ordinal);
-                    }
-                    Some(found) => {
-                        increment.seen.note(found);
-                        increment.ordinals.push((found, ordinal));
-                    }
-                }
+                Fate::Inside => {}
             }
         }
-        let enough = increment.ordinals.len() as u64 >= increment.rows_per_slice;
-        Ok(increment.last.is_none() && enough && increment.seen.can_end())
+        Ok(full)
     }
 
     /// Moves a row of a batch to quarantine.
     fn reject(&mut self, batch: &RecordBatch, first: u64, row: usize, reason: &str, request: &str, page: u64) {
         if self.nulls.insert(first + row as u64) {
+            let which = Which::Decoded(first + row as u64);
             let pass = self.evidence.passes().number();
-            self.bad.push((pass, BadRow::of(batch, row, reason, request, page)));
+            self.bad.push((BadRow::of(batch, row, reason, request, page), which, pass));
         }
     }
 
     /// Checks the value that the next page, and one day the next slice, is asked for by: it must be the cursor of the last row.
     pub(super) fn check_seek(&self, value: &Value, request: &str) -> Result<(), RunError> {
-        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|increment| increment.kind.zip(increment.previous))
-        else {
+        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|(_, increment)| increment.sought()) else {
             return Ok(());
         };
         let value = CursorValue(value.clone());
@@ -386,8 +375,10 @@ impl Collector {
         let (first, vanished) =
             (passes.get(self.since).map_or(0, |pass| pass.first), passes.vanished_before(self.since));
         self.leave_earlier_passes(first);
-        self.outside.retain(|ordinal| !self.nulls.contains(ordinal));
-        self.counts.outside_window = self.outside.len() as u64;
+        let elsewhere = self.bad_elsewhere(cursor_end.as_ref());
+        self.counts.deduplicated = self.leave_bad_twins();
+        self.counts.quarantined = self.bad.len() as u64;
+        self.counts.outside_window = self.outside.len() as u64 + elsewhere;
         let superseded = self.superseded();
         self.counts.deduplicated += superseded.len() as u64;
         self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
@@ -401,7 +392,7 @@ impl Collector {
             rows,
             schemas: self.schemas,
             counts: self.counts,
-            bad: self.bad.into_iter().map(|(_, row)| row).collect(),
+            bad: self.bad.into_iter().map(|(row, ..)| row).collect(),
             first_nulled: self.first_nulled,
             reconciliation,
             cursor_end,
@@ -409,33 +400,51 @@ impl Collector {
         })
     }
 
-    /// Leaves out what passes brought before the one since which rows count; `first` is that one's first row. A bad row that
-    /// several passes brought goes to quarantine once.
+    /// Leaves out what passes brought before the one since which rows count; `first` is that one's first row.
     fn leave_earlier_passes(&mut self, first: u64) {
-        let all = self.bad.len();
-        self.bad.retain(|(pass, _)| *pass >= self.since);
-        let early = all - self.bad.len();
-        let early_nulls = self.nulls.range(..first).count();
-        // Those of them that were decoded are among the rows before the first.
-        self.counts.read_again = first + (early - early_nulls) as u64;
-        let mut last: HashMap<String, usize> = HashMap::new();
-        for (pass, row) in &self.bad {
-            last.insert(row.row().to_owned(), *pass);
-        }
-        let counted = self.bad.len();
-        self.bad.retain(|(pass, row)| last.get(row.row()) == Some(pass));
-        self.counts.quarantined = self.bad.len() as u64;
-        self.counts.deduplicated = (counted - self.bad.len()) as u64;
+        let early = |bad: &&(BadRow, Which, usize)| bad.2 < self.since && matches!(bad.1, Which::Undecoded(_));
+        // Those that could be decoded are among the rows before the first.
+        self.counts.read_again = first + self.bad.iter().filter(early).count() as u64;
+        self.bad.retain(|(_, _, pass)| *pass >= self.since);
         self.spool.filter_out(0..first);
         self.nulls = self.nulls.split_off(&first);
         self.outside = self.outside.split_off(&first);
         self.superseded.retain(|(earlier, _)| *earlier >= first);
     }
 
-    /// Returns the rows that a later one of the same key replaces. One that doesn't land itself replaces none: else the key
-    /// would be lost.
+    /// Leaves out bad rows that a later pass brought again: they go to quarantine once. Returns how many.
+    fn leave_bad_twins(&mut self) -> u64 {
+        let last: HashMap<String, usize> =
+            self.bad.iter().map(|(row, _, pass)| (row.row().to_owned(), *pass)).collect();
+        let before = self.bad.len();
+        self.bad.retain(|(row, _, pass)| last.get(row.row()) == Some(pass));
+        (before - self.bad.len()) as u64
+    }
+
+    /// Gives up the bad rows that belong to other slices, which have them in quarantine, or will. Returns how many of them
+    /// couldn't be decoded: the others are among those outside.
+    fn bad_elsewhere(&mut self, end: Option<&CursorValue>) -> u64 {
+        let (before, mut decoded) = (self.bad.len() as u64, 0);
+        let (outside, nulls, cursor) = (&self.outside, &mut self.nulls, &self.cursor);
+        self.bad.retain(|(_, which, _)| match which {
+            Which::Undecoded(bad) => !cursor.as_ref().is_some_and(|(_, increment)| increment.is_elsewhere(*bad, end)),
+            Which::Decoded(ordinal) if outside.contains(ordinal) => {
+                decoded += 1;
+                nulls.remove(ordinal);
+                false
+            }
+            Which::Decoded(_) => true,
+        });
+        before - self.bad.len() as u64 - decoded
+    }
+
+    /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none:
+    /// else the key would be lost.
     fn superseded(&self) -> BTreeSet<u64> {
         let lands = |ordinal: &u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
+        if let (Some(keys), Some(_)) = (&self.keys, &self.latest_by) {
+            return keys.outdated(|ordinal| lands(&ordinal));
+        }
         let mut superseded = BTreeSet::new();
         for (earlier, later) in self.superseded.iter().rev() {
             if lands(later) || superseded.contains(later) {
@@ -448,37 +457,10 @@ impl Collector {
 
     /// Leaves the rows after the slice's end to the next slice, and returns the end.
     fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
-        let increment = self.cursor.as_ref()?;
-        let end = increment.seen.end(cut_short)?;
-        self.outside.extend(increment.ordinals.iter().filter(|(cursor, _)| *cursor > end).map(|(_, ordinal)| ordinal));
-        increment.kind.map(|kind| kind.value(end))
-    }
-}
-
-impl Increment {
-    fn edge(kind: CursorKind, value: Option<&CursorValue>) -> Result<Option<Cursor>, RunError> {
-        let Some(value) = value else { return Ok(None) };
-        kind.read(value).map(Some).ok_or_else(|| RunError::CursorStart { start: value.text() })
-    }
-}
-
-impl Row {
-    fn new(sql: &str, field: &'static str) -> Self {
-        Self { sql: sql.to_owned(), field, compiled: None }
-    }
-
-    /// Returns the expression for rows of `schema`.
-    fn compiled(&mut self, schema: &SchemaRef, now: DateTime<Utc>) -> Result<&RowExpr, RunError> {
-        let fits = self.compiled.as_ref().is_some_and(|(known, _)| known == schema);
-        if !fits {
-            let compiled = RowExpr::new(&self.sql, schema, now);
-            let compiled = compiled.map_err(|source| RunError::Transform { field: self.field, source })?;
-            self.compiled = Some((Arc::clone(schema), compiled));
-        }
-        match &self.compiled {
-            Some((_, compiled)) => Ok(compiled),
-            None => Err(RunError::Account { account: self.sql.clone() }),
-        }
+        let (_, increment) = self.cursor.as_ref()?;
+        let (end, after) = increment.end(cut_short)?;
+        self.outside.extend(after);
+        Some(end)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::RunError;
 use crate::model::CursorValue;
@@ -20,7 +20,20 @@ pub(super) enum CursorKind {
     Instant,
 }
 
+impl Cursor {
+    /// Returns the cursor of an instant.
+    pub(super) fn at(instant: DateTime<Utc>) -> Self {
+        Self(instant.timestamp_micros().into())
+    }
+}
+
 impl CursorKind {
+    /// Returns the instant of a cursor that is one.
+    pub(super) fn instant(self, cursor: Cursor) -> Option<DateTime<Utc>> {
+        let micros = i64::try_from(cursor.0).ok().filter(|_| self == Self::Instant)?;
+        DateTime::from_timestamp_micros(micros)
+    }
+
     /// Returns the cursor as the ledger keeps it.
     pub(super) fn value(self, cursor: Cursor) -> CursorValue {
         CursorValue(match self {
@@ -28,9 +41,8 @@ impl CursorKind {
                 |_| u64::try_from(cursor.0).map_or(serde_json::Value::Null, serde_json::Value::from),
                 serde_json::Value::from,
             ),
-            Self::Instant => i64::try_from(cursor.0)
-                .ok()
-                .and_then(DateTime::from_timestamp_micros)
+            Self::Instant => self
+                .instant(cursor)
                 .map_or(serde_json::Value::Null, |at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into()),
         })
     }

@@ -1,54 +1,84 @@
-//! The data sets on disk, as the ledger sees them. All of it blocks, so it runs on blocking threads.
+//! The data sets, on disks and in object stores, as the ledger sees them, and the ledger as a sink sees it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use url::Url;
 
-use crate::ledger::{DataError, DataStore, LedgerError, ManifestUpdate, Presence, read_on_disk, update_on_disk};
-use crate::model::FileReceipt;
-use crate::sink::{self, SinkError};
+use crate::ledger::{
+    DataError, DataStore, LedgerError, ManifestError, ManifestUpdate, Presence, SliceRef, Writer, read_object,
+    read_on_disk, update_object, update_on_disk,
+};
+use crate::model::{FileReceipt, StagedPlace};
+use crate::objects::{Bucket, Location, Purpose, StoreError, Stores};
+use crate::pipeline::spec::Job;
+use crate::sink::{self, DataSets, Notes, SinkError};
 
-/// Data sets on local disks.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DiskData;
+/// Data sets, wherever they lie.
+#[derive(Debug, Clone)]
+pub struct Data {
+    stores: Arc<Stores>,
+    sets: DataSets,
+}
+
+impl Data {
+    /// Takes the buckets from `stores`.
+    #[must_use]
+    pub fn new(stores: Arc<Stores>) -> Self {
+        Self { sets: DataSets::new(Arc::clone(&stores)), stores }
+    }
+
+    /// Returns the data sets as sinks see them.
+    pub(super) const fn sets(&self) -> &DataSets {
+        &self.sets
+    }
+
+    /// Sees that the stores of these jobs' sinks keep to conditional writes.
+    pub(super) async fn prove(&self, jobs: &[&Job]) -> Result<(), SinkError> {
+        for root in jobs.iter().flat_map(|job| &job.sinks).map(|sink| &sink.url).collect::<BTreeSet<_>>() {
+            if let Some(at) = location(root) {
+                let proven = self.stores.prove(&at, Purpose::Data).await;
+                proven.map_err(|error| SinkError::Store { action: "land in", error })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bucket(&self, at: &Location) -> Result<Bucket, ManifestError> {
+        let failed = |error: StoreError| ManifestError::Store { action: "read", error };
+        self.stores.open(at, Purpose::Data).map_err(failed)
+    }
+}
 
 #[async_trait]
-impl DataStore for DiskData {
+impl DataStore for Data {
     async fn probe(&self, file: &FileReceipt) -> Result<Presence, DataError> {
-        let receipt = file.clone();
-        blocking("probe", file, move || {
-            Ok(match sink::probe(&receipt)? {
-                sink::Presence::Published => Presence::Published,
-                sink::Presence::Staged => Presence::Staged,
-                sink::Presence::Foreign => Presence::Foreign,
-                sink::Presence::Missing => Presence::Missing,
-            })
+        Ok(match self.sets.probe(file).await.map_err(|error| of_file("probe", file, error))? {
+            sink::Presence::Published => Presence::Published,
+            sink::Presence::Staged => Presence::Staged,
+            sink::Presence::Foreign => Presence::Foreign,
+            sink::Presence::Missing => Presence::Missing,
         })
-        .await
     }
 
     async fn publish(&self, file: &FileReceipt) -> Result<(), DataError> {
-        let receipt = file.clone();
-        blocking("publish", file, move || sink::publish(&receipt)).await
+        self.sets.publish(file).await.map_err(|error| of_file("publish", file, error))
     }
 
     async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {
-        let receipt = file.clone();
-        blocking("discard", file, move || sink::discard(&receipt)).await
+        self.sets.discard(file).await.map_err(|error| of_file("discard", file, error))
     }
 
     async fn delete(&self, root: &str, path: &str) -> Result<(), DataError> {
-        let (at_root, at_path) = (root.to_owned(), path.to_owned());
-        let deleted = tokio::task::spawn_blocking(move || sink::delete(&at_root, &at_path)).await;
-        let failed = |source| DataError { action: "delete", root: root.to_owned(), path: path.to_owned(), source };
-        match deleted {
-            Ok(deleted) => deleted.map_err(|error| failed(Box::new(error))),
-            Err(lost) => Err(failed(Box::new(lost))),
-        }
+        self.sets.delete(root, path).await.map_err(|error| failed("delete", root, path, error))
     }
 
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+        if let Some(at) = location(root) {
+            return Ok(read_object(self.bucket(&at)?.objects().as_ref(), &at).await?);
+        }
         let folder = folder(root);
         let read = move || if folder.is_dir() { read_on_disk(&folder) } else { Ok(None) };
         let read = tokio::task::spawn_blocking(read).await;
@@ -56,6 +86,9 @@ impl DataStore for DiskData {
     }
 
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
+        if let Some(at) = location(root) {
+            return Ok(update_object(self.bucket(&at)?.objects().as_ref(), &at, update).await?);
+        }
         let (folder, update) = (folder(root), update.clone());
         // Where the folder is gone, or moved, there is nothing for a list to stand beside: it isn't made again for that.
         let updated = move || if folder.is_dir() { update_on_disk(&folder, &update) } else { Ok(()) };
@@ -64,20 +97,35 @@ impl DataStore for DiskData {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    action: &'static str,
-    file: &FileReceipt,
-    act: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
-) -> Result<T, DataError> {
-    let failed = |source| DataError { action, root: file.root.clone(), path: file.path.clone(), source };
-    match tokio::task::spawn_blocking(act).await {
-        Ok(done) => done.map_err(|error| failed(Box::new(error))),
-        Err(lost) => Err(failed(Box::new(lost))),
+/// Notes in the ledger what a slice stages.
+pub(super) struct NotesInLedger {
+    pub(super) writer: Writer,
+    pub(super) at: SliceRef,
+}
+
+#[async_trait]
+impl Notes for NotesInLedger {
+    async fn staged(&self, place: StagedPlace) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.writer.stage(self.at.clone(), vec![place]).await?)
     }
 }
 
+fn of_file(action: &'static str, file: &FileReceipt, error: SinkError) -> DataError {
+    failed(action, &file.root, &file.path, error)
+}
+
+fn failed(action: &'static str, root: &str, path: &str, error: SinkError) -> DataError {
+    let gone = matches!(error, SinkError::StagedGone { .. });
+    DataError { action, root: root.to_owned(), path: path.to_owned(), gone, source: Box::new(error) }
+}
+
 fn unlisted(action: &'static str, root: &str, lost: tokio::task::JoinError) -> DataError {
-    DataError { action, root: root.to_owned(), path: "_tidegate/files.json".to_owned(), source: Box::new(lost) }
+    failed(action, root, "_tidegate/files.json", lost.into())
+}
+
+/// Returns the place of a root in an object store. One that can't be read was refused when the sink was checked.
+fn location(root: &str) -> Option<Location> {
+    Location::parse(root).ok().flatten()
 }
 
 /// Returns the folder that a receipt's root names: sinks write `file://` URLs there.

@@ -59,6 +59,33 @@ pub enum RunError {
         /// Why.
         source: JqRunError,
     },
+    /// The child request of a row failed.
+    #[error("`enrich.{column}` of row {row} of {page}")]
+    Enrich {
+        /// The column.
+        column: String,
+        /// Which row of the page, from 1.
+        row: u64,
+        /// The request of the page, redacted.
+        page: String,
+        /// Why.
+        source: Box<RunError>,
+    },
+    /// The records have the column that a child request is to make.
+    #[error("the record has a field `{column}` of its own; give the column of `enrich` another name")]
+    EnrichTaken {
+        /// The column.
+        column: String,
+    },
+    /// The schema that was pinned has no room for the column of a child request.
+    #[error(
+        "the column `{column}` of `enrich` isn't in the pinned schema, and the contract lets none join: pin its type under \
+         `schema.columns`, such as `{column}: json`, or use `contract: evolve`"
+    )]
+    EnrichPinned {
+        /// The column.
+        column: String,
+    },
     /// The paginator can't go on.
     #[error("{request}: paging can't go on")]
     Paginate {
@@ -103,6 +130,17 @@ pub enum RunError {
         /// The start, as text.
         start: String,
     },
+    /// The newest id lies before the cursor that has landed.
+    #[error(
+        "the newest id is {newest}, and {landed} has landed: the source was reset, and its ids began again, so rows would be \
+         missed; with `incremental.on_reset: restart` a new series begins, and nothing that has landed is replaced"
+    )]
+    Reset {
+        /// The newest id, as text.
+        newest: String,
+        /// The cursor that has landed, as text.
+        landed: String,
+    },
     /// The rows don't come in the order of their cursors.
     #[error(
         "{request}: a row with the cursor {found} comes after one with {previous}: the server doesn't sort by what \
@@ -128,6 +166,21 @@ pub enum RunError {
         value: String,
         /// The cursor.
         cursor: String,
+    },
+    /// Rows come before the cursor that was asked for.
+    #[error(
+        "{request}: {early} of {rows} rows come before {start}, the cursor that was asked for: the server ignored it; check the \
+         place and the format of `incremental.into`"
+    )]
+    CursorIgnored {
+        /// The request, redacted.
+        request: String,
+        /// Rows before it.
+        early: u64,
+        /// Rows of the page.
+        rows: u64,
+        /// The cursor, as text.
+        start: String,
     },
     /// Rows lie outside of what was asked for.
     #[error(

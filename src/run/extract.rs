@@ -1,17 +1,20 @@
 //! One slice, from its first request to its last row.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::ahead::{Ahead, Lanes};
 use super::collect::{Collected, PassEnd};
-use super::intake::{Intake, Read, finish, lock};
+use super::enrich::Enricher;
+use super::intake::{Intake, Looked, PageRead};
 use super::pages::{self, Asked, Pages};
+use super::parts::Misfit;
 use super::{Env, Progress, RunError, build};
 use crate::decode::DecodeError;
-use crate::extract::auth::excerpt;
+use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
@@ -59,6 +62,28 @@ pub(super) struct Extracted {
     pub(super) notes: Vec<String>,
 }
 
+/// A page that was fetched.
+struct Read {
+    /// What it showed.
+    seen: Seen,
+    /// The bytes received for it.
+    bytes: u64,
+    /// Whether the slice has enough rows.
+    enough: bool,
+    /// Why it wasn't taken in.
+    misfit: Option<Misfit>,
+}
+
+/// A slice that is being read.
+struct Reading<'s> {
+    slice: &'s Slice,
+    now: DateTime<Utc>,
+    limit: Option<u64>,
+    intake: Arc<Mutex<Intake>>,
+    ahead: Ahead,
+    enricher: Option<Enricher>,
+}
+
 impl Extraction {
     /// Prepares the requests of a job.
     pub(super) fn new(job: &Job, env: &Env) -> Result<Self, RunError> {
@@ -93,11 +118,18 @@ impl Extraction {
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
         let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned, self.spool_limit())?));
-        let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
+        let mut reading = Reading {
+            slice,
+            now,
+            limit,
+            intake: Arc::clone(&intake),
+            ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes),
+            enricher: self.enricher(slice, now)?,
+        };
         let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
         let mut read = 0;
         let end = loop {
-            let (end, pages) = self.pass(slice, now, &intake, &mut ahead, limit).await?;
+            let (end, pages) = self.pass(&mut reading).await?;
             read += pages;
             if !again {
                 break end;
@@ -109,23 +141,21 @@ impl Extraction {
                 PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
             }
         };
-        let (redactor, largest) = (self.exchange.client.redactor().clone(), ahead.largest());
-        tokio::task::spawn_blocking(move || finish(intake, end, (read, largest), &redactor)).await?
+        let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
+        let enricher = reading.enricher.take();
+        drop(reading);
+        let finished = tokio::task::spawn_blocking(move || finish(intake, end, (read, largest), &redactor));
+        let mut extracted = finished.await??;
+        extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
+        Ok(extracted)
     }
 
     /// Reads a slice's pages, from the first one. Returns why there are no more, and how many there were.
-    async fn pass(
-        &self,
-        slice: &Slice,
-        now: DateTime<Utc>,
-        intake: &Arc<Mutex<Intake>>,
-        ahead: &mut Ahead,
-        limit: Option<u64>,
-    ) -> Result<(EndReason, u64), RunError> {
-        let mut pages = self.pages(slice, now);
+    async fn pass(&self, reading: &mut Reading<'_>) -> Result<(EndReason, u64), RunError> {
+        let mut pages = self.pages(reading.slice, reading.now);
         loop {
             let asked = pages.ask()?;
-            let Read { seen, bytes, enough, misfit } = self.page(&asked, &pages, intake, ahead, limit).await?;
+            let Read { seen, bytes, enough, misfit } = self.page(&asked, &pages, reading).await?;
             if let Some(misfit) = misfit {
                 self.progress.page(&self.job.name, 0, bytes);
                 pages.halve(&asked, bytes, seen.rows, misfit)?;
@@ -146,65 +176,76 @@ impl Extraction {
         }
     }
 
-    /// Fetches one page, and takes it in unless its part of the window has to be halved. Once it is known what follows, that is asked
-    /// for, and comes while the page is taken in.
-    async fn page(
-        &self,
-        asked: &Asked,
-        pages: &Pages,
-        intake: &Arc<Mutex<Intake>>,
-        ahead: &mut Ahead,
-        limit: Option<u64>,
-    ) -> Result<Read, RunError> {
+    /// Fetches one page, and takes it in unless its part of the window has to be halved. Once it is known what follows, that is
+    /// asked for, and comes while the page is taken in.
+    async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
+        let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
         let read = {
-            let intake = Arc::clone(intake);
+            let intake = Arc::clone(&intake);
             move |answer: &RawAnswer| lock(&intake).decode(answer)
         };
-        let dispatched = ahead.answer(&asked.request).await?;
+        let dispatched = reading.ahead.answer(&asked.request).await?;
         let Exchanged { answer, page, empty, room } = self.exchange.settle(&asked.request, dispatched, read).await?;
         let bytes = answer.body.len() as u64;
-        ahead.note_size(bytes);
+        reading.ahead.note_size(bytes);
         let page = match page {
-            Some(Ok(page)) if empty && page.rows > 0 => return Err(too_many_for_none(asked, page.rows)),
+            Some(Ok(page)) if empty && page.rows() > 0 => return Err(too_many_for_none(asked, page.rows())),
             Some(page) if !empty => page.map_err(|source| self.unreadable(&asked.line, &answer, source))?,
             _ => {
-                lock(intake).collector.note_empty_page();
+                lock(&intake).collector.note_empty_page();
                 let seen = Seen { page: asked.page, ..Seen::default() };
                 return Ok(Read { seen, bytes, enough: false, misfit: None });
             }
         };
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let (intake, line) = (Arc::clone(intake), asked.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            let mut intake = lock(&intake);
-            let looked = intake.look(&page, &line, &answer)?;
-            if looked.misfit.is_none() && limit.is_none() && !intake.collector.fills_with(page.rows) {
-                // Nobody hears it where the slice was given up.
-                let _ = tell.send(looked.seen.clone());
-            }
-            let taken = intake.take(page, looked, &line, limit);
-            drop((answer, room));
-            taken
-        });
-        if let Ok(seen) = told.await {
-            ahead.send(pages.foresee(asked, &seen, ahead.most()));
+        let (at, of) = (Arc::clone(&intake), asked.clone());
+        let look = move || Ok::<_, RunError>((lock(&at).look(page, &of, &answer, limit)?, answer));
+        let (Looked { page, seen, misfit, leads_on }, answer) = tokio::task::spawn_blocking(look).await??;
+        if misfit.is_some() {
+            return Ok(Read { seen, bytes, enough: false, misfit });
         }
-        let taken = work.await??;
-        Ok(Read { bytes, ..taken })
+        if leads_on {
+            reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most()));
+        }
+        let (page, skipped, more) = self.enriched(page, asked, &intake, reading.enricher.as_mut(), limit).await?;
+        let (extraction, asked) = (self.clone(), asked.clone());
+        let taken = tokio::task::spawn_blocking(move || {
+            let mut intake = lock(&intake);
+            let page = intake.typed(page).map_err(|source| extraction.unreadable(&asked.line, &answer, source))?;
+            let (seen, full) = intake.take(page, seen, &skipped, &asked)?;
+            let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
+            drop((answer, room));
+            Ok::<_, RunError>((seen, enough))
+        });
+        let (seen, enough) = taken.await??;
+        Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
     }
 
-    /// Says why a page can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
-    /// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
+    /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.
+    async fn enriched(
+        &self,
+        page: PageRead,
+        asked: &Asked,
+        intake: &Arc<Mutex<Intake>>,
+        enricher: Option<&mut Enricher>,
+        limit: Option<u64>,
+    ) -> Result<(PageRead, BTreeSet<usize>, u64), RunError> {
+        let (mut page, enricher) = match (page, enricher) {
+            (PageRead::Split(page), Some(enricher)) => (page, enricher),
+            (page, _) => return Ok((page, BTreeSet::new(), 0)),
+        };
+        let (intake, of) = (Arc::clone(intake), asked.clone());
+        let prepare = move || {
+            let skipped = lock(&intake).prepare(&mut page, limit, &of)?;
+            Ok::<_, RunError>((page, skipped))
+        };
+        let (mut page, skipped) = tokio::task::spawn_blocking(prepare).await??;
+        let bytes = enricher.enrich(&mut page, &skipped, asked).await?;
+        Ok((PageRead::Split(page), skipped, bytes))
+    }
+
+    /// Says why a page can't be read.
     pub(super) fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
-        let (redactor, body) = (self.exchange.client.redactor(), String::from_utf8_lossy(&answer.body));
-        if redactor.scrub(&body) == body {
-            return RunError::Decode { request: line.to_owned(), source };
-        }
-        let problem = format!(
-            "the answer can't be read, and echoes the credential; it begins: {}",
-            excerpt(redactor, &answer.body)
-        );
-        RunError::Answer { request: line.to_owned(), problem }
+        unreadable(self.exchange.client.redactor(), line, answer, source)
     }
 
     /// Returns the first request of a slice in one line, redacted.
@@ -228,8 +269,7 @@ impl Extraction {
 
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
-        let now = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        Pages::new(&self.job, &self.tree, slice, &now, self.exchange.client.redactor(), &self.had_one)
+        Pages::new(&self.job, &self.tree, slice, &printed(now), self.exchange.client.redactor(), &self.had_one)
     }
 }
 
@@ -241,6 +281,52 @@ fn too_many_for_none(asked: &Asked, rows: u64) -> RunError {
     );
     RunError::Answer { request: asked.line.clone(), problem }
 }
+
+/// Says why an answer can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
+/// as one, so that of an answer that echoes a secret the scrubbed beginning is quoted instead.
+pub(super) fn unreadable(redactor: &Redactor, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
+    let body = String::from_utf8_lossy(&answer.body);
+    if redactor.scrub(&body) == body {
+        return RunError::Decode { request: line.to_owned(), source };
+    }
+    let problem =
+        format!("the answer can't be read, and echoes the credential; it begins: {}", excerpt(redactor, &answer.body));
+    RunError::Answer { request: line.to_owned(), problem }
+}
+
+/// Prints the run's instant as templates see it.
+pub(super) fn printed(now: DateTime<Utc>) -> String {
+    now.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
+    intake.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn finish(
+    intake: Arc<Mutex<Intake>>,
+    end: EndReason,
+    (pages, largest): (u64, u64),
+    redactor: &Redactor,
+) -> Result<Extracted, RunError> {
+    let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
+    let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    notes.extend(unproven(end));
+    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
+    let mut collected = intake.collector.finish(end)?;
+    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
+    notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
+    let (passes, vanished) = (collected.reconciliation.passes, collected.vanished);
+    notes.extend((vanished > 0).then(|| {
+        format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
+    }));
+    Ok(Extracted { collected, schema, pages, largest, full: end == EndReason::SliceFull, notes })
+}
+
+/// What a person should look at where points came and didn't show their step.
+const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
+                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
 /// Says what a person should look at where nothing was found to move on by.
 pub(super) fn unproven(end: EndReason) -> Option<String> {

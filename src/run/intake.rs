@@ -1,20 +1,21 @@
-//! What computes while a slice is read: pages are decoded, looked at and taken in, off the async threads.
+//! What becomes of a page once it is there: its records typed, its rows taken in.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use arrow::array::Array as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::collect::Collector;
-use super::extract::{Extracted, unproven};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
+use super::row::RowSql;
 use super::{RunError, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars};
-use crate::extract::auth::Redactor;
+use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
-use crate::model::{EndReason, FanoutKey, RecordSchema, Slice};
+use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
 use crate::transform::Spool;
@@ -23,69 +24,98 @@ use crate::transform::Spool;
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
 pub(super) const MAX_DEPTH: usize = 16;
 
-/// A page that was fetched.
-pub(super) struct Read {
-    /// What it showed.
-    pub(super) seen: Seen,
-    /// The size of its body.
-    pub(super) bytes: u64,
-    /// Whether the slice has enough rows.
-    pub(super) enough: bool,
-    /// Why it wasn't taken in.
-    pub(super) misfit: Option<Misfit>,
+/// The part that computes: it is locked on blocking threads only, by one of them at a time.
+pub(super) struct Intake {
+    job: Arc<Job>,
+    pub(super) slice: Slice,
+    pub(super) decoder: PageDecoder,
+    foresight: Option<Foresight>,
+    pub(super) collector: Collector,
+    /// Whether an answer with several points didn't show their step.
+    pub(super) step_is_unproven: bool,
+}
+
+/// A page that was read, as far as that goes before child requests.
+pub(super) enum PageRead {
+    /// Its records are typed: the job has no child requests.
+    Typed(DecodedPage),
+    /// Its records are picked out.
+    Split(SplitPage),
 }
 
 /// A page that was looked at.
 pub(super) struct Looked {
+    pub(super) page: PageRead,
     /// What it shows; which of its rows are new isn't known yet.
     pub(super) seen: Seen,
     /// Why its part of the window has to be halved.
     pub(super) misfit: Option<Misfit>,
+    /// Whether the slice surely goes on, if there are more pages.
+    pub(super) leads_on: bool,
 }
 
-/// The part that computes: one thread at a time has it.
-pub(super) struct Intake {
-    job: Arc<Job>,
-    slice: Slice,
+/// Tells which rows lie outside of the window before they are typed for good, so that nothing more is asked about them.
+struct Foresight {
     decoder: PageDecoder,
-    pub(super) collector: Collector,
-    /// Whether an answer with several points didn't show their step.
-    step_is_unproven: bool,
+    time: RowSql,
+    window: Window,
+    now: DateTime<Utc>,
 }
 
-pub(super) fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
-    intake.lock().unwrap_or_else(PoisonError::into_inner)
+impl PageRead {
+    /// Returns the number of records.
+    pub(super) fn rows(&self) -> u64 {
+        match self {
+            Self::Typed(page) => page.rows,
+            Self::Split(page) => page.records.len() as u64,
+        }
+    }
+
+    /// Returns how many rows the server put on the page.
+    pub(super) fn server_rows(&self) -> u64 {
+        match self {
+            Self::Typed(page) => page.server_rows,
+            Self::Split(page) => page.server_rows,
+        }
+    }
+
+    /// Returns the body without the records; for a program the whole body.
+    fn envelope(&self) -> &Value {
+        match self {
+            Self::Typed(page) => &page.envelope,
+            Self::Split(page) => &page.envelope,
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let (first, last) = match self {
+            Self::Typed(page) => (&page.first, &page.last),
+            Self::Split(page) => (&page.first, &page.last),
+        };
+        Facts { rows: self.server_rows(), first: first.clone(), last: last.clone() }
+    }
 }
 
-/// Ends a slice: after how many pages, and of what size the largest was.
-pub(super) fn finish(
-    intake: Arc<Mutex<Intake>>,
-    end: EndReason,
-    (pages, largest): (u64, u64),
-    redactor: &Redactor,
-) -> Result<Extracted, RunError> {
-    let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
-    let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
-    notes.extend(unproven(end));
-    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
-    let mut collected = intake.collector.finish(end)?;
-    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
-    notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
-    let (passes, vanished) = (collected.reconciliation.passes, collected.vanished);
-    notes.extend((vanished > 0).then(|| {
-        format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
-    }));
-    Ok(Extracted { collected, schema, pages, largest, full: end == EndReason::SliceFull, notes })
+impl Foresight {
+    /// Returns the records of a page that lie outside. None do where the time is read from what child requests add.
+    fn outside(&mut self, page: &SplitPage) -> Result<BTreeSet<usize>, DecodeError> {
+        let page = self.decoder.decode_records(page.clone())?;
+        let time = self.time.compiled(&page.batch.schema(), self.now);
+        let Some(times) = time.ok().and_then(|time| time.timestamps_us(&page.batch).ok()) else {
+            return Ok(BTreeSet::new());
+        };
+        let bad = rejected(&page);
+        let good = (0..).filter(|ordinal| !bad.contains(ordinal)).take(page.batch.num_rows());
+        let is_outside = |row: usize| {
+            let time = DateTime::from_timestamp_micros(times.value(row)).unwrap_or_default();
+            times.is_valid(row) && !self.window.contains(time)
+        };
+        Ok(good.enumerate().filter(|(row, _)| is_outside(*row)).map(|(_, ordinal)| ordinal).collect())
+    }
 }
-
-/// What a person should look at where points came and didn't show their step.
-const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
-                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
 impl Intake {
-    /// Begins a slice. `now` is its run's instant, `pinned` the schema that it was begun with; beyond `spool_limit` bytes its rows go
-    /// to a temporary file.
+    /// Begins a slice. Beyond `spool_limit` bytes its rows go to a temporary file.
     pub(super) fn new(
         job: &Arc<Job>,
         slice: &Slice,
@@ -102,8 +132,11 @@ impl Intake {
             file::Contract::Freeze => crate::decode::Contract::Freeze,
             file::Contract::Discard => crate::decode::Contract::Discard,
         };
+        if let (Some(pinned), false) = (&pinned, contract == crate::decode::Contract::Evolve) {
+            has_room(job, pinned)?;
+        }
         let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
-        let decoder = PageDecoder::new(DecodeOptions {
+        let options = DecodeOptions {
             format: job.source.format,
             selector: job.records.clone(),
             constants: constants(job, slice)?,
@@ -117,77 +150,136 @@ impl Intake {
                 || job.paginate.more.is_some()
                 || job.paginate.total.is_some()
                 || matches!(&job.slicing, Slicing::Window(spec) if matches!(spec.parts, PartsSpec::Resolution { .. })),
-        });
+        };
+        let foresight = match (&job.slicing, slice.window()) {
+            (Slicing::Window(spec), Some(window)) if !job.enrich.is_empty() => {
+                spec.time.as_ref().map(|time| Foresight {
+                    decoder: PageDecoder::new(options.clone()),
+                    time: RowSql::new(time.as_str(), "window.time"),
+                    window,
+                    now,
+                })
+            }
+            _ => None,
+        };
         let collector = Collector::new(job, &slice.kind, asked, now, Spool::new(spool_limit));
-        Ok(Self { job: Arc::clone(job), slice: slice.clone(), decoder, collector, step_is_unproven: false })
+        let decoder = PageDecoder::new(options);
+        let slice = slice.clone();
+        Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })
     }
 
     /// Decodes a page; returns the envelope that the answer is judged by, and the page.
-    pub(super) fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<DecodedPage, DecodeError>) {
+    pub(super) fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<PageRead, DecodeError>) {
         let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
         let vars = pages::fan_out(&self.job, &self.slice);
-        let page = self.decoder.decode(&answer.body, &context, self.job.rows.as_ref(), &vars);
+        let rows = self.job.rows.as_ref();
+        let page = if self.job.enrich.is_empty() {
+            self.decoder.decode(&answer.body, &context, rows, &vars).map(PageRead::Typed)
+        } else {
+            self.decoder.split(&answer.body, &context, rows, &vars).map(PageRead::Split)
+        };
         let envelope = match &page {
-            Ok(page) => page.envelope.clone(),
+            Ok(page) => page.envelope().clone(),
             // Maybe it is an error of the server that has no records: the rules see what there is.
             Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
         };
         (envelope, page)
     }
 
-    /// Looks at a page whose answer is a success.
-    pub(super) fn look(&mut self, page: &DecodedPage, asked: &Asked, answer: &RawAnswer) -> Result<Looked, RunError> {
-        let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
-        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
-        let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
-        let seen = pages::seen(&self.job, asked, &shown, &vars)?;
-        let misfit = self.misfit(page, asked, &vars)?;
-        Ok(Looked { seen, misfit })
-    }
-
-    /// Takes a page in, unless its part of the window has to be halved. With a `limit` rows are enough once there are that many.
-    pub(super) fn take(
+    /// Looks at a page whose answer is a success, before anything is asked for its rows.
+    pub(super) fn look(
         &mut self,
-        page: DecodedPage,
-        looked: Looked,
+        page: PageRead,
         asked: &Asked,
+        answer: &RawAnswer,
         limit: Option<u64>,
-    ) -> Result<Read, RunError> {
-        let mut seen = looked.seen;
-        let enough = |rows: u64| limit.is_some_and(|limit| rows >= limit);
-        if let Some(misfit) = looked.misfit
-            && !enough(self.collector.received() + page.rows)
-        {
-            return Ok(Read { seen, bytes: 0, enough: false, misfit: Some(misfit) });
+    ) -> Result<Looked, RunError> {
+        if let Some(misfit) = self.misfit(&page, asked, answer, limit)? {
+            let seen = Seen { rows: page.server_rows(), page: asked.page, ..Seen::default() };
+            return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
         }
-        if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
-            self.collector.enter(part, window::padded(spec, part));
-        }
-        self.collector.note_total(seen.total);
-        let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
-        let taken = self.collector.take(page, &asked.line, asked.page)?;
-        if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
-            self.collector.check_seek(value, &asked.line)?;
-        }
-        seen.new_rows = taken.new_rows;
-        Ok(Read { seen, bytes: 0, enough: taken.full || enough(self.collector.received()), misfit: None })
+        let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
+        let shown = pages::Shown { envelope: page.envelope(), rows: page.server_rows(), new_rows: 0 };
+        let seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        let leads_on = limit.is_none() && !self.collector.fills_with(page.rows());
+        Ok(Looked { page, seen, misfit: None, leads_on })
     }
 
-    /// Judges whether a page holds all that its part of the window has.
-    fn misfit(&mut self, page: &DecodedPage, asked: &Asked, vars: &[Value]) -> Result<Option<Misfit>, RunError> {
+    /// Judges whether a page holds all that its part of the window has. With a `limit` it does once there are that many rows.
+    fn misfit(
+        &mut self,
+        page: &PageRead,
+        asked: &Asked,
+        answer: &RawAnswer,
+        limit: Option<u64>,
+    ) -> Result<Option<Misfit>, RunError> {
         let Slicing::Window(spec) = &self.job.slicing else { return Ok(None) };
         let observed = match &spec.parts {
             PartsSpec::Resolution { observed, .. } => {
                 let field = "window.resolution.observed";
                 let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
-                observed.one(&page.envelope, vars).map_err(failed)?
+                let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
+                observed.one(page.envelope(), &vars).map_err(failed)?
             }
             PartsSpec::Whole | PartsSpec::Split { .. } => Value::Null,
         };
         let sized = matches!(spec.parts, PartsSpec::Resolution { .. });
-        self.step_is_unproven |= sized && observed.is_null() && page.rows > 1;
-        let judged = parts::judge(&spec.parts, page.server_rows, &observed);
-        judged.map_err(|source| RunError::Part { request: asked.line.clone(), source })
+        self.step_is_unproven |= sized && observed.is_null() && page.rows() > 1;
+        let judged = parts::judge(&spec.parts, page.server_rows(), &observed);
+        let judged = judged.map_err(|source| RunError::Part { request: asked.line.clone(), source })?;
+        let enough = limit.is_some_and(|limit| self.collector.received() + page.rows() >= limit);
+        Ok(judged.filter(|_| !enough))
+    }
+
+    /// Makes a page ready for child requests: cuts it where the slice needs fewer rows, and says which records have none.
+    pub(super) fn prepare(
+        &mut self,
+        page: &mut SplitPage,
+        limit: Option<u64>,
+        asked: &Asked,
+    ) -> Result<BTreeSet<usize>, RunError> {
+        if let Some(limit) = limit {
+            let wanted = limit.saturating_sub(self.collector.received());
+            page.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+        }
+        let failed = |source| RunError::Decode { request: asked.line.clone(), source };
+        self.foresight.as_mut().map_or_else(|| Ok(BTreeSet::new()), |foresight| foresight.outside(page).map_err(failed))
+    }
+
+    /// Types the records of a page.
+    pub(super) fn typed(&mut self, page: PageRead) -> Result<DecodedPage, DecodeError> {
+        match page {
+            PageRead::Typed(page) => Ok(page),
+            PageRead::Split(page) => self.decoder.decode_records(page),
+        }
+    }
+
+    /// Takes a page in that was looked at and showed `seen`; returns that with what is new, and whether the slice has enough. No
+    /// child request was sent for the records in `skipped`.
+    pub(super) fn take(
+        &mut self,
+        page: DecodedPage,
+        mut seen: Seen,
+        skipped: &BTreeSet<usize>,
+        asked: &Asked,
+    ) -> Result<(Seen, bool), RunError> {
+        if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
+            self.collector.enter(part, window::padded(spec, part));
+        }
+        self.collector.note_total(seen.total);
+        let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
+        let (first, bad) = (self.collector.rows(), rejected(&page));
+        let taken = self.collector.take(page, &asked.line, asked.page)?;
+        let row = |ordinal: &usize| first + (ordinal - bad.range(..ordinal).count()) as u64;
+        if let Some(lost) = skipped.iter().find(|at| !bad.contains(at) && !self.collector.leaves_out(row(at))) {
+            let account = format!("row {} of {} lands without its child requests", lost + 1, asked.line);
+            return Err(RunError::Account { account });
+        }
+        if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
+            self.collector.check_seek(value, &asked.line)?;
+        }
+        seen.new_rows = taken.new_rows;
+        Ok((seen, taken.full))
     }
 }
 
@@ -205,4 +297,21 @@ fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)
         columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
     }
     Ok(columns)
+}
+
+/// Returns the records of a page that don't fit.
+fn rejected(page: &DecodedPage) -> BTreeSet<usize> {
+    page.rejected.iter().filter_map(|row| usize::try_from(row.ordinal).ok()).collect()
+}
+
+/// Checks that a schema which lets no column join has those of child requests.
+fn has_room(job: &Job, pinned: &RecordSchema) -> Result<(), RunError> {
+    let known = |name: &str| {
+        job.columns.iter().any(|column| column.name == name)
+            || pinned.columns().iter().any(|column| column.name == name)
+    };
+    match job.enrich.iter().find(|enrich| !known(&enrich.column)) {
+        Some(enrich) => Err(RunError::EnrichPinned { column: enrich.column.clone() }),
+        None => Ok(()),
+    }
 }

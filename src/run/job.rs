@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Env, Options, RunError, build, fingerprint, quarantine, tables};
+use super::{Data, Env, Options, RunError, build, fingerprint, quarantine, tables};
 use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
+mod reset;
 mod slice;
 
 pub(super) use slice::reconcile;
@@ -28,6 +29,7 @@ pub(super) struct Runner<'r> {
     pub(super) options: &'r Options,
     pub(super) env: &'r Env,
     pub(super) ledger: &'r Ledger,
+    pub(super) data: &'r Data,
     pub(super) writer: &'r Writer,
 }
 
@@ -63,9 +65,13 @@ impl Runner<'_> {
         let start = self.start().await?;
         let due =
             self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start));
-        self.drop_stale(&due).await?;
         self.env.progress.planned(&self.job.name, due.len() as u64);
-        let queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
+        let (due, ended) = self.without_resets(due, report).await?;
+        self.drop_stale(&due).await?;
+        let mut queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
+        for finished in ended {
+            self.finished(finished, &mut queue, report);
+        }
         self.slices(queue, report).await
     }
 
@@ -78,6 +84,7 @@ impl Runner<'_> {
             tables: tokio::task::spawn_blocking(move || tables::load(&job)).await??,
             targets: self.targets()?,
             quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
+            data: self.data.clone(),
             writer: self.writer.clone(),
             pipeline: self.pipeline.name.clone(),
             allow_shrink: self.options.allow_shrink,
@@ -260,7 +267,8 @@ fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
     let open = state.slices(&job.name, key).filter_map(|(_, slice)| slice.begun.as_ref());
     History {
         landed: state.landed_ranges(&job.name, key).iter().map(LandedRange::window).collect(),
-        cursor: chain.and_then(|chain| Some((chain.series, chain.end.clone()?))),
+        series: chain.map_or(0, |chain| chain.series),
+        cursor: chain.and_then(|chain| chain.end.clone()),
         snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
         open: open.map(|begin| begin.slice.clone()).collect(),
     }

@@ -15,7 +15,7 @@ use crate::decode::arrow_schema;
 use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::Expect;
-use crate::sink::{Landing, SinkSpec, SinkWriter};
+use crate::sink::{Landing, SinkSpec, SinkWriter, Staging};
 use crate::transform::{RowExpr, Table, TransformError, TransformPlan};
 
 /// A sink and the rows that it takes.
@@ -25,6 +25,18 @@ pub(super) struct Target {
     pub(super) spec: SinkSpec,
     /// The rows that it takes; all without one.
     pub(super) filter: Option<Sql>,
+}
+
+/// Where the rows of a slice go.
+pub(super) struct Destination<'a> {
+    /// The sinks of the job.
+    pub(super) targets: &'a [Target],
+    /// The sink of bad rows.
+    pub(super) quarantine: &'a SinkSpec,
+    /// The slice, which names the files.
+    pub(super) landing: &'a Landing,
+    /// Where they are staged.
+    pub(super) staging: &'a Staging,
 }
 
 /// What a slice has staged.
@@ -76,19 +88,17 @@ pub(super) fn land(
     collected: &Collected,
     schema: &RecordSchema,
     shaping: &Shaping,
-    targets: &[Target],
-    quarantine: &SinkSpec,
-    landing: &Landing,
+    to: &Destination<'_>,
 ) -> Result<Staged, RunError> {
     let mut staged = Staged { files: Vec::new(), sinks: BTreeMap::new(), rows_out: 0, output: None, notes: Vec::new() };
     if collected.rows.rows() > 0 {
-        transform(&mut staged, collected, schema, shaping, targets, landing)?;
+        transform(&mut staged, collected, schema, shaping, to)?;
     } else {
         staged.notes = Expectations::without_rows(shaping, schema)?;
     }
     if !collected.bad.is_empty() {
-        let landing = Landing { snapshot: None, ..landing.clone() };
-        let mut writer = SinkWriter::open(quarantine, &landing, &quarantine::schema())?;
+        let landing = Landing { snapshot: None, ..to.landing.clone() };
+        let mut writer = SinkWriter::open(to.quarantine, &landing, &quarantine::schema(), to.staging)?;
         writer.write(&quarantine::batch(&collected.bad)?)?;
         staged.files.extend(writer.finish()?);
     }
@@ -100,14 +110,14 @@ fn transform(
     collected: &Collected,
     schema: &RecordSchema,
     shaping: &Shaping,
-    targets: &[Target],
-    landing: &Landing,
+    to: &Destination<'_>,
 ) -> Result<(), RunError> {
     let plan = shaping.plan(schema)?;
     let output = plan.output_schema();
-    let open = targets.iter().map(|target| {
-        Open::new(target, landing, &output, shaping.now).map_err(|error| in_sink(&target.spec.name, error))
-    });
+    let open = to
+        .targets
+        .iter()
+        .map(|target| Open::new(target, to, &output, shaping.now).map_err(|error| in_sink(&target.spec.name, error)));
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
     let rows = collected.batches(schema.clone());
     let mut expectations = Expectations::new(shaping, &output);
@@ -151,10 +161,10 @@ fn unwrap(source: TransformError) -> RunError {
 }
 
 impl Open {
-    fn new(target: &Target, landing: &Landing, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
+    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
         let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, now)).transpose();
         Ok(Self {
-            writer: SinkWriter::open(&target.spec, landing, schema)?,
+            writer: SinkWriter::open(&target.spec, to.landing, schema, to.staging)?,
             filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,
             name: target.spec.name.clone(),
             filtered: 0,

@@ -7,14 +7,18 @@ mod build;
 mod collect;
 mod cursor;
 mod data;
+mod enrich;
+mod enriched;
 mod error;
 mod evidence;
 mod expect;
 mod extract;
 mod fingerprint;
+mod increment;
 mod intake;
 mod job;
 mod land;
+mod newest;
 mod owner;
 mod pages;
 mod parents;
@@ -25,18 +29,22 @@ mod preview;
 mod progress;
 pub mod quarantine;
 mod refused;
+mod row;
 mod source;
+#[cfg(test)]
+mod store_tests;
 mod tables;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use data::DiskData;
+pub use data::Data;
 pub use error::RunError;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
@@ -45,9 +53,11 @@ pub use progress::{Progress, Silent};
 pub use source::Sources;
 
 use crate::clock::Clock;
-use crate::ledger::{Lane, Ledger, Writer};
+use crate::ledger::{Lane, Ledger, Timing, Writer};
 use crate::model::{JobName, JobReport, RunReport};
+use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
+use crate::sink::DataSets;
 
 /// The world a run lives in.
 #[derive(Clone)]
@@ -58,6 +68,8 @@ pub struct Env {
     pub progress: Arc<dyn Progress>,
     /// The clients of the process.
     pub sources: Arc<Sources>,
+    /// The object stores of the process.
+    pub stores: Arc<Stores>,
     /// Ends the run early, where it is cancelled: what isn't published by then is thrown away.
     pub cancel: CancellationToken,
 }
@@ -65,8 +77,10 @@ pub struct Env {
 /// What a run is to do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the ledger is kept: a folder, or the URL of one.
+    /// Where the ledger is kept: a folder, or the URL of one, `s3://bucket/prefix` too.
     pub state: String,
+    /// How long a lease lives without a sign of life, where no lock tells.
+    pub lease_ttl: Duration,
     /// The instant to plan with, UTC.
     pub now: DateTime<Utc>,
     /// Only these jobs, and the parents that they need; all where it is empty.
@@ -87,13 +101,17 @@ pub struct Options {
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let started = env.clock.now();
     let jobs = chosen(pipeline, &options.jobs)?;
-    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock))?;
-    owner::check(pipeline, options, &ledger).await?;
+    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
+        .with_timing(Timing::of(options.lease_ttl));
+    let data = Data::new(Arc::clone(&env.stores));
+    owner::check(pipeline, options, &ledger, &data).await?;
+    ledger.prove(&env.stores).await?;
+    data.prove(&jobs).await?;
     let writer = tokio::select! {
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
-    let done = run_jobs(pipeline, &jobs, options, env, &ledger, &writer).await;
+    let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
     if let Err(error) = writer.release().await {
         // What has landed has landed, and the next run finds the lease free all the same, if a little later.
         tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
@@ -103,21 +121,28 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
 }
 
+/// Where a run keeps what it does.
+struct World {
+    ledger: Ledger,
+    data: Data,
+    writer: Writer,
+}
+
 async fn run_jobs(
     pipeline: &Pipeline,
     jobs: &[&Job],
     options: &Options,
     env: &Env,
-    ledger: &Ledger,
-    writer: &Writer,
+    world: &World,
 ) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
-    let recovered = writer.recover(&DiskData).await?;
-    sweep(pipeline, options, writer).await?;
+    let World { ledger, data, writer } = world;
+    let recovered = writer.recover(data).await?;
+    sweep(pipeline, options, writer, data.sets()).await;
     let mut credentials = refused::Credentials::recall(jobs, options, env, writer).await?;
     let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
     let mut reports = Vec::new();
     for job in jobs {
-        let runner = job::Runner { pipeline, job, options, env, ledger, writer };
+        let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
         if needed(job, jobs) {
             let rows_of_parent = tokio::select! {
                 rows = runner.parent_rows() => rows,
@@ -132,7 +157,7 @@ async fn run_jobs(
         }
         if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
             let mut report = runner.run(&rows).await;
-            if let Err(error) = writer.tidy(&DiskData).await {
+            if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
                 report.error.get_or_insert(RunError::from(error).chain());
             }
@@ -147,20 +172,16 @@ async fn run_jobs(
 }
 
 /// Removes what dead runs of the pipeline staged and never published: this run holds the lease, so nobody else stages.
-async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer) -> Result<(), RunError> {
+async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &DataSets) {
     let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
     roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
-    let pipeline = pipeline.name.clone();
-    let swept = tokio::task::spawn_blocking(move || {
-        for root in &roots {
-            if let Err(error) = crate::sink::sweep_staged(root, &pipeline, |_| false) {
-                // It costs space only. Where the place itself can't be used, the slices that land there say so.
-                tracing::warn!(%root, %error, "what dead runs staged can't be removed");
-            }
+    for root in &roots {
+        if let Err(error) = data.sweep_staged(root, &pipeline.name, |_| false).await {
+            // It costs space only. Where the place itself can't be used, the slices that land there say so.
+            tracing::warn!(%root, %error, "what dead runs staged can't be removed");
         }
-    });
-    Ok(swept.await?)
+    }
 }
 
 /// Returns the jobs to run, parents first: those that were named and the parents they need, or all.

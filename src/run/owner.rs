@@ -3,17 +3,22 @@
 
 use std::collections::BTreeSet;
 
-use super::data::DiskData;
+use super::data::Data;
 use super::{Options, RunError};
 use crate::ledger::{DataStore as _, Ledger, Manifest};
 use crate::pipeline::spec::Pipeline;
 
 /// Refuses a state that hasn't got the entries that the files of this pipeline were landed with: another state than theirs, or an
 /// older copy of it. Nothing is written.
-pub(super) async fn check(pipeline: &Pipeline, options: &Options, ledger: &Ledger) -> Result<(), RunError> {
+pub(super) async fn check(
+    pipeline: &Pipeline,
+    options: &Options,
+    ledger: &Ledger,
+    data: &Data,
+) -> Result<(), RunError> {
     let mut lists = Vec::new();
     for root in pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| &sink.url).collect::<BTreeSet<_>>() {
-        let text = DiskData.read_manifest(root).await?;
+        let text = data.read_manifest(root).await?;
         lists.push((root, Manifest::read(root, text.as_deref()).map_err(crate::ledger::LedgerError::from)?));
     }
     // The state is read after the lists: a run that goes on meanwhile can only have added to it.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::parts::{Misfit, Parts};
-use super::{RunError, build, window};
+use super::{RunError, build, increment, window};
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
@@ -67,6 +67,12 @@ impl Pages {
         had_one: &Arc<AtomicBool>,
     ) -> Self {
         let paginator = build::paginator(job, &slice.kind);
+        let fixed = match (&job.slicing, &slice.kind) {
+            (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) => {
+                increment::edit(spec, start).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
         let window = match (&job.slicing, &slice.kind) {
             (Slicing::Window(spec), SliceKind::Window(cell)) => {
                 Some(Cell { spec: (**spec).clone(), parts: Parts::of(spec, *cell) })
@@ -77,7 +83,7 @@ impl Pages {
             tree: Arc::clone(tree),
             context: context(job, slice, now),
             window,
-            fixed: Vec::new(),
+            fixed,
             next: paginator.first(),
             link: None,
             paginator,
@@ -210,7 +216,7 @@ fn ceilings(job: &Job) -> Ceilings {
 }
 
 /// What templates see beside the window's edges: `now`, `cursor`, and the fan-out's row under its name.
-fn context(job: &Job, slice: &Slice, now: &str) -> Value {
+pub(super) fn context(job: &Job, slice: &Slice, now: &str) -> Value {
     let mut names = Map::new();
     names.insert("now".to_owned(), now.into());
     names.insert("cursor".to_owned(), Value::Null);

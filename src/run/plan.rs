@@ -48,7 +48,7 @@ pub struct PlannedSlice {
 /// # Errors
 /// A ledger that can't be read, a request that can't be made, an unknown job.
 pub async fn plan(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Vec<PlannedJob>, RunError> {
-    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock))?;
+    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
     let state = ledger.read_state().await?;
     chosen(pipeline, &options.jobs)?.into_iter().map(|job| planned(pipeline, job, &state, options.now, env)).collect()
 }

@@ -66,7 +66,7 @@ pub(super) fn padded(spec: &WindowSpec, window: Window) -> Window {
     Window { from: earlier(window.from, spec.pad_before), to: later(window.to, spec.pad_after) }
 }
 
-fn print(format: &InstantFormat, instant: DateTime<Utc>) -> Value {
+pub(super) fn print(format: &InstantFormat, instant: DateTime<Utc>) -> Value {
     match format {
         InstantFormat::EpochSeconds => instant.timestamp().into(),
         InstantFormat::EpochMillis => instant.timestamp_millis().into(),

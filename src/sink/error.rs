@@ -7,17 +7,37 @@ use arrow::error::ArrowError;
 use thiserror::Error;
 
 use super::encode::EncodeError;
+use crate::objects::{LocationError, StoreError};
 
 /// Why a sink couldn't write, publish or delete a file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SinkError {
     /// The `url` names a place that no store here can write to.
-    #[error("can't write to `{url}`: use a directory (./lake, /data/lake) or a file:// url without a host")]
+    #[error(
+        "can't write to `{url}`: use a directory (./lake, /data/lake), a file:// url without a host, or s3://bucket/prefix"
+    )]
     UnsupportedUrl {
         /// The sink's `url`.
         url: String,
     },
+    /// The `url` is that of an object store, and wrong. It isn't quoted: it may hold a secret.
+    #[error("the url of the sink can't be used: {why}")]
+    BadUrl {
+        /// What is wrong with it.
+        why: LocationError,
+    },
+    /// The object store refused.
+    #[error("can't {action} {error}")]
+    Store {
+        /// What was tried.
+        action: &'static str,
+        /// On what, and what the store said.
+        error: StoreError,
+    },
+    /// A thread of ours ended early: a bug of ours.
+    #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]
+    Lost(#[from] tokio::task::JoinError),
     /// An option has a value that can't work.
     #[error("{option} is `{value}`: it must be {expected}")]
     BadOption {

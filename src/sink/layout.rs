@@ -72,7 +72,7 @@ pub(super) fn staged_sink_prefix(sink: &SinkName) -> String {
     format!("{}-", encoded(sink.as_str(), NAME, MAX_NAME))
 }
 
-/// One generation of a slice that has staged files, as [`sweep_staged`](super::sweep_staged) found it.
+/// One generation of a slice that has staged files, as [`sweep_staged`](super::DataSets::sweep_staged) found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedSlice {
     pub(super) job: String,

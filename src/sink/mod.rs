@@ -1,13 +1,14 @@
 //! Sinks: the Arrow batches of one slice become staged files, and staged files become published ones.
 //!
 //! [`SinkWriter`] encodes where no reader looks and returns one [`FileReceipt`](crate::model::FileReceipt) per file; it
-//! never publishes. [`publish`], [`discard`], [`delete`] and [`sweep_staged`] act on receipts, so a later run can settle
-//! what a dead one left. All of it is synchronous and meant for a blocking thread.
+//! never publishes. [`DataSets`] acts on receipts, so a later run can settle what a dead one left. A writer is synchronous and
+//! meant for a blocking thread.
 //!
 //! Below the root of a data set lie
 //! - `[snapshot=<label>/][<name>=<value>/...]<pipeline>-<job>-<slice>-g<generation>-<part>.<ext>`, written once;
 //! - `.tidegate-staged/<pipeline>/<job>/<slice>-g<generation>/<sink>-<random>/<file name>.staged`. The suffix is there
-//!   because the globs of some readers (`**/*.parquet` in `DuckDB`) descend into hidden directories.
+//!   because the globs of some readers (`**/*.parquet` in `DuckDB`) descend into hidden directories. In a bucket files are staged
+//!   as uploads that aren't completed instead, which no reader sees at all.
 //!
 //! The same batches give the same files, byte for byte, up to the generation: nothing in a file or its name comes from a
 //! clock, a random number or the order of a hash table.
@@ -28,7 +29,7 @@ pub use spec::{
     CsvOptions, Format, Landing, ParquetCompression, ParquetOptions, ParsePartitionError, PartitionField, SinkSpec,
     TextCompression,
 };
-pub use store::{Presence, delete, discard, probe, publish, sweep_staged};
+pub use store::{DataSets, Notes, Presence, Staging};
 pub use writer::SinkWriter;
 
 #[cfg(test)]

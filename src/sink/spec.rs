@@ -6,6 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::SinkError;
+use super::store::MAX_OBJECT_BYTES;
 use crate::model::{JobName, PipelineName, SinkName, SliceId};
 
 /// A file format, with its options.
@@ -107,7 +108,7 @@ pub struct SinkSpec {
     pub name: SinkName,
     /// The format of its files.
     pub format: Format,
-    /// The root of the data set: `./dir`, `/dir` or `file:///dir`.
+    /// The root of the data set: `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`.
     pub url: String,
     /// The Hive directories, from the root down.
     pub partition_by: Vec<PartitionField>,
@@ -120,7 +121,12 @@ pub struct SinkSpec {
 impl SinkSpec {
     /// Checks all that can be known without the rows: the place and the options.
     pub fn check(&self) -> Result<(), SinkError> {
-        super::store::Root::parse(&self.url)?;
+        if let super::store::Root::Objects(_) = super::store::Root::parse(&self.url)?
+            && self.bytes_per_file != u64::MAX
+            && self.bytes_per_file > MAX_OBJECT_BYTES
+        {
+            return Err(bad("bytes_per_file", self.bytes_per_file.to_string(), "at most 77 GiB in an object store"));
+        }
         at_least_one("rows_per_file", self.rows_per_file)?;
         at_least_one("bytes_per_file", self.bytes_per_file)?;
         match &self.format {

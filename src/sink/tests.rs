@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::model::{FileReceipt, JobName, PipelineName, SinkName, SliceId};
+use crate::model::{FileReceipt, JobName, PipelineName, SinkName, SliceId, StagedPlace};
 
 fn spec(root: &Path, format: Format, partition_by: &[&str]) -> SinkSpec {
     SinkSpec {
@@ -38,6 +38,28 @@ fn landing(generation: u32) -> Landing {
         snapshot: None,
         schema_version: 2,
     }
+}
+
+/// Tells nobody: a directory is swept, so nothing of it needs to be noted.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl Notes for Nobody {
+    async fn staged(&self, place: StagedPlace) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        panic!("{place:?}");
+    }
+}
+
+fn staging() -> Staging {
+    Staging::new(DataSets::default(), Arc::new(Nobody))
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn publish(receipt: &FileReceipt) -> Result<(), SinkError> {
+    block_on(DataSets::default().publish(receipt))
 }
 
 fn parquet() -> Format {
@@ -64,7 +86,7 @@ fn rows(range: std::ops::Range<i64>) -> RecordBatch {
 }
 
 fn write(spec: &SinkSpec, landing: &Landing, batches: &[RecordBatch]) -> Result<Vec<FileReceipt>, SinkError> {
-    let mut writer = SinkWriter::open(spec, landing, &batches[0].schema())?;
+    let mut writer = SinkWriter::open(spec, landing, &batches[0].schema(), &staging())?;
     batches.iter().try_for_each(|batch| writer.write(batch))?;
     writer.finish()
 }
@@ -270,7 +292,7 @@ fn a_number_that_json_lacks_fails_the_writer_for_good() {
         RecordBatch::try_from_iter_with_nullable([("f", column, true)]).unwrap()
     };
     let spec = spec(root.path(), jsonl(TextCompression::None), &[]);
-    let mut writer = SinkWriter::open(&spec, &landing(1), &batch(0.0).schema()).unwrap();
+    let mut writer = SinkWriter::open(&spec, &landing(1), &batch(0.0).schema(), &staging()).unwrap();
     writer.write(&batch(2.0)).unwrap();
     let error = writer.write(&batch(f64::NAN)).unwrap_err();
     assert!(matches!(error, SinkError::Encode { source: EncodeError::NotInJson { value: "NaN", .. }, .. }));
@@ -292,7 +314,7 @@ fn staged_files(root: &TempDir) -> usize {
 fn a_dropped_writer_leaves_no_file_and_an_empty_slice_none_either() {
     let root = tempdir().unwrap();
     let spec = spec(root.path(), parquet(), &["severity"]);
-    let mut writer = SinkWriter::open(&spec, &landing(1), &rows(0..1).schema()).unwrap();
+    let mut writer = SinkWriter::open(&spec, &landing(1), &rows(0..1).schema(), &staging()).unwrap();
     writer.write(&rows(0..10)).unwrap();
     assert_eq!(staged_files(&root), 3);
     writer.abort();
@@ -309,10 +331,11 @@ fn a_staged_file_is_hidden_from_globs_and_swept_or_published() {
     assert!(receipts[0].staged.ends_with(".parquet.staged"));
     let keep = |found: &StagedSlice| found.is(&JobName::new("alerts"), &SliceId::new("20260101T000000Z"), 4);
     let pipeline = PipelineName::new("ntopng");
-    assert_eq!(sweep_staged(&receipts[0].root, &pipeline, keep).unwrap(), 0);
+    let data = DataSets::default();
+    assert_eq!(block_on(data.sweep_staged(&receipts[0].root, &pipeline, keep)).unwrap(), 0);
     publish(&receipts[0]).unwrap();
-    discard(&receipts[0]).unwrap();
+    block_on(data.discard(&receipts[0])).unwrap();
     assert_eq!(read_parquet(&root.path().join(&receipts[0].path)).num_rows(), 3);
-    delete(&receipts[0].root, &receipts[0].path).unwrap();
+    block_on(data.delete(&receipts[0].root, &receipts[0].path)).unwrap();
     assert_eq!(staged_files(&root), 0);
 }

@@ -11,7 +11,7 @@ use super::layout::{MAX_FILES, file_name};
 use super::normalize::Normalizer;
 use super::partition::Splitter;
 use super::spec::{Format, Landing, SinkSpec};
-use super::store::{Root, Stage};
+use super::store::{Root, Stage, Staged, Staging};
 use crate::model::FileReceipt;
 
 /// Files open at once: a bound on memory and file descriptors. One more partition closes the file least recently written
@@ -24,12 +24,16 @@ const CHUNK_ROWS: usize = 8192;
 /// Bytes that all open files together hold in memory at most. Beyond it the one that holds most writes its row group.
 const MAX_BUFFERED: usize = 256 * 1024 * 1024;
 
+/// Bytes that wait in all open files together until a part is full. Beyond it the file that holds most is closed.
+const MAX_HELD: usize = 256 * 1024 * 1024;
+
 /// Writes the files of one slice in one sink. Dropping it, at any moment before [`SinkWriter::finish`] returns, removes
 /// what it staged.
 pub struct SinkWriter {
     spec: SinkSpec,
     landing: Landing,
     root: Root,
+    staging: Staging,
     normalizer: Normalizer,
     splitter: Splitter,
     /// Declared before `stage`: files are closed before their directory is removed.
@@ -40,7 +44,7 @@ pub struct SinkWriter {
     begun: u32,
     /// Counts the times that a file was written to.
     tick: u64,
-    receipts: Vec<(u32, FileReceipt)>,
+    closed: Vec<(u32, FileReceipt, Staged)>,
     broken: bool,
 }
 
@@ -54,7 +58,7 @@ struct OpenFile {
 
 impl SinkWriter {
     /// Opens a writer for rows of `schema`. Nothing is created before the first row.
-    pub fn open(spec: &SinkSpec, landing: &Landing, schema: &SchemaRef) -> Result<Self, SinkError> {
+    pub fn open(spec: &SinkSpec, landing: &Landing, schema: &SchemaRef, staging: &Staging) -> Result<Self, SinkError> {
         spec.check()?;
         let root = Root::parse(&spec.url)?;
         let normalizer = Normalizer::new(schema, matches!(spec.format, Format::Parquet(_)))?;
@@ -63,13 +67,14 @@ impl SinkWriter {
             spec: spec.clone(),
             landing: landing.clone(),
             root,
+            staging: staging.clone(),
             normalizer,
             splitter,
             open: HashMap::new(),
             stage: None,
             begun: 0,
             tick: 0,
-            receipts: Vec::new(),
+            closed: Vec::new(),
             broken: false,
         })
     }
@@ -105,8 +110,10 @@ impl SinkWriter {
         if let Some(stage) = self.stage.take() {
             stage.keep()?;
         }
-        self.receipts.sort_by_key(|(part, _)| *part);
-        Ok(self.receipts.into_iter().map(|(_, receipt)| receipt).collect())
+        self.closed.sort_by_key(|(part, ..)| *part);
+        let complete =
+            |(_, receipt, staged): (u32, FileReceipt, Staged)| Ok(FileReceipt { staged: staged.staged()?, ..receipt });
+        self.closed.into_iter().map(complete).collect()
     }
 
     /// Throws away all that was staged; dropping the writer does the same.
@@ -167,9 +174,9 @@ impl SinkWriter {
         let path = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
         let stage = match self.stage.take() {
             Some(stage) => stage,
-            None => self.root.stage(&self.landing, &self.spec.name)?,
+            None => self.root.stage(&self.landing, &self.spec.name, &self.staging)?,
         };
-        let file = self.stage.insert(stage).create(&name)?;
+        let file = self.stage.insert(stage).create(&path)?;
         let encoder = encode::build(&self.spec.format, self.normalizer.target(), &self.landing, file);
         let encoder = encoder.map_err(|source| self.failed(&path, source))?;
         Ok(OpenFile { encoder, path, part, rows: 0, used: 0 })
@@ -191,16 +198,16 @@ impl SinkWriter {
             sink: self.spec.name.clone(),
             root: self.root.url()?,
             path,
-            staged: staged.staged,
+            staged: String::new(),
             rows,
             bytes: staged.bytes,
-            sha256: staged.sha256,
+            sha256: staged.sha256.clone(),
         };
-        self.receipts.push((part, receipt));
+        self.closed.push((part, receipt, staged));
         Ok(())
     }
 
-    /// Writes row groups early while the open files hold too much memory.
+    /// Writes row groups early while the open files hold too much memory, and closes files where that isn't enough.
     fn relieve(&mut self) -> Result<(), SinkError> {
         let mut held: Vec<_> = self.open.values_mut().map(|file| (file.encoder.buffered(), file)).collect();
         let mut total: usize = held.iter().map(|(bytes, _)| bytes).sum();
@@ -211,6 +218,15 @@ impl SinkWriter {
             let root = &self.spec.url;
             file.encoder.flush().map_err(|source| encode_error(root, &file.path, source))?;
             total -= bytes;
+        }
+        self.relieve_parts()
+    }
+
+    fn relieve_parts(&mut self) -> Result<(), SinkError> {
+        while self.open.values().map(|file| file.encoder.held()).sum::<usize>() > MAX_HELD {
+            let most = self.open.iter().max_by_key(|(_, file)| (file.encoder.held(), std::cmp::Reverse(file.part)));
+            let Some(file) = most.map(|(dir, _)| dir.clone()).and_then(|dir| self.open.remove(&dir)) else { break };
+            self.close(file)?;
         }
         Ok(())
     }

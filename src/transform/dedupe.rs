@@ -1,11 +1,13 @@
 //! Which rows of a slice have the same key: of those, the last received stays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
+
+use super::versions::Versions;
 
 /// What the map needs for a key besides its bytes: two words for the box, one for the ordinal, one for the allocator.
 const OVERHEAD_PER_KEY: usize = 32;
@@ -32,6 +34,23 @@ pub enum DedupeError {
         /// Its type in this batch.
         now: DataType,
     },
+    /// The values of `latest_by` have no order.
+    #[error("`latest_by` is a {found}, which has no order; name a number, a text or a time, such as one of its fields")]
+    NoOrder {
+        /// The type.
+        found: DataType,
+    },
+    /// The values of `latest_by` have another type than in the batches before.
+    #[error(
+        "`latest_by` was {before} and is now {now}, so the rows of one key can't be compared; cast it, such as \
+         `CAST(updated_at AS DOUBLE)`"
+    )]
+    OrderChanged {
+        /// The type in the batches before.
+        before: DataType,
+        /// The type in this batch.
+        now: DataType,
+    },
     /// The values of a key can't be compared.
     #[error("can't compare the keys")]
     Arrow(#[from] ArrowError),
@@ -40,7 +59,7 @@ pub enum DedupeError {
 /// What a batch brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// How many of its rows had a key that was not seen before.
+    /// How many of its rows had a key, or a pair of key and value, that was not seen before.
     pub new_rows: u64,
     /// The ordinals of the earlier rows, also of this batch, that rows of this batch replace, each with that of the row that
     /// replaces it.
@@ -54,20 +73,31 @@ pub struct Observed {
 pub struct KeyIndex {
     columns: Vec<String>,
     converter: Option<(RowConverter, Vec<DataType>)>,
+    /// The last row of each key; where values decide, the number of the key among the versions.
     last: HashMap<Box<[u8]>, u64>,
     key_bytes: usize,
+    distinct: u64,
+    versions: Versions,
 }
 
 impl KeyIndex {
     /// Makes an index over the columns of `key`.
     #[must_use]
     pub fn new(columns: &[String]) -> Self {
-        Self { columns: columns.to_vec(), converter: None, last: HashMap::new(), key_bytes: 0 }
+        Self {
+            columns: columns.to_vec(),
+            converter: None,
+            last: HashMap::new(),
+            key_bytes: 0,
+            distinct: 0,
+            versions: Versions::default(),
+        }
     }
 
-    /// Returns how many different keys have been seen.
-    pub fn distinct(&self) -> u64 {
-        self.last.len() as u64
+    /// Returns how many different keys have been seen; where values decide, how many different pairs of key and value: a server
+    /// that keeps versions counts each of them as a row.
+    pub const fn distinct(&self) -> u64 {
+        self.distinct
     }
 
     /// Returns about how many bytes of memory the keys take.
@@ -77,6 +107,52 @@ impl KeyIndex {
 
     /// Takes in the rows of `batch`, numbered from `first_ordinal` on, in the order in which they were received.
     pub fn observe(&mut self, batch: &RecordBatch, first_ordinal: u64) -> Result<Observed, DedupeError> {
+        self.each(batch, |index, row, key, observed| {
+            let ordinal = first_ordinal + row as u64;
+            if let Some(last) = index.last.get_mut(key) {
+                observed.superseded.push((std::mem::replace(last, ordinal), ordinal));
+            } else {
+                index.key_bytes += key.len();
+                index.last.insert(key.into(), ordinal);
+                index.distinct += 1;
+                observed.new_rows += 1;
+            }
+        })
+    }
+
+    /// As [`KeyIndex::observe`], where not the last row of a key stays but the one with the greatest of `values`: which rows
+    /// that leaves out is known in the end, see [`KeyIndex::outdated`]. Use one of the two for all batches.
+    pub fn observe_versions(
+        &mut self,
+        batch: &RecordBatch,
+        first_ordinal: u64,
+        values: &ArrayRef,
+    ) -> Result<Observed, DedupeError> {
+        let values = self.versions.read(values)?;
+        self.each(batch, |index, row, key, observed| {
+            let group = index.last.get(key).copied().unwrap_or_else(|| {
+                let group = index.versions.begin();
+                index.key_bytes += key.len();
+                index.last.insert(key.into(), group);
+                group
+            });
+            let is_new = index.versions.add(group, &values, row, first_ordinal + row as u64);
+            index.distinct += u64::from(is_new);
+            observed.new_rows += u64::from(is_new);
+        })
+    }
+
+    /// Returns the rows that [`KeyIndex::observe_versions`] saw and of whose key another stays: one with a greater value, or a
+    /// later one with the same; null is the smallest. Only rows that `lands` lets compete.
+    pub fn outdated(&self, lands: impl Fn(u64) -> bool) -> BTreeSet<u64> {
+        self.versions.outdated(lands)
+    }
+
+    fn each(
+        &mut self,
+        batch: &RecordBatch,
+        mut take: impl FnMut(&mut Self, usize, &[u8], &mut Observed),
+    ) -> Result<Observed, DedupeError> {
         let columns = self.key_columns(batch)?;
         let mut observed = Observed::default();
         if columns.iter().any(|column| column.data_type() == &DataType::Null) {
@@ -88,20 +164,10 @@ impl KeyIndex {
             if columns.iter().any(|column| column.is_null(row)) {
                 observed.null_keys.push(row);
             } else {
-                self.take(key.data(), first_ordinal + row as u64, &mut observed);
+                take(self, row, key.data(), &mut observed);
             }
         }
         Ok(observed)
-    }
-
-    fn take(&mut self, key: &[u8], ordinal: u64, observed: &mut Observed) {
-        if let Some(last) = self.last.get_mut(key) {
-            observed.superseded.push((std::mem::replace(last, ordinal), ordinal));
-        } else {
-            self.key_bytes += key.len();
-            self.last.insert(key.into(), ordinal);
-            observed.new_rows += 1;
-        }
     }
 
     fn key_columns(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, DedupeError> {
@@ -191,6 +257,62 @@ mod tests {
             prop_assert_eq!(ordinal, new_rows + nulls + gone.len() as u64);
             prop_assert!(gone.is_disjoint(&model));
         }
+    }
+
+    proptest! {
+        /// Over any cut into batches: of the rows of a key that land the one with the greatest value stays, of equal ones the last.
+        #[test]
+        fn the_greatest_of_equal_keys_stays(
+            batches in prop::collection::vec(
+                prop::collection::vec((0_i64..4, prop::option::weighted(0.8, -2_i64..3), prop::bool::weighted(0.8)), 0..12),
+                0..8,
+            )
+        ) {
+            let mut index = KeyIndex::new(&["id".to_owned()]);
+            let (mut rows, mut distinct) = (Vec::new(), BTreeSet::new());
+            for part in &batches {
+                let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(part.iter().map(|row| row.0)));
+                let values: Int64Array = part.iter().map(|row| row.1).collect();
+                // A batch in which a column has no value may have no type for it.
+                let untyped = part.iter().all(|row| row.1.is_none());
+                let values: ArrayRef = if untyped { Arc::new(NullArray::new(part.len())) } else { Arc::new(values) };
+                let batch = RecordBatch::try_from_iter(vec![("id", ids)]).expect("batch");
+                index.observe_versions(&batch, rows.len() as u64, &values).expect("observed");
+                rows.extend_from_slice(part);
+                distinct.extend(part.iter().map(|row| (row.0, row.1)));
+            }
+            let outdated = index.outdated(|ordinal| rows[usize::try_from(ordinal).expect("ordinal")].2);
+            let mut stays: BTreeMap<i64, (Option<i64>, usize)> = BTreeMap::new();
+            for (at, (id, value, lands)) in rows.iter().enumerate() {
+                if *lands {
+                    let best = stays.entry(*id).or_insert((*value, at));
+                    *best = (*best).max((*value, at));
+                }
+            }
+            let stays: BTreeSet<usize> = stays.into_values().map(|(_, at)| at).collect();
+            let gone = |at: &usize| rows[*at].2 && !stays.contains(at);
+            let expected: BTreeSet<u64> = (0..rows.len()).filter(gone).map(|at| at as u64).collect();
+            prop_assert_eq!(outdated, expected);
+            prop_assert_eq!(index.distinct(), distinct.len() as u64);
+        }
+    }
+
+    #[test]
+    fn values_without_an_order_that_holds_are_refused() {
+        let ids =
+            RecordBatch::try_from_iter(vec![("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("ok");
+        let mut index = KeyIndex::new(&["id".to_owned()]);
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
+        index.observe_versions(&ids, 0, &numbers).expect("numbers");
+        let error = index.observe_versions(&ids, 1, &texts).expect_err("another type").to_string();
+        assert!(error.starts_with("`latest_by` was Int64 and is now Utf8"), "{error}");
+        let list: ArrayRef = Arc::new(arrow::array::ListArray::new_null(
+            Arc::new(arrow::datatypes::Field::new("item", DataType::Int64, true)),
+            1,
+        ));
+        let error = index.observe_versions(&ids, 1, &list).expect_err("no order").to_string();
+        assert!(error.contains("has no order"), "{error}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod feed;
 mod functions;
 pub mod plan;
 pub mod spool;
+mod versions;
 mod zoned;
 
 pub use conform::{ConformError, conform};

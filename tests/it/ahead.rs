@@ -177,7 +177,10 @@ fn pages_that_follow_each_other_are_asked_for_once_each() {
     for (paging, _) in pages {
         let inclusive = paging.contains("key");
         let serve = move |request: &Request| {
-            let at = request.number("at").max(request.number("after")).saturating_sub(usize::from(inclusive && request.number("after") > 0));
+            let at = request
+                .number("at")
+                .max(request.number("after"))
+                .saturating_sub(usize::from(inclusive && request.number("after") > 0));
             let some: Vec<Value> = rows(48).into_iter().skip(at).take(5).collect();
             let next = if at + 5 < 48 { json!(at + 5) } else { Value::Null };
             let link = next.as_u64().map(|next| format!("/rows?at={next}"));

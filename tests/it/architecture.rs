@@ -9,6 +9,7 @@ use crate::support::source::{Token, tokens, uses, without_tests};
 /// A module uses only modules of a lower rank, or its own folder.
 const RANKS: &[(&str, u8)] = &[
     ("model", 0),
+    ("objects", 0),
     ("secret", 0),
     ("clock", 0),
     ("telemetry", 0),

@@ -133,7 +133,7 @@ fn wherever_a_run_is_killed_the_lists_of_files_are_true() {
 fn assert_listed_files_are_there(site: &Site) {
     let on_disk = digests(&site.lake());
     let lists: Vec<&String> = on_disk.keys().filter(|name| name.ends_with("_tidegate/files.json")).collect();
-    assert_eq!(lists.len(), 6, "{on_disk:?}");
+    assert_eq!(lists.len(), 8, "{on_disk:?}");
     for list in lists {
         let manifest: Value = serde_json::from_slice(&fs::read(site.lake().join(list)).unwrap()).unwrap();
         let set = list.strip_suffix("_tidegate/files.json").unwrap();

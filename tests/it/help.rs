@@ -85,11 +85,14 @@ fn help_of_each_verb() {
 
     Options:
           --job <NAME>           Only these jobs, and the jobs that they need the rows of
-          --state <URL>          Where the ledger is kept: a folder, or the URL of one [env:
+          --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
           --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
                                  waiting for it
+          --lease-ttl <TIME>     How long a run that was killed keeps the next one waiting where the
+                                 state is in a bucket, which has no locks: 1s to 1h [env:
+                                 TIDEGATE_LEASE_TTL=] [default: 60s]
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
@@ -131,11 +134,14 @@ fn help_of_each_verb() {
 
     Options:
           --job <NAME>           Only these jobs, and the jobs that they need the rows of
-          --state <URL>          Where the ledger is kept: a folder, or the URL of one [env:
+          --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
           --no-wait              Leave with exit code 4 if another run of the pipeline is on, instead of
                                  waiting for it
+          --lease-ttl <TIME>     How long a run that was killed keeps the next one waiting where the
+                                 state is in a bucket, which has no locks: 1s to 1h [env:
+                                 TIDEGATE_LEASE_TTL=] [default: 60s]
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
@@ -156,7 +162,7 @@ fn help_of_each_verb() {
       <FILE>...  The pipeline files
 
     Options:
-          --state <URL>          Where the ledger is kept: a folder, or the URL of one [env:
+          --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
@@ -201,7 +207,14 @@ fn long_help() {
               Only these jobs, and the jobs that they need the rows of
 
           --state <URL>
-              Where the ledger is kept: a folder, or the URL of one
+              Where the ledger is kept: a folder, or `s3://bucket/prefix`.
+
+              A folder must lie on a file system whose locks work between all machines that use it. A
+              bucket must keep to conditional writes, as Amazon S3 does; credentials, region and end
+              point come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+              `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the
+              machine's role. `gs://` and `az://` are experimental: they haven't been tried against the
+              real services. What `memory://` keeps ends with the process.
 
               [env: TIDEGATE_STATE=]
               [default: ./.tidegate]
@@ -211,6 +224,16 @@ fn long_help() {
 
           --no-wait
               Leave with exit code 4 if another run of the pipeline is on, instead of waiting for it
+
+          --lease-ttl <TIME>
+              How long a run that was killed keeps the next one waiting where the state is in a bucket,
+              which has no locks: 1s to 1h.
+
+              It is also how long a run may be cut off from its state before it stops. Runs needn't
+              agree on it.
+
+              [env: TIDEGATE_LEASE_TTL=]
+              [default: 60s]
 
           --allow-shrink
               Land windows even where they have fewer rows than what landed before

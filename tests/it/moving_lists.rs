@@ -49,7 +49,14 @@ impl List {
         let mut dice = Dice(seed);
         let count = dice.below(14) as u64;
         let restless = if dice.below(5) == 0 { usize::MAX } else { dice.below(18) };
-        Self { rows: (0..count).collect(), next: count, restless, states_total: seed % 2 == 0, dice, truths: Vec::new() }
+        Self {
+            rows: (0..count).collect(),
+            next: count,
+            restless,
+            states_total: seed % 2 == 0,
+            dice,
+            truths: Vec::new(),
+        }
     }
 
     fn answer(&mut self, request: &Request) -> Answer {
@@ -131,7 +138,8 @@ jobs:
         1 + seed % 4,
         lake.display()
     );
-    let checked = check::load(&Source { name: name.clone(), text }, &NoVariables).unwrap_or_else(|found| panic!("{found:?}"));
+    let checked =
+        check::load(&Source { name: name.clone(), text }, &NoVariables).unwrap_or_else(|found| panic!("{found:?}"));
     let env = Env {
         clock: Arc::new(SystemClock),
         progress: Arc::new(Silent),

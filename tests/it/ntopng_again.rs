@@ -6,7 +6,7 @@ use tidegate::appliance::ntopng::NtopngConfig;
 
 use crate::support::appliance::{Site, report, slices};
 use crate::support::duck;
-use crate::support::files::{assert_manifests, digests};
+use crate::support::files::{assert_manifests, data_files, digests};
 use crate::support::lake::{Truth, read};
 
 const DAY: i64 = 86_400;
@@ -151,4 +151,43 @@ fn a_history_that_was_purged_takes_nothing_out_of_the_lake() {
 fn assert_manifests_of_alerts(site: &Site) {
     let listed = std::fs::read_to_string(site.lake().join("ntopng/flow_alerts/_tidegate/files.json")).unwrap();
     assert!(!listed.contains("20260107T000000Z"), "{listed}");
+}
+
+/// ntopng's data directory is wiped between two runs: row ids begin again at 1, and the alerts that follow land beside the old ones.
+#[test]
+fn a_wiped_appliance_begins_a_new_series_of_live_alerts() {
+    let config = NtopngConfig { alerts: 160, hosts: 20, flows: 20, days: 2, ..NtopngConfig::default() };
+    let site = Site::new(config, "2026-01-08T00:20:00Z", "-2d").hurried(&[("size: 500}", "size: 40}")]);
+    let run = || report(&site.run(&["--job", "flow_alerts_live"]).run(), 0);
+    run();
+    let before = expected_ids(&site, &last_ids(&site).iter().map(|(ifid, _)| (*ifid, 0)).collect::<Vec<_>>());
+    assert_eq!(row_ids(&site, "*.jsonl.zst"), before);
+    let files = data_files(&site.lake());
+
+    site.ntopng.wipe();
+    let empty = run();
+    assert_eq!(
+        slices(&empty, "flow_alerts_live"),
+        Vec::<&Value>::new(),
+        "no alert at all is no proof of a reset: {empty:#}"
+    );
+    assert!(empty[0].to_string().find("was reset").is_none(), "{empty:#}");
+
+    site.advance(60);
+    site.ntopng.grow(25);
+    let after = run();
+    let warnings = after[0].to_string();
+    assert!(warnings.contains(r#"the source of {\"ifid\":0} was reset: its newest id is "#), "{after:#}");
+    let all: Vec<(i32, i64)> = last_ids(&site).iter().map(|(ifid, _)| (*ifid, 0)).collect();
+    assert_eq!(row_ids(&site, "*-s1-0-*.jsonl.zst"), expected_ids(&site, &all));
+    assert_eq!(row_ids(&site, "*-s0-0-*.jsonl.zst"), before, "nothing that landed is replaced");
+    let now = data_files(&site.lake());
+    assert!(files.iter().all(|(name, content)| now.get(name) == Some(content)), "{files:?}\n{now:?}");
+
+    let again = run();
+    assert_eq!(slices(&again, "flow_alerts_live"), Vec::<&Value>::new(), "the new series is remembered: {again:#}");
+    let last = last_ids(&site);
+    site.ntopng.grow(3);
+    run();
+    assert_eq!(row_ids(&site, &format!("*-s1-{}-*.jsonl.zst", last[0].1)), expected_ids(&site, &last[..1]));
 }

@@ -53,7 +53,8 @@ fn a_row_that_slipped_away_between_two_pages_is_found_by_another_pass() {
     let warning = ran.report["jobs"][0]["warnings"][0].as_str().unwrap();
     assert_snapshot!(warning, @"while a slice was read 3 times, 1 of its rows went: they don't land (`on_mismatch: refetch`)");
     // Without it that is green, and wrong.
-    let once = self::bench(lists(&[&[1, 2, 3, 4], &[2, 3, 4, 5], &[2, 3, 4, 5]], true), &JOB.replace("refetch", "fail"));
+    let once =
+        self::bench(lists(&[&[1, 2, 3, 4], &[2, 3, 4, 5], &[2, 3, 4, 5]], true), &JOB.replace("refetch", "fail"));
     assert_eq!(once.run().fine(), "20260103 landed: 4 of 4; complete");
     assert_eq!(ids(&once), [1, 2, 4, 5]);
 }
@@ -78,7 +79,8 @@ fn a_list_that_never_rests_does_not_land() {
     let api = Api::start(move |request| {
         let first = next.fetch_add(1, Ordering::SeqCst);
         let list: Vec<usize> = (0..4).map(|n| first - n).collect();
-        let items: Vec<Value> = list.iter().skip(request.number("offset")).take(2).map(|id| json!({"id": id})).collect();
+        let items: Vec<Value> =
+            list.iter().skip(request.number("offset")).take(2).map(|id| json!({"id": id})).collect();
         Answer::json(&json!({"items": items, "total": list.len()}))
     });
     assert_snapshot!(bench(api, JOB).failure(), @"1: 20260103: the slice was read 6 times (`on_mismatch: refetch`), and moved while it was: pass 1: 4 rows, 3 different, 3 new, total 4; pass 2: 4 rows, 3 different, 3 new, total 4; pass 3: 4 rows, 3 different, 3 new, total 4; pass 4: 4 rows, 3 different, 3 new, total 4; pass 5: 4 rows, 3 different, 3 new, total 4; pass 6: 4 rows, 3 different, 3 new, total 4; it doesn't land: sort by a column that doesn't change, make the slices smaller, or run when less changes");
@@ -87,7 +89,8 @@ fn a_list_that_never_rests_does_not_land() {
 #[test]
 fn rows_that_are_bad_in_each_pass_go_to_quarantine_once() {
     let api = Api::start(|request| {
-        let rows = [json!({"id": 1}), json!({"id": null, "n": 1}), json!({"id": 2}), json!("no object"), json!({"id": 3})];
+        let rows =
+            [json!({"id": 1}), json!({"id": null, "n": 1}), json!({"id": 2}), json!("no object"), json!({"id": 3})];
         let items: Vec<&Value> = rows.iter().skip(request.number("offset")).take(2).collect();
         Answer::json(&json!({"items": items, "total": rows.len()}))
     });

@@ -165,6 +165,17 @@ pub(super) fn tries(attempts: u32) -> String {
     if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") }
 }
 
+/// What is at fault where an answer isn't what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request, or what it asks for: the status or a rule says so.
+    Request,
+    /// The credential: it was refused, though the session is good for other requests.
+    Credential,
+    /// A rule of the pipeline file: it fails on the answer.
+    Rule,
+}
+
 /// An answer that isn't a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerError {
@@ -172,6 +183,8 @@ pub struct AnswerError {
     pub request: String,
     /// The status.
     pub status: u16,
+    /// What is at fault.
+    pub fault: Fault,
     /// Tries made.
     pub attempts: u32,
     /// Time from the first try to the end of the last.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
-use super::error::{AnswerError, ExchangeError, HttpError};
+use super::error::{AnswerError, ExchangeError, Fault, HttpError};
 use super::judge::{Judged, Rules};
 use super::memory::{Room, Turn};
 use super::renew::{NO_EVIDENCE, NO_RIGHT, NoGrant, Renewals};
@@ -61,7 +61,8 @@ pub struct Exchanged<T> {
 }
 
 impl Exchange {
-    /// Sends `request` and judges the answer: [`Exchange::ask`] and [`Exchange::settle`] in one.
+    /// Sends `request` and judges the answer: [`Exchange::ask`] and [`Exchange::settle`] in one, for a request that another answer
+    /// waits for, so that this one doesn't wait for memory.
     pub async fn send<T, F>(
         &self,
         request: &RenderedRequest,
@@ -72,7 +73,8 @@ impl Exchange {
         T: Send + 'static,
         F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
     {
-        let asked = self.ask(request, extra.into(), 0).await?;
+        let pass = self.gate.enter(self.auth.credential()).await?;
+        let asked = self.dispatch(request, extra.into(), pass, self.client.room(Turn::beside(), 0)).await?;
         self.settle(request, asked, read).await
     }
 
@@ -154,14 +156,17 @@ impl Exchange {
             let work = (answer.body.len() as u64).saturating_mul(self.weight);
             room.grow(work).await.map_err(|_| HttpError::NoRoom { request: self.client.redactor().scrub(&line) })?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
-            let (reason, hint) = match judged {
+            let (reason, hint, fault) = match judged {
                 Judged::Page | Judged::Empty => {
                     self.auth.session().iter().for_each(|session| session.accepted());
                     pass.accepted();
                     return Ok(Exchanged { answer, page, empty: judged == Judged::Empty, room });
                 }
-                Judged::Failed { reason } if answer.unsettled && answer.status.is_success() => (reason, STAYS),
-                Judged::Failed { reason } => (reason, what_to_do(answer.status)),
+                Judged::Failed { reason } if answer.unsettled && answer.status.is_success() => {
+                    (reason, STAYS, Fault::Request)
+                }
+                Judged::Failed { reason } => (reason, what_to_do(answer.status), Fault::Request),
+                Judged::Broken { reason } => (reason, what_to_do(answer.status), Fault::Rule),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
                     (Some(session), Some(grant)) if renewals.help(session, grant) => {
                         drop((answer, page));
@@ -169,7 +174,9 @@ impl Exchange {
                         asked = self.dispatch(request, extra, pass, room).await?;
                         continue;
                     }
-                    (Some(session), _) if session.is_proven() => (Renewals::in_vain(session, &reason), NO_RIGHT),
+                    (Some(session), _) if session.is_proven() => {
+                        (Renewals::in_vain(session, &reason), NO_RIGHT, Fault::Credential)
+                    }
                     (session, _) => {
                         let hint = if session.is_some() { NO_EVIDENCE } else { CHECK };
                         let error = self.error(&line, &answer, &reason, hint);
@@ -177,7 +184,8 @@ impl Exchange {
                     }
                 },
             };
-            return Err(ExchangeError::Answer(Box::new(self.error(&line, &answer, &reason, hint))));
+            let error = AnswerError { fault, ..self.error(&line, &answer, &reason, hint) };
+            return Err(ExchangeError::Answer(Box::new(error)));
         }
     }
 
@@ -218,6 +226,7 @@ impl Exchange {
         AnswerError {
             request: redactor.scrub(line),
             status: answer.status.as_u16(),
+            fault: Fault::Request,
             attempts: answer.attempts,
             elapsed: answer.elapsed,
             reason: excerpt(redactor, reason.as_bytes()),

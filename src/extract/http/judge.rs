@@ -62,6 +62,11 @@ pub enum Judged {
         /// What was judged wrong, with the server's words.
         reason: String,
     },
+    /// It can't be told: a rule fails on the answer.
+    Broken {
+        /// Which rule and why, with the server's words.
+        reason: String,
+    },
 }
 
 /// What the rules look at.
@@ -72,6 +77,12 @@ pub(super) struct Answer<'a> {
 }
 
 impl Rules {
+    /// Returns the rules for answers that aren't pages: those but `empty`.
+    #[must_use]
+    pub fn without_empty(&self) -> Self {
+        Self { empty: None, ..self.clone() }
+    }
+
     /// Compiles the rules. They see `$status` and `$headers` (names in lower case), and the variables `extra`.
     pub fn compile(texts: &RuleTexts, extra: &[&str]) -> Result<Self, RulesError> {
         let vars: Vec<_> = ["status", "headers"].into_iter().chain(extra.iter().copied()).collect();
@@ -112,7 +123,7 @@ impl Rules {
         let success = self.success.as_ref().is_none_or(|rule| answer.says("success", rule, &mut broken));
         match (broken.is_empty(), success) {
             (true, true) => Judged::Page,
-            (false, _) => Judged::Failed { reason: self.words("the answer can't be judged", &answer, &broken) },
+            (false, _) => Judged::Broken { reason: self.words("the answer can't be judged", &answer, &broken) },
             (true, false) => Judged::Failed { reason: self.words("'success' is not true", &answer, &broken) },
         }
     }
@@ -189,7 +200,7 @@ mod tests {
 
     fn failure(judged: Judged) -> String {
         match judged {
-            Judged::Failed { reason } => reason,
+            Judged::Failed { reason } | Judged::Broken { reason } => reason,
             other => panic!("{other:?}"),
         }
     }

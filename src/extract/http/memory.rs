@@ -6,7 +6,7 @@
 //! waits here holds anything that the leader needs: it has its slot of the host already.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
@@ -63,28 +63,39 @@ impl Default for Memory {
 
 /// Whether it is an answer's turn: then it may wait for room, and others wait for it. Copies are one.
 #[derive(Debug, Clone)]
-pub struct Turn(Arc<AtomicBool>);
+pub struct Turn(Arc<AtomicU8>);
+
+const LATER: u8 = 0;
+const NOW: u8 = 1;
+const BESIDE: u8 = 2;
 
 impl Turn {
     /// The turn of an answer that is waited for.
     #[must_use]
     pub fn now() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
+        Self(Arc::new(AtomicU8::new(NOW)))
     }
 
     /// The turn of an answer that was asked for early.
     #[must_use]
     pub fn later() -> Self {
-        Self(Arc::new(AtomicBool::new(false)))
+        Self(Arc::new(AtomicU8::new(LATER)))
+    }
+
+    /// The turn of an answer that another one, which has room, waits for: a login, a child request. It never waits itself, or the
+    /// two would wait for each other.
+    #[must_use]
+    pub fn beside() -> Self {
+        Self(Arc::new(AtomicU8::new(BESIDE)))
     }
 
     /// The turn has come.
     pub fn comes(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.fetch_max(NOW, Ordering::AcqRel);
     }
 
-    fn is_now(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    fn is(&self, kind: u8) -> bool {
+        self.0.load(Ordering::Acquire) == kind
     }
 }
 
@@ -140,6 +151,7 @@ impl Room {
     pub(super) fn fit_to_nothing(&mut self) {
         self.restart();
         self.fit();
+        self.lead = None;
     }
 
     /// The answer is whole: gives back what it didn't need.
@@ -155,8 +167,8 @@ impl Room {
             return Ok(());
         }
         let missing = units - self.reserved - self.beyond;
-        if self.lead.is_none() {
-            if !self.turn.is_now() {
+        if self.lead.is_none() && !self.turn.is(BESIDE) {
+            if !self.turn.is(NOW) {
                 return Err(NoRoom);
             }
             // Who waits for permits has those that are free meanwhile, so that no answer asked for early takes them.
@@ -258,6 +270,21 @@ mod tests {
         other.restart();
         other.grow(MIB).await.unwrap();
         drop((head, other));
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_another_waits_for_never_waits() {
+        let memory = memory(MIB);
+        let (mut leads, mut login) = (memory.room(Turn::now(), 0), memory.room(Turn::beside(), 0));
+        leads.grow(2 * MIB).await.unwrap();
+        login.grow(MIB).await.unwrap();
+        assert_eq!(memory.held(), 3 * MIB);
+        // Where it starts again, another one may lead meanwhile.
+        leads.fit_to_nothing();
+        let mut other = memory.room(Turn::now(), 0);
+        other.grow(5 * MIB).await.unwrap();
+        drop((leads, login, other));
         assert_eq!(memory.held(), 0);
     }
 

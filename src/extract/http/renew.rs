@@ -109,7 +109,7 @@ impl Exchange {
         let cut = CutCheck { format: AnswerFormat::Json, ..self.cut };
         let (each_try, patience) = (session.each_try(&cookies), &self.patience);
         let terms = Terms { line: &line, pass, each_try, cut, patience, rules: None };
-        let mut room = self.client.room(Turn::now(), 0);
+        let mut room = self.client.room(Turn::beside(), 0);
         let answer = self.client.fetch_by(&request, &terms, &mut room).await?;
         if answer.status.is_server_error() || answer.status.as_u16() == 429 {
             let reason = status_text(answer.status, &answer.headers);

@@ -77,7 +77,7 @@ impl Findings<'_> {
         }
         let sends_itself = parts.job.incremental.as_ref().is_some_and(|incremental| incremental.into.is_some());
         if parts.job.incremental.is_some() && !seeks && !sends_itself {
-            let help = "page by `seek`, whose place also takes the cursor that the slice begins at";
+            let help = "name its place (`into: query.since`), or page by `seek`, whose place also takes the cursor";
             self.error(span, "an `incremental` job has no way to send its cursor", help);
         }
     }

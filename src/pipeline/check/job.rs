@@ -33,7 +33,8 @@ impl Findings<'_> {
         let max_bad_rows = self.most_bad_rows(&schema);
         let tables = self.tables(job);
         let expect = self.expectations(job);
-        job.latest_by.iter().for_each(|latest_by| self.sql_expression(latest_by));
+        self.latest_by(job);
+        let enrich = self.enrich(job, &file.source, for_each.as_ref(), request.as_ref(), &vars);
         let sinks = self.sinks(job);
         self.fits(&Parts {
             name,
@@ -56,6 +57,8 @@ impl Findings<'_> {
             key,
             contract: schema.contract,
             columns,
+            latest_by: job.latest_by.clone(),
+            enrich,
             bad_rows: schema.bad_rows.map_or_else(BadRows::default, |bad_rows| bad_rows.value),
             max_bad_rows,
             transform: job.transform.clone(),
@@ -106,5 +109,18 @@ impl Findings<'_> {
             self.missing(key.span, "`key` names no column", "name the columns that identify a row, or remove `key`");
         }
         columns
+    }
+
+    fn latest_by(&mut self, job: &JobFile) {
+        let Some(latest_by) = &job.latest_by else { return };
+        self.sql_expression(latest_by);
+        if job.key.is_none() {
+            let help = "add `key:`, the columns that identify a row, or remove `latest_by`";
+            self.missing(
+                latest_by.span(),
+                "`latest_by` chooses among rows with one key, and the job has no `key`",
+                help,
+            );
+        }
     }
 }

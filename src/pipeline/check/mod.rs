@@ -4,11 +4,13 @@
 mod auth;
 mod connect;
 mod cron;
+mod enrich;
 mod fan_out;
 mod fits;
 mod format;
 mod graph;
 mod hide;
+mod incremental;
 mod job;
 mod paging;
 mod parts;

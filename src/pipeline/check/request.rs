@@ -19,6 +19,17 @@ pub(super) const PAGE_VARS: [&str; 3] = ["rows", "first", "last"];
 /// Filters of templates that people look for: ours first.
 const FILTERS: [&str; 9] = ["time", "ago", "default", "join", "lower", "replace", "tojson", "upper", "urlencode"];
 
+/// What expressions are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// A page.
+    Page,
+    /// A row, which has a child request, and no pages.
+    Row,
+    /// A login, which belongs to no page, no window and no row.
+    Login,
+}
+
 /// Which names exist in the expressions of a job.
 pub(super) struct Vars {
     /// The fan-out's `as` name.
@@ -29,8 +40,8 @@ pub(super) struct Vars {
     pub window: bool,
     /// The format of answers.
     pub format: AnswerFormat,
-    /// Whether it is about a login, which belongs to no page, no window and no row.
-    pub login: bool,
+    /// What the expressions are about.
+    pub about: About,
     /// The plain paths of the records, where `records` isn't a program.
     pub records: Vec<Vec<String>>,
 }
@@ -43,7 +54,7 @@ impl Vars {
             fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
             window: job.window.is_some(),
             format,
-            login: false,
+            about: About::Page,
             records: match records {
                 Some(Selector::Plain { paths }) => paths.iter().map(|path| path.keys.clone()).collect(),
                 _ => Vec::new(),
@@ -58,7 +69,7 @@ impl Vars {
             fan_out_is_scalar: false,
             window: false,
             format: AnswerFormat::Json,
-            login: true,
+            about: About::Login,
             records: Vec::new(),
         }
     }
@@ -80,10 +91,14 @@ impl Vars {
 
     /// Tells whether it is certain that a name doesn't exist, though parts of the file were refused.
     fn knows_all(&self, root: &str) -> bool {
-        if self.login {
+        if self.about == About::Login {
             return true;
         }
-        if root == "window" { self.window } else { self.fan_out.is_some() }
+        match root {
+            "window" => self.window,
+            "row" | "cursor" => self.about == About::Row,
+            _ => self.fan_out.is_some(),
+        }
     }
 
     /// Tells whether the records are all that there is on a page: then expressions over the page see null.
@@ -165,7 +180,7 @@ impl Findings<'_> {
         }
     }
 
-    fn entry(&mut self, name: &Spanned<String>, value: &RequestValue, vars: &Vars) {
+    pub(super) fn entry(&mut self, name: &Spanned<String>, value: &RequestValue, vars: &Vars) {
         self.template_key(name, vars);
         self.tree(value, vars);
         if let (true, RequestValue::String(text)) = (is_secret(&name.value), value)
@@ -254,7 +269,7 @@ pub(super) fn is_secret(name: &str) -> bool {
     SECRETS.contains(&plain.to_ascii_lowercase().as_str())
 }
 
-fn merged(
+pub(super) fn merged(
     shared: &IndexMap<Spanned<String>, RequestValue>,
     own: &IndexMap<Spanned<String>, RequestValue>,
 ) -> IndexMap<String, RequestValue> {
@@ -266,8 +281,12 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
     let no_such = format!("there is no template variable `{name}`");
     let is_fan_out = vars.fan_out.as_deref() == Some(root);
     match (root, field) {
+        ("cursor", _) if vars.about == About::Row => {
+            return Some((no_such, "a child request has no pages, and no cursor".to_owned()));
+        }
+        ("row", _) if vars.about == About::Row => return None,
         ("now", None) => return None,
-        ("cursor", _) if !vars.login => return None,
+        ("cursor", _) if vars.about != About::Login => return None,
         ("now", Some(_)) => {
             return Some((no_such, "`now` is an instant: print it with `now | time('%Y-%m-%d')`".to_owned()));
         }
@@ -275,7 +294,7 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         ("window", _) if vars.window => {
             return Some((no_such, "the window has `window.from` and `window.to`".to_owned()));
         }
-        ("window", _) if !vars.login => return Some((no_such, "the job has no `window:`".to_owned())),
+        ("window", _) if vars.about != About::Login => return Some((no_such, "the job has no `window:`".to_owned())),
         (_, Some(_)) if is_fan_out && vars.fan_out_is_scalar => {
             return Some((
                 no_such,
@@ -285,11 +304,11 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         _ if is_fan_out => return None,
         _ => {}
     }
-    if vars.login {
+    if vars.about == About::Login {
         let help = "a login is sent for no page, no window and no row: its templates see `now` only".to_owned();
         return Some((format!("there is no template variable `{root}` in a login"), help));
     }
-    let names: Vec<&str> = ["now", "cursor"]
+    let names: Vec<&str> = ["now", if vars.about == About::Row { "row" } else { "cursor" }]
         .into_iter()
         .chain(vars.fan_out.as_deref())
         .chain(vars.window.then_some("window.from"))

@@ -5,6 +5,7 @@ use super::super::load::{Diagnostic, Span, Spanned};
 use super::super::spec::{Sink, SinkFormat};
 use super::Findings;
 use crate::model::SinkName;
+use crate::objects::{Location, LocationError, Scheme};
 
 /// The sink of bad rows, which every job has.
 const QUARANTINE: &str = "quarantine";
@@ -99,18 +100,36 @@ impl Findings<'_> {
     }
 
     fn url(&mut self, url: &Spanned<String>) {
-        let scheme = url.value.split_once("://").map(|(scheme, _)| scheme);
-        match scheme {
-            None | Some("file") if !url.value.is_empty() => {}
-            Some("s3" | "gs" | "az") => {
-                let message = format!("sinks on {} are not built yet", scheme.unwrap_or_default());
-                self.error(url.span, message, "write to a local folder, such as `./lake/alerts`");
-            }
-            _ => self.error(
+        match Location::parse(&url.value) {
+            Ok(None) if !url.value.is_empty() => {}
+            Ok(None) => self.error(
                 url.span,
-                format!("{} is not a place for files", shown(&url.value)),
-                "write `./dir`, `/dir` or `file:///dir`",
+                "an empty text is not a place for files",
+                "write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`",
             ),
+            Ok(Some(at)) => match at.scheme() {
+                Scheme::S3 => {}
+                Scheme::Gs | Scheme::Az => {
+                    let message = format!("sinks on {}:// are experimental", at.scheme().as_str());
+                    self.warn(url.span, message, "they haven't been tried against the real service: try yours first");
+                }
+                Scheme::Memory => self.error(
+                    url.span,
+                    "what lands in memory is gone when the process ends",
+                    "write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`",
+                ),
+            },
+            Err(LocationError::Scheme(scheme)) => self.error(
+                url.span,
+                format!("`{scheme}://` is not a place for files"),
+                "write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`",
+            ),
+            Err(error) => {
+                let found = Diagnostic::error(url.span, format!("not a place in an object store: {error}"));
+                let found = found.help("write `s3://bucket/prefix`");
+                // What stands before an `@` may be a password.
+                self.add(if url.value.contains('@') { found.redacted() } else { found });
+            }
         }
     }
 
@@ -151,6 +170,9 @@ pub(super) fn shown(text: &str) -> String {
 
 /// Returns the folder of a URL in one way of writing it.
 fn root(url: &str) -> String {
+    if let Ok(Some(at)) = Location::parse(url) {
+        return at.to_string();
+    }
     let path = url.strip_prefix("file://").unwrap_or(url);
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     format!("{}{}", if path.starts_with('/') { "/" } else { "" }, parts.join("/"))

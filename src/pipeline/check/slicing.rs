@@ -1,19 +1,16 @@
-//! Windows, increments and snapshots.
+//! The ways of cutting data into slices, and windows.
 
 use std::time::Duration;
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::super::file::{Edge, EdgeBound, IncrementalFile, JobFile, WindowFile};
+use super::super::file::{Edge, EdgeBound, JobFile, WindowFile};
 use super::super::load::{RequestValue, Spanned, nearest};
-use super::super::spec::{IncrementalSpec, InstantFormat, Request, Slicing, Start, WindowSpec};
+use super::super::spec::{InstantFormat, Request, Slicing, Start, WindowSpec};
 use super::Findings;
 use super::request::Vars;
 use crate::lang::place::Place;
-
-/// Large enough to keep files few, small enough to lose little when a run is killed.
-const ROWS_PER_SLICE: u64 = 100_000;
 
 impl Findings<'_> {
     pub(super) fn slicing(
@@ -38,7 +35,8 @@ impl Findings<'_> {
             return self.window(window, job, request, vars).map(|spec| Slicing::Window(Box::new(spec)));
         }
         if let Some(incremental) = &job.incremental {
-            return self.incremental(incremental).map(|spec| Slicing::Incremental(Box::new(spec)));
+            let spec = self.incremental(incremental, job, request, vars);
+            return spec.map(|spec| Slicing::Incremental(Box::new(spec)));
         }
         Some(job.snapshot.map_or(Slicing::Parent, |mode| Slicing::Snapshot(mode.value)))
     }
@@ -136,7 +134,7 @@ impl Findings<'_> {
         None
     }
 
-    fn instant_format(&mut self, text: &Spanned<String>) -> Option<InstantFormat> {
+    pub(super) fn instant_format(&mut self, text: &Spanned<String>) -> Option<InstantFormat> {
         match text.value.as_str() {
             "epoch_s" => return Some(InstantFormat::EpochSeconds),
             "epoch_ms" => return Some(InstantFormat::EpochMillis),
@@ -175,24 +173,6 @@ impl Findings<'_> {
             let help = "write more of the instant, or choose `every` so that each edge is a whole unit of it";
             self.error(window.format.span, message, help);
         }
-    }
-
-    fn incremental(&mut self, incremental: &Spanned<IncrementalFile>) -> Option<IncrementalSpec> {
-        self.sql_expression(&incremental.cursor);
-        let start = json_of(&incremental.start);
-        if start.is_object() || start.is_array() || start.is_null() {
-            let help = "write the value that all data come after, such as `0` or `'2026-01-01T00:00:00Z'`";
-            self.error(incremental.start.span, "a cursor begins at a number or a text", help);
-            return None;
-        }
-        if start.as_str().is_some_and(|text| text.contains("{{")) {
-            self.error(incremental.start.span, "a cursor's `start` isn't a template", "write the value itself");
-        }
-        let rows_per_slice = incremental.rows_per_slice.map_or(ROWS_PER_SLICE, |rows| rows.value);
-        if let (0, Some(written)) = (rows_per_slice, incremental.rows_per_slice) {
-            self.error(written.span, "`rows_per_slice` can't be 0", "write how many rows a slice should hold");
-        }
-        Some(IncrementalSpec { cursor: incremental.cursor.clone(), start, rows_per_slice })
     }
 }
 

@@ -1,8 +1,11 @@
 //! A job: one paginated request, its slices, its rows and its sinks.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 
 use super::super::load::{Jq, OneOrMany, RequestValue, Spanned, Sql, Tmpl};
 use super::source::with_source_keys;
@@ -58,7 +61,9 @@ with_source_keys! {
         /// Columns of `records` that identify a row within a slice; of equal ones the last received stays.
         #[serde(default)]
         pub key: Option<Spanned<OneOrMany<Spanned<String>>>>,
-        /// SQL: of rows with one key the one with the greatest value stays, instead of the last received.
+        /// SQL over `records`, such as `updated_at`: of rows with one `key` the one with the greatest value stays, instead of
+        /// the last received. Null is smaller than any value; of equal ones the last received stays. Texts compare as texts,
+        /// so cast what is a number or a time.
         #[serde(default)]
         pub latest_by: Option<Sql>,
         /// Types, and what happens when they change.
@@ -74,7 +79,10 @@ with_source_keys! {
         /// `{unique: [id]}`. A slice with no rows is checked too, by `sql`.
         #[serde(default)]
         pub expect: Option<Spanned<Vec<Expectation>>>,
-        /// Child requests, one for each row, whose answers become columns.
+        /// Child requests, one for each row that is received, whose answers become columns of `records`, by name. The columns
+        /// are typed like any other; a later one sees those before it in `row`. They are sent as the pages are: with the
+        /// source's credential, tries, `rate_limit` and `concurrency`. A slice sends the same one only once, and a row whose
+        /// `window.time` lies outside of the slice has none. Where the job feeds others, those see its rows without the columns.
         #[serde(default)]
         pub enrich: Option<Spanned<IndexMap<Spanned<String>, Enrich>>>,
         /// What happens when the rows received aren't those that the server said it has. Default: `fail`. A list that moves while
@@ -212,26 +220,33 @@ pub enum Severity {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Enrich {
-    /// The path; templates see `row`.
+    /// A GET request; the path is appended to `base_url`. Templates see `row`, the record as it came, and what those of the
+    /// job see but `cursor`. A field that a row doesn't have is an error: `{{ row.id | default('') }}`.
     pub get: Tmpl,
-    /// Query parameters.
+    /// Query parameters, beside those of the source. Headers are those of the source and the job.
     #[serde(default)]
     pub query: IndexMap<Spanned<String>, RequestValue>,
-    /// jq: the column's value in the answer.
+    /// jq: the column's value in the answer, which is JSON, whatever `format` says, and which the source's `auth_failed`, `success` and `error_message` judge first
+    /// (`empty` doesn't). No output is null; several are an error.
     pub value: Jq,
-    /// What a failed request does. Default: `fail`.
+    /// What an answer that is an error does: one that the rules call so, a status such as 404 or 500, a body that isn't JSON.
+    /// Default: `fail`.
+    ///
+    /// Whatever it says, the slice fails without an answer, with 429, 502, 503 or 504 after the last try, with a refused
+    /// credential, and where a template or `value` fails.
     #[serde(default)]
-    pub on_error: Option<EnrichError>,
+    pub on_error: EnrichError,
 }
 
-/// What a child request that failed does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// What an answer to a child request that is an error does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum EnrichError {
     /// The slice fails.
     #[default]
     Fail,
-    /// The column is null in that row. Put it in single quotes: `'null'`.
+    /// The column is null in that row, which the report counts. Put it in single quotes: `'null'`. A slice that is read
+    /// again asks again: a detail that is gone by then is null in the rows that replace the landed ones.
     Null,
 }
 
@@ -251,4 +266,32 @@ pub enum OnMismatch {
     /// are told apart by `key`, which is required; not for `incremental`. A parent is read so too, by its `key`, or else by all
     /// that its rows hold.
     Refetch,
+}
+
+impl<'de> Deserialize<'de> for EnrichError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ErrorVisitor;
+
+        impl de::Visitor<'_> for ErrorVisitor {
+            type Value = EnrichError;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`fail` or `'null'`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<EnrichError, E> {
+                match text {
+                    "fail" => Ok(EnrichError::Fail),
+                    "null" => Ok(EnrichError::Null),
+                    other => Err(E::unknown_variant(other, &["fail", "null"])),
+                }
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<EnrichError, E> {
+                Err(E::custom("without quotes this is nothing at all; write `fail` or, in single quotes, `'null'`"))
+            }
+        }
+
+        deserializer.deserialize_any(ErrorVisitor)
+    }
 }

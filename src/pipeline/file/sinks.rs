@@ -35,7 +35,9 @@ pub struct SinkFile {
 #[serde(deny_unknown_fields)]
 pub struct FileOptions {
     /// The root of the data set: `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`. A relative one counts from
-    /// the working directory.
+    /// the working directory. Credentials, region and end point of a bucket come from the environment (`AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the machine's role;
+    /// it must keep to conditional writes (`If-None-Match`, `If-Match`), as Amazon S3 does. `gs://` and `az://` are experimental.
     pub url: Spanned<String>,
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`.
     #[serde(default)]
@@ -56,7 +58,9 @@ pub struct FileOptions {
 #[serde(deny_unknown_fields)]
 pub struct CsvFile {
     /// The root of the data set: `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`. A relative one counts from
-    /// the working directory.
+    /// the working directory. Credentials, region and end point of a bucket come from the environment (`AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the machine's role;
+    /// it must keep to conditional writes (`If-None-Match`, `If-Match`), as Amazon S3 does. `gs://` and `az://` are experimental.
     pub url: Spanned<String>,
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`.
     #[serde(default)]

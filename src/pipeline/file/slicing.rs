@@ -1,9 +1,9 @@
-//! The three ways of cutting a job's data into slices: windows, increments, snapshots.
+//! Ways of cutting a job's data into slices: windows and snapshots.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::load::{Jq, RequestValue, Spanned, Sql};
+use super::super::load::{Jq, Spanned, Sql};
 use super::Duration;
 
 /// Cells of a fixed UTC grid, each of them a slice.
@@ -104,52 +104,6 @@ pub struct ResolutionFile {
     /// jq: the step that came back, in seconds, such as `.metadata.step` or the smallest difference of neighbours. Null is 'not
     /// shown', as by an answer with one point or none: it is taken, and if it had several rows, the report says so.
     pub observed: Jq,
-}
-
-/// Everything after the last landed cursor.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IncrementalFile {
-    /// SQL over `records`: the cursor of a row, an integer or a timestamp that grows.
-    pub cursor: Sql,
-    /// Where the first slice begins (exclusive).
-    pub start: Spanned<RequestValue>,
-    /// About how many rows a slice holds. Default: `100000`.
-    #[serde(default)]
-    pub rows_per_slice: Option<Spanned<u64>>,
-    /// Rows younger than this are left for the next slice, where the cursor is a time. Default: `0s`.
-    #[serde(default)]
-    pub lag: Option<Spanned<Duration>>,
-    /// The place of the cursor, where it isn't sent by `seek`.
-    #[serde(default)]
-    pub into: Option<Jq>,
-    /// Asks once a run for the newest id, to notice a source that was reset.
-    #[serde(default)]
-    pub newest: Option<Spanned<NewestFile>>,
-    /// What happens when the source was reset. Default: `fail`.
-    #[serde(default)]
-    pub on_reset: Option<Spanned<OnReset>>,
-}
-
-/// A request for the newest id.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewestFile {
-    /// Query parameters that override those of the job.
-    pub query: RequestValue,
-    /// jq: the newest id in the answer.
-    pub value: Jq,
-}
-
-/// What happens when a source was reset and its ids began again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnReset {
-    /// The job fails and says so.
-    #[default]
-    Fail,
-    /// A new series begins; nothing that landed is replaced.
-    Restart,
 }
 
 /// The whole list, at one instant.

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::following;
 use crate::ledger::{
     Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
+    publish_all,
 };
 use crate::model::{
     PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
@@ -15,11 +16,12 @@ use crate::model::{
 use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::spec::{Job, MostBadRows};
 use crate::run::collect::Collected;
+use crate::run::data::NotesInLedger;
 use crate::run::extract::{Extracted, Extraction};
-use crate::run::land::{Shaping, Staged, Target, land};
+use crate::run::land::{Destination, Shaping, Staged, Target, land};
 use crate::run::quarantine::BadRow;
-use crate::run::{DiskData, RunError};
-use crate::sink::{Landing, SinkSpec};
+use crate::run::{Data, RunError};
+use crate::sink::{Landing, SinkSpec, Staging};
 use crate::transform::Table;
 
 /// All that the slices of a job share.
@@ -28,6 +30,7 @@ pub(super) struct SliceRun {
     pub(super) tables: Arc<[Table]>,
     pub(super) targets: Vec<Target>,
     pub(super) quarantine: SinkSpec,
+    pub(super) data: Data,
     pub(super) writer: Writer,
     pub(super) pipeline: PipelineName,
     pub(super) allow_shrink: bool,
@@ -54,7 +57,7 @@ impl SliceRun {
                 // An answer that can't be read is quoted, and may echo what was sent.
                 let error = self.extraction.exchange.client.redactor().scrub(&error.chain());
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
-                failed(&begin, error)
+                failed(&begin.slice, error)
             }
         }
     }
@@ -63,6 +66,14 @@ impl SliceRun {
     async fn note_failure(&self, at: SliceRef, error: String) {
         if self.writer.state(|state| state.slice(&at).is_some_and(|slice| slice.published.is_some())) {
             return;
+        }
+        // What it staged must be gone before the ledger forgets it.
+        let staged = self.writer.state(|state| state.slice(&at).map(|slice| slice.staged.clone()));
+        for place in staged.unwrap_or_default() {
+            if let Err(lost) = self.data.discard(&place.into_receipt()).await {
+                tracing::warn!(slice = %at.slice, error = %lost, "what a slice staged can't be removed: the next run does it");
+                return;
+            }
         }
         // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
         if let Err(lost) = self.writer.close(at.clone(), Closed::Failed { error }).await {
@@ -201,9 +212,12 @@ impl SliceRun {
             schema_version: version,
         };
         let (targets, quarantine, shaping) = (self.targets.clone(), self.quarantine.clone(), self.shaping(begin.now));
+        let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
+        let staging = Staging::new(self.data.sets().clone(), Arc::new(notes));
         let room = self.extraction.room_to_land(extracted.largest).await;
         tokio::task::spawn_blocking(move || {
-            let staged = land(&extracted.collected, &extracted.schema, &shaping, &targets, &quarantine, &landing)?;
+            let to = Destination { targets: &targets, quarantine: &quarantine, landing: &landing, staging: &staging };
+            let staged = land(&extracted.collected, &extracted.schema, &shaping, &to)?;
             drop(room);
             Ok((extracted, staged))
         })
@@ -220,7 +234,7 @@ impl SliceRun {
         let at = SliceRef::of(&begin.slice);
         if self.writer.state(|state| state.unchanged(&at, &digest(&staged.files))) {
             for file in &staged.files {
-                DiskData.discard(file).await?;
+                self.data.discard(file).await?;
             }
             self.writer.close(at, Closed::Unchanged).await?;
             return Ok(finished(begin, extracted, staged, SliceOutcome::Unchanged));
@@ -237,12 +251,10 @@ impl SliceRun {
                 files: staged.files.clone(),
             })
             .await?;
-        for file in &staged.files {
-            DiskData.publish(file).await?;
-        }
+        publish_all(&self.data, &staged.files).await?;
         let replaces = landing.replaces.is_some();
         self.writer.commit(landing).await?;
-        if replaces && let Err(error) = self.writer.tidy(&DiskData).await {
+        if replaces && let Err(error) = self.writer.tidy(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
         }
@@ -311,11 +323,12 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
     Finished { outcome, report: Some(report), next, notes: extracted.notes }
 }
 
-fn failed(begin: &Begin, error: String) -> Finished {
+/// Returns the end of a slice that failed.
+pub(super) fn failed(slice: &Slice, error: String) -> Finished {
     let outcome = SliceOutcome::Failed { error };
     let report = SliceReport {
-        slice: begin.slice.id.clone(),
-        key: begin.slice.key.clone(),
+        slice: slice.id.clone(),
+        key: slice.key.clone(),
         generation: None,
         outcome: outcome.clone(),
         pages: 0,

@@ -29,10 +29,15 @@ impl Compressed {
 
     /// Returns the compressed bytes written so far.
     pub(super) fn size(&self) -> u64 {
+        self.file().bytes()
+    }
+
+    /// Returns the file.
+    pub(super) fn file(&self) -> &StagedFile {
         match self {
-            Self::Plain(file) => file.bytes(),
-            Self::Gzip(encoder) => encoder.get_ref().bytes(),
-            Self::Zstd(encoder) => encoder.get_ref().bytes(),
+            Self::Plain(file) => file,
+            Self::Gzip(encoder) => encoder.get_ref(),
+            Self::Zstd(encoder) => encoder.get_ref(),
         }
     }
 

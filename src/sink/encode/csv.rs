@@ -114,6 +114,10 @@ impl Encoder for CsvEncoder {
         0
     }
 
+    fn held(&self) -> usize {
+        self.out.file().held()
+    }
+
     fn flush(&mut self) -> Result<(), EncodeError> {
         Ok(())
     }

@@ -42,6 +42,10 @@ impl Encoder for JsonLinesEncoder {
         0
     }
 
+    fn held(&self) -> usize {
+        self.out.file().held()
+    }
+
     fn flush(&mut self) -> Result<(), EncodeError> {
         Ok(())
     }

@@ -63,6 +63,9 @@ pub(super) trait Encoder: Send {
     /// Returns the bytes of memory that [`Encoder::flush`] would give back.
     fn buffered(&self) -> usize;
 
+    /// Returns the bytes that are written and wait in memory until a part of an upload is full.
+    fn held(&self) -> usize;
+
     /// Writes what is buffered as far as the format permits.
     fn flush(&mut self) -> Result<(), EncodeError>;
 

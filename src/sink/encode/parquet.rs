@@ -58,6 +58,10 @@ impl Encoder for ParquetEncoder {
         self.writer.memory_size()
     }
 
+    fn held(&self) -> usize {
+        self.writer.inner().held()
+    }
+
     fn flush(&mut self) -> Result<(), EncodeError> {
         self.writer.flush().map_err(plain_io)
     }

@@ -1,30 +1,35 @@
-//! Where files are staged and published. Local disk today; another store is another variant of [`Root`], [`Stage`] and
-//! [`Body`], and a file beside `disk.rs`.
+//! Where files are staged and published: a directory, or a prefix in a bucket.
 //!
-//! The functions take a receipt and nothing else, so that a later run can call them. All are idempotent.
+//! [`DataSets`] acts on receipts and nothing else, so that a later run can settle what a dead one left. All of it is
+//! idempotent. A writer stages through [`Root::stage`]: it runs on a blocking thread.
 
 mod disk;
+mod objects;
+mod upload;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 use url::Url;
 
 use super::SinkError;
-use super::layout::StagedSlice;
+use super::layout::{StagedSlice, checked};
 use super::spec::Landing;
-use crate::model::{FileReceipt, PipelineName, SinkName};
+use crate::model::{FileReceipt, PipelineName, SinkName, StagedPlace};
+use crate::objects::{Location, Purpose, StoreError, Stores};
 
-/// Publishes a staged file: it appears at its path, whole, or not at all.
-///
-/// A file that is there with the size and the digest of the receipt is success, so a publish can be repeated. One with
-/// other bytes is [`SinkError::Conflict`], and is left alone; one that is neither staged nor there is
-/// [`SinkError::StagedGone`]. On return the file and its directories are on stable storage.
-pub fn publish(receipt: &FileReceipt) -> Result<(), SinkError> {
-    match Root::parse(&receipt.root)? {
-        Root::Disk(root) => disk::publish(&root, receipt),
-    }
+use self::objects::ObjectRoot;
+pub(super) use self::upload::MAX_BYTES as MAX_OBJECT_BYTES;
+use self::upload::{ObjectStage, StagedAt, UploadBody};
+
+/// The data sets of sinks, wherever they lie.
+#[derive(Debug, Clone, Default)]
+pub struct DataSets {
+    stores: Arc<Stores>,
 }
 
 /// Where the file of a receipt is.
@@ -34,42 +39,122 @@ pub enum Presence {
     Published,
     /// Staged, and not under its name.
     Staged,
-    /// Not staged, and under its name lies something else.
+    /// Under its name lies something else: on disk while it isn't staged.
     Foreign,
     /// Neither staged nor under its name.
     Missing,
 }
 
-/// Tells where the file of a receipt is. It reads a published file as a whole.
-pub fn probe(receipt: &FileReceipt) -> Result<Presence, SinkError> {
-    match Root::parse(&receipt.root)? {
-        Root::Disk(root) => disk::probe(&root, receipt),
+impl DataSets {
+    /// Takes the buckets from `stores`.
+    #[must_use]
+    pub const fn new(stores: Arc<Stores>) -> Self {
+        Self { stores }
+    }
+
+    /// Publishes a staged file: it appears at its path, whole, or not at all.
+    ///
+    /// A file that is there with the size and the digest of the receipt is success, so a publish can be repeated. One with
+    /// other bytes is [`SinkError::Conflict`], and is left alone; one that is neither staged nor there is
+    /// [`SinkError::StagedGone`]. On return the file and its directories are on stable storage.
+    pub async fn publish(&self, receipt: &FileReceipt) -> Result<(), SinkError> {
+        match Root::parse(&receipt.root)? {
+            Root::Disk(root) => {
+                let receipt = receipt.clone();
+                blocking(move || disk::publish(&root, &receipt)).await
+            }
+            Root::Objects(at) => self.objects(at)?.publish(receipt).await,
+        }
+    }
+
+    /// Tells where the file of a receipt is. It reads a published file as a whole.
+    pub async fn probe(&self, receipt: &FileReceipt) -> Result<Presence, SinkError> {
+        match Root::parse(&receipt.root)? {
+            Root::Disk(root) => {
+                let receipt = receipt.clone();
+                blocking(move || disk::probe(&root, &receipt)).await
+            }
+            Root::Objects(at) => self.objects(at)?.probe(receipt).await,
+        }
+    }
+
+    /// Throws a staged file away. It never touches a published one.
+    pub async fn discard(&self, receipt: &FileReceipt) -> Result<(), SinkError> {
+        match Root::parse(&receipt.root)? {
+            Root::Disk(root) => {
+                let staged = receipt.staged.clone();
+                blocking(move || disk::discard(&root, &staged)).await
+            }
+            Root::Objects(at) => self.objects(at)?.discard(receipt).await,
+        }
+    }
+
+    /// Deletes the published file at `path` below `root`, and the partition directories that this leaves empty.
+    pub async fn delete(&self, root: &str, path: &str) -> Result<(), SinkError> {
+        match Root::parse(root)? {
+            Root::Disk(root) => {
+                let path = path.to_owned();
+                blocking(move || disk::delete(&root, &path)).await
+            }
+            Root::Objects(at) => self.objects(at)?.delete(path).await,
+        }
+    }
+
+    /// Removes the staged files of `pipeline` below `root`, but for the slices of which `keep` says yes: those that a live run
+    /// writes, and those that are published and not yet committed. Returns how many slices' files were removed.
+    ///
+    /// In a bucket there is nothing to find: who staged has had it noted by [`Notes`].
+    pub async fn sweep_staged(
+        &self,
+        root: &str,
+        pipeline: &PipelineName,
+        keep: impl Fn(&StagedSlice) -> bool + Send + 'static,
+    ) -> Result<usize, SinkError> {
+        match Root::parse(root)? {
+            Root::Disk(root) => {
+                let pipeline = pipeline.clone();
+                blocking(move || disk::sweep(&root, &pipeline, keep)).await
+            }
+            Root::Objects(_) => Ok(0),
+        }
+    }
+
+    fn objects(&self, at: Location) -> Result<ObjectRoot, SinkError> {
+        let bucket = self.stores.open(&at, Purpose::Data);
+        Ok(ObjectRoot::new(bucket.map_err(|error| SinkError::Store { action: "use", error })?, at))
     }
 }
 
-/// Throws a staged file away. It never touches a published one.
-pub fn discard(receipt: &FileReceipt) -> Result<(), SinkError> {
-    match Root::parse(&receipt.root)? {
-        Root::Disk(root) => disk::discard(&root, &receipt.staged),
-    }
+async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    tokio::task::spawn_blocking(act).await?
 }
 
-/// Deletes the published file at `path` below `root`, and the partition directories that this leaves empty.
-pub fn delete(root: &str, path: &str) -> Result<(), SinkError> {
-    match Root::parse(root)? {
-        Root::Disk(root) => disk::delete(&root, path),
-    }
+/// Is told where a file is staged before its first byte goes there, where no listing would find it: an upload to a bucket.
+#[async_trait]
+pub trait Notes: Send + Sync {
+    /// Notes it for good: so that a later run can throw it away.
+    ///
+    /// # Errors
+    ///
+    /// It can't be noted. Then nothing may be staged.
+    async fn staged(&self, place: StagedPlace) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Removes the staged files of `pipeline` below `root`, but for the slices of which `keep` says yes: those that a live run
-/// writes, and those that are published and not yet committed. Returns how many slices' files were removed.
-pub fn sweep_staged(
-    root: &str,
-    pipeline: &PipelineName,
-    keep: impl Fn(&StagedSlice) -> bool,
-) -> Result<usize, SinkError> {
-    match Root::parse(root)? {
-        Root::Disk(root) => disk::sweep(&root, pipeline, keep),
+/// What a writer needs of its surroundings.
+#[derive(Clone)]
+pub struct Staging {
+    data: DataSets,
+    notes: Arc<dyn Notes>,
+    runtime: Option<Handle>,
+}
+
+impl Staging {
+    /// Stages in `data`, and has it noted by `notes`. What is sent to a bucket is sent by the runtime that this is called in.
+    #[must_use]
+    pub fn new(data: DataSets, notes: Arc<dyn Notes>) -> Self {
+        Self { data, notes, runtime: Handle::try_current().ok() }
     }
 }
 
@@ -78,18 +163,22 @@ pub fn sweep_staged(
 pub(super) enum Root {
     /// An absolute directory.
     Disk(PathBuf),
+    /// A prefix in a bucket.
+    Objects(Location),
 }
 
 impl Root {
-    /// Reads a sink's `url`: a path, made absolute by the working directory, or a `file://` URL.
+    /// Reads a sink's `url`: a path, made absolute by the working directory, a `file://` URL, or a place in an object store.
     pub(super) fn parse(url: &str) -> Result<Self, SinkError> {
         let unsupported = || SinkError::UnsupportedUrl { url: url.to_owned() };
         if url.is_empty() {
             return Err(unsupported());
         }
+        if let Some(at) = Location::parse(url).map_err(|why| SinkError::BadUrl { why })? {
+            return Ok(Self::Objects(at));
+        }
         if url.contains("://") {
-            let parsed = Url::parse(url).map_err(|_| unsupported())?;
-            let path = if parsed.scheme() == "file" { parsed.to_file_path().ok() } else { None };
+            let path = Url::parse(url).ok().and_then(|parsed| parsed.to_file_path().ok());
             return path.map(Self::Disk).ok_or_else(unsupported);
         }
         std::path::absolute(url).map(Self::Disk).map_err(|_| unsupported())
@@ -97,15 +186,26 @@ impl Root {
 
     /// Returns it as receipts hold it: an absolute URL, so that a run from another working directory finds the files.
     pub(super) fn url(&self) -> Result<String, SinkError> {
-        let Self::Disk(path) = self;
-        let url = Url::from_directory_path(path);
-        url.map(Into::into).map_err(|()| SinkError::UnsupportedUrl { url: path.display().to_string() })
+        match self {
+            Self::Disk(path) => {
+                let url = Url::from_directory_path(path);
+                url.map(Into::into).map_err(|()| SinkError::UnsupportedUrl { url: path.display().to_string() })
+            }
+            Self::Objects(at) => Ok(format!("{}/", at.to_string().trim_end_matches('/'))),
+        }
     }
 
     /// Opens a staging place for one sink of one slice, shared with no other writer.
-    pub(super) fn stage(&self, landing: &Landing, sink: &SinkName) -> Result<Stage, SinkError> {
+    pub(super) fn stage(&self, landing: &Landing, sink: &SinkName, staging: &Staging) -> Result<Stage, SinkError> {
         match self {
             Self::Disk(root) => disk::DiskStage::open(root, landing, sink).map(Stage::Disk),
+            Self::Objects(at) => {
+                let root = staging.data.objects(at.clone())?;
+                let lost = || StoreError::because(at, "there is no runtime to send by");
+                let runtime = staging.runtime.as_ref();
+                let runtime = runtime.ok_or_else(|| SinkError::Store { action: "write to", error: lost() })?;
+                Ok(Stage::Objects(ObjectStage::open(root, self.url()?, sink, &staging.notes, runtime)))
+            }
         }
     }
 }
@@ -115,23 +215,29 @@ impl Root {
 pub(super) enum Stage {
     /// A hidden directory.
     Disk(disk::DiskStage),
+    /// Uploads that aren't completed.
+    Objects(ObjectStage),
 }
 
 impl Stage {
-    /// Starts a file that is to be published under `name`, the last part of its path.
-    pub(super) fn create(&self, name: &str) -> Result<StagedFile, SinkError> {
+    /// Starts a file that is to be published at `path`.
+    pub(super) fn create(&self, path: &str) -> Result<StagedFile, SinkError> {
         match self {
             Self::Disk(stage) => {
-                let (file, staged) = stage.create(name)?;
-                Ok(StagedFile { body: Body::Disk(file), staged, sha256: Sha256::new(), bytes: 0 })
+                let (file, staged) = stage.create(checked(path)?.rsplit('/').next().unwrap_or(path))?;
+                Ok(StagedFile { body: Body::Disk(file, staged), sha256: Sha256::new(), bytes: 0 })
+            }
+            Self::Objects(stage) => {
+                Ok(StagedFile { body: Body::Upload(stage.create(path)?), sha256: Sha256::new(), bytes: 0 })
             }
         }
     }
 
-    /// Keeps what is staged, beyond a crash.
+    /// Keeps what is staged, beyond a crash. All files must be finished; only then [`Staged::staged`] is known.
     pub(super) fn keep(self) -> Result<(), SinkError> {
         match self {
             Self::Disk(stage) => stage.keep(),
+            Self::Objects(stage) => stage.keep(),
         }
     }
 }
@@ -139,20 +245,27 @@ impl Stage {
 /// A file being staged: counts and digests what is written to it.
 pub(super) struct StagedFile {
     body: Body,
-    staged: String,
     sha256: Sha256,
     bytes: u64,
 }
 
 enum Body {
-    Disk(std::fs::File),
+    Disk(std::fs::File, String),
+    Upload(UploadBody),
 }
 
 /// What is known of a file once all its bytes are staged.
 pub(super) struct Staged {
-    pub(super) staged: String,
     pub(super) bytes: u64,
     pub(super) sha256: String,
+    at: StagedAt,
+}
+
+impl Staged {
+    /// Returns [`FileReceipt::staged`]. In a bucket it is known once the stage is kept.
+    pub(super) fn staged(&self) -> Result<String, SinkError> {
+        self.at.text()
+    }
 }
 
 impl StagedFile {
@@ -161,19 +274,32 @@ impl StagedFile {
         self.bytes
     }
 
-    /// Brings the bytes to stable storage.
-    pub(super) fn finish(self) -> io::Result<Staged> {
-        match self.body {
-            Body::Disk(file) => file.sync_all()?,
+    /// Returns the bytes that wait in memory until a part is full.
+    pub(super) const fn held(&self) -> usize {
+        match &self.body {
+            Body::Disk(..) => 0,
+            Body::Upload(upload) => upload.held(),
         }
-        Ok(Staged { staged: self.staged, bytes: self.bytes, sha256: hex::encode(self.sha256.finalize()) })
+    }
+
+    /// Brings the bytes to stable storage, or on their way there.
+    pub(super) fn finish(self) -> io::Result<Staged> {
+        let at = match self.body {
+            Body::Disk(file, staged) => {
+                file.sync_all()?;
+                StagedAt::Path(staged)
+            }
+            Body::Upload(upload) => upload.finish()?,
+        };
+        Ok(Staged { at, bytes: self.bytes, sha256: hex::encode(self.sha256.finalize()) })
     }
 }
 
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &mut self.body {
-            Body::Disk(file) => file.write(bytes)?,
+            Body::Disk(file, _) => file.write(bytes)?,
+            Body::Upload(upload) => upload.write(bytes)?,
         };
         self.sha256.update(&bytes[..written]);
         self.bytes += written as u64;
@@ -182,7 +308,9 @@ impl Write for StagedFile {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.body {
-            Body::Disk(file) => file.flush(),
+            Body::Disk(file, _) => file.flush(),
+            // A part goes when it is full: parts of other sizes aren't taken by every store.
+            Body::Upload(_) => Ok(()),
         }
     }
 }
@@ -192,13 +320,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roots_are_directories_or_file_urls() {
+    fn roots_are_directories_urls_or_prefixes() {
         assert_eq!(Root::parse("/lake/a").unwrap().url().unwrap(), "file:///lake/a/");
         assert_eq!(Root::parse("file:///lake/a%20b").unwrap(), Root::Disk("/lake/a b".into()));
         let here = std::env::current_dir().unwrap();
         assert_eq!(Root::parse("./lake").unwrap(), Root::Disk(here.join("lake")));
-        for url in ["", "s3://bucket/x", "file://host/x", "http://h/x"] {
+        for url in ["", "file://host/x"] {
             assert!(matches!(Root::parse(url), Err(SinkError::UnsupportedUrl { .. })), "{url}");
+        }
+        for url in ["s3://", "http://h/x"] {
+            assert!(matches!(Root::parse(url), Err(SinkError::BadUrl { .. })), "{url}");
+        }
+        for (url, printed) in [("s3://b", "s3://b/"), ("s3://b/x//y", "s3://b/x/y/"), ("gs://b/x/", "gs://b/x/")] {
+            assert_eq!(Root::parse(url).unwrap().url().unwrap(), printed);
         }
         let root = Root::parse("./a b%/é").unwrap();
         assert_eq!(Root::parse(&root.url().unwrap()).unwrap(), Root::Disk(here.join("a b%/é")));
@@ -207,7 +341,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_of_the_write() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut file = StagedFile { body: Body::Disk(full), staged: String::new(), sha256: Sha256::new(), bytes: 0 };
+        let mut file = StagedFile { body: Body::Disk(full, String::new()), sha256: Sha256::new(), bytes: 0 };
         assert_eq!(file.write_all(b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(file.bytes(), 0);
     }

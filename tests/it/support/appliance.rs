@@ -1,5 +1,6 @@
 //! A simulated appliance on a loopback port, in this process, and `tidegate run` against a simulated ntopng.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::s3::S3;
 use super::workspace::{Outcome, Run, Workspace};
 
 /// The pipeline that is shipped, letter for letter.
@@ -71,6 +73,8 @@ pub(crate) struct Site {
     served: Served,
     pipeline: PathBuf,
     start: String,
+    /// The bucket that its state and its lake lie in, and the number of the folder there.
+    bucket: Option<(Arc<S3>, u32)>,
 }
 
 impl Site {
@@ -80,7 +84,7 @@ impl Site {
         let ntopng = Ntopng::new(config, clock.clone());
         let served = Served::start(|listener, stop| Arc::clone(&ntopng).serve(listener, stop));
         let (workspace, pipeline, start) = (Workspace::new(), PathBuf::from(SHIPPED), start.to_owned());
-        Self { ntopng, workspace, clock, served, pipeline, start }
+        Self { ntopng, workspace, clock, served, pipeline, start, bucket: None }
     }
 
     /// Uses a copy of the shipped pipeline without its limit of 10 requests a second, and with these edits: what is replaced, and by
@@ -102,7 +106,27 @@ impl Site {
         if pipeline != Path::new(SHIPPED) {
             pipeline = workspace.write("pipeline.yaml", &fs::read_to_string(&pipeline).unwrap());
         }
-        Self { workspace, pipeline, ..self }
+        let bucket = self.bucket.map(|(s3, number)| (s3, number + 1));
+        Self { workspace, pipeline, bucket, ..self }
+    }
+
+    /// Keeps its state and its lake in a bucket.
+    pub(crate) fn in_bucket(self, s3: Arc<S3>) -> Self {
+        Self { bucket: Some((s3, 0)), ..self }
+    }
+
+    /// The SHA-256 of its objects in the bucket, by key.
+    pub(crate) fn bucket_digests(&self) -> BTreeMap<String, String> {
+        let (s3, number) = self.bucket.as_ref().unwrap();
+        s3.digests(&number.to_string())
+    }
+
+    /// Copies the lake from the bucket into a new folder, and returns that.
+    pub(crate) fn fetch_lake(&self) -> PathBuf {
+        let (s3, number) = self.bucket.as_ref().unwrap();
+        let _ = fs::remove_dir_all(self.lake());
+        s3.download(&format!("{number}/data"), &self.lake());
+        self.lake()
     }
 
     /// The clock's present.
@@ -128,14 +152,19 @@ impl Site {
     /// A run that plans with `now`.
     pub(crate) fn run_at(&self, now: DateTime<Utc>, more: &[&str]) -> Run<'_> {
         let now = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-        self.tidegate("run", &[&["--now", &now, "--state", "state", "--output", "json"], more].concat())
+        let state = self.bucket.as_ref().map_or("state".to_owned(), |(_, number)| format!("s3://lake/{number}/state"));
+        self.tidegate("run", &[&["--now", &now, "--state", &state, "--output", "json"], more].concat())
     }
 
     /// A verb with the pipeline file, in the environment that the file asks for.
     pub(crate) fn tidegate(&self, verb: &str, more: &[&str]) -> Run<'_> {
         let run = self.workspace.tidegate(&[&[verb, self.pipeline.to_str().unwrap()], more].concat());
         let run = run.env("NTOPNG_URL", &self.served.url).env("NTOPNG_PASSWORD", "admin");
-        run.env("NTOPNG_START", &self.start).env("LAKE", self.lake())
+        let run = run.env("NTOPNG_START", &self.start);
+        match &self.bucket {
+            Some((s3, number)) => s3.env(run).env("LAKE", format!("s3://lake/{number}/data")),
+            None => run.env("LAKE", self.lake()),
+        }
     }
 
     /// Waits until the appliance has been asked `count` times more than the `before` times.

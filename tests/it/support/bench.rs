@@ -64,9 +64,15 @@ impl Bench {
 
     /// Runs it at an instant, with further arguments.
     pub(crate) fn run_at(&self, now: &str, arguments: &[&str]) -> Ran {
+        self.run_with(now, arguments, &[])
+    }
+
+    /// Runs it at an instant, with further arguments, and variables of its environment.
+    pub(crate) fn run_with(&self, now: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let arguments =
             [&["run", "pipeline.yaml", "--state", "state", "--output", "json", "--now", now], arguments].concat();
-        let outcome = self.workspace.tidegate(&arguments).run();
+        let run = self.workspace.tidegate(&arguments);
+        let outcome = environment.iter().fold(run, |run, (name, value)| run.env(name, value)).run();
         let reports: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
         let ran = Ran { report: reports[0].clone(), outcome };
         ran.check_accounts();

@@ -8,5 +8,6 @@ pub(crate) mod faulty;
 pub(crate) mod files;
 pub(crate) mod lake;
 pub(crate) mod python;
+pub(crate) mod s3;
 pub(crate) mod source;
 pub(crate) mod workspace;

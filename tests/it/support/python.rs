@@ -16,10 +16,7 @@ const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// Runs one of our scripts (a file beside this one), hands it `input`, and returns the JSON that it prints.
 pub(crate) fn run(script: &str, arguments: &[&str], input: &str) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support").join(script);
-    let mut child = Command::new(interpreter())
-        .arg("-I")
-        .arg(&script)
+    let mut child = command(script)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -29,13 +26,16 @@ pub(crate) fn run(script: &str, arguments: &[&str], input: &str) -> Value {
     // Our scripts read all of their input before they print, so this can't block.
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}\ninput: {input}\n{}",
-        script.display(),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{script}\ninput: {input}\n{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Prepares to run one of our scripts.
+pub(crate) fn command(script: &str) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support").join(script);
+    let mut command = Command::new(interpreter());
+    command.arg("-I").arg(script);
+    command
 }
 
 /// Returns what the JSON Schema has against each of the YAML texts: nothing where a text is as it says.

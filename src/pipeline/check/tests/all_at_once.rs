@@ -197,13 +197,13 @@ jobs:
     24 |     transform: SELECT * FROM recrods
        |                              ^^^^^^^
 
-    error: `ftp://lake` is not a place for files
+    error: `ftp://` is not a place for files
       --> p.yaml:26:29
        |
     26 |       lake: {parquet: {url: ftp://lake, partition_by: [date(ts)]}}
        |                             ^^^^^^^^^^
        |
-       = help: write `./dir`, `/dir` or `file:///dir`
+       = help: write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`
 
     error: `date(ts)` is not a partition
       --> p.yaml:26:56

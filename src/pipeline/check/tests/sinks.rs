@@ -50,29 +50,74 @@ fn urls() {
       b: {jsonl: {url: ''}}
       c: {jsonl: {url: 'http://h/c'}}
 "), @r"
-    error: sinks on s3 are not built yet
-     --> p.yaml:8:24
-      |
-    8 |       a: {jsonl: {url: s3://bucket/a}}
-      |                        ^^^^^^^^^^^^^
-      |
-      = help: write to a local folder, such as `./lake/alerts`
-
     error: an empty text is not a place for files
      --> p.yaml:9:24
       |
     9 |       b: {jsonl: {url: ''}}
       |                        ^^
       |
-      = help: write `./dir`, `/dir` or `file:///dir`
+      = help: write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`
 
-    error: `http://h/c` is not a place for files
+    error: `http://` is not a place for files
       --> p.yaml:10:24
        |
     10 |       c: {jsonl: {url: 'http://h/c'}}
        |                        ^^^^^^^^^^^^
        |
-       = help: write `./dir`, `/dir` or `file:///dir`
+       = help: write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`
+    ");
+}
+
+#[test]
+fn places_in_object_stores() {
+    insta::assert_snapshot!(sinks(r"      a: {jsonl: {url: s3://}}
+      b: {jsonl: {url: s3://key:secret@bucket/a}}
+      c: {jsonl: {url: s3://bucket/../a}}
+      d: {jsonl: {url: memory://lake}}
+      e: {jsonl: {url: s3://bucket/x/y}}
+      f: {jsonl: {url: s3://bucket/x//y/}}
+"), @r"
+    error: not a place in an object store: it names no bucket: write s3://bucket/prefix
+     --> p.yaml:8:24
+      |
+    8 |       a: {jsonl: {url: s3://}}
+      |                        ^^^^^
+      |
+      = help: write `s3://bucket/prefix`
+
+    error: not a place in an object store: a bucket's name has letters, digits, `-`, `_` and `.` only; credentials, ports and regions come from the environment
+     --> p.yaml:9:24
+      |
+    9 |       b: {jsonl: {url: ************************}}
+      |                        ^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `s3://bucket/prefix`
+
+    error: not a place in an object store: what follows the bucket must be plain parts with `/` between them: no `.`, no `..`, no `?`, no `#` and no control characters
+      --> p.yaml:10:24
+       |
+    10 |       c: {jsonl: {url: s3://bucket/../a}}
+       |                        ^^^^^^^^^^^^^^^^
+       |
+       = help: write `s3://bucket/prefix`
+
+    error: what lands in memory is gone when the process ends
+      --> p.yaml:11:24
+       |
+    11 |       d: {jsonl: {url: memory://lake}}
+       |                        ^^^^^^^^^^^^^
+       |
+       = help: write `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`
+
+    error: the sinks `e` and `f` would write the same files
+      --> p.yaml:13:7
+       |
+    12 |       e: {jsonl: {url: s3://bucket/x/y}}
+       |       - the other one
+    13 |       f: {jsonl: {url: s3://bucket/x//y/}}
+       |       ^
+       |
+       = help: give each its own `url`
     ");
 }
 

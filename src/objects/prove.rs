@@ -1,0 +1,80 @@
+//! Whether a store keeps to conditional writes: some that speak S3's protocol ignore the headers, and write.
+
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, PutMode, PutOptions, PutPayload, UpdateVersion};
+
+use super::{Kind, Location, StoreError};
+
+const NAME: &str = "_tidegate/probe";
+const TEXT: &[u8] = b"Tidegate wrote this to see whether the store refuses to write it twice.\n";
+
+/// No store has given an object this tag.
+const NO_TAG: &str = "\"00000000000000000000000000000000\"";
+
+/// Writes one object twice, as if it weren't there, and once as if it were another: a fit store refuses.
+pub(super) async fn conditional_writes(store: &dyn ObjectStore, at: &Location) -> Result<(), StoreError> {
+    let unfit = |what: &str| {
+        let why = format!(
+            "the store has no conditional writes ({what}), so that two runs could overwrite what the other has written: use a \
+             store that keeps to If-None-Match and If-Match, such as Amazon S3, or keep state and lake on a disk"
+        );
+        StoreError::because(at, why)
+    };
+    let url = format!("{}/{NAME}", at.to_string().trim_end_matches('/'));
+    let key = at.key(NAME).ok_or_else(|| StoreError::because(&url, "it can't be the key of an object"))?;
+    // The first time it is written; that it is there by then is what the second shows.
+    for attempt in 0..2 {
+        match put(store, &key, PutMode::Create).await {
+            Ok(()) if attempt == 1 => return Err(unfit("it wrote an object that was there, against If-None-Match")),
+            Ok(()) => {}
+            Err(error) => match StoreError::of(&url, &error) {
+                refused if matches!(refused.kind(), Kind::Taken | Kind::Changed) => break,
+                failed => return Err(if lacks(&error) { unfit("it knows no If-None-Match") } else { failed }),
+            },
+        }
+    }
+    let other = UpdateVersion { e_tag: Some(NO_TAG.to_owned()), version: Some("1".to_owned()) };
+    match put(store, &key, PutMode::Update(other)).await {
+        Ok(()) => Err(unfit("it replaced an object that was another, against If-Match")),
+        Err(error) => match StoreError::of(&url, &error) {
+            refused if matches!(refused.kind(), Kind::Taken | Kind::Changed) => Ok(()),
+            failed => Err(if lacks(&error) { unfit("it knows no If-Match") } else { failed }),
+        },
+    }
+}
+
+async fn put(store: &dyn ObjectStore, key: &Path, mode: PutMode) -> Result<(), Error> {
+    store.put_opts(key, PutPayload::from_static(TEXT), PutOptions::from(mode)).await.map(drop)
+}
+
+fn lacks(error: &Error) -> bool {
+    matches!(error, Error::NotImplemented { .. } | Error::NotSupported { .. })
+        || ["501 Not Implemented", "<Code>NotImplemented</Code>"].iter().any(|mark| error.to_string().contains(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::objects::testing::{Flaw, Flawed};
+
+    async fn prove(flaw: Flaw) -> Result<(), StoreError> {
+        let store = Flawed::new(InMemory::new(), flaw);
+        let at = Location::parse("memory://lake/x").unwrap().unwrap();
+        conditional_writes(&store, &at).await?;
+        conditional_writes(&store, &at).await
+    }
+
+    #[tokio::test]
+    async fn a_store_that_writes_all_the_same_is_refused_with_the_reason() {
+        assert_eq!(prove(Flaw::None).await, Ok(()));
+        let error = prove(Flaw::IgnoresCreate).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("memory://lake/x: the store has no conditional writes (it wrote an object that"),
+            "{error}"
+        );
+        let error = prove(Flaw::IgnoresUpdate).await.unwrap_err().to_string();
+        assert!(error.contains("it replaced an object that was another, against If-Match"), "{error}");
+    }
+}

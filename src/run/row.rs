@@ -1,0 +1,42 @@
+//! An SQL expression over a slice's rows, whose schema may grow from page to page.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+
+use super::RunError;
+use crate::transform::{RowExpr, TransformError};
+
+/// An SQL expression over rows.
+#[derive(Debug)]
+pub(super) struct RowSql {
+    sql: String,
+    field: &'static str,
+    compiled: Option<(SchemaRef, RowExpr)>,
+}
+
+impl RowSql {
+    /// Notes the expression of a field of the pipeline file.
+    pub(super) fn new(sql: &str, field: &'static str) -> Self {
+        Self { sql: sql.to_owned(), field, compiled: None }
+    }
+
+    /// Returns the expression for rows of `schema`.
+    pub(super) fn compiled(&mut self, schema: &SchemaRef, now: DateTime<Utc>) -> Result<&RowExpr, RunError> {
+        let fits = self.compiled.as_ref().is_some_and(|(known, _)| known == schema);
+        if !fits {
+            let compiled = RowExpr::new(&self.sql, schema, now).map_err(|source| self.failed(source))?;
+            self.compiled = Some((Arc::clone(schema), compiled));
+        }
+        match &self.compiled {
+            Some((_, compiled)) => Ok(compiled),
+            None => Err(RunError::Account { account: self.sql.clone() }),
+        }
+    }
+
+    /// Names the field in an error of the expression.
+    pub(super) fn failed(&self, source: TransformError) -> RunError {
+        RunError::Transform { field: self.field, source }
+    }
+}

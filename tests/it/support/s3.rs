@@ -1,0 +1,227 @@
+//! Servers that speak S3 on a loopback port: s3s-fs in this process, which checks signatures, and moto in a process of its own.
+//!
+//! Both hold one bucket, `lake`. s3s-fs looks at a condition and then writes, so that two writers could both win: here conditional
+//! requests go one by one. It also says of an upload that is gone that access to it is denied, where S3 says that there is none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, Response, StatusCode};
+use futures::TryStreamExt as _;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use tidegate::objects::{Bucket, Stores};
+
+use super::appliance::Served;
+use super::python;
+use super::workspace::Run;
+
+const KEY: &str = "AKIDTEST";
+const SECRET: &str = "a-secret-of-the-tests";
+
+/// Asked before each request: an answer of its own, or none to have the store answer.
+pub(crate) type Hook = Box<dyn Fn(&S3Request) -> Option<(u16, &'static str)> + Send + Sync>;
+
+/// What a hook sees of a request.
+#[derive(Debug)]
+pub(crate) struct S3Request {
+    /// The method.
+    pub(crate) method: String,
+    /// The query.
+    pub(crate) query: String,
+}
+
+/// A server with the bucket `lake`. It ends with the value.
+pub(crate) struct S3 {
+    url: String,
+    /// The folder of s3s-fs.
+    folder: Option<TempDir>,
+    _served: Option<Served>,
+    process: Option<Child>,
+    hook: Arc<Mutex<Option<Hook>>>,
+}
+
+impl S3 {
+    /// Starts s3s-fs.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("tidegate-s3-").tempdir().unwrap();
+        fs::create_dir(folder.path().join("lake")).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        let hook = Arc::new(Mutex::new(None));
+        let server = Arc::new(Server {
+            service: builder.build(),
+            folder: folder.path().to_owned(),
+            conditional: tokio::sync::Mutex::new(()),
+            hook: Arc::clone(&hook),
+        });
+        let router = Router::new().fallback(move |request: Request| {
+            let server = Arc::clone(&server);
+            async move { server.answer(request).await }
+        });
+        let serving = Served::start(|listener, stop| async move {
+            axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.unwrap();
+        });
+        Self { url: serving.url.clone(), folder: Some(folder), _served: Some(serving), process: None, hook }
+    }
+
+    /// Starts moto.
+    pub(crate) fn moto() -> Self {
+        let mut process = python::command("s3_server.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("moto didn't start: {error}"));
+        let url = format!("http://127.0.0.1:{}", told["port"]);
+        Self { url, folder: None, _served: None, process: Some(process), hook: Arc::default() }
+    }
+
+    /// Has `hook` asked before each request; s3s-fs only.
+    pub(crate) fn hook(&self, hook: impl Fn(&S3Request) -> Option<(u16, &'static str)> + Send + Sync + 'static) {
+        *self.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Has no hook asked any more.
+    pub(crate) fn unhook(&self) {
+        *self.hook.lock().unwrap() = None;
+    }
+
+    /// A client of the bucket.
+    pub(crate) fn client(&self) -> Arc<AmazonS3> {
+        let builder = AmazonS3Builder::new().with_bucket_name("lake").with_endpoint(&self.url).with_allow_http(true);
+        Arc::new(builder.with_access_key_id(KEY).with_secret_access_key(SECRET).build().unwrap())
+    }
+
+    /// Has `s3://lake` opened here, in this process.
+    pub(crate) fn stores(&self) -> Arc<Stores> {
+        let stores = Stores::default();
+        stores.insert("s3://lake", &Bucket::new(self.client()));
+        Arc::new(stores)
+    }
+
+    /// Sets the environment of a run, so that it opens its buckets here.
+    pub(crate) fn env<'a>(&self, run: Run<'a>) -> Run<'a> {
+        let run = run.env("AWS_ENDPOINT_URL", &self.url).env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "us-east-1");
+        run.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET)
+    }
+
+    /// The objects below a prefix, by key, with their bytes.
+    pub(crate) fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = self.client();
+            let prefix = object_store::path::Path::from(prefix);
+            let found: Vec<_> = client.list(Some(&prefix)).try_collect().await.unwrap();
+            let mut objects = BTreeMap::new();
+            for object in found {
+                let bytes = client.get(&object.location).await.unwrap().bytes().await.unwrap();
+                objects.insert(object.location.to_string(), bytes.to_vec());
+            }
+            objects
+        })
+    }
+
+    /// The SHA-256 of the objects below a prefix, by key.
+    pub(crate) fn digests(&self, prefix: &str) -> BTreeMap<String, String> {
+        self.objects(prefix).into_iter().map(|(key, bytes)| (key, hex::encode(Sha256::digest(bytes)))).collect()
+    }
+
+    /// Writes the objects below a prefix into a folder, for readers that know no S3.
+    pub(crate) fn download(&self, prefix: &str, folder: &std::path::Path) {
+        for (key, bytes) in self.objects(prefix) {
+            let path = folder.join(key.strip_prefix(prefix).unwrap().trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    /// The ids of uploads that are neither completed nor aborted; s3s-fs only.
+    pub(crate) fn uploads(&self) -> Vec<String> {
+        let names = fs::read_dir(self.folder.as_ref().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+        let id =
+            |name: std::ffi::OsString| Some(name.to_str()?.strip_prefix(".upload-")?.strip_suffix(".json")?.to_owned());
+        names.filter_map(id).collect()
+    }
+
+    /// The parts of uploads that are neither completed nor aborted; s3s-fs only.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let names = fs::read_dir(self.folder.as_ref().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.to_str().unwrap().to_owned());
+        // A part that an upload was completed without stays there, where S3 throws it away.
+        let open = self.uploads();
+        names.filter(|name| open.iter().any(|id| name.starts_with(&format!(".upload_id-{id}")))).collect()
+    }
+
+    /// Throws all uploads away, as a life-cycle rule of a bucket does; s3s-fs only.
+    pub(crate) fn abort_uploads(&self) -> usize {
+        let ids = self.uploads();
+        for id in &ids {
+            fs::remove_file(self.folder.as_ref().unwrap().path().join(format!(".upload-{id}.json"))).unwrap();
+        }
+        ids.len()
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+struct Server {
+    service: S3Service,
+    folder: PathBuf,
+    conditional: tokio::sync::Mutex<()>,
+    hook: Arc<Mutex<Option<Hook>>>,
+}
+
+impl Server {
+    async fn answer(&self, request: Request) -> Response<Body> {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let seen = S3Request { method: request.method().to_string(), query: query.clone() };
+        let hooked = self.hook.lock().unwrap().as_ref().and_then(|hook| hook(&seen));
+        if let Some((status, code)) = hooked {
+            return error(status, code);
+        }
+        let is_conditional = ["if-none-match", "if-match"].iter().any(|name| request.headers().contains_key(*name));
+        let writes = matches!(*request.method(), Method::PUT | Method::POST);
+        let _alone = if is_conditional && writes { Some(self.conditional.lock().await) } else { None };
+        let upload = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "uploadId");
+        if let Some((_, id)) = upload
+            && !self.folder.join(format!(".upload-{id}.json")).exists()
+        {
+            return error(404, "NoSuchUpload");
+        }
+        let (parts, body) = request.into_parts();
+        let request = s3s::HttpRequest::from_parts(parts, s3s::Body::http_body_unsync(body));
+        match self.service.call(request).await {
+            Ok(response) => response.map(Body::new),
+            Err(lost) => panic!("{lost:?}"),
+        }
+    }
+}
+
+fn error(status: u16, code: &str) -> Response<Body> {
+    let xml = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>A test says so.</Message></Error>");
+    Response::builder().status(StatusCode::from_u16(status).unwrap()).body(Body::from(xml)).unwrap()
+}
+
+impl std::fmt::Debug for S3 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3").field("url", &self.url).finish_non_exhaustive()
+    }
+}
