@@ -139,6 +139,7 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         clock: Arc::new(SystemClock),
         progress: Arc::new(Silent),
         sources: Arc::new(Sources::default()),
+        stores: Arc::default(),
         cancel: tokio_util::sync::CancellationToken::new(),
     };
     let options = Options {
@@ -146,6 +147,7 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         now: NOW.parse().unwrap(),
         jobs: Vec::new(),
         wait: false,
+        lease_ttl: tidegate::ledger::Timing::default().ttl,
         allow_shrink: false,
         retry_refused: false,
     };

@@ -144,6 +144,7 @@ jobs:
         clock: Arc::new(SystemClock),
         progress: Arc::new(Silent),
         sources: Arc::new(Sources::default()),
+        stores: Arc::default(),
         cancel: tokio_util::sync::CancellationToken::new(),
     };
     let options = Options {
@@ -153,6 +154,7 @@ jobs:
         wait: false,
         allow_shrink: false,
         retry_refused: false,
+        lease_ttl: std::time::Duration::from_mins(1),
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();
     let slice = &report.jobs[0].slices[0];

@@ -34,6 +34,9 @@ impl Findings<'_> {
         if parts.job.incremental.is_some() {
             let help = "use `fail` or `warn`: rows that come while an increment is read are for the next one";
             self.error(on_mismatch.span, "`on_mismatch: refetch` has no meaning for an `incremental` job", help);
+        } else if parts.job.latest_by.is_some() {
+            let help = "remove `latest_by`: of the readings that prove a list whole, each row lands as it came last";
+            self.error(on_mismatch.span, "`on_mismatch: refetch` doesn't go with `latest_by`", help);
         } else if parts.key.is_empty() && !parts.job.sinks.is_empty() {
             let message = "`on_mismatch: refetch` takes the rows of several readings together, and needs a `key` to tell them apart";
             self.missing(on_mismatch.span, message, "add `key:`, the columns that identify a row");

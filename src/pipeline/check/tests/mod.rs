@@ -16,6 +16,7 @@ mod jobs;
 mod languages;
 mod paging;
 mod parts;
+mod refetch;
 mod request;
 mod schema;
 mod sinks;
