@@ -143,7 +143,7 @@ struct Reading {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
 
     #[test]
     fn what_is_settled_is_the_list_as_it_was_at_one_moment(
