@@ -17,13 +17,20 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
     /// How results are printed.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    #[arg(long, global = true, display_order = 100, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     pub(super) output: Output,
     /// What is logged to standard error: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `tidegate=debug`.
-    #[arg(long, global = true, env = "TIDEGATE_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 101,
+        env = "TIDEGATE_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub(super) log: String,
     /// How it is logged.
-    #[arg(long, global = true, env = "TIDEGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, display_order = 102, env = "TIDEGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
 }
 
@@ -91,7 +98,7 @@ pub(super) struct StateArgument {
 /// How much memory the process takes.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct MemoryArgument {
-    /// How much memory answers in flight may take, and the work on them, together. What lies beside it: README, "Memory".
+    /// How much memory answers in flight may take, and the work on them, together, such as 64MiB or 1GiB.
     #[arg(long, env = "TIDEGATE_MEMORY_LIMIT", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
     pub(super) memory_limit: ByteSize,
 }
@@ -117,8 +124,6 @@ pub(super) struct RunArguments {
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
-    #[command(flatten)]
-    pub(super) memory: MemoryArgument,
     /// Leave with exit code 4 if another run of the pipeline is on, instead of waiting for it.
     #[arg(long)]
     pub(super) no_wait: bool,
@@ -133,6 +138,8 @@ pub(super) struct RunArguments {
     /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
     #[arg(long)]
     pub(super) retry_refused: bool,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
 }
 
 /// What `preview` takes.
@@ -142,14 +149,14 @@ pub(super) struct PreviewArguments {
     pub(super) file: PathBuf,
     /// The job.
     pub(super) job: String,
-    #[command(flatten)]
-    pub(super) memory: MemoryArgument,
     /// How many rows to show.
     #[arg(long, default_value = "10", value_name = "N")]
     pub(super) rows: NonZeroUsize,
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
 }
 
 /// What `demo` takes.

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -125,7 +126,7 @@ impl Ahead {
 
     /// Sends `requests`, which are foreseen to follow, in this order, as far as there is room. Those that are out already are not
     /// sent again.
-    pub(super) fn send(&mut self, requests: Vec<RenderedRequest>) {
+    pub(super) async fn send(&mut self, requests: Vec<RenderedRequest>) {
         if self.out.iter().zip(&requests).any(|(early, request)| early.request != *request) {
             self.surprise();
         }
@@ -135,7 +136,13 @@ impl Ahead {
             let Some(answer) = self.exchange.ask_early(request.clone(), extra, self.largest, turn.clone()) else {
                 return;
             };
-            self.out.push_back(Early { request, turn, answer: tokio::spawn(answer) });
+            // Polled here once, so that they get their slots of the host in this order, whichever thread goes on with them.
+            let mut answer = Box::pin(answer);
+            let answer = match futures::poll!(&mut answer) {
+                Poll::Ready(done) => tokio::spawn(async { done }),
+                Poll::Pending => tokio::spawn(answer),
+            };
+            self.out.push_back(Early { request, turn, answer });
         }
     }
 

@@ -204,7 +204,7 @@ impl Extraction {
             return Ok(Read { seen, bytes, enough: false, misfit });
         }
         if leads_on {
-            reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most()));
+            reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most())).await;
         }
         let (page, skipped, more) = self.enriched(page, asked, &intake, reading.enricher.as_mut(), limit).await?;
         let (extraction, asked) = (self.clone(), asked.clone());

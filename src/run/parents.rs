@@ -61,7 +61,7 @@ impl Extraction {
         loop {
             let asked = pages.ask()?;
             let (found, mut seen, bytes) = self.parent_page(&asked, slice, ahead).await?;
-            ahead.send(pages.foresee(&asked, &seen, ahead.most()));
+            ahead.send(pages.foresee(&asked, &seen, ahead.most())).await;
             self.progress.page(&self.job.name, seen.rows, bytes);
             evidence.note_total(seen.total);
             evidence.note_page(seen.rows, found.len() as u64);

@@ -215,7 +215,7 @@ fn answers_that_were_refused_early_are_asked_for_again_after_one_login() {
         // The first session ends after ten pages, while others are on their way.
         let current = if pages.fetch_add(1, Ordering::SeqCst) < 10 { 1 } else { 2 };
         match request.headers.get("authorization") {
-            Some(token) if *token == format!("Bearer token-{current}-of-many") => serve(request, &rows(110)),
+            Some(token) if *token == format!("token-{current}-of-many") => serve(request, &rows(110)),
             _ => Answer::json(&json!({"error": "who are you?"})).status(401),
         }
     });
