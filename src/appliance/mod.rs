@@ -5,6 +5,7 @@
 
 pub mod dice;
 pub mod faults;
+pub mod lastline;
 pub mod ntopng;
 pub mod scrutinizer;
 pub mod secure_workload;

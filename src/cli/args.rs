@@ -165,7 +165,8 @@ pub(super) struct DemoArguments {
     /// The folder for the lake and the state.
     #[arg(long, default_value = "./tidegate-demo", value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// How many alerts the simulated ntopng has, and how many flows the simulated Scrutinizer.
+    /// How many alerts the simulated ntopng has, and how many flows the simulated Scrutinizer and Secure Workload; Lastline has
+    /// a twentieth as many log entries.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(super) records: usize,
 }

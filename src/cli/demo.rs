@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{DemoArguments, Output};
 use super::{CliError, Exit, print, run};
+use crate::appliance::lastline::{Lastline, LastlineConfig};
 use crate::appliance::ntopng::{Ntopng, NtopngConfig};
 use crate::appliance::scrutinizer::{Scrutinizer, ScrutinizerConfig};
+use crate::appliance::secure_workload::{SecureWorkload, SecureWorkloadConfig};
 use crate::clock::ManualClock;
 use crate::ledger::Timing;
 use crate::model::RunReport;
@@ -37,16 +39,16 @@ struct Exhibit {
     start: fn(TcpListener, usize, DateTime<Utc>, CancellationToken) -> JoinHandle<()>,
 }
 
-const EXHIBITS: [Exhibit; 2] = [
+const EXHIBITS: [Exhibit; 4] = [
     Exhibit {
         title: "ntopng",
         login: "user admin, password admin",
         file: "pipelines/ntopng.yaml",
         text: include_str!("../../pipelines/ntopng.yaml"),
-        values: &[("NTOPNG_USER", "admin"), ("NTOPNG_PASSWORD", "admin"), ("NTOPNG_START", "-7d")],
+        values: &[("NTOPNG_USER", "admin"), ("NTOPNG_PASSWORD", "admin"), ("NTOPNG_START", "-3d")],
         url: "NTOPNG_URL",
         start: |listener, alerts, now, stop| {
-            let config = NtopngConfig { alerts, days: 7, ..NtopngConfig::default() };
+            let config = NtopngConfig { alerts, days: 3, ..NtopngConfig::default() };
             tokio::spawn(Ntopng::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
         },
     },
@@ -60,6 +62,37 @@ const EXHIBITS: [Exhibit; 2] = [
         start: |listener, flows, now, stop| {
             let config = ScrutinizerConfig { flows, hours: 13, ..ScrutinizerConfig::default() };
             tokio::spawn(Scrutinizer::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
+        },
+    },
+    Exhibit {
+        title: "Cisco Secure Workload",
+        login: "each request is signed",
+        file: "pipelines/secure_workload.yaml",
+        text: include_str!("../../pipelines/secure_workload.yaml"),
+        values: &[
+            ("CSW_KEY", "00112233445566778899aabbccddeeff"),
+            ("CSW_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("CSW_APPLICATION", "5c93da83497d4f33d7145960"),
+            ("CSW_START", "-6h"),
+        ],
+        url: "CSW_URL",
+        start: |listener, flows, now, stop| {
+            // As many flows a page as are asked for: the pipeline sends five requests a second.
+            let config = SecureWorkloadConfig { flows, hours: 7, max_limit: 500, ..SecureWorkloadConfig::default() };
+            tokio::spawn(SecureWorkload::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
+        },
+    },
+    Exhibit {
+        title: "Lastline",
+        login: "user tidegate, password lastline-password",
+        file: "pipelines/lastline.yaml",
+        text: include_str!("../../pipelines/lastline.yaml"),
+        values: &[("LASTLINE_USER", "tidegate"), ("LASTLINE_PASSWORD", "lastline-password"), ("LASTLINE_START", "-4d")],
+        url: "LASTLINE_URL",
+        start: |listener, records, now, stop| {
+            let sensors = u32::try_from(records / 2500).unwrap_or(u32::MAX).clamp(1, 40);
+            let config = LastlineConfig { entries: records / 20, sensors, days: 5, ..LastlineConfig::default() };
+            tokio::spawn(Lastline::new(config, Arc::new(ManualClock::new(now))).serve(listener, stop))
         },
     },
 ];
@@ -145,10 +178,14 @@ fn next(out: &Path, options: &Options) -> String {
     format!(
         "The lake is in {lake}, the ledgers in {state}. Look at it:\n\n  \
          duckdb -c \"SELECT severity, count(*) FROM '{lake}/ntopng/flow_alerts/**/*.parquet' GROUP BY ALL\"\n  \
-         duckdb -c \"SELECT direction, sum(packets) FROM '{lake}/scrutinizer/conversations/**/*.parquet' GROUP BY ALL\"\n\n\
+         duckdb -c \"SELECT direction, sum(packets) FROM '{lake}/scrutinizer/conversations/**/*.parquet' GROUP BY ALL\"\n  \
+         duckdb -c \"SELECT category, sum(fwd_pkts) FROM '{lake}/secure_workload/flows/**/*.parquet' GROUP BY ALL\"\n  \
+         duckdb -c \"SELECT metric, avg(value), any_value(unit) FROM '{lake}/lastline/values/**/*.parquet' GROUP BY ALL\"\n\n\
          Run the demo again: nothing lands twice. Export a real appliance:\n\n  \
          NTOPNG_URL=http://ntopng:3000 NTOPNG_PASSWORD=... cargo run -- run pipelines/ntopng.yaml\n  \
-         SCRUTINIZER_URL=https://scrutinizer SCRUTINIZER_TOKEN=... cargo run -- run pipelines/scrutinizer.yaml",
+         SCRUTINIZER_URL=https://scrutinizer SCRUTINIZER_TOKEN=... cargo run -- run pipelines/scrutinizer.yaml\n  \
+         CSW_URL=https://csw CSW_KEY=... CSW_SECRET=... CSW_APPLICATION=... cargo run -- run pipelines/secure_workload.yaml\n  \
+         LASTLINE_URL=https://lastline LASTLINE_USER=... LASTLINE_PASSWORD=... cargo run -- run pipelines/lastline.yaml",
         state = options.state,
     )
 }

@@ -8,6 +8,9 @@ use crate::model::{JobReport, RunReport, SliceOutcome, SliceReport, Verdict};
 /// The most failures of a job that are shown one by one.
 const FAILURES_SHOWN: usize = 5;
 
+/// The most notes of a job that are shown one by one.
+const NOTES_SHOWN: usize = 5;
+
 /// Writes the table of jobs and what a person should know.
 pub(super) fn text(report: &RunReport) -> String {
     let mut out = String::new();
@@ -86,8 +89,12 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
-    for warning in &job.warnings {
+    for warning in job.warnings.iter().take(NOTES_SHOWN) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
+    }
+    if job.warnings.len() > NOTES_SHOWN {
+        let more = job.warnings.len() - NOTES_SHOWN;
+        let _ = writeln!(out, "{}: and {more} more notes; `--output json` has them all", job.job);
     }
     let rows = job.rows();
     let quarantine = format!("in quarantine (in {}/quarantine below --state, each with its reason)", report.pipeline);

@@ -120,6 +120,15 @@ pub enum DecodeError {
         /// The type asked for.
         to: String,
     },
+    /// The `records` program gave lists, which are no records.
+    #[error(
+        "`{program}` gives lists, and a record is an object: write `[]` behind the path of a list for its items, or make objects of \
+         them, such as `.rows[] | {{id: .[0]}}`"
+    )]
+    Lists {
+        /// The program.
+        program: String,
+    },
     /// The `records` program failed.
     #[error("`records` can't be run on the page")]
     Records(#[source] JqRunError),

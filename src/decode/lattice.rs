@@ -100,17 +100,35 @@ impl Node {
         }
     }
 
-    /// Makes the node of a column that is typed by hand.
+    /// Makes the node of a column that is typed by hand. Types that were named never change; an object may have more fields than those.
     pub(super) fn by_hand(kind: &HandType) -> Self {
         let node = Self { frozen: true, hand: Some(kind.clone()), ..Self::free() };
         match kind {
             HandType::List(item) => Self { pin: Pin::List, item: Some(Box::new(Self::by_hand(item))), ..node },
             HandType::Struct(fields) => {
                 let fields = fields.iter().map(|field| (field.name.clone(), Self::by_hand(&field.kind)));
-                Self { pin: Pin::Struct, fields: fields.collect(), ..node }
+                Self { pin: Pin::Struct, fields: fields.collect(), frozen: false, ..node }
             }
             scalar => Self { pin: Pin::Type(scalar.kind()), ..node },
         }
+    }
+
+    /// Adds the fields that joined earlier to those that are typed by hand.
+    pub(super) fn keeping(mut self, earlier: Option<Self>) -> Self {
+        let Some(earlier) = earlier else { return self };
+        if self.pin == Pin::Struct && earlier.pin == Pin::Struct {
+            for (name, node) in earlier.fields {
+                let node = match self.fields.remove(&name) {
+                    Some(by_hand) => by_hand.keeping(Some(node)),
+                    None => node,
+                };
+                self.fields.insert(name, node);
+            }
+        }
+        if let (Some(item), Some(earlier)) = (&mut self.item, earlier.item) {
+            **item = std::mem::replace(&mut **item, Self::free()).keeping(Some(*earlier));
+        }
+        self
     }
 
     /// Tells whether no fact can change the node's own type.

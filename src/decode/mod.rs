@@ -79,7 +79,7 @@ pub struct DecodeOptions {
     pub nulls: bool,
     /// The schema that earlier slices have pinned.
     pub pinned: Option<RecordSchema>,
-    /// Columns typed by hand: they exist even if never seen, and never change.
+    /// Columns typed by hand: they exist even if never seen, and never change; objects may have more fields than were named.
     pub by_hand: Vec<HandColumn>,
     /// How deep lists and objects are typed, 64 as a rule; what lies deeper makes its column `json`.
     pub max_depth: usize,
@@ -181,7 +181,8 @@ impl PageDecoder {
             root.fields.insert(column.name.clone(), Node::pinned(&column.kind, false));
         }
         for column in &options.by_hand {
-            root.fields.insert(column.name.clone(), Node::by_hand(&column.kind));
+            let earlier = root.fields.remove(&column.name);
+            root.fields.insert(column.name.clone(), Node::by_hand(&column.kind).keeping(earlier));
         }
         for (name, value) in &options.constants {
             if let Some(node) = root.field(name, true) {
@@ -212,6 +213,7 @@ impl PageDecoder {
         let selector = self.options.selector.clone();
         let known = self.known.clone();
         let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
+        page.has_objects(&selector)?;
         let mut decoded = self.decode_open(&page)?;
         self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));
         decoded.server_rows = match rows_program {

@@ -190,6 +190,18 @@ impl<'b> Page<'b> {
         }
     }
 
+    /// Refuses a page whose records are lists, all of them: then it isn't the records that are bad.
+    pub(super) fn has_objects(&self, selector: &Selector) -> Result<(), DecodeError> {
+        match (selector, &self.records) {
+            (Selector::Program(program), Records::Emitted(emitted))
+                if !emitted.is_empty() && emitted.iter().all(|record| record.starts_with('[')) =>
+            {
+                Err(DecodeError::Lists { program: program.text().to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Asks `program` how many rows the server put on the page.
     pub(super) fn count(&self, program: &Jq, vars: &[Value]) -> Result<u64, DecodeError> {
         let outputs = program.run_on_bytes(self.text.as_bytes(), vars).map_err(DecodeError::Rows)?;

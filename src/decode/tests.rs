@@ -227,6 +227,30 @@ fn columns_by_hand_exist_and_never_change() {
 }
 
 #[test]
+fn objects_by_hand_have_the_fields_that_are_named_and_others() {
+    let of = |pinned: Option<&str>, contract| {
+        let kind = |text| HandType::parse(text).unwrap();
+        let by_hand = vec![HandColumn { name: "u".to_owned(), kind: kind("list<struct<id: string, never: int64>>") }];
+        let column = |text| Column { name: "u".to_owned(), kind: HandType::parse(text).unwrap().kind() };
+        let pinned = pinned.map(|text| RecordSchema::new(vec![column(text)]));
+        PageDecoder::new(DecodeOptions { by_hand, pinned, contract, ..options(&[".[]"]) })
+    };
+    let text = r#"[{"u": [{"id": 7, "name": "x"}]}, {"u": [{"id": {"a": 1}}]}]"#;
+    let mut fresh = of(None, Contract::Evolve);
+    let first = page(&mut fresh, text);
+    assert_eq!(show(fresh.schema()), "u: list<struct<id: string, name: string, never: int64>>");
+    assert_eq!((lines(&first.batch), first.rejected.len()), (vec![r#"{"u":[{"id":"7","name":"x"}]}"#.to_owned()], 1));
+
+    let earlier = "list<struct<id: string, never: int64, old: bool>>";
+    let mut evolving = of(Some(earlier), Contract::Evolve);
+    assert_eq!(page(&mut evolving, text).rejected.len(), 1);
+    assert_eq!(show(evolving.schema()), "u: list<struct<id: string, name: string, never: int64, old: bool>>");
+    assert_eq!(page(&mut of(Some(earlier), Contract::Freeze), text).rejected.len(), 2);
+    let discarding = page(&mut of(Some(earlier), Contract::Discard), text);
+    assert_eq!((discarding.discarded_fields, discarding.rejected.len()), (1, 1));
+}
+
+#[test]
 fn numbers_and_booleans_by_hand_may_come_as_texts() {
     let mut decoder = by_hand(&[("i", "int64"), ("u", "uint64"), ("f", "float64"), ("b", "bool")]);
     let texts = r#"[{"i": "-7", "u": "18446744073709551615", "f": "0.5", "b": "true"}, {"i": 5.0, "u": 1, "f": 1, "b": false}]"#;
@@ -400,4 +424,17 @@ fn a_program_emits_records_and_another_counts_rows() {
     assert_eq!(page.last, json!({"k": "b", "n": 2, "status": 203}));
     let none = Jq::compile("empty", &PAGE_VARIABLES).unwrap();
     assert!(matches!(decoder.decode(&body, &context, Some(&none), &[]), Err(DecodeError::Count { .. })));
+}
+
+#[test]
+fn a_program_that_gives_lists_is_a_mistake_of_the_pipeline_file() {
+    let decode = |program: &str, body: &'static str| {
+        let mut decoder = PageDecoder::new(options(&[program]));
+        try_page(&mut decoder, body).map(|page| page.rejected.len()).map_err(|error| error.to_string())
+    };
+    let error = decode(".items", r#"{"items": [{"id": 1}]}"#).unwrap_err();
+    assert!(error.starts_with("`.items` gives lists, and a record is an object: write `[]`"), "{error}");
+    assert!(decode(".items[] | .", r#"{"items": [[1], [2]]}"#).is_err());
+    assert_eq!(decode(".items[] | .", r#"{"items": [[1], {"id": 2}]}"#), Ok(1));
+    assert_eq!(decode(".items[] | .", r#"{"items": []}"#), Ok(0));
 }

@@ -10,6 +10,7 @@
 
 mod convert;
 mod guard;
+mod habits;
 mod paths;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use jaq_json::Val;
 use serde_json::Value;
 
 use guard::{Budget, Engine, Guarded};
-pub use paths::{reaches_into, root_paths};
+pub use paths::{reaches_into, root_paths, variables};
 
 /// The most values that one run of a program may emit: ten times the rows of the largest page we know of.
 pub const MAX_OUTPUTS: usize = 1_000_000;
@@ -254,22 +255,34 @@ impl Jq {
 
 /// Parses a program; the terms borrow from `text`, which is how mistakes find their offset.
 fn parse(text: &str) -> Result<Term<&str>, JqError> {
+    if let Some(message) = habits::of_program(text) {
+        return Err(JqError { offset: text.len() - text.trim_start().len(), message: message.to_owned() });
+    }
     if let Some(offset) = too_deep(text) {
         return Err(JqError { offset, message: format!("brackets are nested more than {MAX_NESTING} deep") });
     }
     let tokens = Lexer::new(text).lex().map_err(|errors| {
-        first(errors.into_iter().map(|(expected, rest)| JqError {
-            offset: text.len() - rest.len(),
-            message: format!("expected {}, found {}", expected.as_str(), found(rest)),
-        }))
+        first(
+            errors
+                .into_iter()
+                .map(|(expected, rest)| unexpected(text, expected.as_str(), text.len() - rest.len(), rest)),
+        )
     })?;
     Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
         first(errors.into_iter().map(|(expected, token)| {
             let token = token.map_or("", |token| token.as_str());
             let offset = offset_of(text, token).filter(|_| !token.is_empty()).unwrap_or(text.len());
-            JqError { offset, message: format!("expected {}, found {}", expected.as_str(), found(token)) }
+            unexpected(text, expected.as_str(), offset, token)
         }))
     })
+}
+
+/// Says what was expected at a place, and what to write there.
+fn unexpected(text: &str, expected: &str, offset: usize, rest: &str) -> JqError {
+    let instead = habits::of_symbol(text.get(..offset).unwrap_or_default(), rest);
+    let instead = instead.map(|instead| format!("; {instead}")).unwrap_or_default();
+    let expected = if expected == "nothing" { "the end" } else { expected };
+    JqError { offset, message: format!("expected {expected}, found {}{instead}", found(rest)) }
 }
 
 /// Names the first symbol that doesn't exist, and what does.
@@ -287,10 +300,16 @@ fn undefined<'s>(text: &str, vars: &[&str], errors: impl Iterator<Item = compile
                 format!("the filter `{name}` can't be used: a program sees only its input and its variables")
             }
             compile::Undefined::Filter(arity) => {
+                let offset = offset_of(text, name).unwrap_or(0);
+                let (before, rest) = text.split_at_checked(offset).unwrap_or_default();
+                let after = rest.strip_prefix(name).unwrap_or_default();
+                if let Some(meant) = habits::of_name(before, name, after) {
+                    return JqError { offset, message: format!("there is no filter `{name}`; {meant}") };
+                }
                 let hint = match guard::nearest(name) {
                     Some(near) if near == name => ": it takes another number of them".to_owned(),
                     Some(near) => format!(": did you mean `{near}`?"),
-                    None => String::new(),
+                    None => format!("; a field is written with a dot: `.{name}`"),
                 };
                 match arity {
                     0 => format!("there is no filter `{name}`{hint}"),

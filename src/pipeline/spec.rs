@@ -253,6 +253,8 @@ pub enum PaginateKind {
         format: String,
         /// Whether the very value is included.
         bound: SeekBound,
+        /// Whether the server finds rows that overlap the window.
+        overlap: bool,
         /// The place of the size.
         size_into: Option<Place>,
         /// Rows to ask for.
@@ -285,6 +287,8 @@ pub struct GivenBy {
     pub value: Jq,
     /// The paths of the answer that it reads: a null there was written by the server, and isn't a missing key.
     pub paths: Vec<Vec<String>>,
+    /// Whether it is taken from a record of the page (`$last`, `$first`): every page with rows has it, one without rows can't.
+    pub of_row: bool,
 }
 
 /// A sink.

@@ -20,6 +20,7 @@ fn window_spec(every: u64, lag: u64, lookback: u64) -> WindowSpec {
         from: None,
         to: None,
         time: None,
+        at: None,
         pad_before: Duration::ZERO,
         pad_after: Duration::ZERO,
         parts: PartsSpec::Whole,

@@ -69,7 +69,7 @@ impl Lane {
     /// Returns how many requests the slice may have out early.
     fn most(&self) -> usize {
         let running = self.0.running.load(Ordering::Relaxed).max(1);
-        (self.0.at_once / running).max(1)
+        (2 * self.0.at_once / running).max(1)
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
             Box::new(Cursor::several(places.into_iter().map(|(place, _)| place).collect(), rules))
         }
         PaginateKind::NextLink(_) => Box::new(NextLink::new(rules)),
-        PaginateKind::Seek { into, order, format, bound, size_into, size, .. } => {
+        PaginateKind::Seek { into, order, format, bound, overlap, size_into, size, .. } => {
             let (start, limit) = reach(&into);
             Box::new(Seek::new(SeekSpec {
                 into,
@@ -93,6 +93,7 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
                     file::SeekBound::Inclusive => Bound::Inclusive,
                     file::SeekBound::Exclusive => Bound::Exclusive,
                 },
+                overlap,
                 format,
                 rules,
                 start,

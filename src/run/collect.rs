@@ -69,6 +69,8 @@ pub(super) struct Collector {
     since: usize,
     /// Whether pages share rows on purpose: an inclusive `seek` asks for the last row again.
     overlap: bool,
+    /// Whether rows outside of what was asked for are no sign that the server ignored it: it finds rows that reach into it.
+    reaching: bool,
 }
 
 impl Collector {
@@ -106,6 +108,7 @@ impl Collector {
             evidence: Evidence::default(),
             since: 0,
             overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
+            reaching: matches!(job.paginate.kind, PaginateKind::Seek { overlap: true, .. }),
         }
     }
 
@@ -235,7 +238,7 @@ impl Collector {
             ignored += u64::from(time < asked.from || time > asked.to);
         }
         let rows = batch.num_rows() as u64;
-        if ignored * 2 > rows {
+        if ignored * 2 > rows && !self.reaching {
             return Err(RunError::WindowIgnored { request: request.to_owned(), outside: ignored, rows, window: asked });
         }
         Ok(())

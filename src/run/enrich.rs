@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 use super::enriched::{self, Prepared, Tally};
 use super::extract::{Extraction, printed, unreadable};
 use super::pages::{self, Asked};
-use super::{RunError, build};
+use super::{RunError, build, window};
 use crate::decode::{SplitPage, check_json};
 use crate::extract::http::{AnswerError, Exchange, ExchangeError, Fault, RawAnswer};
 use crate::extract::request::{Fingerprint, RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;
 use crate::model::Slice;
-use crate::pipeline::spec::Job;
+use crate::pipeline::spec::{Job, Slicing};
 
 /// How many bytes of values are kept for equal requests of later pages. Beyond it they are asked for again.
 const MAX_KEPT: usize = 64 << 20;
@@ -68,10 +68,14 @@ impl Extraction {
                 null_on_error: enrich.null_on_error,
             }))
         });
-        let context = match pages::context(job, slice, &printed(now)) {
+        let mut context = match pages::context(job, slice, &printed(now)) {
             Value::Object(names) => names,
             _ => Map::new(),
         };
+        // The same for all parts of a cell, so that a request that comes again in another part is known.
+        if let (Slicing::Window(spec), Some(cell)) = (&job.slicing, slice.window()) {
+            context.insert("window".to_owned(), window::variable(spec, cell));
+        }
         let rules = Arc::new(self.exchange.rules.without_empty());
         Ok(Some(Enricher {
             columns: columns.collect::<Result<_, RunError>>()?,

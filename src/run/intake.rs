@@ -98,17 +98,17 @@ impl PageRead {
 
 impl Foresight {
     /// Returns the records of a page that lie outside. None do where the time is read from what child requests add.
-    fn outside(&mut self, page: &SplitPage) -> Result<BTreeSet<usize>, DecodeError> {
+    fn outside(&mut self, page: &SplitPage, part: Option<Window>) -> Result<BTreeSet<usize>, DecodeError> {
         let page = self.decoder.decode_records(page.clone())?;
         let time = self.time.compiled(&page.batch.schema(), self.now);
         let Some(times) = time.ok().and_then(|time| time.timestamps_us(&page.batch).ok()) else {
             return Ok(BTreeSet::new());
         };
-        let bad = rejected(&page);
+        let (bad, window) = (rejected(&page), part.unwrap_or(self.window));
         let good = (0..).filter(|ordinal| !bad.contains(ordinal)).take(page.batch.num_rows());
         let is_outside = |row: usize| {
             let time = DateTime::from_timestamp_micros(times.value(row)).unwrap_or_default();
-            times.is_valid(row) && !self.window.contains(time)
+            times.is_valid(row) && !window.contains(time)
         };
         Ok(good.enumerate().filter(|(row, _)| is_outside(*row)).map(|(_, ordinal)| ordinal).collect())
     }
@@ -243,7 +243,9 @@ impl Intake {
             page.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         }
         let failed = |source| RunError::Decode { request: asked.line.clone(), source };
-        self.foresight.as_mut().map_or_else(|| Ok(BTreeSet::new()), |foresight| foresight.outside(page).map_err(failed))
+        self.foresight
+            .as_mut()
+            .map_or_else(|| Ok(BTreeSet::new()), |foresight| foresight.outside(page, asked.part).map_err(failed))
     }
 
     /// Types the records of a page.
@@ -289,7 +291,7 @@ fn gives(kind: &PaginateKind) -> bool {
 }
 
 /// Returns the columns that the fan-out adds to every row.
-fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
+pub(super) fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_json::Value)>, RunError> {
     let mut columns = slice.key.as_ref().map(FanoutKey::columns).unwrap_or_default();
     for (name, program) in job.for_each.iter().flat_map(|for_each| &for_each.columns) {
         let failed =

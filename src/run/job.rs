@@ -42,8 +42,10 @@ struct Waiting {
 
 impl Runner<'_> {
     /// Reads the rows that other jobs fan out over.
-    pub(super) async fn parent_rows(&self) -> Result<Vec<Value>, RunError> {
-        let rows = self.extraction()?.parent_rows(self.options.now).await;
+    /// `known` has those of the jobs before it.
+    pub(super) async fn parent_rows(&self, known: &BTreeMap<JobName, Vec<Value>>) -> Result<Vec<Value>, RunError> {
+        let keys = fan_out(self.job, known)?;
+        let rows = self.extraction()?.parent_rows(keys.as_deref(), self.options.now).await;
         self.env.progress.ended(&self.job.name);
         rows
     }

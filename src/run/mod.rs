@@ -145,7 +145,7 @@ async fn run_jobs(
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
         if needed(job, jobs) {
             let rows_of_parent = tokio::select! {
-                rows = runner.parent_rows() => rows,
+                rows = runner.parent_rows(&rows) => rows,
                 () = env.cancel.cancelled() => return Err(RunError::Interrupted),
             };
             match rows_of_parent {

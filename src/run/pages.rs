@@ -13,7 +13,8 @@ use super::{RunError, build, increment, window};
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
-    Ceilings, Decision, Edit, Given, GuardError, Paginator, RequestGuard, Seen, from_header, parse_total, resolve,
+    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header,
+    parse_total, resolve,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;
@@ -272,6 +273,7 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
     let total = total.map(|total| parse_total(&total)).transpose();
     let more = job.paginate.more.as_ref().map(|more| one("paginate.more", more)).transpose()?;
+    let more = more.map(|more| stated(asked, &more)).transpose()?.flatten();
     let last_value = match &job.paginate.kind {
         PaginateKind::Seek { value, .. } if shown.rows > 0 => Some(one("paginate.seek.value", value)?),
         _ => None,
@@ -280,33 +282,57 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         rows: shown.rows,
         new_rows: shown.new_rows,
         total: total.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?.flatten(),
-        more: more.map(|more| stated(asked, &more)).transpose()?.flatten(),
+        more,
         last_value: last_value.filter(|value| !value.is_null()),
-        given: given(job, asked, shown, vars)?,
+        // What it would be moved on by doesn't matter once the last page is known.
+        given: if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? },
         page: asked.page,
     })
 }
 
 /// Reads what the page gives to move on by.
 fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Given, RunError> {
-    let by = |field, by: &GivenBy| match by.value.one(shown.envelope, vars) {
-        Ok(value) => Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope, path)))),
-        // An answer with no rows may be of another shape.
-        Err(_) if shown.rows == 0 => Ok(Given::Absent),
-        Err(source) => Err(RunError::Expression { request: asked.line.clone(), field, source }),
-    };
     let header = |name: &str| from_header(vars.get(HEADERS).unwrap_or(&Value::Null), name);
     match &job.paginate.kind {
-        PaginateKind::Cursor(CursorSpec::One(_, value)) => by("paginate.cursor.value", value),
+        PaginateKind::Cursor(CursorSpec::One(_, value)) => given_by("paginate.cursor.value", value, asked, shown, vars),
+        // A place among the rows: where there are none, nothing comes after them, whatever else the page gives.
+        PaginateKind::Cursor(CursorSpec::Several(values))
+            if shown.rows == 0 && values.iter().any(|(_, value)| value.of_row) =>
+        {
+            Ok(Given::Absent)
+        }
         PaginateKind::Cursor(CursorSpec::Several(values)) => {
-            let parts = values.iter().map(|(place, value)| Ok((place.as_str(), by("paginate.cursor.values", value)?)));
+            let one = |value| given_by("paginate.cursor.values", value, asked, shown, vars);
+            let parts = values.iter().map(|(place, value)| Ok((place.as_str(), one(value)?)));
             Ok(Given::gather(parts.collect::<Result<Vec<_>, RunError>>()?))
         }
-        PaginateKind::NextLink(LinkFrom::Answer(url)) => by("paginate.next_link.url", url),
+        PaginateKind::NextLink(LinkFrom::Answer(url)) => given_by("paginate.next_link.url", url, asked, shown, vars),
         PaginateKind::NextLink(LinkFrom::Header(name)) => Ok(header(name)),
         PaginateKind::None => Ok(header("link")),
         PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => Ok(Given::Absent),
     }
+}
+
+/// Evaluates one expression for what the page gives.
+fn given_by(
+    field: &'static str,
+    by: &GivenBy,
+    asked: &Asked,
+    shown: &Shown<'_>,
+    vars: &[Value],
+) -> Result<Given, RunError> {
+    let value = match by.value.one(shown.envelope, vars) {
+        Ok(value) => value,
+        // An answer with no rows may be of another shape.
+        Err(_) if shown.rows == 0 => return Ok(Given::Absent),
+        Err(source) => return Err(RunError::Expression { request: asked.line.clone(), field, source }),
+    };
+    if by.of_row && value.is_null() && shown.rows > 0 {
+        let expression = by.value.text().to_owned();
+        let source = PaginateError::NoCursorInRow { page: asked.page, expression };
+        return Err(RunError::Paginate { request: asked.line.clone(), source });
+    }
+    Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope, path))))
 }
 
 /// Tells whether the key at `path` exists and is null.

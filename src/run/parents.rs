@@ -1,6 +1,7 @@
 //! The rows of parents: read whole, in every run, as JSON values, before any schema or SQL.
 
 use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
@@ -8,30 +9,41 @@ use super::RunError;
 use super::ahead::Ahead;
 use super::evidence::Evidence;
 use super::extract::{Extraction, unproven};
+use super::intake::constants;
 use super::pages::{self, Asked, Facts};
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::model::{EndReason, JobName, Slice, SliceKind};
 use crate::pipeline::file::OnMismatch;
+use crate::plan::Key;
 
 impl Extraction {
-    /// Reads all rows of a parent.
+    /// Reads all rows of a parent, in the order of its `keys` where it has a fan-out of its own. Each row then gets the columns of its
+    /// key, as records do.
     ///
     /// # Errors
     /// As for any slice; rows that aren't all there are an error, since a fan-out over some of them would end quietly.
-    pub(super) async fn parent_rows(&self, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
-        let rows = self.read_parent(now).await;
-        rows.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
+    pub(super) async fn parent_rows(&self, keys: Option<&[Key]>, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+        let slices = whole(&self.job.name, keys, now);
+        let read = stream::iter(&slices).map(|slice| self.read_parent(slice, now));
+        let rows: Result<Vec<_>, RunError> = read.buffered(self.job.source.concurrency as usize).try_collect().await;
+        let rows = rows.map_err(|error| error.scrubbed(self.exchange.client.redactor()))?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
-    async fn read_parent(&self, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
-        let slice = whole(&self.job.name, now);
-        let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, &slice), &self.lanes);
+    async fn read_parent(&self, slice: &Slice, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+        let columns = constants(&self.job, slice)?;
+        let rows = self.read_whole(slice, now).await?;
+        Ok(rows.into_iter().map(|row| with_columns(row, &columns)).collect())
+    }
+
+    async fn read_whole(&self, slice: &Slice, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+        let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
         let mut evidence = Evidence::default();
         let mut passes = Vec::new();
         loop {
-            let (end, rows) = self.parent_pass(&slice, now, &mut evidence, &mut ahead).await?;
+            let (end, rows) = self.parent_pass(slice, now, &mut evidence, &mut ahead).await?;
             if self.job.on_mismatch != OnMismatch::Refetch {
                 super::job::reconcile(&self.job, &evidence.weigh(end, true, true))?;
                 return Ok(rows);
@@ -86,7 +98,7 @@ impl Extraction {
     ) -> Result<(Vec<Value>, Seen, u64), RunError> {
         let read = {
             let (extraction, slice) = (self.clone(), slice.clone());
-            move |answer: &RawAnswer| extraction.read_whole(answer, &slice)
+            move |answer: &RawAnswer| extraction.read_page(answer, &slice)
         };
         let dispatched = ahead.answer(&asked.request).await?;
         let answered = self.exchange.settle(&asked.request, dispatched, read).await?;
@@ -102,9 +114,12 @@ impl Extraction {
         Ok((found, seen, bytes))
     }
 
-    /// Returns what tells a row from others: its text, or, where it may change from pass to pass, its key.
+    /// Returns what tells a row from others of its slice: its text, or, where it may change from pass to pass, its key.
     fn identity(&self, row: &Value) -> String {
-        let key: Option<Vec<&Value>> = self.job.key.iter().map(|column| row.get(column)).collect();
+        let of_slice =
+            |column: &&String| self.job.for_each.as_ref().is_some_and(|for_each| for_each.key.contains(*column));
+        let own = self.job.key.iter().filter(|column| !of_slice(column));
+        let key: Option<Vec<&Value>> = own.map(|column| row.get(column)).collect();
         match key.filter(|key| !key.is_empty() && self.job.on_mismatch == OnMismatch::Refetch) {
             Some(key) => json!(key).to_string(),
             None => row.to_string(),
@@ -118,7 +133,7 @@ impl Extraction {
     }
 
     /// Reads a page; returns the envelope that the answer is judged by, and the page.
-    fn read_whole(&self, answer: &RawAnswer, slice: &Slice) -> (Value, Result<WholePage, DecodeError>) {
+    fn read_page(&self, answer: &RawAnswer, slice: &Slice) -> (Value, Result<WholePage, DecodeError>) {
         let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
         let (job, vars) = (&self.job, pages::fan_out(&self.job, slice));
         let page = read_whole(&answer.body, job.source.format, &job.records, &context, job.rows.as_ref(), &vars);
@@ -147,7 +162,21 @@ impl Extraction {
     }
 }
 
-/// Returns the slice that stands for a whole parent.
-pub(super) fn whole(job: &JobName, now: DateTime<Utc>) -> Slice {
-    Slice::new(job.clone(), None, Value::Null, SliceKind::Snapshot { at: now, label: "latest".to_owned() })
+/// Returns the slices that stand for a whole parent: one, or one for each of its keys.
+pub(super) fn whole(job: &JobName, keys: Option<&[Key]>, now: DateTime<Utc>) -> Vec<Slice> {
+    let kind = || SliceKind::Snapshot { at: now, label: "latest".to_owned() };
+    match keys {
+        None => vec![Slice::new(job.clone(), None, Value::Null, kind())],
+        Some(keys) => {
+            keys.iter().map(|key| Slice::new(job.clone(), Some(key.key.clone()), key.row.clone(), kind())).collect()
+        }
+    }
+}
+
+/// Adds columns to a row; what it has under their names itself is hidden.
+fn with_columns(mut row: Value, columns: &[(String, Value)]) -> Value {
+    if let Value::Object(fields) = &mut row {
+        fields.extend(columns.iter().cloned());
+    }
+    row
 }

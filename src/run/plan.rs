@@ -64,7 +64,10 @@ fn planned(
     let rows = known_rows(job, state, &mut notes);
     let known = rows.is_some();
     let due = match &job.slicing {
-        Slicing::Parent => vec![super::parents::whole(&job.name, now)],
+        Slicing::Parent => {
+            let keys = rows.as_ref().map(|rows| job::fan_out(job, rows)).transpose()?;
+            keys.map(|keys| super::parents::whole(&job.name, keys.as_deref(), now)).unwrap_or_default()
+        }
         slicing => {
             let start = match slicing {
                 Slicing::Window(spec) => Some(plan::resolve_start(spec.start, state.pinned_start(&job.name), now)),
@@ -91,7 +94,8 @@ fn known_rows(job: &Job, state: &LedgerState, notes: &mut Vec<String>) -> Option
         return Some(BTreeMap::new());
     };
     let Some(rows) = state.parents(&job.name) else {
-        notes.push(format!("it isn't known yet what to repeat it for: the first run asks `{parent}`"));
+        let when = if job.sinks.is_empty() { "every" } else { "the first" };
+        notes.push(format!("it isn't known yet what to repeat it for: {when} run asks `{parent}`"));
         return None;
     };
     notes.push(format!("for the rows of `{parent}` as the last run saw them"));

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::extract::{Extracted, Extraction};
 use super::land::Shaping;
-use super::{Env, RunError, job, parent, parents, tables};
+use super::{Env, RunError, job, parents, tables};
 use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts};
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
@@ -43,11 +43,16 @@ pub async fn preview(
     let Some(job) = jobs.iter().find(|job| job.name == *name) else { return Err(super::no_job(pipeline, name)) };
     let extraction = |job: &Job| Extraction::new(job, env);
     let mut parent_rows = BTreeMap::new();
-    if let Some(parent) = parent(job).and_then(|parent| pipeline.job(parent)) {
-        parent_rows.insert(parent.name.clone(), extraction(parent)?.parent_rows(now).await?);
+    for parent in jobs.iter().filter(|job| super::needed(job, &jobs)) {
+        let keys = job::fan_out(parent, &parent_rows)?;
+        parent_rows.insert(parent.name.clone(), extraction(parent)?.parent_rows(keys.as_deref(), now).await?);
     }
+    let nothing_due = || RunError::NothingDue { job: name.clone(), now };
     let slice = match &job.slicing {
-        Slicing::Parent => parents::whole(name, now),
+        Slicing::Parent => {
+            let keys = job::fan_out(job, &parent_rows)?;
+            parents::whole(name, keys.as_deref(), now).into_iter().next().ok_or_else(nothing_due)?
+        }
         slicing => {
             let start = match slicing {
                 Slicing::Window(spec) => Some(plan::resolve_start(spec.start, None, now)),
@@ -56,7 +61,7 @@ pub async fn preview(
             let keys = job::fan_out(job, &parent_rows)?;
             let due = job::due(pipeline, job, keys.as_deref(), &LedgerState::default(), now, start);
             // The newest slice is the one that is most like those to come.
-            due.into_iter().next_back().ok_or_else(|| RunError::NothingDue { job: name.clone(), now })?
+            due.into_iter().next_back().ok_or_else(nothing_due)?
         }
     };
     let extraction = extraction(job)?;

@@ -26,7 +26,8 @@ pub(super) fn edits(spec: &WindowSpec, window: Window) -> Vec<Edit> {
         }
         _ => None,
     };
-    edges.chain(points).collect()
+    let at = spec.at.as_ref().map(|place| Edit { place: place.clone(), value: print(&spec.format, window.from) });
+    edges.chain(points).chain(at).collect()
 }
 
 /// Returns the values of the window's edges.
@@ -53,10 +54,11 @@ pub(super) fn reach(spec: &WindowSpec, window: Window, into: &Place) -> Option<(
     }
 }
 
-/// Returns what templates see as `window`: its two edges in the format of `as`.
+/// Returns what templates see as `window`: its two edges and the cell itself, in the format of `as`.
 pub(super) fn variable(spec: &WindowSpec, window: Window) -> Value {
     let padded = padded(spec, window);
-    json!({"from": print(&spec.format, padded.from), "to": print(&spec.format, padded.to)})
+    let [from, to, at] = [padded.from, padded.to, window.from].map(|instant| print(&spec.format, instant));
+    json!({"from": from, "to": to, "at": at})
 }
 
 /// Returns the window that is asked for.
@@ -117,6 +119,7 @@ mod tests {
             from: Some((place("query.from"), bounds.0)),
             to: Some((place("query.to"), bounds.1)),
             time: time.then(|| Sql::new("ts")),
+            at: None,
             pad_before: Duration::ZERO,
             pad_after: Duration::ZERO,
             parts: PartsSpec::Whole,

@@ -35,7 +35,10 @@ pub enum TransformError {
     #[error(transparent)]
     Syntax(#[from] SqlSyntaxError),
     /// A name that is no column of the records.
-    #[error("there is no column `{name}`{}; there are {}", hint(nearest.as_deref(), *double_quoted), list(columns))]
+    #[error(
+        "there is no column `{name}`{}; there are {}{}", hint(nearest.as_deref(), *double_quoted), list(columns),
+        optional(name, nearest.is_some() || *double_quoted)
+    )]
     UnknownColumn {
         /// The name as written.
         name: String,
@@ -134,6 +137,7 @@ impl TransformError {
             return unknown_column(&field.flat_name(), columns, offset, sql);
         }
         let message = message_of(root);
+        let message = absent_field(&message).unwrap_or(message);
         let (message, place) = split_place(&message);
         offset = offset.or_else(|| place.map(|(line, column)| byte_offset(sql, line, column)));
         offset = offset.or_else(|| place_of_name(message, sql));
@@ -155,6 +159,15 @@ fn unknown_column(flat: &str, columns: Vec<String>, offset: Option<usize>, sql: 
     let nearest = nearest(flat, &columns);
     let double_quoted = offset.is_some_and(|at| sql.as_bytes().get(at) == Some(&b'"'));
     TransformError::UnknownColumn { name: flat.to_owned(), nearest, columns, double_quoted, offset }
+}
+
+/// Says what to do about a field that an object has in none of the rows so far.
+fn absent_field(message: &str) -> Option<String> {
+    let name = message.split_once("ield ")?.1.strip_suffix(" not found in struct")?;
+    Some(format!(
+        "field {name} not found in struct: if only some rows have it, give its column a type with all the fields that are read, such as \
+         `schema: {{columns: {{user: 'struct<{name}: string>'}}}}`"
+    ))
 }
 
 /// Finds what a message without a place speaks of, when the SQL has it exactly once: `'name'`, or a field of a struct.
@@ -193,6 +206,15 @@ fn hint(nearest: Option<&str>, double_quoted: bool) -> String {
         hint.push_str(" (a text stands in single quotes)");
     }
     hint
+}
+
+/// Says what to do about a column that only some rows have, unless the name is more likely a mistake.
+fn optional(name: &str, mistaken: bool) -> String {
+    if mistaken {
+        String::new()
+    } else {
+        format!("; if only some rows have it, give it a type: `schema: {{columns: {{{name}: string}}}}`")
+    }
 }
 
 fn list(columns: &[String]) -> String {

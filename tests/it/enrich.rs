@@ -98,7 +98,7 @@ fn two_are_gone(_: &Request, id: usize) -> Answer {
 
 fn lastline(bench: &Bench, on_error: &str) {
     bench.file(&format!(
-        "source: {{base_url: {}, retry: {{attempts: 2, max_delay: 1ms}}, success: '.success == 1', error_message: .error,
+        "source: {{base_url: {}, concurrency: 1, retry: {{attempts: 2, max_delay: 1ms}}, success: '.success == 1', error_message: .error,
   auth_failed: '.error_code == 3001', empty: '.total == 0 or .success == 0', auth: {{bearer: '${{TOKEN}}'}}}}
 jobs:\n  rows:\n    get: /rows\n    {}
     enrich: {{detail: {{get: '/d/{{{{ row.id }}}}', value: .data{on_error}}}}}
@@ -221,7 +221,7 @@ fn answers_that_are_no_json_are_errors_and_nothing_but_nulls_is_noticed() {
     let ran = bench.run();
     assert_eq!(ran.fine(), "latest landed: 5 of 5; complete");
     insta::assert_snapshot!(format!("{first}\n{}", ran.report["jobs"][0]["warnings"]), @r#"
-    ["slice latest: `detail` is null in 5 of 5 rows, whose child requests were answered by an error; the first: GET /d/1: the answer isn't json (expected value at line 1 column 1): <html>"]
+    ["slice latest: `detail` is null in 5 of 5 rows, whose child requests were answered by an error; the first: GET /d/1: the answer can't be read: the body isn't json at byte 0: expected value: <html>"]
     ["slice latest: `detail` is null in all 5 rows, though their child requests succeeded; check `enrich.detail.value`"]
     "#);
 }
@@ -340,6 +340,86 @@ fn a_preview_shows_the_column_and_asks_for_no_more_than_it_shows() {
     assert_eq!(children(&bench), ["/d/1"], "a plan sends nothing");
 }
 
+/// A page that comes back full is thrown away, and its halves are asked for: its rows have no child request before that.
+#[test]
+fn a_window_that_is_read_in_halves_asks_for_each_detail_once() {
+    let bench = Bench::new(Api::start(|request| {
+        if request.path != "/rows" {
+            return Answer::json(&json!({"path": request.path}));
+        }
+        let (from, to) = (request.number("from"), request.number("to"));
+        let inside = (1..=7).map(|id| (id, 1_767_312_000 + 3600 * id)).filter(|(_, t)| from <= *t && *t <= to);
+        Answer::json(&inside.take(3).map(|(id, t)| json!({"id": id, "t": t})).collect())
+    }));
+    bench.job(
+        "records: '.[]'\npaginate: none\nquery: {limit: 3}
+window: {every: 1d, start: 2026-01-02T00:00:00Z, as: epoch_s, from: query.from, to: query.to, time: to_timestamp_seconds(t), split: {size: 3}}
+enrich: {detail: {get: '/d/{{ row.id }}', query: {to: '{{ window.to }}'}, value: .path}}",
+    );
+    bench.run().fine();
+    let found = bench.query("SELECT id, detail FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
+    assert_eq!(found, (1..=7).map(|id| json!({"id": id, "detail": format!("/d/{id}")})).collect::<Vec<_>>());
+    let once: Vec<String> = (1..=7).map(|id| format!("/d/{id}")).collect();
+    assert_eq!(children(&bench).sorted(), once, "{:?}", bench.api.asked_for("to"));
+}
+
+/// The logs of Lastline (vendors.md D4): a login, newest first and no offset, entries that last longer than a window, and one that is
+/// gone when its detail is asked for.
+#[test]
+fn logs_with_the_detail_of_each_entry() {
+    let entries = |request: &Request| {
+        let (from, to) = (&request.query["start_time"], &request.query["end_time"]);
+        let entry = |hour: usize| json!({"log_entry_uuid": format!("u{hour}"), "start_time": "2026-01-01 00:00:00", "end_time": format!("2026-01-0{} {:02}:00:00", 1 + hour / 24, hour % 24)});
+        // What was seen at least once in the window: its end is left open.
+        let seen = |entry: &Value| entry["end_time"].as_str() >= Some(from) && entry["start_time"].as_str() <= Some(to);
+        let all = (0..40).rev().map(entry).filter(seen).filter(|entry| entry["end_time"].as_str() <= Some(to));
+        Answer::json(
+            &json!({"success": 1, "data": {"log_entries": all.take(request.number("limit")).collect::<Vec<_>>()}}),
+        )
+    };
+    let bench = Bench::new(Api::start(move |request| match request.path.as_str() {
+        "/papi/login.json" => {
+            Answer::json(&json!({"success": 1, "data": "true"})).header("set-cookie", "PAPI=hunter2-session")
+        }
+        _ if !request.headers.contains_key("cookie") => {
+            Answer::json(&json!({"success": 0, "error_code": 3001, "error": "Permission denied"}))
+        }
+        "/papi/monitoring/log/get.json" => entries(request),
+        _ if request.query["log_entry_uuid"] == "u7" => Answer::json(&json!({"success": 0, "error": "no such entry"})),
+        _ => Answer::json(
+            &json!({"success": 1, "data": {"log_entry": {"count": 999, "uuid": request.query["log_entry_uuid"]}}}),
+        ),
+    }));
+    bench.file(&format!(
+        "source:
+  base_url: {}
+  auth: {{login: {{post: /papi/login.json, form: {{username: a, password: '${{TOKEN}}'}}, success: '.success == 1'}}}}
+  auth_failed: '.error_code == 3001'
+  success: '.success == 1'
+  error_message: .error
+jobs:
+  logs:
+    get: /papi/monitoring/log/get.json
+    query: {{timezone: UTC}}
+    records: '.data.log_entries[]'
+    window: {{every: 1d, start: 2026-01-01T00:00:00Z, as: '%Y-%m-%d %H:%M:%S', from: query.start_time, to: query.end_time, time: \"parse_timestamp(end_time, '%Y-%m-%d %H:%M:%S', 'UTC')\"}}
+    key: [log_entry_uuid]
+    paginate: {{seek: {{into: query.end_time, value: '$last.end_time', order: desc, size_into: query.limit, size: 10}}}}
+    enrich: {{detail: {{get: /papi/monitoring/log/get_entry.json, query: {{log_entry_uuid: '{{{{ row.log_entry_uuid }}}}'}}, value: .data.log_entry, on_error: 'null'}}}}
+    sinks: {{lake: {{parquet: {{url: ./lake}}}}}}\n",
+        bench.api.url()
+    ));
+    let ran = run_with_token(&bench);
+    ran.fine();
+    let found = bench.query("SELECT log_entry_uuid AS uuid, detail.count AS count FROM read_parquet('{dir}/lake/**/*.parquet') ORDER BY end_time");
+    let row = |hour: i64| json!({"uuid": format!("u{hour}"), "count": (hour != 7).then_some(999)});
+    assert_eq!(found, (0..40).map(row).collect::<Vec<_>>());
+    let warnings = ran.report["jobs"][0]["warnings"].to_string();
+    assert!(warnings.contains("`detail` is null in 1 of 27 rows"), "{warnings}");
+    let children = children(&bench).iter().filter(|path| path.ends_with("get_entry.json")).count();
+    assert_eq!(children, 40, "each entry is asked for by the day that it belongs to, once");
+}
+
 /// Rows of a table have details too; what isn't a row goes to quarantine, and is asked nothing.
 #[test]
 fn the_rows_of_a_table_have_details() {
@@ -358,26 +438,4 @@ enrich: {detail: {get: '/d/{{ row.id }}', value: .path}}",
     assert_eq!(found, [row(1, json!("one")), row(3, json!(null))]);
     assert_eq!(bench.quarantine()[0]["row"], "\"2,two,three\"");
     assert_eq!(children(&bench).sorted(), ["/d/1", "/d/3"]);
-}
-
-#[test]
-fn of_equal_keys_the_latest_stays_whatever_came_last() {
-    let rows = [
-        json!({"id": 1, "v": 3, "text": "new"}),
-        json!({"id": 2, "v": null, "text": "first"}),
-        json!({"id": 1, "v": 1, "text": "old"}),
-        json!({"id": 3, "v": 10, "text": "ten"}),
-        json!({"id": 2, "v": null, "text": "last of equal ones"}),
-        json!({"id": 3, "v": 9, "text": "nine"}),
-        json!({"id": 1, "v": null, "text": "nothing"}),
-    ];
-    let bench = Bench::new(Api::start(move |request| {
-        let some: Vec<&Value> = rows.iter().skip(request.number("offset")).take(2).collect();
-        Answer::json(&json!({"items": some}))
-    }));
-    bench.job("records: '.items[]'\nkey: id\nlatest_by: v\nsnapshot: latest\npaginate: {offset: {into: query.offset, size: 2}}\nquery: {offset: 0}");
-    assert_eq!(bench.run().fine(), "latest landed: 3 of 7, 4 deduplicated; unknown");
-    let found = bench.query("SELECT id, text FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
-    let row = |id, text| json!({"id": id, "text": text});
-    assert_eq!(found, [row(1, "new"), row(2, "last of equal ones"), row(3, "ten")]);
 }

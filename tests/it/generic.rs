@@ -120,6 +120,28 @@ window: {{every: 1d, start: 2026-01-01T00:00:00Z, as: {format}, from: query.from
 }
 
 #[test]
+fn windows_may_be_sent_as_whole_cells() {
+    for (get, at) in [("/rates", ", at: query.day"), ("/rates/{{ window.at }}", "")] {
+        let bench = Bench::new(Api::start(|request| {
+            let day =
+                request.query.get("day").map_or_else(|| request.path.trim_start_matches("/rates/"), String::as_str);
+            let hours = if day == "2026-01-02" { 0..0 } else { 0..3 };
+            Answer::json(&hours.map(|hour| json!({"day": day, "hour": hour})).collect())
+        }));
+        bench.jobs(&format!(
+            "  rows:\n    get: {get}\n    records: '.[]'\n    paginate: none\n    sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}
+    window: {{every: 1d, start: 2026-01-01T00:00:00Z, as: '%Y-%m-%d'{at}}}\n"
+        ));
+        let rows = bench.run_at("2026-01-04T00:00:00Z", &[]).fine();
+        assert_eq!(
+            rows,
+            "20260101T000000Z landed: 3 of 3; unknown\n20260102T000000Z landed: 0 of 0; unknown\n20260103T000000Z landed: 3 of 3; unknown"
+        );
+        assert_eq!(bench.lines().len(), 6);
+    }
+}
+
+#[test]
 fn fan_out_over_rows_with_a_json_body() {
     let bench = Bench::new(Api::start(|request| {
         if request.path.as_str() == "/sites" {

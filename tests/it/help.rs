@@ -183,7 +183,8 @@ fn help_of_each_verb() {
     Options:
           --out <DIR>            The folder for the lake and the state [default: ./tidegate-demo]
           --records <N>          How many alerts the simulated ntopng has, and how many flows the
-                                 simulated Scrutinizer [default: 10000]
+                                 simulated Scrutinizer and Secure Workload; Lastline has a twentieth as
+                                 many log entries [default: 10000]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]

@@ -272,3 +272,25 @@ fn the_newest_id_of_a_table_is_found() {
     assert!(bench.run().errors()[0].contains("the newest id is 2, and 6 has landed"));
     assert_eq!(ids(&bench), [1, 2, 3, 4, 5, 6]);
 }
+
+#[test]
+fn of_equal_keys_the_latest_stays_whatever_came_last() {
+    let rows = [
+        json!({"id": 1, "v": 3, "text": "new"}),
+        json!({"id": 2, "v": null, "text": "first"}),
+        json!({"id": 1, "v": 1, "text": "old"}),
+        json!({"id": 3, "v": 10, "text": "ten"}),
+        json!({"id": 2, "v": null, "text": "last of equal ones"}),
+        json!({"id": 3, "v": 9, "text": "nine"}),
+        json!({"id": 1, "v": null, "text": "nothing"}),
+    ];
+    let bench = Bench::new(Api::start(move |request| {
+        let some: Vec<&Value> = rows.iter().skip(request.number("offset")).take(2).collect();
+        Answer::json(&json!({"items": some}))
+    }));
+    bench.job("records: '.items[]'\nkey: id\nlatest_by: v\nsnapshot: latest\npaginate: {offset: {into: query.offset, size: 2}}\nquery: {offset: 0}");
+    assert_eq!(bench.run().fine(), "latest landed: 3 of 7, 4 deduplicated; unknown");
+    let found = bench.query("SELECT id, text FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
+    let row = |id, text| json!({"id": id, "text": text});
+    assert_eq!(found, [row(1, "new"), row(2, "last of equal ones"), row(3, "ten")]);
+}

@@ -16,13 +16,17 @@
 mod ahead;
 mod architecture;
 mod crash;
+mod demo;
 mod enrich;
+mod examples;
+mod fan_out;
 mod faults;
 mod formats;
 mod generic;
 mod help;
 mod hostile;
 mod increments;
+mod lastline;
 mod manners;
 mod moving_lists;
 mod moving_on;

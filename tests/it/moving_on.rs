@@ -330,3 +330,43 @@ fn a_cursor_that_is_never_sent_and_half_a_paginator_are_refused() {
     }
     assert!(server.log().is_empty());
 }
+
+#[test]
+fn a_cursor_of_the_last_row_ends_with_a_page_of_no_rows_whatever_else_the_page_gives() {
+    let server = Server::start(|request| {
+        let after = request.body["after"].as_u64().unwrap_or_default();
+        (Vec::new(), json!({"items": items(after..(after + 2).min(5)), "session": format!("s{after}")}))
+    });
+    let workspace = Workspace::new();
+    let job =
+        "    post: /list\n    body: {}\n    paginate: {cursor: {body.after: $last.id + 1, body.session: .session}}\n";
+    let (outcome, report) = run(&workspace, &server, job);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(landed(&workspace), (0..5).collect::<Vec<_>>());
+    let proved = &slice(&report)["reconciliation"];
+    assert_eq!(
+        (proved["end"].as_str(), proved["verdict"].as_str()),
+        (Some("empty_page"), Some("complete")),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_cursor_that_the_last_row_does_not_have_is_an_error_and_no_end() {
+    let server = Server::start(|_| (Vec::new(), json!({"items": items(0..2)})));
+    for paginate in ["{cursor: {into: query.after, value: $last.ID}}", "{cursor: {query.after: $last.ID, query.b: .b}}"]
+    {
+        let workspace = Workspace::new();
+        let (outcome, report) = run(&workspace, &server, &format!("    get: /list\n    paginate: {paginate}\n"));
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        let error = slice(&report)["error"].to_string();
+        assert!(
+            error.contains("the last row of page 1 has nothing to move on by: '$last.ID' is null there"),
+            "{error}"
+        );
+        assert!(slice(&report)["sinks"].as_object().is_some_and(serde_json::Map::is_empty), "{report}");
+    }
+    let server = Server::start(|_| (Vec::new(), json!({"items": items(0..2), "more": false})));
+    let job = "    get: /list\n    paginate: {cursor: {into: query.after, value: $last.ID}, more: .more}\n";
+    assert_eq!(run(&Workspace::new(), &server, job).0.code, Some(0), "on the last page nobody needs it");
+}

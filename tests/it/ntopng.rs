@@ -263,9 +263,9 @@ fn the_demo_is_the_shipped_pipeline() {
     let demo = || workspace.tidegate(&["demo", "--out", "out", "--records", "500"]).run();
     let outcome = demo();
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
-    let config = NtopngConfig { alerts: 500, days: 7, ..NtopngConfig::default() };
+    let config = NtopngConfig { alerts: 500, days: 3, ..NtopngConfig::default() };
     let ntopng = Ntopng::new(config, Arc::new(ManualClock::new("2026-01-08T00:20:00Z".parse().unwrap())));
-    let truth = Truth::of(&ntopng, &span("2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z"), "2026-01-08");
+    let truth = Truth::of(&ntopng, &span("2026-01-05T00:00:00Z", "2026-01-08T00:00:00Z"), "2026-01-08");
     let lake = workspace.path("out/lake");
     truth.assert_is(&Truth::in_lake(&lake));
     let landed = digests(&lake);

@@ -17,7 +17,8 @@ fn stored() -> Value {
 }
 
 fn shipped() -> Vec<(PathBuf, String)> {
-    let files = fs::read_dir(top("pipelines")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = ["pipelines", "examples"].into_iter().flat_map(|folder| fs::read_dir(top(folder)).unwrap());
+    let files = folders.map(|entry| entry.unwrap().path());
     let yaml = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     yaml.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }

@@ -114,7 +114,7 @@ fn a_slice_with_no_rows_is_checked_as_well() {
     job(&bench, "expect: [{sql: 'coalesce(max(score), 0) < 5'}]\ntransform: SELECT score FROM records");
     let ran = bench.run();
     assert_eq!(ran.fine(), "20260103T120000Z landed: 0 of 0; unknown");
-    insta::assert_snapshot!(ran.report["jobs"][0]["warnings"].to_string(), @r#"["an expectation can't be checked before the first row has come: expect: there is no column `score`; there are none"]"#);
+    insta::assert_snapshot!(ran.report["jobs"][0]["warnings"].to_string(), @r#"["an expectation can't be checked before the first row has come: expect: there is no column `score`; there are none; if only some rows have it, give it a type: `schema: {columns: {score: string}}`"]"#);
 }
 
 #[test]

@@ -123,6 +123,7 @@ fn seek_is_foreseen_only_where_it_moves() {
         rules: EndRules::default(),
         start: Some(json!(4)),
         limit: None,
+        overlap: false,
     };
     let seek = Seek::new(spec);
     let seen = |value| Seen { rows: 3, last_value: Some(value), page: 1, ..Seen::default() };

@@ -12,6 +12,8 @@ mod next_link;
 mod none;
 mod offset;
 mod order;
+#[cfg(test)]
+mod overlap_tests;
 mod page;
 mod seek;
 #[cfg(test)]
@@ -114,6 +116,17 @@ pub enum PaginateError {
         /// The page, from 1.
         page: u64,
     },
+    /// The last row of a page has no value to move on by.
+    #[error(
+        "the last row of page {page} has nothing to move on by: '{expression}' is null there; check it against the records, or say \
+         by 'more' when there is no other page"
+    )]
+    NoCursorInRow {
+        /// The page, from 1.
+        page: u64,
+        /// The expression.
+        expression: String,
+    },
     /// The value of the last row isn't a number or a text.
     #[error(
         "the last row of page {page} has the seek value {value}, which is no number and no text; check 'value' of paginate.seek"
@@ -164,6 +177,17 @@ pub enum PaginateError {
         /// The value, as JSON.
         value: String,
         /// Rows of the largest page.
+        rows: u64,
+    },
+    /// A whole page goes on at one value (`overlap`).
+    #[error(
+        "{rows} rows go on at the seek value {value}, as many as a page holds, so those that ended before can't be reached; raise \
+         'size'"
+    )]
+    MoreOverlapThanAPage {
+        /// The value, as JSON.
+        value: String,
+        /// Rows of the page.
         rows: u64,
     },
     /// The last page is full, and all its rows share one value.

@@ -42,6 +42,8 @@ pub struct SeekSpec {
     pub order: Order,
     /// The server's treatment of the value itself.
     pub bound: Bound,
+    /// Whether rows come again that the value was moved past: the server finds rows that go on at it.
+    pub overlap: bool,
     /// The value's text, with `{}` where it stands: `{};gt`. Exactly `{}` keeps its JSON type.
     pub format: String,
     /// Ends.
@@ -116,8 +118,11 @@ impl Seek {
             let direction = self.spec.order.direction(&value, from);
             let forward =
                 direction == Ordering::Greater || (self.spec.bound == Bound::Inclusive && direction == Ordering::Equal);
-            if !forward {
-                return Err(self.backwards(page, &value, from));
+            match forward {
+                true => {}
+                // The whole page goes on at the position: there is no moving past it.
+                false if self.spec.overlap => return Ok(from.clone()),
+                false => return Err(self.backwards(page, &value, from)),
             }
         }
         match &self.spec.limit {
@@ -157,14 +162,33 @@ impl Seek {
         self.spec.rules.fetch(seen, edits)
     }
 
+    /// Takes rows that came though a unit further on was asked for. With `overlap`, rows that go on there are no surprise, as long
+    /// as they aren't a whole page.
+    fn probed(&self, seen: &Seen) -> Result<Decision, PaginateError> {
+        match (self.spec.overlap, seen.new_rows) {
+            (true, 0) if seen.rows < self.spec.size => Ok(Decision::Done(EndReason::NothingNew)),
+            (true, 0) => Err(self.full(seen.rows)),
+            (true, _) => Err(self.shared(&self.position.clone().unwrap_or_default())),
+            (false, _) => Err(self.rows_beyond(seen)),
+        }
+    }
+
     /// Ends after a page of `rows` rows that moved nothing, with none beyond it. That doesn't prove that the value's own rows all
     /// fitted on the page: not `EmptyPage`, which would. A page with all the rows that were asked for may have left some out.
     fn nothing_beyond(&self, rows: u64) -> Result<Decision, PaginateError> {
         if rows < self.spec.size {
             return Ok(Decision::Done(EndReason::NothingNew));
         }
+        Err(self.full(rows))
+    }
+
+    fn full(&self, rows: u64) -> PaginateError {
         let value = self.position.clone().unwrap_or_default().to_string();
-        Err(PaginateError::FullOfOneValue { value, rows })
+        if self.spec.overlap {
+            PaginateError::MoreOverlapThanAPage { value, rows }
+        } else {
+            PaginateError::FullOfOneValue { value, rows }
+        }
     }
 
     /// Says what rows mean that came though a unit further on was asked for.
@@ -197,7 +221,7 @@ impl Paginator for Seek {
                     None => Ok(Decision::Done(EndReason::EmptyPage)),
                 };
             }
-            _ if self.probing.is_some() => return Err(self.rows_beyond(seen)),
+            _ if self.probing.is_some() => return self.probed(seen),
             (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),
             _ => {}
         }

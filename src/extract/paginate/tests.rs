@@ -230,6 +230,7 @@ fn seek(size: u64) -> SeekSpec {
         size,
         order: Order::Asc,
         bound: Bound::Inclusive,
+        overlap: false,
         format: "{}".to_owned(),
         rules: rules(),
         start: None,

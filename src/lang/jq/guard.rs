@@ -164,7 +164,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     names
         .filter(|known| !known.starts_with('!'))
         .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .filter(|(likeness, _)| *likeness > 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
 }

@@ -14,7 +14,7 @@ type Keys = Vec<String>;
 #[must_use]
 pub fn root_paths(text: &str) -> Vec<Keys> {
     let Ok(program) = super::parse(text) else { return Vec::new() };
-    let mut walk = Walk { read: Vec::new(), bound: Vec::new() };
+    let mut walk = Walk { read: Vec::new(), bound: Vec::new(), named: Vec::new() };
     let end = walk.term(&program, Some(&[]));
     walk.note(end.as_deref());
     let mut read = walk.read;
@@ -31,9 +31,21 @@ pub fn reaches_into(text: &str, keys: &[String]) -> bool {
     root_paths(text).iter().any(|path| !path.is_empty() && path.starts_with(keys))
 }
 
+/// Returns the variables that the program names, without their `$`; those that it binds itself too.
+#[must_use]
+pub fn variables(text: &str) -> Vec<String> {
+    let Ok(program) = super::parse(text) else { return Vec::new() };
+    let mut walk = Walk { read: Vec::new(), bound: Vec::new(), named: Vec::new() };
+    walk.term(&program, None);
+    walk.named.sort_unstable();
+    walk.named.dedup();
+    walk.named.into_iter().map(|name| name.trim_start_matches('$').to_owned()).collect()
+}
+
 struct Walk<'s> {
     read: Vec<Keys>,
     bound: Vec<(&'s str, Keys)>,
+    named: Vec<&'s str>,
 }
 
 impl<'s> Walk<'s> {
@@ -59,6 +71,7 @@ impl<'s> Walk<'s> {
                 return self.path(base, &parts.0, at);
             }
             Term::Var(name) => {
+                self.named.push(name);
                 return self.bound.iter().rev().find(|(bound, _)| bound == name).map(|(_, path)| path.clone());
             }
             Term::BinOp(left, op, right) => return self.operator(left, op, right, at),

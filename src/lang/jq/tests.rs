@@ -165,6 +165,14 @@ fn a_program_can_be_shared_between_threads() {
 }
 
 #[test]
+fn variables_are_found_wherever_they_stand() {
+    assert_eq!(variables("$last.sort"), ["last"]);
+    assert_eq!(variables(r#".a | if .b then "\($first.x)" else [$rows, {c: $last}] end"#), ["first", "last", "rows"]);
+    assert_eq!(variables(".last | .[.rows]"), [] as [&str; 0]);
+    assert_eq!(variables("not jq ]"), [] as [&str; 0]);
+}
+
+#[test]
 fn root_paths_are_found() {
     let paths = |text| root_paths(text).into_iter().map(|keys| keys.join("/")).collect::<Vec<_>>();
     assert_eq!(paths(".rsp.records | length"), ["rsp/records"]);

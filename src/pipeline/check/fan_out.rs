@@ -64,19 +64,43 @@ impl Findings<'_> {
         if values.is_empty() {
             self.missing(span, "`values` is empty: the job would never do anything", "list at least one value");
         }
+        let is_map = |value: &Spanned<RequestValue>| matches!(value.value, RequestValue::Map(_));
+        let of_maps = values.iter().any(is_map);
         for value in values {
             match &value.value {
                 RequestValue::String(text) if text.as_str().contains("{{") => {
                     self.error(text.span(), "a listed value isn't a template", "write the value itself");
                 }
-                RequestValue::Null | RequestValue::List(_) | RequestValue::Map(_) => {
+                RequestValue::Null | RequestValue::List(_) => {
                     let message = "a listed value becomes a column, so it is a text, a number or a boolean";
-                    self.error(value.span, message, "list plain values, and put the rest into the request");
+                    let help = "list plain values, or maps of them with a `key:`, such as `{owner: a, name: b}`";
+                    self.error(value.span, message, help);
+                }
+                _ if of_maps && !is_map(value) => {
+                    let help = "write maps of the same fields, or plain values";
+                    self.error(value.span, "some of the listed values are maps, and this one isn't", help);
                 }
                 _ => {}
             }
         }
         FanOutFrom::Values(values.iter().map(|value| json_of(value)).collect())
+    }
+
+    /// Checks the key of listed maps: each has its fields, and plain values in them.
+    fn key_of_maps(&mut self, key: &[Spanned<String>], values: &[Spanned<RequestValue>]) {
+        for value in values {
+            let RequestValue::Map(map) = &value.value else { continue };
+            for column in key {
+                let found = map.iter().find(|(name, _)| name.value == column.value);
+                let plain = |value: &RequestValue| {
+                    !matches!(value, RequestValue::Null | RequestValue::List(_) | RequestValue::Map(_))
+                };
+                if !found.is_some_and(|(_, value)| plain(value)) {
+                    let message = format!("this value has no `{}`, which `key` names", column.value);
+                    self.error(value.span, message, "give it one, a text, a number or a boolean");
+                }
+            }
+        }
     }
 
     fn fan_out_key(&mut self, for_each: &Spanned<ForEach>, from: &FanOutFrom) -> Vec<String> {
@@ -90,12 +114,22 @@ impl Findings<'_> {
                 self.missing(for_each.span, "`for_each` has no `key`", help);
                 Vec::new()
             }
+            (Some(OneOrMany(key)), FanOutFrom::Values(values)) if values.iter().any(serde_json::Value::is_object) => {
+                self.key_of_maps(key, for_each.values.as_deref().unwrap_or_default());
+                key.iter().map(|column| column.value.clone()).collect()
+            }
             (Some(OneOrMany(key)), FanOutFrom::Values(_)) => {
                 let other = key.iter().find(|column| column.value != *name);
                 if let Some(other) = other.filter(|_| for_each.values.is_some()) {
-                    self.error(other.span, format!("the key of listed values is always `{name}`"), "remove `key:`");
+                    let message = format!("the key of listed plain values is always `{name}`");
+                    self.error(other.span, message, "remove `key:`");
                 }
                 vec![name.clone()]
+            }
+            (None, FanOutFrom::Values(values)) if values.iter().any(serde_json::Value::is_object) => {
+                let help = "name the fields that tell the listed maps apart, such as `key: name`";
+                self.missing(for_each.span, "`for_each` has no `key`", help);
+                Vec::new()
             }
             (None, FanOutFrom::Values(_)) => vec![name.clone()],
         }

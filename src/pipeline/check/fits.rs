@@ -1,11 +1,11 @@
 //! What only several parts of a job together can get wrong.
 
 use super::super::file::{Auth, JobFile, OnMismatch, PaginateFile, SeekBound};
-use super::super::load::{Jq as JqText, Spanned};
+use super::super::load::{Jq as JqText, Spanned, Text};
 use super::super::spec::{CursorSpec, Paginate, PaginateKind, Request, Slicing};
 use super::Findings;
 use super::places::names_of;
-use crate::lang::Selector;
+use crate::lang::{PlainPath, Selector};
 
 /// The parts of a job, as far as they could be made out.
 pub(super) struct Parts<'a> {
@@ -50,6 +50,12 @@ impl Findings<'_> {
                 if parts.paginate.is_some_and(counts_rows)
                     || job.window.as_ref().is_some_and(|window| window.split.is_some()) =>
             {
+                let text = job.records.value.0.first().map(Text::as_str).unwrap_or_default();
+                if PlainPath::parse(&format!("{text}[]")).is_some() {
+                    let message = format!("`{text}` is one record, not the items of a list");
+                    let help = format!("write `{text}[]` for the items; if it is one record indeed, add `rows: '1'`");
+                    return self.error(job.records.span, message, help);
+                }
                 let help = "add `rows:`, jq for how many rows the server put on the page, such as `.items | length`";
                 let message = "`records` is a jq program, so its records don't tell how many rows a page had";
                 self.missing(job.records.span, message, help);
@@ -90,7 +96,9 @@ impl Findings<'_> {
         match (parts.slicing, parts.job.sinks.is_empty()) {
             (Some(Slicing::Parent), false) => {
                 let message = format!("the job `{}` lands data, but doesn't say in which slices", name.value);
-                self.missing(name.span, message, "add one of `window`, `incremental` and `snapshot`");
+                let help = "add `window` (by time), `incremental` (by an id or a time that grows) or `snapshot: latest` (the \
+                            whole list)";
+                self.missing(name.span, message, help);
             }
             (Some(Slicing::Window(_) | Slicing::Incremental(_)), true) => {
                 let message =

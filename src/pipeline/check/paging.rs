@@ -1,6 +1,6 @@
 //! How a job gets from page to page.
 
-use super::super::file::{CursorFile, JobFile, NextLinkFile, PaginateBy, PaginateFile, SeekFile};
+use super::super::file::{CursorFile, JobFile, NextLinkFile, PaginateBy, PaginateFile, SeekBound, SeekFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
 use super::super::spec::{CursorSpec, GivenBy, LinkFrom, Paginate, PaginateKind};
 use super::Findings;
@@ -102,9 +102,28 @@ impl Findings<'_> {
             order: seek.order.value,
             format: format.to_owned(),
             bound: seek.bound,
+            overlap: self.overlap(seek, job),
             size_into,
             size: self.size(seek.size),
         })
+    }
+
+    fn overlap(&mut self, seek: &SeekFile, job: &JobFile) -> bool {
+        let Some(overlap) = seek.overlap.filter(|overlap| overlap.value) else { return false };
+        if seek.bound == SeekBound::Exclusive {
+            let help = "remove `bound: exclusive`: what goes on at the value comes again anyway";
+            self.error(overlap.span, "`overlap` doesn't go with an exclusive `bound`", help);
+        }
+        if job.window.as_ref().is_none_or(|window| window.value.time.is_none()) {
+            let help =
+                "add a `window` with `time:`, SQL for a row's own time: one that doesn't change as the row goes on";
+            self.missing(
+                overlap.span,
+                "with `overlap` and without `window.time`, rows would land in several slices",
+                help,
+            );
+        }
+        true
     }
 
     fn cursor(&mut self, cursor: &CursorFile, job: &JobFile, vars: &Vars) -> Option<CursorSpec> {
@@ -153,7 +172,8 @@ impl Findings<'_> {
     fn given_by(&mut self, text: &JqText, vars: &Vars) -> Option<GivenBy> {
         let value = self.envelope_jq(Some(text), &vars.page(), vars)?;
         let paths = jq::root_paths(text.as_str()).into_iter().filter(|path| !path.is_empty()).collect();
-        Some(GivenBy { value, paths })
+        let of_row = jq::variables(text.as_str()).iter().any(|name| matches!(name.as_str(), "last" | "first"));
+        Some(GivenBy { value, paths, of_row })
     }
 
     /// Compiles a place that values are written to, and checks that the request has that part.

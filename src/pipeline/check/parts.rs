@@ -103,6 +103,14 @@ impl Findings<'_> {
 
     fn both_edges_are_sent(&mut self, window: &Spanned<WindowFile>, request: &Request, span: Span, name: &str) {
         let names = names_of(request);
+        if window.at.is_some() || names.contains("window.at") {
+            let message = format!("`{name}` asks for parts of a window, but `at` always sends the whole cell");
+            return self.error(
+                span,
+                message,
+                format!("name the places of both edges, `from:` and `to:`, or remove `{name}`"),
+            );
+        }
         let sent = |edge: bool, variable: &str| edge || names.contains(variable) || names.contains("window");
         let (from, to) = (sent(window.from.is_some(), "window.from"), sent(window.to.is_some(), "window.to"));
         // With neither, or where no `time` cuts what comes in excess, it has been said already.

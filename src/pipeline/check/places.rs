@@ -38,6 +38,7 @@ impl Findings<'_> {
         let root = text.split(['.', '[']).next().unwrap_or_default();
         let help = match nearest(root, &ROOTS) {
             Some(near) if near != root => format!("did you mean `{near}`?"),
+            _ if is_name(text) => format!("for a parameter of the query, write `query.{text}`"),
             _ => "a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`".to_owned(),
         };
         let message = format!("this isn't a place in the request: {}", error.message);
@@ -81,6 +82,9 @@ impl Findings<'_> {
     /// Checks that both edges of the window are sent: by a place, or by a template.
     pub(super) fn window_is_sent(&mut self, window: &Spanned<WindowFile>, request: &Request) {
         let names = names_of(request);
+        if window.at.is_some() || names.contains("window.at") {
+            return self.window_at(window, &names);
+        }
         let from = window.from.is_some() || names.contains("window.from") || names.contains("window");
         let to = window.to.is_some() || names.contains("window.to") || names.contains("window");
         let span = window.span;
@@ -89,7 +93,8 @@ impl Findings<'_> {
             (false, false) => {
                 let message = "the window is never sent: each slice would ask for everything";
                 let help = "name its places (`from: query.since`, `to: query.until`), or use `{{ window.from }}` and \
-                            `{{ window.to }}` in the request";
+                            `{{ window.to }}` in the request; where the API takes one value for a whole cell, such as a day, name \
+                            that (`at: query.date`, or `{{ window.at }}`)";
                 self.missing(span, message, help);
             }
             (true, false) => self.edge_is_open(window, "end", "after", ("to: query.until", "window.to")),
@@ -97,11 +102,38 @@ impl Findings<'_> {
         }
     }
 
+    /// The cell is sent by one value: then it has no edges that could be sent too, or moved.
+    fn window_at(&mut self, window: &Spanned<WindowFile>, names: &BTreeSet<String>) {
+        let edges = [window.from.as_ref().map(|edge| edge.span), window.to.as_ref().map(|edge| edge.span)];
+        let by_name = ["window.from", "window.to"].into_iter().any(|edge| names.contains(edge));
+        let edge = edges.into_iter().flatten().next().or_else(|| by_name.then_some(window.span));
+        if let Some(edge) = edge {
+            let message = "the window is sent as a whole cell and by its edges";
+            self.error(
+                edge,
+                message,
+                "keep `at`, for an API that takes one value, or the edges, for one that takes two",
+            );
+        }
+        if let Some(pad) = &window.pad {
+            self.error(pad.span, "`pad` has no meaning beside `at`: a whole cell has no edges", "remove it");
+        }
+    }
+
     /// One edge isn't sent: without `time` each slice would hold rows of all the others.
     fn edge_is_open(&mut self, window: &Spanned<WindowFile>, edge: &str, side: &str, (place, variable): (&str, &str)) {
+        // Its place may be among what was refused.
+        if self.partial {
+            return;
+        }
         let message =
             format!("the window's {edge} is never sent: each slice would ask for all that comes {side} it too");
-        let help = format!("name its place (`{place}`), or use `{{{{ {variable} }}}}` in the request");
+        let mut help = format!("name its place (`{place}`), or use `{{{{ {variable} }}}}` in the request");
+        if edge == "end" {
+            help.push_str(
+                "; if the value means a whole cell, such as a day, write `at:` (or `{{ window.at }}`) instead",
+            );
+        }
         if window.time.is_some() {
             self.warn(window.span, message, format!("{help}; `time` drops those rows, but they are all read"));
         } else {
@@ -112,6 +144,11 @@ impl Findings<'_> {
             );
         }
     }
+}
+
+/// Tells whether a text is a plain name, such as that of a parameter.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// Returns the names that the templates of a request use.

@@ -51,7 +51,11 @@ impl Vars {
     pub(super) fn of(job: &JobFile, format: AnswerFormat, records: Option<&Selector>) -> Self {
         Self {
             fan_out: job.for_each.as_ref().map(|for_each| for_each.name.value.clone()),
-            fan_out_is_scalar: job.for_each.as_ref().is_some_and(|for_each| for_each.values.is_some()),
+            fan_out_is_scalar: job
+                .for_each
+                .as_ref()
+                .and_then(|for_each| for_each.values.as_ref())
+                .is_some_and(|values| !values.iter().any(|value| matches!(value.value, RequestValue::Map(_)))),
             window: job.window.is_some(),
             format,
             about: About::Page,
@@ -188,7 +192,8 @@ impl Findings<'_> {
         {
             // The excerpt shows `${...}`, or hides what was written in its place.
             let message = format!("`{}` looks like a secret, and requests show in logs", name.value);
-            let help = "put it under `auth` (`header`, `query` or `form`), where it is kept out of them";
+            let help = "put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as \
+                        `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`";
             self.add(Diagnostic::error(text.span(), message).redacted().help(help));
         }
     }
@@ -290,9 +295,9 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         ("now", Some(_)) => {
             return Some((no_such, "`now` is an instant: print it with `now | time('%Y-%m-%d')`".to_owned()));
         }
-        ("window", Some("from" | "to")) if vars.window => return None,
+        ("window", Some("from" | "to" | "at")) if vars.window => return None,
         ("window", _) if vars.window => {
-            return Some((no_such, "the window has `window.from` and `window.to`".to_owned()));
+            return Some((no_such, "the window has `window.from`, `window.to` and `window.at`".to_owned()));
         }
         ("window", _) if vars.about != About::Login => return Some((no_such, "the job has no `window:`".to_owned())),
         (_, Some(_)) if is_fan_out && vars.fan_out_is_scalar => {

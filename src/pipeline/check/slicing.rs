@@ -61,6 +61,7 @@ impl Findings<'_> {
             window.to.as_ref().map(|edge| &edge.value.into),
             "the window's beginning and its end",
         );
+        let at = window.at.as_ref().and_then(|at| self.sent(&at.value, job, vars));
         let from = self.edge(window.from.as_ref(), EdgeBound::Inclusive, job, vars);
         let to = self.edge(window.to.as_ref(), EdgeBound::Exclusive, job, vars);
         if let Some(time) = &window.time {
@@ -93,6 +94,7 @@ impl Findings<'_> {
             format: format?,
             from,
             to,
+            at,
             time: window.time.clone(),
             pad_before: length(pad.before),
             pad_after: length(pad.after),

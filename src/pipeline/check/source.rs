@@ -107,6 +107,9 @@ impl Findings<'_> {
             return refuse("can't hold a template", "write it out, or use ${NAME}: the origin must not come from data");
         }
         match Url::parse(&text.value) {
+            Err(url::ParseError::RelativeUrlWithoutBase) if text.value.starts_with('$') => {
+                refuse("must begin with `http://` or `https://`", "a variable of the environment is written `${NAME}`")
+            }
             Err(url::ParseError::RelativeUrlWithoutBase) => refuse("must begin with `http://` or `https://`", shape),
             Err(error) => refuse(&format!("is not a URL: {error}"), shape),
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {

@@ -20,7 +20,8 @@ with_source_keys! {
     #[derive(Debug, Clone, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     pub struct JobFile {
-        /// A GET request; the path is appended to `base_url`. Values of templates in it are escaped as one segment.
+        /// A GET request; the path is appended to `base_url`. Values of templates in it are escaped as one segment, so a `/` in a
+        /// value becomes `%2F`: give an owner and a name as two values.
         #[serde(default)]
         pub get: Option<Tmpl>,
         /// A POST request.
@@ -99,16 +100,18 @@ with_source_keys! {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForEach {
-    /// The rows of another job, which has no `window` and no `incremental`.
+    /// The rows of another job, which has no `window` and no `incremental`. It may have a `for_each` of its own: its rows then have the
+    /// columns of that key too.
     #[serde(default)]
     pub rows_of: Option<Spanned<String>>,
-    /// Some values.
+    /// Some values: texts, numbers or booleans, or maps of several fields with a `key:` that names those that tell them apart.
     #[serde(default)]
     pub values: Option<Vec<Spanned<RequestValue>>>,
     /// The name under which templates see the row or value.
     #[serde(rename = "as")]
     pub name: Spanned<String>,
-    /// The columns of the row that identify it. They become columns of `records`.
+    /// The columns of the row that identify it, or the fields of a listed map. They become columns of `records`. Listed plain values
+    /// are their own key, and a column by their `as` name.
     #[serde(default)]
     pub key: Option<OneOrMany<Spanned<String>>>,
     /// Other columns of `records`, by name: jq on the row.
@@ -134,7 +137,8 @@ pub struct SchemaFile {
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<RequestValue>>,
     /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `decimal(38, 2)`, `string`, `timestamp`, `date`, `json`,
-    /// `list<string>`, `struct<id: int64, "a b": string>`. A column named here exists even if it is never seen.
+    /// `list<string>`, `struct<id: int64, "a b": string>`. A column or field named here exists even if it is never seen; other
+    /// fields of an object join it as `contract` says.
     ///
     /// `timestamp` reads RFC 3339; `timestamp(s)`, `(ms)`, `(us)`, `(ns)` read numbers since 1970-01-01T00:00Z; and
     /// `timestamp("%Y-%m-%d %H:%M:%S", "Europe/Rome")` reads texts of that strftime format, on the clocks of that zone (UTC where none

@@ -156,6 +156,10 @@ pub struct SeekFile {
     /// Whether the server's answer includes rows with the very value. Default: `inclusive`.
     #[serde(default)]
     pub bound: SeekBound,
+    /// Whether the server finds the rows that overlap the window, each with a beginning and an end of its own, instead of those
+    /// with a time in it. What goes on at the value then comes again on top of every page, and `size` must leave room for it. Default: `false`.
+    #[serde(default)]
+    pub overlap: Option<Spanned<bool>>,
     /// The place of the page size.
     #[serde(default)]
     pub size_into: Option<Jq>,

@@ -30,6 +30,10 @@ pub struct WindowFile {
     /// The place of the window's end. Without it, a template must use `window.to`.
     #[serde(default)]
     pub to: Option<Spanned<Edge>>,
+    /// The place of the cell itself, instead of its two edges, where the API takes one value for it, such as a day: `query.date`. It is
+    /// the cell's first instant, as `as` writes it. Or a template uses `window.at`.
+    #[serde(default)]
+    pub at: Option<Spanned<Jq>>,
     /// SQL: a row's own time, a timestamp. Rows outside `[from, to)` are dropped and counted. Without it, the server's
     /// cut is trusted.
     #[serde(default)]

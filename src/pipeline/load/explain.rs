@@ -81,8 +81,9 @@ fn unknown(span: Span, what: &str, name: &str, known: &[&str]) -> Diagnostic {
         [] => found.expected(format!("no {what} here")),
         _ => found.expected(names(known)),
     };
-    match nearest(name, known) {
-        Some(near) => found.help(format!("did you mean `{near}`?")),
+    let near = || nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+    match super::advice::of_field(name, known).or_else(near) {
+        Some(help) => found.help(help),
         None => found,
     }
 }
@@ -104,6 +105,7 @@ fn mismatch(node: &Node, span: Span, found: &str, expected: String) -> Diagnosti
             "no" | "off" | "n" | "false" => Some("write `false`".to_owned()),
             _ => None,
         },
+        Resolved::Str(text) if expected == "a list" => Some(format!("write `[{text}]`")),
         _ => None,
     };
     let diagnostic = diagnostic.expected(expected);

@@ -4,6 +4,7 @@
 //! typed value ([`de`]). Each step marks what it refused as a hole and goes on, so that the next one can look at the
 //! rest; a hole is never reported twice.
 
+mod advice;
 mod conceal;
 pub mod de;
 pub mod diagnostic;

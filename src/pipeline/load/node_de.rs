@@ -10,6 +10,9 @@ use super::variants::{Bare, Variant};
 use super::wild::WildDe;
 use super::{fields, request, secrets};
 
+/// More fields than that are no help in a message.
+const MOST_NAMED: usize = 10;
+
 /// Reads a node of the tree; `text` is the whole file.
 #[derive(Clone, Copy)]
 pub(super) struct NodeDe<'a> {
@@ -57,6 +60,31 @@ impl<'a> NodeDe<'a> {
 
     pub(super) fn is_null(self) -> bool {
         matches!(&self.node.kind, Kind::Scalar(scalar) if scalar.resolve() == Resolved::Null)
+    }
+
+    /// Refuses a value where a map with the fields `known` is due.
+    fn not_a_map(self, known: &[&str]) -> Problem {
+        let found = describe(self.node);
+        let expected = format!("a map with {}", super::explain::names(known).replace(" or ", " and "));
+        let lone = match &self.node.kind {
+            Kind::Scalar(scalar) if scalar.filled.is_none() => super::advice::of_lone(&scalar.raw, known),
+            _ => None,
+        };
+        let Some(advice) = lone else { return Problem::new(What::Type { found, expected }) };
+        let message = format!("expected {expected}, found {found}");
+        Problem::ready(super::diagnostic::Diagnostic::error(self.node.span, message).help(advice))
+    }
+
+    /// Refuses a map where one with a single key, which says of what kind it is, is due.
+    fn not_one(self, entries: &[super::tree::Entry], known: &[&str]) -> Problem {
+        let found = format!("a map of {} keys", entries.len());
+        let expected = format!("exactly one of {}", super::explain::names(known));
+        let keys: Vec<&str> = entries.iter().map(|entry| entry.key.text.as_str()).collect();
+        let Some(advice) = super::advice::of_kind(&keys, known) else {
+            return Problem::new(What::Type { found, expected });
+        };
+        let message = format!("expected {expected}, found {found}");
+        Problem::ready(super::diagnostic::Diagnostic::error(self.node.span, message).help(advice))
     }
 
     fn visit_integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
@@ -202,11 +230,15 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
-        _: &'static [&'static str],
+        known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
         if name == fields::SPANNED {
             return visitor.visit_seq(fields::SpannedAccess::new(self.node.span, self));
+        }
+        let alone = matches!(self.node.kind, Kind::Scalar(_) | Kind::Seq(_));
+        if alone && (1..=MOST_NAMED).contains(&known.len()) && fields::language(name).is_none() {
+            return Err(self.not_a_map(known));
         }
         match fields::language(name) {
             Some(language) => visitor.visit_seq(fields::text_access(self, language)?),
@@ -234,10 +266,7 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
         match entries.as_slice() {
             [entry] => visitor.visit_enum(Variant { entry, text: self.text }),
             _ if entries.iter().any(|entry| entry.value.is_hole()) => Err(Problem::new(What::Silent)),
-            _ => Err(Problem::new(What::Type {
-                found: format!("a map of {} keys", entries.len()),
-                expected: format!("exactly one of {}", super::explain::names(known)),
-            })),
+            _ => Err(self.not_one(entries, known)),
         }
     }
 

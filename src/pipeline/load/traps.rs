@@ -93,11 +93,12 @@ fn advise(text: &str) -> String {
     format!("{USE_QUOTES}: `{}`", quoted(text))
 }
 
-/// Refuses a plain text that ends at a ` #`: what follows may have been meant as a part of it.
+/// Refuses a plain text that ends at a ` #`: what follows may have been meant as a part of it. After two blanks or more it is meant as a
+/// comment.
 fn comment_after(span: Span, text: &str) -> Option<Diagnostic> {
     let rest = text.get(span.end..)?.lines().next()?;
     let comment = rest.trim_start_matches([' ', '\t']);
-    if comment.len() == rest.len() || !comment.starts_with('#') {
+    if rest.len() - comment.len() != 1 || !comment.starts_with('#') {
         return None;
     }
     let start = span.end + rest.len() - comment.len();
@@ -105,7 +106,7 @@ fn comment_after(span: Span, text: &str) -> Option<Diagnostic> {
     Some(
         Diagnostic::error(Span::new(start, end), "YAML takes this for a comment, and ends the text before it")
             .label("a comment, or a part of the text?")
-            .help(format!("if it is a part of the text, {USE_QUOTES}; if not, put the comment on a line of its own")),
+            .help(format!("if it is a part of the text, {USE_QUOTES}; if not, put two blanks before the comment")),
     )
 }
 
@@ -115,6 +116,13 @@ mod tests {
 
     fn check_plain(raw: &str) -> Option<&'static str> {
         odd_plain(&Scalar { raw: raw.to_owned(), style: Style::Plain, filled: None })
+    }
+
+    #[test]
+    fn what_stands_behind_two_blanks_is_a_comment() {
+        let found = |text: &str| comment_after(Span::new(0, 2), text).is_some();
+        assert!(found(".a # b") && found(".a\t#b"));
+        assert!(!found(".a  # b") && !found(".a") && !found(".a#b") && !found(".a\n # b"));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct WindowSpec {
     pub from: Option<(Place, EdgeBound)>,
     /// The place of the end.
     pub to: Option<(Place, EdgeBound)>,
+    /// The place of the cell itself.
+    pub at: Option<Place>,
     /// A row's own time.
     pub time: Option<Sql>,
     /// How much earlier the request begins.

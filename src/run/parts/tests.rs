@@ -31,6 +31,7 @@ fn spec(parts: PartsSpec) -> WindowSpec {
         from: None,
         to: None,
         time: None,
+        at: None,
         pad_before: Duration::ZERO,
         pad_after: Duration::ZERO,
         parts,

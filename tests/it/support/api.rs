@@ -90,6 +90,11 @@ impl Answer {
         self
     }
 
+    /// Puts another body into it.
+    pub(crate) fn with(self, body: &Value) -> Self {
+        Self { body: body.to_string().into_bytes(), ..self }
+    }
+
     /// Takes its time.
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }

@@ -72,11 +72,7 @@ impl Bench {
         let arguments =
             [&["run", "pipeline.yaml", "--state", "state", "--output", "json", "--now", now], arguments].concat();
         let run = self.workspace.tidegate(&arguments);
-        let outcome = environment.iter().fold(run, |run, (name, value)| run.env(name, value)).run();
-        let reports: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
-        let ran = Ran { report: reports[0].clone(), outcome };
-        ran.check_accounts();
-        ran
+        Ran::of(environment.iter().fold(run, |run, (name, value)| run.env(name, value)).run())
     }
 
     /// Runs it, and returns its exit code and the only failure of its report, redacted. Nothing of it may have landed.
@@ -123,6 +119,14 @@ impl Bench {
 }
 
 impl Ran {
+    /// Reads the report of a run that printed it as JSON, and checks its accounts.
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        let reports: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
+        let ran = Self { report: reports[0].clone(), outcome };
+        ran.check_accounts();
+        ran
+    }
+
     /// Returns the exit code.
     pub(crate) fn code(&self) -> i32 {
         self.outcome.code.unwrap()

@@ -157,7 +157,7 @@ jobs:
     18 |     query: {ifid: '{{ ifac.ifid }}', limit: ten, api_key: *******}
        |                                                           ^^^^^^^
        |
-       = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them
+       = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`
 
     error: unknown name `hourly`
       --> p.yaml:19:15
@@ -272,7 +272,7 @@ jobs:
     query: {id: '{{ item.id }}'}
     paginate: {}
     records: '.rows[$item]'
-"), @r"
+"), @"
     error: the environment variable `NO_URL` isn't set
      --> p.yaml:3:21
       |
@@ -332,7 +332,7 @@ jobs:
        |
        = help: add `url:`
 
-    error: expected a map of fields, found the text `soon`
+    error: expected a map with `rows_of`, `values`, `as`, `key`, `columns` and `max_keys`, found the text `soon`
       --> p.yaml:15:15
        |
     15 |     for_each: soon

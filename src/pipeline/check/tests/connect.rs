@@ -123,7 +123,7 @@ fn rules_about_tries() {
     5 |   retry: {when: '$now > 3', after: '.wait | secnds'}
       |                  ^^^^
 
-    error: jq: there is no filter `secnds`
+    error: jq: there is no filter `secnds`; a field is written with a dot: `.secnds`
      --> p.yaml:5:45
       |
     5 |   retry: {when: '$now > 3', after: '.wait | secnds'}

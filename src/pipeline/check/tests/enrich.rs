@@ -57,7 +57,7 @@ fn mistakes() {
     10 |       more: {get: /d?x=1, query: {after: '{{ cursor }}', token: ***, w: '{{ window.from }}', y: '{{ rwo.id }}'}, value: '.a | $row'}
        |                                                                 ^^^
        |
-       = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them
+       = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`
 
     error: there is no template variable `window.from`
       --> p.yaml:10:77

@@ -55,7 +55,7 @@ jobs:
     paginate: none
     records: '${WHEN}'
     sinks: {lake: {parquet: {url: './x', partition_by: ['${WHEN}(']}}}
-"), @r"
+"), @"
     error: `${WHEN}` is not a cron expression: it has 2 fields, not five
      --> p.yaml:3:18
       |
@@ -104,7 +104,7 @@ jobs:
       |
       = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
 
-    error: jq: expected token, found `'clock`
+    error: jq: expected token, found `'clock`; a text stands in double quotes
       --> p.yaml:10:15
        |
     10 |     records: '${WHEN}'

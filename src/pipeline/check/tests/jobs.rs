@@ -216,7 +216,7 @@ fn what_a_job_is_repeated_for() {
     ");
     insta::assert_snapshot!(
         say_job("    for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}\n"),
-        @r"
+        @"
     error: a listed value isn't a template
      --> p.yaml:6:38
       |
@@ -231,7 +231,7 @@ fn what_a_job_is_repeated_for() {
     6 |     for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}
       |                                                   ^^^
       |
-      = help: list plain values, and put the rest into the request
+      = help: list plain values, or maps of them with a `key:`, such as `{owner: a, name: b}`
 
     error: a listed value becomes a column, so it is a text, a number or a boolean
      --> p.yaml:6:56
@@ -239,9 +239,9 @@ fn what_a_job_is_repeated_for() {
     6 |     for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}
       |                                                        ^^^^
       |
-      = help: list plain values, and put the rest into the request
+      = help: list plain values, or maps of them with a `key:`, such as `{owner: a, name: b}`
 
-    error: the key of listed values is always `item`
+    error: the key of listed plain values is always `item`
      --> p.yaml:6:68
       |
     6 |     for_each: {as: item, values: [1, '{{ now }}', [2], null], key: id, columns: {item: '.', b: '$x'}}
@@ -347,14 +347,14 @@ fn rows() {
 
 #[test]
 fn slices_and_sinks_go_together() {
-    insta::assert_snapshot!(say_landing(""), @r"
+    insta::assert_snapshot!(say_landing(""), @"
     error: the job `a` lands data, but doesn't say in which slices
      --> p.yaml:5:3
       |
     5 |   a:
       |   ^
       |
-      = help: add one of `window`, `incremental` and `snapshot`
+      = help: add `window` (by time), `incremental` (by an id or a time that grows) or `snapshot: latest` (the whole list)
     ");
     insta::assert_snapshot!(
         say_job("    window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b}\n"),

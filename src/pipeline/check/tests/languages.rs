@@ -186,7 +186,7 @@ fn templates() {
     insta::assert_snapshot!(say_landing(r"    window: {every: 1d, start: -1d, as: epoch_s}
     post: /x
     body: {since: '{{ window.start }}', until: ['{{ window.to }}'], '{{ key }}': 1}
-"), @r"
+"), @"
     error: the window's beginning is never sent: each slice would ask for all that comes before it too
      --> p.yaml:6:13
       |
@@ -201,7 +201,7 @@ fn templates() {
     8 |     body: {since: '{{ window.start }}', until: ['{{ window.to }}'], '{{ key }}': 1}
       |                       ^^^^^^^^^^^^
       |
-      = help: the window has `window.from` and `window.to`
+      = help: the window has `window.from`, `window.to` and `window.at`
 
     error: there is no template variable `key`
      --> p.yaml:8:69

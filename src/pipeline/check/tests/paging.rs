@@ -156,14 +156,14 @@ fn cursors() {
       |
       = help: name its place (`into: body.offset`), or use `{{ cursor }}` in the request
     ");
-    insta::assert_snapshot!(paginate("{cursor: {after: .n, body.b: '.rows[-1].id'}}"), @r"
+    insta::assert_snapshot!(paginate("{cursor: {after: .n, body.b: '.rows[-1].id'}}"), @"
     error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not 'after'
      --> p.yaml:7:25
       |
     7 |     paginate: {cursor: {after: .n, body.b: '.rows[-1].id'}}
       |                         ^^^^^
       |
-      = help: a place is a jq path without its first dot, such as `query.start` or `body.filter[0].gte`
+      = help: for a parameter of the query, write `query.after`
 
     error: the request has no `body`, so nothing can be written to `body.b`
      --> p.yaml:7:36
@@ -204,5 +204,26 @@ fn links() {
       |                           ^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
       = help: write `{url: .links.next}` for a link in the answer, `{header: link}` for one in its headers
+    ");
+}
+
+#[test]
+fn overlap_needs_a_time_and_an_inclusive_bound() {
+    insta::assert_snapshot!(paginate("{seek: {into: query.to, value: $last.end, order: asc, size: 5, overlap: true, bound: exclusive}}"), @r"
+    error: `overlap` doesn't go with an exclusive `bound`
+     --> p.yaml:7:87
+      |
+    7 |     paginate: {seek: {into: query.to, value: $last.end, order: asc, size: 5, overlap: true, bound: exclusive}}
+      |                                                                                       ^^^^
+      |
+      = help: remove `bound: exclusive`: what goes on at the value comes again anyway
+
+    error: with `overlap` and without `window.time`, rows would land in several slices
+     --> p.yaml:7:87
+      |
+    7 |     paginate: {seek: {into: query.to, value: $last.end, order: asc, size: 5, overlap: true, bound: exclusive}}
+      |                                                                                       ^^^^
+      |
+      = help: add a `window` with `time:`, SQL for a row's own time: one that doesn't change as the row goes on
     ");
 }

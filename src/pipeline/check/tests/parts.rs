@@ -74,7 +74,7 @@ fn full_pages() {
     6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, time: ts, split: {size: 9}}
       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: name its place (`to: query.until`), or use `{{ window.to }}` in the request; `time` drops those rows, but they are all read
+      = help: name its place (`to: query.until`), or use `{{ window.to }}` in the request; if the value means a whole cell, such as a day, write `at:` (or `{{ window.at }}`) instead; `time` drops those rows, but they are all read
 
     error: `split` asks for parts of a window, but one of its edges is never sent
      --> p.yaml:6:82

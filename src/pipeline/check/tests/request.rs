@@ -59,14 +59,14 @@ fn secrets_belong_to_auth() {
     headers: {Authorization: '${TOKEN}', X-Api-Key: hunter2}
     query: {token: 'hunter2'}
     form: {login: {password: hunter2}}
-"), @r"
+"), @"
     error: `Authorization` looks like a secret, and requests show in logs
      --> p.yaml:7:30
       |
     7 |     headers: {Authorization: **********, X-Api-Key: *******}
       |                              ^^^^^^^^^^
       |
-      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them
+      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`
 
     error: `X-Api-Key` looks like a secret, and requests show in logs
      --> p.yaml:7:53
@@ -74,7 +74,7 @@ fn secrets_belong_to_auth() {
     7 |     headers: {Authorization: **********, X-Api-Key: *******}
       |                                                     ^^^^^^^
       |
-      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them
+      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`
 
     error: `token` looks like a secret, and requests show in logs
      --> p.yaml:8:20
@@ -82,7 +82,7 @@ fn secrets_belong_to_auth() {
     8 |     query: {token: *********}
       |                    ^^^^^^^^^
       |
-      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them
+      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`
 
     error: `password` looks like a secret, and requests show in logs
      --> p.yaml:9:30
@@ -90,7 +90,7 @@ fn secrets_belong_to_auth() {
     9 |     form: {login: {password: *******}}
       |                              ^^^^^^^
       |
-      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them
+      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`
     ");
     insta::assert_snapshot!(say_job(r"    auth: {bearer: hunter2}
 "), @r"

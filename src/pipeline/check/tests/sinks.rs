@@ -180,6 +180,8 @@ fn files() {
        |
     10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
        |                                             ^^^^^^^
+       |
+       = help: write `[day(ts)]`
 
     error: unknown name `lz4`
       --> p.yaml:10:67

@@ -8,32 +8,32 @@ fn window(text: &str) -> String {
 
 #[test]
 fn windows_that_are_never_sent() {
-    insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s"), @r"
+    insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s"), @"
     error: the window is never sent: each slice would ask for everything
      --> p.yaml:6:13
       |
     6 |     window: {every: 1d, start: -1d, as: epoch_s}
       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: name its places (`from: query.since`, `to: query.until`), or use `{{ window.from }}` and `{{ window.to }}` in the request
+      = help: name its places (`from: query.since`, `to: query.until`), or use `{{ window.from }}` and `{{ window.to }}` in the request; where the API takes one value for a whole cell, such as a day, name that (`at: query.date`, or `{{ window.at }}`)
     ");
-    insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s, time: ts"), @r"
+    insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s, time: ts"), @"
     error: the window is never sent: each slice would ask for everything
      --> p.yaml:6:13
       |
     6 |     window: {every: 1d, start: -1d, as: epoch_s, time: ts}
       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: name its places (`from: query.since`, `to: query.until`), or use `{{ window.from }}` and `{{ window.to }}` in the request
+      = help: name its places (`from: query.since`, `to: query.until`), or use `{{ window.from }}` and `{{ window.to }}` in the request; where the API takes one value for a whole cell, such as a day, name that (`at: query.date`, or `{{ window.at }}`)
     ");
-    insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s, from: query.a"), @r"
+    insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s, from: query.a"), @"
     error: the window's end is never sent: each slice would ask for all that comes after it too
      --> p.yaml:6:13
       |
     6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a}
       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: name its place (`to: query.until`), or use `{{ window.to }}` in the request; if the API can't, add `time:`, which drops those rows
+      = help: name its place (`to: query.until`), or use `{{ window.to }}` in the request; if the value means a whole cell, such as a day, write `at:` (or `{{ window.at }}`) instead; if the API can't, add `time:`, which drops those rows
     ");
     insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s, to: query.b, time: ts"), @r"
     warning: the window's beginning is never sent: each slice would ask for all that comes before it too
@@ -260,5 +260,56 @@ fn snapshots() {
       |
       = note: expected `daily`, `every_run` or `latest`
       = help: did you mean `daily`?
+    ");
+}
+
+#[test]
+fn a_cell_may_be_sent_by_one_value() {
+    let window = |rest: &str| format!("    window: {{every: 1d, start: -7d, as: '%Y-%m-%d'{rest}}}\n");
+    assert_eq!(say_landing(&window(", at: query.day")), "");
+    assert_eq!(say_landing(&format!("    get: '/rates/{{{{ window.at }}}}'\n{}", window(""))), "");
+    insta::assert_snapshot!(say_landing(&window(", from: query.day")), @"
+    error: the window's end is never sent: each slice would ask for all that comes after it too
+     --> p.yaml:6:13
+      |
+    6 |     window: {every: 1d, start: -7d, as: '%Y-%m-%d', from: query.day}
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: name its place (`to: query.until`), or use `{{ window.to }}` in the request; if the value means a whole cell, such as a day, write `at:` (or `{{ window.at }}`) instead; if the API can't, add `time:`, which drops those rows
+    ");
+    insta::assert_snapshot!(say_landing(&window(", at: query.day, from: query.a, pad: {before: 1d}, time: t")), @"
+    error: the window is sent as a whole cell and by its edges
+     --> p.yaml:6:74
+      |
+    6 |     window: {every: 1d, start: -7d, as: '%Y-%m-%d', at: query.day, from: query.a, pad: {before: 1d}, time: t}
+      |                                                                          ^^^^^^^
+      |
+      = help: keep `at`, for an API that takes one value, or the edges, for one that takes two
+
+    error: `pad` has no meaning beside `at`: a whole cell has no edges
+     --> p.yaml:6:88
+      |
+    6 |     window: {every: 1d, start: -7d, as: '%Y-%m-%d', at: query.day, from: query.a, pad: {before: 1d}, time: t}
+      |                                                                                        ^^^^^^^^^^^^
+      |
+      = help: remove it
+    ");
+    insta::assert_snapshot!(say_landing(&window(", at: query.day, split: {size: 9}, time: t")), @"
+    error: `split` asks for parts of a window, but `at` always sends the whole cell
+     --> p.yaml:6:75
+      |
+    6 |     window: {every: 1d, start: -7d, as: '%Y-%m-%d', at: query.day, split: {size: 9}, time: t}
+      |                                                                           ^^^^^^^^^
+      |
+      = help: name the places of both edges, `from:` and `to:`, or remove `split`
+    ");
+    insta::assert_snapshot!(say_landing(&window(", at: day")), @"
+    error: this isn't a place in the request: a place begins with one of path, query, headers, body, form, not 'day'
+     --> p.yaml:6:57
+      |
+    6 |     window: {every: 1d, start: -7d, as: '%Y-%m-%d', at: day}
+      |                                                         ^^^
+      |
+      = help: for a parameter of the query, write `query.day`
     ");
 }
