@@ -66,7 +66,8 @@ impl Lanes {
 }
 
 impl Lane {
-    /// Returns how many requests the slice may have out early.
+    /// Returns how many requests the slice may have sent early: those that may be out, and as many again which wait for their slots of
+    /// the host, so that none of these is free while a page is taken in.
     fn most(&self) -> usize {
         let running = self.0.running.load(Ordering::Relaxed).max(1);
         (2 * self.0.at_once / running).max(1)

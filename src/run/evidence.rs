@@ -54,13 +54,11 @@ impl Evidence {
 
     /// Notes a row that has no key, by its text: a bad row that came twice is still one row. Returns whether it is new to the pass.
     pub(super) fn note_unkeyed(&mut self, row: &str) -> bool {
-        match self.unkeyed.insert(hash_of(row), self.passes.number()) {
-            Some(before) => self.passes.note_known(before),
-            None => {
-                self.passes.note_new(1);
-                true
-            }
+        if let Some(before) = self.unkeyed.insert(hash_of(row), self.passes.number()) {
+            return self.passes.note_known(before);
         }
+        self.passes.note_new(1);
+        true
     }
 
     /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the

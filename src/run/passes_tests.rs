@@ -74,7 +74,7 @@ impl List {
 /// Reads a list by offset, pass after pass, as a slice is read. Returns the rows that would land, the list as it was at the first page
 /// of each pass, and what the first pass proved by itself, with its rows.
 fn read(list: &mut List, size: usize, totals: bool) -> Reading {
-    let (mut passes, mut last): (Passes, HashMap<u64, usize>) = (Passes::default(), HashMap::new());
+    let (mut passes, mut shown): (Passes, HashMap<u64, usize>) = (Passes::default(), HashMap::new());
     let mut reading = Reading::default();
     loop {
         let (mut offset, number) = (0, passes.number());
@@ -97,7 +97,7 @@ fn read(list: &mut List, size: usize, totals: bool) -> Reading {
             offset += page.len();
             for row in &page {
                 rows_of_pass.insert(*row);
-                match last.insert(*row, number) {
+                match shown.insert(*row, number) {
                     Some(before) => drop(passes.note_known(before)),
                     None => passes.note_new(1),
                 }
@@ -120,9 +120,9 @@ fn read(list: &mut List, size: usize, totals: bool) -> Reading {
             reading.first = Some((proved, rows_of_pass));
         }
         if let Some(since) = passes.settled(false) {
-            let landed = last.iter().filter(|(_, pass)| **pass >= since).map(|(row, _)| *row).collect();
-            assert_eq!(passes.distinct_since(since), last.values().filter(|pass| **pass >= since).count() as u64);
-            assert_eq!(passes.vanished_before(since), last.values().filter(|pass| **pass < since).count() as u64);
+            let landed = shown.iter().filter(|(_, pass)| **pass >= since).map(|(row, _)| *row).collect();
+            assert_eq!(passes.distinct_since(since), shown.values().filter(|pass| **pass >= since).count() as u64);
+            assert_eq!(passes.vanished_before(since), shown.values().filter(|pass| **pass < since).count() as u64);
             reading.settled = Some((since, landed));
             return reading;
         }

@@ -53,7 +53,7 @@ impl List {
             rows: (0..count).collect(),
             next: count,
             restless,
-            states_total: seed % 2 == 0,
+            states_total: seed.is_multiple_of(2),
             dice,
             truths: Vec::new(),
         }
@@ -120,7 +120,7 @@ async fn export(url: &str, lists: &Lists, folder: &Path, seed: u64, on_mismatch:
     let (name, size) = (format!("list-{seed}-{on_mismatch}"), 2 + seed % 3);
     lists.lock().unwrap().insert(format!("/{name}"), List::new(seed));
     let lake = folder.join("lake").join(&name);
-    let total = if seed % 2 == 0 { ", total: .total" } else { "" };
+    let total = if seed.is_multiple_of(2) { ", total: .total" } else { "" };
     let text = format!(
         "version: 1
 name: {name}

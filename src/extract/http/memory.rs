@@ -49,7 +49,6 @@ impl Memory {
     }
 
     /// Makes room for an answer, empty so far, of about `expected` bytes.
-    #[must_use]
     pub fn room(self: &Arc<Self>, turn: Turn, expected: u64) -> Room {
         Room { memory: Arc::clone(self), turn, expected, used: 0, reserved: 0, beyond: 0, lead: None }
     }

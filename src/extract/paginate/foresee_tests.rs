@@ -125,11 +125,11 @@ fn seek_is_foreseen_only_where_it_moves() {
         limit: None,
         overlap: false,
     };
-    let seek = Seek::new(spec);
+    let paginator = Seek::new(spec);
     let seen = |value| Seen { rows: 3, last_value: Some(value), page: 1, ..Seen::default() };
     let next = vec![Decision::Fetch(vec![Edit { place: place("query.after"), value: json!(7) }])];
-    assert_eq!(seek.foresee(&seen(json!(7)), 8), next);
-    assert_eq!(seek.foresee(&seen(json!(4)), 8), [], "it stands still");
-    assert_eq!(seek.foresee(&Seen { rows: 0, ..seen(json!(9)) }, 8), []);
+    assert_eq!(paginator.foresee(&seen(json!(7)), 8), next);
+    assert_eq!(paginator.foresee(&seen(json!(4)), 8), [], "it stands still");
+    assert_eq!(paginator.foresee(&Seen { rows: 0, ..seen(json!(9)) }, 8), []);
     assert_eq!(OnePage.foresee(&seen(json!(7)), 8), []);
 }
