@@ -125,6 +125,11 @@ impl Ahead {
         if self.surprised { 1 } else { self.lane.most() }
     }
 
+    /// Tells whether the slice was foreseen wrongly.
+    pub(super) const fn is_surprised(&self) -> bool {
+        self.surprised
+    }
+
     /// Sends `requests`, which are foreseen to follow, in this order, as far as there is room. Those that are out already are not
     /// sent again.
     pub(super) async fn send(&mut self, requests: Vec<RenderedRequest>) {

@@ -12,6 +12,7 @@ use super::enrich::Enricher;
 use super::intake::{Intake, Looked, PageRead};
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
+use super::peek::Peek;
 use super::{Env, Progress, RunError, build};
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
@@ -81,6 +82,7 @@ struct Reading<'s> {
     limit: Option<u64>,
     intake: Arc<Mutex<Intake>>,
     ahead: Ahead,
+    peek: Option<Peek>,
     enricher: Option<Enricher>,
 }
 
@@ -124,6 +126,7 @@ impl Extraction {
             limit,
             intake: Arc::clone(&intake),
             ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes),
+            peek: Peek::new(&self.job, slice),
             enricher: self.enricher(slice, now)?,
         };
         let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
@@ -180,12 +183,7 @@ impl Extraction {
     /// asked for, and comes while the page is taken in.
     async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
         let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
-        let read = {
-            let intake = Arc::clone(&intake);
-            move |answer: &RawAnswer| lock(&intake).decode(answer)
-        };
-        let dispatched = reading.ahead.answer(&asked.request).await?;
-        let Exchanged { answer, page, empty, room } = self.exchange.settle(&asked.request, dispatched, read).await?;
+        let Exchanged { answer, page, empty, room } = self.fetch(asked, pages, reading).await?;
         let bytes = answer.body.len() as u64;
         reading.ahead.note_size(bytes);
         let page = match page {
@@ -218,6 +216,49 @@ impl Extraction {
         });
         let (seen, enough) = taken.await??;
         Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
+    }
+
+    /// Fetches one page and decodes it.
+    async fn fetch(
+        &self,
+        asked: &Asked,
+        pages: &Pages,
+        reading: &mut Reading<'_>,
+    ) -> Result<Exchanged<Result<PageRead, DecodeError>>, RunError> {
+        let intake = Arc::clone(&reading.intake);
+        let dispatched = reading.ahead.answer(&asked.request).await?;
+        let peek = Self::peek(asked, reading, dispatched.answer());
+        let settle = self.exchange.settle(&asked.request, dispatched, move |answer| lock(&intake).decode(answer));
+        let ahead = &mut reading.ahead;
+        let early = async {
+            if let Some(seen) = peek.await? {
+                ahead.send(pages.foresee(asked, &seen, ahead.most())).await;
+            }
+            Ok::<_, RunError>(())
+        };
+        let (settled, peeked) = futures::join!(settle, early);
+        let fetched = settled?;
+        peeked?;
+        Ok(fetched)
+    }
+
+    /// Looks at an answer while it is decoded, where that is worth it.
+    fn peek(
+        asked: &Asked,
+        reading: &Reading<'_>,
+        answer: &RawAnswer,
+    ) -> impl Future<Output = Result<Option<Seen>, RunError>> + use<> {
+        let worth_it = reading.limit.is_none() && !reading.ahead.is_surprised() && Peek::is_worth_it(answer);
+        let work = reading.peek.as_ref().filter(|_| worth_it).cloned().map(|peek| {
+            let (asked, answer) = (asked.clone(), answer.clone());
+            tokio::task::spawn_blocking(move || peek.look(&asked, &answer))
+        });
+        async {
+            match work {
+                Some(work) => Ok(work.await?),
+                None => Ok(None),
+            }
+        }
     }
 
     /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.

@@ -24,6 +24,7 @@ mod pages;
 mod parents;
 mod parts;
 mod passes;
+mod peek;
 mod plan;
 mod preview;
 mod progress;

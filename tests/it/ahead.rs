@@ -203,6 +203,32 @@ fn pages_that_follow_each_other_are_asked_for_once_each() {
 }
 
 #[test]
+fn what_follows_a_large_page_is_asked_for_while_it_is_decoded() {
+    // What the page says, what its rows say, and a page that says that it is the last though it gives a cursor.
+    let ways = [
+        "paginate: {cursor: {into: query.at, value: .next}}",
+        "paginate: {next_link: {url: .link}}",
+        "paginate: {cursor: {into: query.at, value: '$last.id'}, more: .more}",
+        "paginate: {cursor: {into: query.at, value: .always}, more: .more}",
+    ];
+    for paging in ways {
+        let serve = |request: &Request| {
+            let at = request.number("at");
+            let pad = "x".repeat(2_000);
+            let some: Vec<Value> = (at..(at + 200).min(1000)).map(|id| json!({"id": id + 1, "pad": pad})).collect();
+            let more = at + 200 < 1000;
+            let next = if more { json!(at + 200) } else { Value::Null };
+            let link = more.then(|| format!("/rows?at={}", at + 200));
+            Answer::json(&json!({"next": next, "link": link, "always": at + 200, "more": more, "items": some}))
+        };
+        let bench = bench(Api::start(serve), 4, paging);
+        bench.run().fine();
+        assert_eq!(ids(&bench), (1..=1000).collect::<Vec<_>>(), "{paging}");
+        assert_eq!(asked(&bench, "at"), [0, 200, 400, 600, 800], "{paging}");
+    }
+}
+
+#[test]
 fn answers_that_were_refused_early_are_asked_for_again_after_one_login() {
     let logins = Arc::new(AtomicUsize::new(0));
     let served = Arc::new(AtomicUsize::new(0));

@@ -47,6 +47,14 @@ pub struct Dispatched {
     room: Room,
 }
 
+impl Dispatched {
+    /// Returns the answer.
+    #[must_use]
+    pub const fn answer(&self) -> &RawAnswer {
+        &self.answer
+    }
+}
+
 /// A page, or a page with no rows.
 #[derive(Debug)]
 pub struct Exchanged<T> {
