@@ -66,11 +66,12 @@ impl Lanes {
 }
 
 impl Lane {
-    /// Returns how many requests the slice may have sent early: those that may be out, and as many again which wait for their slots of
-    /// the host, so that none of these is free while a page is taken in.
+    /// Returns how many requests the slice may have sent early: its share of those that may be out, and, where it is alone, one that
+    /// waits for the slot that is free first.
     fn most(&self) -> usize {
         let running = self.0.running.load(Ordering::Relaxed).max(1);
-        (2 * self.0.at_once / running).max(1)
+        let waiting = usize::from(running == 1 && self.0.at_once > 1);
+        (self.0.at_once / running).max(1) + waiting
     }
 }
 

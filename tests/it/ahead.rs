@@ -126,7 +126,7 @@ fn a_server_that_caps_pages_or_cuts_them_short_costs_requests_and_no_rows() {
         let (one, eight) = (run(1), run(8));
         assert!(landed(&one) == landed(&eight));
         let wasted = eight.api.asked().len() - one.api.asked().len();
-        assert!(wasted <= 16, "{wasted} requests for nothing");
+        assert!(wasted <= 9, "{wasted} requests for nothing");
     }
 }
 

@@ -49,6 +49,8 @@ enum TryError {
     Transport(TransportKind, String),
     TooLarge,
     NoRoom,
+    /// Nothing was sent: the session has ended.
+    Stale,
     /// The body is encoded in a way that isn't known.
     Encoding(String),
 }
@@ -140,7 +142,7 @@ impl HttpClient {
         cut: CutCheck,
     ) -> Result<RawAnswer, HttpError> {
         let patience = Patience::default();
-        let terms = Terms { line, pass, each_try, cut, patience: &patience, rules: None };
+        let terms = Terms { line, pass, session: None, each_try, cut, patience: &patience, rules: None };
         self.fetch_by(request, &terms, &mut self.room(Turn::now(), 0)).await
     }
 
@@ -161,8 +163,11 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, terms.each_try, terms.cut, room) => tried,
+                tried = self.attempt(request, terms, room) => tried,
             };
+            if matches!(tried, Err(TryError::Stale)) {
+                return Err(HttpError::Stale { request: self.redactor.scrub(terms.line) });
+            }
             let wish = self.wish(&tried, terms).await?;
             if let Wish::Another { asked, broken } = &wish {
                 let too_long = asked.filter(|asked| *asked > self.options.retry.max_delay);
@@ -261,19 +266,17 @@ impl HttpClient {
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
-    async fn attempt(
-        &self,
-        request: &RenderedRequest,
-        each_try: EachTry<'_>,
-        cut: CutCheck,
-        room: &mut Room,
-    ) -> Result<Tried, TryError> {
+    async fn attempt(&self, request: &RenderedRequest, terms: &Terms<'_>, room: &mut Room) -> Result<Tried, TryError> {
         room.restart();
+        let (each_try, cut) = (terms.each_try, terms.cut);
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         // With a slot, so that nobody who waits for memory keeps the one that the others wait for from going on.
         room.begin().await?;
         if let Some(limiter) = &self.limiter {
             limiter.until_ready().await;
+        }
+        if terms.session.is_some_and(|(session, grant)| !session.is_current(grant.generation())) {
+            return Err(TryError::Stale);
         }
         // After the waits, so that the signature is fresh when it leaves.
         let prepared = each_try.prepared(request, self.clock.now());
@@ -365,6 +368,7 @@ impl HttpClient {
                 let request = self.redactor.scrub(terms.line);
                 Err(HttpError::TooLarge { request, limit: self.options.max_response })
             }
+            Err(TryError::Stale) => Err(HttpError::Stale { request: self.redactor.scrub(terms.line) }),
             Err(TryError::NoRoom) => Err(HttpError::NoRoom { request: self.redactor.scrub(terms.line) }),
             Err(TryError::Encoding(encoding)) => {
                 let (request, encoding) = (self.redactor.scrub(terms.line), self.redactor.scrub(&encoding));

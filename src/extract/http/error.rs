@@ -133,6 +133,12 @@ pub enum HttpError {
         /// The limit, in bytes after decompression.
         limit: u64,
     },
+    /// The session ended while the request waited: it is sent with another one.
+    #[error("{request}: not sent: its session has ended")]
+    Stale {
+        /// The request in one line, scrubbed.
+        request: String,
+    },
     /// There was no memory for the body of an answer whose turn it wasn't: it is asked for again in its turn.
     #[error("{request}: given up: there was no memory for an answer that was asked for early (see --memory-limit)")]
     NoRoom {

@@ -124,22 +124,29 @@ impl Exchange {
         mut room: Room,
     ) -> Result<Dispatched, ExchangeError> {
         let line = request.line();
-        let grant = match self.auth.session() {
-            Some(session) => match self.grant(session, &line, &mut pass).await {
-                Ok(grant) => Some(grant),
-                Err(NoGrant::Denied(reason)) => return Err(pass.refused(&reason).into()),
-                Err(NoGrant::Failed(error)) => return Err(error),
-            },
-            None => None,
-        };
-        let mut signed = request.clone();
-        self.auth.apply(&mut signed)?;
-        grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
-        let (each_try, rules) = (self.auth.each_try(grant.as_deref()), Some((&self.rules, &*extra)));
-        let (cut, patience) = (self.cut, &self.patience);
-        let terms = Terms { line: &line, pass: &pass, each_try, cut, patience, rules };
-        let answer = self.client.fetch_by(&signed, &terms, &mut room).await?;
-        Ok(Dispatched { line, extra, pass, grant, answer, room })
+        loop {
+            let grant = match self.auth.session() {
+                Some(session) => match self.grant(session, &line, &mut pass).await {
+                    Ok(grant) => Some(grant),
+                    Err(NoGrant::Denied(reason)) => return Err(pass.refused(&reason).into()),
+                    Err(NoGrant::Failed(error)) => return Err(error),
+                },
+                None => None,
+            };
+            let mut signed = request.clone();
+            self.auth.apply(&mut signed)?;
+            grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
+            let session = self.auth.session().zip(grant.as_deref());
+            let (each_try, rules) = (self.auth.each_try(grant.as_deref()), Some((&self.rules, &*extra)));
+            let (cut, patience) = (self.cut, &self.patience);
+            let terms = Terms { line: &line, pass: &pass, session, each_try, cut, patience, rules };
+            match self.client.fetch_by(&signed, &terms, &mut room).await {
+                Ok(answer) => return Ok(Dispatched { line, extra, pass, grant, answer, room }),
+                // It waited, and the session was replaced or ended meanwhile.
+                Err(HttpError::Stale { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Judges the answer to `request`. `read` gets an answer with a 2xx status, off the async threads, and returns the envelope
@@ -166,7 +173,9 @@ impl Exchange {
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint, fault) = match judged {
                 Judged::Page | Judged::Empty => {
-                    self.auth.session().iter().for_each(|session| session.accepted());
+                    if let (Some(session), Some(grant)) = (self.auth.session(), &grant) {
+                        session.accepted(grant.generation());
+                    }
                     pass.accepted();
                     return Ok(Exchanged { answer, page, empty: judged == Judged::Empty, room });
                 }
