@@ -109,7 +109,8 @@ fn killed_at_any_moment_a_run_in_a_bucket_leaves_what_an_undisturbed_one_would()
 #[test]
 fn of_two_runs_with_state_in_a_bucket_one_lands_and_the_other_waits_or_leaves() {
     let s3 = Arc::new(S3::start());
-    let site = site(&s3, 25);
+    // Slow enough for the other runs to begin while the first one is at work.
+    let site = site(&s3, 250);
     let first = site.run(&["--lease-ttl", "3s"]).spawn();
     site.wait_for_requests(0, 4);
     let hasty = site.run(&["--no-wait", "--lease-ttl", "3s"]).run();
@@ -127,7 +128,7 @@ fn of_two_runs_with_state_in_a_bucket_one_lands_and_the_other_waits_or_leaves() 
 #[test]
 fn who_waits_for_a_run_that_is_killed_goes_on_from_there() {
     let s3 = Arc::new(S3::start());
-    let site = site(&s3, 10);
+    let site = site(&s3, 60);
     let first = site.run(&["--lease-ttl", "1s"]).spawn();
     site.wait_for_requests(0, 12);
     let patient = site.run(&[]).spawn();
