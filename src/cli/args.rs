@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::pipeline::file::ByteSize;
+
 /// Exports data from paginated REST APIs into a data lake, without losing or doubling a row.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, max_term_width = 100, arg_required_else_help = true)]
@@ -15,13 +17,20 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
     /// How results are printed.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    #[arg(long, global = true, display_order = 100, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     pub(super) output: Output,
     /// What is logged to standard error: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `tidegate=debug`.
-    #[arg(long, global = true, env = "TIDEGATE_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 101,
+        env = "TIDEGATE_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub(super) log: String,
     /// How it is logged.
-    #[arg(long, global = true, env = "TIDEGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, display_order = 102, env = "TIDEGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
 }
 
@@ -86,6 +95,21 @@ pub(super) struct StateArgument {
     pub(super) state: String,
 }
 
+/// How much memory the process takes.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct MemoryArgument {
+    /// How much memory answers in flight may take, and the work on them, together, such as 64MiB or 1GiB.
+    #[arg(long, env = "TIDEGATE_MEMORY_LIMIT", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
+    pub(super) memory_limit: ByteSize,
+}
+
+impl MemoryArgument {
+    /// Returns the limit in bytes.
+    pub(super) const fn bytes(self) -> u64 {
+        self.memory_limit.0
+    }
+}
+
 /// What `run` and `plan` take.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArguments {
@@ -114,6 +138,8 @@ pub(super) struct RunArguments {
     /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
     #[arg(long)]
     pub(super) retry_refused: bool,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
 }
 
 /// What `preview` takes.
@@ -129,6 +155,8 @@ pub(super) struct PreviewArguments {
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
 }
 
 /// What `demo` takes.
@@ -141,6 +169,11 @@ pub(super) struct DemoArguments {
     /// a twentieth as many log entries.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(super) records: usize,
+}
+
+/// Reads a size, for `--memory-limit`.
+fn size(text: &str) -> Result<ByteSize, String> {
+    ByteSize::try_from(text.to_owned())
 }
 
 /// Reads a duration, for `--lease-ttl`.

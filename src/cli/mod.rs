@@ -25,6 +25,7 @@ use self::args::{Arguments, Command, LogFormat};
 pub use self::exit::Exit;
 pub use self::schema::json_schema;
 use crate::clock::SystemClock;
+use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 use crate::objects::Stores;
 use crate::run::{Env, Progress, Silent, Sources};
 use crate::telemetry;
@@ -82,16 +83,21 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
     match &arguments.command {
         Command::Validate { files } => validate::run(files, output),
         Command::Schema => schema::run(),
-        Command::Demo(demo) => block_on(|env| demo::run(demo, output, env)),
-        Command::Plan(plan) => block_on(|env| plan::run(plan, output, env)),
-        Command::Preview(preview) => block_on(|env| preview::run(preview, output, env)),
-        Command::Run(run) => block_on(|env| run::run(run, output, env)),
-        Command::Status { files, state } => block_on(|env| status::run(files, state, output, env)),
+        Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
+        Command::Plan(plan) => block_on(plan.memory.bytes(), |env| plan::run(plan, output, env)),
+        Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
+        Command::Run(run) => block_on(run.memory.bytes(), |env| run::run(run, output, env)),
+        Command::Status { files, state } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))
+        }
     }
 }
 
-/// Runs a verb that does I/O, with Ctrl-C as its end.
-fn block_on<F: Future<Output = Result<Exit, CliError>>>(verb: impl FnOnce(Env) -> F) -> Result<Exit, CliError> {
+/// Runs a verb that does I/O, with Ctrl-C as its end. `memory_limit` is in bytes.
+fn block_on<F: Future<Output = Result<Exit, CliError>>>(
+    memory_limit: u64,
+    verb: impl FnOnce(Env) -> F,
+) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let cancel = CancellationToken::new();
     let progress: Arc<dyn Progress> = match progress::Bars::on_terminal() {
@@ -101,7 +107,7 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(verb: impl FnOnce(Env) -
     let env = Env {
         clock: Arc::new(SystemClock),
         progress,
-        sources: Arc::new(Sources::default()),
+        sources: Arc::new(Sources::new(memory_limit)),
         stores: Arc::new(Stores::default()),
         cancel: cancel.clone(),
     };

@@ -102,6 +102,7 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         (rows.quarantined, quarantine.as_str()),
         (rows.outside_window, "outside of their slice, dropped"),
         (rows.deduplicated, "replaced by a later row of the same key"),
+        (rows.read_again, "of earlier readings of slices that were read again"),
     ];
     let values = [
         (rows.nulled_values, "values that didn't fit are null"),

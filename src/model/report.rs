@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{FanoutKey, JobName, PipelineName, Reconciliation, SinkName, SliceId};
 
-/// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated`.
+/// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RowCounts {
     /// Rows that the server sent.
@@ -20,6 +20,8 @@ pub struct RowCounts {
     pub outside_window: u64,
     /// Rows of whose key a later one was received.
     pub deduplicated: u64,
+    /// Rows of earlier passes over a slice that was read again (`on_mismatch: refetch`): a later pass has them, or they were gone.
+    pub read_again: u64,
     /// Rows that came out of the transform.
     pub transformed: u64,
     /// Values of decoded rows that didn't fit and are null (`bad_rows: 'null'`).
@@ -32,7 +34,8 @@ impl RowCounts {
     /// Tells whether every row received is accounted for.
     #[must_use]
     pub const fn adds_up(&self) -> bool {
-        self.received == self.decoded + self.quarantined + self.outside_window + self.deduplicated
+        let landed = self.decoded + self.quarantined + self.outside_window;
+        self.received == landed + self.deduplicated + self.read_again
     }
 }
 
@@ -43,6 +46,7 @@ impl std::ops::AddAssign for RowCounts {
         self.quarantined += other.quarantined;
         self.outside_window += other.outside_window;
         self.deduplicated += other.deduplicated;
+        self.read_again += other.read_again;
         self.transformed += other.transformed;
         self.nulled_values += other.nulled_values;
         self.discarded_fields += other.discarded_fields;

@@ -69,6 +69,18 @@ pub struct Reconciliation {
     pub end: EndReason,
     /// What that proves.
     pub verdict: Verdict,
+    /// How often the slice was read (`on_mismatch: refetch`).
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub passes: u32,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_once(passes: &u32) -> bool {
+    *passes == 1
 }
 
 impl Reconciliation {
@@ -98,7 +110,7 @@ impl Reconciliation {
                 | EndReason::NoLink => Verdict::Unknown,
             },
         };
-        Self { received, distinct, total_first, total_last, end, verdict }
+        Self { received, distinct, total_first, total_last, end, verdict, passes: 1 }
     }
 }
 

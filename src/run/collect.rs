@@ -1,5 +1,7 @@
 //! The pages of a slice, taken in: which rows are new, which lie outside of the slice, which are bad, and what that proves.
 
+mod end;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -7,51 +9,18 @@ use arrow::array::{Array, BooleanArray, RecordBatch};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+pub(super) use self::end::{Collected, PassEnd};
 use super::RunError;
 use super::cursor;
 use super::evidence::Evidence;
 use super::increment::{Fate, Increment};
 use super::quarantine::BadRow;
 use super::row::RowSql;
-use crate::decode::{DecodedPage, PageDecoder};
-use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, SliceKind, Window};
+use crate::decode::DecodedPage;
+use crate::model::{CursorValue, RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::file::SeekBound;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
-use crate::transform::{KeyIndex, Spool, Spooled};
-
-/// What is known of a slice once all its pages are in.
-pub(super) struct Collected {
-    /// The rows that go on to the transform: see [`Collected::batches`].
-    pub(super) rows: Spooled,
-    schemas: Vec<RecordSchema>,
-    /// Where the rows went; `transformed` is still 0.
-    pub(super) counts: RowCounts,
-    /// The rows that go to quarantine.
-    pub(super) bad: Vec<BadRow>,
-    /// The first row with a value that didn't fit and is null.
-    pub(super) first_nulled: Option<BadRow>,
-    /// What the reading proved.
-    pub(super) reconciliation: Reconciliation,
-    /// The last cursor of an incremental slice; none where it has no rows.
-    pub(super) cursor_end: Option<CursorValue>,
-}
-
-impl Collected {
-    /// Returns the batches, brought to the schema that the slice ended with.
-    pub(super) fn batches(
-        &self,
-        to: RecordSchema,
-    ) -> impl Iterator<Item = Result<RecordBatch, RunError>> + Send + 'static {
-        let schemas = self.schemas.clone();
-        self.rows.batches().map(move |batch| {
-            let batch = batch?;
-            let tag = batch.schema().metadata().get(SCHEMA_TAG).and_then(|tag| tag.parse().ok());
-            let from = tag.and_then(|tag: usize| schemas.get(tag)).unwrap_or(&to);
-            PageDecoder::conform(&batch, from, &to)
-                .map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
-        })
-    }
-}
+use crate::transform::{KeyIndex, Spool};
 
 /// Under this name a batch carries the number of the working schema that it was decoded with: `string` and `json` are one
 /// Arrow type.
@@ -87,7 +56,8 @@ pub(super) struct Collector {
     spool: Spool,
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
-    bad: Vec<(BadRow, Which)>,
+    /// Rows for quarantine, each with its pass.
+    bad: Vec<(BadRow, Which, usize)>,
     undecoded: usize,
     first_nulled: Option<BadRow>,
     /// Rows and the later ones of the same key.
@@ -95,6 +65,8 @@ pub(super) struct Collector {
     outside: BTreeSet<u64>,
     nulls: BTreeSet<u64>,
     evidence: Evidence,
+    /// The pass since which rows count.
+    since: usize,
     /// Whether pages share rows on purpose: an inclusive `seek` asks for the last row again.
     overlap: bool,
     /// Whether rows outside of what was asked for are no sign that the server ignored it: it finds rows that reach into it.
@@ -103,7 +75,7 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Starts with an empty slice. `asked` is the window with its padding.
-    pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>, spool: Spool) -> Self {
         let time = match (&job.slicing, kind) {
             (Slicing::Window(spec), SliceKind::Window(window)) => spec
                 .time
@@ -124,7 +96,7 @@ impl Collector {
             latest_by: job.latest_by.as_ref().map(|sql| RowSql::new(sql.as_str(), "latest_by")),
             time,
             cursor,
-            spool: Spool::default(),
+            spool,
             schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: Vec::new(),
@@ -134,6 +106,7 @@ impl Collector {
             outside: BTreeSet::new(),
             nulls: BTreeSet::new(),
             evidence: Evidence::default(),
+            since: 0,
             overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
             reaching: matches!(job.paginate.kind, PaginateKind::Seek { overlap: true, .. }),
         }
@@ -163,7 +136,8 @@ impl Collector {
             page.rejected.iter().enumerate().map(|(bad, row)| usize::try_from(row.ordinal).unwrap_or(usize::MAX) - bad);
         let stood: Vec<usize> = stood.collect();
         for row in page.rejected {
-            self.bad.push((BadRow::rejected(row, request, number), Which::Undecoded(self.undecoded)));
+            let which = Which::Undecoded(self.undecoded);
+            self.bad.push((BadRow::rejected(row, request, number), which, self.evidence.passes().number()));
             self.undecoded += 1;
         }
         let batch = page.batch;
@@ -202,6 +176,16 @@ impl Collector {
         self.outside.contains(&ordinal) || self.nulls.contains(&ordinal)
     }
 
+    /// Tells whether `rows` more could fill an incremental slice: what follows it isn't its own then.
+    pub(super) fn fills_with(&self, rows: u64) -> bool {
+        self.cursor.as_ref().is_some_and(|(_, increment)| increment.fills_with(rows))
+    }
+
+    /// Notes an answer that stands for a page with no rows.
+    pub(super) fn note_empty_page(&mut self) {
+        self.evidence.note_page(0, 0);
+    }
+
     /// Notes the total that a page stated.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         self.evidence.note_total(total);
@@ -223,11 +207,12 @@ impl Collector {
                 keys.observe_versions(batch, first, &values.map_err(|source| row.failed(source))?)?
             }
         };
+        let earlier = observed.superseded.iter().map(|(earlier, _)| *earlier);
+        let mut new_rows = self.evidence.note_keyed(observed.new_rows, earlier);
         self.superseded.extend(observed.superseded);
-        let mut new_rows = observed.new_rows;
         for row in observed.null_keys {
             self.reject(batch, first, row, "a column of `key` is null", request, page);
-            new_rows += u64::from(self.bad.last().is_some_and(|(bad, _)| self.evidence.note_unkeyed(bad.row())));
+            new_rows += u64::from(self.bad.last().is_some_and(|(bad, ..)| self.evidence.note_unkeyed(bad.row())));
         }
         Ok(new_rows)
     }
@@ -293,7 +278,8 @@ impl Collector {
     fn reject(&mut self, batch: &RecordBatch, first: u64, row: usize, reason: &str, request: &str, page: u64) {
         if self.nulls.insert(first + row as u64) {
             let which = Which::Decoded(first + row as u64);
-            self.bad.push((BadRow::of(batch, row, reason, request, page), which));
+            let pass = self.evidence.passes().number();
+            self.bad.push((BadRow::of(batch, row, reason, request, page), which, pass));
         }
     }
 
@@ -311,76 +297,6 @@ impl Collector {
             // A time in the server's own format can't be compared.
             _ => Ok(()),
         }
-    }
-
-    /// Ends the slice.
-    pub(super) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
-        let cursor_end = self.end_increment(end == EndReason::SliceFull);
-        let keys = self.keys.as_ref().map(KeyIndex::distinct);
-        let reconciliation = self.evidence.weigh(self.counts.received, keys, end, self.overlap);
-        let elsewhere = self.bad_elsewhere(cursor_end.as_ref());
-        self.counts.quarantined = self.bad.len() as u64;
-        self.counts.outside_window = self.outside.len() as u64 + elsewhere;
-        let superseded = self.superseded();
-        self.counts.deduplicated = superseded.len() as u64;
-        self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
-        self.spool.filter_out(superseded.iter().copied());
-        let rows = self.spool.finish()?;
-        self.counts.decoded = rows.rows();
-        if !self.counts.adds_up() {
-            return Err(RunError::Account { account: format!("{:?}", self.counts) });
-        }
-        Ok(Collected {
-            rows,
-            schemas: self.schemas,
-            counts: self.counts,
-            bad: self.bad.into_iter().map(|(row, _)| row).collect(),
-            first_nulled: self.first_nulled,
-            reconciliation,
-            cursor_end,
-        })
-    }
-
-    /// Gives up the bad rows that belong to other slices, which have them in quarantine, or will. Returns how many of them
-    /// couldn't be decoded: the others are among those outside.
-    fn bad_elsewhere(&mut self, end: Option<&CursorValue>) -> u64 {
-        let (before, mut decoded) = (self.bad.len() as u64, 0);
-        let (outside, nulls, cursor) = (&self.outside, &mut self.nulls, &self.cursor);
-        self.bad.retain(|(_, which)| match which {
-            Which::Undecoded(bad) => !cursor.as_ref().is_some_and(|(_, increment)| increment.is_elsewhere(*bad, end)),
-            Which::Decoded(ordinal) if outside.contains(ordinal) => {
-                decoded += 1;
-                nulls.remove(ordinal);
-                false
-            }
-            Which::Decoded(_) => true,
-        });
-        before - self.bad.len() as u64 - decoded
-    }
-
-    /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none:
-    /// else the key would be lost.
-    fn superseded(&self) -> BTreeSet<u64> {
-        let lands = |ordinal: &u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
-        if let (Some(keys), Some(_)) = (&self.keys, &self.latest_by) {
-            return keys.outdated(|ordinal| lands(&ordinal));
-        }
-        let mut superseded = BTreeSet::new();
-        for (earlier, later) in self.superseded.iter().rev() {
-            if lands(later) || superseded.contains(later) {
-                superseded.insert(*earlier);
-            }
-        }
-        superseded.retain(lands);
-        superseded
-    }
-
-    /// Leaves the rows after the slice's end to the next slice, and returns the end.
-    fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
-        let (_, increment) = self.cursor.as_ref()?;
-        let (end, after) = increment.end(cut_short)?;
-        self.outside.extend(after);
-        Some(end)
     }
 }
 

@@ -197,6 +197,16 @@ pub enum RunError {
         /// What was asked for.
         window: Window,
     },
+    /// The list moved in each pass over it.
+    #[error(
+        "the slice was read {passes} times (`on_mismatch: refetch`), and moved while it was: {story}; it doesn't land: sort by a column that doesn't change, make the slices smaller, or run when less changes"
+    )]
+    Unsettled {
+        /// How often it was read.
+        passes: usize,
+        /// What each pass showed.
+        story: String,
+    },
     /// The rows received aren't those that the server said it has.
     #[error(
         "received {distinct} different rows, while the server said that there are {total}: {verdict}; the slice doesn't land \

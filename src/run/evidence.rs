@@ -1,45 +1,64 @@
 //! What a slice's pages prove beside their rows: how many rows the server put on them, and whether any of them are new.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use arrow::array::{Array as _, ArrayData, RecordBatch};
 
+use super::passes::{MOST_PASSES, Pass, Passes};
 use crate::model::{EndReason, Reconciliation, Verdict};
 
 /// The evidence of one slice.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// Rows that the server put on the pages.
-    server_rows: u64,
-    /// Whether a page had another number of records than of rows: a jq program made several of one, or none.
-    exploded: bool,
-    /// The rows that have no key, each once, by the hash of its text.
-    unkeyed: HashSet<u64>,
+    passes: Passes,
+    /// The rows that have no key, each once, by the hash of its text, with the last pass that showed it.
+    unkeyed: HashMap<u64, usize>,
     /// The pages of a job with no key, by the hash of their rows.
     pages: HashSet<u64>,
-    totals: (Option<u64>, Option<u64>),
 }
 
 impl Evidence {
-    /// Notes the total that a page stated.
+    /// Notes the total that a page stated, before the page itself.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
+        let pass = self.passes.current();
+        if pass.pages == 0 {
+            pass.opening = total;
+        }
         if total.is_some() {
-            self.totals = (self.totals.0.or(total), total);
+            pass.totals = (pass.totals.0.or(total), total);
         }
     }
 
     /// Notes a page: its rows by the server's count and by ours.
-    pub(super) const fn note_page(&mut self, server_rows: u64, received: u64) {
-        self.server_rows += server_rows;
-        self.exploded |= server_rows != received;
+    pub(super) fn note_page(&mut self, server_rows: u64, received: u64) {
+        let pass = self.passes.current();
+        pass.pages += 1;
+        pass.pages_with_rows += u64::from(server_rows > 0);
+        pass.server_rows += server_rows;
+        pass.received += received;
+        pass.exploded |= server_rows != received;
     }
 
-    /// Notes a row that has no key, by its text: a bad row that came twice is still one row. Returns whether it is new.
+    /// Notes rows that have a key: how many have one that was never seen, and for the others the ordinal of the earlier row. Returns
+    /// how many are new to the pass.
+    pub(super) fn note_keyed(&mut self, new_rows: u64, earlier: impl IntoIterator<Item = u64>) -> u64 {
+        self.passes.note_new(new_rows);
+        let mut again = 0;
+        for ordinal in earlier {
+            let before = self.passes.of(ordinal);
+            again += u64::from(self.passes.note_known(before));
+        }
+        new_rows + again
+    }
+
+    /// Notes a row that has no key, by its text: a bad row that came twice is still one row. Returns whether it is new to the pass.
     pub(super) fn note_unkeyed(&mut self, row: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        row.hash(&mut hasher);
-        self.unkeyed.insert(hasher.finish())
+        if let Some(before) = self.unkeyed.insert(hash_of(row), self.passes.number()) {
+            return self.passes.note_known(before);
+        }
+        self.passes.note_new(1);
+        true
     }
 
     /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
@@ -51,27 +70,68 @@ impl Evidence {
             hash(&column.to_data(), &mut hasher);
         }
         let known = !self.pages.insert(hasher.finish());
-        !known || self.totals.1.is_some_and(|total| self.server_rows <= total)
+        let pass = self.passes.current();
+        !known || pass.totals.1.is_some_and(|total| pass.server_rows <= total)
     }
 
-    /// Weighs the evidence at the slice's end. `keys` is the number of different keys, for a job with `key`.
+    /// Returns the passes.
+    pub(super) const fn passes(&self) -> &Passes {
+        &self.passes
+    }
+
+    /// Ends a pass over a job with a key, and begins another one, whose first row has the ordinal `first`, unless the slice is
+    /// settled: then returns the pass since which its rows count.
+    pub(super) fn end_pass(&mut self, end: EndReason, overlap: bool, first: u64) -> Option<usize> {
+        let verdict = self.weigh(end, true, overlap).verdict;
+        self.passes.current().ended = Some((end, verdict));
+        let settled = self.passes.settled(overlap);
+        if settled.is_none() && self.passes.count() < MOST_PASSES {
+            self.passes.begin(first);
+        }
+        settled
+    }
+
+    /// Weighs the evidence of the last pass at its end. `keyed` says whether the job has a key.
     ///
     /// A total counts the server's rows: good and bad ones, each once as far as keys can tell; where a program made records of
     /// them, the rows that it was given. Without one, rows that came twice are evidence too: the list moved while it was read,
     /// and where some come twice others may not come at all. `overlap` says that pages share rows on purpose.
-    pub(super) fn weigh(&self, received: u64, keys: Option<u64>, end: EndReason, overlap: bool) -> Reconciliation {
-        let distinct = match keys {
-            _ if self.exploded => self.server_rows,
-            Some(keys) => keys + self.unkeyed.len() as u64,
-            None => received,
+    pub(super) fn weigh(&self, end: EndReason, keyed: bool, overlap: bool) -> Reconciliation {
+        let none = Pass::default();
+        let pass = self.passes.get(self.passes.number()).unwrap_or(&none);
+        let distinct = match keyed {
+            _ if pass.exploded => pass.server_rows,
+            true => pass.distinct(),
+            false => pass.received,
         };
-        let mut proved = Reconciliation::of(received, distinct, self.totals, end);
-        let twice = keys.is_some() && !self.exploded && distinct < received && !overlap;
+        let mut proved = Reconciliation::of(pass.received, distinct, pass.totals, end);
+        let twice = keyed && !pass.exploded && distinct < pass.received && !overlap;
         if twice && proved.total_last.is_none() && proved.verdict == Verdict::Complete {
             proved.verdict = Verdict::Unknown;
         }
         proved
     }
+
+    /// Weighs the evidence of a slice that is settled since the pass `since`.
+    pub(super) fn weigh_settled(&self, end: EndReason, since: usize, overlap: bool) -> Reconciliation {
+        let mut proved = self.weigh(end, true, overlap);
+        let passes = since..self.passes.count();
+        if passes.len() > 1 {
+            // No pass by itself showed all rows; together they did.
+            let first = self.passes.get(since).and_then(|pass| pass.opening);
+            let received = passes.filter_map(|number| self.passes.get(number)).map(|pass| pass.received).sum();
+            let totals = (first, proved.total_last);
+            proved = Reconciliation::of(received, self.passes.distinct_since(since), totals, end);
+        }
+        proved.passes = u32::try_from(self.passes.count()).unwrap_or(u32::MAX);
+        proved
+    }
+}
+
+fn hash_of(row: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    row.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Hashes the values of an array. Arrays of equal values may differ in ways that this sees, so that equal hashes are proof and
@@ -122,7 +182,12 @@ mod tests {
 
     #[test]
     fn rows_that_came_twice_leave_it_open_whether_others_came_at_all() {
-        let verdict = |overlap| Evidence::default().weigh(5, Some(4), EndReason::EmptyPage, overlap).verdict;
+        let verdict = |overlap| {
+            let mut evidence = Evidence::default();
+            evidence.note_page(5, 5);
+            evidence.note_keyed(4, [0]);
+            evidence.weigh(EndReason::EmptyPage, true, overlap).verdict
+        };
         assert_eq!((verdict(false), verdict(true)), (Verdict::Unknown, Verdict::Complete));
     }
 
@@ -130,8 +195,10 @@ mod tests {
     fn bad_rows_are_rows_of_the_total() {
         let mut evidence = Evidence::default();
         evidence.note_total(Some(3));
+        evidence.note_page(4, 4);
+        assert_eq!(evidence.note_keyed(2, []), 2);
         assert!(evidence.note_unkeyed("{}"));
         assert!(!evidence.note_unkeyed("{}"));
-        assert_eq!(evidence.weigh(4, Some(2), EndReason::EmptyPage, false).verdict, Verdict::Complete);
+        assert_eq!(evidence.weigh(EndReason::EmptyPage, true, false).verdict, Verdict::Complete);
     }
 }

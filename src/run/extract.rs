@@ -6,19 +6,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::collect::Collected;
+use super::ahead::{Ahead, Lanes};
+use super::collect::{Collected, PassEnd};
 use super::enrich::Enricher;
-use super::intake::{Intake, PageRead};
+use super::intake::{Intake, Looked, PageRead};
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
-use super::{Progress, RunError};
+use super::peek::Peek;
+use super::{Env, Progress, RunError, build};
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
-use crate::extract::http::{Exchange, RawAnswer};
+use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, RecordSchema, Slice};
-use crate::pipeline::spec::{Job, PartsSpec, Slicing, WindowSpec};
+use crate::pipeline::file::OnMismatch;
+use crate::pipeline::spec::Job;
+use crate::transform::spool;
+
+/// The slices of a job together keep this part of the memory limit in memory as rows; what is more goes to a temporary file.
+const SPOOLED: u64 = 8;
+
+/// The least that a slice keeps, in bytes: below it a temporary file isn't worth it.
+const LEAST_SPOOL: usize = 1 << 20;
+
+/// How many bytes of memory the writing of a slice takes for each of its largest page: its rows, what SQL makes of them, and what the
+/// file's format makes of that.
+const LANDING: u64 = 3;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -29,6 +43,8 @@ pub(super) struct Extraction {
     pub(super) progress: Arc<dyn Progress>,
     /// Whether a page of the job has given something to move on by.
     pub(super) had_one: Arc<AtomicBool>,
+    /// What the slices that are read at once share.
+    pub(super) lanes: Lanes,
 }
 
 /// A slice that was read to its end.
@@ -39,6 +55,8 @@ pub(super) struct Extracted {
     pub(super) schema: RecordSchema,
     /// Pages read.
     pub(super) pages: u64,
+    /// The size of the largest, in bytes.
+    pub(super) largest: u64,
     /// Whether it ended because it had enough rows: there may be more.
     pub(super) full: bool,
     /// What a person should know of its schema.
@@ -57,7 +75,30 @@ struct Read {
     misfit: Option<Misfit>,
 }
 
+/// A slice that is being read.
+struct Reading<'s> {
+    slice: &'s Slice,
+    now: DateTime<Utc>,
+    limit: Option<u64>,
+    intake: Arc<Mutex<Intake>>,
+    ahead: Ahead,
+    peek: Option<Peek>,
+    enricher: Option<Enricher>,
+}
+
 impl Extraction {
+    /// Prepares the requests of a job.
+    pub(super) fn new(job: &Job, env: &Env) -> Result<Self, RunError> {
+        Ok(Self {
+            exchange: env.sources.exchange(job)?,
+            tree: Arc::new(build::request(job)?),
+            job: Arc::new(job.clone()),
+            progress: Arc::clone(&env.progress),
+            had_one: Arc::default(),
+            lanes: Lanes::new(job.source.concurrency as usize),
+        })
+    }
+
     /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
     /// that many rows.
     pub(super) async fn slice(
@@ -78,12 +119,46 @@ impl Extraction {
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
-        let mut pages = self.pages(slice, now);
-        let mut enricher = self.enricher(slice, now)?;
-        let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned)?));
+        let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned, self.spool_limit())?));
+        let mut reading = Reading {
+            slice,
+            now,
+            limit,
+            intake: Arc::clone(&intake),
+            ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes),
+            peek: Peek::new(&self.job, slice),
+            enricher: self.enricher(slice, now)?,
+        };
+        let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
+        let mut read = 0;
+        let end = loop {
+            let (end, pages) = self.pass(&mut reading).await?;
+            read += pages;
+            if !again {
+                break end;
+            }
+            let intake = Arc::clone(&intake);
+            match tokio::task::spawn_blocking(move || lock(&intake).collector.end_pass(end)).await? {
+                PassEnd::Settled => break end,
+                PassEnd::Again => tracing::debug!(job = %self.job.name, slice = %slice.id, "the slice is read again"),
+                PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
+            }
+        };
+        let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
+        let enricher = reading.enricher.take();
+        drop(reading);
+        let finished = tokio::task::spawn_blocking(move || finish(intake, end, (read, largest), &redactor));
+        let mut extracted = finished.await??;
+        extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
+        Ok(extracted)
+    }
+
+    /// Reads a slice's pages, from the first one. Returns why there are no more, and how many there were.
+    async fn pass(&self, reading: &mut Reading<'_>) -> Result<(EndReason, u64), RunError> {
+        let mut pages = self.pages(reading.slice, reading.now);
         loop {
             let asked = pages.ask()?;
-            let Read { seen, bytes, enough, misfit } = self.page(&asked, &intake, enricher.as_mut(), limit).await?;
+            let Read { seen, bytes, enough, misfit } = self.page(&asked, &pages, reading).await?;
             if let Some(misfit) = misfit {
                 self.progress.page(&self.job.name, 0, bytes);
                 pages.halve(&asked, bytes, seen.rows, misfit)?;
@@ -99,83 +174,91 @@ impl Extraction {
                 decided => decided?,
             };
             if let Some(end) = end {
-                let redactor = self.exchange.client.redactor().clone();
-                let finished = tokio::task::spawn_blocking(move || finish(intake, end, asked.page, &redactor));
-                let mut extracted = finished.await??;
-                extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
-                return Ok(extracted);
+                return Ok((end, asked.page));
             }
         }
     }
 
-    /// Fetches one page, and takes it in unless its part of the window has to be halved.
-    async fn page(
-        &self,
-        asked: &Asked,
-        intake: &Arc<Mutex<Intake>>,
-        enricher: Option<&mut Enricher>,
-        limit: Option<u64>,
-    ) -> Result<Read, RunError> {
-        let read = {
-            let intake = Arc::clone(intake);
-            move |answer: &RawAnswer| lock(&intake).decode(answer)
-        };
-        let extra = pages::fan_out(&self.job, &lock(intake).slice);
-        let answered = self.exchange.send(&asked.request, extra, read).await?;
-        let bytes = answered.answer.body.len() as u64;
-        if answered.empty
-            && let Some(Ok(page)) = &answered.page
-            && page.rows() > 0
-        {
-            let problem = format!(
-                "`empty` takes the answer for a page with no rows, but it has {}; `empty` sees the answer without its records, so \
-                 what is left of a full page may look like nothing: make it stricter, or let `records` end in `?`",
-                page.rows()
-            );
-            return Err(RunError::Answer { request: asked.line.clone(), problem });
-        }
-        let page = match answered.page.filter(|_| !answered.empty) {
-            None => {
+    /// Fetches one page, and takes it in unless its part of the window has to be halved. Once it is known what follows, that is
+    /// asked for, and comes while the page is taken in.
+    async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
+        let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
+        let Exchanged { answer, page, empty, room } = self.fetch(asked, pages, reading).await?;
+        let bytes = answer.body.len() as u64;
+        reading.ahead.note_size(bytes);
+        let page = match page {
+            Some(Ok(page)) if empty && page.rows() > 0 => return Err(too_many_for_none(asked, page.rows())),
+            Some(page) if !empty => page.map_err(|source| self.unreadable(&asked.line, &answer, source))?,
+            _ => {
+                lock(&intake).collector.note_empty_page();
                 let seen = Seen { page: asked.page, ..Seen::default() };
                 return Ok(Read { seen, bytes, enough: false, misfit: None });
             }
-            Some(page) => page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?,
         };
-        let (misfit, page) = self.fitting(page, asked, &answered.answer, intake, limit).await?;
-        if let Some(misfit) = misfit {
-            let seen = Seen { rows: page.server_rows(), page: asked.page, ..Seen::default() };
-            return Ok(Read { seen, bytes, enough: false, misfit: Some(misfit) });
+        let (at, of) = (Arc::clone(&intake), asked.clone());
+        let look = move || Ok::<_, RunError>((lock(&at).look(page, &of, &answer, limit)?, answer));
+        let (Looked { page, seen, misfit, leads_on }, answer) = tokio::task::spawn_blocking(look).await??;
+        if misfit.is_some() {
+            return Ok(Read { seen, bytes, enough: false, misfit });
         }
-        let (page, skipped, more) = self.enriched(page, asked, intake, enricher, limit).await?;
-        let (extraction, intake, asked) = (self.clone(), Arc::clone(intake), asked.clone());
+        if leads_on {
+            reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most())).await;
+        }
+        let (page, skipped, more) = self.enriched(page, asked, &intake, reading.enricher.as_mut(), limit).await?;
+        let (extraction, asked) = (self.clone(), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
             let mut intake = lock(&intake);
-            let page = intake.typed(page);
-            let page = page.map_err(|source| extraction.unreadable(&asked.line, &answered.answer, source))?;
-            let (seen, full) = intake.take(page, &skipped, &asked, &answered.answer)?;
+            let page = intake.typed(page).map_err(|source| extraction.unreadable(&asked.line, &answer, source))?;
+            let (seen, full) = intake.take(page, seen, &skipped, &asked)?;
             let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
+            drop((answer, room));
             Ok::<_, RunError>((seen, enough))
         });
         let (seen, enough) = taken.await??;
         Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
     }
 
-    /// Judges whether a page holds all that its part of the window has, before anything is asked for its rows.
-    async fn fitting(
+    /// Fetches one page and decodes it.
+    async fn fetch(
         &self,
-        page: PageRead,
         asked: &Asked,
+        pages: &Pages,
+        reading: &mut Reading<'_>,
+    ) -> Result<Exchanged<Result<PageRead, DecodeError>>, RunError> {
+        let intake = Arc::clone(&reading.intake);
+        let dispatched = reading.ahead.answer(&asked.request).await?;
+        let peek = Self::peek(asked, reading, dispatched.answer());
+        let settle = self.exchange.settle(&asked.request, dispatched, move |answer| lock(&intake).decode(answer));
+        let ahead = &mut reading.ahead;
+        let early = async {
+            if let Some(seen) = peek.await? {
+                ahead.send(pages.foresee(asked, &seen, ahead.most())).await;
+            }
+            Ok::<_, RunError>(())
+        };
+        let (settled, peeked) = futures::join!(settle, early);
+        let fetched = settled?;
+        peeked?;
+        Ok(fetched)
+    }
+
+    /// Looks at an answer while it is decoded, where that is worth it.
+    fn peek(
+        asked: &Asked,
+        reading: &Reading<'_>,
         answer: &RawAnswer,
-        intake: &Arc<Mutex<Intake>>,
-        limit: Option<u64>,
-    ) -> Result<(Option<Misfit>, PageRead), RunError> {
-        let whole = |spec: &WindowSpec| matches!(spec.parts, PartsSpec::Whole);
-        if !matches!(&self.job.slicing, Slicing::Window(spec) if !whole(spec)) {
-            return Ok((None, page));
+    ) -> impl Future<Output = Result<Option<Seen>, RunError>> + use<> {
+        let worth_it = reading.limit.is_none() && !reading.ahead.is_surprised() && Peek::is_worth_it(answer);
+        let work = reading.peek.as_ref().filter(|_| worth_it).cloned().map(|peek| {
+            let (asked, answer) = (asked.clone(), answer.clone());
+            tokio::task::spawn_blocking(move || peek.look(&asked, &answer))
+        });
+        async {
+            match work {
+                Some(work) => Ok(work.await?),
+                None => Ok(None),
+            }
         }
-        let (intake, asked, answer) = (Arc::clone(intake), asked.clone(), answer.clone());
-        let judge = move || Ok((lock(&intake).misfit(&page, &asked, &answer, limit)?, page));
-        tokio::task::spawn_blocking(judge).await?
     }
 
     /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.
@@ -211,10 +294,33 @@ impl Extraction {
         Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
     }
 
+    /// Returns how many bytes of rows a slice keeps in memory until its last page is in.
+    fn spool_limit(&self) -> usize {
+        let share = self.exchange.client.memory().limit() / SPOOLED / u64::from(self.job.source.concurrency).max(1);
+        usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SPOOL, spool::DEFAULT_MEMORY_LIMIT)
+    }
+
+    /// Waits for the memory that the writing of a slice takes, whose largest page is of `largest` bytes. Keep it until it is written.
+    pub(super) async fn room_to_land(&self, largest: u64) -> Room {
+        let mut room = self.exchange.client.memory().room(Turn::now(), 0);
+        // Whose turn it is gets what it asks for.
+        let _ = room.grow(largest.saturating_mul(LANDING)).await;
+        room
+    }
+
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
         Pages::new(&self.job, &self.tree, slice, &printed(now), self.exchange.client.redactor(), &self.had_one)
     }
+}
+
+/// Refuses rows in an answer that `empty` takes for a page with none.
+fn too_many_for_none(asked: &Asked, rows: u64) -> RunError {
+    let problem = format!(
+        "`empty` takes the answer for a page with no rows, but it has {rows}; `empty` sees the answer without its records, so what is \
+         left of a full page may look like nothing: make it stricter, or let `records` end in `?`"
+    );
+    RunError::Answer { request: asked.line.clone(), problem }
 }
 
 /// Says why an answer can't be read. The decoder quotes the place; a quotation could begin within a secret, where it isn't known
@@ -238,7 +344,12 @@ fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
     intake.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Redactor) -> Result<Extracted, RunError> {
+fn finish(
+    intake: Arc<Mutex<Intake>>,
+    end: EndReason,
+    (pages, largest): (u64, u64),
+    redactor: &Redactor,
+) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
@@ -247,7 +358,11 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, pages: u64, redactor: &Red
     let mut collected = intake.collector.finish(end)?;
     collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
-    Ok(Extracted { collected, schema, pages, full: end == EndReason::SliceFull, notes })
+    let (passes, vanished) = (collected.reconciliation.passes, collected.vanished);
+    notes.extend((vanished > 0).then(|| {
+        format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
+    }));
+    Ok(Extracted { collected, schema, pages, largest, full: end == EndReason::SliceFull, notes })
 }
 
 /// What a person should look at where points came and didn't show their step.

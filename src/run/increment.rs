@@ -80,6 +80,11 @@ impl Increment {
         }
     }
 
+    /// Tells whether `rows` more could be enough for the slice.
+    pub(super) fn fills_with(&self, rows: u64) -> bool {
+        self.last.is_none() && self.rows.len() as u64 + rows >= self.rows_per_slice
+    }
+
     /// Takes the cursors of a page's rows, numbered from `first` on; `request` names the page in errors. Rows that couldn't be
     /// decoded aren't among them: `bad` says before which of them each stood.
     ///

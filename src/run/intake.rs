@@ -18,6 +18,7 @@ use crate::extract::paginate::Seen;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
+use crate::transform::Spool;
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
@@ -40,6 +41,17 @@ pub(super) enum PageRead {
     Typed(DecodedPage),
     /// Its records are picked out.
     Split(SplitPage),
+}
+
+/// A page that was looked at.
+pub(super) struct Looked {
+    pub(super) page: PageRead,
+    /// What it shows; which of its rows are new isn't known yet.
+    pub(super) seen: Seen,
+    /// Why its part of the window has to be halved.
+    pub(super) misfit: Option<Misfit>,
+    /// Whether the slice surely goes on, if there are more pages.
+    pub(super) leads_on: bool,
 }
 
 /// Tells which rows lie outside of the window before they are typed for good, so that nothing more is asked about them.
@@ -103,12 +115,13 @@ impl Foresight {
 }
 
 impl Intake {
-    /// Begins a slice.
+    /// Begins a slice. Beyond `spool_limit` bytes its rows go to a temporary file.
     pub(super) fn new(
         job: &Arc<Job>,
         slice: &Slice,
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
+        spool_limit: usize,
     ) -> Result<Self, RunError> {
         let asked = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
@@ -149,7 +162,7 @@ impl Intake {
             }
             _ => None,
         };
-        let collector = Collector::new(job, &slice.kind, asked, now);
+        let collector = Collector::new(job, &slice.kind, asked, now, Spool::new(spool_limit));
         let decoder = PageDecoder::new(options);
         let slice = slice.clone();
         Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })
@@ -173,8 +186,27 @@ impl Intake {
         (envelope, page)
     }
 
+    /// Looks at a page whose answer is a success, before anything is asked for its rows.
+    pub(super) fn look(
+        &mut self,
+        page: PageRead,
+        asked: &Asked,
+        answer: &RawAnswer,
+        limit: Option<u64>,
+    ) -> Result<Looked, RunError> {
+        if let Some(misfit) = self.misfit(&page, asked, answer, limit)? {
+            let seen = Seen { rows: page.server_rows(), page: asked.page, ..Seen::default() };
+            return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
+        }
+        let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
+        let shown = pages::Shown { envelope: page.envelope(), rows: page.server_rows(), new_rows: 0 };
+        let seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        let leads_on = limit.is_none() && !self.collector.fills_with(page.rows());
+        Ok(Looked { page, seen, misfit: None, leads_on })
+    }
+
     /// Judges whether a page holds all that its part of the window has. With a `limit` it does once there are that many rows.
-    pub(super) fn misfit(
+    fn misfit(
         &mut self,
         page: &PageRead,
         asked: &Asked,
@@ -224,19 +256,15 @@ impl Intake {
         }
     }
 
-    /// Takes a page in whose answer is a success; returns what it showed and whether the slice has enough. No child request was
-    /// sent for the records in `skipped`.
+    /// Takes a page in that was looked at and showed `seen`; returns that with what is new, and whether the slice has enough. No
+    /// child request was sent for the records in `skipped`.
     pub(super) fn take(
         &mut self,
         page: DecodedPage,
+        mut seen: Seen,
         skipped: &BTreeSet<usize>,
         asked: &Asked,
-        answer: &RawAnswer,
     ) -> Result<(Seen, bool), RunError> {
-        let facts = Facts { rows: page.server_rows, first: page.first.clone(), last: page.last.clone() };
-        let vars = pages::variables(&self.job, &self.slice, answer, &facts);
-        let shown = pages::Shown { envelope: &page.envelope, rows: page.server_rows, new_rows: 0 };
-        let mut seen = pages::seen(&self.job, asked, &shown, &vars)?;
         if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
             self.collector.enter(part, window::padded(spec, part));
         }

@@ -165,13 +165,7 @@ impl Runner<'_> {
     }
 
     fn extraction(&self) -> Result<Extraction, RunError> {
-        Ok(Extraction {
-            exchange: self.env.sources.exchange(self.job)?,
-            tree: Arc::new(build::request(self.job)?),
-            job: Arc::new(self.job.clone()),
-            progress: Arc::clone(&self.env.progress),
-            had_one: Arc::default(),
-        })
+        Extraction::new(self.job, self.env)
     }
 
     fn targets(&self) -> Result<Vec<Target>, RunError> {

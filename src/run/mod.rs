@@ -1,6 +1,7 @@
 //! One run, and the one place that knows the order: lease, recover, plan, begin, extract, transform, write, publish, commit,
 //! tidy. It reads like the path of the data in the design.
 
+mod ahead;
 mod auth;
 mod build;
 mod collect;
@@ -22,6 +23,8 @@ mod owner;
 mod pages;
 mod parents;
 mod parts;
+mod passes;
+mod peek;
 mod plan;
 mod preview;
 mod progress;

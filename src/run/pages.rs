@@ -1,5 +1,6 @@
 //! The pages of one slice, or of a parent: request after request, until the paginator or a guard ends it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -107,12 +108,35 @@ impl Pages {
 
     /// Renders the request that comes next.
     pub(super) fn request(&self) -> Result<RenderedRequest, RunError> {
-        let edits: Vec<Edit> = self.fixed.iter().chain(&self.next).cloned().collect();
-        let mut request = self.tree.render(&self.context, &edits)?;
-        if let Some(link) = &self.link {
+        self.render(&self.context, &self.next, self.link.as_ref())
+    }
+
+    fn render(&self, context: &Value, next: &[Edit], link: Option<&Url>) -> Result<RenderedRequest, RunError> {
+        let edits: Vec<Edit> = self.fixed.iter().chain(next).cloned().collect();
+        let mut request = self.tree.render(context, &edits)?;
+        if let Some(link) = link {
             request.follow(link);
         }
         Ok(request)
+    }
+
+    /// Renders the requests that follow after the page `seen`, as far as they are known: at most `count`. What is wrong with one
+    /// is for [`Pages::advance`] and [`Pages::ask`] to say.
+    pub(super) fn foresee(&self, asked: &Asked, seen: &Seen, count: usize) -> Vec<RenderedRequest> {
+        let mut context = Cow::Borrowed(&self.context);
+        if let Given::Next(cursor) = &seen.given {
+            context.to_mut()["cursor"] = cursor.clone();
+        }
+        let render = |decision| match decision {
+            Decision::Done(_) => None,
+            Decision::Fetch(edits) => self.render(&context, &edits, self.link.as_ref()).ok(),
+            Decision::Follow(link) => {
+                let link = resolve(&link, &asked.request.url(), asked.page).ok()?;
+                self.render(&self.context, &self.next, Some(&link)).ok()
+            }
+        };
+        let requests = self.paginator.foresee(seen, count).into_iter().map_while(render);
+        requests.take_while(|request| !self.guard.has_seen(request)).collect()
     }
 
     /// Renders it to be sent, unless a guard forbids.

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use serde_json::Value;
+use indexmap::IndexMap;
+use serde_json::{Value, json};
 
 use super::RunError;
+use super::ahead::Ahead;
 use super::evidence::Evidence;
 use super::extract::{Extraction, unproven};
 use super::intake::constants;
@@ -12,7 +14,8 @@ use super::pages::{self, Asked, Facts};
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
-use crate::model::{JobName, Slice, SliceKind};
+use crate::model::{EndReason, JobName, Slice, SliceKind};
+use crate::pipeline::file::OnMismatch;
 use crate::plan::Key;
 
 impl Extraction {
@@ -36,41 +39,97 @@ impl Extraction {
     }
 
     async fn read_whole(&self, slice: &Slice, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+        let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
+        let mut evidence = Evidence::default();
+        let mut passes = Vec::new();
+        loop {
+            let (end, rows) = self.parent_pass(slice, now, &mut evidence, &mut ahead).await?;
+            if self.job.on_mismatch != OnMismatch::Refetch {
+                super::job::reconcile(&self.job, &evidence.weigh(end, true, true))?;
+                return Ok(rows);
+            }
+            passes.push(rows);
+            // Rows have no ordinals here: they are told apart by their text, or their key.
+            if let Some(since) = evidence.end_pass(end, false, 0) {
+                return Ok(self.last_of_each(passes.into_iter().skip(since).flatten()));
+            }
+            if evidence.passes().count() == passes.len() {
+                let story = evidence.passes().story();
+                return Err(RunError::Unsettled { passes: passes.len(), story });
+            }
+        }
+    }
+
+    /// Reads all pages of a parent once.
+    async fn parent_pass(
+        &self,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        evidence: &mut Evidence,
+        ahead: &mut Ahead,
+    ) -> Result<(EndReason, Vec<Value>), RunError> {
         let mut pages = self.pages(slice, now);
         let mut rows = Vec::new();
-        let mut evidence = Evidence::default();
         loop {
             let asked = pages.ask()?;
-            let extra = pages::fan_out(&self.job, slice);
-            let read = {
-                let (extraction, slice) = (self.clone(), slice.clone());
-                move |answer: &RawAnswer| extraction.read_page(answer, &slice)
-            };
-            let answered = self.exchange.send(&asked.request, extra, read).await?;
-            let bytes = answered.answer.body.len() as u64;
-            let (found, mut seen) = match answered.page.filter(|_| !answered.empty) {
-                None => (Vec::new(), Seen { page: asked.page, ..Seen::default() }),
-                Some(page) => {
-                    let page = page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?;
-                    let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
-                    let take = move || extraction.take_whole(&asked, &answered.answer, page, &slice);
-                    tokio::task::spawn_blocking(take).await??
-                }
-            };
+            let (found, mut seen, bytes) = self.parent_page(&asked, slice, ahead).await?;
+            ahead.send(pages.foresee(&asked, &seen, ahead.most())).await;
             self.progress.page(&self.job.name, seen.rows, bytes);
             evidence.note_total(seen.total);
             evidence.note_page(seen.rows, found.len() as u64);
-            let new_rows = found.iter().filter(|row| evidence.note_unkeyed(&row.to_string())).count() as u64;
+            let new_rows = found.iter().filter(|row| evidence.note_unkeyed(&self.identity(row))).count() as u64;
             seen.new_rows = if found.is_empty() { seen.rows } else { new_rows };
             rows.extend(found);
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
                 if let Some(note) = unproven(end) {
                     tracing::warn!(job = %self.job.name, "{note}");
                 }
-                super::job::reconcile(&self.job, &evidence.weigh(rows.len() as u64, Some(0), end, true))?;
-                return Ok(rows);
+                return Ok((end, rows));
             }
         }
+    }
+
+    /// Fetches one page: its rows, what it shows, and the size of its body.
+    async fn parent_page(
+        &self,
+        asked: &Asked,
+        slice: &Slice,
+        ahead: &mut Ahead,
+    ) -> Result<(Vec<Value>, Seen, u64), RunError> {
+        let read = {
+            let (extraction, slice) = (self.clone(), slice.clone());
+            move |answer: &RawAnswer| extraction.read_page(answer, &slice)
+        };
+        let dispatched = ahead.answer(&asked.request).await?;
+        let answered = self.exchange.settle(&asked.request, dispatched, read).await?;
+        let bytes = answered.answer.body.len() as u64;
+        ahead.note_size(bytes);
+        let Some(page) = answered.page.filter(|_| !answered.empty) else {
+            return Ok((Vec::new(), Seen { page: asked.page, ..Seen::default() }, bytes));
+        };
+        let page = page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?;
+        let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
+        let take = move || extraction.take_whole(&asked, &answered.answer, page, &slice);
+        let (found, seen) = tokio::task::spawn_blocking(take).await??;
+        Ok((found, seen, bytes))
+    }
+
+    /// Returns what tells a row from others of its slice: its text, or, where it may change from pass to pass, its key.
+    fn identity(&self, row: &Value) -> String {
+        let of_slice =
+            |column: &&String| self.job.for_each.as_ref().is_some_and(|for_each| for_each.key.contains(*column));
+        let own = self.job.key.iter().filter(|column| !of_slice(column));
+        let key: Option<Vec<&Value>> = own.map(|column| row.get(column)).collect();
+        match key.filter(|key| !key.is_empty() && self.job.on_mismatch == OnMismatch::Refetch) {
+            Some(key) => json!(key).to_string(),
+            None => row.to_string(),
+        }
+    }
+
+    /// Leaves out what came again later.
+    fn last_of_each(&self, rows: impl Iterator<Item = Value>) -> Vec<Value> {
+        let rows: IndexMap<String, Value> = rows.map(|row| (self.identity(&row), row)).collect();
+        rows.into_values().collect()
     }
 
     /// Reads a page; returns the envelope that the answer is judged by, and the page.

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Env, Options, RunError, build, chosen, job};
+use super::extract::Extraction;
+use super::{Env, Options, RunError, chosen, job};
 use crate::ledger::{Ledger, LedgerState};
 use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
@@ -76,13 +77,7 @@ fn planned(
             keys.map(|keys| job::due(pipeline, job, keys.as_deref(), state, now, start)).unwrap_or_default()
         }
     };
-    let extraction = super::extract::Extraction {
-        exchange: env.sources.exchange(job)?,
-        tree: Arc::new(build::request(job)?),
-        job: Arc::new(job.clone()),
-        progress: Arc::new(super::Silent),
-        had_one: Arc::default(),
-    };
+    let extraction = Extraction { progress: Arc::new(super::Silent), ..Extraction::new(job, env)? };
     let shown = |slice: &Slice| {
         let request = extraction.show(slice, now)?;
         let parent = matches!(job.slicing, Slicing::Parent);

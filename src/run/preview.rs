@@ -1,14 +1,13 @@
 //! A job's first rows, as they would land. Nothing is written, and no lease is taken.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
 use super::extract::{Extracted, Extraction};
 use super::land::Shaping;
-use super::{Env, RunError, build, job, parents, tables};
+use super::{Env, RunError, job, parents, tables};
 use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts};
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
@@ -42,15 +41,7 @@ pub async fn preview(
 ) -> Result<Preview, RunError> {
     let jobs = super::chosen(pipeline, std::slice::from_ref(name))?;
     let Some(job) = jobs.iter().find(|job| job.name == *name) else { return Err(super::no_job(pipeline, name)) };
-    let extraction = |job: &Job| -> Result<Extraction, RunError> {
-        Ok(Extraction {
-            exchange: env.sources.exchange(job)?,
-            tree: Arc::new(build::request(job)?),
-            job: Arc::new(job.clone()),
-            progress: Arc::clone(&env.progress),
-            had_one: Arc::default(),
-        })
-    };
+    let extraction = |job: &Job| Extraction::new(job, env);
     let mut parent_rows = BTreeMap::new();
     for parent in jobs.iter().filter(|job| super::needed(job, &jobs)) {
         let keys = job::fan_out(parent, &parent_rows)?;

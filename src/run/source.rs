@@ -7,9 +7,10 @@ use super::{RunError, auth};
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{
-    CutCheck, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Patience, Proxy, RateLimit, RetryPolicy,
-    RuleTexts, Rules, is_loopback,
+    CutCheck, DEFAULT_MEMORY_LIMIT, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Memory, Patience,
+    Proxy, RateLimit, RetryPolicy, RuleTexts, Rules, is_loopback,
 };
+use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::pipeline::spec::{self, Job, Source};
 
@@ -18,6 +19,7 @@ use crate::pipeline::spec::{self, Job, Source};
 pub struct Sources {
     clock: Arc<dyn Clock>,
     slots: Arc<HostSlots>,
+    memory: Arc<Memory>,
     gate: CredentialGate,
     clients: Mutex<HashMap<ClientKey, Arc<HttpClient>>>,
     sessions: Mutex<HashMap<CredentialId, Arc<Session>>>,
@@ -28,24 +30,32 @@ type ClientKey = (String, Option<CredentialId>, Option<CredentialId>);
 
 impl Default for Sources {
     fn default() -> Self {
+        Self::new(DEFAULT_MEMORY_LIMIT)
+    }
+}
+
+impl Sources {
+    /// Makes the clients of a process, whose answers in flight take about `memory_limit` bytes.
+    #[must_use]
+    pub fn new(memory_limit: u64) -> Self {
         Self {
             clock: Arc::new(SystemClock),
             slots: Arc::new(HostSlots::new()),
+            memory: Arc::new(Memory::new(memory_limit)),
             gate: CredentialGate::new(),
             clients: Mutex::default(),
             sessions: Mutex::default(),
         }
     }
-}
 
-impl Sources {
     /// Returns what sends the requests of a job.
     pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
         let auth = Arc::new(self.shared(auth::auth(&job.source)?));
         let client = self.client(&job.source, &auth)?;
         let cut = CutCheck { format: job.source.format, is_cut: crate::decode::is_cut };
         let patience = Patience { budget: Arc::default(), envelope: Some(envelope(job)) };
-        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules(job)?), cut, patience })
+        let (gate, rules) = (self.gate.clone(), Arc::new(rules(job)?));
+        Ok(Exchange { client, gate, auth, rules, cut, patience, weight: weight(&job.records) })
     }
 
     /// Returns the gate of the process.
@@ -83,7 +93,17 @@ impl Sources {
         let redactor = auth.redactor();
         redactor.know(source.proxy.iter().map(|proxy| &proxy.password));
         let client = HttpClient::new(options, Arc::clone(&self.slots), redactor, Arc::clone(&self.clock))?;
+        let client = client.within(Arc::clone(&self.memory));
         Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))
+    }
+}
+
+/// Returns how many bytes the work on a page takes for each of its body. Columns take about as much as the text that they come of;
+/// a program builds a tree of the whole body first.
+const fn weight(records: &Selector) -> u64 {
+    match records {
+        Selector::Plain { .. } => 1,
+        Selector::Program(_) => 8,
     }
 }
 

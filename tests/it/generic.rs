@@ -28,6 +28,7 @@ fn offset_and_limit_with_a_total() {
     bench.job(
         "records: '.items[]'
 snapshot: daily
+concurrency: 1
 paginate: {offset: {into: query.offset, size_into: query.limit, size: 2}, total: .total}
 query: {offset: 0, limit: 2}",
     );
@@ -237,6 +238,7 @@ fn a_jq_program_counts_by_rows() {
         "records: '.items[] | .tags[] | {tag: .}'
 rows: '.items | length'
 snapshot: latest
+concurrency: 1
 paginate: {offset: {into: query.offset, size: 1}, total: .total}
 query: {offset: 0}",
     );
@@ -269,7 +271,7 @@ fn a_torn_answer_is_asked_for_again_and_its_rows_come_once() {
         let first = request.number("offset") == 2 && torn.swap(false, std::sync::atomic::Ordering::SeqCst);
         if first { answer.torn() } else { answer }
     }));
-    bench.job("records: '.items[]'\nquery: {offset: 0}\nsnapshot: latest\npaginate: {offset: {into: query.offset, size: 2}, total: .total}");
+    bench.job("records: '.items[]'\nquery: {offset: 0}\nsnapshot: latest\nconcurrency: 1\npaginate: {offset: {into: query.offset, size: 2}, total: .total}");
     assert_eq!(bench.run().fine(), "latest landed: 4 of 4; complete");
     assert_eq!(bench.api.asked_for("offset"), ["0", "2", "2", "4"]);
 }

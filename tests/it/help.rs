@@ -96,6 +96,9 @@ fn help_of_each_verb() {
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
+          --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
+                                 together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
+                                 256MiB]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -104,7 +107,7 @@ fn help_of_each_verb() {
                                  values: text, json]
       -h, --help                 Print help (see more with '--help')
     ");
-    insta::assert_snapshot!(print(&["preview", "-h"]), @r"
+    insta::assert_snapshot!(print(&["preview", "-h"]), @"
     Fetch a job's first rows and show what would land. Nothing is written
 
     Usage: tidegate preview [OPTIONS] <FILE> <JOB>
@@ -116,6 +119,9 @@ fn help_of_each_verb() {
     Options:
           --rows <N>             How many rows to show [default: 10]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
+          --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
+                                 together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
+                                 256MiB]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -242,6 +248,13 @@ fn long_help() {
           --retry-refused
               Send a credential though the server refused it in the last five minutes, such as for an
               account that was unlocked
+
+          --memory-limit <SIZE>
+              How much memory answers in flight may take, and the work on them, together, such as 64MiB
+              or 1GiB
+
+              [env: TIDEGATE_MEMORY_LIMIT=]
+              [default: 256MiB]
 
           --output <FORMAT>
               How results are printed

@@ -13,6 +13,7 @@
     reason = "the files are our own, the numbers are small, and a snapshot is as long as what it shows"
 )]
 
+mod ahead;
 mod architecture;
 mod crash;
 mod demo;
@@ -27,6 +28,7 @@ mod hostile;
 mod increments;
 mod lastline;
 mod manners;
+mod moving_lists;
 mod moving_on;
 mod ntopng;
 mod ntopng_again;
@@ -34,6 +36,7 @@ mod ntopng_faults;
 mod ntopng_fixtures;
 mod oauth2;
 mod quiet;
+mod refetch;
 mod review;
 mod s3;
 mod schema;

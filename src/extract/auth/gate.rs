@@ -102,6 +102,14 @@ impl CredentialGate {
         self.shared.lock().0.retain(|_, state| !matches!(state, State::Refused(_, at) if at.elapsed() >= ago));
     }
 
+    /// Returns the leave to send a request that can wait: only where the credential was accepted before, or there is none.
+    #[must_use]
+    pub fn enter_if_accepted(&self, credential: Option<CredentialId>) -> Option<Pass> {
+        let accepted =
+            credential.as_ref().is_none_or(|id| matches!(self.shared.lock().0.get(id), Some(State::Accepted)));
+        accepted.then(|| self.pass(credential, false))
+    }
+
     fn try_enter(&self, id: &CredentialId) -> Option<Result<Pass, Refused>> {
         let mut states = self.shared.lock();
         match states.0.get(id) {

@@ -35,8 +35,8 @@ struct State {
     /// Sessions so far.
     generation: u64,
     current: Option<Arc<Grant>>,
-    /// Whether a request was ever accepted with a session.
-    proven: bool,
+    /// The last session with which a request was accepted; 0 where none ever was.
+    accepted: u64,
     /// The refresh token that replaced the one of the pipeline file.
     refresh: Option<Secret>,
     /// Renewals that failed so far, and how the last one did.
@@ -187,9 +187,16 @@ impl Session {
         }
     }
 
-    /// Notes that the server accepted a request with a session.
-    pub fn accepted(&self) {
-        self.state().proven = true;
+    /// Notes that the server accepted a request with the session of that generation.
+    pub fn accepted(&self, generation: u64) {
+        let mut state = self.state();
+        state.accepted = state.accepted.max(generation);
+    }
+
+    /// Tells whether the server ever accepted a request with the session of that generation, as far as the last ones go.
+    #[must_use]
+    pub fn was_accepted(&self, generation: u64) -> bool {
+        self.state().accepted == generation
     }
 
     /// Tells whether the credential is known to be right: a request was accepted, or the answer that gave the session says so.
@@ -200,7 +207,7 @@ impl Session {
             How::Login(login) => login.success.is_some() || login.token.is_some(),
             How::OAuth2(_) => true,
         };
-        says_so || self.state().proven
+        says_so || self.state().accepted > 0
     }
 
     /// Waits until no other task renews the session. Look at [`Session::current`] again then.

@@ -17,6 +17,7 @@ use super::connect::{HttpOptions, build, transport};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::{HostSlots, RateLimit};
+use super::memory::{Memory, NoRoom, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
 use super::terms::{Patience, Terms, Tries, Wish};
 use crate::clock::Clock;
@@ -35,6 +36,7 @@ pub struct HttpClient {
     options: HttpOptions,
     limiter: Option<DefaultDirectRateLimiter>,
     pub(super) slots: Arc<HostSlots>,
+    memory: Arc<Memory>,
     redactor: Redactor,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
@@ -46,8 +48,17 @@ pub struct HttpClient {
 enum TryError {
     Transport(TransportKind, String),
     TooLarge,
+    NoRoom,
+    /// Nothing was sent: the session has ended.
+    Stale,
     /// The body is encoded in a way that isn't known.
     Encoding(String),
+}
+
+impl From<NoRoom> for TryError {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::NoRoom
+    }
 }
 
 impl From<(TransportKind, String)> for TryError {
@@ -81,7 +92,14 @@ impl HttpClient {
         let client = build(&options)?;
         let limiter = options.rate_limit.and_then(RateLimit::limiter);
         let (jitter, proxy_refused): (Jitter, _) = (Arc::new(rand::random::<f64>), Mutex::default());
-        Ok(Self { client, options, limiter, slots, redactor, clock, jitter, proxy_refused })
+        let memory = Arc::default();
+        Ok(Self { client, options, limiter, slots, memory, redactor, clock, jitter, proxy_refused })
+    }
+
+    /// Keeps answers in the memory that others share.
+    #[must_use]
+    pub fn within(self, memory: Arc<Memory>) -> Self {
+        Self { memory, ..self }
     }
 
     /// Takes the jitter of waits from `jitter`.
@@ -93,6 +111,17 @@ impl HttpClient {
     /// Returns the present instant.
     pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
         self.clock.now()
+    }
+
+    /// Returns the memory that its answers share with others.
+    #[must_use]
+    pub const fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// Makes room for an answer of about `expected` bytes.
+    pub(super) fn room(&self, turn: Turn, expected: u64) -> Room {
+        self.memory.room(turn, expected)
     }
 
     /// Returns what scrubs secrets from texts about this source.
@@ -113,11 +142,17 @@ impl HttpClient {
         cut: CutCheck,
     ) -> Result<RawAnswer, HttpError> {
         let patience = Patience::default();
-        self.fetch_by(request, &Terms { line, pass, each_try, cut, patience: &patience, rules: None }).await
+        let terms = Terms { line, pass, session: None, each_try, cut, patience: &patience, rules: None };
+        self.fetch_by(request, &terms, &mut self.room(Turn::now(), 0)).await
     }
 
-    /// As [`HttpClient::fetch`], by the rules and the budget of a job.
-    pub(super) async fn fetch_by(&self, request: &RenderedRequest, terms: &Terms<'_>) -> Result<RawAnswer, HttpError> {
+    /// As [`HttpClient::fetch`], by the rules and the budget of a job. `room` holds the body, and is to be kept as long.
+    pub(super) async fn fetch_by(
+        &self,
+        request: &RenderedRequest,
+        terms: &Terms<'_>,
+        room: &mut Room,
+    ) -> Result<RawAnswer, HttpError> {
         let (started, budget) = (Instant::now(), &terms.patience.budget);
         let origin = request.resource.origin().ascii_serialization();
         self.worth_sending(terms, &origin, started)?;
@@ -128,8 +163,11 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
-                tried = self.attempt(request, terms.each_try, terms.cut) => tried,
+                tried = self.attempt(request, terms, room) => tried,
             };
+            if matches!(tried, Err(TryError::Stale)) {
+                return Err(HttpError::Stale { request: self.redactor.scrub(terms.line) });
+            }
             let wish = self.wish(&tried, terms).await?;
             if let Wish::Another { asked, broken } = &wish {
                 let too_long = asked.filter(|asked| *asked > self.options.retry.max_delay);
@@ -228,15 +266,17 @@ impl HttpClient {
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
-    async fn attempt(
-        &self,
-        request: &RenderedRequest,
-        each_try: EachTry<'_>,
-        cut: CutCheck,
-    ) -> Result<Tried, TryError> {
+    async fn attempt(&self, request: &RenderedRequest, terms: &Terms<'_>, room: &mut Room) -> Result<Tried, TryError> {
+        room.restart();
+        let (each_try, cut) = (terms.each_try, terms.cut);
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
+        // With a slot, so that nobody who waits for memory keeps the one that the others wait for from going on.
+        room.begin().await?;
         if let Some(limiter) = &self.limiter {
             limiter.until_ready().await;
+        }
+        if terms.session.is_some_and(|(session, grant)| !session.is_current(grant.generation())) {
+            return Err(TryError::Stale);
         }
         // After the waits, so that the signature is fresh when it leaves.
         let prepared = each_try.prepared(request, self.clock.now());
@@ -258,7 +298,7 @@ impl HttpClient {
             return Err(TryError::Encoding(encoding));
         }
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
-        let body = self.read(response).await?;
+        let body = self.read(response, room).await?;
         if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
             let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
@@ -266,7 +306,7 @@ impl HttpClient {
         Ok(Tried { status, headers, body })
     }
 
-    async fn read(&self, response: reqwest::Response) -> Result<Bytes, TryError> {
+    async fn read(&self, response: reqwest::Response, room: &mut Room) -> Result<Bytes, TryError> {
         let limit = self.options.max_response;
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(TryError::TooLarge);
@@ -280,8 +320,10 @@ impl HttpClient {
             if u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX) > limit {
                 return Err(TryError::TooLarge);
             }
+            room.grow(chunk.len() as u64).await?;
             body.extend_from_slice(&chunk);
         }
+        room.fit();
         Ok(body.freeze())
     }
 
@@ -326,6 +368,8 @@ impl HttpClient {
                 let request = self.redactor.scrub(terms.line);
                 Err(HttpError::TooLarge { request, limit: self.options.max_response })
             }
+            Err(TryError::Stale) => Err(HttpError::Stale { request: self.redactor.scrub(terms.line) }),
+            Err(TryError::NoRoom) => Err(HttpError::NoRoom { request: self.redactor.scrub(terms.line) }),
             Err(TryError::Encoding(encoding)) => {
                 let (request, encoding) = (self.redactor.scrub(terms.line), self.redactor.scrub(&encoding));
                 Err(HttpError::Encoding { request, encoding })

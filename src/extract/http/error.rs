@@ -133,6 +133,18 @@ pub enum HttpError {
         /// The limit, in bytes after decompression.
         limit: u64,
     },
+    /// The session ended while the request waited: it is sent with another one.
+    #[error("{request}: not sent: its session has ended")]
+    Stale {
+        /// The request in one line, scrubbed.
+        request: String,
+    },
+    /// There was no memory for the body of an answer whose turn it wasn't: it is asked for again in its turn.
+    #[error("{request}: given up: there was no memory for an answer that was asked for early (see --memory-limit)")]
+    NoRoom {
+        /// The request in one line, scrubbed.
+        request: String,
+    },
     /// The body is encoded in a way that isn't known.
     #[error(
         "{request}: the answer's body has the content-encoding `{encoding}`, which can't be undone; gzip, deflate, br and zstd can, \

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
-use super::error::{AnswerError, ExchangeError, Fault};
+use super::error::{AnswerError, ExchangeError, Fault, HttpError};
 use super::judge::{Judged, Rules};
+use super::memory::{Room, Turn};
 use super::renew::{NO_EVIDENCE, NO_RIGHT, NoGrant, Renewals};
 use super::terms::{Patience, Terms};
-use crate::extract::auth::{Auth, CredentialGate, excerpt};
+use crate::extract::auth::{Auth, CredentialGate, Grant, Pass, excerpt};
 use crate::extract::request::RenderedRequest;
 
 const CHECK: &str = "check auth, and that the account isn't locked out";
@@ -31,10 +32,31 @@ pub struct Exchange {
     pub cut: CutCheck,
     /// What the job's tries go by.
     pub patience: Patience,
+    /// How many bytes of memory the work on an answer takes for each of its body, beside the body itself.
+    pub weight: u64,
+}
+
+/// An answer that isn't judged yet, and what it was asked with.
+#[derive(Debug)]
+pub struct Dispatched {
+    line: String,
+    extra: Arc<[Value]>,
+    pass: Pass,
+    grant: Option<Arc<Grant>>,
+    answer: RawAnswer,
+    room: Room,
+}
+
+impl Dispatched {
+    /// Returns the answer.
+    #[must_use]
+    pub const fn answer(&self) -> &RawAnswer {
+        &self.answer
+    }
 }
 
 /// A page, or a page with no rows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Exchanged<T> {
     /// The answer.
     pub answer: RawAnswer,
@@ -42,15 +64,13 @@ pub struct Exchanged<T> {
     pub page: Option<T>,
     /// Whether `empty` took the answer for a page with no rows.
     pub empty: bool,
+    /// What the answer takes of the memory: drop it with what `read` made.
+    pub room: Room,
 }
 
 impl Exchange {
-    /// Sends `request` and judges the answer. `read` gets an answer with a 2xx status, off the async threads, and returns the
-    /// envelope that the rules see (null where the body isn't JSON) and whatever it made of the body; other bodies are read as
-    /// JSON here. `extra` are the values of the rules' further variables.
-    ///
-    /// Where the answer says that the session has expired, the session is renewed, by one task for all, and the request is sent
-    /// again; what `read` made of the refused answer is dropped.
+    /// Sends `request` and judges the answer: [`Exchange::ask`] and [`Exchange::settle`] in one, for a request that another answer
+    /// waits for, so that this one doesn't wait for memory.
     pub async fn send<T, F>(
         &self,
         request: &RenderedRequest,
@@ -61,9 +81,49 @@ impl Exchange {
         T: Send + 'static,
         F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
     {
-        let (line, read, extra) = (request.line(), Arc::new(read), Arc::<[Value]>::from(extra));
-        let mut pass = self.gate.enter(self.auth.credential()).await?;
-        let mut renewals = Renewals::default();
+        let pass = self.gate.enter(self.auth.credential()).await?;
+        let asked = self.dispatch(request, extra.into(), pass, self.client.room(Turn::beside(), 0)).await?;
+        self.settle(request, asked, read).await
+    }
+
+    /// Sends `request`, whose answer is due. `extra` are the values of the rules' further variables, `expected` is about how large
+    /// the body is.
+    pub async fn ask(
+        &self,
+        request: &RenderedRequest,
+        extra: Arc<[Value]>,
+        expected: u64,
+    ) -> Result<Dispatched, ExchangeError> {
+        let pass = self.gate.enter(self.auth.credential()).await?;
+        self.dispatch(request, extra, pass, self.client.room(Turn::now(), expected)).await
+    }
+
+    /// As [`Exchange::ask`], for a request whose answer isn't due yet; `turn` says when it is. Nothing is sent where the credential
+    /// isn't proven, or where such an answer, and the work on another one, have no room.
+    pub fn ask_early(
+        &self,
+        request: RenderedRequest,
+        extra: Arc<[Value]>,
+        expected: u64,
+        turn: Turn,
+    ) -> Option<impl Future<Output = Result<Dispatched, ExchangeError>> + Send + use<>> {
+        let mut room = self.client.room(turn, expected);
+        if !room.reserve_expected(expected.saturating_mul(self.weight)) {
+            return None;
+        }
+        let pass = self.gate.enter_if_accepted(self.auth.credential())?;
+        let exchange = self.clone();
+        Some(async move { exchange.dispatch(&request, extra, pass, room).await })
+    }
+
+    async fn dispatch(
+        &self,
+        request: &RenderedRequest,
+        extra: Arc<[Value]>,
+        mut pass: Pass,
+        mut room: Room,
+    ) -> Result<Dispatched, ExchangeError> {
+        let line = request.line();
         loop {
             let grant = match self.auth.session() {
                 Some(session) => match self.grant(session, &line, &mut pass).await {
@@ -76,16 +136,48 @@ impl Exchange {
             let mut signed = request.clone();
             self.auth.apply(&mut signed)?;
             grant.iter().try_for_each(|grant| grant.apply(&mut signed))?;
+            let session = self.auth.session().zip(grant.as_deref());
             let (each_try, rules) = (self.auth.each_try(grant.as_deref()), Some((&self.rules, &*extra)));
             let (cut, patience) = (self.cut, &self.patience);
-            let terms = Terms { line: &line, pass: &pass, each_try, cut, patience, rules };
-            let answer = self.client.fetch_by(&signed, &terms).await?;
+            let terms = Terms { line: &line, pass: &pass, session, each_try, cut, patience, rules };
+            match self.client.fetch_by(&signed, &terms, &mut room).await {
+                Ok(answer) => return Ok(Dispatched { line, extra, pass, grant, answer, room }),
+                // It waited, and the session was replaced or ended meanwhile.
+                Err(HttpError::Stale { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Judges the answer to `request`. `read` gets an answer with a 2xx status, off the async threads, and returns the envelope
+    /// that the rules see (null where the body isn't JSON) and whatever it made of the body; other bodies are read as JSON here.
+    ///
+    /// Where the answer says that the session has expired, the session is renewed, by one task for all, and the request is sent
+    /// again; what `read` made of the refused answer is dropped.
+    pub async fn settle<T, F>(
+        &self,
+        request: &RenderedRequest,
+        mut asked: Dispatched,
+        read: F,
+    ) -> Result<Exchanged<T>, ExchangeError>
+    where
+        T: Send + 'static,
+        F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
+    {
+        let read = Arc::new(read);
+        let mut renewals = Renewals::default();
+        loop {
+            let Dispatched { line, extra, pass, grant, answer, mut room } = asked;
+            let work = (answer.body.len() as u64).saturating_mul(self.weight);
+            room.grow(work).await.map_err(|_| HttpError::NoRoom { request: self.client.redactor().scrub(&line) })?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint, fault) = match judged {
                 Judged::Page | Judged::Empty => {
-                    self.auth.session().iter().for_each(|session| session.accepted());
+                    if let (Some(session), Some(grant)) = (self.auth.session(), &grant) {
+                        session.accepted(grant.generation());
+                    }
                     pass.accepted();
-                    return Ok(Exchanged { answer, page, empty: judged == Judged::Empty });
+                    return Ok(Exchanged { answer, page, empty: judged == Judged::Empty, room });
                 }
                 Judged::Failed { reason } if answer.unsettled && answer.status.is_success() => {
                     (reason, STAYS, Fault::Request)
@@ -93,7 +185,12 @@ impl Exchange {
                 Judged::Failed { reason } => (reason, what_to_do(answer.status), Fault::Request),
                 Judged::Broken { reason } => (reason, what_to_do(answer.status), Fault::Rule),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
-                    (Some(session), Some(grant)) if renewals.help(session, grant) => continue,
+                    (Some(session), Some(grant)) if renewals.help(session, grant) => {
+                        drop((answer, page));
+                        room.fit_to_nothing();
+                        asked = self.dispatch(request, extra, pass, room).await?;
+                        continue;
+                    }
                     (Some(session), _) if session.is_proven() => {
                         (Renewals::in_vain(session, &reason), NO_RIGHT, Fault::Credential)
                     }

@@ -6,6 +6,7 @@ use super::answer::CutCheck;
 use super::error::{ExchangeError, tries};
 use super::exchange::Exchange;
 use super::judge::status_text;
+use super::memory::Turn;
 use super::terms::Terms;
 use crate::extract::auth::{Grant, Pass, Session};
 use crate::extract::request::RenderedRequest;
@@ -40,6 +41,8 @@ impl<E: Into<ExchangeError>> From<E> for NoGrant {
 #[derive(Debug, Default)]
 pub(super) struct Renewals {
     refusals: u32,
+    /// Whether it was the cause of a renewal.
+    caused_one: bool,
 }
 
 impl Renewals {
@@ -51,10 +54,12 @@ impl Renewals {
             return false;
         }
         if session.is_current(grant.generation()) {
-            if self.refusals > 1 {
-                // It was made after the first refusal, and nobody has replaced it.
+            // It was made after the first refusal, and nobody has replaced it: it refuses this request, unless others used it up.
+            let in_vain = self.refusals > 1 && !session.was_accepted(grant.generation());
+            if self.caused_one || in_vain {
                 return false;
             }
+            self.caused_one = true;
             session.expire(grant.generation());
         }
         true
@@ -107,8 +112,9 @@ impl Exchange {
         let line = self.client.redactor().scrub(&line_of(session, &request));
         let cut = CutCheck { format: AnswerFormat::Json, ..self.cut };
         let (each_try, patience) = (session.each_try(&cookies), &self.patience);
-        let terms = Terms { line: &line, pass, each_try, cut, patience, rules: None };
-        let answer = self.client.fetch_by(&request, &terms).await?;
+        let terms = Terms { line: &line, pass, session: None, each_try, cut, patience, rules: None };
+        let mut room = self.client.room(Turn::beside(), 0);
+        let answer = self.client.fetch_by(&request, &terms, &mut room).await?;
         if answer.status.is_server_error() || answer.status.as_u16() == 429 {
             let reason = status_text(answer.status, &answer.headers);
             let hint = "there is no session without it; look at the server's own log, or run later";

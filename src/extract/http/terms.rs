@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::answer::CutCheck;
 use super::budget::RetryBudget;
 use super::judge::Rules;
-use crate::extract::auth::{EachTry, Pass};
+use crate::extract::auth::{EachTry, Grant, Pass, Session};
 
 /// What the tries of a job go by, beside the policy of its source.
 #[derive(Clone, Default)]
@@ -35,6 +35,8 @@ pub(super) struct Terms<'t> {
     pub(super) line: &'t str,
     /// Stops the tries once the credential is refused elsewhere.
     pub(super) pass: &'t Pass,
+    /// The session that the request carries: it isn't sent with one that has ended.
+    pub(super) session: Option<(&'t Arc<Session>, &'t Grant)>,
     /// What the credential does at each try.
     pub(super) each_try: EachTry<'t>,
     /// What tells a body that was cut off.

@@ -80,6 +80,7 @@ fn exchange(options: HttpOptions, rules: &RuleTexts) -> Exchange {
         rules: Arc::new(Rules::compile(rules, &[]).unwrap()),
         cut: cut(AnswerFormat::Json),
         patience: Patience::default(),
+        weight: 1,
     }
 }
 

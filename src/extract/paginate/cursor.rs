@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::foresee::{foresee, unknown};
 use super::given::{Ends, Trail, Way, within};
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen};
 use crate::lang::place::Place;
@@ -60,6 +61,10 @@ impl Paginator for Cursor {
         }
         within(&self.rules, seen)?;
         Ok(Decision::Fetch(self.edits(&cursor)))
+    }
+
+    fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {
+        foresee(self, seen, count, unknown)
     }
 }
 

@@ -109,6 +109,12 @@ impl RequestGuard {
         check("pages", self.pages, self.ceilings.pages, request)
     }
 
+    /// Tells whether the request was sent before.
+    #[must_use]
+    pub fn has_seen(&self, request: &RenderedRequest) -> bool {
+        self.sent.contains(&request.fingerprint())
+    }
+
     /// Takes a page: the rows that the server put on it, the bytes of its body, and the time since the slice began.
     pub fn page(
         &mut self,

@@ -3,6 +3,9 @@
 //! There is no default paginator, and paging never ends without a stated reason: a short page proves nothing by itself.
 
 mod cursor;
+mod foresee;
+#[cfg(test)]
+mod foresee_tests;
 mod given;
 mod guard;
 mod next_link;
@@ -264,6 +267,13 @@ pub trait Paginator: Send {
 
     /// Takes what the last page showed, and returns the edits of the next request or why there is none.
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError>;
+
+    /// Returns what [`Paginator::next`] is going to decide after the page `seen`, and after those that follow it as far as they
+    /// can be told: at most `count` requests, in order. All rows are taken for new, and where a total is stated, pages for full.
+    ///
+    /// It changes nothing and promises nothing. A request that was foreseen may be sent early; only `next` says whether its
+    /// answer is a page of the slice.
+    fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision>;
 }
 
 /// What every paginator can be told of ends.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use url::Url;
 
+use super::foresee::{foresee, unknown};
 use super::given::{Ends, Given, Trail, Way, within};
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen};
 use crate::model::EndReason;
@@ -39,6 +40,10 @@ impl Paginator for NextLink {
             }
             Way::On(other) => Err(PaginateError::LinkType { page: seen.page, found: other.to_string() }),
         }
+    }
+
+    fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {
+        foresee(self, seen, count, unknown)
     }
 }
 

@@ -28,4 +28,8 @@ impl Paginator for OnePage {
             None => Ok(Decision::Done(EndReason::OnePage)),
         }
     }
+
+    fn foresee(&self, _seen: &Seen, _count: usize) -> Vec<Decision> {
+        Vec::new()
+    }
 }

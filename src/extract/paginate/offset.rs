@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::foresee::{counted, foresee};
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, Tally, size_edit};
 use crate::lang::place::Place;
 
@@ -62,5 +63,13 @@ impl Paginator for Offset {
             Advance::Size => self.size,
         };
         self.rules.fetch(seen, self.edits())
+    }
+
+    fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {
+        // Where a page came short, the offsets after the next page depend on whether that one does too.
+        let by_size = self.advance == Advance::Size || seen.rows == self.size;
+        foresee(self, seen, if by_size { count } else { count.min(1) }, |fork, seen| {
+            counted(seen, self.size, fork.tally.received)
+        })
     }
 }

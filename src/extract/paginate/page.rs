@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::foresee::{counted, foresee};
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, Tally, size_edit};
 use crate::lang::place::Place;
 
@@ -41,5 +42,9 @@ impl Paginator for PageNumber {
         }
         self.number += 1;
         self.rules.fetch(seen, self.edits())
+    }
+
+    fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {
+        foresee(self, seen, count, |fork, seen| counted(seen, self.size, fork.tally.received))
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use super::foresee::{foresee, unknown};
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, compare, further, size_edit};
 use crate::lang::place::Place;
 use crate::model::EndReason;
@@ -240,5 +241,14 @@ impl Paginator for Seek {
         }
         let edits = self.edits(self.position.as_ref());
         self.spec.rules.fetch(seen, edits)
+    }
+
+    fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {
+        let value = seen.last_value.as_ref().zip(self.position.as_ref());
+        if value.is_some_and(|(value, from)| compare(value, from) == Ordering::Equal) {
+            // Whether any of the rows is new decides between the end and one request more.
+            return Vec::new();
+        }
+        foresee(self, seen, count, unknown)
     }
 }

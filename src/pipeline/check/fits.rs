@@ -1,6 +1,6 @@
 //! What only several parts of a job together can get wrong.
 
-use super::super::file::{Auth, JobFile, PaginateFile, SeekBound};
+use super::super::file::{Auth, JobFile, OnMismatch, PaginateFile, SeekBound};
 use super::super::load::{Jq as JqText, Spanned, Text};
 use super::super::spec::{CursorSpec, Paginate, PaginateKind, Request, Slicing};
 use super::Findings;
@@ -25,6 +25,22 @@ impl Findings<'_> {
         self.pages_fit(parts);
         self.parts_fit(parts);
         self.slices_land(parts);
+        self.can_be_read_again(parts);
+    }
+
+    /// Checks that rows can be told apart in several passes over a slice.
+    fn can_be_read_again(&mut self, parts: &Parts<'_>) {
+        let Some(on_mismatch) = parts.job.on_mismatch.filter(|on| on.value == OnMismatch::Refetch) else { return };
+        if parts.job.incremental.is_some() {
+            let help = "use `fail` or `warn`: rows that come while an increment is read are for the next one";
+            self.error(on_mismatch.span, "`on_mismatch: refetch` has no meaning for an `incremental` job", help);
+        } else if parts.job.latest_by.is_some() {
+            let help = "remove `latest_by`: of the readings that prove a list whole, each row lands as it came last";
+            self.error(on_mismatch.span, "`on_mismatch: refetch` doesn't go with `latest_by`", help);
+        } else if parts.key.is_empty() && !parts.job.sinks.is_empty() {
+            let message = "`on_mismatch: refetch` takes the rows of several readings together, and needs a `key` to tell them apart";
+            self.missing(on_mismatch.span, message, "add `key:`, the columns that identify a row");
+        }
     }
 
     fn rows_can_be_counted(&mut self, parts: &Parts<'_>) {

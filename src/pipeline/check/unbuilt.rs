@@ -1,6 +1,6 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{JobFile, OnMismatch, PipelineFile};
+use super::super::file::{JobFile, PipelineFile};
 use super::super::load::Span;
 use super::Findings;
 
@@ -26,7 +26,6 @@ pub(super) fn pipeline(findings: &mut Findings<'_>, file: &PipelineFile) {
 
 /// Refuses what a job can't do yet.
 pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
-    rows(findings, job);
     for sink in job.sinks.values() {
         if let Some(http) = &sink.http {
             findings.not_built(http.span, "the `http` sink", "land the rows in `jsonl`, and send them from there");
@@ -34,13 +33,5 @@ pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
         if let Some(stdout) = &sink.stdout {
             findings.not_built(stdout.span, "the `stdout` sink", "land the rows in `jsonl`, or use `tidegate preview`");
         }
-    }
-}
-
-fn rows(findings: &mut Findings<'_>, job: &JobFile) {
-    if let Some(on_mismatch) = job.on_mismatch
-        && on_mismatch.value == OnMismatch::Refetch
-    {
-        findings.not_built(on_mismatch.span, "`on_mismatch: refetch`", "use `fail` or `warn`");
     }
 }

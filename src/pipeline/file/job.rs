@@ -86,7 +86,8 @@ with_source_keys! {
         /// `window.time` lies outside of the slice has none. Where the job feeds others, those see its rows without the columns.
         #[serde(default)]
         pub enrich: Option<Spanned<IndexMap<Spanned<String>, Enrich>>>,
-        /// What happens when the rows received aren't those that the server said it has. Default: `fail`.
+        /// What happens when the rows received aren't those that the server said it has. Default: `fail`. A list that moves while
+        /// it is read is a case for `refetch`.
         #[serde(default)]
         pub on_mismatch: Option<Spanned<OnMismatch>>,
         /// Where the rows land, by name (`[a-z0-9_]+`).
@@ -262,7 +263,12 @@ pub enum OnMismatch {
     Fail,
     /// The slice lands, and the report warns.
     Warn,
-    /// The slice is read again, until a pass adds nothing.
+    /// The slice is read until it is known to be whole: a slice of one page once, any other at least twice, and six times at most.
+    /// It lands once a pass adds no row to those before, and all rows seen since some pass began were known before it, and are as
+    /// many as its first page stated as the `total`: then they are the list as it was at that moment. Rows that were gone by then
+    /// don't land. Without a `total` two passes must show the same rows, each once. A slice that never comes to rest fails. Rows
+    /// are told apart by `key`, which is required; not for `incremental`. A parent is read so too, by its `key`, or else by all
+    /// that its rows hold.
     Refetch,
 }
 

@@ -47,7 +47,8 @@ macro_rules! with_source_keys {
             /// The most requests in a time, over all jobs that share the credential and the host: `10/s`.
             #[serde(default)]
             pub rate_limit: Option<Rate>,
-            /// The most requests at one time. Default: `4`.
+            /// The most requests to the host at one time, of all slices and their pages. Default: `4`. `1` for a server whose session
+            /// moves on with every answer.
             #[serde(default)]
             #[schemars(range(min = 1, max = 256))]
             pub concurrency: Option<Spanned<u32>>,

@@ -214,9 +214,11 @@ impl SliceRun {
         let (targets, quarantine, shaping) = (self.targets.clone(), self.quarantine.clone(), self.shaping(begin.now));
         let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
         let staging = Staging::new(self.data.sets().clone(), Arc::new(notes));
+        let room = self.extraction.room_to_land(extracted.largest).await;
         tokio::task::spawn_blocking(move || {
             let to = Destination { targets: &targets, quarantine: &quarantine, landing: &landing, staging: &staging };
             let staged = land(&extracted.collected, &extracted.schema, &shaping, &to)?;
+            drop(room);
             Ok((extracted, staged))
         })
         .await?
@@ -272,7 +274,7 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
         }
         Verdict::Over => Some("there are more than stated; check `paginate.total`"),
     };
-    if let (Some(verdict), OnMismatch::Fail) = (verdict, job.on_mismatch) {
+    if let (Some(verdict), OnMismatch::Fail | OnMismatch::Refetch) = (verdict, job.on_mismatch) {
         let total = proved.total_last.unwrap_or_default();
         return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
     }
@@ -281,7 +283,7 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
 
 /// Refuses a reading with more bad rows than the job allows.
 fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
-    let (bad, received) = (collected.counts.quarantined, collected.counts.received);
+    let (bad, received) = (collected.counts.quarantined, collected.counts.received - collected.counts.read_again);
     let allowed = match (job.bad_rows, job.max_bad_rows) {
         (BadRows::Fail, _) if bad > 0 => "`bad_rows: fail` allows none".to_owned(),
         (_, Some(MostBadRows::Rows(most))) if bad > most => format!("`max_bad_rows` allows {most}"),

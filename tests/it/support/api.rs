@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -132,6 +133,7 @@ impl Answer {
 pub(crate) struct Api {
     address: SocketAddr,
     log: Arc<Mutex<Vec<Request>>>,
+    at_once: Arc<AtOnce>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -142,20 +144,21 @@ impl Api {
         let log = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
         let (started, start) = std::sync::mpsc::channel();
-        let noted = Arc::clone(&log);
+        let at_once = Arc::new(AtOnce::default());
+        let (noted, counted) = (Arc::clone(&log), Arc::clone(&at_once));
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 started.send(listener.local_addr().unwrap()).unwrap();
-                let served = axum::serve(listener, router(Arc::new(script), noted));
+                let served = axum::serve(listener, router(Arc::new(script), noted, counted));
                 tokio::select! {
                     _ = served => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address: start.recv().unwrap(), log, stop: Some(stop), thread: Some(thread) }
+        Self { address: start.recv().unwrap(), log, at_once, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Starts a server that gives one answer to everything.
@@ -171,6 +174,11 @@ impl Api {
     /// Returns what it was asked so far.
     pub(crate) fn asked(&self) -> Vec<Request> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Returns the most requests that waited for their answers at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.at_once.most.load(Ordering::SeqCst)
     }
 
     /// Returns the values of one query parameter, request by request; `-` where it isn't there.
@@ -191,10 +199,35 @@ impl Drop for Api {
 
 type Script = dyn Fn(&Request) -> Answer + Send + Sync;
 
-fn router(script: Arc<Script>, log: Arc<Mutex<Vec<Request>>>) -> Router {
+/// Requests that wait for their answers.
+#[derive(Debug, Default)]
+struct AtOnce {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl AtOnce {
+    fn enter(self: &Arc<Self>) -> Waiting {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Waiting(Arc::clone(self))
+    }
+}
+
+/// One of them, also where the client goes away.
+struct Waiting(Arc<AtOnce>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn router(script: Arc<Script>, log: Arc<Mutex<Vec<Request>>>, at_once: Arc<AtOnce>) -> Router {
     Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-        let (script, log) = (Arc::clone(&script), Arc::clone(&log));
+        let (script, log, at_once) = (Arc::clone(&script), Arc::clone(&log), Arc::clone(&at_once));
         async move {
+            let _waiting = at_once.enter();
             let request = {
                 let mut log = log.lock().unwrap();
                 let request = Request {

@@ -18,6 +18,7 @@ mod languages;
 mod newcomer;
 mod paging;
 mod parts;
+mod refetch;
 mod request;
 mod schema;
 mod sinks;

@@ -1,22 +1,6 @@
-//! What isn't built yet of rows and sinks.
+//! What isn't built yet of sinks.
 
-use super::{say_job, say_landing};
-
-#[test]
-fn of_rows() {
-    insta::assert_snapshot!(say_landing(r"    snapshot: daily
-    key: id
-    on_mismatch: refetch
-"), @"
-    error: `on_mismatch: refetch` is not built yet
-     --> p.yaml:8:18
-      |
-    8 |     on_mismatch: refetch
-      |                  ^^^^^^^
-      |
-      = help: use `fail` or `warn`
-    ");
-}
+use super::say_job;
 
 #[test]
 fn of_sinks() {

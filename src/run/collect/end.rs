@@ -1,0 +1,187 @@
+//! The end of a slice, or of a pass over it: which of the rows land, which go to quarantine, and what is proved.
+
+use std::collections::{BTreeSet, HashMap};
+
+use arrow::array::RecordBatch;
+
+use super::{Collector, SCHEMA_TAG, Which};
+use crate::decode::PageDecoder;
+use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts};
+use crate::run::RunError;
+use crate::run::quarantine::BadRow;
+use crate::transform::Spooled;
+
+/// What is known of a slice once all its pages are in.
+pub(in crate::run) struct Collected {
+    /// The rows that go on to the transform: see [`Collected::batches`].
+    pub(in crate::run) rows: Spooled,
+    schemas: Vec<RecordSchema>,
+    /// Where the rows went; `transformed` is still 0.
+    pub(in crate::run) counts: RowCounts,
+    /// The rows that go to quarantine.
+    pub(in crate::run) bad: Vec<BadRow>,
+    /// The first row with a value that didn't fit and is null.
+    pub(in crate::run) first_nulled: Option<BadRow>,
+    /// What the reading proved.
+    pub(in crate::run) reconciliation: Reconciliation,
+    /// The last cursor of an incremental slice; none where it has no rows.
+    pub(in crate::run) cursor_end: Option<CursorValue>,
+    /// Different rows that were gone when the slice was read again.
+    pub(in crate::run) vanished: u64,
+}
+
+impl Collected {
+    /// Returns the batches, brought to the schema that the slice ended with.
+    pub(in crate::run) fn batches(
+        &self,
+        to: RecordSchema,
+    ) -> impl Iterator<Item = Result<RecordBatch, RunError>> + Send + 'static {
+        let schemas = self.schemas.clone();
+        self.rows.batches().map(move |batch| {
+            let batch = batch?;
+            let tag = batch.schema().metadata().get(SCHEMA_TAG).and_then(|tag| tag.parse().ok());
+            let from = tag.and_then(|tag: usize| schemas.get(tag)).unwrap_or(&to);
+            PageDecoder::conform(&batch, from, &to)
+                .map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
+        })
+    }
+}
+
+/// What follows after a pass over a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::run) enum PassEnd {
+    /// The slice is known to be whole.
+    Settled,
+    /// Another pass.
+    Again,
+    /// Nothing: the list is still in motion.
+    Unsettled {
+        /// How often it was read.
+        passes: usize,
+        /// What each pass showed.
+        story: String,
+    },
+}
+
+impl Collector {
+    /// Ends a pass over a slice that is read again until it is known to be whole.
+    pub(in crate::run) fn end_pass(&mut self, end: EndReason) -> PassEnd {
+        let before = self.evidence.passes().count();
+        if let Some(since) = self.evidence.end_pass(end, self.overlap, self.spool.rows()) {
+            self.since = since;
+            return PassEnd::Settled;
+        }
+        let passes = self.evidence.passes();
+        if passes.count() == before {
+            return PassEnd::Unsettled { passes: before, story: passes.story() };
+        }
+        // They count values of rows that land.
+        self.counts.nulled_values = 0;
+        self.counts.discarded_fields = 0;
+        self.first_nulled = None;
+        PassEnd::Again
+    }
+
+    /// Ends the slice.
+    pub(in crate::run) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
+        let cursor_end = self.end_increment(end == EndReason::SliceFull);
+        let passes = self.evidence.passes();
+        let reconciliation = if passes.count() > 1 {
+            self.evidence.weigh_settled(end, self.since, self.overlap)
+        } else {
+            self.evidence.weigh(end, self.keys.is_some(), self.overlap)
+        };
+        let (first, vanished) =
+            (passes.get(self.since).map_or(0, |pass| pass.first), passes.vanished_before(self.since));
+        self.leave_earlier_passes(first);
+        let elsewhere = self.bad_elsewhere(cursor_end.as_ref());
+        self.counts.deduplicated = self.leave_bad_twins();
+        self.counts.quarantined = self.bad.len() as u64;
+        self.counts.outside_window = self.outside.len() as u64 + elsewhere;
+        let superseded = self.superseded();
+        self.counts.deduplicated += superseded.len() as u64;
+        self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
+        self.spool.filter_out(superseded.iter().copied());
+        let rows = self.spool.finish()?;
+        self.counts.decoded = rows.rows();
+        if !self.counts.adds_up() {
+            return Err(RunError::Account { account: format!("{:?}", self.counts) });
+        }
+        Ok(Collected {
+            rows,
+            schemas: self.schemas,
+            counts: self.counts,
+            bad: self.bad.into_iter().map(|(row, ..)| row).collect(),
+            first_nulled: self.first_nulled,
+            reconciliation,
+            cursor_end,
+            vanished,
+        })
+    }
+
+    /// Leaves out what passes brought before the one since which rows count; `first` is that one's first row.
+    fn leave_earlier_passes(&mut self, first: u64) {
+        let early = |bad: &&(BadRow, Which, usize)| bad.2 < self.since && matches!(bad.1, Which::Undecoded(_));
+        // Those that could be decoded are among the rows before the first.
+        self.counts.read_again = first + self.bad.iter().filter(early).count() as u64;
+        self.bad.retain(|(_, _, pass)| *pass >= self.since);
+        self.spool.filter_out(0..first);
+        self.nulls = self.nulls.split_off(&first);
+        self.outside = self.outside.split_off(&first);
+        self.superseded.retain(|(earlier, _)| *earlier >= first);
+    }
+
+    /// Leaves out bad rows that a later pass brought again: they go to quarantine once. Returns how many.
+    fn leave_bad_twins(&mut self) -> u64 {
+        if self.evidence.passes().count() == 1 {
+            return 0;
+        }
+        let last: HashMap<String, usize> =
+            self.bad.iter().map(|(row, _, pass)| (row.row().to_owned(), *pass)).collect();
+        let before = self.bad.len();
+        self.bad.retain(|(row, _, pass)| last.get(row.row()) == Some(pass));
+        (before - self.bad.len()) as u64
+    }
+
+    /// Gives up the bad rows that belong to other slices, which have them in quarantine, or will. Returns how many of them
+    /// couldn't be decoded: the others are among those outside.
+    fn bad_elsewhere(&mut self, end: Option<&CursorValue>) -> u64 {
+        let (before, mut decoded) = (self.bad.len() as u64, 0);
+        let (outside, nulls, cursor) = (&self.outside, &mut self.nulls, &self.cursor);
+        self.bad.retain(|(_, which, _)| match which {
+            Which::Undecoded(bad) => !cursor.as_ref().is_some_and(|(_, increment)| increment.is_elsewhere(*bad, end)),
+            Which::Decoded(ordinal) if outside.contains(ordinal) => {
+                decoded += 1;
+                nulls.remove(ordinal);
+                false
+            }
+            Which::Decoded(_) => true,
+        });
+        before - self.bad.len() as u64 - decoded
+    }
+
+    /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none:
+    /// else the key would be lost.
+    fn superseded(&self) -> BTreeSet<u64> {
+        let lands = |ordinal: &u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
+        if let (Some(keys), Some(_)) = (&self.keys, &self.latest_by) {
+            return keys.outdated(|ordinal| lands(&ordinal));
+        }
+        let mut superseded = BTreeSet::new();
+        for (earlier, later) in self.superseded.iter().rev() {
+            if lands(later) || superseded.contains(later) {
+                superseded.insert(*earlier);
+            }
+        }
+        superseded.retain(lands);
+        superseded
+    }
+
+    /// Leaves the rows after the slice's end to the next slice, and returns the end.
+    fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
+        let (_, increment) = self.cursor.as_ref()?;
+        let (end, after) = increment.end(cut_short)?;
+        self.outside.extend(after);
+        Some(end)
+    }
+}
