@@ -151,6 +151,9 @@ fn help_of_each_verb() {
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
+          --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
+                                 together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
+                                 256MiB]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
