@@ -193,7 +193,7 @@ pub struct Landing {
     /// The version of the job's schema; absent where the job has never had a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<u32>,
-    /// [`digest`] of its files.
+    /// [`digest()`] of its files.
     pub digest: String,
     /// The object that lists its files, relative to the pipeline's state; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
