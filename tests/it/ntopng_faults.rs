@@ -15,7 +15,7 @@ fn config() -> NtopngConfig {
 }
 
 /// Tries often and waits little, so that no chance of faults in a row makes a slice fail.
-const PATIENT: (&str, &str) = ("retry: {attempts: 5, max_delay: 1m}", "retry: {attempts: 15, max_delay: 50ms}");
+const PATIENT: (&str, &str) = ("retry: {attempts: 5, max_delay: 1m}", "retry: {attempts: 20, max_delay: 50ms}");
 
 #[test]
 fn faults_on_the_way_cost_no_row() {
