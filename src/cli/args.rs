@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
 
 /// Exports data from paginated REST APIs into a data lake, without losing or doubling a row.
@@ -138,8 +139,33 @@ pub(super) struct RunArguments {
     /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
     #[arg(long)]
     pub(super) retry_refused: bool,
+    /// What becomes of what has landed where an edit of the pipeline file changes what names it, such as `key` or a sink's `url`.
+    /// Say it once: a run without such an edit ignores it.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) accept: Option<AcceptArgument>,
+    /// Read windows that haven't ended yet by this machine's clock or the server's: what comes later is then missed.
+    #[arg(long, env = "TIDEGATE_ALLOW_FUTURE")]
+    pub(super) allow_future: bool,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
+}
+
+/// How an edit is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AcceptArgument {
+    /// What has landed stays; the edit applies to what lands from now on.
+    Future,
+    /// What has landed is read again, and replaced.
+    Reland,
+}
+
+impl From<AcceptArgument> for Accept {
+    fn from(how: AcceptArgument) -> Self {
+        match how {
+            AcceptArgument::Future => Self::Future,
+            AcceptArgument::Reland => Self::Reland,
+        }
+    }
 }
 
 /// What `preview` takes.

@@ -74,5 +74,8 @@ pub(super) fn options(arguments: &RunArguments, env: &Env) -> Options {
         wait: !arguments.no_wait,
         allow_shrink: arguments.allow_shrink,
         retry_refused: arguments.retry_refused,
+        accept: arguments.accept.map(Into::into),
+        backfill: None,
+        allow_future: arguments.allow_future,
     }
 }

@@ -34,6 +34,8 @@ mod manifest;
 mod ranges;
 mod recover;
 mod refusal;
+mod renew;
+mod runs;
 mod schema;
 mod scribe;
 mod state;
@@ -65,10 +67,11 @@ pub use manifest::{
 };
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
+pub use runs::{JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};
-pub use writer::{BeginSlice, Publication, Writer};
+pub use writer::{Accepted, BeginSlice, Publication, Writer};
 
 use self::store::Store;
 use crate::clock::Clock;

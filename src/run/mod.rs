@@ -54,8 +54,8 @@ pub use progress::{Progress, Silent};
 pub use source::Sources;
 
 use crate::clock::Clock;
-use crate::ledger::{Lane, Ledger, Timing, Writer};
-use crate::model::{JobName, JobReport, RunReport};
+use crate::ledger::{Accept, Lane, Ledger, Timing, Writer};
+use crate::model::{JobName, JobReport, RunReport, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
 use crate::sink::DataSets;
@@ -92,6 +92,21 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Whether a credential is sent though a server refused it in the last five minutes.
     pub retry_refused: bool,
+    /// What becomes of what has landed where an edit changes what names it; none refuses such an edit.
+    pub accept: Option<Accept>,
+    /// Reads windows of the past instead of what is due.
+    pub backfill: Option<Backfill>,
+    /// Whether windows are read that haven't ended by this machine's clock or the server's.
+    pub allow_future: bool,
+}
+
+/// Windows of the past that are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// The time that they cover, rounded out to whole windows, UTC.
+    pub window: Window,
+    /// Whether those that have landed are left out.
+    pub missing: bool,
 }
 
 /// Runs a pipeline once.
