@@ -70,6 +70,18 @@ pub(super) enum Command {
     Preview(PreviewArguments),
     /// Extract what is due and land it.
     Run(RunArguments),
+    /// Read windows of the past: those that cover a time, landed or not.
+    Backfill(BackfillArguments),
+    /// Show what runs did, newest first.
+    History(HistoryArguments),
+    /// Remove what nothing names any more: files of lost runs, old entries of the log.
+    Vacuum(VacuumArguments),
+    /// Look into a pipeline's ledger.
+    Ledger {
+        /// What to do.
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
     /// Show what has landed.
     Status {
         /// The pipeline files.
@@ -166,6 +178,84 @@ impl From<AcceptArgument> for Accept {
             AcceptArgument::Reland => Self::Reland,
         }
     }
+}
+
+/// What `backfill` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --job flow_alerts\n  \
+    tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --missing\n\n\
+    Windows are read whole, so the time is rounded out to them. One that has landed is read again and replaced where the answer is \
+    another; without `--allow-shrink` only by one with no fewer rows. A backfill that was killed is repeated, or goes on with `--missing`.")]
+pub(super) struct BackfillArguments {
+    /// The first instant to read, RFC 3339; it may lie before `window.start`.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(super) from: DateTime<Utc>,
+    /// The instant to read up to, RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(super) to: DateTime<Utc>,
+    /// Leave out windows that have landed.
+    #[arg(long)]
+    pub(super) missing: bool,
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+}
+
+/// What `history` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  tidegate history ntopng.yaml --last 5\n  tidegate history ntopng.yaml --run 1234")]
+pub(super) struct HistoryArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// How many runs to show; the last 200 are kept.
+    #[arg(long, default_value = "20", value_name = "N")]
+    pub(super) last: usize,
+    /// Show one run, by its number, with its jobs and what it wrote to the log.
+    #[arg(long, value_name = "ID")]
+    pub(super) run: Option<u64>,
+}
+
+/// What `vacuum` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  tidegate vacuum ntopng.yaml --dry-run\n  tidegate vacuum ntopng.yaml")]
+pub(super) struct VacuumArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// Show what would be removed, and why. Nothing is written, and no lease is taken.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// What can be done with a ledger.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum LedgerCommand {
+    /// Show the entries of the log, oldest first.
+    Show(LedgerShowArguments),
+}
+
+/// What `ledger show` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  tidegate ledger show ntopng.yaml\n  tidegate ledger show ntopng.yaml --from 120 --job hosts")]
+pub(super) struct LedgerShowArguments {
+    /// The pipeline file.
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// Begin with the entry of this number.
+    #[arg(long, value_name = "N")]
+    pub(super) from: Option<u64>,
+    /// Without `--from`: how many of the last entries to show.
+    #[arg(long, default_value = "50", value_name = "N")]
+    pub(super) last: usize,
+    /// Only what is of this job.
+    #[arg(long, value_name = "NAME")]
+    pub(super) job: Option<String>,
 }
 
 /// What `preview` takes.

@@ -10,15 +10,17 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, RunError, build, fingerprint, quarantine, tables};
+use super::{Data, Env, Options, RunError, build, fingerprint, future, quarantine, tables};
 use crate::ledger::{Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
+mod backfill;
 mod reset;
 mod slice;
 
+pub(super) use backfill::check as check_backfill;
 pub(super) use slice::reconcile;
 use slice::{Finished, SliceRun};
 
@@ -65,11 +67,18 @@ impl Runner<'_> {
         self.check_fingerprint(report).await?;
         let keys = self.keys(rows).await?;
         let start = self.start().await?;
-        let due =
-            self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start));
+        let due = match self.options.backfill {
+            Some(backfill) => self.backfilled(backfill, keys.as_deref(), report),
+            None => self
+                .writer
+                .state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start)),
+        };
+        self.warn_of_the_future(report);
         self.env.progress.planned(&self.job.name, due.len() as u64);
         let (due, ended) = self.without_resets(due, report).await?;
-        self.drop_stale(&due).await?;
+        if self.options.backfill.is_none() {
+            self.drop_stale(&due).await?;
+        }
         let mut queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
         for finished in ended {
             self.finished(finished, &mut queue, report);
@@ -165,8 +174,18 @@ impl Runner<'_> {
         Ok(Some((version, schema.records)))
     }
 
+    /// Warns where what has landed reaches beyond the present.
+    fn warn_of_the_future(&self, report: &mut JobReport) {
+        let last = self.writer.state(|state| {
+            let keys = state.keys(&self.job.name);
+            keys.filter_map(|key| state.landed_ranges(&self.job.name, key).last().map(|range| range.to)).max()
+        });
+        report.warnings.extend(last.and_then(|last| future::beyond(last, self.options.now)));
+    }
+
     fn extraction(&self) -> Result<Extraction, RunError> {
-        Extraction::new(self.job, self.env)
+        let clock = (!self.options.allow_future).then(|| Arc::clone(&self.env.clock));
+        Ok(Extraction { clock, ..Extraction::new(self.job, self.env)? })
     }
 
     fn targets(&self) -> Result<Vec<Target>, RunError> {

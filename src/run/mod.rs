@@ -14,6 +14,7 @@ mod evidence;
 mod expect;
 mod extract;
 mod fingerprint;
+mod future;
 mod increment;
 mod intake;
 mod job;
@@ -35,6 +36,7 @@ mod source;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod vacuum;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,12 +54,13 @@ pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};
 pub use source::Sources;
+pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
-use crate::ledger::{Accept, Lane, Ledger, Timing, Writer};
+use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
 use crate::model::{JobName, JobReport, RunReport, Window};
 use crate::objects::Stores;
-use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
+use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
 
 /// The world a run lives in.
@@ -117,6 +120,10 @@ pub struct Backfill {
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let started = env.clock.now();
     let jobs = chosen(pipeline, &options.jobs)?;
+    future::check_now(options, env.clock.as_ref())?;
+    if options.backfill.is_some() {
+        job::check_backfill(&jobs, !options.jobs.is_empty())?;
+    }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
     let data = Data::new(Arc::clone(&env.stores));
@@ -128,13 +135,33 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
-    if let Err(error) = writer.release().await {
+    let (now, ended) = (options.now, env.clock.now());
+    let done = done.map(|(recovered, jobs)| {
+        RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs }
+    });
+    let verb = if options.backfill.is_some() { "backfill" } else { "run" };
+    release(pipeline, writer, summary(verb, now, &done)).await;
+    done
+}
+
+/// Says in the ledger what a run did, and gives the lease back.
+async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSummary) {
+    let ended = match writer.append(vec![Record::Ran(summary)]).await {
+        Ok(()) => writer.release().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
         // What has landed has landed, and the next run finds the lease free all the same, if a little later.
         tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
     }
-    let (recovered, jobs) = done?;
-    let (now, ended) = (options.now, env.clock.now());
-    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
+}
+
+fn summary(verb: &str, now: DateTime<Utc>, done: &Result<RunReport, RunError>) -> RunSummary {
+    match done {
+        Ok(report) => RunSummary::of(verb, report),
+        Err(RunError::Interrupted) => RunSummary::bare(verb, now, RunOutcome::Interrupted, None),
+        Err(error) => RunSummary::bare(verb, now, RunOutcome::Failed, Some(&error.chain())),
+    }
 }
 
 /// Where a run keeps what it does.
@@ -171,7 +198,8 @@ async fn run_jobs(
                 Err(error) => reports.push(job::failed(job, &error)),
             }
         }
-        if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
+        let is_asked_for = options.backfill.is_none() || matches!(job.slicing, Slicing::Window(_));
+        if is_asked_for && !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
