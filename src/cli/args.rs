@@ -156,7 +156,7 @@ pub(super) struct RunArguments {
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) accept: Option<AcceptArgument>,
     /// Read windows that haven't ended yet by this machine's clock or the server's: what comes later is then missed.
-    #[arg(long, env = "TIDEGATE_ALLOW_FUTURE")]
+    #[arg(long, env = "TIDEGATE_ALLOW_FUTURE", hide_env_values = true)]
     pub(super) allow_future: bool,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
@@ -241,7 +241,9 @@ pub(super) enum LedgerCommand {
 
 /// What `ledger show` takes.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  tidegate ledger show ntopng.yaml\n  tidegate ledger show ntopng.yaml --from 120 --job hosts")]
+#[command(
+    after_help = "Examples:\n  tidegate ledger show ntopng.yaml\n  tidegate ledger show ntopng.yaml --from 120 --job hosts"
+)]
 pub(super) struct LedgerShowArguments {
     /// The pipeline file.
     pub(super) file: PathBuf,

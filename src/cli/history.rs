@@ -21,7 +21,10 @@ pub(super) async fn run(arguments: &HistoryArguments, output: Output, env: Env) 
             Ok(Some(shown)) => print::text(&shown.0)?,
             Ok(None) => {
                 let id = arguments.run.unwrap_or_default();
-                print::problem(&format!("{}: run {id} isn't among the last ones: see `tidegate history`", pipeline.name));
+                print::problem(&format!(
+                    "{}: run {id} isn't among the last ones: see `tidegate history`",
+                    pipeline.name
+                ));
                 return Ok(Exit::Refused);
             }
             Err(error) => {
@@ -75,12 +78,23 @@ fn table(runs: &[(&RunState, RunLife)]) -> String {
     if runs.is_empty() {
         return "nothing has run yet with this state".to_owned();
     }
-    let mut table =
-        print::table(&["#run", "began (UTC)", "took", "verb", "outcome", "slices", "#rows", "#pages", "size", "first error"]);
+    let mut table = print::table(&[
+        "#run",
+        "began (UTC)",
+        "took",
+        "verb",
+        "outcome",
+        "slices",
+        "#rows",
+        "#pages",
+        "size",
+        "first error",
+    ]);
     for (run, life) in runs {
         let end = run.end.as_ref();
         let summary = end.map(|end| &end.summary);
-        let count = |of: fn(&RunSummary) -> u64| summary.map_or_else(|| "–".to_owned(), |found| print::count(of(found)));
+        let count =
+            |of: fn(&RunSummary) -> u64| summary.map_or_else(|| "–".to_owned(), |found| print::count(of(found)));
         table.add_row([
             run.id.to_string(),
             run.started.format("%Y-%m-%d %H:%M:%S").to_string(),
@@ -110,7 +124,8 @@ fn outcome(summary: Option<&RunSummary>, life: RunLife) -> &'static str {
 
 fn slices(summary: &RunSummary) -> String {
     let parts = [(summary.landed, "landed"), (summary.unchanged, "unchanged"), (summary.failed, "failed")];
-    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", print::count(*count)));
+    let parts =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", print::count(*count)));
     let parts: Vec<String> = parts.collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
@@ -118,7 +133,11 @@ fn slices(summary: &RunSummary) -> String {
 fn took(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
     let took = (to - from).max(TimeDelta::zero());
     let whole = std::time::Duration::from_secs(u64::try_from(took.num_seconds()).unwrap_or_default());
-    if whole.as_secs() < 60 { format!("{:.1}s", took.as_seconds_f64()) } else { humantime::format_duration(whole).to_string() }
+    if whole.as_secs() < 60 {
+        format!("{:.1}s", took.as_seconds_f64())
+    } else {
+        humantime::format_duration(whole).to_string()
+    }
 }
 
 fn detail((run, life): (&RunState, RunLife), entries: &[Entry]) -> String {
@@ -132,7 +151,14 @@ fn detail((run, life): (&RunState, RunLife), entries: &[Entry]) -> String {
         for job in jobs {
             let counts = [job.landed, job.unchanged, job.failed, job.rows].map(print::count);
             let [landed, unchanged, failed, rows] = counts;
-            table.add_row([job.job.to_string(), landed, unchanged, failed, rows, job.error.clone().unwrap_or_default()]);
+            table.add_row([
+                job.job.to_string(),
+                landed,
+                unchanged,
+                failed,
+                rows,
+                job.error.clone().unwrap_or_default(),
+            ]);
         }
         out += &format!("{table}\n");
     }

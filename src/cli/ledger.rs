@@ -92,7 +92,9 @@ fn words(record: &Record) -> (String, Option<String>) {
     let (kind, about) = match record {
         Record::Lease(event) => ("lease", lease(event)),
         Record::Begin(begin) => ("begin", slice(&SliceRef::of(&begin.slice), begin.generation)),
-        Record::Stage(stage) => ("stage", format!("{}/{}: {} uploads", stage.at.job, stage.at.slice, stage.places.len())),
+        Record::Stage(stage) => {
+            ("stage", format!("{}/{}: {} uploads", stage.at.job, stage.at.slice, stage.places.len()))
+        }
         Record::Publish(landing) => ("publish", landed(landing)),
         Record::Commit(landing) => ("commit", landed(landing)),
         Record::Cleaned(at) => ("cleaned", slice(&at.at, at.generation)),
@@ -100,12 +102,15 @@ fn words(record: &Record) -> (String, Option<String>) {
         Record::Close(close) => ("close", format!("{}/{} {}", close.at.job, close.at.slice, closed(&close.why))),
         Record::PinStart { job, instant } => ("start", format!("{job} begins at {instant}")),
         Record::PinSchema { job, version } => ("schema", format!("{job} version {version}")),
-        Record::Series { job, key, series } => {
-            ("series", format!("{job}{} series {series}", key.as_ref().map(|key| format!(" {key}")).unwrap_or_default()))
-        }
+        Record::Series { job, key, series } => (
+            "series",
+            format!("{job}{} series {series}", key.as_ref().map(|key| format!(" {key}")).unwrap_or_default()),
+        ),
         Record::Parents { job, rows } => ("keys", format!("{job}: {}", rows.len())),
         Record::Fingerprint { job, accept, .. } => ("names", format!("{job}{}", accept.map_or("", accepted))),
-        Record::Superseded(generations) => ("gives way", generations.iter().map(|at| slice(&at.at, at.generation)).collect::<Vec<_>>().join(", ")),
+        Record::Superseded(generations) => {
+            ("gives way", generations.iter().map(|at| slice(&at.at, at.generation)).collect::<Vec<_>>().join(", "))
+        }
         Record::Ran(summary) => ("ran", format!("{}: {}", summary.verb, text(&json!(summary.outcome)))),
     };
     (kind.to_owned(), Some(about))
@@ -118,7 +123,11 @@ fn slice(at: &SliceRef, generation: u32) -> String {
 fn landed(landing: &Landing) -> String {
     let totals = &landing.totals;
     let (rows, files) = (print::count(landing.rows), totals.files);
-    format!("{} ({rows} rows, {files} files, {})", slice(&landing.at, landing.generation), text(&json!(landing.reconciliation.verdict)))
+    format!(
+        "{} ({rows} rows, {files} files, {})",
+        slice(&landing.at, landing.generation),
+        text(&json!(landing.reconciliation.verdict))
+    )
 }
 
 fn lease(event: &LeaseEvent) -> String {

@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod schema;
 mod status;
+mod timeline;
 mod vacuum;
 mod validate;
 

@@ -84,3 +84,35 @@ impl LedgerState {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+
+    #[tokio::test]
+    async fn entries_go_once_they_are_old_and_covered_and_never_leave_a_gap() {
+        let store = Store::new(Arc::new(InMemory::new()), Path::from("state/p"));
+        let put = async |path: String| store.create(&path, Bytes::from_static(b"{}")).await.unwrap();
+        for sequence in 1..=9 {
+            put(numbered("log", sequence)).await;
+        }
+        let left = async || store.numbers("log", None).await.unwrap();
+        let now = SystemClock.now();
+        let later = now + TimeDelta::days(8);
+        assert_eq!(entries(&store, later).await.unwrap(), 0, "no checkpoint covers them");
+        for sequence in [2, 4, 6, 8] {
+            put(numbered(checkpoint::DIRECTORY, sequence)).await;
+        }
+        assert_eq!(entries(&store, now + TimeDelta::days(6)).await.unwrap(), 0, "they are too young");
+        assert_eq!(entries(&store, later).await.unwrap(), 4);
+        assert_eq!(left().await, [5, 6, 7, 8, 9], "the oldest checkpoint that stays is that of entry 4");
+        assert_eq!(entries(&store, later).await.unwrap(), 0);
+    }
+}

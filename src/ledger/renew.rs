@@ -137,9 +137,11 @@ impl LedgerState {
 
     /// Returns what had landed of a job before it was cut otherwise, and hasn't been covered yet.
     pub fn outdated(&self, job: &JobName) -> impl Iterator<Item = (SliceRef, &Landed)> {
-        let keys = self.jobs.get_key_value(job).into_iter().flat_map(|(job, state)| {
-            state.keys.values().map(move |key| (job, key))
-        });
+        let keys = self
+            .jobs
+            .get_key_value(job)
+            .into_iter()
+            .flat_map(|(job, state)| state.keys.values().map(move |key| (job, key)));
         keys.flat_map(|(job, key)| {
             key.slices.iter().flat_map(move |(slice, state)| {
                 let at = SliceRef { job: job.clone(), key: key.key.clone(), slice: slice.clone() };

@@ -57,9 +57,9 @@ pub fn due(
     };
     match slicing {
         Slicing::Parent => Vec::new(),
-        Slicing::Window(spec) => windows(spec, history, now, start.unwrap_or(now))
-            .map(|cell| make(SliceKind::Window(cell)))
-            .collect(),
+        Slicing::Window(spec) => {
+            windows(spec, history, now, start.unwrap_or(now)).map(|cell| make(SliceKind::Window(cell))).collect()
+        }
         Slicing::Incremental(spec) => {
             let start = history.cursor.clone().unwrap_or_else(|| CursorValue(spec.start.clone()));
             vec![make(SliceKind::Incremental { series: history.series, start, end: None })]

@@ -321,7 +321,9 @@ pub enum RunError {
         why: String,
     },
     /// A job that is read by no windows has no past to read.
-    #[error("the job `{job}` {what}, so it has no windows of the past that could be read: a backfill is for jobs with `window`")]
+    #[error(
+        "the job `{job}` {what}, so it has no windows of the past that could be read: a backfill is for jobs with `window`"
+    )]
     NoWindows {
         /// The job.
         job: JobName,

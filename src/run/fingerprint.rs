@@ -9,10 +9,10 @@ use super::RunError;
 use crate::lang::Selector;
 use crate::ledger::{Accept, LedgerState};
 use crate::model::SliceKind;
-use crate::plan;
 use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
+use crate::plan;
 
 /// The parts that say how a job is cut into slices; it has one of them.
 const SLICING: [&str; 3] = ["window.every", "incremental.cursor", "snapshot"];
@@ -82,13 +82,15 @@ impl Edit {
         let missing = |all: &Sinks, known: &Sinks| {
             // One that has another name and is the same otherwise is the same sink.
             let there = |(name, parts): &(&String, &Map<String, Value>)| {
-                !known.contains_key(*name) && !known.iter().any(|(other, like)| !all.contains_key(other) && like == *parts)
+                !known.contains_key(*name)
+                    && !known.iter().any(|(other, like)| !all.contains_key(other) && like == *parts)
             };
             all.iter().filter(there).map(|(name, _)| name.clone()).collect::<Vec<_>>()
         };
         let names: BTreeSet<&String> = landed.keys().chain(now.keys()).collect();
         let change = |name: &String| {
-            let is_new_or_gone = sink_of(name).is_some_and(|(sink, _)| before.contains_key(sink) != after.contains_key(sink));
+            let is_new_or_gone =
+                sink_of(name).is_some_and(|(sink, _)| before.contains_key(sink) != after.contains_key(sink));
             let (was, is) = (landed.get(name), now.get(name));
             if is_new_or_gone || was == is || was.is_none() {
                 // An earlier version that knew nothing of a part may have noted the fingerprint.
@@ -175,11 +177,17 @@ pub(super) fn decide(
     }
     let past = has_past_snapshots(job, state);
     if edit.changes.is_empty() && accept.is_none() && (edit.added.is_empty() || past) {
-        return Ok(Some(Decision { how: Accept::Future, since: None, leaves, note: of_sinks(edit, past) }));
+        return Ok(Some(Decision {
+            how: Accept::Future,
+            since: None,
+            leaves,
+            note: of_sinks(edit, past).trim_end_matches("; ").to_owned(),
+        }));
     }
     if accept == Some(Accept::Future) {
         let since = future(job, edit, state).map_err(|why| refuse(&why))?;
-        let note = format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
+        let note =
+            format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
         return Ok(Some(Decision { how: Accept::Future, since, leaves, note: note + &takes_over(job, state) }));
     }
     if past {
@@ -204,19 +212,25 @@ fn future(job: &Job, edit: &Edit, state: &LedgerState) -> Result<Option<DateTime
     if let (Slicing::Window(spec), Some(grid)) = (&job.slicing, grid_of(job)) {
         let mut landed = last_stretches(job, state);
         if landed.clone().any(|last| plan::takes_over(grid, last).is_none()) {
-            return Err(format!("a grid of {:?} has no common edge with what has landed: use `--accept reland`", spec.every));
+            return Err(format!(
+                "a grid of {:?} has no common edge with what has landed: use `--accept reland`",
+                spec.every
+            ));
         }
         if edit.changes("for_each.key") {
             let Some(first) = landed.next() else { return Ok(None) };
             if edit.changes("window.every") || landed.any(|last| last.window.to != first.window.to) {
-                return Err("the new values begin where the old ones end, which must be at one instant for all and by one \
+                return Err(
+                    "the new values begin where the old ones end, which must be at one instant for all and by one \
                             `every`: run once without the edit, until nothing is due"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             return Ok(Some(first.window.to));
         }
     } else if edit.changes("for_each.key") && matches!(job.slicing, Slicing::Incremental(_)) {
-        return Err("the new values have no cursor to go on from, so all rows would land twice: use `--accept reland`".to_owned());
+        return Err("the new values have no cursor to go on from, so all rows would land twice: use `--accept reland`"
+            .to_owned());
     }
     Ok(None)
 }
@@ -224,8 +238,10 @@ fn future(job: &Job, edit: &Edit, state: &LedgerState) -> Result<Option<DateTime
 /// Says where a new grid takes over, where that isn't right after what has landed.
 fn takes_over(job: &Job, state: &LedgerState) -> String {
     let Some(grid) = grid_of(job) else { return String::new() };
-    let over = last_stretches(job, state).filter(|last| last.grid != grid).filter_map(|last| plan::takes_over(grid, last));
-    over.max().map_or_else(String::new, |over| format!("; the new `every` takes over at {}", over.format("%Y-%m-%d %H:%M")))
+    let over =
+        last_stretches(job, state).filter(|last| last.grid != grid).filter_map(|last| plan::takes_over(grid, last));
+    over.max()
+        .map_or_else(String::new, |over| format!("; the new `every` takes over at {}", over.format("%Y-%m-%d %H:%M")))
 }
 
 fn grid_of(job: &Job) -> Option<plan::Grid> {
@@ -244,9 +260,10 @@ fn last_stretches<'a>(job: &'a Job, state: &'a LedgerState) -> impl Iterator<Ite
 /// Tells whether lists of the past have landed, which can't be read again.
 fn has_past_snapshots(job: &Job, state: &LedgerState) -> bool {
     let is_past = |kind: &SliceKind| matches!(kind, SliceKind::Snapshot { label, .. } if label != "latest");
-    state.keys(&job.name).flat_map(|key| state.slices(&job.name, key)).any(|(_, slice)| {
-        slice.landed.as_ref().is_some_and(|landed| is_past(&landed.kind))
-    })
+    state
+        .keys(&job.name)
+        .flat_map(|key| state.slices(&job.name, key))
+        .any(|(_, slice)| slice.landed.as_ref().is_some_and(|landed| is_past(&landed.kind)))
 }
 
 /// Says which sinks are new and which are gone. `later`: a new one isn't filled with what has landed.
@@ -260,7 +277,7 @@ fn of_sinks(edit: &Edit, later: bool) -> String {
     if !edit.removed.is_empty() {
         said += &format!("sink {} was removed: its data stays as it is; ", names(&edit.removed));
     }
-    if edit.changes.is_empty() && later { said.trim_end_matches("; ").to_owned() } else { said }
+    said
 }
 
 /// The parts of each sink, by its name.
@@ -361,7 +378,10 @@ mod tests {
     fn sinks_come_go_and_are_renamed() {
         let landed = json!({"sinks.lake.url": "/lake", "sinks.feed.url": "/feed"});
         let edit = edited(&landed, &json!({"sinks.lake.url": "/lake", "sinks.pond.url": "/pond"}));
-        assert_eq!((edit.added.as_slice(), edit.removed.as_slice()), (&["pond".to_owned()][..], &["feed".to_owned()][..]));
+        assert_eq!(
+            (edit.added.as_slice(), edit.removed.as_slice()),
+            (&["pond".to_owned()][..], &["feed".to_owned()][..])
+        );
         assert!(edit.changes.is_empty(), "{edit:?}");
         let renamed = json!({"sinks.lake.url": "/lake", "sinks.other.url": "/feed"});
         assert!(edited(&landed, &renamed).is_empty());

@@ -59,7 +59,12 @@ mod tests {
         let window = Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-02T00:00:00Z") };
         let check = |headers: Value| check_server(&headers, window, instant("2026-01-02T06:00:00Z"));
         let error = check(json!({"date": "Thu, 01 Jan 2026 23:49:59 GMT"})).unwrap_err().to_string();
-        assert!(error.starts_with("the window ends at 2026-01-02 00:00:00 UTC, but by the server's clock it is 2026-01-01 23:49:59 UTC"), "{error}");
+        assert!(
+            error.starts_with(
+                "the window ends at 2026-01-02 00:00:00 UTC, but by the server's clock it is 2026-01-01 23:49:59 UTC"
+            ),
+            "{error}"
+        );
         check(json!({"date": "Thu, 01 Jan 2026 23:50:00 GMT"})).unwrap();
         check(json!({"date": "Thu, 01 Jan 2026 20:00:00 GMT", "age": "14400"})).unwrap();
         check(json!({"date": "yesterday"})).unwrap();

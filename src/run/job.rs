@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::extract::Extraction;
 use super::land::Target;
 use super::{Data, Env, Options, RunError, build, fingerprint, future, quarantine, tables};
-use crate::ledger::{Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
+use crate::ledger::{
+    Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
+};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
@@ -69,9 +71,9 @@ impl Runner<'_> {
         let start = self.start().await?;
         let due = match self.options.backfill {
             Some(backfill) => self.backfilled(backfill, keys.as_deref(), report),
-            None => self
-                .writer
-                .state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start)),
+            None => {
+                self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start))
+            }
         };
         self.warn_of_the_future(report);
         self.env.progress.planned(&self.job.name, due.len() as u64);
@@ -199,7 +201,8 @@ impl Runner<'_> {
         let (job, now) = (self.job, fingerprint::of(self.job));
         let decided = self.writer.state(|state| fingerprint::look(job, &now, self.options.accept, state))?;
         let Some(decision) = decided else { return Ok(self.writer.set_fingerprint(&job.name, now, None).await?) };
-        let mut here: HashSet<String> = HashSet::from([quarantine::sink(&self.options.state, &self.pipeline.name).root()?]);
+        let mut here: HashSet<String> =
+            HashSet::from([quarantine::sink(&self.options.state, &self.pipeline.name).root()?]);
         for sink in &job.sinks {
             here.insert(build::sink(sink)?.root()?);
         }
@@ -224,17 +227,18 @@ impl Runner<'_> {
             slices.all(|slice| !matches!(slice.outcome, SliceOutcome::Failed { .. }))
         };
         let covered: Vec<Generation> = self.writer.state(|state| {
-            let gone = state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {
-                (Some(window), Slicing::Window(_)) if keys.contains(&at.key) => {
-                    state.covers(&self.job.name, at.key.as_ref(), window)
-                }
-                // Under other values: all that there are now must have it.
-                (Some(window), Slicing::Window(_)) => {
-                    keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
-                }
-                _ if keys.contains(&at.key) => fine(Some(&at.key)),
-                _ => fine(None),
-            });
+            let gone =
+                state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {
+                    (Some(window), Slicing::Window(_)) if keys.contains(&at.key) => {
+                        state.covers(&self.job.name, at.key.as_ref(), window)
+                    }
+                    // Under other values: all that there are now must have it.
+                    (Some(window), Slicing::Window(_)) => {
+                        keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
+                    }
+                    _ if keys.contains(&at.key) => fine(Some(&at.key)),
+                    _ => fine(None),
+                });
             gone.map(|(at, landed)| Generation { at, generation: landed.generation }).collect()
         });
         if covered.is_empty() { Ok(()) } else { Ok(self.writer.supersede(covered).await?) }

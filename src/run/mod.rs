@@ -136,8 +136,13 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
     let (now, ended) = (options.now, env.clock.now());
-    let done = done.map(|(recovered, jobs)| {
-        RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs }
+    let done = done.map(|(recovered, jobs)| RunReport {
+        pipeline: pipeline.name.clone(),
+        now,
+        started,
+        ended,
+        recovered,
+        jobs,
     });
     let verb = if options.backfill.is_some() { "backfill" } else { "run" };
     release(pipeline, writer, summary(verb, now, &done)).await;

@@ -48,7 +48,9 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    for verb in ["demo", "validate", "plan", "preview", "run", "status", "schema"] {
+    for verb in
+        ["demo", "validate", "plan", "preview", "run", "backfill", "history", "vacuum", "ledger", "status", "schema"]
+    {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");

@@ -14,16 +14,17 @@ impl Runner<'_> {
         let (mut slices, mut covered) = (Vec::new(), None::<Window>);
         for key in chains {
             let history = self.writer.state(|state| history(self.job, key.map(|key| &key.key), state));
-            let (cells, whole) =
-                plan::backfill(spec, &history, backfill.window, self.options.now, backfill.missing);
+            let (cells, whole) = plan::backfill(spec, &history, backfill.window, self.options.now, backfill.missing);
             covered = match (covered, whole) {
                 (Some(all), Some(one)) => Some(Window { from: all.from.min(one.from), to: all.to.max(one.to) }),
                 (all, one) => all.or(one),
             };
             let (id, row) = key.map_or((None, serde_json::Value::Null), |key| (Some(&key.key), key.row.clone()));
-            slices.extend(cells.into_iter().map(|cell| {
-                Slice::new(self.job.name.clone(), id.cloned(), row.clone(), SliceKind::Window(cell))
-            }));
+            slices.extend(
+                cells
+                    .into_iter()
+                    .map(|cell| Slice::new(self.job.name.clone(), id.cloned(), row.clone(), SliceKind::Window(cell))),
+            );
         }
         report.warnings.push(said(backfill, covered, spec.every));
         slices

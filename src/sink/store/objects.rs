@@ -144,8 +144,8 @@ impl ObjectRoot {
         let mut objects = self.bucket.objects().list(Some(&prefix));
         let mut found = Vec::new();
         while let Some(object) = objects.next().await {
-            let object =
-                object.map_err(|error| SinkError::Store { action: "list", error: StoreError::of(self.url(""), &error) })?;
+            let object = object
+                .map_err(|error| SinkError::Store { action: "list", error: StoreError::of(self.url(""), &error) })?;
             let path = object.location.as_ref().strip_prefix(prefix.as_ref());
             let path = path.map(|path| path.trim_start_matches('/').to_owned());
             found.extend(path.map(|path| super::Found { path, bytes: object.size }));
