@@ -125,6 +125,7 @@ impl MemoryArgument {
 
 /// What `run` and `plan` take.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct RunArguments {
     /// The pipeline files.
     #[arg(required = true, value_name = "FILE")]

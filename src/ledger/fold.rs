@@ -129,7 +129,9 @@ impl LedgerState {
                 Ok(())
             }
             Record::Superseded(generations) => {
-                generations.iter().for_each(|generation| self.supersede(generation));
+                for generation in generations {
+                    self.supersede(generation);
+                }
                 Ok(())
             }
             Record::Ran(summary) => {

@@ -26,7 +26,7 @@ pub struct Spare {
 async fn old_entries(store: &Store, now: DateTime<Utc>) -> Result<Vec<Spare>, LedgerError> {
     let checkpoints = store.numbers(checkpoint::DIRECTORY, None).await?;
     // A reader that has listed the oldest one that is kept goes on from there.
-    let covered = checkpoints.iter().rev().take(checkpoint::KEPT).last().copied().unwrap_or_default();
+    let covered = checkpoints.iter().rev().take(checkpoint::KEPT).min().copied().unwrap_or_default();
     let last = numbered("log", covered);
     let mut entries = store.objects("log").await?;
     entries.sort_by(|one, other| one.path.cmp(&other.path));

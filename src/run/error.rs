@@ -331,10 +331,7 @@ pub enum RunError {
         what: &'static str,
     },
     /// The time to plan with hasn't come yet.
-    #[error(
-        "--now {now} is later than this machine's clock, {clock}: windows that haven't ended would land as empty, and never be read again; \
-         correct it, or say `--allow-future`"
-    )]
+    #[error("--now {now} is later than this machine's clock, {clock}: correct it, or say `--allow-future`")]
     Future {
         /// What was given, UTC.
         now: DateTime<Utc>,

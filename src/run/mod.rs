@@ -80,6 +80,7 @@ pub struct Env {
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, as on the command line")]
 pub struct Options {
     /// Where the ledger is kept: a folder, or the URL of one, `s3://bucket/prefix` too.
     pub state: String,
