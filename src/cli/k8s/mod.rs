@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use clap::Args;
+use url::{Host, Url};
 
 use self::manifest::{Kind, Manifest};
 use self::needs::Needs;
@@ -97,6 +98,11 @@ fn manifest(arguments: &K8sArguments, output: Output) -> Result<Option<String>, 
     let mut needs = needs;
     needs.add_certificates(&pipeline, folder(&arguments.file))?;
     let state = state(arguments, &pipeline)?;
+    if let Some(url) = loopback(&pipeline) {
+        print::note(&format!(
+            "note: {url} is the pod itself; by --set NAME=VALUE the pipeline file's variables get other values"
+        ));
+    }
     let kind = kind(arguments, &pipeline)?;
     let manifest = Manifest {
         pipeline: &pipeline,
@@ -150,11 +156,23 @@ fn state(arguments: &K8sArguments, pipeline: &Pipeline) -> Result<String, String
     Ok(state)
 }
 
+/// Returns the first address that is the pod itself.
+fn loopback(pipeline: &Pipeline) -> Option<&Url> {
+    let urls = pipeline.jobs.iter().map(|job| &job.source.base_url);
+    let itself = |url: &Url| match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    urls.into_iter().find(|url| itself(url))
+}
+
 const PLACES: &str = "give --state s3://bucket/prefix, or a volume by --pvc CLAIM and a path under /data";
 
 fn kind(arguments: &K8sArguments, pipeline: &Pipeline) -> Result<Kind, String> {
     if let (Some(shards), Some(from)) = (arguments.shards, arguments.from) {
-        let to = arguments.to.unwrap_or_else(|| SystemClock.now());
+        let to = arguments.to.unwrap_or_else(|| SystemClock.now().trunc_subsecs(0));
         return if from < to {
             Ok(Kind::Backfill { shards: shards.get(), from, to })
         } else {
