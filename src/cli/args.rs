@@ -92,6 +92,8 @@ pub(super) enum Command {
     },
     /// Print the JSON Schema of pipeline files, for editors.
     Schema,
+    /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job for a backfill.
+    K8s(super::k8s::K8sArguments),
 }
 
 /// Where the ledger is.
@@ -303,7 +305,7 @@ fn lease_ttl(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads an instant, for `--now`.
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|instant| instant.to_utc())
         .map_err(|_| "write an instant with an offset, such as 2026-01-01T00:00:00Z".to_owned())

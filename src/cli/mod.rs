@@ -5,6 +5,7 @@ mod backfill;
 mod demo;
 mod exit;
 mod history;
+mod k8s;
 mod ledger;
 mod load;
 mod plan;
@@ -88,6 +89,7 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
     match &arguments.command {
         Command::Validate { files } => validate::run(files, output),
         Command::Schema => schema::run(),
+        Command::K8s(k8s) => k8s::run(k8s, output),
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
         Command::Plan(plan) => block_on(plan.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),

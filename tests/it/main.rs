@@ -26,6 +26,7 @@ mod generic;
 mod help;
 mod hostile;
 mod increments;
+mod k8s;
 mod lastline;
 mod manners;
 mod moving_lists;
