@@ -107,6 +107,8 @@ pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> 
         wait: true,
         allow_shrink: false,
         retry_refused: false,
+        lock: None,
+        replay: false,
     };
     let mut reports = Vec::new();
     let mut exit: Option<Exit> = None;

@@ -14,10 +14,12 @@ mod evidence;
 mod expect;
 mod extract;
 mod fingerprint;
+mod held;
 mod increment;
 mod intake;
 mod job;
 mod land;
+mod locked;
 mod newest;
 mod owner;
 mod pages;
@@ -31,6 +33,9 @@ mod progress;
 pub mod quarantine;
 mod refused;
 mod row;
+mod sample;
+mod schema;
+mod schema_error;
 mod source;
 #[cfg(test)]
 mod store_tests;
@@ -47,15 +52,22 @@ use tokio_util::sync::CancellationToken;
 
 pub use data::Data;
 pub use error::RunError;
+pub use held::{HeldRow, HeldSlice, quarantined};
+pub use locked::check_locked;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};
+pub use schema::{
+    CompareWith, JobSchema, PinnedColumn, SampleRead, SchemaDiff, SchemaVersion, accept_schema, pinned_schemas,
+    schema_diff, schema_lock,
+};
+pub use schema_error::SchemaError;
 pub use source::Sources;
 
 use crate::clock::Clock;
 use crate::ledger::{Lane, Ledger, Timing, Writer};
-use crate::model::{JobName, JobReport, RunReport};
+use crate::model::{JobName, JobReport, RunReport, SchemaLock};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
 use crate::sink::DataSets;
@@ -92,6 +104,10 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Whether a credential is sent though a server refused it in the last five minutes.
     pub retry_refused: bool,
+    /// The schemas that the run may not leave; none where it may.
+    pub lock: Option<Arc<SchemaLock>>,
+    /// Whether the slices with rows in quarantine are read again, and nothing else is done.
+    pub replay: bool,
 }
 
 /// Runs a pipeline once.
@@ -102,6 +118,9 @@ pub struct Options {
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let started = env.clock.now();
     let jobs = chosen(pipeline, &options.jobs)?;
+    if let Some(lock) = &options.lock {
+        check_locked(pipeline, lock)?;
+    }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
     let data = Data::new(Arc::clone(&env.stores));
