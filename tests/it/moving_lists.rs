@@ -154,6 +154,8 @@ jobs:
         wait: false,
         allow_shrink: false,
         retry_refused: false,
+        lock: None,
+        replay: false,
         lease_ttl: std::time::Duration::from_mins(1),
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();
