@@ -3,6 +3,7 @@
 
 mod ahead;
 mod auth;
+mod bad;
 mod build;
 mod collect;
 mod cursor;

@@ -67,6 +67,6 @@ fn shown(request: String, extracted: Extracted, shaping: &Shaping, limit: usize)
         });
         counts.transformed = done.map_err(failed)?.rows_out;
     }
-    let bad = collected.bad.iter().take(limit).map(ToString::to_string).collect();
+    let bad = collected.bad.first(limit)?.iter().map(ToString::to_string).collect();
     Ok(Preview { request, schema, rows: counts, bad, batches })
 }

@@ -305,7 +305,7 @@ async fn read(
         request,
         rows: typed.counts.received,
         bad: typed.counts.quarantined,
-        misfits: typed.bad.iter().take(MISFITS).map(super::quarantine::BadRow::excerpt).collect(),
+        misfits: typed.bad.first(MISFITS)?.iter().map(super::quarantine::BadRow::excerpt).collect(),
         notes: free.notes,
     };
     Ok((free.schema, read))

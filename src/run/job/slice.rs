@@ -171,7 +171,8 @@ impl SliceRun {
     /// # Errors
     /// Nothing of the chain has ever landed: then it isn't a row that is bad, but what the pipeline file says of all of them.
     fn waiting(&self, begin: &Begin, collected: &Collected) -> Result<Option<String>, RunError> {
-        let (SliceKind::Incremental { start, .. }, Some(bad)) = (&begin.slice.kind, collected.bad.first()) else {
+        let (SliceKind::Incremental { start, .. }, Some(bad)) = (&begin.slice.kind, collected.bad.first(1)?.pop())
+        else {
             return Ok(None);
         };
         let (slice, bad, first) = (&begin.slice, collected.counts.quarantined, bad.excerpt());
@@ -364,7 +365,10 @@ const fn is_known(slice: &Slice) -> bool {
 }
 
 fn first_bad(collected: &Collected) -> String {
-    collected.bad.first().map(BadRow::excerpt).unwrap_or_default()
+    match collected.bad.first(1) {
+        Ok(rows) => rows.first().map(BadRow::excerpt).unwrap_or_default(),
+        Err(error) => error.chain(),
+    }
 }
 
 fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
