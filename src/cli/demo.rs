@@ -108,7 +108,7 @@ pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> 
         allow_shrink: false,
         retry_refused: false,
         lock: None,
-        replay: false,
+        reads: crate::run::Reads::Due,
     };
     let mut reports = Vec::new();
     let mut exit: Option<Exit> = None;

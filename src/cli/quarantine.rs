@@ -10,7 +10,7 @@ use super::args::{Output, QuarantineCommand};
 use super::{CliError, Exit, load, pinned, print, run};
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 use crate::model::JobName;
-use crate::run::{self as runs, Env, HeldRow, HeldSlice, Options};
+use crate::run::{self as runs, Env, HeldRow, HeldSlice, Options, Reads};
 
 /// Returns the memory limit that was typed, in bytes.
 pub(super) const fn memory(command: &QuarantineCommand) -> u64 {
@@ -27,7 +27,7 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
         QuarantineCommand::Show { of, slice, limit } => (of, slice.as_deref(), Some(limit.get())),
         QuarantineCommand::Replay { file, job, how } => {
             let jobs = job.iter().map(JobName::new).collect();
-            let options = Options { jobs, replay: true, ..run::how(how, &env) };
+            let options = Options { jobs, reads: Reads::Quarantined, ..run::how(how, &env) };
             return replay(file, &options, output, &env).await;
         }
     };

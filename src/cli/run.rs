@@ -8,7 +8,7 @@ use super::{CliError, Exit, load, lock, print, report};
 use crate::ledger::LedgerError;
 use crate::model::{JobName, RunReport};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{self, Env, Options, RunError, SchemaError};
+use crate::run::{self, Env, Options, Reads, RunError, SchemaError};
 
 /// Runs pipeline files, one after the other.
 pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -71,12 +71,9 @@ pub(super) fn exit_of(error: &RunError) -> Exit {
 /// Returns what `run` and `plan` are asked to do with a pipeline file. None where its lock file, which is asked for, can't be used:
 /// that is shown.
 pub(super) fn options(arguments: &RunArguments, file: &Path, env: &Env) -> Option<Options> {
-    let lock = match arguments.locked {
-        true => Some(Arc::new(lock::read(file)?)),
-        false => None,
-    };
+    let lock = if arguments.locked { Some(Arc::new(lock::read(file)?)) } else { None };
     let jobs = arguments.jobs.iter().map(JobName::new).collect();
-    Some(Options { lock, jobs, ..how(&arguments.how, env) })
+    Some(Options { jobs, lock, ..how(&arguments.how, env) })
 }
 
 /// Returns how slices are to be run: all jobs, with no lock file.
@@ -90,6 +87,6 @@ pub(super) fn how(how: &HowToRun, env: &Env) -> Options {
         allow_shrink: how.allow_shrink,
         retry_refused: how.retry_refused,
         lock: None,
-        replay: false,
+        reads: Reads::Due,
     }
 }

@@ -143,12 +143,11 @@ impl Drift {
         let mut fields = pinned.to_vec();
         for field in now {
             let path = format!("{path}.{}", field.name);
-            match fields.iter_mut().find(|known| known.name == field.name) {
-                Some(known) => known.kind = self.kind(&known.kind, &field.kind, &path, strict),
-                None => {
-                    self.joins(&path, &field.kind);
-                    fields.push(field.clone());
-                }
+            if let Some(known) = fields.iter_mut().find(|known| known.name == field.name) {
+                known.kind = self.kind(&known.kind, &field.kind, &path, strict);
+            } else {
+                self.joins(&path, &field.kind);
+                fields.push(field.clone());
             }
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));

@@ -136,7 +136,9 @@ impl Bad {
         self.rows.batches().map(|batch| {
             let mut rows = read(&batch?);
             if let Some(redactor) = &self.redactor {
-                rows.iter_mut().for_each(|row| row.scrub(redactor));
+                for row in &mut rows {
+                    row.scrub(redactor);
+                }
             }
             Ok(rows)
         })

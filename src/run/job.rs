@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, RunError, build, fingerprint, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, fingerprint, quarantine, tables};
 use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
@@ -70,7 +70,7 @@ impl Runner<'_> {
         self.check_fingerprint().await?;
         self.check_schema().await?;
         let keys = self.keys(rows).await?;
-        let (due, ended) = if self.options.replay {
+        let (due, ended) = if self.options.reads == Reads::Quarantined {
             self.replayed(keys.as_deref())
         } else {
             self.due(keys.as_deref(), report).await?
@@ -105,7 +105,7 @@ impl Runner<'_> {
             writer: self.writer.clone(),
             pipeline: self.pipeline.name.clone(),
             allow_shrink: self.options.allow_shrink,
-            replay: self.options.replay,
+            replay: self.options.reads == Reads::Quarantined,
             lock: self.options.lock.clone(),
             turns: Turns::new(queue.len()),
         });

@@ -107,8 +107,17 @@ pub struct Options {
     pub retry_refused: bool,
     /// The schemas that the run may not leave; none where it may.
     pub lock: Option<Arc<SchemaLock>>,
-    /// Whether the slices with rows in quarantine are read again, and nothing else is done.
-    pub replay: bool,
+    /// Which slices are read.
+    pub reads: Reads,
+}
+
+/// Which slices a run reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Those that are due.
+    Due,
+    /// Those that have rows in quarantine, again, and no other.
+    Quarantined,
 }
 
 /// Runs a pipeline once.

@@ -342,7 +342,9 @@ fn leaves(schema: &RecordSchema) -> BTreeMap<String, ColumnType> {
     fn walk(path: String, kind: &ColumnType, found: &mut BTreeMap<String, ColumnType>) {
         match kind {
             ColumnType::Struct(fields) if !fields.is_empty() => {
-                fields.iter().for_each(|field| walk(format!("{path}.{}", field.name), &field.kind, found));
+                for field in fields {
+                    walk(format!("{path}.{}", field.name), &field.kind, found);
+                }
             }
             ColumnType::List(item) if matches!(**item, ColumnType::Struct(_) | ColumnType::List(_)) => {
                 walk(format!("{path}[]"), item, found);

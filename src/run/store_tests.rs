@@ -80,7 +80,7 @@ async fn run_over(pipeline: &Pipeline, store: Bucket, ttl: u64) -> Result<RunRep
         state: "s3://lake/state".to_owned(),
         retry_refused: false,
         lock: None,
-        replay: false,
+        reads: crate::run::Reads::Due,
         lease_ttl: Duration::from_millis(ttl),
         now: "2026-01-03T12:00:00Z".parse().unwrap(),
         jobs: Vec::new(),

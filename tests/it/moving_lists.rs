@@ -155,7 +155,7 @@ jobs:
         allow_shrink: false,
         retry_refused: false,
         lock: None,
-        replay: false,
+        reads: tidegate::run::Reads::Due,
         lease_ttl: std::time::Duration::from_mins(1),
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();

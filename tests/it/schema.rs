@@ -86,7 +86,7 @@ fn what_widens_keeps_every_digit_for_a_reader_of_both() {
         ("DECIMAL(10, 2)", "12345678.25", "DECIMAL(12, 3)"),
     ] {
         let sql = format!(
-            "SELECT x::VARCHAR AS x FROM (SELECT {value}::{from} AS x UNION ALL SELECT 0::{to}) ORDER BY x DESC"
+            "SELECT x::VARCHAR AS x FROM (SELECT ({value})::{from} AS x UNION ALL SELECT 0::{to}) ORDER BY x DESC"
         );
         let rows = duck::rows(&sql);
         let kept = rows.iter().any(|row| row["x"].as_str().unwrap().starts_with(value));

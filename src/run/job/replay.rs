@@ -35,7 +35,8 @@ impl Runner<'_> {
             let slice = Slice { id: at.slice, ..Slice::new(at.job, at.key, parent, kind) };
             match why {
                 Some(why) => {
-                    ends.push(failed(&slice, format!("it can't be replayed: {why}; its rows stay in quarantine")))
+                    let error = format!("it can't be replayed: {why}; its rows stay in quarantine");
+                    ends.push(failed(&slice, error));
                 }
                 None => slices.push(slice),
             }
