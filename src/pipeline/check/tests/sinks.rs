@@ -183,13 +183,11 @@ fn files() {
        |
        = help: write `[day(ts)]`
 
-    error: unknown name `lz4`
+    error: `lz4` is not a compression; write `none`, `snappy`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22
       --> p.yaml:10:67
        |
     10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
        |                                                                   ^^^
-       |
-       = note: expected `none`, `snappy`, `gzip` or `zstd`
 
     error: `1GB` is not a size; write a whole number above 0 and a unit of B, KiB, MiB or GiB, such as `64MiB`
       --> p.yaml:10:88
@@ -197,4 +195,13 @@ fn files() {
     10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
        |                                                                                        ^^^
     "#);
+}
+
+#[test]
+fn orders_and_dialects() {
+    insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [ts, n desc, 'lower(n)', ' desc'], row_group_rows: 0}}
+      b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
+      c: {csv: {url: ./c, quote: "'", escape: '\', null_text: '\N'}}
+      d: {jsonl: {url: ./d, compression: zstd(23)}}
+"#), @"");
 }
