@@ -42,7 +42,9 @@ impl Splitter {
         let mut keys: Vec<_> = snapshot.map(|_| "snapshot".to_owned()).into_iter().collect();
         let mut found = Vec::with_capacity(fields.len());
         for field in fields {
-            let index = schema.index_of(field.column()).map_err(|_| SinkError::unknown_column("partition_by", field.column(), schema))?;
+            let index = schema
+                .index_of(field.column())
+                .map_err(|_| SinkError::unknown_column("partition_by", field.column(), schema))?;
             check_type(field, schema.field(index).data_type())?;
             let key = field.key();
             // A directory that hides a column of the file would change the column's values for readers of Hive partitions.

@@ -22,7 +22,7 @@ const MAX_OPEN: usize = 64;
 const CHUNK_ROWS: usize = 8192;
 
 /// Bytes that all open files together gather at most. Beyond it the one that holds most writes its row group.
-const MAX_BUFFERED: usize = 96 * 1024 * 1024;
+pub(super) const MAX_BUFFERED: usize = 96 * 1024 * 1024;
 
 /// Bytes that wait in all open files together until a part of an upload is full. Beyond it the file that holds most is closed.
 const MAX_HELD: usize = 96 * 1024 * 1024;
@@ -120,6 +120,12 @@ impl SinkWriter {
     /// Throws away all that was staged; dropping the writer does the same.
     pub fn abort(self) {
         drop(self);
+    }
+
+    /// Returns the bytes that the open files gather.
+    #[cfg(test)]
+    pub(super) fn buffered(&self) -> usize {
+        self.open.values().map(|file| file.encoder.buffered()).sum()
     }
 
     fn write_all(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {

@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_in_memory_is_sorted_alike() {
         let row = |n: i64| (Some(n * 7919 % 1000), format!("{n}-{}", "x".repeat(400)));
-        let batches: Vec<_> = (0..60).map(|at| batch(&(at * 1000..at * 1000 + 1000).map(row).collect::<Vec<_>>())).collect();
+        let batches: Vec<_> =
+            (0..60).map(|at| batch(&(at * 1000..at * 1000 + 1000).map(row).collect::<Vec<_>>())).collect();
         let keys = [("t \"x\"", true), ("ordinal", false)];
         // 26 MB of rows: the second is sorted in pieces.
         let spilled = sorted(&batches, &keys, 20 * 1024 * 1024);

@@ -15,7 +15,8 @@ const ROWS: u64 = 40_000;
 
 /// About 4 MB of rows that don't compress.
 fn bench() -> Bench {
-    let noise = |n: u64| (0..6).map(|part| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(part * 9) ^ n).collect::<Vec<_>>();
+    let noise =
+        |n: u64| (0..6).map(|part| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(part * 9) ^ n).collect::<Vec<_>>();
     let text = |n: u64| noise(n).iter().map(|word| format!("{word:016x}")).collect::<String>();
     let bodies: Vec<Value> = (0..4)
         .map(|page| (page * ROWS / 4..(page + 1) * ROWS / 4).map(|n| json!({"n": n, "noise": text(n)})).collect())
@@ -82,7 +83,7 @@ fn a_file_that_may_grow_no_more_fails_the_slice_and_leaves_nothing() {
     let bench = bench();
     let limited = run(&bench).with_small_files(512);
     assert_failed(&bench, &Ran::of(limited.run()), &["the sink `lake`", "lake/lines", "File too large"]);
-    assert_eq!(Ran::of(run(&bench).run()).fine(), format!("latest landed: {ROWS} of {ROWS}; unknown"));
+    assert_eq!(Ran::of(run(&bench).run()).fine(), format!("latest landed: {ROWS} of {ROWS}; complete"));
     assert_eq!(data_files(&bench.workspace.path("lake")), undisturbed());
 }
 
@@ -94,13 +95,21 @@ fn a_full_disk_fails_the_slice_and_with_room_it_lands_whole() {
         return;
     };
     for _ in 0..2 {
-        assert_failed(&bench, &Ran::of(run(&bench).run()), &["the sink `lake`", "lake/lines", "No space left on device"]);
+        assert_failed(
+            &bench,
+            &Ran::of(run(&bench).run()),
+            &["the sink `lake`", "lake/lines", "No space left on device"],
+        );
     }
     // Enough for one sink, and not for both.
     disk.grow("6m");
-    assert_failed(&bench, &Ran::of(run(&bench).run()), &["the sink `tables`", "lake/tables", "No space left on device"]);
+    assert_failed(
+        &bench,
+        &Ran::of(run(&bench).run()),
+        &["the sink `tables`", "lake/tables", "No space left on device"],
+    );
     disk.grow("64m");
-    assert_eq!(Ran::of(run(&bench).run()).fine(), format!("latest landed: {ROWS} of {ROWS}; unknown"));
+    assert_eq!(Ran::of(run(&bench).run()).fine(), format!("latest landed: {ROWS} of {ROWS}; complete"));
     assert_eq!(data_files(&bench.workspace.path("lake")), undisturbed());
 }
 
@@ -112,7 +121,8 @@ fn a_full_temporary_folder_is_named() {
         eprintln!("skipped: a small disk can't be mounted here");
         return;
     };
-    let arguments = ["run", "pipeline.yaml", "--state", "state", "--output", "json", "--now", NOW, "--memory-limit", "16MiB"];
+    let arguments =
+        ["run", "pipeline.yaml", "--state", "state", "--output", "json", "--now", NOW, "--memory-limit", "16MiB"];
     let ran = Ran::of(bench.workspace.tidegate(&arguments).env("TMPDIR", &folder).run());
     let place = format!("can't keep records in a temporary file in {}", folder.display());
     assert_failed(&bench, &ran, &[&place, "No space left on device"]);

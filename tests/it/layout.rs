@@ -12,9 +12,40 @@ use crate::support::{duck, python};
 /// Values that would leave their folder, or be taken for others, if they weren't escaped.
 fn awkward() -> Vec<Value> {
     let mut values: Vec<Value> = [
-        "../up", "../../etc/passwd", "a/b", "/", "a=b", "100%", "%2F", "nul\0nul", "", "dot.", "space ", " space", ".", "..", "Twin",
-        "twin", "TWIN", "日本語", "é", "a\\b", "a\nb", "~", "*", "?", "#", "'", "\"", "null", "NULL", "__HIVE_DEFAULT_PARTITION__", "1",
-        "01", "CON", "C:",
+        "../up",
+        "../../etc/passwd",
+        "a/b",
+        "/",
+        "a=b",
+        "100%",
+        "%2F",
+        "nul\0nul",
+        "",
+        "dot.",
+        "space ",
+        " space",
+        ".",
+        "..",
+        "Twin",
+        "twin",
+        "TWIN",
+        "日本語",
+        "é",
+        "a\\b",
+        "a\nb",
+        "~",
+        "*",
+        "?",
+        "#",
+        "'",
+        "\"",
+        "null",
+        "NULL",
+        "__HIVE_DEFAULT_PARTITION__",
+        "1",
+        "01",
+        "CON",
+        "C:",
     ]
     .map(Value::from)
     .to_vec();
@@ -40,13 +71,13 @@ fn assert_awkward(folder: &str) {
     let files = format!("read_parquet('{folder}/**/*.parquet', hive_partitioning = false, filename = true)");
     let found = duck::rows(&format!("SELECT part, filename FROM {files} ORDER BY n"));
     assert_eq!(found.iter().map(|row| row["part"].clone()).collect::<Vec<_>>(), awkward());
-    let folders: BTreeSet<&str> = found.iter().map(|row| row["filename"].as_str().unwrap().rsplit_once('/').unwrap().0).collect();
+    let folders: BTreeSet<&str> =
+        found.iter().map(|row| row["filename"].as_str().unwrap().rsplit_once('/').unwrap().0).collect();
     assert_eq!(folders.len(), awkward().len(), "{folders:?}");
-    assert!(folders.iter().all(|path| path.strip_prefix(folder).unwrap().matches('/').count() == 1), "{folders:?}");
+    assert!(folders.iter().all(|path| path.strip_prefix(folder).unwrap().matches('/').count() == 2), "{folders:?}");
     // Without the column in the file, the name of the folder is all that a reader has.
-    let hive = format!(
-        "read_parquet('{folder}/**/*.parquet', hive_partitioning = true, hive_types = {{'part': VARCHAR}})"
-    );
+    let hive =
+        format!("read_parquet('{folder}/**/*.parquet', hive_partitioning = true, hive_types = {{'part': VARCHAR}})");
     let values = duck::rows(&format!("SELECT part FROM {hive} ORDER BY n"));
     for (value, row) in awkward().iter().zip(values) {
         match value.as_str() {
@@ -70,14 +101,15 @@ fn no_value_leaves_its_folder_and_readers_find_each_again() {
 
 #[test]
 fn nor_does_it_in_a_bucket() {
-    let s3 = S3::start();
+    // moto: s3s-fs makes a file name of a whole key, and such names end at 255 bytes.
+    let s3 = S3::moto();
     let bench = by_awkward("s3://lake/a/data");
     let arguments = ["run", "pipeline.yaml", "--state", "s3://lake/state", "--output", "json", "--now", NOW];
     let outcome = s3.env(bench.workspace.tidegate(&arguments)).run();
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     let keys: Vec<String> = s3.objects("").into_keys().filter(|key| key.ends_with(".parquet")).collect();
     assert_eq!(keys.len(), awkward().len());
-    assert!(keys.iter().all(|key| key.starts_with("a/data/snapshot") || key.starts_with("a/data/part=")), "{keys:#?}");
+    assert!(keys.iter().all(|key| key.starts_with("a/data/snapshot=latest/part=")), "{keys:#?}");
     s3.download("a/data", &bench.workspace.path("copy"));
     assert_awkward(bench.workspace.path("copy").to_str().unwrap());
 }
@@ -109,11 +141,12 @@ fn parquet_files_are_what_their_options_say_to_pyarrow_and_duckdb() {
   plain: {{parquet: {{url: ./plain, compression: snappy, dictionary: false, statistics: none}}}}
   small: {{parquet: {{url: ./small, compression: zstd(9), statistics: row_group, rows_per_file: 700}}}}
   old: {{parquet: {{url: ./old, compression: gzip}}, where: part = 1}}
-  none: {{parquet: {{url: ./none, compression: none, bytes_per_file: 20KiB}}}}"
+  none: {{parquet: {{url: ./none, compression: none}}}}"
     ));
     assert_eq!(bench.run().fine(), "latest landed: 2000 of 2000; unknown");
     let described = |set: &str| {
-        let paths: Vec<_> = files(&bench.workspace.path(set)).into_iter().filter(|path| path.ends_with(".parquet")).collect();
+        let paths: Vec<_> =
+            files(&bench.workspace.path(set)).into_iter().filter(|path| path.ends_with(".parquet")).collect();
         match python::run("parquet.py", &[], &paths.join("\n")) {
             Value::Array(found) => found,
             other => panic!("{other}"),
@@ -143,14 +176,19 @@ fn parquet_files_are_what_their_options_say_to_pyarrow_and_duckdb() {
         ("none", "UNCOMPRESSED", true, true, true),
     ] {
         let host = &described(set)[0]["columns"]["host"];
-        let facts = ["compression", "dictionary", "statistics", "column_index", "offset_index"].map(|fact| host[fact].clone());
+        let facts =
+            ["compression", "dictionary", "statistics", "column_index", "offset_index"].map(|fact| host[fact].clone());
         assert_eq!(json!(facts), json!([compression, dictionary, statistics, index, index]), "{set}");
     }
     let small: Vec<Value> = described("small").iter().map(|file| file["rows"].clone()).collect();
     assert_eq!(small, [700, 700, 600]);
-    assert!(described("none").len() > 3);
     // Sorted as DuckDB sorts, rows with equal values as they came.
-    let set = |name: &str| format!("read_parquet('{}/**/*.parquet', hive_partitioning = false, file_row_number = true)", bench.workspace.path(name).display());
+    let set = |name: &str| {
+        format!(
+            "read_parquet('{}/**/*.parquet', hive_partitioning = false, file_row_number = true)",
+            bench.workspace.path(name).display()
+        )
+    };
     let sorted = duck::rows(&format!("SELECT n FROM {} ORDER BY file_row_number", set("lake")));
     let expected = duck::rows(&format!("SELECT n FROM {} ORDER BY score DESC NULLS LAST, host, n", set("plain")));
     assert_eq!(sorted, expected);
@@ -158,8 +196,10 @@ fn parquet_files_are_what_their_options_say_to_pyarrow_and_duckdb() {
         let path = files(&bench.workspace.path("lake")).into_iter().find(|path| path.ends_with(".parquet")).unwrap();
         duck::rows(&format!("SELECT * FROM parquet_bloom_probe('{path}', 'host', '{host}')"))
     };
-    assert!(probe("host-7").iter().all(|group| group["bloom_filter_excludes"] == false), "{:?}", probe("host-7"));
-    assert!(probe("nowhere").iter().any(|group| group["bloom_filter_excludes"] == true), "{:?}", probe("nowhere"));
+    let excluded = |host: &str| probe(host).iter().filter(|group| group["bloom_filter_excludes"] == true).count();
+    assert_eq!((0..40).map(|n| excluded(&format!("host-{n}"))).sum::<usize>(), 0);
+    // The filter errs for one value in twenty.
+    assert!((0..8).filter(|n| excluded(&format!("nowhere-{n}")) == 4).count() >= 4);
     let types = duck::columns(&format!("SELECT at, amount, day, tags FROM {}", set("lake")));
     let types: Vec<&str> = types.iter().map(|(_, kind)| kind.as_str()).collect();
     assert_eq!(types, ["TIMESTAMP WITH TIME ZONE", "DECIMAL(18,2)", "DATE", "STRUCT(a BIGINT, b VARCHAR)"]);
@@ -185,16 +225,26 @@ fn sinks_take_their_rows_and_land_together_or_not_at_all() {
     );
     bench.job(&job("sort_by: [nope]"));
     let failure = bench.failure();
-    assert!(failure.contains("the sink `lines`: sort_by names the column `nope`, which the rows don't have: they have tags, n,"), "{failure}");
+    assert!(
+        failure.contains(
+            "the sink `lines`: sort_by names the column `nope`, which the rows don't have: they have tags, n,"
+        ),
+        "{failure}"
+    );
     bench.job(&job("sort_by: [n desc]"));
     let ran = bench.run();
     assert_eq!(ran.fine(), "latest landed: 2000 of 2000; unknown");
     let sinks = &ran.report["jobs"][0]["slices"][0]["sinks"];
     let counts = ["lake", "feed", "lines"].map(|sink| (sinks[sink]["landed"].clone(), sinks[sink]["filtered"].clone()));
     assert_eq!(counts, [(json!(1334), json!(666)), (json!(666), json!(1334)), (json!(2000), json!(0))]);
-    let parts = bench.query("SELECT part, count(*) AS rows FROM read_parquet('{dir}/lake/a/**/*.parquet') GROUP BY part ORDER BY part");
+    let parts = bench.query(
+        "SELECT part, count(*) AS rows FROM read_parquet('{dir}/lake/a/**/*.parquet') GROUP BY part ORDER BY part",
+    );
     assert_eq!(parts, [json!({"part": 0, "rows": 667}), json!({"part": 1, "rows": 667})]);
-    assert_eq!(bench.json_lines("lake/c").iter().map(|row| row["n"].as_i64().unwrap()).collect::<Vec<_>>(), (0..2000).rev().collect::<Vec<_>>());
+    assert_eq!(
+        bench.json_lines("lake/c").iter().map(|row| row["n"].as_i64().unwrap()).collect::<Vec<_>>(),
+        (0..2000).rev().collect::<Vec<_>>()
+    );
 }
 
 /// Reads the files of a CSV sink with these options, and what DuckDB has to be told to find the same in them.
@@ -210,7 +260,7 @@ fn dialect(options: &str, duck: &str) -> (String, Vec<Value>) {
     assert_eq!(bench.run().fine(), "latest landed: 6 of 6; unknown");
     let path = files(&bench.workspace.path("lake")).into_iter().find(|path| path.contains(".csv")).unwrap();
     let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
-    let columns = "auto_detect = false, columns = {'n': VARCHAR, 't': VARCHAR, 'u': VARCHAR}, allow_quoted_nulls = false";
+    let columns = "auto_detect = false, columns = {'n': VARCHAR, 't': VARCHAR, 'u': VARCHAR}, allow_quoted_nulls = false, hive_partitioning = false";
     (text, bench.query(&format!("SELECT * FROM read_csv('{{dir}}/lake/**/*.csv*', {columns}, {duck})")))
 }
 
@@ -228,11 +278,18 @@ fn expected(mark: &str) -> Vec<Value> {
 
 #[test]
 fn csv_dialects_read_back_as_what_was_written() {
-    let (text, rows) = dialect("null_text: ''", "header = true, delim = ',', quote = '\"', escape = '\"', nullstr = ''");
+    let (text, rows) =
+        dialect("null_text: ''", "header = true, delim = ',', quote = '\"', escape = '\"', nullstr = ''");
     assert_eq!(rows, expected("'"));
-    assert!(text.starts_with("n,t,u\n1,plain,'=1+1\n2,,'-5\n3,\"\",\"a;b,c|d\"\n4,\"it's \"\"so\"\"\",back\\slash\n"), "{text}");
+    assert!(
+        text.starts_with("n,t,u\n1,plain,'=1+1\n2,,'-5\n3,\"\",\"a;b,c|d\"\n4,\"it's \"\"so\"\"\",back\\slash\n"),
+        "{text}"
+    );
     let options = "delimiter: ';', quote: \"'\", escape: '\\', line_end: crlf, null_text: 'NULL', byte_order_mark: true, formula_protection: false, sort_by: [n desc]";
-    let (text, mut rows) = dialect(options, "header = true, delim = ';', quote = '''', escape = '\\', nullstr = 'NULL', new_line = '\\r\\n'");
+    let (text, mut rows) = dialect(
+        options,
+        "header = true, delim = ';', quote = '''', escape = '\\', nullstr = 'NULL', new_line = '\\r\\n'",
+    );
     rows.reverse();
     assert_eq!(rows, expected(""));
     assert!(text.trim_start_matches('\u{feff}').starts_with("n;t;u\r\n6;'NULL';@x\r\n"), "{text}");
@@ -249,9 +306,14 @@ fn csv_dialects_read_back_as_what_was_written() {
 fn json_lines_are_sorted_and_compressed() {
     for (compression, extension) in [("gzip", "gz"), ("zstd(12)", "zst")] {
         let bench = Bench::new(shuffled());
-        bench.job(&format!("{OF_ALL_TYPES} {{lake: {{jsonl: {{url: ./lake, compression: {compression}, sort_by: [at desc]}}}}}}"));
+        bench.job(&format!(
+            "{OF_ALL_TYPES} {{lake: {{jsonl: {{url: ./lake, compression: {compression}, sort_by: [at desc]}}}}}}"
+        ));
         assert_eq!(bench.run().fine(), "latest landed: 2000 of 2000; unknown");
-        let path = files(&bench.workspace.path("lake")).into_iter().find(|path| path.ends_with(&format!(".jsonl.{extension}"))).unwrap();
+        let path = files(&bench.workspace.path("lake"))
+            .into_iter()
+            .find(|path| path.ends_with(&format!(".jsonl.{extension}")))
+            .unwrap();
         let bytes = std::fs::read(path).unwrap();
         let text = if extension == "gz" {
             std::io::read_to_string(flate2::read::GzDecoder::new(bytes.as_slice())).unwrap()
@@ -259,6 +321,9 @@ fn json_lines_are_sorted_and_compressed() {
             String::from_utf8(zstd::decode_all(bytes.as_slice()).unwrap()).unwrap()
         };
         let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(rows.iter().map(|row| row["n"].as_u64().unwrap()).collect::<Vec<_>>(), (0..2000).rev().collect::<Vec<_>>());
+        assert_eq!(
+            rows.iter().map(|row| row["n"].as_u64().unwrap()).collect::<Vec<_>>(),
+            (0..2000).rev().collect::<Vec<_>>()
+        );
     }
 }

@@ -44,6 +44,9 @@ fn assert_whole(name: &str, bytes: Vec<u8>) {
         let rows: usize = reader.build().unwrap().map(|batch| batch.unwrap().num_rows()).sum();
         assert_eq!(rows as i64, stated, "{name}");
         assert!(rows > 0, "{name}");
+    } else if name.ends_with(".zst") {
+        let text = zstd::decode_all(bytes.as_slice()).unwrap_or_else(|error| panic!("{name} is torn: {error}"));
+        assert!(text.ends_with(b"\n"), "{name}");
     } else if name.ends_with("files.json") {
         serde_json::from_slice::<Value>(&bytes).unwrap_or_else(|error| panic!("{name} is torn: {error}"));
     } else {
@@ -99,7 +102,7 @@ fn disturb(site: &Site, arguments: &[&str]) {
 /// The files of a folder that a reader's glob finds: hidden folders too, as that of `DuckDB`, but by the suffixes of data. One that
 /// goes before it is read was taken back.
 fn on_disk(lake: &Path) -> Vec<(String, Vec<u8>)> {
-    let suffixes = [".parquet", ".csv", ".jsonl", "files.json"];
+    let suffixes = [".parquet", ".csv", ".jsonl.zst", "files.json"];
     let names = files(lake).into_iter().filter(|name| suffixes.iter().any(|suffix| name.ends_with(suffix)));
     names.filter_map(|name| fs::read(&name).ok().map(|bytes| (name, bytes))).collect()
 }

@@ -130,7 +130,11 @@ impl Findings<'_> {
         let special = |byte: u8| [delimiter, quote, escape, b'\r', b'\n'].contains(&byte);
         if let Some(text) = csv.null_text.as_ref().filter(|text| text.value.bytes().any(special)) {
             let message = format!("{} would need quotes, and null stands without", shown(&text.value));
-            self.error(text.span, message, "write a text with no delimiter, quote, escape and line end in it, such as NULL");
+            self.error(
+                text.span,
+                message,
+                "write a text with no delimiter, quote, escape and line end in it, such as NULL",
+            );
         }
         SinkFormat::Csv {
             delimiter,
@@ -151,7 +155,11 @@ impl Findings<'_> {
             [byte] if (b'!'..=b'~').contains(byte) && !byte.is_ascii_alphanumeric() && *byte != delimiter => *byte,
             _ => {
                 let message = format!("{} can't be {what} of a cell", shown(&text.value));
-                self.error(text.span, message, "write one ASCII character that is no letter, digit or delimiter, such as '\"'");
+                self.error(
+                    text.span,
+                    message,
+                    "write one ASCII character that is no letter, digit or delimiter, such as '\"'",
+                );
                 default
             }
         }
@@ -211,7 +219,9 @@ impl Findings<'_> {
     }
 
     fn compression(&mut self, format: &SinkFormat, compression: Option<Spanned<Compression>>) {
-        if let (false, Some(Compression::Snappy)) = (matches!(format, SinkFormat::Parquet { .. }), compression.map(|it| it.value)) {
+        if let (false, Some(Compression::Snappy)) =
+            (matches!(format, SinkFormat::Parquet { .. }), compression.map(|it| it.value))
+        {
             let span = compression.map(|it| it.span).unwrap_or_default();
             self.error(span, "snappy is a compression of Parquet only", "write `none`, `gzip` or `zstd`");
         }

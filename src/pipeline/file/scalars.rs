@@ -281,7 +281,9 @@ mod tests {
         assert_eq!(parse_compression("zstd"), Some(Compression::Zstd(None)));
         assert_eq!(parse_compression("zstd(22)"), Some(Compression::Zstd(Some(22))));
         assert_eq!(parse_compression("none"), Some(Compression::None));
-        for bad in ["", "lz4", "zstd()", "zstd(0)", "zstd(23)", "zstd(-1)", "zstd(+9)", "zstd(09)", "gzip(6)", "Zstd", "zstd(9"] {
+        for bad in [
+            "", "lz4", "zstd()", "zstd(0)", "zstd(23)", "zstd(-1)", "zstd(+9)", "zstd(09)", "gzip(6)", "Zstd", "zstd(9",
+        ] {
             assert_eq!(parse_compression(bad), None, "{bad}");
         }
     }

@@ -6,12 +6,12 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{ArrowNativeType as _, DataType};
 use arrow::error::ArrowError;
 
-/// Bytes of one batch and of each of its columns, about, beside the values.
-const OVERHEAD: usize = 128;
+/// Bytes of an array, about, beside its values.
+const OVERHEAD: usize = 512;
 
 /// Returns the bytes of the rows of `batch`, about.
 pub(super) fn weight(batch: &RecordBatch) -> usize {
-    OVERHEAD + batch.columns().iter().map(|column| OVERHEAD + of(column)).sum::<usize>()
+    batch.columns().iter().map(of).sum()
 }
 
 /// Returns the rows of `batch` in memory of their own, where they are a small part of something larger that would stay for them.
@@ -40,7 +40,7 @@ fn of(array: &ArrayRef) -> usize {
         DataType::Boolean | DataType::Null => array.len().div_ceil(8),
         plain => plain.primitive_width().unwrap_or(8) * array.len(),
     };
-    values + array.len().div_ceil(8)
+    OVERHEAD + values + array.len().div_ceil(8)
 }
 
 /// Counts texts with their offsets.
@@ -70,10 +70,12 @@ mod tests {
     use super::*;
 
     fn batch(rows: i64) -> RecordBatch {
-        let text: ArrayRef = Arc::new((0..rows).map(|row| (row % 3 > 0).then(|| "x".repeat(100))).collect::<StringArray>());
+        let text: ArrayRef =
+            Arc::new((0..rows).map(|row| (row % 3 > 0).then(|| "x".repeat(100))).collect::<StringArray>());
         let lists = (0..rows).map(|row| Some(vec![Some(1); usize::try_from(row % 4).unwrap()]));
         let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists));
-        let inner = StructArray::from(vec![(Arc::new(Field::new("t", text.data_type().clone(), true)), Arc::clone(&text))]);
+        let inner =
+            StructArray::from(vec![(Arc::new(Field::new("t", text.data_type().clone(), true)), Arc::clone(&text))]);
         let number: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
         RecordBatch::try_from_iter([("t", text), ("l", list), ("s", Arc::new(inner)), ("n", number)]).unwrap()
     }
