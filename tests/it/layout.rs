@@ -137,7 +137,7 @@ fn parquet_files_are_what_their_options_say_to_pyarrow_and_duckdb() {
     let bench = Bench::new(shuffled());
     bench.job(&format!(
         "{OF_ALL_TYPES}
-  lake: {{parquet: {{url: ./lake, sort_by: [score desc, host], row_group_rows: 600, bloom_filters: [host]}}}}
+  lake: {{parquet: {{url: ./lake, sort_by: [score desc, host], row_group_rows: 600}}}}
   plain: {{parquet: {{url: ./plain, compression: snappy, dictionary: false, statistics: none}}}}
   small: {{parquet: {{url: ./small, compression: zstd(9), statistics: row_group, rows_per_file: 700}}}}
   old: {{parquet: {{url: ./old, compression: gzip}}, where: part = 1}}
@@ -192,17 +192,29 @@ fn parquet_files_are_what_their_options_say_to_pyarrow_and_duckdb() {
     let sorted = duck::rows(&format!("SELECT n FROM {} ORDER BY file_row_number", set("lake")));
     let expected = duck::rows(&format!("SELECT n FROM {} ORDER BY score DESC NULLS LAST, host, n", set("plain")));
     assert_eq!(sorted, expected);
-    let probe = |host: &str| {
-        let path = files(&bench.workspace.path("lake")).into_iter().find(|path| path.ends_with(".parquet")).unwrap();
-        duck::rows(&format!("SELECT * FROM parquet_bloom_probe('{path}', 'host', '{host}')"))
-    };
-    let excluded = |host: &str| probe(host).iter().filter(|group| group["bloom_filter_excludes"] == true).count();
-    assert_eq!((0..40).map(|n| excluded(&format!("host-{n}"))).sum::<usize>(), 0);
-    // The filter errs for one value in twenty.
-    assert!((0..8).filter(|n| excluded(&format!("nowhere-{n}")) == 4).count() >= 4);
-    let types = duck::columns(&format!("SELECT at, amount, day, tags FROM {}", set("lake")));
+    let types = duck::columns(&format!("SELECT \"at\", amount, day, tags FROM {}", set("lake")));
     let types: Vec<&str> = types.iter().map(|(_, kind)| kind.as_str()).collect();
     assert_eq!(types, ["TIMESTAMP WITH TIME ZONE", "DECIMAL(18,2)", "DATE", "STRUCT(a BIGINT, b VARCHAR)"]);
+}
+
+#[test]
+fn bloom_filters_exclude_what_is_not_there() {
+    let bench = Bench::new(shuffled());
+    // Without the struct: DuckDB's function looks for the filter of another column where one stands before.
+    bench.job(
+        "records: '.[]'\nsnapshot: latest\npaginate: none\ntransform: SELECT n, host FROM records
+sinks: {lake: {parquet: {url: ./lake, row_group_rows: 600, bloom_filters: [host]}}}",
+    );
+    assert_eq!(bench.run().fine(), "latest landed: 2000 of 2000; unknown");
+    let path = files(&bench.workspace.path("lake")).into_iter().find(|path| path.ends_with(".parquet")).unwrap();
+    let excluded = |host: &str| {
+        let groups = duck::rows(&format!("SELECT * FROM parquet_bloom_probe('{path}', 'host', '{host}')"));
+        assert_eq!(groups.len(), 4);
+        groups.iter().filter(|group| group["bloom_filter_excludes"] == true).count()
+    };
+    assert_eq!((0..40).step_by(9).map(|n| excluded(&format!("host-{n}"))).sum::<usize>(), 0);
+    // The filter errs for one value in twenty.
+    assert!((0..6).filter(|n| excluded(&format!("nowhere-{n}")) == 4).count() >= 3);
 }
 
 #[test]
