@@ -16,7 +16,8 @@ pub use self::incremental::{IncrementalSpec, NewestSpec, SentCursor};
 pub use self::slicing::{InstantFormat, LEAST_STEPS, PartsSpec, Slicing, Start, WindowSpec, most_steps};
 pub use self::source::{Proxy, SessionSpec, Source};
 use super::file::{
-    Advance, BadRows, CatchUp, Compression, Contract, OnMismatch, Order, Overlap, SeekBound, Severity, Statistics,
+    Advance, BadRows, CatchUp, Compression, Contract, LineEnd, OnMismatch, Order, Overlap, SeekBound, Severity,
+    Statistics,
 };
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
@@ -340,8 +341,8 @@ pub enum SinkFormat {
         quote: u8,
         /// The character before a quote in a quoted cell.
         escape: u8,
-        /// Whether a line ends with a carriage return and a line feed.
-        crlf: bool,
+        /// How a line ends.
+        line_end: LineEnd,
         /// Whether the first line names the columns.
         header: bool,
         /// What stands for null.

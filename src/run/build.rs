@@ -14,7 +14,7 @@ use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
 use crate::pipeline::spec::{self, CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing};
 use crate::sink::{
-    CsvOptions, Format, PARQUET_ZSTD, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, SortKey,
+    CsvOptions, Format, LineEnd, PARQUET_ZSTD, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, SortKey,
     Statistics, TEXT_ZSTD, TextCompression,
 };
 
@@ -146,19 +146,29 @@ fn format(sink: &Sink) -> Format {
             })
         }
         SinkFormat::JsonLines => Format::JsonLines { compression },
-        SinkFormat::Csv { delimiter, quote, escape, crlf, header, null_text, byte_order_mark, formula_protection } => {
-            Format::Csv(CsvOptions {
-                delimiter: *delimiter,
-                quote: *quote,
-                escape: *escape,
-                crlf: *crlf,
-                header: *header,
-                null_text: null_text.clone(),
-                byte_order_mark: *byte_order_mark,
-                compression,
-                protect_formulas: *formula_protection,
-            })
-        }
+        SinkFormat::Csv {
+            delimiter,
+            quote,
+            escape,
+            line_end,
+            header,
+            null_text,
+            byte_order_mark,
+            formula_protection,
+        } => Format::Csv(CsvOptions {
+            delimiter: *delimiter,
+            quote: *quote,
+            escape: *escape,
+            line_end: match line_end {
+                file::LineEnd::Lf => LineEnd::Lf,
+                file::LineEnd::Crlf => LineEnd::CrLf,
+            },
+            header: *header,
+            null_text: null_text.clone(),
+            byte_order_mark: *byte_order_mark,
+            compression,
+            protect_formulas: *formula_protection,
+        }),
     }
 }
 

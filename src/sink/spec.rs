@@ -81,8 +81,8 @@ pub struct CsvOptions {
     pub quote: u8,
     /// What stands before a quote, or before itself, in a quoted cell: one ASCII character. The quote itself: it is doubled.
     pub escape: u8,
-    /// Whether a line ends with CR and LF, and not with LF alone.
-    pub crlf: bool,
+    /// How a line ends.
+    pub line_end: LineEnd,
     /// Whether the first line holds the names of the columns.
     pub header: bool,
     /// What a null is written as. A text that equals it is quoted, so the two stay apart: by default a null is nothing at
@@ -95,6 +95,15 @@ pub struct CsvOptions {
     /// Whether a text that a spreadsheet would run as a formula (it starts with `=`, `+`, `-`, `@`, a tab or a carriage
     /// return) gets a `'` before it. Numbers are left alone.
     pub protect_formulas: bool,
+}
+
+/// How a line of a CSV file ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineEnd {
+    /// LF.
+    Lf,
+    /// CR and LF.
+    CrLf,
 }
 
 /// Compression of a whole text file.
@@ -130,7 +139,7 @@ impl Default for CsvOptions {
             delimiter: b',',
             quote: b'"',
             escape: b'"',
-            crlf: false,
+            line_end: LineEnd::Lf,
             header: true,
             null_text: String::new(),
             byte_order_mark: false,

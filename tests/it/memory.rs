@@ -25,10 +25,10 @@ fn page(request: &Request, rows: usize) -> Answer {
     let mut body = String::from("[");
     for n in first..(first + PAGE).min(rows) {
         let comma = if n > first { "," } else { "" };
-        let (part, port, noise) = (n % 40, n * 7919 % 65_536, (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (part, service, noise) = (n % 40, n * 7919 % 65_536, (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         write!(
             body,
-            r#"{comma}{{"n":{n},"part":"part-{part}","at":{},"client":"10.{}.{}.{}","port":{port},"bytes":{},"score":{},"noise":"{noise:016x}","note":"a text that comes again and again","ok":{}}}"#,
+            r#"{comma}{{"n":{n},"part":"part-{part}","at":{},"client":"10.{}.{}.{}","port":{service},"bytes":{},"score":{},"noise":"{noise:016x}","note":"a text that comes again and again","ok":{}}}"#,
             1_767_225_600 + n / 60,
             n % 200,
             n % 251,

@@ -1,6 +1,6 @@
 //! Where the rows land.
 
-use super::super::file::{ByteSize, Compression, CsvFile, JobFile, LineEnd, ParquetFile, SinkFile};
+use super::super::file::{ByteSize, Compression, CsvFile, JobFile, ParquetFile, SinkFile};
 use super::super::load::{Diagnostic, Span, Spanned};
 use super::super::spec::{Sink, SinkFormat, SortKey};
 use super::Findings;
@@ -140,7 +140,7 @@ impl Findings<'_> {
             delimiter,
             quote,
             escape,
-            crlf: csv.line_end == Some(LineEnd::Crlf),
+            line_end: csv.line_end.unwrap_or_default(),
             header: csv.header.unwrap_or(true),
             null_text,
             byte_order_mark: csv.byte_order_mark.unwrap_or(false),

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::super::spec::CsvOptions;
+use super::super::spec::{CsvOptions, LineEnd};
 use super::super::store::StagedFile;
 use super::compress::Compressed;
 use super::{EncodeError, Encoder, printable};
@@ -49,7 +49,10 @@ impl CsvEncoder {
     }
 
     fn end_line(&mut self) {
-        self.lines.extend_from_slice(if self.options.crlf { b"\r\n" } else { b"\n" });
+        self.lines.extend_from_slice(match self.options.line_end {
+            LineEnd::Lf => b"\n",
+            LineEnd::CrLf => b"\r\n",
+        });
     }
 
     /// Writes a text, made harmless to spreadsheets if that is wanted.
