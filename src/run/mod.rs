@@ -49,7 +49,7 @@ pub use data::Data;
 pub use error::RunError;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
-pub use preview::{Preview, preview};
+pub use preview::{Preview, PreviewFile, PreviewSink, preview};
 pub use progress::{Progress, Silent};
 pub use source::Sources;
 

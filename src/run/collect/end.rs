@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
+use serde_json::Value;
 
 use super::{Collector, SCHEMA_TAG, Which};
 use crate::decode::PageDecoder;
@@ -22,6 +23,8 @@ pub(in crate::run) struct Collected {
     pub(in crate::run) bad: Vec<BadRow>,
     /// The first row with a value that didn't fit and is null.
     pub(in crate::run) first_nulled: Option<BadRow>,
+    /// The first record as it came, for those who look at a job; null where it wasn't wanted.
+    pub(in crate::run) first: Value,
     /// What the reading proved.
     pub(in crate::run) reconciliation: Reconciliation,
     /// The last cursor of an incremental slice; none where it has no rows.
@@ -113,6 +116,7 @@ impl Collector {
             counts: self.counts,
             bad: self.bad.into_iter().map(|(row, ..)| row).collect(),
             first_nulled: self.first_nulled,
+            first: self.first,
             reconciliation,
             cursor_end,
             vanished,
