@@ -35,7 +35,7 @@ pub(super) async fn load(job: &Job, stores: &Stores) -> Result<Arc<[Table]>, Run
         let here = |source: BoxError| failed((table.place.clone(), source));
         let at = Location::parse(&table.place).map_err(|error| here(error.into()))?;
         let files = match at {
-            Some(at) => in_store(table.format, &at, stores).await.map_err(here)?,
+            Some(at) => in_store(table, &at, stores).await.map_err(here)?,
             None => {
                 let table = table.clone();
                 tokio::task::spawn_blocking(move || on_disk(&table)).await?.map_err(failed)?
@@ -129,28 +129,33 @@ fn paths(table: &spec::Table) -> Result<Vec<PathBuf>, BoxError> {
 }
 
 /// Reads a table's object, or those right below its prefix in the order of their names.
-async fn in_store(format: TableFormat, at: &Location, stores: &Stores) -> Result<Vec<Read>, BoxError> {
+async fn in_store(table: &spec::Table, at: &Location, stores: &Stores) -> Result<Vec<Read>, BoxError> {
+    let (format, is_prefix) = (table.format, table.place.ends_with('/'));
     let bucket = stores.open(at, Purpose::Data)?;
     let store: &dyn ObjectStore = bucket.objects().as_ref();
     let failed = |error: object_store::Error| StoreError::of(at, &error);
     let path = object_store::path::Path::parse(at.prefix())?;
-    let metas: Vec<ObjectMeta> = match store.head(&path).await {
-        Ok(meta) => vec![meta],
-        Err(object_store::Error::NotFound { .. }) => {
-            let mut below: Vec<ObjectMeta> = store.list(Some(&path)).try_collect().await.map_err(failed)?;
-            below.retain(|meta| {
-                let mut parts = meta.location.prefix_match(&path).into_iter().flatten();
-                let name = parts.next();
-                parts.next().is_none() && name.is_some_and(|name| is_of(format, name.as_ref()))
-            });
-            below.sort_by(|a, b| a.location.cmp(&b.location));
-            below
+    let metas: Vec<ObjectMeta> = if is_prefix {
+        let mut below: Vec<ObjectMeta> = store.list(Some(&path)).try_collect().await.map_err(failed)?;
+        below.retain(|meta| {
+            let mut parts = meta.location.prefix_match(&path).into_iter().flatten();
+            let name = parts.next();
+            parts.next().is_none() && name.is_some_and(|name| is_of(format, name.as_ref()))
+        });
+        below.sort_by(|a, b| a.location.cmp(&b.location));
+        if below.is_empty() {
+            return Err(none_of(format, "prefix"));
         }
-        Err(error) => return Err(failed(error).into()),
+        below
+    } else {
+        match store.head(&path).await {
+            Ok(meta) => vec![meta],
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err("there is no such object (a prefix ends in `/`)".into());
+            }
+            Err(error) => return Err(failed(error).into()),
+        }
     };
-    if metas.is_empty() {
-        return Err(format!("there is no such object, and {}", none_of(format, "prefix")).into());
-    }
     let (mut left, mut files) = (MAX_BYTES as u64, Vec::new());
     for meta in metas {
         fits(&mut left, meta.size)?;

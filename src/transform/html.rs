@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use html2text::config;
+use html2text::render::TrivialDecorator;
 
 use super::addresses::as_scalar_or_array;
 
@@ -63,7 +64,7 @@ fn text_of(html: &str) -> Result<String> {
     if depth(html) > MOST_OPEN {
         return Err(refused(format!("elements are nested more than {MOST_OPEN} deep")));
     }
-    let page = config::plain_no_decorate().raw_mode(true).no_link_wrapping().allow_width_overflow();
+    let page = config::with_decorator(TrivialDecorator::new()).raw_mode(true).no_link_wrapping().allow_width_overflow();
     let text = page.string_from_read(html.as_bytes(), WIDTH).map_err(|error| refused(error.to_string()))?;
     // A rule is as long as the page is wide.
     let lines: Vec<&str> =
