@@ -56,7 +56,12 @@ fn odd_keys_are_columns_in_every_format() {
             .unwrap()
             .iter()
             // In a CSV file the head of a column that a spreadsheet would take for a formula is disarmed, as its cells are.
-            .map(|(name, value)| (name.strip_prefix("'@").map_or(name.clone(), |rest| format!("@{rest}")), value.as_u64().unwrap() as usize))
+            .map(|(name, value)| {
+                (
+                    name.strip_prefix("'@").map_or(name.clone(), |rest| format!("@{rest}")),
+                    value.as_u64().unwrap() as usize,
+                )
+            })
             .collect();
         found.sort();
         assert_eq!(found, expected, "{read}");
@@ -79,7 +84,8 @@ transform: SELECT "a.b", "a b", "@t"['x.y'] AS xy, "say ""hi""" AS hi, "Id" + id
 
 #[test]
 fn twins_the_empty_key_and_nul_land_as_they_are() {
-    let record = json!({"id": 1, "Id": 2, "ID": {"x": 3, "X": 4}, "": 5, "a\u{0}b": 6, "nested": {"": 7, "a.b": 8, "\n": 9}});
+    let record =
+        json!({"id": 1, "Id": 2, "ID": {"x": 3, "X": 4}, "": 5, "a\u{0}b": 6, "nested": {"": 7, "a.b": 8, "\n": 9}});
     let bench = bench(&record, SINKS);
     assert_eq!(bench.run().fine(), "latest landed: 1 of 1; unknown");
     let parquet: Vec<String> =
