@@ -34,12 +34,11 @@ pub(super) async fn load(job: &Job, stores: &Stores) -> Result<Arc<[Table]>, Run
         let failed = |(place, source)| RunError::Table { table: name.clone(), path: place, source };
         let here = |source: BoxError| failed((table.place.clone(), source));
         let at = Location::parse(&table.place).map_err(|error| here(error.into()))?;
-        let files = match at {
-            Some(at) => in_store(table, &at, stores).await.map_err(here)?,
-            None => {
-                let table = table.clone();
-                tokio::task::spawn_blocking(move || on_disk(&table)).await?.map_err(failed)?
-            }
+        let files = if let Some(at) = at {
+            in_store(table, &at, stores).await.map_err(here)?
+        } else {
+            let table = table.clone();
+            tokio::task::spawn_blocking(move || on_disk(&table)).await?.map_err(failed)?
         };
         let (format, left) = (table.format, room);
         let typed = tokio::task::spawn_blocking(move || typed(format, &files, left)).await?;
