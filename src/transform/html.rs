@@ -64,12 +64,29 @@ fn text_of(html: &str) -> Result<String> {
     if depth(html) > MOST_OPEN {
         return Err(refused(format!("elements are nested more than {MOST_OPEN} deep")));
     }
-    let page = config::with_decorator(TrivialDecorator::new()).raw_mode(true).no_link_wrapping().allow_width_overflow();
-    let text = page.string_from_read(html.as_bytes(), WIDTH).map_err(|error| refused(error.to_string()))?;
-    // A rule is as long as the page is wide.
-    let lines: Vec<&str> =
-        text.lines().map(str::trim_end).filter(|line| line.is_empty() || !line.trim_matches('─').is_empty()).collect();
+    let page = config::with_decorator(TrivialDecorator::new())
+        .raw_mode(true)
+        .no_table_borders()
+        .no_link_wrapping()
+        .allow_width_overflow();
+    let text =
+        page.string_from_read(without_rules(html).as_bytes(), WIDTH).map_err(|error| refused(error.to_string()))?;
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     Ok(lines.join("\n").trim().to_owned())
+}
+
+/// Makes line breaks of rules: a rule would be as long as the page is wide, or nothing at all between two words.
+fn without_rules(html: &str) -> String {
+    let mut parts = html.split('<');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push('<');
+        let name = part.split(|end: char| !end.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let is_rule = name.eq_ignore_ascii_case("hr");
+        out.push_str(if is_rule { "br" } else { name });
+        out.push_str(&part[name.len()..]);
+    }
+    out
 }
 
 /// Returns how deep elements are nested at most: never less than a browser would find, and more where tags are left open.
