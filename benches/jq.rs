@@ -1,5 +1,7 @@
 //! The jq path on the cells of a Scrutinizer report: from the bytes of a page to typed columns.
 
+#![expect(clippy::expect_used, reason = "a benchmark that can't begin has nothing to say")]
+
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};

@@ -51,4 +51,5 @@ mod support;
 mod transform;
 mod types;
 mod validate;
+mod verbs;
 mod windows;
