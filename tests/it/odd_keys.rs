@@ -59,7 +59,7 @@ fn odd_keys_are_columns_in_every_format() {
             .map(|(name, value)| {
                 (
                     name.strip_prefix("'@").map_or(name.clone(), |rest| format!("@{rest}")),
-                    value.as_u64().unwrap() as usize,
+                    usize::try_from(value.as_u64().unwrap()).unwrap(),
                 )
             })
             .collect();
