@@ -38,7 +38,9 @@ fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
             for file in [&mut tls.ca_file, &mut tls.client_cert, &mut tls.client_key] {
                 *file = file.take().map(|file| folder.join(file));
             }
-            job.tables.iter_mut().for_each(|(_, table)| table.path = folder.join(&table.path));
+            job.tables.iter_mut().filter(|(_, table)| !table.place.contains("://")).for_each(|(_, table)| {
+                table.place = folder.join(&table.place).display().to_string();
+            });
         }
     }
     Loaded { source, checked }

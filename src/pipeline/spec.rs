@@ -5,7 +5,6 @@ mod incremental;
 mod slicing;
 mod source;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -111,8 +110,8 @@ pub struct Job {
 pub struct Table {
     /// The format of its files.
     pub format: TableFormat,
-    /// A file, or a folder of them.
-    pub path: PathBuf,
+    /// A file, or a folder of them; or the URL of an object, or of a prefix, which ends in `/`.
+    pub place: String,
 }
 
 /// The format of a reference table.

@@ -123,7 +123,8 @@ impl Extraction {
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
     ) -> Result<Extracted, RunError> {
-        let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned, self.spool_limit())?));
+        let intake = Intake::new(&self.job, slice, now, pinned, self.spool_limit(), limit.is_some())?;
+        let intake = Arc::new(Mutex::new(intake));
         let mut reading = Reading {
             slice,
             now,

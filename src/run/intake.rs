@@ -115,13 +115,14 @@ impl Foresight {
 }
 
 impl Intake {
-    /// Begins a slice. Beyond `spool_limit` bytes its rows go to a temporary file.
+    /// Begins a slice, for a preview where `shown`. Beyond `spool_limit` bytes its rows go to a temporary file.
     pub(super) fn new(
         job: &Arc<Job>,
         slice: &Slice,
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
         spool_limit: usize,
+        shown: bool,
     ) -> Result<Self, RunError> {
         let asked = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
@@ -145,7 +146,8 @@ impl Intake {
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,
-            want_edges: seeks
+            want_edges: shown
+                || seeks
                 || gives(&job.paginate.kind)
                 || job.paginate.more.is_some()
                 || job.paginate.total.is_some()

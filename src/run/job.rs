@@ -101,10 +101,9 @@ impl Runner<'_> {
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
     /// with rows decides; after that as many at a time as the source allows.
     async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<(), RunError> {
-        let job = self.job.clone();
         let run = Arc::new(SliceRun {
             extraction: self.extraction()?,
-            tables: tokio::task::spawn_blocking(move || tables::load(&job)).await??,
+            tables: tables::load(self.job, &self.env.stores).await?,
             targets: self.targets()?,
             quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
             data: self.data.clone(),

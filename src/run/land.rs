@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, Utc};
 
 use super::RunError;
 use super::collect::{Collected, keep};
@@ -16,7 +15,7 @@ use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::Expect;
 use crate::sink::{Landing, SinkSpec, SinkWriter, Staging};
-use crate::transform::{RowExpr, Sorter, Table, TransformError, TransformPlan};
+use crate::transform::{Moment, RowExpr, Sorter, Table, TransformError, TransformPlan};
 
 /// A sink and the rows that it takes.
 #[derive(Debug, Clone)]
@@ -63,15 +62,15 @@ pub(super) struct Shaping {
     pub(super) tables: Arc<[Table]>,
     /// What is expected of its rows.
     pub(super) expect: Arc<[Expect]>,
-    /// The instant of the run.
-    pub(super) now: DateTime<Utc>,
+    /// The instant of the run, and the window of the slice.
+    pub(super) at: Moment,
 }
 
 impl Shaping {
     /// Plans the SQL for records of a schema.
     pub(super) fn plan(&self, records: &RecordSchema) -> Result<TransformPlan, RunError> {
         let sql = self.sql.as_ref().map(Sql::as_str);
-        let plan = TransformPlan::with_tables(sql, arrow_schema(records), &self.tables, self.now);
+        let plan = TransformPlan::with_tables(sql, arrow_schema(records), &self.tables, self.at);
         plan.map_err(|source| RunError::Transform { field: "transform", source })
     }
 }
@@ -121,7 +120,7 @@ fn transform(
     let open = to
         .targets
         .iter()
-        .map(|target| Open::new(target, to, &output, shaping.now).map_err(|error| in_sink(&target.spec.name, error)));
+        .map(|target| Open::new(target, to, &output, shaping.at).map_err(|error| in_sink(&target.spec.name, error)));
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
     let rows = collected.batches(schema.clone());
     let mut expectations = Expectations::new(shaping, &output);
@@ -165,8 +164,8 @@ fn unwrap(field: &'static str, source: TransformError) -> RunError {
 }
 
 impl Open {
-    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
-        let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, now)).transpose();
+    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, at: Moment) -> Result<Self, RunError> {
+        let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, at)).transpose();
         let writer = SinkWriter::open(&target.spec, to.landing, schema, to.staging)?;
         let keys: Vec<_> = target.spec.sort_by.iter().map(|key| (key.column.as_str(), key.descending)).collect();
         let sorter = (!keys.is_empty()).then(|| Sorter::new(schema, &keys)).transpose();

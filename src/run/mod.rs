@@ -59,7 +59,7 @@ pub use held::{HeldRow, HeldSlice, quarantined};
 pub use locked::check_locked;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
-pub use preview::{Preview, preview};
+pub use preview::{Preview, PreviewFile, PreviewSink, preview};
 pub use progress::{Progress, Silent};
 pub use schema::{
     CompareWith, JobSchema, PinnedColumn, SampleRead, SchemaDiff, SchemaVersion, accept_schema, pinned_schemas,

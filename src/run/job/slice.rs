@@ -13,10 +13,10 @@ use crate::ledger::{
 };
 use crate::model::{
     PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport,
-    Verdict,
+    Verdict, Window,
 };
 use crate::pipeline::file::{BadRows, OnMismatch};
-use crate::pipeline::spec::{Job, MostBadRows};
+use crate::pipeline::spec::{Job, MostBadRows, Slicing};
 use crate::run::collect::Collected;
 use crate::run::data::NotesInLedger;
 use crate::run::extract::{Extracted, Extraction};
@@ -24,7 +24,7 @@ use crate::run::land::{Destination, Shaping, Staged, Target, land};
 use crate::run::quarantine::{BadRow, SINK};
 use crate::run::{Data, RunError, SchemaError, locked};
 use crate::sink::{Landing, SinkSpec, Staging};
-use crate::transform::Table;
+use crate::transform::{Moment, Table};
 
 /// All that the slices of a job share.
 pub(super) struct SliceRun {
@@ -224,16 +224,20 @@ impl SliceRun {
     }
 
     fn output_columns(&self, records: &RecordSchema) -> Result<Vec<OutputColumn>, RunError> {
-        Ok(columns(&self.shaping(chrono::DateTime::UNIX_EPOCH).plan(records)?.output_schema()))
+        // Which instants these are makes no difference to the columns.
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let is_window = matches!(self.extraction.job.slicing, Slicing::Window(_));
+        let at = Moment { now, window: is_window.then_some(Window { from: now, to: now }) };
+        Ok(columns(&self.shaping(at).plan(records)?.output_schema()))
     }
 
-    fn shaping(&self, now: chrono::DateTime<chrono::Utc>) -> Shaping {
+    fn shaping(&self, at: Moment) -> Shaping {
         let job = &self.extraction.job;
         Shaping {
             sql: job.transform.clone(),
             tables: Arc::clone(&self.tables),
             expect: job.expect.as_slice().into(),
-            now,
+            at,
         }
     }
 
@@ -250,7 +254,11 @@ impl SliceRun {
             },
             schema_version: version,
         };
-        let (targets, quarantine, shaping) = (self.targets.clone(), self.quarantine.clone(), self.shaping(begin.now));
+        let (targets, quarantine, shaping) = (
+            self.targets.clone(),
+            self.quarantine.clone(),
+            self.shaping(Moment { now: begin.now, window: begin.slice.window() }),
+        );
         let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
         let staging = Staging::new(self.data.sets().clone(), Arc::new(notes));
         let room = self.extraction.room_to_land(extracted.largest).await;
