@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::ACCEPT_ENCODING;
 use url::{Host, Url};
 
 use super::error::{HttpError, TransportKind};
@@ -91,7 +93,10 @@ pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, HttpError>
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .gzip(true)
+        // These are undone by `unpack`, and asked for all the same.
+        .no_gzip()
+        .no_deflate()
+        .default_headers([(ACCEPT_ENCODING, HeaderValue::from_static("zstd,gzip,deflate,br"))].into_iter().collect())
         .connect_timeout(options.connect_timeout)
         .timeout(options.request_timeout)
         .danger_accept_invalid_certs(options.insecure_skip_verify);

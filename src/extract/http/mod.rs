@@ -14,6 +14,7 @@ mod pace;
 mod renew;
 mod retry;
 mod terms;
+mod unpack;
 #[cfg(test)]
 mod tests;
 
