@@ -18,6 +18,7 @@ mod increment;
 mod intake;
 mod job;
 mod land;
+mod meter;
 mod newest;
 mod owner;
 mod pages;

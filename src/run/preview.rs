@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::extract::{Extracted, Extraction};
 use super::land::Shaping;
+use super::meter::Meter;
 use super::{Env, RunError, job, parents, tables};
 use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts};
@@ -66,7 +67,7 @@ pub async fn preview(
     };
     let extraction = extraction(job)?;
     let request = extraction.show(&slice, now)?;
-    let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
+    let extracted = extraction.slice(&slice, now, None, Some(rows as u64), &Meter::default()).await?;
     let job = Job::clone(job);
     let shape = move || {
         let (sql, tables, expect) = (job.transform.clone(), tables::load(&job)?, job.expect.as_slice().into());

@@ -41,6 +41,7 @@ mod review;
 mod s3;
 mod schema;
 mod scrutinizer;
+mod secrets;
 mod secure_workload;
 mod sessions;
 mod sessions_secrets;

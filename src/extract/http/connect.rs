@@ -10,6 +10,7 @@ use url::{Host, Url};
 use super::error::{HttpError, TransportKind};
 use super::limit::RateLimit;
 use super::retry::RetryPolicy;
+use crate::objects::chain;
 use crate::secret::Secret;
 
 /// The largest body that is read unless a source says otherwise: a page beyond it should be asked for in parts.
@@ -198,21 +199,6 @@ pub(super) fn transport(error: reqwest::Error, in_body: bool) -> (TransportKind,
         TransportKind::Broken
     };
     (kind, text)
-}
-
-/// Writes an error with its causes, each once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ mod pace;
 mod renew;
 mod retry;
 mod terms;
-mod unpack;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 pub use self::again::NOW;
 pub use self::answer::{CutCheck, RawAnswer};

@@ -11,7 +11,8 @@ use crate::ledger::{
     publish_all,
 };
 use crate::model::{
-    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
+    Fetched, PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport,
+    Verdict,
 };
 use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::spec::{Job, MostBadRows};
@@ -19,6 +20,7 @@ use crate::run::collect::Collected;
 use crate::run::data::NotesInLedger;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Destination, Shaping, Staged, Target, land};
+use crate::run::meter::Meter;
 use crate::run::quarantine::BadRow;
 use crate::run::{Data, RunError};
 use crate::sink::{Landing, SinkSpec, Staging};
@@ -51,7 +53,8 @@ pub(super) struct Finished {
 impl SliceRun {
     /// Runs a slice to its end, whatever that is.
     pub(super) async fn run(self: Arc<Self>, begin: Begin, pinned: Option<(u32, RecordSchema)>) -> Finished {
-        match self.land(&begin, pinned).await {
+        let meter = Meter::default();
+        let mut finished = match self.land(&begin, pinned, &meter).await {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
@@ -59,7 +62,9 @@ impl SliceRun {
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
                 failed(&begin.slice, error)
             }
-        }
+        };
+        finished.report.iter_mut().for_each(|report| report.fetched = meter.read());
+        finished
     }
 
     /// Notes in the ledger that a slice failed. One that is published isn't over: the next run rolls it forward, or back.
@@ -81,10 +86,15 @@ impl SliceRun {
         }
     }
 
-    async fn land(&self, begin: &Begin, pinned: Option<(u32, RecordSchema)>) -> Result<Finished, RunError> {
+    async fn land(
+        &self,
+        begin: &Begin,
+        pinned: Option<(u32, RecordSchema)>,
+        meter: &Meter,
+    ) -> Result<Finished, RunError> {
         let pinned = self.schema_of(begin, pinned).await?;
         let records = pinned.as_ref().map(|(_, schema)| schema.clone());
-        let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
+        let extracted = self.extraction.slice(&begin.slice, begin.now, records, None, meter).await?;
         self.check(&extracted.collected, begin)?;
         if is_empty_increment(begin, &extracted) {
             let waiting = self.waiting(begin, &extracted.collected)?;
@@ -314,7 +324,7 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
         key: begin.slice.key.clone(),
         generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
         outcome: outcome.clone(),
-        pages: extracted.pages,
+        fetched: Fetched::default(),
         rows,
         // What is thrown away again has not landed.
         sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
@@ -331,7 +341,7 @@ pub(super) fn failed(slice: &Slice, error: String) -> Finished {
         key: slice.key.clone(),
         generation: None,
         outcome: outcome.clone(),
-        pages: 0,
+        fetched: Fetched::default(),
         rows: RowCounts::default(),
         sinks: BTreeMap::new(),
         reconciliation: None,
