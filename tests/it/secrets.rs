@@ -48,7 +48,7 @@ fn served(request: &Request, way: &str) -> Answer {
         (_, "garbage") => Answer::bytes(format!("{}{}", echo(request), "}")),
         (_, "no json") => Answer::bytes(format!("<html>{}</html>", echo(request))),
         (_, "page two fails") if request.number("o") > 0 => Answer::json(&echo(request)).status(500),
-        (_, "bad rows") => page(json!([format!("echo: {}", echo(request)), {"id": 1}])),
+        (_, "bad rows") if request.number("o") == 0 => page(json!([format!("echo: {}", echo(request)), {"id": 1}])),
         _ if request.number("o") > 1 => page(json!([])),
         _ => page(json!([{"id": request.number("o")}])),
     }
@@ -131,7 +131,7 @@ fn listen(bench: &Bench, vars: &[(&str, &str)]) -> Vec<(String, String)> {
 #[test]
 fn a_secret_shows_nowhere_in_no_form_whatever_happens() {
     for (at, (auth, request)) in PLACES.iter().enumerate() {
-        for way in [WAYS[0], WAYS[1 + at % 5], WAYS[1 + (at + 2) % 5]] {
+        for way in [WAYS[at % 2 * 5], WAYS[1 + at % 5]] {
             let bench = Bench::new(Api::start(move |request| served(request, way)));
             let (url, auth) = (bench.api.url(), auth.replace("{url}", &bench.api.url()));
             bench.file(&format!(
