@@ -60,7 +60,7 @@ fn broken_bodies() {
     assert_snapshot!(refused(Answer::bytes(format!("{whole}\n{{\"more\": true}}"))), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 34: trailing characters: {"items": [{"id": 1}, {"id": 2}]} {"more": true}"#);
     assert_snapshot!(refused(Answer::bytes(b"{\"items\": [{\"name\": \"K\xf6ln\"}]}".to_vec())), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't utf-8 at byte 22: {"items": [{"name": "K�ln"}]}"#);
     assert_snapshot!(refused(Answer::bytes("")), @"1: 20260103: GET /rows: the answer can't be read: the body is empty: json was due; if the server means no rows by that, say so with `empty`");
-    assert_snapshot!(refused(Answer::bytes(whole).header("content-encoding", "gzip")), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error decoding response body: request or response body error: Invalid gzip header); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
+    assert_snapshot!(refused(Answer::bytes(whole).header("content-encoding", "gzip")), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (the gzip data is cut off or garbled: invalid gzip header); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
     let job = format!("{ONE_PAGE}\nmax_response: 1KiB");
     let huge: Vec<Value> = (0..1000).map(|id| json!({"id": id})).collect();
     assert_snapshot!(refused_by(&job, Answer::json(&json!({"items": huge}))), @"1: 20260103: GET /rows: the answer's body is larger than 1024 bytes, the limit; ask for smaller pages");
