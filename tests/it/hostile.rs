@@ -252,3 +252,18 @@ fn an_edit_that_renames_what_has_landed() {
     assert_snapshot!(ran.errors().join("\n"), @r#"the job `rows` was changed after data landed: `key` was [] and is ["id"], `transform` was nothing and is "SELECT id AS renamed FROM records"; what is in the lake would no longer match: take the edit back; or run once with `--accept future` (what has landed stays, the edit applies to what lands from now on) or `--accept reland` (what has landed is read again and replaced); or give the job another name, and its sinks another `url`"#);
     assert_eq!(bench.lines(), [json!({"id": 1})], "what landed stays");
 }
+
+#[test]
+fn a_slice_that_fails_says_how_far_it_came() {
+    let bench = Bench::new(Api::start(|request| match request.number("offset") {
+        4 => Answer::bytes("down").status(503),
+        at => Answer::json(&json!({"total": 6, "items": [{"id": at}, {"id": at + 1}]})),
+    }));
+    let ran = bench.job(OFFSET).run();
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let slice = ran.slices()[0];
+    let counts = ["pages", "server_rows", "retries"].map(|name| slice[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 4, 1], "{slice}");
+    assert!(slice["bytes"].as_u64().unwrap() > 50, "{slice}");
+    assert_eq!(slice["rows"]["received"], 0, "the account is of what landed");
+}
