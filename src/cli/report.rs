@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::print;
-use crate::model::{JobReport, RunReport, SliceOutcome, SliceReport, Verdict};
+use crate::model::{Fetched, JobReport, RunReport, SliceOutcome, SliceReport, Verdict};
 
 /// The most failures of a job that are shown one by one.
 const FAILURES_SHOWN: usize = 5;
@@ -93,8 +93,8 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
     }
     if job.warnings.len() > NOTES_SHOWN {
-        let more = job.warnings.len() - NOTES_SHOWN;
-        let _ = writeln!(out, "{}: and {more} more notes; `--output json` has them all", job.job);
+        let more = print::counted((job.warnings.len() - NOTES_SHOWN) as u64, "more note");
+        let _ = writeln!(out, "{}: and {more}; `--output json` has them all", job.job);
     }
     let rows = job.rows();
     let quarantine = format!("in quarantine (in {}/quarantine below --state, each with its reason)", report.pipeline);
@@ -105,14 +105,20 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         (rows.read_again, "of earlier readings of slices that were read again"),
     ];
     let values = [
-        (rows.nulled_values, "values that didn't fit are null"),
-        (rows.discarded_fields, "fields that the schema doesn't have were left out"),
+        (rows.nulled_values, "value", "that didn't fit is null", "that didn't fit are null"),
+        (
+            rows.discarded_fields,
+            "field",
+            "that the schema doesn't have was left out",
+            "that the schema doesn't have were left out",
+        ),
     ];
-    for (count, what) in values.iter().filter(|(count, _)| *count > 0) {
-        let _ = writeln!(out, "{}: {} {what}", job.job, print::count(*count));
+    for (count, thing, one, many) in values.iter().filter(|(count, ..)| *count > 0) {
+        let what = if *count == 1 { one } else { many };
+        let _ = writeln!(out, "{}: {} {what}", job.job, print::counted(*count, thing));
     }
     for (count, what) in others.iter().filter(|(count, _)| *count > 0) {
-        let _ = writeln!(out, "{}: {} rows {what}", job.job, print::count(*count));
+        let _ = writeln!(out, "{}: {} {what}", job.job, print::counted(*count, "row"));
     }
     let failures: Vec<(&SliceReport, &String)> = job
         .slices
@@ -124,12 +130,32 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         .collect();
     for (slice, error) in failures.iter().take(FAILURES_SHOWN) {
         let key = slice.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-        let _ = writeln!(out, "{} {}{key}: {error}", job.job, slice.slice);
+        let _ = writeln!(out, "{} {}{key}: {error}{}", job.job, slice.slice, so_far(&slice.fetched));
     }
     if failures.len() > FAILURES_SHOWN {
-        let more = failures.len() - FAILURES_SHOWN;
-        let _ = writeln!(out, "{}: and {more} more slices failed; `--output json` has them all", job.job);
+        let more = print::counted((failures.len() - FAILURES_SHOWN) as u64, "more slice");
+        let _ = writeln!(out, "{}: and {more} failed; `--output json` has them all", job.job);
     }
+}
+
+/// Says how far a slice came that failed; nothing where nothing came.
+fn so_far(fetched: &Fetched) -> String {
+    let Fetched { pages, server_rows, bytes, retries } = *fetched;
+    let retried = if retries > 0 { format!(", {}", counted_retries(retries)) } else { String::new() };
+    match pages {
+        0 if retries == 0 => String::new(),
+        0 => format!(" (received: no page{retried})"),
+        _ => format!(
+            " (received: {}, {}, {}{retried})",
+            print::counted(pages, "page"),
+            print::counted(server_rows, "row"),
+            print::size(bytes)
+        ),
+    }
+}
+
+fn counted_retries(retries: u64) -> String {
+    if retries == 1 { "1 retry".to_owned() } else { format!("{} retries", print::count(retries)) }
 }
 
 fn closing(report: &RunReport) -> String {
@@ -140,16 +166,21 @@ fn closing(report: &RunReport) -> String {
     let seconds = (report.ended - report.started).as_seconds_f64();
     let what = match (slices, failed + broken) {
         (0, 0) => "nothing new".to_owned(),
-        (_, 0) => format!("{} rows of {slices} slices landed", print::count(rows)),
+        (_, 0) => format!("{} of {} landed", print::counted(rows, "row"), print::counted(slices as u64, "slice")),
         (0, _) => format!("nothing landed; {} failed", failures(failed, broken)),
-        _ => format!("{} rows of {slices} slices landed; {} failed", print::count(rows), failures(failed, broken)),
+        _ => format!(
+            "{} of {} landed; {} failed",
+            print::counted(rows, "row"),
+            print::counted(slices as u64, "slice"),
+            failures(failed, broken)
+        ),
     };
     format!("{}: {what}, in {seconds:.1} s\n", report.pipeline)
 }
 
 /// Names what failed: `3 slices`, `1 whole job`, `3 slices and 2 whole jobs`.
 fn failures(slices: usize, jobs: usize) -> String {
-    let named = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let named = |count: usize, what: &str| print::counted(count as u64, what);
     match (slices, jobs) {
         (slices, 0) => named(slices, "slice"),
         (0, jobs) => named(jobs, "whole job"),

@@ -144,7 +144,7 @@ impl RunSummary {
             rows: sum(|job| job.rows),
             files,
             bytes,
-            pages: report.jobs.iter().flat_map(|job| &job.slices).map(|slice| slice.pages).sum(),
+            pages: report.jobs.iter().flat_map(|job| &job.slices).map(|slice| slice.fetched.pages).sum(),
             error: first,
             jobs,
         }

@@ -15,7 +15,7 @@ pub use format::{AnswerFormat, CsvDialect};
 pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
 pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
 pub use lock::{LockError, LockedJob, SchemaLock};
-pub use report::{JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
+pub use report::{Fetched, JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};
 pub use verdict::{EndReason, Reconciliation, Verdict};

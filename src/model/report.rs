@@ -90,6 +90,19 @@ pub enum SliceOutcome {
     },
 }
 
+/// What came over the wire for a slice; for one that failed, until then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Fetched {
+    /// Pages that were answered.
+    pub pages: u64,
+    /// Rows that the server put on those of them that could be read.
+    pub server_rows: u64,
+    /// Bytes of bodies, decompressed, those of child requests included.
+    pub bytes: u64,
+    /// Tries beyond the first of each page.
+    pub retries: u64,
+}
+
 /// One slice of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SliceReport {
@@ -104,8 +117,9 @@ pub struct SliceReport {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: SliceOutcome,
-    /// Pages read, retries included.
-    pub pages: u64,
+    /// What came over the wire.
+    #[serde(flatten)]
+    pub fetched: Fetched,
     /// Where its rows went.
     pub rows: RowCounts,
     /// What each sink did.

@@ -1,7 +1,5 @@
 //! What can fail in a run, with what to do about it.
 
-use std::error::Error;
-
 use chrono::{DateTime, Utc};
 
 use super::parts::PartError;
@@ -443,16 +441,6 @@ impl RunError {
     /// Returns the message and its causes in one line, the outermost first.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let next = error.to_string();
-            if !text.contains(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        text
+        crate::objects::chain(self)
     }
 }

@@ -153,7 +153,7 @@ impl Runner<'_> {
         self.env.progress.slice(&self.job.name, &finished.outcome);
         if let Some(slice) = &finished.report {
             tracing::info!(
-                job = %self.job.name, slice = %slice.slice, pages = slice.pages, rows = slice.rows.transformed,
+                job = %self.job.name, slice = %slice.slice, pages = slice.fetched.pages, rows = slice.rows.transformed,
                 landed = finished.outcome == SliceOutcome::Landed, "slice ended"
             );
         }

@@ -22,6 +22,7 @@ mod intake;
 mod job;
 mod land;
 mod locked;
+mod meter;
 mod newest;
 mod owner;
 mod pages;

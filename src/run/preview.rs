@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::collect::keep;
 use super::extract::Extracted;
 use super::land::Shaping;
+use super::meter::Meter;
 use super::sample::{self, Sample};
 use super::{Env, RunError, build, tables};
 use crate::ledger::LedgerState;
@@ -75,7 +76,7 @@ pub async fn preview(
 ) -> Result<Preview, RunError> {
     let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
     let request = extraction.show(&slice, now)?;
-    let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
+    let extracted = extraction.slice(&slice, now, None, Some(rows as u64), &Meter::default()).await?;
     let at = Moment { now, window: slice.window() };
     let landing = Landing {
         pipeline: pipeline.name.clone(),

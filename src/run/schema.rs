@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::land::Shaping;
+use super::meter::Meter;
 use super::sample::Sample;
 use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, sample, tables};
 use crate::ledger::{Closed, Lane, Ledger, LedgerState, OutputColumn, PinnedSchema, SliceRef, Timing, Writer};
@@ -303,9 +304,11 @@ async fn read(
 ) -> Result<(RecordSchema, SampleRead), RunError> {
     let Sample { extraction, slice, .. } = sample::of(pipeline, name, state, now, env).await?;
     let request = extraction.show(&slice, now)?;
-    let free = extraction.slice(&slice, now, None, Some(rows)).await?;
+    let free = extraction.slice(&slice, now, None, Some(rows), &Meter::default()).await?;
     let typed = match pinned {
-        Some(pinned) => extraction.slice(&slice, now, Some(pinned.clone()), Some(rows)).await?.collected,
+        Some(pinned) => {
+            extraction.slice(&slice, now, Some(pinned.clone()), Some(rows), &Meter::default()).await?.collected
+        }
         None => free.collected,
     };
     let read = SampleRead {

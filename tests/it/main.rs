@@ -50,6 +50,7 @@ mod round_trip;
 mod s3;
 mod schema;
 mod scrutinizer;
+mod secrets;
 mod secure_workload;
 mod sessions;
 mod sessions_secrets;

@@ -20,6 +20,7 @@ use super::limit::{HostSlots, RateLimit};
 use super::memory::{Memory, NoRoom, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
 use super::terms::{Patience, Terms, Tries, Wish};
+use super::unpack::{PIECE, Unpacker};
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
@@ -311,20 +312,38 @@ impl HttpClient {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(TryError::TooLarge);
         }
+        let mut unpacker = Unpacker::of(response.headers());
         let mut body = BytesMut::new();
         let mut stream = response.bytes_stream();
+        let torn = |reason| TryError::Transport(TransportKind::TornBody, reason);
         loop {
             let next = tokio::time::timeout(self.options.read_timeout, stream.next()).await;
             let Some(chunk) = next.map_err(|_| self.stalled())? else { break };
             let chunk = chunk.map_err(|error| TryError::from(transport(error, true)))?;
-            if u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX) > limit {
-                return Err(TryError::TooLarge);
+            match &mut unpacker {
+                None => self.keep(&chunk, &mut body, room).await?,
+                Some(unpacker) => {
+                    for piece in chunk.chunks(PIECE) {
+                        self.keep(&unpacker.push(piece).map_err(torn)?, &mut body, room).await?;
+                    }
+                }
             }
-            room.grow(chunk.len() as u64).await?;
-            body.extend_from_slice(&chunk);
+        }
+        if let Some(unpacker) = &mut unpacker {
+            self.keep(&unpacker.finish().map_err(torn)?, &mut body, room).await?;
         }
         room.fit();
         Ok(body.freeze())
+    }
+
+    /// Adds bytes to a body, unless it grows too large.
+    async fn keep(&self, bytes: &[u8], body: &mut BytesMut, room: &mut Room) -> Result<(), TryError> {
+        if u64::try_from(body.len() + bytes.len()).unwrap_or(u64::MAX) > self.options.max_response {
+            return Err(TryError::TooLarge);
+        }
+        room.grow(bytes.len() as u64).await?;
+        body.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn stalled(&self) -> TryError {

@@ -16,6 +16,7 @@ mod retry;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 pub use self::again::NOW;
 pub use self::answer::{CutCheck, RawAnswer};

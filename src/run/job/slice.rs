@@ -12,8 +12,8 @@ use crate::ledger::{
     publish_all,
 };
 use crate::model::{
-    PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport,
-    Verdict, Window,
+    Fetched, PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,
+    SliceReport, Verdict, Window,
 };
 use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::spec::{Job, MostBadRows, Slicing};
@@ -21,6 +21,7 @@ use crate::run::collect::Collected;
 use crate::run::data::NotesInLedger;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Destination, Shaping, Staged, Target, land};
+use crate::run::meter::Meter;
 use crate::run::quarantine::{BadRow, SINK};
 use crate::run::{Data, RunError, SchemaError, locked};
 use crate::sink::{Landing, SinkSpec, Staging};
@@ -62,7 +63,8 @@ impl SliceRun {
         pinned: Option<(u32, RecordSchema)>,
         place: usize,
     ) -> Finished {
-        match self.land(&begin, pinned, place).await {
+        let meter = Meter::default();
+        let mut finished = match self.land(&begin, pinned, place, &meter).await {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
@@ -70,7 +72,9 @@ impl SliceRun {
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
                 failed(&begin.slice, error)
             }
-        }
+        };
+        finished.report.iter_mut().for_each(|report| report.fetched = meter.read());
+        finished
     }
 
     /// Notes in the ledger that a slice failed. One that is published isn't over: the next run rolls it forward, or back.
@@ -97,12 +101,13 @@ impl SliceRun {
         begin: &Begin,
         pinned: Option<(u32, RecordSchema)>,
         place: usize,
+        meter: &Meter,
     ) -> Result<Finished, RunError> {
         let mut pinned = self.schema_of(begin, pinned).await?;
         let mut again = None;
         loop {
             let records = pinned.as_ref().map(|(_, schema)| schema.clone());
-            let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
+            let extracted = self.extraction.slice(&begin.slice, begin.now, records, None, meter).await?;
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
@@ -389,7 +394,7 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
         key: begin.slice.key.clone(),
         generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
         outcome: outcome.clone(),
-        pages: extracted.pages,
+        fetched: Fetched::default(),
         rows,
         // What is thrown away again has not landed.
         sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
@@ -406,7 +411,7 @@ pub(super) fn failed(slice: &Slice, error: String) -> Finished {
         key: slice.key.clone(),
         generation: None,
         outcome: outcome.clone(),
-        pages: 0,
+        fetched: Fetched::default(),
         rows: RowCounts::default(),
         sinks: BTreeMap::new(),
         reconciliation: None,
