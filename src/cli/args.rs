@@ -69,6 +69,8 @@ pub(super) enum Command {
     Preview(PreviewArguments),
     /// Extract what is due and land it.
     Run(RunArguments),
+    /// Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at its end.
+    Deliver(DeliverArguments),
     /// Show what has landed.
     Status {
         /// The pipeline files.
@@ -155,6 +157,33 @@ pub(super) struct PreviewArguments {
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
+}
+
+/// What `deliver` takes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DeliverArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Only the sinks of these jobs.
+    #[arg(long = "job", value_name = "NAME")]
+    pub(super) jobs: Vec<String>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected.
+    #[arg(long)]
+    pub(super) refused: bool,
+    /// Leave with exit code 4 if a run of the pipeline is on, instead of waiting for it.
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// How long a run that was killed keeps the next one waiting where the state is in a bucket: 1s to 1h.
+    #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
+    pub(super) lease_ttl: Duration,
+    /// Send a credential though the server refused it in the last five minutes.
+    #[arg(long)]
+    pub(super) retry_refused: bool,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Only here is anything printed, and only the caller of [`main`] ends the process.
 
 mod args;
+mod deliver;
 mod demo;
 mod exit;
 mod load;
@@ -87,6 +88,7 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Plan(plan) => block_on(plan.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
         Command::Run(run) => block_on(run.memory.bytes(), |env| run::run(run, output, env)),
+        Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
         Command::Status { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))
         }

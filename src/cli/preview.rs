@@ -43,10 +43,19 @@ fn as_json(preview: &Preview) -> std::io::Result<Value> {
     };
     Ok(json!({
         "request": preview.request, "records": preview.schema, "counts": preview.rows, "bad": preview.bad, "rows": rows,
+        "deliveries": preview.deliveries.iter().map(|(sink, request)| json!({"sink": sink, "request": request})).collect::<Vec<_>>(),
     }))
 }
 
 fn as_text(preview: &Preview) -> String {
+    let mut out = landing(preview);
+    for (sink, request) in &preview.deliveries {
+        out.push_str(&format!("\nthe sink {sink} would send\n  {}\n", request.replace('\n', "\n  ")));
+    }
+    out
+}
+
+fn landing(preview: &Preview) -> String {
     let mut out = format!("request: {}\n\nrecords: {} received\n", preview.request, preview.rows.received);
     for column in preview.schema.columns() {
         out.push_str(&format!("  {}: {}\n", column.name, column.kind));

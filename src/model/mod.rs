@@ -1,5 +1,6 @@
 //! What travels between the stages: slices, windows, schemas, receipts and the run report. Plain data, no I/O.
 
+mod delivery;
 mod format;
 mod hand_type;
 mod ids;
@@ -8,6 +9,7 @@ mod schema;
 mod slice;
 mod verdict;
 
+pub use delivery::{DeliveryCounts, DeliveryReport, DeliveryStatus};
 pub use format::{AnswerFormat, CsvDialect};
 pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
 pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};

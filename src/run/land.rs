@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::RunError;
 use super::collect::{Collected, keep};
+use super::deliver::OutboxRows;
 use super::expect::Expectations;
 use super::quarantine;
 use crate::decode::arrow_schema;
@@ -25,6 +26,8 @@ pub(super) struct Target {
     pub(super) spec: SinkSpec,
     /// The rows that it takes; all without one.
     pub(super) filter: Option<Sql>,
+    /// The columns that identify a row, where the rows are to be sent from there.
+    pub(super) sent_by: Option<Vec<String>>,
 }
 
 /// Where the rows of a slice go.
@@ -79,6 +82,7 @@ impl Shaping {
 struct Open {
     writer: SinkWriter,
     filter: Option<RowExpr>,
+    outbox: Option<OutboxRows>,
     name: SinkName,
     filtered: u64,
 }
@@ -163,9 +167,12 @@ fn unwrap(source: TransformError) -> RunError {
 impl Open {
     fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
         let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, now)).transpose();
+        let outbox = target.sent_by.as_ref().map(|key| OutboxRows::new(schema, key)).transpose()?;
+        let landing = outbox.as_ref().map_or(schema, OutboxRows::schema);
         Ok(Self {
-            writer: SinkWriter::open(&target.spec, to.landing, schema, to.staging)?,
+            writer: SinkWriter::open(&target.spec, to.landing, landing, to.staging)?,
             filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,
+            outbox,
             name: target.spec.name.clone(),
             filtered: 0,
         })
@@ -177,14 +184,21 @@ impl Open {
     }
 
     fn filter_and_write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
-        let Some(filter) = &self.filter else { return Ok(self.writer.write(batch)?) };
+        let Some(filter) = &self.filter else { return self.take(batch) };
         let mask = filter.filter_mask(batch).map_err(|source| RunError::Transform { field: "where", source })?;
         let kept = keep(batch, &mask)?;
         self.filtered += (batch.num_rows() - kept.num_rows()) as u64;
         if kept.num_rows() > 0 {
-            self.writer.write(&kept)?;
+            self.take(&kept)?;
         }
         Ok(())
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
+        match &self.outbox {
+            Some(outbox) => Ok(self.writer.write(&outbox.apply(batch)?)?),
+            None => Ok(self.writer.write(batch)?),
+        }
     }
 
     fn finish(self) -> Result<(Vec<FileReceipt>, SinkCounts), RunError> {

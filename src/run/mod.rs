@@ -7,6 +7,7 @@ mod build;
 mod collect;
 mod cursor;
 mod data;
+mod deliver;
 mod enrich;
 mod enriched;
 mod error;
@@ -46,6 +47,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub use data::Data;
+pub use deliver::{deliver, deliveries};
 pub use error::RunError;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
@@ -55,7 +57,7 @@ pub use source::Sources;
 
 use crate::clock::Clock;
 use crate::ledger::{Lane, Ledger, Timing, Writer};
-use crate::model::{JobName, JobReport, RunReport};
+use crate::model::{DeliveryReport, JobName, JobReport, RunReport};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
 use crate::sink::DataSets;
@@ -117,9 +119,9 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         // What has landed has landed, and the next run finds the lease free all the same, if a little later.
         tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
     }
-    let (recovered, jobs) = done?;
+    let Done { recovered, jobs, deliveries } = done?;
     let (now, ended) = (options.now, env.clock.now());
-    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
+    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs, deliveries })
 }
 
 /// Where a run keeps what it does.
@@ -129,13 +131,20 @@ struct World {
     writer: Writer,
 }
 
+/// What a run did.
+struct Done {
+    recovered: Vec<String>,
+    jobs: Vec<JobReport>,
+    deliveries: Vec<DeliveryReport>,
+}
+
 async fn run_jobs(
     pipeline: &Pipeline,
     jobs: &[&Job],
     options: &Options,
     env: &Env,
     world: &World,
-) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
+) -> Result<Done, RunError> {
     let World { ledger, data, writer } = world;
     let recovered = writer.recover(data).await?;
     sweep(pipeline, options, writer, data.sets()).await;
@@ -156,7 +165,7 @@ async fn run_jobs(
                 Err(error) => reports.push(job::failed(job, &error)),
             }
         }
-        if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
+        if job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
@@ -169,13 +178,19 @@ async fn run_jobs(
             return Err(RunError::Interrupted);
         }
     }
-    Ok((recovered, reports))
+    let named = named(pipeline, &options.jobs)?;
+    let deliveries = deliver::all(pipeline, &named, options, false, env, world).await;
+    credentials.note(env, writer).await;
+    Ok(Done { recovered, jobs: reports, deliveries: deliveries? })
 }
 
 /// Removes what dead runs of the pipeline staged and never published: this run holds the lease, so nobody else stages.
 async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &DataSets) {
     let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
     roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
+    for (job, outbox) in pipeline.jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (job, outbox))) {
+        roots.insert(deliver::data_set(&options.state, &pipeline.name, &job.name, outbox).url);
+    }
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
     for root in &roots {
         if let Err(error) = data.sweep_staged(root, &pipeline.name, |_| false).await {
@@ -198,6 +213,12 @@ pub(crate) fn chosen<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Ve
     }
     let all = names.is_empty();
     Ok(pipeline.jobs.iter().filter(|job| all || wanted.contains(&job.name)).collect())
+}
+
+/// Returns the jobs that were named, without the parents that they need, or all.
+fn named<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
+    let chosen = chosen(pipeline, names)?;
+    Ok(chosen.into_iter().filter(|job| names.is_empty() || names.contains(&job.name)).collect())
 }
 
 fn no_job(pipeline: &Pipeline, name: &JobName) -> RunError {

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 
 use super::extract::{Extracted, Extraction};
 use super::land::Shaping;
-use super::{Env, RunError, job, parents, tables};
+use super::{Env, RunError, deliver, job, parents, tables};
 use crate::ledger::LedgerState;
-use crate::model::{JobName, RecordSchema, RowCounts};
+use crate::model::{JobName, RecordSchema, RowCounts, SinkName};
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
 use crate::plan;
 
@@ -26,6 +26,8 @@ pub struct Preview {
     pub bad: Vec<String>,
     /// The rows that would land.
     pub batches: Vec<RecordBatch>,
+    /// For each sink that sends, the request of the first row, redacted.
+    pub deliveries: Vec<(SinkName, String)>,
 }
 
 /// Reads the first page of a job's first slice, or two of them, and transforms its rows. Parents are read whole.
@@ -67,10 +69,11 @@ pub async fn preview(
     let extraction = extraction(job)?;
     let request = extraction.show(&slice, now)?;
     let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
-    let job = Job::clone(job);
+    let (job, env) = (Job::clone(job), env.clone());
     let shape = move || {
         let (sql, tables, expect) = (job.transform.clone(), tables::load(&job)?, job.expect.as_slice().into());
-        shown(request, extracted, &Shaping { sql, tables, expect, now }, rows)
+        let shown = shown(request, extracted, &Shaping { sql, tables, expect, now }, rows)?;
+        Ok(Preview { deliveries: deliver::shown(&job, &shown.batches, now, &env)?, ..shown })
     };
     tokio::task::spawn_blocking(shape).await?
 }
@@ -95,5 +98,5 @@ fn shown(request: String, extracted: Extracted, shaping: &Shaping, limit: usize)
         counts.transformed = done.map_err(failed)?.rows_out;
     }
     let bad = collected.bad.iter().take(limit).map(ToString::to_string).collect();
-    Ok(Preview { request, schema, rows: counts, bad, batches })
+    Ok(Preview { request, schema, rows: counts, bad, batches, deliveries: Vec::new() })
 }
