@@ -18,7 +18,7 @@ fn refuse(arguments: &[&str]) -> String {
 
 #[test]
 fn help() {
-    insta::assert_snapshot!(print(&["-h"]), @r"
+    insta::assert_snapshot!(print(&["-h"]), @"
     Exports data from paginated REST APIs into a data lake, without losing or doubling a row
 
     Usage: tidegate [OPTIONS] <COMMAND>
@@ -30,6 +30,8 @@ fn help() {
                 sent
       preview   Fetch a job's first rows and show what would land. Nothing is written
       run       Extract what is due and land it
+      deliver   Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at
+                its end
       status    Show what has landed
       schema    Print the JSON Schema of pipeline files, for editors
       help      Print this message or the help of the given subcommand(s)
@@ -48,7 +50,7 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    for verb in ["demo", "validate", "plan", "preview", "run", "status", "schema"] {
+    for verb in ["demo", "validate", "plan", "preview", "run", "deliver", "status", "schema"] {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");

@@ -32,7 +32,9 @@ impl RowKey {
     #[must_use]
     pub fn of_rows(keys: &[Self]) -> Self {
         let mut hash = Sha256::new();
-        keys.iter().for_each(|key| hash.update(key.0));
+        for key in keys {
+            hash.update(key.0);
+        }
         Self::cut(&hash.finalize())
     }
 

@@ -28,7 +28,7 @@ impl Findings<'_> {
     fn outbox(&mut self, name: &Spanned<String>, sink: &SinkFile, http: &Spanned<HttpSinkFile>) -> Option<Outbox> {
         self.no_meaning(http);
         let key = self.outbox_key(&http.key);
-        let batch = http.batch.and_then(|batch| self.batch(batch.value));
+        let batch = http.batch.map(|batch| self.batch(batch.value));
         let verb = self.outbox_verb(http);
         if http.base_url.is_none() {
             let help = "add `base_url:`, such as `https://desk.example.com/api`: that of `source` isn't used";
@@ -93,12 +93,12 @@ impl Findings<'_> {
         key.value.0.iter().map(|column| column.value.clone()).collect()
     }
 
-    fn batch(&mut self, batch: BatchFile) -> Option<u32> {
+    fn batch(&mut self, batch: BatchFile) -> u32 {
         if !(1..=MAX_BATCH).contains(&batch.rows.value) {
             let message = format!("a request can't have {} rows", batch.rows.value);
             self.error(batch.rows.span, message, format!("write a number from 1 to {MAX_BATCH}"));
         }
-        Some(batch.rows.value)
+        batch.rows.value
     }
 
     fn outbox_verb(&mut self, http: &Spanned<HttpSinkFile>) -> Option<(&'static str, Tmpl)> {

@@ -149,14 +149,15 @@ fn ended(error: &ExchangeError, finds: bool) -> Ended {
     match error {
         ExchangeError::Answer(answer) => match (answer.fault, answer.status) {
             (Fault::Sent, _) => Ended::Refused(text),
-            (Fault::Request | Fault::Rule, 500..) => Ended::Unclear(text),
             // What it means nobody can say: it would be sent again and again.
             (Fault::Request | Fault::Rule, 200..300) if !finds => stopped(false),
-            (Fault::Request | Fault::Rule, 200..300) => Ended::Unclear(text),
+            (Fault::Request | Fault::Rule, 200..300 | 500..) => Ended::Unclear(text),
             _ => stopped(true),
         },
         ExchangeError::Http(HttpError::Transport { kind, .. }) if !kind.is_unheard() => Ended::Unclear(text),
-        ExchangeError::Http(HttpError::TooLarge { .. } | HttpError::Encoding { .. } | HttpError::Rule { .. })
+        ExchangeError::Http(
+            HttpError::TooLarge { .. } | HttpError::Encoding { .. } | HttpError::Rule { .. } | HttpError::NoRoom { .. },
+        )
         | ExchangeError::Work { .. } => stopped(false),
         _ => stopped(true),
     }
