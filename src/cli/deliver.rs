@@ -45,5 +45,8 @@ fn options(arguments: &DeliverArguments, env: &Env) -> Options {
         wait: !arguments.no_wait,
         allow_shrink: false,
         retry_refused: arguments.retry_refused,
+        accept: None,
+        backfill: None,
+        allow_future: false,
     }
 }

@@ -1,9 +1,12 @@
 //! The command line: one file a verb. Only here is anything printed, and only the caller of [`main`] ends the process.
 
 mod args;
+mod backfill;
 mod deliver;
 mod demo;
 mod exit;
+mod history;
+mod ledger;
 mod load;
 mod plan;
 mod preview;
@@ -13,6 +16,8 @@ mod report;
 mod run;
 mod schema;
 mod status;
+mod timeline;
+mod vacuum;
 mod validate;
 
 use std::io;
@@ -22,7 +27,7 @@ use std::sync::Arc;
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Arguments, Command, LogFormat};
+use self::args::{Arguments, Command, LedgerCommand, LogFormat};
 pub use self::exit::Exit;
 pub use self::schema::json_schema;
 use crate::clock::SystemClock;
@@ -89,6 +94,14 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
         Command::Run(run) => block_on(run.memory.bytes(), |env| run::run(run, output, env)),
         Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
+        Command::Backfill(backfill) => {
+            block_on(backfill.run.memory.bytes(), |env| backfill::run(backfill, output, env))
+        }
+        Command::History(history) => block_on(DEFAULT_MEMORY_LIMIT, |env| history::run(history, output, env)),
+        Command::Vacuum(vacuum) => block_on(DEFAULT_MEMORY_LIMIT, |env| vacuum::run(vacuum, output, env)),
+        Command::Ledger { command: LedgerCommand::Show(show) } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| ledger::show(show, output, env))
+        }
         Command::Status { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))
         }

@@ -1,5 +1,7 @@
 //! `tidegate run`: extract what is due and land it.
 
+use std::path::PathBuf;
+
 use super::args::{Output, RunArguments};
 use super::{CliError, Exit, load, print, report};
 use crate::ledger::LedgerError;
@@ -9,11 +11,16 @@ use crate::run::{self, Env, Options, RunError};
 
 /// Runs pipeline files, one after the other.
 pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> Result<Exit, CliError> {
-    let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
+    all(&arguments.files, &options(arguments, &env), output, &env).await
+}
+
+/// Runs pipeline files with the same options.
+pub(super) async fn all(files: &[PathBuf], options: &Options, output: Output, env: &Env) -> Result<Exit, CliError> {
+    let Some(pipelines) = load::pipelines(files, output) else { return Ok(Exit::Refused) };
     let mut exit: Option<Exit> = None;
     let mut reports = Vec::new();
     for pipeline in &pipelines {
-        let ended = match one(pipeline, &options(arguments, &env), &env, output).await? {
+        let ended = match one(pipeline, options, env, output).await? {
             Ok(report) => {
                 let ended = Exit::of(&report);
                 reports.push(report);
@@ -57,7 +64,7 @@ pub(super) async fn one(
 pub(super) fn exit_of(error: &RunError) -> Exit {
     match error {
         RunError::Ledger(LedgerError::Held { .. }) => Exit::Held,
-        RunError::NoJob { .. } => Exit::Refused,
+        RunError::NoJob { .. } | RunError::NoWindows { .. } | RunError::Future { .. } => Exit::Refused,
         RunError::Interrupted => Exit::Interrupted,
         RunError::Lost(_) | RunError::Account { .. } => Exit::Bug,
         _ => Exit::NothingLanded,
@@ -74,5 +81,8 @@ pub(super) fn options(arguments: &RunArguments, env: &Env) -> Options {
         wait: !arguments.no_wait,
         allow_shrink: arguments.allow_shrink,
         retry_refused: arguments.retry_refused,
+        accept: arguments.accept.map(Into::into),
+        backfill: None,
+        allow_future: arguments.allow_future,
     }
 }

@@ -15,6 +15,7 @@ mod evidence;
 mod expect;
 mod extract;
 mod fingerprint;
+mod future;
 mod increment;
 mod intake;
 mod job;
@@ -36,6 +37,7 @@ mod source;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod vacuum;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,12 +56,13 @@ pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};
 pub use source::Sources;
+pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
-use crate::ledger::{Lane, Ledger, Timing, Writer};
-use crate::model::{DeliveryReport, JobName, JobReport, RunReport};
+use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
+use crate::model::{DeliveryReport, JobName, JobReport, RunReport, Window};
 use crate::objects::Stores;
-use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
+use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
 
 /// The world a run lives in.
@@ -79,6 +82,7 @@ pub struct Env {
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, as on the command line")]
 pub struct Options {
     /// Where the ledger is kept: a folder, or the URL of one, `s3://bucket/prefix` too.
     pub state: String,
@@ -94,6 +98,21 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Whether a credential is sent though a server refused it in the last five minutes.
     pub retry_refused: bool,
+    /// What becomes of what has landed where an edit changes what names it; none refuses such an edit.
+    pub accept: Option<Accept>,
+    /// Reads windows of the past instead of what is due.
+    pub backfill: Option<Backfill>,
+    /// Whether windows are read that haven't ended by this machine's clock or the server's.
+    pub allow_future: bool,
+}
+
+/// Windows of the past that are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// The time that they cover, rounded out to whole windows, UTC.
+    pub window: Window,
+    /// Whether those that have landed are left out.
+    pub missing: bool,
 }
 
 /// Runs a pipeline once.
@@ -104,6 +123,10 @@ pub struct Options {
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let started = env.clock.now();
     let jobs = chosen(pipeline, &options.jobs)?;
+    future::check_now(options, env.clock.as_ref())?;
+    if options.backfill.is_some() {
+        job::check_backfill(&jobs, !options.jobs.is_empty())?;
+    }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
     let data = Data::new(Arc::clone(&env.stores));
@@ -115,13 +138,39 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
-    if let Err(error) = writer.release().await {
+    let (now, ended) = (options.now, env.clock.now());
+    let done = done.map(|Done { recovered, jobs, deliveries }| RunReport {
+        pipeline: pipeline.name.clone(),
+        now,
+        started,
+        ended,
+        recovered,
+        jobs,
+        deliveries,
+    });
+    let verb = if options.backfill.is_some() { "backfill" } else { "run" };
+    release(pipeline, writer, summary(verb, now, &done)).await;
+    done
+}
+
+/// Says in the ledger what a run did, and gives the lease back.
+async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSummary) {
+    let ended = match writer.append(vec![Record::Ran(summary)]).await {
+        Ok(()) => writer.release().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
         // What has landed has landed, and the next run finds the lease free all the same, if a little later.
         tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
     }
-    let Done { recovered, jobs, deliveries } = done?;
-    let (now, ended) = (options.now, env.clock.now());
-    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs, deliveries })
+}
+
+fn summary(verb: &str, now: DateTime<Utc>, done: &Result<RunReport, RunError>) -> RunSummary {
+    match done {
+        Ok(report) => RunSummary::of(verb, report),
+        Err(RunError::Interrupted) => RunSummary::bare(verb, now, RunOutcome::Interrupted, None),
+        Err(error) => RunSummary::bare(verb, now, RunOutcome::Failed, Some(&error.chain())),
+    }
 }
 
 /// Where a run keeps what it does.
@@ -165,7 +214,8 @@ async fn run_jobs(
                 Err(error) => reports.push(job::failed(job, &error)),
             }
         }
-        if job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
+        let is_asked_for = options.backfill.is_none() || matches!(job.slicing, Slicing::Window(_));
+        if is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.

@@ -51,4 +51,5 @@ mod tickets_killed;
 mod transform;
 mod types;
 mod validate;
+mod verbs;
 mod windows;
