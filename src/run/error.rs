@@ -1,12 +1,12 @@
 //! What can fail in a run, with what to do about it.
 
-use std::error::Error;
+mod words;
 
 use chrono::{DateTime, Utc};
 
+use super::deliver::OutboxError;
 use super::parts::PartError;
 use crate::decode::DecodeError;
-use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
 use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
@@ -359,39 +359,9 @@ pub enum RunError {
         /// Why.
         source: Box<RunError>,
     },
-    /// Rows that are to be sent lack a column of their key.
-    #[error("the rows don't have the column `{column}`, which `key` names; they have {known}")]
-    OutboxKey {
-        /// The column.
-        column: String,
-        /// The columns that there are.
-        known: String,
-    },
-    /// A row that is to be sent has no key.
-    #[error(
-        "`{column}`, which `key` names, is null in a row, so it couldn't be known whether that row was sent; leave such rows out by \
-         `where`, or give them one in the transform"
-    )]
-    OutboxNull {
-        /// The column.
-        column: String,
-    },
-    /// A number that is to be sent would lose digits.
-    #[error(
-        "`{column}` holds decimals deep within, which would lose digits in JSON; cast them to text in the transform"
-    )]
-    OutboxDecimal {
-        /// The column.
-        column: String,
-    },
-    /// A file of an outbox can't be read.
-    #[error("the file {path} of an outbox can't be read")]
-    OutboxFile {
-        /// Its path below the outbox.
-        path: String,
-        /// Why.
-        source: serde_json::Error,
-    },
+    /// Rows can't wait in an outbox, or be read from it.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// The SQL failed.
     #[error("{field}")]
     Transform {
@@ -455,28 +425,4 @@ pub enum RunError {
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
-}
-
-impl RunError {
-    /// Returns the error without the secrets that it quotes: an answer that can't be read may echo what was sent.
-    pub(super) fn scrubbed(self, redactor: &Redactor) -> Self {
-        let message = redactor.scrub(&self.chain());
-        if message == self.chain() { self } else { Self::Redacted { message } }
-    }
-
-    /// Returns the message and its causes in one line, the outermost first.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let next = error.to_string();
-            if !text.contains(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        text
-    }
 }

@@ -49,7 +49,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub use data::Data;
-pub use deliver::{deliver, deliveries};
+pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};

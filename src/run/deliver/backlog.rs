@@ -6,6 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::error::OutboxError;
 use crate::ledger::{DeliveryState, DoneSlice, Landed, Ledger, LedgerState, RowKey};
 use crate::model::{FanoutKey, FileReceipt, JobName, SinkName, SliceKind};
 use crate::run::RunError;
@@ -124,11 +125,13 @@ fn of_sink(files: Vec<FileReceipt>, sink: &SinkName, root: &str) -> VecDeque<Fil
 
 /// Reads the rows of a file.
 fn rows(bytes: &[u8], key: &[String], file: &FileReceipt) -> Result<VecDeque<Row>, RunError> {
-    let broken = |error: serde_json::Error| RunError::OutboxFile { path: file.path.clone(), source: error };
+    let broken =
+        |error: serde_json::Error| RunError::from(OutboxError::File { path: file.path.clone(), source: error });
     let row = |line: &[u8]| {
         let cells: std::collections::HashMap<String, &RawValue> = serde_json::from_slice(line).map_err(broken)?;
         let cell = |column: &String| {
-            let missing = || RunError::OutboxKey { column: column.clone(), known: "others".to_owned() };
+            let missing =
+                || RunError::from(OutboxError::NoColumn { column: column.clone(), known: "others".to_owned() });
             cells.get(column).map(|cell| cell.get()).ok_or_else(missing)
         };
         let values: Vec<&str> = key.iter().map(cell).collect::<Result<_, _>>()?;

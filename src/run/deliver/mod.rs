@@ -3,6 +3,7 @@
 
 mod backlog;
 mod courier;
+mod error;
 mod outbox;
 mod parcels;
 mod sender;
@@ -11,6 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use error::OutboxError;
 pub(super) use outbox::{OutboxRows, data_set};
 
 use self::backlog::{Backlog, Row};

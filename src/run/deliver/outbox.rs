@@ -9,6 +9,7 @@ use arrow::json::writer::LineDelimited;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::error::OutboxError;
 use crate::model::{JobName, PipelineName};
 use crate::pipeline::spec::Outbox;
 use crate::run::RunError;
@@ -43,7 +44,7 @@ impl OutboxRows {
     pub(in crate::run) fn new(schema: &SchemaRef, key: &[String]) -> Result<Self, RunError> {
         let column = |name: &String| {
             let known = || schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
-            let missing = |_| RunError::OutboxKey { column: name.clone(), known: known() };
+            let missing = |_| RunError::from(OutboxError::NoColumn { column: name.clone(), known: known() });
             schema.index_of(name).map(|index| (index, name.clone())).map_err(missing)
         };
         let key = key.iter().map(column).collect::<Result<_, _>>()?;
@@ -59,7 +60,7 @@ impl OutboxRows {
     /// Makes rows that wait of rows: decimals become texts, since readers of JSON take its numbers for doubles.
     pub(in crate::run) fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, RunError> {
         if let Some((_, column)) = self.key.iter().find(|(index, _)| batch.column(*index).null_count() > 0) {
-            return Err(RunError::OutboxNull { column: column.clone() });
+            return Err(OutboxError::Null { column: column.clone() }.into());
         }
         let cast = batch.columns().iter().zip(self.schema.fields());
         let columns = cast.map(|(column, field)| arrow::compute::cast(column, field.data_type()));
@@ -91,7 +92,7 @@ pub(super) fn first_rows(
     let written = lines.write(&rows).and_then(|()| lines.finish());
     drop(lines);
     written.map_err(|error| RunError::Spool(error.into()))?;
-    let broken = |source| RunError::OutboxFile { path: "the preview".to_owned(), source };
+    let broken = |source| RunError::from(OutboxError::File { path: "the preview".to_owned(), source });
     text.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).map_err(broken))
@@ -104,7 +105,11 @@ fn waiting(field: &Field) -> Result<Field, RunError> {
     if is_decimal(kind) {
         return Ok(field.clone().with_data_type(DataType::Utf8));
     }
-    if holds_decimals(kind) { Err(RunError::OutboxDecimal { column: field.name().clone() }) } else { Ok(field.clone()) }
+    if holds_decimals(kind) {
+        Err(OutboxError::Decimal { column: field.name().clone() }.into())
+    } else {
+        Ok(field.clone())
+    }
 }
 
 const fn is_decimal(kind: &DataType) -> bool {
@@ -160,6 +165,6 @@ mod tests {
         let list = ListArray::from_iter_primitive::<Decimal128Type, _, _>([Some([Some(1)])]);
         let batch = RecordBatch::try_from_iter([("amounts", Arc::new(list) as ArrayRef)]).unwrap();
         let error = OutboxRows::new(&batch.schema(), &["amounts".to_owned()]).unwrap_err();
-        assert!(matches!(error, RunError::OutboxDecimal { .. }), "{error}");
+        assert!(matches!(error, RunError::Outbox(OutboxError::Decimal { .. })), "{error}");
     }
 }
