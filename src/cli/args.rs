@@ -63,6 +63,9 @@ pub(super) enum Command {
         /// The pipeline files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Compare jobs and `schema.columns` with the lock file, `FILE.lock`.
+        #[arg(long)]
+        locked: bool,
     },
     /// Show what a run would do: the slices that are due and their first requests. Nothing is sent.
     Plan(RunArguments),
@@ -92,8 +95,115 @@ pub(super) enum Command {
         #[command(flatten)]
         state: StateArgument,
     },
-    /// Print the JSON Schema of pipeline files, for editors.
-    Schema,
+    /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job for a backfill.
+    K8s(super::k8s::K8sArguments),
+    /// Print the JSON Schema of pipeline files, for editors; or show, compare and accept what is pinned of a job's columns.
+    #[command(args_conflicts_with_subcommands = true)]
+    Schema {
+        #[command(subcommand)]
+        command: Option<SchemaCommand>,
+    },
+    /// List, show and replay the rows that didn't fit.
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
+}
+
+/// What can be done about pinned schemas.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum SchemaCommand {
+    /// Show the columns that are pinned, their types, and since when.
+    Show(JobArguments),
+    /// Compare what the API answers now, and `schema.columns`, with what is pinned. Nothing is written.
+    Diff {
+        #[command(flatten)]
+        of: JobArguments,
+        #[command(flatten)]
+        sample: SampleArguments,
+    },
+    /// Take the differences that `diff` shows into a new pinned version.
+    ///
+    /// Files that have landed keep their types. So a change that readers of old and new files together can't follow is refused, unless
+    /// `--breaking` says that it is meant.
+    Accept {
+        /// The pipeline file.
+        file: PathBuf,
+        /// The job.
+        job: String,
+        #[command(flatten)]
+        state: StateArgument,
+        #[command(flatten)]
+        sample: SampleArguments,
+        /// Take in changes too that break the files that have landed.
+        #[arg(long)]
+        breaking: bool,
+        /// Leave with exit code 4 if a run of the pipeline is on, instead of waiting for it.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Write what is pinned into the lock file, `FILE.lock`, for review and for `--locked`.
+    Lock {
+        /// The pipeline file.
+        file: PathBuf,
+        #[command(flatten)]
+        state: StateArgument,
+    },
+}
+
+/// What can be done about rows that didn't fit.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum QuarantineCommand {
+    /// List the slices with rows in quarantine, with columns and reasons.
+    List(JobArguments),
+    /// Show rows in quarantine: the row, the reason, the column, the request, the page.
+    Show {
+        #[command(flatten)]
+        of: JobArguments,
+        /// Only this slice.
+        #[arg(long, value_name = "SLICE")]
+        slice: Option<String>,
+        /// How many rows to show.
+        #[arg(long, default_value = "20", value_name = "N")]
+        limit: NonZeroUsize,
+    },
+    /// Read the slices with rows in quarantine again, under today's types: what fits by now lands.
+    ///
+    /// Each slice is replaced as a whole, in one commit, so no row lands twice. Rows that still don't fit stay in quarantine, and so
+    /// does what the server can't be asked for again.
+    Replay {
+        /// The pipeline file.
+        file: PathBuf,
+        /// Only this job.
+        job: Option<String>,
+        #[command(flatten)]
+        how: HowToRun,
+    },
+}
+
+/// What verbs take that look at the jobs of a pipeline.
+#[derive(Debug, Clone, Args)]
+pub(super) struct JobArguments {
+    /// The pipeline file.
+    pub(super) file: PathBuf,
+    /// Only this job.
+    pub(super) job: Option<String>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+}
+
+/// What is compared with a pinned schema.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SampleArguments {
+    /// How many rows to ask the API for.
+    #[arg(long, default_value = "1000", value_name = "N", conflicts_with = "file_only")]
+    pub(super) rows: NonZeroUsize,
+    /// Compare only `schema.columns`, and send nothing.
+    #[arg(long)]
+    pub(super) file_only: bool,
+    /// The instant to plan with, RFC 3339. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(super) now: Option<DateTime<Utc>>,
 }
 
 /// Where the ledger is.
@@ -135,6 +245,16 @@ pub(super) struct RunArguments {
     /// Only these jobs, and the jobs that they need the rows of.
     #[arg(long = "job", value_name = "NAME")]
     pub(super) jobs: Vec<String>,
+    #[command(flatten)]
+    pub(super) how: HowToRun,
+    /// Refuse to leave the schemas of the lock file, which lies beside the pipeline file: `FILE.lock`, as `tidegate schema lock` writes it.
+    #[arg(long)]
+    pub(super) locked: bool,
+}
+
+/// What all verbs take that run slices.
+#[derive(Debug, Clone, Args)]
+pub(super) struct HowToRun {
     #[command(flatten)]
     pub(super) state: StateArgument,
     /// The instant to plan with, RFC 3339. Default: now.
@@ -332,7 +452,7 @@ fn lease_ttl(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads an instant, for `--now`.
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|instant| instant.to_utc())
         .map_err(|_| "write an instant with an offset, such as 2026-01-01T00:00:00Z".to_owned())

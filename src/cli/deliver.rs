@@ -3,7 +3,7 @@
 use super::args::{DeliverArguments, Output};
 use super::{CliError, Exit, load, print, report, run};
 use crate::model::JobName;
-use crate::run::{self as runs, Env, Options};
+use crate::run::{self as runs, Env, Options, Reads};
 
 /// Delivers what waits of pipeline files, one after the other.
 pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -46,7 +46,8 @@ fn options(arguments: &DeliverArguments, env: &Env) -> Options {
         allow_shrink: false,
         retry_refused: arguments.retry_refused,
         accept: None,
-        backfill: None,
+        lock: None,
+        reads: Reads::Due,
         allow_future: false,
     }
 }

@@ -24,21 +24,23 @@ fn help() {
     Usage: tidegate [OPTIONS] <COMMAND>
 
     Commands:
-      demo      Export simulated appliances into a small lake on disk, to see how it goes
-      validate  Check pipeline files and report all their mistakes
-      plan      Show what a run would do: the slices that are due and their first requests. Nothing is
-                sent
-      preview   Fetch a job's first rows and show what would land. Nothing is written
-      run       Extract what is due and land it
-      deliver   Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at
-                its end
-      backfill  Read windows of the past: those that cover a time, landed or not
-      history   Show what runs did, newest first
-      vacuum    Remove what nothing names any more: files of lost runs, old entries of the log
-      ledger    Look into a pipeline's ledger
-      status    Show what has landed
-      schema    Print the JSON Schema of pipeline files, for editors
-      help      Print this message or the help of the given subcommand(s)
+      demo        Export simulated appliances into a small lake on disk, to see how it goes
+      validate    Check pipeline files and report all their mistakes
+      plan        Show what a run would do: the slices that are due and their first requests. Nothing is
+                  sent
+      preview     Fetch a job's first rows and show what would land. Nothing is written
+      run         Extract what is due and land it
+      deliver     Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at
+                  its end
+      backfill    Read windows of the past: those that cover a time, landed or not
+      history     Show what runs did, newest first
+      vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
+      ledger      Look into a pipeline's ledger
+      status      Show what has landed
+      schema      Print the JSON Schema of pipeline files, for editors; or show, compare and accept what
+                  is pinned of a job's columns
+      quarantine  List, show and replay the rows that didn't fit
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
@@ -67,7 +69,7 @@ fn help_of_each_verb() {
             assert!(words.len() > 10, "{verb}: --{option}");
         }
     }
-    insta::assert_snapshot!(print(&["validate", "-h"]), @r"
+    insta::assert_snapshot!(print(&["validate", "-h"]), @"
     Check pipeline files and report all their mistakes
 
     Usage: tidegate validate [OPTIONS] <FILE>...
@@ -76,6 +78,7 @@ fn help_of_each_verb() {
       <FILE>...  The pipeline files
 
     Options:
+          --locked               Compare jobs and `schema.columns` with the lock file, `FILE.lock`
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -113,6 +116,8 @@ fn help_of_each_verb() {
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
+          --locked               Refuse to leave the schemas of the lock file, which lies beside the
+                                 pipeline file: `FILE.lock`, as `tidegate schema lock` writes it
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -173,6 +178,8 @@ fn help_of_each_verb() {
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
+          --locked               Refuse to leave the schemas of the lock file, which lies beside the
+                                 pipeline file: `FILE.lock`, as `tidegate schema lock` writes it
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -291,6 +298,10 @@ fn long_help() {
 
               [env: TIDEGATE_MEMORY_LIMIT=]
               [default: 256MiB]
+
+          --locked
+              Refuse to leave the schemas of the lock file, which lies beside the pipeline file:
+              `FILE.lock`, as `tidegate schema lock` writes it
 
           --output <FORMAT>
               How results are printed
