@@ -74,7 +74,7 @@ pub(super) enum Command {
     /// Extract what is due and land it.
     Run(RunArguments),
     /// Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at its end.
-    Deliver(DeliverArguments),
+    Deliver(super::deliver::DeliverArguments),
     /// Read windows of the past: those that cover a time, landed or not.
     Backfill(BackfillArguments),
     /// Show what runs did, newest first.
@@ -237,7 +237,6 @@ impl MemoryArgument {
 
 /// What `run` and `plan` take.
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct RunArguments {
     /// The pipeline files.
     #[arg(required = true, value_name = "FILE")]
@@ -254,6 +253,7 @@ pub(super) struct RunArguments {
 
 /// What all verbs take that run slices.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct HowToRun {
     #[command(flatten)]
     pub(super) state: StateArgument,
@@ -400,33 +400,6 @@ pub(super) struct PreviewArguments {
     pub(super) memory: MemoryArgument,
 }
 
-/// What `deliver` takes.
-#[derive(Debug, Clone, Args)]
-pub(super) struct DeliverArguments {
-    /// The pipeline files.
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-    /// Only the sinks of these jobs.
-    #[arg(long = "job", value_name = "NAME")]
-    pub(super) jobs: Vec<String>,
-    #[command(flatten)]
-    pub(super) state: StateArgument,
-    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected.
-    #[arg(long)]
-    pub(super) refused: bool,
-    /// Leave with exit code 4 if a run of the pipeline is on, instead of waiting for it.
-    #[arg(long)]
-    pub(super) no_wait: bool,
-    /// How long a run that was killed keeps the next one waiting where the state is in a bucket: 1s to 1h.
-    #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
-    pub(super) lease_ttl: Duration,
-    /// Send a credential though the server refused it in the last five minutes.
-    #[arg(long)]
-    pub(super) retry_refused: bool,
-    #[command(flatten)]
-    pub(super) memory: MemoryArgument,
-}
-
 /// What `demo` takes.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DemoArguments {
@@ -445,7 +418,7 @@ fn size(text: &str) -> Result<ByteSize, String> {
 }
 
 /// Reads a duration, for `--lease-ttl`.
-fn lease_ttl(text: &str) -> Result<Duration, String> {
+pub(super) fn lease_ttl(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).ok();
     ttl.filter(|ttl| (Duration::from_secs(1)..=Duration::from_hours(1)).contains(ttl))
         .ok_or_else(|| "write a time from 1s to 1h, such as 60s".to_owned())
