@@ -73,6 +73,8 @@ pub(super) enum Command {
     Preview(PreviewArguments),
     /// Extract what is due and land it.
     Run(RunArguments),
+    /// Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at its end.
+    Deliver(super::deliver::DeliverArguments),
     /// Read windows of the past: those that cover a time, landed or not.
     Backfill(BackfillArguments),
     /// Show what runs did, newest first.
@@ -235,7 +237,6 @@ impl MemoryArgument {
 
 /// What `run` and `plan` take.
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct RunArguments {
     /// The pipeline files.
     #[arg(required = true, value_name = "FILE")]
@@ -252,6 +253,7 @@ pub(super) struct RunArguments {
 
 /// What all verbs take that run slices.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct HowToRun {
     #[command(flatten)]
     pub(super) state: StateArgument,
@@ -416,7 +418,7 @@ fn size(text: &str) -> Result<ByteSize, String> {
 }
 
 /// Reads a duration, for `--lease-ttl`.
-fn lease_ttl(text: &str) -> Result<Duration, String> {
+pub(super) fn lease_ttl(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).ok();
     ttl.filter(|ttl| (Duration::from_secs(1)..=Duration::from_hours(1)).contains(ttl))
         .ok_or_else(|| "write a time from 1s to 1h, such as 60s".to_owned())

@@ -7,11 +7,11 @@ use crate::model::{RunReport, SliceOutcome};
 pub enum Exit {
     /// All that was due has landed; nothing due is this too.
     Done = 0,
-    /// Slices were due, and none landed.
+    /// Slices were due, and none landed; or rows were to be sent, and none was.
     NothingLanded = 1,
     /// The pipeline file or the usage was refused.
     Refused = 2,
-    /// Some slices landed and some failed.
+    /// Some slices landed, or some rows were sent, and some failed.
     SomeFailed = 3,
     /// Another run holds the lease.
     Held = 4,
@@ -26,8 +26,11 @@ impl Exit {
     #[must_use]
     pub fn of(report: &RunReport) -> Self {
         let failed = report.count(|outcome| matches!(outcome, SliceOutcome::Failed { .. }))
-            + report.jobs.iter().filter(|job| job.error.is_some()).count();
-        let ended_well = report.count(|outcome| !matches!(outcome, SliceOutcome::Failed { .. }));
+            + report.jobs.iter().filter(|job| job.error.is_some()).count()
+            + report.deliveries.iter().filter(|delivery| delivery.error.is_some()).count();
+        let delivered = report.deliveries.iter().map(|delivery| &delivery.counts);
+        let delivered = delivered.filter(|counts| counts.sent + counts.found + counts.refused > 0);
+        let ended_well = report.count(|outcome| !matches!(outcome, SliceOutcome::Failed { .. })) + delivered.count();
         match (failed, ended_well) {
             (0, _) => Self::Done,
             (_, 0) => Self::NothingLanded,

@@ -2,6 +2,7 @@
 
 mod args;
 mod backfill;
+mod deliver;
 mod demo;
 mod exit;
 mod history;
@@ -102,6 +103,7 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
         Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
+        Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
         Command::Backfill(backfill) => {
             block_on(backfill.run.how.memory.bytes(), |env| backfill::run(backfill, output, env))
         }

@@ -44,6 +44,7 @@ fn as_json(preview: &Preview) -> std::io::Result<Value> {
     Ok(json!({
         "slice": preview.slice, "request": preview.request, "raw": preview.raw, "typed": typed, "records": preview.schema,
         "counts": preview.rows, "bad": preview.bad, "rows": json_rows(&preview.batches)?, "sinks": preview.sinks,
+        "deliveries": preview.deliveries.iter().map(|(sink, request)| json!({"sink": sink, "request": request})).collect::<Vec<_>>(),
     }))
 }
 
@@ -78,6 +79,9 @@ fn as_text(preview: &Preview) -> String {
         if sink.filtered > 0 {
             out.push_str(&format!("  left out by its `where`: {}\n", some_rows(sink.filtered)));
         }
+    }
+    for (sink, request) in &preview.deliveries {
+        out.push_str(&format!("\nsink {sink} would send\n  {}\n", request.replace('\n', "\n  ")));
     }
     out
 }

@@ -39,8 +39,71 @@ pub(super) fn text(report: &RunReport) -> String {
     for job in &report.jobs {
         details(&mut out, report, job);
     }
+    deliveries(&mut out, report);
     let _ = write!(out, "{}", closing(report));
     out
+}
+
+/// Writes what a delivery alone did.
+pub(super) fn delivered(report: &RunReport) -> String {
+    let mut out = String::new();
+    for sentence in &report.recovered {
+        let _ = writeln!(out, "settled: {sentence}");
+    }
+    deliveries(&mut out, report);
+    if report.deliveries.is_empty() {
+        let _ = writeln!(out, "{}: no job has an `http` sink", report.pipeline);
+    }
+    out
+}
+
+/// Writes the table of sinks that send, and what a person should know.
+fn deliveries(out: &mut String, report: &RunReport) {
+    if report.deliveries.is_empty() {
+        return;
+    }
+    let mut table =
+        print::table(&["job", "sink", "delivery", "#sent", "#found", "#refused", "#left", "#maybe sent twice"]);
+    for delivery in &report.deliveries {
+        let counts = &delivery.counts;
+        table.add_row([
+            delivery.job.to_string(),
+            delivery.sink.to_string(),
+            if delivery.error.is_some() { "stopped" } else { "done" }.to_owned(),
+            print::count(counts.sent),
+            print::count(counts.found),
+            print::count(counts.refused),
+            print::count(counts.left),
+            print::count(counts.maybe_sent),
+        ]);
+    }
+    let _ = writeln!(out, "{table}");
+    for delivery in &report.deliveries {
+        let (at, counts) = (format!("{} {}", delivery.job, delivery.sink), &delivery.counts);
+        if counts.refused > 0 {
+            let _ = writeln!(
+                out,
+                "{at}: {} rows refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver --refused` sends \
+                 them again",
+                print::count(counts.refused),
+                report.pipeline
+            );
+        }
+        if counts.maybe_sent > 0 {
+            let _ = writeln!(
+                out,
+                "{at}: {} rows may have been sent twice: give the sink `find:`, or an `idempotency_key:` that the server honours",
+                print::count(counts.maybe_sent)
+            );
+        }
+        if let Some(error) = &delivery.error {
+            let _ = writeln!(
+                out,
+                "{at}: {error}; what has landed stays landed, and {} rows wait: the next run sends them, or `tidegate deliver`",
+                print::count(counts.left)
+            );
+        }
+    }
 }
 
 /// Counts the rows that landed, each once, however many sinks took it.

@@ -10,9 +10,9 @@ use super::args::{Output, StateArgument};
 use super::timeline::{self, Timeline};
 use super::{CliError, Exit, load, print};
 use crate::ledger::{Ledger, LedgerError, LedgerState, SliceRef};
-use crate::model::{FanoutKey, Verdict};
+use crate::model::{DeliveryStatus, FanoutKey, Verdict};
 use crate::pipeline::spec::{Job, Pipeline};
-use crate::run::Env;
+use crate::run::{self, Env};
 
 /// Prints what has landed of pipeline files.
 pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -28,12 +28,20 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
         };
         let now = env.clock.now();
         let lines: Vec<Line> = pipeline.jobs.iter().flat_map(|job| lines(job, &known, now)).collect();
+        let deliveries = match run::deliveries(pipeline, &state.state, &env).await {
+            Ok(deliveries) => deliveries,
+            Err(error) => {
+                print::problem(&format!("{}: {}", pipeline.name, error.chain()));
+                return Ok(Exit::NothingLanded);
+            }
+        };
         match output {
             Output::Json => all.push(json!({
                 "pipeline": pipeline.name, "sequence": known.sequence(),
                 "jobs": lines.iter().map(Line::json).collect::<Vec<_>>(),
+                "deliveries": deliveries,
             })),
-            Output::Text => print::text(&text(pipeline, &known, &lines, now))?,
+            Output::Text => print::text(&(text(pipeline, &known, &lines, now) + &sent(&deliveries)))?,
         }
     }
     if output == Output::Json {
@@ -89,7 +97,7 @@ impl Line {
 }
 
 fn lines(job: &Job, state: &LedgerState, now: DateTime<Utc>) -> Vec<Line> {
-    if job.sinks.is_empty() {
+    if !job.lands() {
         return Vec::new();
     }
     let present = state.parents(&job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone()));
@@ -143,6 +151,20 @@ fn reach(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> String {
         return format!("up to {}", end.text());
     }
     state.snapshots(&job.name, key).max().map_or_else(|| "nothing yet".to_owned(), |label| format!("snapshot {label}"))
+}
+
+/// Writes how far the sinks that send have come; nothing where there are none.
+fn sent(deliveries: &[DeliveryStatus]) -> String {
+    if deliveries.is_empty() {
+        return String::new();
+    }
+    let mut table = print::table(&["job", "sink", "#pending", "#in doubt", "#sent", "#refused", "#maybe sent twice"]);
+    for delivery in deliveries {
+        let counts = [delivery.pending, delivery.in_doubt, delivery.sent, delivery.refused, delivery.maybe_sent]
+            .map(print::count);
+        table.add_row([delivery.job.to_string(), delivery.sink.to_string()].into_iter().chain(counts));
+    }
+    format!("\n{table}")
 }
 
 fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Line], now: DateTime<Utc>) -> String {

@@ -10,6 +10,7 @@
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
 //! | `_tidegate/probe` | in object stores only: shows that they keep to conditional writes | put-if-absent, once |
 //! | `refused/<mark>.json` | a [`Refusal`] of the last minutes | when a server refuses a credential; anyone may delete it |
+//! | `delivery/<job>/<sink>/` | the log of a sink that sends, see [`DeliveryLog`] | with each request, or each few |
 //! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
 //!
 //! [`Ledger`] reads; [`Ledger::acquire`] takes a lane's lease and gives the [`Writer`], which alone can append. Its steps are
@@ -24,6 +25,7 @@
 
 mod checkpoint;
 mod data;
+mod delivery;
 mod entry;
 mod excerpt;
 mod fold;
@@ -58,6 +60,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 pub use data::{DataError, DataStore, MemoryData, Presence, publish_all};
+pub use delivery::{DeliveryLog, DeliveryNote, DeliveryState, DoneSlice, RowKey, RowKeys};
 pub use entry::{
     Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
     Record, SliceRef, Stage, digest,

@@ -337,6 +337,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Sees that the lease is still held, as far as this process knows.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::LeaseLost`], [`LedgerError::Stopped`].
+    pub(super) fn still_held(&self) -> Result<(), LedgerError> {
+        if self.held.stopped.get().is_some() || self.asks.is_closed() { Err(self.held.stopped()) } else { Ok(()) }
+    }
+
     /// Gives the lease back: the next run needn't wait. Clones of this writer can't write any more.
     ///
     /// # Errors

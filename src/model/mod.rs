@@ -1,6 +1,7 @@
 //! What travels between the stages: slices, windows, schemas, receipts and the run report. Plain data, no I/O.
 
 mod change;
+mod delivery;
 mod format;
 mod hand_type;
 mod ids;
@@ -11,6 +12,7 @@ mod slice;
 mod verdict;
 
 pub use change::{Change, Drift, Effect};
+pub use delivery::{DeliveryCounts, DeliveryReport, DeliveryStatus};
 pub use format::{AnswerFormat, CsvDialect};
 pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
 pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{FanoutKey, JobName, PipelineName, Reconciliation, SinkName, SliceId};
+use super::{DeliveryReport, FanoutKey, JobName, PipelineName, Reconciliation, SinkName, SliceId};
 
 /// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -188,6 +188,9 @@ pub struct RunReport {
     pub recovered: Vec<String>,
     /// Its jobs, in the order in which they were planned.
     pub jobs: Vec<JobReport>,
+    /// What was sent of what has landed, by sink.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliveryReport>,
 }
 
 impl RunReport {

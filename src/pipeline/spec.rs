@@ -2,6 +2,7 @@
 
 mod enrich;
 mod incremental;
+mod outbox;
 mod slicing;
 mod source;
 
@@ -12,6 +13,7 @@ use indexmap::IndexMap;
 
 pub use self::enrich::Enrich;
 pub use self::incremental::{IncrementalSpec, NewestSpec, SentCursor};
+pub use self::outbox::{Find, Outbox};
 pub use self::slicing::{InstantFormat, LEAST_STEPS, PartsSpec, Slicing, Start, WindowSpec, most_steps};
 pub use self::source::{Proxy, SessionSpec, Source};
 use super::file::{
@@ -101,8 +103,18 @@ pub struct Job {
     pub expect: Vec<Expect>,
     /// What happens when the rows received aren't those that the server said it has.
     pub on_mismatch: OnMismatch,
-    /// Where the rows land. Empty for a job that only feeds others.
+    /// Where the rows land as files.
     pub sinks: Vec<Sink>,
+    /// Where they are sent.
+    pub outboxes: Vec<Outbox>,
+}
+
+impl Job {
+    /// Tells whether the rows land anywhere: else the job only feeds others.
+    #[must_use]
+    pub const fn lands(&self) -> bool {
+        !self.sinks.is_empty() || !self.outboxes.is_empty()
+    }
 }
 
 /// A reference table.
@@ -157,7 +169,7 @@ pub enum MostBadRows {
 /// What is sent.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `GET`, `POST`, `PUT` or `DELETE`.
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// The path, a template, appended to that of `base_url`.
     pub path: Tmpl,

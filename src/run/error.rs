@@ -1,11 +1,13 @@
 //! What can fail in a run, with what to do about it.
 
+mod words;
+
 use chrono::{DateTime, Utc};
 
+use super::deliver::OutboxError;
 use super::parts::PartError;
 use super::schema_error::SchemaError;
 use crate::decode::DecodeError;
-use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
 use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
@@ -358,6 +360,9 @@ pub enum RunError {
         /// Why.
         source: Box<RunError>,
     },
+    /// Rows can't wait in an outbox, or be read from it.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// The SQL failed.
     #[error("{field}")]
     Transform {
@@ -429,18 +434,4 @@ pub enum RunError {
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
-}
-
-impl RunError {
-    /// Returns the error without the secrets that it quotes: an answer that can't be read may echo what was sent.
-    pub(super) fn scrubbed(self, redactor: &Redactor) -> Self {
-        let message = redactor.scrub(&self.chain());
-        if message == self.chain() { self } else { Self::Redacted { message } }
-    }
-
-    /// Returns the message and its causes in one line, the outermost first.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        crate::objects::chain(self)
-    }
 }

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, Reads, RunError, build, fingerprint, future, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, future, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
 };
 use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
-use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
+use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
 mod backfill;
@@ -205,8 +205,12 @@ impl Runner<'_> {
     }
 
     fn targets(&self) -> Result<Vec<Target>, RunError> {
-        let target = |sink| Ok(Target { spec: build::sink(sink)?, filter: sink.filter.clone() });
-        self.job.sinks.iter().map(target).collect()
+        let file = |sink| Ok(Target { spec: build::sink(sink)?, filter: sink.filter.clone(), sent_by: None });
+        let outbox = |outbox: &Outbox| {
+            let spec = deliver::data_set(&self.options.state, &self.pipeline.name, &self.job.name, outbox);
+            Ok(Target { spec, filter: outbox.filter.clone(), sent_by: Some(outbox.key.clone()) })
+        };
+        self.job.sinks.iter().map(file).chain(self.job.outboxes.iter().map(outbox)).collect()
     }
 
     /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::RunError;
 use super::collect::{Collected, keep};
+use super::deliver::OutboxRows;
 use super::expect::Expectations;
 use super::quarantine;
 use crate::decode::arrow_schema;
@@ -24,6 +25,8 @@ pub(super) struct Target {
     pub(super) spec: SinkSpec,
     /// The rows that it takes; all without one.
     pub(super) filter: Option<Sql>,
+    /// The columns that identify a row, where the rows are to be sent from there.
+    pub(super) sent_by: Option<Vec<String>>,
 }
 
 /// Where the rows of a slice go.
@@ -80,6 +83,7 @@ struct Open {
     filter: Option<RowExpr>,
     /// Where rows wait that the sink wants sorted.
     sorter: Option<Sorter>,
+    outbox: Option<OutboxRows>,
     name: SinkName,
     filtered: u64,
 }
@@ -166,13 +170,16 @@ fn unwrap(field: &'static str, source: TransformError) -> RunError {
 impl Open {
     fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, at: Moment) -> Result<Self, RunError> {
         let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, at)).transpose();
-        let writer = SinkWriter::open(&target.spec, to.landing, schema, to.staging)?;
+        let outbox = target.sent_by.as_ref().map(|key| OutboxRows::new(schema, key)).transpose()?;
+        let landing = outbox.as_ref().map_or(schema, OutboxRows::schema);
+        let writer = SinkWriter::open(&target.spec, to.landing, landing, to.staging)?;
         let keys: Vec<_> = target.spec.sort_by.iter().map(|key| (key.column.as_str(), key.descending)).collect();
         let sorter = (!keys.is_empty()).then(|| Sorter::new(schema, &keys)).transpose();
         Ok(Self {
             writer,
             filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,
             sorter: sorter.map_err(|source| RunError::Transform { field: "sort_by", source })?,
+            outbox,
             name: target.spec.name.clone(),
             filtered: 0,
         })
@@ -192,9 +199,10 @@ impl Open {
     }
 
     fn take(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
-        match &mut self.sorter {
-            Some(sorter) => Ok(sorter.push(batch)?),
-            None => Ok(self.writer.write(batch)?),
+        match (&mut self.sorter, &self.outbox) {
+            (Some(sorter), _) => Ok(sorter.push(batch)?),
+            (None, Some(outbox)) => Ok(self.writer.write(&outbox.apply(batch)?)?),
+            (None, None) => Ok(self.writer.write(batch)?),
         }
     }
 

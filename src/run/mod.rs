@@ -8,6 +8,7 @@ mod build;
 mod collect;
 mod cursor;
 mod data;
+mod deliver;
 mod enrich;
 mod enriched;
 mod error;
@@ -55,6 +56,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub use data::Data;
+pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
 pub use held::{HeldRow, HeldSlice, quarantined};
 pub use locked::check_locked;
@@ -72,7 +74,7 @@ pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
-use crate::model::{JobName, JobReport, RunReport, SchemaLock, Window};
+use crate::model::{DeliveryReport, JobName, JobReport, RunReport, SchemaLock, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
@@ -184,13 +186,14 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
     let (now, ended) = (options.now, env.clock.now());
-    let done = done.map(|(recovered, jobs)| RunReport {
+    let done = done.map(|Done { recovered, jobs, deliveries }| RunReport {
         pipeline: pipeline.name.clone(),
         now,
         started,
         ended,
         recovered,
         jobs,
+        deliveries,
     });
     release(pipeline, writer, summary(options.reads.verb(), now, &done)).await;
     done
@@ -223,13 +226,20 @@ struct World {
     writer: Writer,
 }
 
+/// What a run did.
+struct Done {
+    recovered: Vec<String>,
+    jobs: Vec<JobReport>,
+    deliveries: Vec<DeliveryReport>,
+}
+
 async fn run_jobs(
     pipeline: &Pipeline,
     jobs: &[&Job],
     options: &Options,
     env: &Env,
     world: &World,
-) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
+) -> Result<Done, RunError> {
     let World { ledger, data, writer } = world;
     let recovered = writer.recover(data).await?;
     sweep(pipeline, options, writer, data.sets()).await;
@@ -251,7 +261,7 @@ async fn run_jobs(
             }
         }
         let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
-        if is_asked_for && !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
+        if is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
@@ -264,13 +274,19 @@ async fn run_jobs(
             return Err(RunError::Interrupted);
         }
     }
-    Ok((recovered, reports))
+    let named = named(pipeline, &options.jobs)?;
+    let deliveries = deliver::all(pipeline, &named, options, false, env, world).await;
+    credentials.note(env, writer).await;
+    Ok(Done { recovered, jobs: reports, deliveries: deliveries? })
 }
 
 /// Removes what dead runs of the pipeline staged and never published: this run holds the lease, so nobody else stages.
 async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &DataSets) {
     let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
     roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
+    for (job, outbox) in pipeline.jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (job, outbox))) {
+        roots.insert(deliver::data_set(&options.state, &pipeline.name, &job.name, outbox).url);
+    }
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
     for root in &roots {
         if let Err(error) = data.sweep_staged(root, &pipeline.name, |_| false).await {
@@ -293,6 +309,12 @@ pub(crate) fn chosen<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Ve
     }
     let all = names.is_empty();
     Ok(pipeline.jobs.iter().filter(|job| all || wanted.contains(&job.name)).collect())
+}
+
+/// Returns the jobs that were named, without the parents that they need, or all.
+fn named<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
+    let chosen = chosen(pipeline, names)?;
+    Ok(chosen.into_iter().filter(|job| names.is_empty() || names.contains(&job.name)).collect())
 }
 
 fn no_job(pipeline: &Pipeline, name: &JobName) -> RunError {

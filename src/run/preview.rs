@@ -11,7 +11,7 @@ use super::extract::Extracted;
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::{self, Sample};
-use super::{Env, RunError, build, tables};
+use super::{Env, RunError, build, deliver, tables};
 use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts, SinkName, SliceId, SliceKind};
 use crate::pipeline::spec::{Job, Pipeline, Sink};
@@ -39,6 +39,8 @@ pub struct Preview {
     pub batches: Vec<RecordBatch>,
     /// Where they would land, by sink.
     pub sinks: Vec<PreviewSink>,
+    /// For each sink that sends, the request of the first row, redacted.
+    pub deliveries: Vec<(SinkName, String)>,
 }
 
 /// Where a sink would put the rows of a preview.
@@ -91,7 +93,7 @@ pub async fn preview(
     };
     let redactor = extraction.exchange.client.redactor().clone();
     let tables = tables::load(job, &env.stores).await?;
-    let job = Job::clone(job);
+    let (job, env) = (Job::clone(job), env.clone());
     let shape = move || {
         let (sql, expect) = (job.transform.clone(), job.expect.as_slice().into());
         let stages =
@@ -99,7 +101,8 @@ pub async fn preview(
         let preview = stages.show(request, extracted)?;
         // What echoes a credential is no JSON any more where it stood outside of a text: then it is shown as a text.
         let raw = redactor.scrub(&preview.raw.to_string());
-        Ok(Preview { raw: serde_json::from_str(&raw).unwrap_or(Value::String(raw)), ..preview })
+        let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
+        Ok(Preview { raw, deliveries: deliver::shown(&job, &preview.batches, now, &env)?, ..preview })
     };
     tokio::task::spawn_blocking(shape).await?
 }
@@ -124,6 +127,7 @@ impl Stages<'_> {
             bad: collected.bad.first(self.limit)?.iter().map(ToString::to_string).collect(),
             batches: Vec::new(),
             sinks: Vec::new(),
+            deliveries: Vec::new(),
             schema,
         };
         if collected.rows.rows() == 0 {

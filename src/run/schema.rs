@@ -253,11 +253,11 @@ fn open(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ledger, Run
 /// Returns the jobs that have a schema, of those that are named, or of all.
 fn landing<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
     for name in names {
-        if pipeline.job(name).ok_or_else(|| super::no_job(pipeline, name))?.sinks.is_empty() {
+        if !pipeline.job(name).ok_or_else(|| super::no_job(pipeline, name))?.lands() {
             return Err(SchemaError::LandsNothing { job: name.clone() }.into());
         }
     }
-    let jobs = chosen(pipeline, names)?.into_iter().filter(|job| !job.sinks.is_empty());
+    let jobs = chosen(pipeline, names)?.into_iter().filter(|job| job.lands());
     Ok(jobs.filter(|job| names.is_empty() || names.contains(&job.name)).collect())
 }
 

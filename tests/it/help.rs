@@ -30,7 +30,15 @@ fn help() {
                   sent
       preview     Fetch a job's first rows and show what would land. Nothing is written
       run         Extract what is due and land it
+      deliver     Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well,
+                  at its end
+      backfill    Read windows of the past: those that cover a time, landed or not
+      history     Show what runs did, newest first
+      vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
+      ledger      Look into a pipeline's ledger
       status      Show what has landed
+      k8s         Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job
+                  for a backfill
       schema      Print the JSON Schema of pipeline files, for editors; or show, compare and accept what
                   is pinned of a job's columns
       quarantine  List, show and replay the rows that didn't fit
@@ -50,9 +58,10 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    for verb in
-        ["demo", "validate", "plan", "preview", "run", "backfill", "history", "vacuum", "ledger", "status", "schema"]
-    {
+    for verb in [
+        "demo", "validate", "plan", "preview", "run", "deliver", "backfill", "history", "vacuum", "ledger", "status",
+        "schema",
+    ] {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");

@@ -56,6 +56,8 @@ mod sessions;
 mod sessions_secrets;
 mod stores;
 mod support;
+mod tickets;
+mod tickets_killed;
 mod transform;
 mod types;
 mod validate;

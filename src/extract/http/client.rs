@@ -19,7 +19,7 @@ use super::judge::Rules;
 use super::limit::{HostSlots, RateLimit};
 use super::memory::{Memory, NoRoom, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
-use super::terms::{Patience, Terms, Tries, Wish};
+use super::terms::{Patience, Repeat, Terms, Tries, Wish};
 use super::unpack::{PIECE, Unpacker};
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
@@ -54,6 +54,16 @@ enum TryError {
     Stale,
     /// The body is encoded in a way that isn't known.
     Encoding(String),
+}
+
+/// Tells whether a try may be followed by another.
+fn may_follow(repeat: Repeat, tried: &Result<Tried, TryError>) -> bool {
+    let unheard = match tried {
+        Ok(tried) => tried.status == http::StatusCode::TOO_MANY_REQUESTS,
+        Err(TryError::Transport(kind, _)) => kind.is_unheard(),
+        Err(_) => false,
+    };
+    repeat == Repeat::Any || unheard
 }
 
 impl From<NoRoom> for TryError {
@@ -181,7 +191,7 @@ impl HttpClient {
                 }
                 Wish::Another { asked, .. } => asked,
             };
-            let last = !self.options.retry.allows_another(attempt);
+            let last = !self.options.retry.allows_another(attempt) || !may_follow(terms.patience.repeat, &tried);
             // A wait that the server asks for is its pace, not its failure: it costs nothing.
             if last || (asked.is_none() && !budget.spend()) {
                 budget.failed(Instant::now());

@@ -18,6 +18,18 @@ pub struct Patience {
     pub budget: Arc<RetryBudget>,
     /// Makes of the body of a 2xx answer what the rules see of it; none for the whole body, null where it isn't JSON.
     pub envelope: Option<EnvelopeReader>,
+    /// Which tries may be followed by another.
+    pub repeat: Repeat,
+}
+
+/// Which tries of a request may be followed by another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// All that may help: the request asks for something, or the server knows it again.
+    #[default]
+    Any,
+    /// Those that the server surely didn't act upon: it was never reached, or said that it was asked too often.
+    Unheard,
 }
 
 /// Makes of a body what the rules see of it.

@@ -12,6 +12,7 @@ mod graph;
 mod hide;
 mod incremental;
 mod job;
+mod outbox;
 mod paging;
 mod parts;
 mod places;

@@ -3,6 +3,7 @@
 //! Nothing here is resolved or checked beyond its own shape; [`super::check`] turns it into what is meant.
 
 mod auth;
+mod http_sink;
 mod incremental;
 mod job;
 mod paging;
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use auth::{Auth, BasicAuth, ClientAuth, HmacAuth, HmacProfile, LoginAuth, NamedSecret, OAuth2Auth};
+pub use http_sink::{BatchFile, FindFile, HttpSinkFile, IdempotencyFile};
 pub use incremental::{CursorOrder, IncrementalFile, NewestFile, OnReset, SentFile};
 pub use job::{
     BadRows, Contract, Enrich, EnrichError, Expectation, ForEach, JobFile, OnMismatch, SchemaFile, Severity, TableFile,
@@ -25,7 +27,7 @@ pub use paging::{
     ShortPage,
 };
 pub use scalars::{ByteSize, Compression, Rate, Span as Duration};
-pub use sinks::{CsvFile, HttpSinkFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statistics, StdoutFile};
+pub use sinks::{CsvFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statistics, StdoutFile};
 pub use slicing::{Edge, EdgeBound, Pad, ResolutionFile, SnapshotMode, SplitFile, WindowFile};
 pub use source::{CsvFormat, FormatFile, RetryFile, SourceFile, TimeoutFile, TlsFile};
 
