@@ -24,6 +24,9 @@ use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 
+/// Bytes that are made room for by what a server states of a body; more is made room for as it comes.
+const MOST_AT_ONCE: u64 = 16 * 1024 * 1024;
+
 /// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
 
@@ -311,7 +314,9 @@ impl HttpClient {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(TryError::TooLarge);
         }
-        let mut body = BytesMut::new();
+        // What the server states may be a lie, so it is believed up to a point.
+        let stated = response.content_length().unwrap_or_default().min(MOST_AT_ONCE);
+        let mut body = BytesMut::with_capacity(usize::try_from(stated).unwrap_or_default());
         let mut stream = response.bytes_stream();
         loop {
             let next = tokio::time::timeout(self.options.read_timeout, stream.next()).await;
