@@ -83,6 +83,8 @@ mod tests {
     use arrow::array::{Int64Array, ListArray, StringArray, StructArray};
     use arrow::compute::concat_batches;
     use arrow::datatypes::{Field, Int32Type};
+    use arrow::ipc::reader::StreamReader;
+    use arrow::ipc::writer::StreamWriter;
 
     use super::*;
 
@@ -109,44 +111,19 @@ mod tests {
         let copied = concat_batches(&whole.schema(), &[whole.slice(0, 600), whole.slice(600, 600)]).unwrap();
         assert_eq!(weight(&copied), weight(&whole));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{Int64Array, StringArray};
-    use arrow::ipc::reader::StreamReader;
-    use arrow::ipc::writer::StreamWriter;
-
-    use super::*;
-
-    fn batch() -> RecordBatch {
-        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
-        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..1000).map(|at| format!("name {at}"))));
-        RecordBatch::try_from_iter([("id", ids), ("name", names)]).unwrap()
-    }
 
     fn first(batch: &RecordBatch) -> usize {
-        batch.column(0).to_data().buffers()[0].as_ptr().addr()
+        batch.column_by_name("n").unwrap().to_data().buffers()[0].as_ptr().addr()
     }
 
     #[test]
     fn rows_read_from_one_message_are_not_copied() {
-        let mut writer = StreamWriter::try_new(Vec::new(), &batch().schema()).unwrap();
-        writer.write(&batch()).unwrap();
+        let mut writer = StreamWriter::try_new(Vec::new(), &batch(1000).schema()).unwrap();
+        writer.write(&batch(1000)).unwrap();
         let message = writer.into_inner().unwrap();
         let read = StreamReader::try_new(message.as_slice(), None).unwrap().next().unwrap().unwrap();
         assert!(read.get_array_memory_size() > 2 * weight(&read), "each column counts the whole message");
         let at = first(&read);
         assert_eq!(first(&compact(read).unwrap()), at);
-    }
-
-    #[test]
-    fn a_few_rows_of_many_are_copied() {
-        let few = batch().slice(10, 5);
-        let (at, kept) = (first(&few), compact(few.clone()).unwrap());
-        assert_ne!(first(&kept), at);
-        assert_eq!(kept, few);
     }
 }
