@@ -1,17 +1,26 @@
 //! The command line: one file a verb. Only here is anything printed, and only the caller of [`main`] ends the process.
 
 mod args;
+mod backfill;
 mod demo;
 mod exit;
+mod history;
+mod k8s;
+mod ledger;
 mod load;
+mod lock;
+mod pinned;
 mod plan;
 mod preview;
 mod print;
 mod progress;
+mod quarantine;
 mod report;
 mod run;
 mod schema;
 mod status;
+mod timeline;
+mod vacuum;
 mod validate;
 
 use std::io;
@@ -21,7 +30,7 @@ use std::sync::Arc;
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Arguments, Command, LogFormat};
+use self::args::{Arguments, Command, LedgerCommand, LogFormat};
 pub use self::exit::Exit;
 pub use self::schema::json_schema;
 use crate::clock::SystemClock;
@@ -81,12 +90,27 @@ fn start(arguments: &Arguments) -> Exit {
 fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
     let output = arguments.output;
     match &arguments.command {
-        Command::Validate { files } => validate::run(files, output),
-        Command::Schema => schema::run(),
+        Command::K8s(k8s) => k8s::run(k8s, output),
+        Command::Validate { files, locked } => validate::run(files, *locked, output),
+        Command::Schema { command: None } => schema::run(),
+        Command::Schema { command: Some(command) } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| pinned::run(command, output, env))
+        }
+        Command::Quarantine { command } => {
+            block_on(quarantine::memory(command), |env| quarantine::run(command, output, env))
+        }
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
-        Command::Plan(plan) => block_on(plan.memory.bytes(), |env| plan::run(plan, output, env)),
+        Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
-        Command::Run(run) => block_on(run.memory.bytes(), |env| run::run(run, output, env)),
+        Command::Backfill(backfill) => {
+            block_on(backfill.run.how.memory.bytes(), |env| backfill::run(backfill, output, env))
+        }
+        Command::History(history) => block_on(DEFAULT_MEMORY_LIMIT, |env| history::run(history, output, env)),
+        Command::Vacuum(vacuum) => block_on(DEFAULT_MEMORY_LIMIT, |env| vacuum::run(vacuum, output, env)),
+        Command::Ledger { command: LedgerCommand::Show(show) } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| ledger::show(show, output, env))
+        }
+        Command::Run(run) => block_on(run.how.memory.bytes(), |env| run::run(run, output, env)),
         Command::Status { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))
         }

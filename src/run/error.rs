@@ -5,6 +5,7 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 
 use super::parts::PartError;
+use super::schema_error::SchemaError;
 use crate::decode::DecodeError;
 use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
@@ -12,7 +13,7 @@ use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
 use crate::lang::jq::JqRunError;
 use crate::ledger::{DataError, LedgerError};
-use crate::model::{JobName, SinkName, UnionError, Window};
+use crate::model::{JobName, SinkName, Window};
 use crate::plan::FanOutError;
 use crate::sink::{ParsePartitionError, SinkError};
 use crate::transform::{DedupeError, SpoolError, TransformError};
@@ -300,14 +301,56 @@ pub enum RunError {
     },
     /// An edit of the pipeline file changed what names the data.
     #[error(
-        "the job `{job}` was changed after data landed: {what}; what is in the lake would no longer match: take the edit back, \
-         or give the job another name, and its sinks another `url`"
+        "the job `{job}` was changed after data landed: {what}; what is in the lake would no longer match: take the edit back; or run once \
+         with `--accept future` (what has landed stays, the edit applies to what lands from now on) or `--accept reland` (what has landed is \
+         read again and replaced); or give the job another name, and its sinks another `url`"
     )]
     Renamed {
         /// The job.
         job: JobName,
         /// What was changed, from what to what.
         what: String,
+    },
+    /// An edit can't be accepted in the way that was asked for.
+    #[error("the edit of the job `{job}` can't be accepted so: {what}: {why}")]
+    NotAccepted {
+        /// The job.
+        job: JobName,
+        /// What was changed, from what to what.
+        what: String,
+        /// Why not, and what can be done.
+        why: String,
+    },
+    /// A job that is read by no windows has no past to read.
+    #[error(
+        "the job `{job}` {what}, so it has no windows of the past that could be read: a backfill is for jobs with `window`"
+    )]
+    NoWindows {
+        /// The job.
+        job: JobName,
+        /// How it is cut.
+        what: &'static str,
+    },
+    /// The time to plan with hasn't come yet.
+    #[error("--now {now} is later than this machine's clock, {clock}: correct it, or say `--allow-future`")]
+    Future {
+        /// What was given, UTC.
+        now: DateTime<Utc>,
+        /// What the clock says, UTC.
+        clock: DateTime<Utc>,
+    },
+    /// By the server's clock a window hasn't ended.
+    #[error(
+        "the window ends at {to}, but by the server's clock it is {server} (its `Date` header; this machine says {clock}): it would land \
+         without the rows that are still to come; set the clock that is wrong, or say `--allow-future`"
+    )]
+    ServerBehind {
+        /// The end of the window, UTC.
+        to: DateTime<Utc>,
+        /// The server's time, UTC.
+        server: DateTime<Utc>,
+        /// This machine's time, UTC.
+        clock: DateTime<Utc>,
     },
     /// A sink can't take the rows.
     #[error("the sink `{sink}`")]
@@ -343,9 +386,17 @@ pub enum RunError {
     /// A data set failed.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Two slices found different types for one column.
+    /// What is pinned, locked or typed by hand stands in the way.
     #[error(transparent)]
-    Schema(#[from] UnionError),
+    Schema(#[from] SchemaError),
+    /// A file in quarantine can't be read.
+    #[error("{path} in quarantine isn't what was written there: it was changed, or the disk lost a part of it")]
+    Quarantine {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
     /// There is no job of that name.
     #[error("there is no job `{name}` in the pipeline; its jobs are {known}")]
     NoJob {

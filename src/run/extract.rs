@@ -13,7 +13,8 @@ use super::intake::{Intake, Looked, PageRead};
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
-use super::{Env, Progress, RunError, build};
+use super::{Env, Progress, RunError, build, future};
+use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
@@ -45,6 +46,8 @@ pub(super) struct Extraction {
     pub(super) had_one: Arc<AtomicBool>,
     /// What the slices that are read at once share.
     pub(super) lanes: Lanes,
+    /// This machine's clock, where windows that haven't ended for the server are refused.
+    pub(super) clock: Option<Arc<dyn Clock>>,
 }
 
 /// A slice that was read to its end.
@@ -96,6 +99,7 @@ impl Extraction {
             progress: Arc::clone(&env.progress),
             had_one: Arc::default(),
             lanes: Lanes::new(job.source.concurrency as usize),
+            clock: None,
         })
     }
 
@@ -184,6 +188,9 @@ impl Extraction {
     async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
         let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
         let Exchanged { answer, page, empty, room } = self.fetch(asked, pages, reading).await?;
+        if let (Some(clock), Some(window)) = (&self.clock, reading.slice.window()) {
+            future::check_server(&answer.headers, window, clock.now())?;
+        }
         let bytes = answer.body.len() as u64;
         reading.ahead.note_size(bytes);
         let page = match page {
@@ -356,7 +363,8 @@ fn finish(
     notes.extend(unproven(end));
     notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
-    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
+    collected.bad.scrub(redactor);
+    collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     let (passes, vanished) = (collected.reconciliation.passes, collected.vanished);
     notes.extend((vanished > 0).then(|| {

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod auth;
+mod bad;
 mod build;
 mod collect;
 mod cursor;
@@ -14,10 +15,13 @@ mod evidence;
 mod expect;
 mod extract;
 mod fingerprint;
+mod future;
+mod held;
 mod increment;
 mod intake;
 mod job;
 mod land;
+mod locked;
 mod newest;
 mod owner;
 mod pages;
@@ -31,10 +35,14 @@ mod progress;
 pub mod quarantine;
 mod refused;
 mod row;
+mod sample;
+mod schema;
+mod schema_error;
 mod source;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod vacuum;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,17 +55,25 @@ use tokio_util::sync::CancellationToken;
 
 pub use data::Data;
 pub use error::RunError;
+pub use held::{HeldRow, HeldSlice, quarantined};
+pub use locked::check_locked;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};
+pub use schema::{
+    CompareWith, JobSchema, PinnedColumn, SampleRead, SchemaDiff, SchemaVersion, accept_schema, pinned_schemas,
+    schema_diff, schema_lock,
+};
+pub use schema_error::SchemaError;
 pub use source::Sources;
+pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
-use crate::ledger::{Lane, Ledger, Timing, Writer};
-use crate::model::{JobName, JobReport, RunReport};
+use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
+use crate::model::{JobName, JobReport, RunReport, SchemaLock, Window};
 use crate::objects::Stores;
-use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
+use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
 
 /// The world a run lives in.
@@ -77,6 +93,7 @@ pub struct Env {
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, as on the command line")]
 pub struct Options {
     /// Where the ledger is kept: a folder, or the URL of one, `s3://bucket/prefix` too.
     pub state: String,
@@ -92,6 +109,51 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Whether a credential is sent though a server refused it in the last five minutes.
     pub retry_refused: bool,
+    /// What becomes of what has landed where an edit changes what names it; none refuses such an edit.
+    pub accept: Option<Accept>,
+    /// Whether windows are read that haven't ended by this machine's clock or the server's.
+    pub allow_future: bool,
+    /// The schemas that the run may not leave; none where it may.
+    pub lock: Option<Arc<SchemaLock>>,
+    /// Which slices are read.
+    pub reads: Reads,
+}
+
+/// Which slices a run reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Those that are due.
+    Due,
+    /// Windows of the past.
+    Backfill(Backfill),
+    /// Those that have rows in quarantine, again, and no other.
+    Quarantined,
+}
+
+impl Reads {
+    /// Returns the windows of the past that are to be read, if that is what is asked for.
+    #[must_use]
+    pub const fn backfill(self) -> Option<Backfill> {
+        if let Self::Backfill(backfill) = self { Some(backfill) } else { None }
+    }
+
+    /// Returns what is asked for, as `history` says it.
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Due => "run",
+            Self::Backfill(_) => "backfill",
+            Self::Quarantined => "replay",
+        }
+    }
+}
+
+/// Windows of the past that are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// The time that they cover, rounded out to whole windows, UTC.
+    pub window: Window,
+    /// Whether those that have landed are left out.
+    pub missing: bool,
 }
 
 /// Runs a pipeline once.
@@ -102,6 +164,13 @@ pub struct Options {
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let started = env.clock.now();
     let jobs = chosen(pipeline, &options.jobs)?;
+    future::check_now(options, env.clock.as_ref())?;
+    if options.reads.backfill().is_some() {
+        job::check_backfill(&jobs, !options.jobs.is_empty())?;
+    }
+    if let Some(lock) = &options.lock {
+        check_locked(pipeline, lock)?;
+    }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
     let data = Data::new(Arc::clone(&env.stores));
@@ -113,13 +182,37 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
-    if let Err(error) = writer.release().await {
+    let (now, ended) = (options.now, env.clock.now());
+    let done = done.map(|(recovered, jobs)| RunReport {
+        pipeline: pipeline.name.clone(),
+        now,
+        started,
+        ended,
+        recovered,
+        jobs,
+    });
+    release(pipeline, writer, summary(options.reads.verb(), now, &done)).await;
+    done
+}
+
+/// Says in the ledger what a run did, and gives the lease back.
+async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSummary) {
+    let ended = match writer.append(vec![Record::Ran(summary)]).await {
+        Ok(()) => writer.release().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
         // What has landed has landed, and the next run finds the lease free all the same, if a little later.
         tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
     }
-    let (recovered, jobs) = done?;
-    let (now, ended) = (options.now, env.clock.now());
-    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
+}
+
+fn summary(verb: &str, now: DateTime<Utc>, done: &Result<RunReport, RunError>) -> RunSummary {
+    match done {
+        Ok(report) => RunSummary::of(verb, report),
+        Err(RunError::Interrupted) => RunSummary::bare(verb, now, RunOutcome::Interrupted, None),
+        Err(error) => RunSummary::bare(verb, now, RunOutcome::Failed, Some(&error.chain())),
+    }
 }
 
 /// Where a run keeps what it does.
@@ -156,7 +249,8 @@ async fn run_jobs(
                 Err(error) => reports.push(job::failed(job, &error)),
             }
         }
-        if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
+        let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
+        if is_asked_for && !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.

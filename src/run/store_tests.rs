@@ -79,6 +79,10 @@ async fn run_over(pipeline: &Pipeline, store: Bucket, ttl: u64) -> Result<RunRep
     let options = Options {
         state: "s3://lake/state".to_owned(),
         retry_refused: false,
+        accept: None,
+        allow_future: true,
+        lock: None,
+        reads: crate::run::Reads::Due,
         lease_ttl: Duration::from_millis(ttl),
         now: "2026-01-03T12:00:00Z".parse().unwrap(),
         jobs: Vec::new(),

@@ -150,6 +150,10 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         lease_ttl: tidegate::ledger::Timing::default().ttl,
         allow_shrink: false,
         retry_refused: false,
+        accept: None,
+        allow_future: true,
+        lock: None,
+        reads: tidegate::run::Reads::Due,
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();
     let wrong = columns.iter().filter_map(|column| {

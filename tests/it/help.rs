@@ -18,21 +18,23 @@ fn refuse(arguments: &[&str]) -> String {
 
 #[test]
 fn help() {
-    insta::assert_snapshot!(print(&["-h"]), @r"
+    insta::assert_snapshot!(print(&["-h"]), @"
     Exports data from paginated REST APIs into a data lake, without losing or doubling a row
 
     Usage: tidegate [OPTIONS] <COMMAND>
 
     Commands:
-      demo      Export simulated appliances into a small lake on disk, to see how it goes
-      validate  Check pipeline files and report all their mistakes
-      plan      Show what a run would do: the slices that are due and their first requests. Nothing is
-                sent
-      preview   Fetch a job's first rows and show what would land. Nothing is written
-      run       Extract what is due and land it
-      status    Show what has landed
-      schema    Print the JSON Schema of pipeline files, for editors
-      help      Print this message or the help of the given subcommand(s)
+      demo        Export simulated appliances into a small lake on disk, to see how it goes
+      validate    Check pipeline files and report all their mistakes
+      plan        Show what a run would do: the slices that are due and their first requests. Nothing is
+                  sent
+      preview     Fetch a job's first rows and show what would land. Nothing is written
+      run         Extract what is due and land it
+      status      Show what has landed
+      schema      Print the JSON Schema of pipeline files, for editors; or show, compare and accept what
+                  is pinned of a job's columns
+      quarantine  List, show and replay the rows that didn't fit
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
@@ -48,7 +50,9 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    for verb in ["demo", "validate", "plan", "preview", "run", "status", "schema"] {
+    for verb in
+        ["demo", "validate", "plan", "preview", "run", "backfill", "history", "vacuum", "ledger", "status", "schema"]
+    {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");
@@ -58,7 +62,7 @@ fn help_of_each_verb() {
             assert!(words.len() > 10, "{verb}: --{option}");
         }
     }
-    insta::assert_snapshot!(print(&["validate", "-h"]), @r"
+    insta::assert_snapshot!(print(&["validate", "-h"]), @"
     Check pipeline files and report all their mistakes
 
     Usage: tidegate validate [OPTIONS] <FILE>...
@@ -67,6 +71,7 @@ fn help_of_each_verb() {
       <FILE>...  The pipeline files
 
     Options:
+          --locked               Compare jobs and `schema.columns` with the lock file, `FILE.lock`
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -96,9 +101,16 @@ fn help_of_each_verb() {
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
+          --accept <HOW>         What becomes of what has landed where an edit of the pipeline file
+                                 changes what names it, such as `key` or a sink's `url`. Say it once: a
+                                 run without such an edit ignores it [possible values: future, reland]
+          --allow-future         Read windows that haven't ended yet by this machine's clock or the
+                                 server's: what comes later is then missed [env: TIDEGATE_ALLOW_FUTURE]
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
+          --locked               Refuse to leave the schemas of the lock file, which lies beside the
+                                 pipeline file: `FILE.lock`, as `tidegate schema lock` writes it
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -151,9 +163,16 @@ fn help_of_each_verb() {
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
+          --accept <HOW>         What becomes of what has landed where an edit of the pipeline file
+                                 changes what names it, such as `key` or a sink's `url`. Say it once: a
+                                 run without such an edit ignores it [possible values: future, reland]
+          --allow-future         Read windows that haven't ended yet by this machine's clock or the
+                                 server's: what comes later is then missed [env: TIDEGATE_ALLOW_FUTURE]
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
+          --locked               Refuse to leave the schemas of the lock file, which lies beside the
+                                 pipeline file: `FILE.lock`, as `tidegate schema lock` writes it
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -252,12 +271,30 @@ fn long_help() {
               Send a credential though the server refused it in the last five minutes, such as for an
               account that was unlocked
 
+          --accept <HOW>
+              What becomes of what has landed where an edit of the pipeline file changes what names it,
+              such as `key` or a sink's `url`. Say it once: a run without such an edit ignores it
+
+              Possible values:
+              - future: What has landed stays; the edit applies to what lands from now on
+              - reland: What has landed is read again, and replaced
+
+          --allow-future
+              Read windows that haven't ended yet by this machine's clock or the server's: what comes
+              later is then missed
+
+              [env: TIDEGATE_ALLOW_FUTURE]
+
           --memory-limit <SIZE>
               How much memory answers in flight may take, and the work on them, together, such as 64MiB
               or 1GiB
 
               [env: TIDEGATE_MEMORY_LIMIT=]
               [default: 256MiB]
+
+          --locked
+              Refuse to leave the schemas of the lock file, which lies beside the pipeline file:
+              `FILE.lock`, as `tidegate schema lock` writes it
 
           --output <FORMAT>
               How results are printed

@@ -154,6 +154,10 @@ jobs:
         wait: false,
         allow_shrink: false,
         retry_refused: false,
+        accept: None,
+        allow_future: true,
+        lock: None,
+        reads: tidegate::run::Reads::Due,
         lease_ttl: std::time::Duration::from_mins(1),
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();
