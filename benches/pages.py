@@ -85,7 +85,7 @@ def make(folder, kind, rows, size):
 
 
 class Pages(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
     folder = Path()
 
     def do_GET(self):

@@ -161,14 +161,14 @@ async fn land(writer: &Writer, number: i64, files: Vec<FileReceipt>) {
     let window = SliceKind::Window(Window { from, to: from + TimeDelta::hours(1) });
     let slice = Slice::new(JobName::new("flows"), None, serde_json::Value::Null, window);
     let begin = BeginSlice { slice: slice.clone(), now: DateTime::UNIX_EPOCH, schema_version: None };
-    let begun = writer.begin(vec![begin]).await.unwrap();
+    let made = writer.begin(vec![begin]).await.unwrap();
     let reconciliation = Reconciliation::of(1, 1, (None, None), EndReason::EmptyPage);
     // Each slice has files of its own name.
     let path = |file: FileReceipt| FileReceipt { path: format!("{number}-{}", file.path), ..file };
     let files: Vec<_> = files.into_iter().map(path).collect();
     let publication = Publication {
         slice,
-        generation: begun.first().unwrap().generation,
+        generation: made.first().unwrap().generation,
         cursor_end: None,
         rows: 1,
         reconciliation,
