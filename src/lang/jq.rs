@@ -152,6 +152,12 @@ impl Jq {
         &self.0.text
     }
 
+    /// Tells whether the program names one of these variables (names without `$`); one that it binds itself counts too.
+    #[must_use]
+    pub fn names(&self, variables: &[&str]) -> bool {
+        paths::variables(&self.0.text).iter().any(|name| variables.contains(&name.as_str()))
+    }
+
     /// Runs the program on `input` and returns all its outputs; `vars` are the values of the variables, in the order of their names.
     ///
     /// # Errors

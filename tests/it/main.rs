@@ -14,6 +14,7 @@
 )]
 
 mod ahead;
+mod allocations;
 mod architecture;
 mod crash;
 mod demo;

@@ -25,6 +25,9 @@ use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 
+/// Bytes that are made room for by what a server states of a body; more is made room for as it comes.
+const MOST_AT_ONCE: u64 = 16 * 1024 * 1024;
+
 /// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
 
@@ -323,7 +326,9 @@ impl HttpClient {
             return Err(TryError::TooLarge);
         }
         let mut unpacker = Unpacker::of(response.headers());
-        let mut body = BytesMut::new();
+        // What the server states may be a lie, so it is believed up to a point.
+        let stated = response.content_length().unwrap_or_default().min(MOST_AT_ONCE);
+        let mut body = BytesMut::with_capacity(usize::try_from(stated).unwrap_or_default());
         let mut stream = response.bytes_stream();
         let torn = |reason| TryError::Transport(TransportKind::TornBody, reason);
         loop {
