@@ -68,7 +68,32 @@ pub(super) enum Command {
     /// Fetch a job's first rows and show what would land. Nothing is written.
     Preview(PreviewArguments),
     /// Extract what is due and land it.
-    Run(RunArguments),
+    #[command(after_long_help = EXIT_CODES)]
+    Run {
+        #[command(flatten)]
+        run: RunArguments,
+        #[command(flatten)]
+        bounds: BoundArguments,
+    },
+    /// Run every pipeline file of a folder on its own schedule, until told to end.
+    #[command(after_long_help = SERVE_HELP)]
+    Serve(ServeArguments),
+    /// Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed.
+    Pause {
+        /// The pipeline files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        state: StateArgument,
+    },
+    /// Resume paused pipelines with their next instant. What came while they were paused isn't made up for.
+    Resume {
+        /// The pipeline files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        state: StateArgument,
+    },
     /// Show what has landed.
     Status {
         /// The pipeline files.
@@ -78,8 +103,38 @@ pub(super) enum Command {
         state: StateArgument,
     },
     /// Print the JSON Schema of pipeline files, for editors.
-    Schema,
+    Schema {
+        /// Print that of run reports instead, as `tidegate run --report` writes them.
+        #[arg(long)]
+        report: bool,
+    },
 }
+
+/// What the exit codes of `run` mean, and what an orchestrator does about them.
+const EXIT_CODES: &str = "\
+Exit codes, and what whoever started the run does:
+    0  all that was due has landed, or nothing was due: nothing
+    1  slices were due, and none landed: try again later; what is due stays due
+    2  the pipeline file or the usage was refused: don't try again, tell a person
+    3  some slices landed and some failed: try again later; only the failed ones are read again
+    4  another run of the pipeline is on (--no-wait): nothing, that run does the work
+    5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest when it suits
+   70  a bug of Tidegate: trying again is safe; report it
+  130  interrupted (SIGINT): run again; what wasn't published was thrown away
+  143  told to end (SIGTERM): as 130";
+
+/// What else there is to know about `serve`.
+const SERVE_HELP: &str = "\
+Files are looked at every second: a changed one counts from its next run on, one with mistakes leaves the old one running, and of
+one that is gone the run that goes on is the last. A pipeline without `schedule` is shown and not run.
+
+SIGTERM or SIGINT: no run and no slice begins any more; slices that have begun land within --grace, or are thrown away and read
+again by the next run. A second signal ends the process at once. Exit codes:
+    0  everything that had begun has landed
+    2  the folder can't be read, or the usage was refused
+   70  a bug of Tidegate
+  130  SIGINT: something was thrown away
+  143  SIGTERM: something was thrown away";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
@@ -142,6 +197,50 @@ pub(super) struct RunArguments {
     pub(super) memory: MemoryArgument,
 }
 
+/// Where a run stops, and what it leaves.
+#[derive(Debug, Clone, Args)]
+pub(super) struct BoundArguments {
+    /// Show what the run would do, as `tidegate plan` does, and send nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Begin no slices after so long, such as 30m. What has begun lands, the rest is for the next run: exit code 5.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) max_duration: Option<Duration>,
+    /// Begin no slices after so many requests, retries included. What has begun lands, at the cost of a few more: exit code 5.
+    #[arg(long, value_name = "N")]
+    pub(super) max_requests: Option<u64>,
+    /// Begin so many slices at most: exit code 5 where more are due.
+    #[arg(long, value_name = "N")]
+    pub(super) max_slices: Option<u64>,
+    /// Write the run's report as JSON to a file, or post it to a URL.
+    ///
+    /// `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an error message; the exit code stays
+    /// that of the run.
+    #[arg(long, value_name = "FILE|URL", hide_env_values = true, env = "TIDEGATE_REPORT")]
+    pub(super) report: Option<String>,
+}
+
+/// What `serve` takes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ServeArguments {
+    /// The folder of the pipeline files: every `*.yaml` and `*.yml` right in it, hidden ones apart.
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// How long slices that have begun may take to land once the process is told to end.
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
+    pub(super) grace: Duration,
+    /// How many runs go on at once; further ones wait for their turn.
+    #[arg(long, default_value = "4", value_name = "N")]
+    pub(super) max_concurrent_runs: NonZeroUsize,
+    /// How long a run that was killed keeps the next one waiting where the state is in a bucket, which has no locks: 1s to 1h.
+    #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
+    pub(super) lease_ttl: Duration,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
+}
+
 /// What `preview` takes.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PreviewArguments {
@@ -181,6 +280,11 @@ fn lease_ttl(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).ok();
     ttl.filter(|ttl| (Duration::from_secs(1)..=Duration::from_hours(1)).contains(ttl))
         .ok_or_else(|| "write a time from 1s to 1h, such as 60s".to_owned())
+}
+
+/// Reads a duration, for `--max-duration` and `--grace`.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "write a time such as 30s, 15m or 1h 30m".to_owned())
 }
 
 /// Reads an instant, for `--now`.

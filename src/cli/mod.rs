@@ -2,8 +2,8 @@
 
 mod args;
 mod demo;
-mod exit;
 mod load;
+mod pause;
 mod plan;
 mod preview;
 mod print;
@@ -11,6 +11,8 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod serve;
+mod signal;
 mod status;
 mod validate;
 
@@ -22,12 +24,12 @@ use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Arguments, Command, LogFormat};
-pub use self::exit::Exit;
-pub use self::schema::json_schema;
+pub use self::schema::{json_schema, report_schema};
 use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
+pub use crate::model::Exit;
 use crate::objects::Stores;
-use crate::run::{Env, Progress, Silent, Sources};
+use crate::run::{Bounds, Env, Progress, Silent, Sources};
 use crate::telemetry;
 
 /// Why a verb ended without an exit code of its own.
@@ -82,18 +84,25 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
     let output = arguments.output;
     match &arguments.command {
         Command::Validate { files } => validate::run(files, output),
-        Command::Schema => schema::run(),
+        Command::Schema { report } => schema::run(*report),
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
         Command::Plan(plan) => block_on(plan.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
-        Command::Run(run) => block_on(run.memory.bytes(), |env| run::run(run, output, env)),
+        Command::Run { run, bounds } => block_on(run.memory.bytes(), |env| run::run(run, bounds, output, env)),
+        Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
+        Command::Pause { files, state } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(files, state, true, output, env))
+        }
+        Command::Resume { files, state } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(files, state, false, output, env))
+        }
         Command::Status { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))
         }
     }
 }
 
-/// Runs a verb that does I/O, with Ctrl-C as its end. `memory_limit` is in bytes.
+/// Runs a verb that does I/O, with a signal as its end. `memory_limit` is in bytes.
 fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     memory_limit: u64,
     verb: impl FnOnce(Env) -> F,
@@ -110,14 +119,11 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
         sources: Arc::new(Sources::new(memory_limit)),
         stores: Arc::new(Stores::default()),
         cancel: cancel.clone(),
+        bounds: Bounds::default(),
     };
     let exit = runtime.block_on(async {
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                cancel.cancel();
-            }
-        });
-        verb(env).await
+        let signals = signal::listen(cancel).map_err(CliError::Runtime)?;
+        Ok(signals.name(verb(env).await?))
     });
     // What still runs on blocking threads writes only where no reader looks.
     runtime.shutdown_background();

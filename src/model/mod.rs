@@ -1,5 +1,6 @@
 //! What travels between the stages: slices, windows, schemas, receipts and the run report. Plain data, no I/O.
 
+mod exit;
 mod format;
 mod hand_type;
 mod ids;
@@ -8,10 +9,11 @@ mod schema;
 mod slice;
 mod verdict;
 
+pub use exit::Exit;
 pub use format::{AnswerFormat, CsvDialect};
 pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
-pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
-pub use report::{JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
+pub use ids::{FanoutKey, JobName, PipelineName, RunId, SinkName, SliceId};
+pub use report::{JobReport, Left, Report, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport, Stop};
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};
 pub use verdict::{EndReason, Reconciliation, Verdict};

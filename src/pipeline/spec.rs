@@ -33,6 +33,10 @@ pub struct Pipeline {
     pub timezone: Tz,
     /// When `tidegate serve` runs it.
     pub schedule: Option<Schedule>,
+    /// What is sent after a run that failed.
+    pub on_failure: Option<Hook>,
+    /// What is sent after a run that succeeded.
+    pub on_success: Option<Hook>,
     /// Its jobs: each comes after the one whose rows it needs.
     pub jobs: Vec<Job>,
 }
@@ -48,14 +52,25 @@ impl Pipeline {
 /// When a pipeline runs.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// The cron expression, known to parse.
-    pub cron: String,
+    /// The cron expression, which comes to pass.
+    pub cron: croner::Cron,
     /// What a firing does while the run before it still goes.
     pub overlap: Overlap,
     /// What happens on start-up when firings were missed.
     pub catch_up: CatchUp,
     /// The longest delay before a firing.
     pub jitter: Duration,
+}
+
+/// A request after a run, whose templates see it.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// Where it is posted to.
+    pub url: url::Url,
+    /// Its headers.
+    pub headers: IndexMap<String, RequestValue>,
+    /// Its JSON body; none for the run's own report.
+    pub body: Option<RequestValue>,
 }
 
 /// A checked job.

@@ -90,7 +90,7 @@ impl Extraction {
     /// Prepares the requests of a job.
     pub(super) fn new(job: &Job, env: &Env) -> Result<Self, RunError> {
         Ok(Self {
-            exchange: env.sources.exchange(job)?,
+            exchange: env.sources.exchange(job, &env.bounds.requests)?,
             tree: Arc::new(build::request(job)?),
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),

@@ -12,7 +12,7 @@ use super::extract::Extraction;
 use super::land::Target;
 use super::{Data, Env, Options, RunError, build, fingerprint, quarantine, tables};
 use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
-use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
+use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
@@ -52,8 +52,7 @@ impl Runner<'_> {
 
     /// Lands what is due. Nothing is returned as an error: the report has it.
     pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
-        let mut report =
-            JobReport { job: self.job.name.clone(), slices: Vec::new(), error: None, warnings: Vec::new() };
+        let mut report = JobReport::new(self.job.name.clone());
         if let Err(error) = self.land(rows, &mut report).await {
             report.error = Some(error.chain());
         }
@@ -98,12 +97,17 @@ impl Runner<'_> {
         loop {
             let version = self.writer.state(|state| state.schema_version(&self.job.name));
             let pinned = self.pinned(version).await?;
-            self.begin(&mut queue, version).await?;
+            let stopped = self.env.bounds.stop().is_some();
+            if !stopped {
+                self.begin(&mut queue, version).await?;
+            }
             let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };
             while running.len() < at_once
+                && self.env.bounds.stop().is_none()
                 && let Some(waiting) = queue.pop_front()
             {
                 let Some(begin) = waiting.begin else { continue };
+                self.env.bounds.begun();
                 running.push(Arc::clone(&run).run(begin, pinned.clone()));
             }
             tokio::select! {
@@ -120,6 +124,7 @@ impl Runner<'_> {
             }
         }
         report.slices.sort_by_key(|slice| places.get(&slice.slice).copied());
+        report.left = (!queue.is_empty()).then_some(Left::Slices(queue.len() as u64));
         Ok(())
     }
 
@@ -232,7 +237,7 @@ fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: 
 
 /// Returns a report of a job whose rows others need and that couldn't be read.
 pub(super) fn failed(job: &Job, error: &RunError) -> JobReport {
-    JobReport { job: job.name.clone(), slices: Vec::new(), error: Some(error.chain()), warnings: Vec::new() }
+    JobReport { error: Some(error.chain()), ..JobReport::new(job.name.clone()) }
 }
 
 /// Returns the keys of a job's fan-out; none where it has no `for_each`.

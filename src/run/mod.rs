@@ -2,7 +2,9 @@
 //! tidy. It reads like the path of the data in the design.
 
 mod ahead;
+mod attempt;
 mod auth;
+mod bounds;
 mod build;
 mod collect;
 mod cursor;
@@ -14,6 +16,7 @@ mod evidence;
 mod expect;
 mod extract;
 mod fingerprint;
+mod hooks;
 mod increment;
 mod intake;
 mod job;
@@ -45,8 +48,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use attempt::{attempt, new_id};
+pub use bounds::Bounds;
 pub use data::Data;
 pub use error::RunError;
+pub use hooks::{PostError, notify, post};
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
@@ -55,7 +61,7 @@ pub use source::Sources;
 
 use crate::clock::Clock;
 use crate::ledger::{Lane, Ledger, Timing, Writer};
-use crate::model::{JobName, JobReport, RunReport};
+use crate::model::{JobName, JobReport, Left, RunId, RunReport};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
 use crate::sink::DataSets;
@@ -73,11 +79,17 @@ pub struct Env {
     pub stores: Arc<Stores>,
     /// Ends the run early, where it is cancelled: what isn't published by then is thrown away.
     pub cancel: CancellationToken,
+    /// When the run begins no further slices.
+    pub bounds: Bounds,
 }
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Names the run. [`new_id`] makes one.
+    pub run: RunId,
+    /// The instant of the schedule that the run is for, UTC.
+    pub scheduled_for: Option<DateTime<Utc>>,
     /// Where the ledger is kept: a folder, or the URL of one, `s3://bucket/prefix` too.
     pub state: String,
     /// How long a lease lives without a sign of life, where no lock tells.
@@ -100,7 +112,7 @@ pub struct Options {
 /// What keeps the run as a whole from going on: the lease, the ledger, an unknown job. What fails in a job or a slice is in the
 /// report.
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
-    let started = env.clock.now();
+    let (started, sent_before) = (env.clock.now(), env.bounds.sent());
     let jobs = chosen(pipeline, &options.jobs)?;
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
@@ -118,8 +130,19 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
     }
     let (recovered, jobs) = done?;
-    let (now, ended) = (options.now, env.clock.now());
-    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs })
+    let left = jobs.iter().any(|job| job.left.is_some());
+    Ok(RunReport {
+        pipeline: pipeline.name.clone(),
+        run: options.run.clone(),
+        scheduled_for: options.scheduled_for,
+        now: options.now,
+        started,
+        ended: env.clock.now(),
+        recovered,
+        requests: env.bounds.sent() - sent_before,
+        stopped: env.bounds.stop().filter(|_| left),
+        jobs,
+    })
 }
 
 /// Where a run keeps what it does.
@@ -144,6 +167,13 @@ async fn run_jobs(
     let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
+        let lands = !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
+        if env.bounds.stop().is_some() {
+            if lands {
+                reports.push(JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) });
+            }
+            continue;
+        }
         if needed(job, jobs) {
             let rows_of_parent = tokio::select! {
                 rows = runner.parent_rows(&rows) => rows,
@@ -156,7 +186,7 @@ async fn run_jobs(
                 Err(error) => reports.push(job::failed(job, &error)),
             }
         }
-        if !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
+        if lands {
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.

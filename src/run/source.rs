@@ -1,6 +1,7 @@
 //! The clients of a run: one for each origin and credential, shared by all jobs that use them.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{RunError, auth};
@@ -48,12 +49,12 @@ impl Sources {
         }
     }
 
-    /// Returns what sends the requests of a job.
-    pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
+    /// Returns what sends the requests of a job. `sent` counts them.
+    pub(super) fn exchange(&self, job: &Job, sent: &Arc<AtomicU64>) -> Result<Exchange, RunError> {
         let auth = Arc::new(self.shared(auth::auth(&job.source)?));
         let client = self.client(&job.source, &auth)?;
         let cut = CutCheck { format: job.source.format, is_cut: crate::decode::is_cut };
-        let patience = Patience { budget: Arc::default(), envelope: Some(envelope(job)) };
+        let patience = Patience { budget: Arc::default(), envelope: Some(envelope(job)), sent: Arc::clone(sent) };
         let (gate, rules) = (self.gate.clone(), Arc::new(rules(job)?));
         Ok(Exchange { client, gate, auth, rules, cut, patience, weight: weight(&job.records) })
     }

@@ -42,6 +42,7 @@ mod s3;
 mod schema;
 mod scrutinizer;
 mod secure_workload;
+mod serve;
 mod sessions;
 mod sessions_secrets;
 mod stores;

@@ -3,13 +3,13 @@
 
 mod auth;
 mod connect;
-mod cron;
 mod enrich;
 mod fan_out;
 mod fits;
 mod format;
 mod graph;
 mod hide;
+mod hooks;
 mod incremental;
 mod job;
 mod paging;
@@ -27,6 +27,7 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 
 use self::request::{ANSWER_VARS, PAGE_VARS};
+use super::cron;
 use super::file::{PipelineFile, ScheduleFile};
 use super::load::fields::Text;
 use super::load::{self, Diagnostic, Jq as JqText, Lookup, Severity, Source, Span, Spanned, Sql};
@@ -90,7 +91,8 @@ impl<'t> Findings<'t> {
             self.add(Diagnostic::error(file.version.span, message).expected("`1`"));
         }
         self.name(&file.name, "a pipeline's name", '-');
-        unbuilt::pipeline(self, file);
+        let on_failure = self.hook(file.on_failure.as_ref());
+        let on_success = self.hook(file.on_success.as_ref());
         let timezone = self.timezone(file.schedule.as_ref());
         let schedule = file.schedule.as_ref().and_then(|schedule| self.schedule(schedule));
         if file.jobs.is_empty() {
@@ -110,6 +112,8 @@ impl<'t> Findings<'t> {
             description: file.description.clone(),
             timezone: timezone?,
             schedule,
+            on_failure,
+            on_success,
             jobs,
         })
     }
@@ -148,7 +152,7 @@ impl<'t> Findings<'t> {
 
     fn schedule(&mut self, schedule: &ScheduleFile) -> Option<Schedule> {
         let text = &schedule.cron.value;
-        match cron::parse(text) {
+        let cron = match cron::parse(text) {
             Err(error) => {
                 let message = format!("`{text}` is not a cron expression: {}", cron::why(text, &error));
                 let help = "write minute, hour, day of month, month and day of week, such as '15 2 * * *'";
@@ -158,11 +162,12 @@ impl<'t> Findings<'t> {
             Ok(cron) if cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false).is_err() => {
                 let help = "check the day of the month against the month";
                 self.error(schedule.cron.span, format!("`{text}` never comes to pass"), help);
+                return None;
             }
-            Ok(_) => {}
-        }
+            Ok(cron) => cron,
+        };
         Some(Schedule {
-            cron: schedule.cron.value.clone(),
+            cron,
             overlap: schedule.overlap,
             catch_up: schedule.catch_up,
             jitter: schedule.jitter.map_or(std::time::Duration::ZERO, |jitter| jitter.0),
