@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use tracing::Instrument as _;
+
 use super::ahead::{Ahead, Lanes};
 use super::collect::{Collected, PassEnd};
 use super::enrich::Enricher;
@@ -158,7 +160,10 @@ impl Extraction {
         let mut pages = self.pages(reading.slice, reading.now);
         loop {
             let asked = pages.ask()?;
-            let Read { seen, bytes, enough, misfit } = self.page(&asked, &pages, reading).await?;
+            let span = tracing::error_span!("page", page = asked.page);
+            let read = self.page(&asked, &pages, reading).instrument(span.clone()).await?;
+            let Read { seen, bytes, enough, misfit } = read;
+            span.in_scope(|| tracing::debug!(rows = seen.rows, bytes, "page received"));
             if let Some(misfit) = misfit {
                 self.progress.page(&self.job.name, 0, bytes);
                 pages.halve(&asked, bytes, seen.rows, misfit)?;

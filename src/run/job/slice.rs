@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use tracing::Instrument as _;
 
 use super::following;
 use crate::ledger::{
@@ -51,6 +52,11 @@ pub(super) struct Finished {
 impl SliceRun {
     /// Runs a slice to its end, whatever that is.
     pub(super) async fn run(self: Arc<Self>, begin: Begin, pinned: Option<(u32, RecordSchema)>) -> Finished {
+        let span = tracing::error_span!("slice", job = %begin.slice.job, slice = %begin.slice.id);
+        self.run_to_end(begin, pinned).instrument(span).await
+    }
+
+    async fn run_to_end(&self, begin: Begin, pinned: Option<(u32, RecordSchema)>) -> Finished {
         match self.land(&begin, pinned).await {
             Ok(finished) => finished,
             Err(error) => {
@@ -95,7 +101,8 @@ impl SliceRun {
         let version = self.pin_records(pinned.as_ref(), &extracted).await?;
         let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
         extracted.notes.append(&mut staged.notes);
-        self.commit(begin, extracted, staged, version).await
+        let span = tracing::error_span!("commit", generation = begin.generation);
+        self.commit(begin, extracted, staged, version).instrument(span).await
     }
 
     /// Returns the schema that the slice was begun with: it may be older than the newest one.
@@ -254,6 +261,7 @@ impl SliceRun {
         publish_all(&self.data, &staged.files).await?;
         let replaces = landing.replaces.is_some();
         self.writer.commit(landing).await?;
+        tracing::debug!(rows = staged.rows_out, files = staged.files.len(), "slice committed");
         if replaces && let Err(error) = self.writer.tidy(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
