@@ -15,7 +15,7 @@ pub struct Bounds {
     pub wind_down: CancellationToken,
     /// From when on no slice begins.
     pub until: Option<Instant>,
-    /// After how many requests no slice begins.
+    /// After how many requests no slice begins. A slice that has begun counts for one at least.
     pub most_requests: Option<u64>,
     /// How many slices begin.
     pub most_slices: Option<u64>,
@@ -29,15 +29,15 @@ impl Bounds {
     /// Returns why no further slice may begin; none where one may.
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {
-        let reached =
-            |count: &AtomicU64, most: Option<u64>| most.is_some_and(|most| count.load(Ordering::Relaxed) >= most);
+        let (sent, begun) = (self.sent(), self.slices.load(Ordering::Relaxed));
+        let reached = |count: u64, most: Option<u64>| most.is_some_and(|most| count >= most);
         if self.wind_down.is_cancelled() {
             Some(Stop::Asked)
         } else if self.until.is_some_and(|until| Instant::now() >= until) {
             Some(Stop::Duration)
-        } else if reached(&self.requests, self.most_requests) {
+        } else if reached(sent.max(begun), self.most_requests) {
             Some(Stop::Requests)
-        } else if reached(&self.slices, self.most_slices) {
+        } else if reached(begun, self.most_slices) {
             Some(Stop::Slices)
         } else {
             None
@@ -67,9 +67,9 @@ mod tests {
         assert_eq!(slices.stop(), None);
         slices.begun();
         assert_eq!(slices.stop(), Some(Stop::Slices));
-        let requests = Bounds { most_requests: Some(1), ..slices };
-        requests.requests.fetch_add(1, Ordering::Relaxed);
-        assert_eq!((requests.stop(), requests.sent()), (Some(Stop::Requests), 1));
+        let requests = Bounds { most_requests: Some(3), ..slices };
+        requests.requests.fetch_add(3, Ordering::Relaxed);
+        assert_eq!((requests.stop(), requests.sent()), (Some(Stop::Requests), 3));
         let late = Bounds { until: Some(Instant::now()), ..requests };
         assert_eq!(late.stop(), Some(Stop::Duration));
         late.wind_down.cancel();

@@ -11,6 +11,8 @@ mod notes;
 mod pipelines;
 mod reload;
 mod starts;
+#[cfg(test)]
+mod tests;
 mod timetable;
 mod turn;
 mod view;
