@@ -95,7 +95,7 @@ fn sentence(event: &Event) -> String {
     match event {
         Event::Loaded { file, pipeline, next } => {
             let next = next.map_or_else(
-                || "no schedule, or not known yet".to_owned(),
+                || "no schedule, so it isn't run".to_owned(),
                 |next| format!("next run {}", instant(next)),
             );
             format!("{pipeline}: read from {}; {next}", file.display())

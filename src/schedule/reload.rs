@@ -63,12 +63,18 @@ impl Daemon {
         self.files.insert(file.to_owned(), FileState { digest, pipeline: pipeline.clone(), error: error.clone() });
         match (error, pipeline) {
             (Some(error), _) if changed => self.tell(Event::Refused(FileError { file: file.to_owned(), error })),
-            (None, Some(name)) => {
-                let next = self.entries.get(&name).and_then(|entry| entry.next(self.env.clock.now()));
-                let next = next.map(|(_, begins)| begins);
-                self.tell(Event::Loaded { file: file.to_owned(), pipeline: name, next });
+            // Of one that is new more is known once its ledger was read.
+            (None, Some(name)) if self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
+                self.tell_of(&name)
             }
             _ => {}
+        }
+    }
+
+    fn tell_of(&self, name: &PipelineName) {
+        if let Some(entry) = self.entries.get(name) {
+            let next = entry.next(self.env.clock.now()).map(|(_, begins)| begins);
+            self.tell(Event::Loaded { file: entry.file.clone(), pipeline: name.clone(), next });
         }
     }
 
@@ -118,6 +124,7 @@ impl Daemon {
                     let (turn, step, settled) = Turn::begin(settled, now, table, catch_up);
                     entry.turn = Some(turn);
                     entry.trouble = None;
+                    self.tell_of(&name);
                     match step {
                         Some(step) => self.step(&name, step, settled),
                         None => self.settle(&name, settled),
