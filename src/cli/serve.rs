@@ -35,13 +35,13 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
     loop {
         tokio::select! {
             Some(event) = events.recv() => tell(&event, clock.now(), output)?,
-            exit = signals.signal() => match told {
-                Some(_) => return Ok(exit),
-                None => {
-                    told = Some(exit);
-                    stop.cancel();
+            exit = signals.signal() => {
+                if told.is_some() {
+                    return Ok(exit);
                 }
-            },
+                told = Some(exit);
+                stop.cancel();
+            }
             ended = &mut served => {
                 while let Ok(event) = events.try_recv() {
                     tell(&event, clock.now(), output)?;
@@ -81,10 +81,11 @@ fn runner() -> Runner {
 
 /// Prints what happened: a line each, or JSON, one document a line.
 fn tell(event: &Event, now: DateTime<Utc>, output: Output) -> Result<(), CliError> {
-    Ok(match output {
-        Output::Json => print::text(&document(event, now).to_string())?,
-        Output::Text => print::text(&format!("{}  {}", instant(now), sentence(event)))?,
-    })
+    let line = match output {
+        Output::Json => document(event, now).to_string(),
+        Output::Text => format!("{}  {}", instant(now), sentence(event)),
+    };
+    Ok(print::text(&line)?)
 }
 
 fn instant(at: DateTime<Utc>) -> String {

@@ -55,7 +55,7 @@ pub async fn notify(pipeline: &Pipeline, end: &RunEnd, env: &Env) {
 async fn send_to(hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) -> Result<(), PostError> {
     let headers = hook.headers.iter().map(|(name, value)| (name.clone(), build::tree(value))).collect();
     let post = Post::new(&hook.url, headers, hook.body.as_ref().map(build::tree))?;
-    let body = hook.body.is_none().then(|| document(end)).transpose().map_err(|error| post.error(error))?;
+    let body = hook.body.is_none().then(|| document(end)).transpose().map_err(|error| post.error(error.to_string()))?;
     post.send(&json!({ "run": variable(end) }), body, clock).await
 }
 
@@ -65,7 +65,7 @@ async fn send_to(hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) -> Result<(),
 /// The server can't be reached, or doesn't answer with 2xx.
 pub async fn post<T: Serialize + Sync>(url: &Url, value: &T, clock: Arc<dyn Clock>) -> Result<(), PostError> {
     let post = Post::new(url, IndexMap::new(), None)?;
-    let body = document(value).map_err(|error| post.error(error))?;
+    let body = document(value).map_err(|error| post.error(error.to_string()))?;
     post.send(&Value::Null, Some(body), clock).await
 }
 
@@ -89,8 +89,8 @@ impl<'u> Post<'u> {
         }
     }
 
-    fn error(&self, reason: impl ToString) -> PostError {
-        PostError { origin: self.url.origin().ascii_serialization(), reason: reason.to_string() }
+    fn error(&self, reason: impl Into<String>) -> PostError {
+        PostError { origin: self.url.origin().ascii_serialization(), reason: reason.into() }
     }
 
     async fn send(&self, context: &Value, body: Option<Tree>, clock: Arc<dyn Clock>) -> Result<(), PostError> {
@@ -110,7 +110,7 @@ impl<'u> Post<'u> {
         };
         let client = HttpClient::new(options, Arc::new(HostSlots::new()), redactor, clock)
             .map_err(|error| self.error(in_full(&error)))?;
-        let pass = CredentialGate::new().enter(None).await.map_err(|error| self.error(error))?;
+        let pass = CredentialGate::new().enter(None).await.map_err(|error| self.error(error.to_string()))?;
         let cut = CutCheck { format: AnswerFormat::Json, is_cut: |_, _| false };
         let fetch = client.fetch(&request, "the request", &pass, EachTry::Nothing, cut);
         let answer = match tokio::time::timeout(ALL_TRIES, fetch).await {

@@ -259,7 +259,7 @@ impl Daemon {
                 Ok(pipeline) if pipeline.name == name => entry.update(file, pipeline),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(pipeline = %name, error, "the file can't be used now; it runs as it was before")
+                    tracing::warn!(pipeline = %name, error, "the file can't be used now; it runs as it was before");
                 }
             }
             let now = self.env.clock.now();

@@ -36,8 +36,8 @@ pub(super) fn scan(folder: &Path) -> io::Result<BTreeMap<PathBuf, FileDigest>> {
 /// Reads a file off the async threads.
 pub(super) async fn load(loader: &Loader, file: &Path) -> Result<Pipeline, String> {
     let (loader, file) = (Arc::clone(loader), file.to_owned());
-    let loaded = tokio::task::spawn_blocking(move || loader(&file)).await;
-    loaded.unwrap_or_else(|error| Err(format!("the file can't be checked: {error}; this is a bug of Tidegate")))
+    let read = tokio::task::spawn_blocking(move || loader(&file)).await;
+    read.unwrap_or_else(|error| Err(format!("the file can't be checked: {error}; this is a bug of Tidegate")))
 }
 
 #[cfg(test)]

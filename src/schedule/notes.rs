@@ -27,7 +27,7 @@ impl Notes {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(%pipeline, %error, "where the schedule stands can't be noted"),
                     Err(_) => {
-                        tracing::warn!(%pipeline, "where the schedule stands can't be noted: the store doesn't answer")
+                        tracing::warn!(%pipeline, "where the schedule stands can't be noted: the store doesn't answer");
                     }
                 }
             }

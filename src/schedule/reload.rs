@@ -20,7 +20,7 @@ impl Daemon {
         match tokio::task::spawn_blocking(move || files::scan(&folder)).await {
             Ok(Ok(found)) => self.changes(found).await,
             Ok(Err(error)) => {
-                tracing::error!(folder = %self.config.folder.display(), %error, "the folder can't be read; what was read before goes on")
+                tracing::error!(folder = %self.config.folder.display(), %error, "the folder can't be read; what was read before goes on");
             }
             Err(error) => tracing::error!(%error, "the folder can't be read; what was read before goes on"),
         }
@@ -65,7 +65,7 @@ impl Daemon {
             (Some(error), _) if changed => self.tell(Event::Refused(FileError { file: file.to_owned(), error })),
             // Of one that is new more is known once its ledger was read.
             (None, Some(name)) if self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
-                self.tell_of(&name)
+                self.tell_of(&name);
             }
             _ => {}
         }
