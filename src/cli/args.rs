@@ -118,18 +118,18 @@ Exit codes, and what whoever started the run does:
     2  the pipeline file or the usage was refused: don't try again, tell a person
     3  some slices landed and some failed: try again later; only the failed ones are read again
     4  another run of the pipeline is on (--no-wait): nothing, that run does the work
-    5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest when it suits
+    5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
    70  a bug of Tidegate: trying again is safe; report it
   130  interrupted (SIGINT): run again; what wasn't published was thrown away
   143  told to end (SIGTERM): as 130";
 
 /// What else there is to know about `serve`.
 const SERVE_HELP: &str = "\
-Files are looked at every second: a changed one counts from its next run on, one with mistakes leaves the old one running, and of
-one that is gone the run that goes on is the last. A pipeline without `schedule` is shown and not run.
+Files are looked at every second: a changed one counts from its next run on, one with mistakes leaves the old one running, \
+and of one that is gone the run that goes on is the last. A pipeline without `schedule` is shown and not run.
 
-SIGTERM or SIGINT: no run and no slice begins any more; slices that have begun land within --grace, or are thrown away and read
-again by the next run. A second signal ends the process at once. Exit codes:
+SIGTERM or SIGINT: no run and no slice begins any more; slices that have begun land within --grace, or are thrown away and \
+read again by the next run. A second signal ends the process at once. Exit codes:
     0  everything that had begun has landed
     2  the folder can't be read, or the usage was refused
    70  a bug of Tidegate

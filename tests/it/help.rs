@@ -30,6 +30,10 @@ fn help() {
                 sent
       preview   Fetch a job's first rows and show what would land. Nothing is written
       run       Extract what is due and land it
+      serve     Run every pipeline file of a folder on its own schedule, until told to end
+      pause     Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
+      resume    Resume paused pipelines with their next instant. What came while they were paused isn't
+                made up for
       status    Show what has landed
       schema    Print the JSON Schema of pipeline files, for editors
       help      Print this message or the help of the given subcommand(s)
@@ -48,7 +52,7 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    for verb in ["demo", "validate", "plan", "preview", "run", "status", "schema"] {
+    for verb in ["demo", "validate", "plan", "preview", "run", "serve", "pause", "resume", "status", "schema"] {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");
@@ -154,6 +158,14 @@ fn help_of_each_verb() {
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
+          --dry-run              Show what the run would do, as `tidegate plan` does, and send nothing
+          --max-duration <TIME>  Begin no slices after so long, such as 30m. What has begun lands, the
+                                 rest is for the next run: exit code 5
+          --max-requests <N>     Begin no slices after so many requests, retries included. What has
+                                 begun lands, at the cost of a few more: exit code 5
+          --max-slices <N>       Begin so many slices at most: exit code 5 where more are due
+          --report <FILE|URL>    Write the run's report as JSON to a file, or post it to a URL [env:
+                                 TIDEGATE_REPORT]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -259,6 +271,28 @@ fn long_help() {
               [env: TIDEGATE_MEMORY_LIMIT=]
               [default: 256MiB]
 
+          --dry-run
+              Show what the run would do, as `tidegate plan` does, and send nothing
+
+          --max-duration <TIME>
+              Begin no slices after so long, such as 30m. What has begun lands, the rest is for the next
+              run: exit code 5
+
+          --max-requests <N>
+              Begin no slices after so many requests, retries included. What has begun lands, at the
+              cost of a few more: exit code 5
+
+          --max-slices <N>
+              Begin so many slices at most: exit code 5 where more are due
+
+          --report <FILE|URL>
+              Write the run's report as JSON to a file, or post it to a URL.
+
+              `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an
+              error message; the exit code stays that of the run.
+
+              [env: TIDEGATE_REPORT]
+
           --output <FORMAT>
               How results are printed
 
@@ -287,6 +321,17 @@ fn long_help() {
 
       -h, --help
               Print help (see a summary with '-h')
+
+    Exit codes, and what whoever started the run does:
+        0  all that was due has landed, or nothing was due: nothing
+        1  slices were due, and none landed: try again later; what is due stays due
+        2  the pipeline file or the usage was refused: don't try again, tell a person
+        3  some slices landed and some failed: try again later; only the failed ones are read again
+        4  another run of the pipeline is on (--no-wait): nothing, that run does the work
+        5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
+       70  a bug of Tidegate: trying again is safe; report it
+      130  interrupted (SIGINT): run again; what wasn't published was thrown away
+      143  told to end (SIGTERM): as 130
     ");
 }
 
