@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
 
 /// Exports data from paginated REST APIs into a data lake, without losing or doubling a row.
@@ -94,6 +95,18 @@ pub(super) enum Command {
         #[command(flatten)]
         state: StateArgument,
     },
+    /// Read windows of the past: those that cover a time, landed or not.
+    Backfill(BackfillArguments),
+    /// Show what runs did, newest first.
+    History(HistoryArguments),
+    /// Remove what nothing names any more: files of lost runs, old entries of the log.
+    Vacuum(VacuumArguments),
+    /// Look into a pipeline's ledger.
+    Ledger {
+        /// What to do.
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
     /// Show what has landed.
     Status {
         /// The pipeline files.
@@ -108,6 +121,8 @@ pub(super) enum Command {
         #[arg(long)]
         report: bool,
     },
+    /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job for a backfill.
+    K8s(super::k8s::K8sArguments),
 }
 
 /// What the exit codes of `run` mean, and what an orchestrator does about them.
@@ -167,6 +182,7 @@ impl MemoryArgument {
 
 /// What `run` and `plan` take.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct RunArguments {
     /// The pipeline files.
     #[arg(required = true, value_name = "FILE")]
@@ -193,6 +209,13 @@ pub(super) struct RunArguments {
     /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
     #[arg(long)]
     pub(super) retry_refused: bool,
+    /// What becomes of what has landed where an edit of the pipeline file changes what names it, such as `key` or a sink's `url`.
+    /// Say it once: a run without such an edit ignores it.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) accept: Option<AcceptArgument>,
+    /// Read windows that haven't ended yet by this machine's clock or the server's: what comes later is then missed.
+    #[arg(long, env = "TIDEGATE_ALLOW_FUTURE", hide_env_values = true)]
+    pub(super) allow_future: bool,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
 }
@@ -239,6 +262,104 @@ pub(super) struct ServeArguments {
     pub(super) lease_ttl: Duration,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
+}
+
+/// How an edit is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AcceptArgument {
+    /// What has landed stays; the edit applies to what lands from now on.
+    Future,
+    /// What has landed is read again, and replaced.
+    Reland,
+}
+
+impl From<AcceptArgument> for Accept {
+    fn from(how: AcceptArgument) -> Self {
+        match how {
+            AcceptArgument::Future => Self::Future,
+            AcceptArgument::Reland => Self::Reland,
+        }
+    }
+}
+
+/// What `backfill` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --job flow_alerts\n  \
+    tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --missing\n\n\
+    Windows are read whole, so the time is rounded out to them. One that has landed is read again and replaced where the answer is \
+    another; without `--allow-shrink` only by one with no fewer rows. A backfill that was killed is repeated, or goes on with `--missing`.")]
+pub(super) struct BackfillArguments {
+    /// The first instant to read, RFC 3339; it may lie before `window.start`.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(super) from: DateTime<Utc>,
+    /// The instant to read up to, RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(super) to: DateTime<Utc>,
+    /// Leave out windows that have landed.
+    #[arg(long)]
+    pub(super) missing: bool,
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+}
+
+/// What `history` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  tidegate history ntopng.yaml --last 5\n  tidegate history ntopng.yaml --run 1234")]
+pub(super) struct HistoryArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// How many runs to show; the last 200 are kept.
+    #[arg(long, default_value = "20", value_name = "N")]
+    pub(super) last: usize,
+    /// Show one run, by its number, with its jobs and what it wrote to the log.
+    #[arg(long, value_name = "ID")]
+    pub(super) run: Option<u64>,
+}
+
+/// What `vacuum` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  tidegate vacuum ntopng.yaml --dry-run\n  tidegate vacuum ntopng.yaml")]
+pub(super) struct VacuumArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// Show what would be removed, and why. Nothing is written, and no lease is taken.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// What can be done with a ledger.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum LedgerCommand {
+    /// Show the entries of the log, oldest first.
+    Show(LedgerShowArguments),
+}
+
+/// What `ledger show` takes.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  tidegate ledger show ntopng.yaml\n  tidegate ledger show ntopng.yaml --from 120 --job hosts"
+)]
+pub(super) struct LedgerShowArguments {
+    /// The pipeline file.
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// Begin with the entry of this number.
+    #[arg(long, value_name = "N")]
+    pub(super) from: Option<u64>,
+    /// Without `--from`: how many of the last entries to show.
+    #[arg(long, default_value = "50", value_name = "N")]
+    pub(super) last: usize,
+    /// Only what is of this job.
+    #[arg(long, value_name = "NAME")]
+    pub(super) job: Option<String>,
 }
 
 /// What `preview` takes.
@@ -288,7 +409,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads an instant, for `--now`.
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|instant| instant.to_utc())
         .map_err(|_| "write an instant with an offset, such as 2026-01-01T00:00:00Z".to_owned())

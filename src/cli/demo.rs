@@ -109,6 +109,9 @@ pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> 
         wait: true,
         allow_shrink: false,
         retry_refused: false,
+        accept: None,
+        backfill: None,
+        allow_future: true,
     };
     let mut reports = Vec::new();
     let mut exit: Option<Exit> = None;

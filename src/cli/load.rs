@@ -23,12 +23,13 @@ pub(super) fn file(path: &Path) -> Loaded {
 }
 
 fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
-    let name = path.display().to_string();
-    let text = match read(path) {
-        Ok(text) => text,
-        Err(found) => return Loaded { source: Source { name, text: String::new() }, checked: Err(vec![found]) },
+    let source = match source(path) {
+        Ok(source) => source,
+        Err(found) => {
+            let source = Source { name: path.display().to_string(), text: String::new() };
+            return Loaded { source, checked: Err(vec![found]) };
+        }
     };
-    let source = Source { name, text };
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut checked = check::load(&source, lookup);
     if let Ok(checked) = &mut checked {
@@ -75,6 +76,11 @@ fn file_to_look_at(path: &Path) -> Loaded {
     let lenient = Optional { environment: environment(path), text: loaded.source.text.clone() };
     let lenient = file_with(path, &lenient);
     if lenient.checked.is_ok() { lenient } else { loaded }
+}
+
+/// Reads the text of a file, with its name.
+pub(super) fn source(path: &Path) -> Result<Source, Diagnostic> {
+    Ok(Source { name: path.display().to_string(), text: read(path)? })
 }
 
 /// Reads the text of a file. What is refused has no place in it.
@@ -124,7 +130,19 @@ fn all(paths: &[impl AsRef<Path>], output: Output, load: fn(&Path) -> Loaded) ->
     refused.is_empty().then_some(pipelines)
 }
 
-fn show(found: &[Diagnostic], source: &Source, output: Output) {
+/// Reads and checks a file with `${...}` from somewhere else, and shows what is wrong with it.
+pub(super) fn pipeline_with(path: &Path, lookup: &dyn Lookup, output: Output) -> Option<Pipeline> {
+    let Loaded { source, checked } = file_with(path, lookup);
+    let (pipeline, found) = match checked {
+        Ok(Checked { pipeline, warnings }) => (Some(pipeline), warnings),
+        Err(mistakes) => (None, mistakes),
+    };
+    show(&found, &source, output);
+    pipeline
+}
+
+/// Shows what was found in a file.
+pub(super) fn show(found: &[Diagnostic], source: &Source, output: Output) {
     use crate::pipeline::load::diagnostic;
     if found.is_empty() {
         return;

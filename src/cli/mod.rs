@@ -1,7 +1,11 @@
 //! The command line: one file a verb. Only here is anything printed, and only the caller of [`main`] ends the process.
 
 mod args;
+mod backfill;
 mod demo;
+mod history;
+mod k8s;
+mod ledger;
 mod load;
 mod pause;
 mod plan;
@@ -14,6 +18,8 @@ mod schema;
 mod serve;
 mod signal;
 mod status;
+mod timeline;
+mod vacuum;
 mod validate;
 
 use std::io;
@@ -23,7 +29,7 @@ use std::sync::Arc;
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Arguments, Command, LogFormat};
+use self::args::{Arguments, Command, LedgerCommand, LogFormat};
 pub use self::schema::{json_schema, report_schema};
 use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
@@ -95,6 +101,15 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         }
         Command::Resume { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(files, state, false, output, env))
+        }
+        Command::K8s(k8s) => k8s::run(k8s, output),
+        Command::Backfill(backfill) => {
+            block_on(backfill.run.memory.bytes(), |env| backfill::run(backfill, output, env))
+        }
+        Command::History(history) => block_on(DEFAULT_MEMORY_LIMIT, |env| history::run(history, output, env)),
+        Command::Vacuum(vacuum) => block_on(DEFAULT_MEMORY_LIMIT, |env| vacuum::run(vacuum, output, env)),
+        Command::Ledger { command: LedgerCommand::Show(show) } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| ledger::show(show, output, env))
         }
         Command::Status { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))

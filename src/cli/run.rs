@@ -1,6 +1,6 @@
 //! `tidegate run`: extract what is due and land it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,12 +22,24 @@ pub(super) async fn run(
     if bounds.dry_run {
         return plan::run(arguments, output, env).await;
     }
-    let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
     let env = Env { bounds: bounds_of(bounds), ..env };
+    all(&arguments.files, &options(arguments, &env), bounds.report.as_deref(), output, &env).await
+}
+
+/// Runs pipeline files with the same options; `to` is where the report goes.
+pub(super) async fn all(
+    files: &[PathBuf],
+    options: &Options,
+    to: Option<&str>,
+    output: Output,
+    env: &Env,
+) -> Result<Exit, CliError> {
+    let Some(pipelines) = load::pipelines(files, output) else { return Ok(Exit::Refused) };
     let mut exit: Option<Exit> = None;
     let mut ends = Vec::new();
     for pipeline in &pipelines {
-        let end = one(pipeline, &options(arguments, &env), &env, output).await?;
+        let options = Options { run: run::new_id(env.clock.now()), ..options.clone() };
+        let end = one(pipeline, &options, env, output).await?;
         exit = Some(exit.map_or(end.exit_code, |exit| exit.and(end.exit_code)));
         let last = end.exit_code == Exit::Interrupted;
         ends.push(end);
@@ -39,8 +51,8 @@ pub(super) async fn run(
     if output == Output::Json {
         print::json(&ends.iter().filter_map(|end| end.report.as_ref()).collect::<Vec<_>>())?;
     }
-    if let Some(to) = &bounds.report {
-        deliver(to, ends, exit, &env).await;
+    if let Some(to) = to {
+        deliver(to, ends, exit, env).await;
     }
     Ok(exit)
 }
@@ -70,6 +82,9 @@ pub(super) fn options(arguments: &RunArguments, env: &Env) -> Options {
         wait: !arguments.no_wait,
         allow_shrink: arguments.allow_shrink,
         retry_refused: arguments.retry_refused,
+        accept: arguments.accept.map(Into::into),
+        backfill: None,
+        allow_future: arguments.allow_future,
     }
 }
 

@@ -18,9 +18,10 @@ use super::writer::reading;
 pub(super) const EVERY: u64 = 100;
 
 /// How many checkpoints stay. One would do; a reader that is slow finds the one that it has seen listed.
-const KEPT: usize = 3;
+pub(super) const KEPT: usize = 3;
 
-const DIRECTORY: &str = "checkpoint";
+/// Where they lie.
+pub(super) const DIRECTORY: &str = "checkpoint";
 
 #[derive(Serialize)]
 struct Written<'a> {

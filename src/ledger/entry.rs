@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::lane::Lane;
+use super::runs::RunSummary;
 use crate::model::{FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceId, SliceKind, StagedPlace};
 
 /// The format that this version writes, of entries, checkpoints, file lists and schemas.
@@ -122,7 +123,17 @@ pub enum Record {
         /// How an edit was accepted; absent the first time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accept: Option<Accept>,
+        /// The roots in which no sink of the job writes any more: what lies there stays as it is.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<String>,
+        /// Where fan-out values that have landed nothing begin, UTC: what was before has landed under other values.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<DateTime<Utc>>,
     },
+    /// Generations of before a [`Accept::Restart`] whose part of the data has been read anew: their files are to be deleted.
+    Superseded(Vec<Generation>),
+    /// The entry's writer has ended, and this is what it did. A lease without it belongs to a run that died, or still runs.
+    Ran(RunSummary),
 }
 
 /// What happens to the lease of an entry's lane.
@@ -281,8 +292,10 @@ pub struct ParentRow {
 pub enum Accept {
     /// It stays; the edit applies to what lands from now on.
     Future,
-    /// It is given up: all of it is due again, and its files are deleted.
+    /// It is due again, slice by slice; each stays until its next generation replaces it.
     Reland,
+    /// It is read anew as other slices, since the edit cuts the data otherwise; it stays until [`Record::Superseded`].
+    Restart,
 }
 
 /// The immutable list of a generation's files, `files/<job>/<slice>-g<generation>.json`.
@@ -342,7 +355,16 @@ mod tests {
                 {"cleaned": {"job": "j", "key": "{\"a\":1}", "slice": "latest", "generation": 1}},
                 {"close": {"job": "j", "slice": "s0-50", "why": {"failed": {"error": "e"}}}},
                 {"pin_schema": {"job": "j", "version": 2}},
-                {"fingerprint": {"job": "j", "fingerprint": {"key": "id"}, "accept": "reland"}}
+                {"fingerprint": {
+                    "job": "j", "fingerprint": {"key": "id"}, "accept": "reland", "left": ["file:///feed"],
+                    "since": "2026-01-01T00:00:00Z"
+                }},
+                {"superseded": [{"job": "j", "slice": "s0-41", "generation": 1}]},
+                {"ran": {
+                    "verb": "run", "now": "2026-01-02T00:00:00Z", "outcome": "some_failed", "landed": 2, "unchanged": 0,
+                    "failed": 1, "rows": 9, "files": 2, "bytes": 100, "pages": 4, "error": "j: e",
+                    "jobs": [{"job": "j", "landed": 2, "unchanged": 0, "failed": 1, "rows": 9, "error": "e"}]
+                }}
             ]
         });
         let read: Entry = serde_json::from_value(entry.clone()).unwrap();

@@ -1,6 +1,6 @@
 //! The part of a state that some records touch: a writer checks them on it before it writes them.
 
-use super::entry::{Accept, Record, SliceRef};
+use super::entry::{Record, SliceRef};
 use super::state::{JobState, KeyState, LedgerState, key_text};
 use crate::model::{FanoutKey, JobName};
 
@@ -69,12 +69,14 @@ fn touched(record: &Record) -> Touched<'_> {
         Record::Cleaned(generation) | Record::Void(generation) => Touched::Slice(generation.at.clone()),
         Record::Close(close) => Touched::Slice(close.at.clone()),
         Record::Series { job, key, .. } => Touched::Key(job, key.as_ref()),
-        Record::Fingerprint { job, accept: Some(Accept::Reland), .. } => Touched::Job(job),
+        Record::Fingerprint { job, accept: Some(_), .. } => Touched::Job(job),
         // These can't contradict anything.
         Record::Lease(_)
         | Record::PinStart { .. }
         | Record::PinSchema { .. }
         | Record::Parents { .. }
+        | Record::Superseded(_)
+        | Record::Ran(_)
         | Record::Fingerprint { .. } => Touched::Nothing,
     }
 }

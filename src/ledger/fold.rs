@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::LedgerError;
 use super::entry::{
-    Accept, Begin, Close, Entry, FORMAT, Generation, Landing, LeaseEvent, ParentRow, Record, SliceRef, Stage,
+    Begin, Close, Closed, Entry, FORMAT, Generation, Landing, LeaseEvent, ParentRow, Record, SliceRef, Stage,
 };
 use super::lane::Lane;
 use super::ranges;
@@ -65,6 +65,7 @@ impl LedgerState {
             lane.since = entry.at;
             lane.ttl_ms = *ttl_ms;
             lane.settling = !adopts.is_empty();
+            self.started(entry, holder);
             for adopted in adopts {
                 self.adopt(*adopted, entry.lane);
             }
@@ -119,12 +120,22 @@ impl LedgerState {
                 self.job(job).see_parents(rows);
                 Ok(())
             }
-            Record::Fingerprint { job, fingerprint, accept } => {
+            Record::Fingerprint { job, fingerprint, accept, left, since } => {
                 let job = self.job(job);
                 job.fingerprint = Some(fingerprint.clone());
-                if *accept == Some(Accept::Reland) {
-                    job.give_up();
+                if let Some(accept) = accept {
+                    job.accept(*accept, left, *since);
                 }
+                Ok(())
+            }
+            Record::Superseded(generations) => {
+                for generation in generations {
+                    self.supersede(generation);
+                }
+                Ok(())
+            }
+            Record::Ran(summary) => {
+                self.ran(entry, summary);
                 Ok(())
             }
         }
@@ -226,6 +237,9 @@ impl LedgerState {
         }
         slice.begun = None;
         slice.staged.clear();
+        if let (Closed::Unchanged, Some(landed)) = (&close.why, &mut slice.landed) {
+            landed.again = false;
+        }
         if *slice == (SliceState { lane: slice.lane, ..SliceState::default() }) {
             self.key_mut(&close.at.job, close.at.key.as_ref()).slices.remove(&close.at.slice);
         }
@@ -249,7 +263,7 @@ impl LedgerState {
         self.job(job).key_mut(key)
     }
 
-    fn slice_mut(&mut self, at: &SliceRef) -> &mut SliceState {
+    pub(super) fn slice_mut(&mut self, at: &SliceRef) -> &mut SliceState {
         self.key_mut(&at.job, at.key.as_ref()).slices.entry(at.slice.clone()).or_default()
     }
 }
@@ -279,17 +293,6 @@ impl JobState {
         self.retired.extend(before.into_iter().map(|row| row.key));
         for row in rows {
             self.retired.remove(&row.key);
-        }
-    }
-
-    /// Gives up all that has landed: it is due again, under higher generations and series, and its files are to be deleted.
-    fn give_up(&mut self) {
-        for key in self.keys.values_mut() {
-            key.ranges.clear();
-            key.chain = key.chain.take().map(|chain| Chain { series: chain.series + 1, end: None, last: None });
-            for slice in key.slices.values_mut() {
-                slice.replaced.extend(slice.landed.take().and_then(Landed::into_replaced));
-            }
         }
     }
 }
@@ -382,6 +385,7 @@ impl Landed {
             committed,
             list: landing.list.clone(),
             roots,
+            again: false,
         }
     }
 
@@ -393,7 +397,7 @@ impl Landed {
         }
     }
 
-    fn into_replaced(self) -> Option<Replaced> {
+    pub(super) fn into_replaced(self) -> Option<Replaced> {
         Some(Replaced { generation: self.generation, list: self.list? })
     }
 }

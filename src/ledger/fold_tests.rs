@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::entry::*;
 use super::lane::Lane;
+use super::runs::{RunLife, RunOutcome, RunSummary};
 use super::state::LedgerState;
 use crate::model::{CursorValue, EndReason, FanoutKey, JobName, Reconciliation, Slice, SliceKind, Window};
 
@@ -111,8 +112,8 @@ fn a_slice_lands_and_is_replaced() {
     assert_eq!(uncleaned, [(first.id.clone(), 1)]);
     log.one(Record::Cleaned(Generation { at: SliceRef::of(&first), generation: 1 })).unwrap();
     assert_eq!(log.state.uncleaned().count(), 0);
-    assert_eq!(log.state.landed_in("file:///lake").count(), 2);
-    assert_eq!(log.state.landed_in("file:///pond").count(), 0);
+    assert_eq!(log.state.landed_in("file:///lake").len(), 2);
+    assert_eq!(log.state.landed_in("file:///pond").len(), 0);
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn a_slice_with_no_files_commits_without_a_publish_and_replaces() {
     log.begin(&slice).unwrap();
     let empty = Landing { list: None, roots: Vec::new(), ..landing(&slice, 2, Some(1)) };
     log.one(Record::Commit(empty)).unwrap();
-    assert_eq!(log.state.landed_in("file:///lake").count(), 0);
+    assert_eq!(log.state.landed_in("file:///lake").len(), 0);
     assert_eq!(log.state.uncleaned().count(), 1);
     log.land(&slice).unwrap();
     assert_eq!(log.state.uncleaned().count(), 1, "a generation with no files leaves nothing to delete");
@@ -241,13 +242,77 @@ fn pins_parents_and_fingerprints_are_kept() {
     let retired: Vec<_> = log.state.retired(&name).map(FanoutKey::as_str).collect();
     assert_eq!(retired, [r#"{"id":1}"#]);
     log.land(&window(0, 1)).unwrap();
-    let accept = Some(Accept::Reland);
-    log.one(Record::Fingerprint { job: name.clone(), fingerprint: json!({"every": "2h"}), accept }).unwrap();
-    assert!(log.state.landed_ranges(&name, None).is_empty());
+}
+
+fn edit(log: &mut Log, accept: Accept, left: &[&str]) {
+    let (job, left) = (JobName::new("j"), left.iter().map(|root| (*root).to_owned()).collect());
+    let fingerprint = json!({"every": "2h"});
+    log.one(Record::Fingerprint { job, fingerprint, accept: Some(accept), left, since: None }).unwrap();
+}
+
+#[test]
+fn what_is_to_land_again_stays_until_its_next_generation_has_landed() {
+    let (mut log, name) = (Log::new(), JobName::new("j"));
+    log.land(&window(0, 1)).unwrap();
+    log.land(&window(1, 2)).unwrap();
+    edit(&mut log, Accept::Reland, &[]);
+    assert_eq!(log.state.due_again(&name, None), [Window { from: at(0), to: at(2) }]);
+    assert_eq!((log.state.uncleaned().count(), log.state.landed_in("file:///lake").len()), (0, 2));
+    log.land(&window(0, 1)).unwrap();
+    assert_eq!(log.state.due_again(&name, None), [Window { from: at(1), to: at(2) }]);
     assert_eq!(log.state.uncleaned().count(), 1);
+    let begin = Begin { slice: window(1, 2), now: at(0), generation: 2, schema_version: None };
+    log.one(Record::Begin(begin)).unwrap();
+    let close = Close { at: SliceRef::of(&window(1, 2)), why: Closed::Unchanged };
+    log.one(Record::Close(close)).unwrap();
+    assert!(!log.state.relands(&name), "what is as it was needn't be read again");
+}
+
+#[test]
+fn what_is_cut_otherwise_stays_in_sight_until_it_is_covered() {
+    let (mut log, name) = (Log::new(), JobName::new("j"));
+    for hour in 0..3 {
+        log.land(&window(hour, hour + 1)).unwrap();
+    }
+    edit(&mut log, Accept::Restart, &[]);
+    assert!(log.state.landed_ranges(&name, None).is_empty());
+    assert_eq!(log.state.due_anew(&name, None), [Window { from: at(0), to: at(3) }]);
+    assert_eq!(log.state.uncleaned().count(), 0, "nothing is given up before it is covered");
     // The new grid may have cells where the old one had, and never takes a name that was used.
     log.land(&window(0, 2)).unwrap();
+    log.land(&window(4, 6)).unwrap();
     assert_eq!(log.state.landed(&SliceRef::of(&window(0, 2))).unwrap().generation, 2);
+    let shown = |log: &Log| {
+        let shown = log.state.landed_in("file:///lake");
+        shown.iter().map(|(at, generation, _)| format!("{} g{generation}", at.slice)).collect::<Vec<_>>()
+    };
+    let (zero, one, two, four) = ("19700101T000000Z", "19700101T010000Z", "19700101T020000Z", "19700101T040000Z");
+    let old = [format!("{zero} g1"), format!("{one} g1"), format!("{two} g1"), format!("{four} g1")];
+    assert_eq!(shown(&log), old, "no row twice");
+    let covers = |from, to| log.state.covers(&name, None, Window { from: at(from), to: at(to) });
+    assert!(covers(0, 1) && covers(1, 2) && !covers(2, 3));
+    let gone = |hour| Generation { at: SliceRef::of(&window(hour, hour + 1)), generation: 1 };
+    log.one(Record::Superseded(vec![gone(0), gone(1)])).unwrap();
+    assert_eq!(shown(&log), [format!("{zero} g2"), format!("{two} g1"), format!("{four} g1")]);
+    assert_eq!(log.state.uncleaned().count(), 2);
+    let stored = serde_json::to_string(&log.state).unwrap();
+    assert_eq!(serde_json::from_str::<LedgerState>(&stored).unwrap(), log.state);
+}
+
+#[test]
+fn a_run_that_says_nothing_at_its_end_has_died() {
+    let mut log = Log::new();
+    let lives = |log: &Log| log.state.runs().map(|(_, life)| life).collect::<Vec<_>>();
+    assert_eq!(lives(&log), [RunLife::Holds]);
+    log.take(Lane::WHOLE, 2, Vec::new()).unwrap();
+    assert_eq!(lives(&log), [RunLife::Holds, RunLife::Died]);
+    let summary = RunSummary::bare("run", at(0), RunOutcome::Failed, Some(&"e".repeat(1000)));
+    log.add(Lane::WHOLE, 2, vec![Record::Ran(summary)]).unwrap();
+    assert_eq!(lives(&log), [RunLife::Ended, RunLife::Died]);
+    for lease in 3..400 {
+        log.take(Lane::WHOLE, lease, Vec::new()).unwrap();
+    }
+    assert_eq!(lives(&log).len(), 200, "the record has a bound");
 }
 
 proptest! {

@@ -4,7 +4,7 @@
 //!
 //! | object | what it is | written |
 //! |---|---|---|
-//! | `log/<sequence>.json` | an [`Entry`] | put-if-absent, each number once |
+//! | `log/<sequence>.json` | an [`Entry`] | put-if-absent, each number once; deleted seven days after a checkpoint covers it |
 //! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries; the last three stay |
 //! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
@@ -33,9 +33,12 @@ mod lane;
 mod lease;
 mod log;
 mod manifest;
+mod prune;
 mod ranges;
 mod recover;
 mod refusal;
+mod renew;
+mod runs;
 mod schedule;
 mod schema;
 mod scribe;
@@ -66,13 +69,15 @@ pub use lane::Lane;
 pub use manifest::{
     Manifest, ManifestError, ManifestFile, ManifestUpdate, read_object, read_on_disk, update_object, update_on_disk,
 };
+pub use prune::Spare;
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
+pub use runs::{JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary};
 pub use schedule::Pause;
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};
-pub use writer::{BeginSlice, Publication, Writer};
+pub use writer::{Accepted, BeginSlice, Publication, Writer};
 
 use self::store::Store;
 use crate::clock::Clock;
@@ -232,6 +237,20 @@ impl Ledger {
         Ok(entries)
     }
 
+    /// Reads the entries numbered from `first` to `last`, oldest first, as far as they are still kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_state`].
+    pub async fn entries(&self, first: u64, last: u64) -> Result<Vec<Entry>, LedgerError> {
+        let numbers = self.store.numbers("log", Some(first.saturating_sub(1))).await?;
+        let mut entries = Vec::new();
+        for sequence in numbers.into_iter().filter(|sequence| (first..=last).contains(sequence)) {
+            entries.extend(log::read_entry(&self.store, sequence).await?);
+        }
+        Ok(entries)
+    }
+
     /// Reads a list of files, as [`Landed::list`] names it.
     ///
     /// # Errors
@@ -281,7 +300,10 @@ pub enum LedgerError {
         why: String,
     },
     /// An object isn't what it should be.
-    #[error("{object} of the ledger is corrupt: {why}")]
+    #[error(
+        "{object} of the ledger is corrupt: {why}; put a copy of it back that is whole, from a backup or an older version of the object: \
+         without it, it isn't known what has landed"
+    )]
     Corrupt {
         /// Its path below the pipeline's state.
         object: String,

@@ -71,10 +71,12 @@ impl Writer {
         }
         let mut said = Vec::new();
         for (at, generation, files) in replaced {
-            for file in &files {
+            let gone = |file: &&FileReceipt| self.state(|state| !state.has_left(&at.job, &file.root));
+            let gone: Vec<&FileReceipt> = files.iter().filter(gone).collect();
+            for file in &gone {
                 data.delete(&file.root, &file.path).await?;
             }
-            said.push(format!("{at}: {} of generation {generation}, which was replaced, deleted", count(files.len())));
+            said.push(format!("{at}: {} of generation {generation}, which was replaced, deleted", count(gone.len())));
             self.cleaned(at, generation).await?;
         }
         Ok(said)
@@ -146,7 +148,7 @@ impl Writer {
         let (sequence, ledger, landed) = self.state(|state| {
             let own = |(at, generation, list): (SliceRef, u32, &str)| ((at.job, at.slice, generation), list.to_owned());
             let ledger = state.id().map(str::to_owned);
-            (state.sequence(), ledger, state.landed_in(root).map(own).collect::<Vec<_>>())
+            (state.sequence(), ledger, state.landed_in(root).into_iter().map(own).collect::<Vec<_>>())
         });
         let mut add = Vec::new();
         for (slice, list) in landed.iter().filter(|(slice, _)| !listed.contains(slice)) {
@@ -154,7 +156,12 @@ impl Writer {
             let here = files.into_iter().filter(|file| file.root == root);
             add.extend(here.map(|file| listing(&pipeline, slice, file)));
         }
-        let landed: BTreeSet<_> = landed.into_iter().map(|(slice, _)| slice).collect();
+        // What a sink that was removed has listed stays listed.
+        let stays = self.state(|state| {
+            let left = listed.into_iter().filter(|(job, ..)| state.has_left(job, root));
+            left.collect::<Vec<_>>()
+        });
+        let landed: BTreeSet<_> = landed.into_iter().map(|(slice, _)| slice).chain(stays).collect();
         data.update_manifest(root, &ManifestUpdate { pipeline, sequence, ledger, landed, add }).await
     }
 

@@ -12,7 +12,7 @@ use super::lease::nonce;
 use super::log::{self, Outcome};
 use super::state::LedgerState;
 use super::writer::{reading, writing};
-use super::{Ledger, LedgerError, checkpoint};
+use super::{Ledger, LedgerError, checkpoint, prune};
 
 /// How many requests one entry takes at most, so that its size has a bound.
 const GROUP: usize = 256;
@@ -212,7 +212,14 @@ impl Scribe {
         }
         match checkpoint::write(&self.held.ledger.store, &self.held.state).await {
             Ok(sequence) => self.checkpoint = sequence,
-            Err(error) => tracing::warn!(error = in_full(&error), "a checkpoint of the ledger couldn't be written"),
+            Err(error) => {
+                tracing::warn!(error = in_full(&error), "a checkpoint of the ledger couldn't be written");
+                return;
+            }
+        }
+        let ledger = &self.held.ledger;
+        if let Err(error) = prune::entries(&ledger.store, ledger.clock.now()).await {
+            tracing::warn!(error = in_full(&error), "old entries of the ledger couldn't be deleted");
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::entry::{Begin, Landing, ParentRow, SliceRef};
 use super::lane::Lane;
 use super::ranges::LandedRange;
+use super::runs::RunState;
 use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, StagedPlace, Verdict};
 
 /// All that a reader of the whole log would know. Pure: [`LedgerState::apply`] is the only way to change it.
@@ -20,6 +21,9 @@ pub struct LedgerState {
     pub(super) id: Option<String>,
     pub(super) lanes: BTreeMap<Lane, LaneState>,
     pub(super) jobs: BTreeMap<JobName, JobState>,
+    /// The last runs, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) runs: Vec<RunState>,
 }
 
 /// The lease of a lane.
@@ -53,6 +57,12 @@ pub(super) struct JobState {
     pub(super) retired: BTreeSet<FanoutKey>,
     /// Every root in which a slice of the job had a file; [`Landed`] names them by their place here.
     pub(super) roots: Vec<String>,
+    /// Those of them in which no sink of the job writes any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) left: BTreeSet<String>,
+    /// Where fan-out values that have landed nothing begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<DateTime<Utc>>,
 }
 
 /// What is known of a job under one fan-out value: what has landed of its time grid or of its chain, and its slices.
@@ -100,6 +110,9 @@ pub struct SliceState {
     /// Generations whose files are still to be deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<Replaced>,
+    /// What had landed before the job was cut otherwise, until what is read anew covers it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outdated: Vec<Landed>,
 }
 
 /// What has landed of a slice.
@@ -128,6 +141,9 @@ pub struct Landed {
     /// The roots in which it has files, as places in the job's roots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) roots: Vec<usize>,
+    /// Whether an accepted edit wants it to be read again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// A generation that was replaced and whose files are still to be deleted.
@@ -251,7 +267,9 @@ impl LedgerState {
     pub fn has_data(&self, job: &JobName) -> bool {
         let slices =
             self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values());
-        slices.into_iter().any(|slice| slice.landed.is_some() || slice.published.is_some())
+        slices
+            .into_iter()
+            .any(|slice| slice.landed.is_some() || slice.published.is_some() || !slice.outdated.is_empty())
     }
 
     /// Returns the pinned `window.start` of the job.
@@ -297,17 +315,7 @@ impl LedgerState {
         places.iter().filter_map(|place| roots.get(*place).cloned()).collect()
     }
 
-    /// Returns the landed generations that have files below `root`, each with its list.
-    pub fn landed_in<'a>(&'a self, root: &'a str) -> impl Iterator<Item = (SliceRef, u32, &'a str)> {
-        self.all_slices().filter_map(move |(at, slice)| {
-            let landed = slice.landed.as_ref()?;
-            let roots = &self.jobs.get(&at.job)?.roots;
-            let there = landed.roots.iter().any(|place| roots.get(*place).is_some_and(|found| found == root));
-            if there { Some((at, landed.generation, landed.list.as_deref()?)) } else { None }
-        })
-    }
-
-    fn key(&self, job: &JobName, key: Option<&FanoutKey>) -> Option<&KeyState> {
+    pub(super) fn key(&self, job: &JobName, key: Option<&FanoutKey>) -> Option<&KeyState> {
         self.jobs.get(job)?.keys.get(key_text(key))
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Component, Path as DiskPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -39,6 +40,17 @@ enum Place {
     /// A store of a test.
     #[cfg(test)]
     Somewhere,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Its path below the base.
+    pub(super) path: String,
+    /// Its size in bytes.
+    pub(super) bytes: u64,
+    /// When it was written, UTC, by the store's clock.
+    pub(super) written: DateTime<Utc>,
 }
 
 /// What became of a put-if-absent.
@@ -156,6 +168,24 @@ impl Store {
         let mut numbers: Vec<u64> = objects.iter().filter_map(|object| number(object.location.filename()?)).collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// Returns the objects below a directory, with their paths below the base.
+    pub(super) async fn objects(&self, directory: &str) -> Result<Vec<Listed>, LedgerError> {
+        let objects: Vec<_> = self
+            .inner
+            .list(Some(&self.path(directory)))
+            .try_collect()
+            .await
+            .map_err(|error| self.failed("list", directory, &error))?;
+        let listed = objects.into_iter().filter_map(|object| {
+            let parts: Vec<String> =
+                object.location.prefix_match(&self.base)?.map(|part| part.as_ref().to_owned()).collect();
+            // One that isn't finished is no object.
+            let whole = parts.last().is_some_and(|name| !name.starts_with(UNFINISHED));
+            whole.then(|| Listed { path: parts.join("/"), bytes: object.size, written: object.last_modified })
+        });
+        Ok(listed.collect())
     }
 
     /// Removes what dead writers left unfinished on disk: one that `held` the lease anywhere, another one in the log. Only for who

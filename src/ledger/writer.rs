@@ -26,6 +26,9 @@ const QUEUE: usize = 256;
 /// How many lists of one generation there may be: each is left by a run that died between its list and its `publish`.
 const LISTS: u32 = 1000;
 
+/// How many generations one entry lets go, so that its size has a bound.
+const SUPERSEDED: usize = 1000;
+
 /// How many parent rows are kept, for `plan` to show slices without asking the server; of more, the keys are.
 const PARENT_ROWS: usize = 10_000;
 
@@ -69,6 +72,17 @@ pub struct Publication {
     pub schema_version: Option<u32>,
     /// Its files over all sinks, staged.
     pub files: Vec<FileReceipt>,
+}
+
+/// How an edit was accepted that changes what names a job's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What becomes of what has landed.
+    pub how: Accept,
+    /// The roots in which no sink of the job writes any more.
+    pub left: Vec<String>,
+    /// Where fan-out values that have landed nothing begin, UTC.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// A lease that was just taken.
@@ -285,7 +299,7 @@ impl Writer {
         self.append(vec![Record::Parents { job: job.clone(), rows }]).await
     }
 
-    /// Notes what names a job's data; writes nothing where it is as before.
+    /// Notes what names a job's data; writes nothing where it is as before and nothing was accepted.
     ///
     /// # Errors
     ///
@@ -294,15 +308,32 @@ impl Writer {
         &self,
         job: &JobName,
         fingerprint: serde_json::Value,
-        accept: Option<Accept>,
+        accepted: Option<Accepted>,
     ) -> Result<(), LedgerError> {
-        if self.state(|state| state.fingerprint(job) == Some(&fingerprint)) {
+        if accepted.is_none() && self.state(|state| state.fingerprint(job) == Some(&fingerprint)) {
             return Ok(());
         }
-        self.append(vec![Record::Fingerprint { job: job.clone(), fingerprint, accept }]).await?;
-        if accept == Some(Accept::Reland) {
-            self.mark_dirty(self.state(|state| state.roots().into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        let (accept, left, since) =
+            accepted.map_or((None, Vec::new(), None), |Accepted { how, left, since }| (Some(how), left, since));
+        self.append(vec![Record::Fingerprint { job: job.clone(), fingerprint, accept, left, since }]).await?;
+        self.mark_dirty(self.state(|state| state.roots_of_job(job).map(str::to_owned).collect::<Vec<_>>()));
+        Ok(())
+    }
+
+    /// Lets generations of before a restart go, since what was read anew covers them. Their files are deleted by [`Self::tidy`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::append`].
+    pub async fn supersede(&self, generations: Vec<Generation>) -> Result<(), LedgerError> {
+        let roots = self.state(|state| {
+            let jobs: BTreeSet<&JobName> = generations.iter().map(|generation| &generation.at.job).collect();
+            jobs.into_iter().flat_map(|job| state.roots_of_job(job)).map(str::to_owned).collect::<Vec<_>>()
+        });
+        for some in generations.chunks(SUPERSEDED) {
+            self.append(vec![Record::Superseded(some.to_vec())]).await?;
         }
+        self.mark_dirty(roots);
         Ok(())
     }
 

@@ -52,14 +52,22 @@ impl Pipeline {
 /// When a pipeline runs.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// The cron expression, which comes to pass.
-    pub cron: croner::Cron,
+    /// The cron expression as it is written. It is known to come to pass.
+    pub cron: String,
     /// What a firing does while the run before it still goes.
     pub overlap: Overlap,
     /// What happens on start-up when firings were missed.
     pub catch_up: CatchUp,
     /// The longest delay before a firing.
     pub jitter: Duration,
+}
+
+impl Schedule {
+    /// Returns the cron expression, read as Vixie cron reads it; none where it isn't one, which the check rules out.
+    #[must_use]
+    pub fn read(&self) -> Option<croner::Cron> {
+        super::cron::parse(&self.cron).ok()
+    }
 }
 
 /// A request after a run, whose templates see it.

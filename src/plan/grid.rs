@@ -27,6 +27,19 @@ impl Grid {
         Window { from: at(from), to: at(from.saturating_add(self.every_us)) }
     }
 
+    /// Returns the first edge at or after `instant` that both grids have; `None` where it lies beyond the time that can be told.
+    #[must_use]
+    pub fn common_edge(self, other: Self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let (a, b) = (i128::from(self.every_us), i128::from(other.every_us));
+        let (mut divisor, mut rest) = (a, b);
+        while rest != 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        let both = a / divisor * b;
+        let edge = -(-i128::from(instant.timestamp_micros())).div_euclid(both) * both;
+        DateTime::from_timestamp_micros(i64::try_from(edge).ok()?)
+    }
+
     /// Returns the cells from the one that `from` lies in to the last one that ends at or before `until`, oldest first.
     pub fn cells(self, from: DateTime<Utc>, until: DateTime<Utc>) -> impl Iterator<Item = Window> {
         let mut next = self.cell(from);

@@ -1,5 +1,6 @@
 //! Planning, which is pure: what a job should do, what has landed, the fan-out's rows and `now` -> the slices that are due.
 
+mod cells;
 mod fanout;
 mod grid;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+pub use cells::{Stretch, stretch, takes_over};
 pub use fanout::{FanOutError, Key, keys_of};
 pub use grid::Grid;
 
@@ -18,8 +20,14 @@ use crate::pipeline::spec::{Slicing, Start, WindowSpec};
 /// What has landed of one chain: a job, or a job and one fan-out key.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// Landed windows, merged where they touch, oldest first.
-    pub landed: Vec<Window>,
+    /// Landed cells, merged where they touch and are of one length, oldest first.
+    pub landed: Vec<Stretch>,
+    /// Landed windows that are to be read again since an edit was accepted, merged and sorted.
+    pub again: Vec<Window>,
+    /// Windows that had landed before an edit cut the job otherwise, and are to be read anew; merged and sorted.
+    pub anew: Vec<Window>,
+    /// Where a chain begins that has landed nothing: what was before has landed under other fan-out values.
+    pub since: Option<DateTime<Utc>>,
     /// The series of cursors: which life of the source.
     pub series: u32,
     /// The last cursor that the series has landed.
@@ -49,9 +57,9 @@ pub fn due(
     };
     match slicing {
         Slicing::Parent => Vec::new(),
-        Slicing::Window(spec) => windows(spec, &history.landed, now, start.unwrap_or(now))
-            .map(|cell| make(SliceKind::Window(cell)))
-            .collect(),
+        Slicing::Window(spec) => {
+            windows(spec, history, now, start.unwrap_or(now)).map(|cell| make(SliceKind::Window(cell))).collect()
+        }
         Slicing::Incremental(spec) => {
             let start = history.cursor.clone().unwrap_or_else(|| CursorValue(spec.start.clone()));
             vec![make(SliceKind::Incremental { series: history.series, start, end: None })]
@@ -70,22 +78,45 @@ pub fn resolve_start(start: Start, pinned: Option<DateTime<Utc>>, now: DateTime<
     }
 }
 
-/// Returns the cells that ended `lag` ago and haven't landed, and those that `lookback` reads again, oldest first.
+/// Returns the cells that ended `lag` ago and haven't landed, and those that `lookback` or an accepted edit reads again, oldest
+/// first.
 fn windows(
     spec: &WindowSpec,
-    landed: &[Window],
+    history: &History,
     now: DateTime<Utc>,
     start: DateTime<Utc>,
 ) -> impl Iterator<Item = Window> {
-    let last = landed.iter().map(|range| range.to).max();
-    let again = last.map(|last| Window { from: before(last, spec.lookback), to: last });
-    let landed = landed.to_vec();
-    Grid::new(spec.every).into_iter().flat_map(move |grid| grid.cells(start, before(now, spec.lag))).filter(
-        move |cell| {
-            let has_landed = landed.iter().any(|range| range.from <= cell.from && cell.to <= range.to);
-            !has_landed || again.is_some_and(|again| again.overlaps(cell))
-        },
-    )
+    let last = history.landed.iter().map(|stretch| stretch.window.to).max();
+    let lookback = last.map(|last| Window { from: before(last, spec.lookback), to: last });
+    let start = if last.is_some() { start } else { history.since.map_or(start, |since| start.max(since)) };
+    let (again, anew) = (history.again.clone(), history.anew.clone());
+    let first = again.iter().chain(&anew).map(|window| window.from).chain([start]).min().unwrap_or(start);
+    let (until, landed) = (before(now, spec.lag), history.landed.clone());
+    let cells = Grid::new(spec.every).into_iter().flat_map(move |grid| cells::cells(grid, &landed, first, until));
+    let due = cells.filter(move |cells::Cell { window, landed }| {
+        let within = |windows: &[Window]| windows.iter().any(|other| other.overlaps(window));
+        let (in_lookback, started) = (lookback.is_some_and(|lookback| lookback.overlaps(window)), window.to > start);
+        if *landed { (in_lookback && started) || within(&again) } else { started || within(&anew) }
+    });
+    due.map(|cell| cell.window)
+}
+
+/// Returns the cells that `asked` touches and that ended `lag` ago, oldest first, and the window that they make: `asked`, rounded
+/// out to whole cells. With `missing`, those that have landed are left out.
+#[must_use]
+pub fn backfill(
+    spec: &WindowSpec,
+    history: &History,
+    asked: Window,
+    now: DateTime<Utc>,
+    missing: bool,
+) -> (Vec<Window>, Option<Window>) {
+    let until = before(now, spec.lag);
+    let grid = Grid::new(spec.every);
+    let all = grid.into_iter().flat_map(|grid| cells::cells(grid, &history.landed, asked.from, until));
+    let all: Vec<cells::Cell> = all.take_while(|cell| cell.window.from < asked.to).collect();
+    let whole = all.first().zip(all.last()).map(|(first, last)| Window { from: first.window.from, to: last.window.to });
+    (all.into_iter().filter(|cell| !(missing && cell.landed)).map(|cell| cell.window).collect(), whole)
 }
 
 fn snapshot(mode: SnapshotMode, history: &History, now: DateTime<Utc>, zone: Tz) -> Option<SliceKind> {

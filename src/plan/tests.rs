@@ -27,6 +27,12 @@ fn window_spec(every: u64, lag: u64, lookback: u64) -> WindowSpec {
     }
 }
 
+/// What has landed from one day to another, in cells of a day.
+fn days(from: &str, to: &str) -> Stretch {
+    let day = |day: &str| instant(&format!("{day}T00:00:00Z"));
+    stretch(Window { from: day(from), to: day(to) }, Duration::from_secs(DAY)).unwrap()
+}
+
 fn ids(spec: WindowSpec, history: &History, now: &str) -> Vec<String> {
     let slicing = Slicing::Window(Box::new(spec));
     let start = Some(instant("2026-01-01T00:00:00Z"));
@@ -43,7 +49,7 @@ fn a_cell_is_due_once_it_ended_lag_ago() {
 
 #[test]
 fn landed_cells_are_not_due_but_those_in_the_lookback_are() {
-    let landed = vec![Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-04T00:00:00Z") }];
+    let landed = vec![days("2026-01-01", "2026-01-04")];
     let history = History { landed, ..History::default() };
     let now = "2026-01-05T01:00:00Z";
     assert_eq!(ids(window_spec(DAY, 0, 0), &history, now), ["20260104T000000Z"]);
@@ -54,7 +60,7 @@ fn landed_cells_are_not_due_but_those_in_the_lookback_are() {
 
 #[test]
 fn a_lookback_or_a_lag_beyond_all_time_is_no_panic() {
-    let landed = vec![Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-03T00:00:00Z") }];
+    let landed = vec![days("2026-01-01", "2026-01-03")];
     let history = History { landed, ..History::default() };
     let ages = 999_999_999 * DAY;
     assert_eq!(ids(window_spec(DAY, 0, ages), &history, "2026-01-03T00:00:00Z").len(), 2);
@@ -65,12 +71,48 @@ fn a_lookback_or_a_lag_beyond_all_time_is_no_panic() {
 
 #[test]
 fn holes_are_due() {
-    let landed = vec![
-        Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-02T00:00:00Z") },
-        Window { from: instant("2026-01-03T00:00:00Z"), to: instant("2026-01-04T00:00:00Z") },
-    ];
+    let landed = vec![days("2026-01-01", "2026-01-02"), days("2026-01-03", "2026-01-04")];
     let history = History { landed, ..History::default() };
     assert_eq!(ids(window_spec(DAY, 0, 0), &history, "2026-01-04T00:00:00Z"), ["20260102T000000Z"]);
+}
+
+#[test]
+fn what_an_edit_wants_again_is_due_also_before_the_start() {
+    let landed = vec![days("2025-12-30", "2026-01-04")];
+    let again = vec![Window { from: instant("2025-12-31T00:00:00Z"), to: instant("2026-01-02T00:00:00Z") }];
+    let history = History { landed, again, ..History::default() };
+    let due = ids(window_spec(DAY, 0, 0), &history, "2026-01-05T00:00:00Z");
+    assert_eq!(due, ["20251231T000000Z", "20260101T000000Z", "20260104T000000Z"]);
+    // Read anew by another grid: all of its cells that touch it.
+    let history = History { landed: Vec::new(), anew: history.again, ..History::default() };
+    let due = ids(window_spec(2 * DAY, 0, 0), &history, "2026-01-03T00:00:00Z");
+    assert_eq!(due, ["20251230T000000Z", "20260101T000000Z"], "cells are counted from 1970");
+}
+
+#[test]
+fn a_chain_that_begins_after_another_leaves_out_what_that_has_landed() {
+    let since = Some(instant("2026-01-03T00:00:00Z"));
+    let history = History { since, ..History::default() };
+    assert_eq!(ids(window_spec(DAY, 0, 0), &history, "2026-01-05T00:00:00Z"), ["20260103T000000Z", "20260104T000000Z"]);
+    let landed = vec![days("2026-01-01", "2026-01-02")];
+    let history = History { since, landed, ..History::default() };
+    assert_eq!(ids(window_spec(DAY, 0, 0), &history, "2026-01-04T00:00:00Z").len(), 2, "one that goes on has no hole");
+}
+
+#[test]
+fn a_backfill_is_rounded_out_to_cells_that_have_ended() {
+    let spec = window_spec(DAY, 3600, 0);
+    let landed = vec![days("2025-12-02", "2025-12-03")];
+    let history = History { landed, ..History::default() };
+    let asked = Window { from: instant("2025-12-01T12:00:00Z"), to: instant("2025-12-03T00:00:01Z") };
+    let (cells, whole) = backfill(&spec, &history, asked, instant("2026-01-01T00:00:00Z"), false);
+    assert_eq!(cells.len(), 3);
+    assert_eq!(whole, Some(days("2025-12-01", "2025-12-04").window));
+    let (missing, _) = backfill(&spec, &history, asked, instant("2026-01-01T00:00:00Z"), true);
+    assert_eq!(missing, [cells[0], cells[2]]);
+    let (cells, whole) = backfill(&spec, &history, asked, instant("2025-12-03T00:59:59Z"), false);
+    assert_eq!((cells.len(), whole), (1, Some(days("2025-12-01", "2025-12-02").window)));
+    assert_eq!(backfill(&spec, &history, asked, instant("2025-12-01T00:00:00Z"), false), (Vec::new(), None));
 }
 
 #[test]
@@ -138,19 +180,19 @@ proptest! {
     ) {
         let mut now = instant("2026-01-01T00:00:00Z");
         let slicing = Slicing::Window(Box::new(window_spec(every, lag, 0)));
-        let (start, mut landed) = (now, Vec::<Window>::new());
+        let (start, mut landed) = (now, Vec::<Stretch>::new());
         for step in steps {
             now += TimeDelta::seconds(step);
             let history = History { landed: landed.clone(), ..History::default() };
             for slice in due(&JobName::new("j"), &slicing, None, &history, now, Some(start), Tz::UTC) {
                 let cell = slice.window().unwrap();
-                prop_assert!(!landed.iter().any(|other| other.overlaps(&cell)));
+                prop_assert!(!landed.iter().any(|other| other.window.overlaps(&cell)));
                 prop_assert!(cell.to + TimeDelta::seconds(i64::try_from(lag).unwrap()) <= now);
-                landed.push(cell);
+                landed.push(stretch(cell, Duration::from_secs(every)).unwrap());
             }
         }
         for pair in landed.windows(2) {
-            prop_assert_eq!(pair[0].to, pair[1].from);
+            prop_assert_eq!(pair[0].window.to, pair[1].window.from);
         }
     }
 }

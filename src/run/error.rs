@@ -300,14 +300,56 @@ pub enum RunError {
     },
     /// An edit of the pipeline file changed what names the data.
     #[error(
-        "the job `{job}` was changed after data landed: {what}; what is in the lake would no longer match: take the edit back, \
-         or give the job another name, and its sinks another `url`"
+        "the job `{job}` was changed after data landed: {what}; what is in the lake would no longer match: take the edit back; or run once \
+         with `--accept future` (what has landed stays, the edit applies to what lands from now on) or `--accept reland` (what has landed is \
+         read again and replaced); or give the job another name, and its sinks another `url`"
     )]
     Renamed {
         /// The job.
         job: JobName,
         /// What was changed, from what to what.
         what: String,
+    },
+    /// An edit can't be accepted in the way that was asked for.
+    #[error("the edit of the job `{job}` can't be accepted so: {what}: {why}")]
+    NotAccepted {
+        /// The job.
+        job: JobName,
+        /// What was changed, from what to what.
+        what: String,
+        /// Why not, and what can be done.
+        why: String,
+    },
+    /// A job that is read by no windows has no past to read.
+    #[error(
+        "the job `{job}` {what}, so it has no windows of the past that could be read: a backfill is for jobs with `window`"
+    )]
+    NoWindows {
+        /// The job.
+        job: JobName,
+        /// How it is cut.
+        what: &'static str,
+    },
+    /// The time to plan with hasn't come yet.
+    #[error("--now {now} is later than this machine's clock, {clock}: correct it, or say `--allow-future`")]
+    Future {
+        /// What was given, UTC.
+        now: DateTime<Utc>,
+        /// What the clock says, UTC.
+        clock: DateTime<Utc>,
+    },
+    /// By the server's clock a window hasn't ended.
+    #[error(
+        "the window ends at {to}, but by the server's clock it is {server} (its `Date` header; this machine says {clock}): it would land \
+         without the rows that are still to come; set the clock that is wrong, or say `--allow-future`"
+    )]
+    ServerBehind {
+        /// The end of the window, UTC.
+        to: DateTime<Utc>,
+        /// The server's time, UTC.
+        server: DateTime<Utc>,
+        /// This machine's time, UTC.
+        clock: DateTime<Utc>,
     },
     /// A sink can't take the rows.
     #[error("the sink `{sink}`")]
@@ -394,7 +436,7 @@ impl RunError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
-            Self::NoJob { .. } => Exit::Refused,
+            Self::NoJob { .. } | Self::NoWindows { .. } | Self::Future { .. } => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
             Self::Lost(_) | Self::Account { .. } => Exit::Bug,
             _ => Exit::NothingLanded,

@@ -15,7 +15,8 @@ use super::intake::{Intake, Looked, PageRead};
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
-use super::{Env, Progress, RunError, build};
+use super::{Env, Progress, RunError, build, future};
+use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
@@ -47,6 +48,8 @@ pub(super) struct Extraction {
     pub(super) had_one: Arc<AtomicBool>,
     /// What the slices that are read at once share.
     pub(super) lanes: Lanes,
+    /// This machine's clock, where windows that haven't ended for the server are refused.
+    pub(super) clock: Option<Arc<dyn Clock>>,
 }
 
 /// A slice that was read to its end.
@@ -98,6 +101,7 @@ impl Extraction {
             progress: Arc::clone(&env.progress),
             had_one: Arc::default(),
             lanes: Lanes::new(job.source.concurrency as usize),
+            clock: None,
         })
     }
 
@@ -189,6 +193,9 @@ impl Extraction {
     async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
         let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
         let Exchanged { answer, page, empty, room } = self.fetch(asked, pages, reading).await?;
+        if let (Some(clock), Some(window)) = (&self.clock, reading.slice.window()) {
+            future::check_server(&answer.headers, window, clock.now())?;
+        }
         let bytes = answer.body.len() as u64;
         reading.ahead.note_size(bytes);
         let page = match page {

@@ -1,12 +1,21 @@
 //! What names a job's data: an edit of it would leave a lake whose files no longer mean what the pipeline file says.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::RunError;
-use crate::model::JobName;
+use crate::lang::Selector;
+use crate::ledger::{Accept, LedgerState};
+use crate::model::SliceKind;
 use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
+use crate::plan;
+
+/// The parts that say how a job is cut into slices; it has one of them.
+const SLICING: [&str; 3] = ["window.every", "incremental.cursor", "snapshot"];
 
 /// Characters of a value that a difference shows.
 const SHOWN: usize = 200;
@@ -17,6 +26,10 @@ pub(super) fn of(job: &Job) -> Value {
     let mut part = |name: &str, value: Value| parts.insert(name.to_owned(), value);
     part("for_each.key", json!(job.for_each.as_ref().map(|for_each| &for_each.key)));
     part("key", json!(job.key));
+    part("base_url", json!(system(&job.source.base_url)));
+    part("path", json!(job.request.path.as_str()));
+    part("records", json!(records(&job.records)));
+    part("latest_by", json!(job.latest_by.as_ref().map(Sql::as_str)));
     part("transform", json!(job.transform.as_ref().map(Sql::as_str)));
     match &job.slicing {
         Slicing::Parent => {}
@@ -40,29 +53,264 @@ pub(super) fn of(job: &Job) -> Value {
     Value::Object(parts)
 }
 
-/// Refuses a job whose fingerprint isn't the one that data have landed under.
-pub(super) fn compare(job: &JobName, landed: &Value, now: &Value) -> Result<(), RunError> {
-    let (Some(landed), Some(now)) = (landed.as_object(), now.as_object()) else { return Ok(()) };
-    let mut names: Vec<&String> = landed.keys().chain(now.keys()).collect();
-    names.sort();
-    names.dedup();
-    let difference = |name: &String| {
-        let (before, after) = (landed.get(name), now.get(name));
-        if before.is_none() && !is_of_a_new_sink(name, landed) {
-            // An earlier version, which knew nothing of this part, noted the fingerprint.
-            return None;
-        }
-        (before != after).then(|| format!("`{name}` was {} and is {}", show(before), show(after)))
-    };
-    let changed: Vec<String> = names.into_iter().filter_map(difference).collect();
-    if changed.is_empty() { Ok(()) } else { Err(RunError::Renamed { job: job.clone(), what: changed.join(", ") }) }
+/// A part of the fingerprint that isn't as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// The field of the pipeline file.
+    part: String,
+    /// Whether the job has no such part any more.
+    gone: bool,
+    /// What it was and is, in words.
+    text: String,
 }
 
-/// Tells whether a part belongs to a sink that data haven't landed in.
-fn is_of_a_new_sink(name: &str, landed: &Map<String, Value>) -> bool {
-    let Some((sink, _)) = name.strip_prefix("sinks.").and_then(|rest| rest.split_once('.')) else { return false };
-    let prefix = format!("sinks.{sink}.");
-    !landed.keys().any(|known| known.starts_with(&prefix))
+/// How a job differs from the one that data have landed under.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Edit {
+    changes: Vec<Change>,
+    /// Sinks that data haven't landed in.
+    added: Vec<String>,
+    /// Sinks that are gone.
+    removed: Vec<String>,
+}
+
+impl Edit {
+    /// Compares two fingerprints.
+    pub(super) fn of(landed: &Value, now: &Value) -> Self {
+        let (Some(landed), Some(now)) = (landed.as_object(), now.as_object()) else { return Self::default() };
+        let (before, after) = (sinks(landed), sinks(now));
+        let missing = |all: &Sinks, known: &Sinks| {
+            // One that has another name and is the same otherwise is the same sink.
+            let there = |(name, parts): &(&String, &Map<String, Value>)| {
+                !known.contains_key(*name)
+                    && !known.iter().any(|(other, like)| !all.contains_key(other) && like == *parts)
+            };
+            all.iter().filter(there).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let names: BTreeSet<&String> = landed.keys().chain(now.keys()).collect();
+        let change = |name: &String| {
+            let is_new_or_gone =
+                sink_of(name).is_some_and(|(sink, _)| before.contains_key(sink) != after.contains_key(sink));
+            let (was, is) = (landed.get(name), now.get(name));
+            if is_new_or_gone || was == is || was.is_none() {
+                // An earlier version that knew nothing of a part may have noted the fingerprint.
+                return None;
+            }
+            let text = format!("`{name}` was {} and is {}", show(was), show(is));
+            Some(Change { part: name.clone(), gone: is.is_none(), text })
+        };
+        let changes = names.into_iter().filter_map(change).collect();
+        Self { changes, added: missing(&after, &before), removed: missing(&before, &after) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.added.is_empty() && self.removed.is_empty()
+    }
+
+    fn changes(&self, part: &str) -> bool {
+        self.changes.iter().any(|change| change.part == part)
+    }
+
+    /// Tells whether the job is cut into slices in another way: by cursors instead of windows, say.
+    fn cuts_otherwise(&self) -> bool {
+        let slicing = |change: &Change| SLICING.contains(&change.part.as_str()) && change.gone;
+        self.changes.iter().any(slicing) || self.changes("incremental.cursor")
+    }
+
+    /// Tells whether what has landed can't be read again slice by slice, since the slices would be others.
+    fn renames_slices(&self) -> bool {
+        self.cuts_otherwise() || self.changes("window.every") || self.changes("for_each.key")
+    }
+
+    fn text(&self) -> String {
+        self.changes.iter().map(|change| change.text.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What becomes of an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// What becomes of what has landed.
+    pub(super) how: Accept,
+    /// Where fan-out values that have landed nothing begin.
+    pub(super) since: Option<DateTime<Utc>>,
+    /// Whether a sink was removed.
+    pub(super) leaves: bool,
+    /// What a person should know.
+    pub(super) note: String,
+}
+
+/// Compares a job with the one that data have landed under, and decides; none where nothing has landed, or nothing was edited.
+///
+/// # Errors
+/// As [`decide`].
+pub(super) fn look(
+    job: &Job,
+    now: &Value,
+    accept: Option<Accept>,
+    state: &LedgerState,
+) -> Result<Option<Decision>, RunError> {
+    // As long as nothing has landed an edit leaves nothing behind: most jobs fail a few times before they are right.
+    let Some(landed) = state.fingerprint(&job.name).filter(|_| state.has_data(&job.name)) else { return Ok(None) };
+    decide(job, &Edit::of(landed, now), accept, state)
+}
+
+/// Decides on an edit of a job that data have landed of. `accept` is what the user said; none where nothing is to be noted.
+///
+/// # Errors
+/// An edit that wasn't accepted, or can't be accepted in that way.
+pub(super) fn decide(
+    job: &Job,
+    edit: &Edit,
+    accept: Option<Accept>,
+    state: &LedgerState,
+) -> Result<Option<Decision>, RunError> {
+    let refuse = |why: &str| RunError::NotAccepted { job: job.name.clone(), what: edit.text(), why: why.to_owned() };
+    let leaves = !edit.removed.is_empty();
+    if edit.is_empty() {
+        let gives_up = accept == Some(Accept::Future) && state.relands(&job.name);
+        let note = "what was to be read again stays as it has landed".to_owned();
+        return Ok(gives_up.then_some(Decision { how: Accept::Future, since: None, leaves, note }));
+    }
+    if !edit.changes.is_empty() && accept.is_none() {
+        return Err(RunError::Renamed { job: job.name.clone(), what: edit.text() });
+    }
+    let past = has_past_snapshots(job, state);
+    if edit.changes.is_empty() && accept.is_none() && (edit.added.is_empty() || past) {
+        return Ok(Some(Decision {
+            how: Accept::Future,
+            since: None,
+            leaves,
+            note: of_sinks(edit, past).trim_end_matches("; ").to_owned(),
+        }));
+    }
+    if accept == Some(Accept::Future) {
+        let since = future(job, edit, state).map_err(|why| refuse(&why))?;
+        let note =
+            format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
+        return Ok(Some(Decision { how: Accept::Future, since, leaves, note: note + &takes_over(job, state) }));
+    }
+    if past {
+        return Err(refuse("a list of the past can't be read again: use `--accept future`"));
+    }
+    let anew = edit.renames_slices() || matches!(job.slicing, Slicing::Incremental(_));
+    let (how, what) = if anew {
+        (Accept::Restart, "all of it is read anew, and what has landed stays until that covers it")
+    } else {
+        (Accept::Reland, "what has landed is read again, slice by slice, and replaced")
+    };
+    Ok(Some(Decision { how, since: None, leaves, note: format!("{}{what}", of_sinks(edit, false)) }))
+}
+
+/// Tells whether an edit may apply to the future alone, and from where on values that have landed nothing are then read.
+fn future(job: &Job, edit: &Edit, state: &LedgerState) -> Result<Option<DateTime<Utc>>, String> {
+    if edit.cuts_otherwise() && !matches!(job.slicing, Slicing::Snapshot(_)) {
+        return Err("it isn't known where what has landed ends by the new cut, so rows would land twice or never: use `--accept \
+                    reland`, or give the job another name, and its sinks another `url`"
+            .to_owned());
+    }
+    if let (Slicing::Window(spec), Some(grid)) = (&job.slicing, grid_of(job)) {
+        let mut landed = last_stretches(job, state);
+        if landed.clone().any(|last| plan::takes_over(grid, last).is_none()) {
+            return Err(format!(
+                "a grid of {:?} has no common edge with what has landed: use `--accept reland`",
+                spec.every
+            ));
+        }
+        if edit.changes("for_each.key") {
+            let Some(first) = landed.next() else { return Ok(None) };
+            if edit.changes("window.every") || landed.any(|last| last.window.to != first.window.to) {
+                return Err(
+                    "the new values begin where the old ones end, which must be at one instant for all and by one \
+                            `every`: run once without the edit, until nothing is due"
+                        .to_owned(),
+                );
+            }
+            return Ok(Some(first.window.to));
+        }
+    } else if edit.changes("for_each.key") && matches!(job.slicing, Slicing::Incremental(_)) {
+        return Err("the new values have no cursor to go on from, so all rows would land twice: use `--accept reland`"
+            .to_owned());
+    }
+    Ok(None)
+}
+
+/// Says where a new grid takes over, where that isn't right after what has landed.
+fn takes_over(job: &Job, state: &LedgerState) -> String {
+    let Some(grid) = grid_of(job) else { return String::new() };
+    let over =
+        last_stretches(job, state).filter(|last| last.grid != grid).filter_map(|last| plan::takes_over(grid, last));
+    over.max()
+        .map_or_else(String::new, |over| format!("; the new `every` takes over at {}", over.format("%Y-%m-%d %H:%M")))
+}
+
+fn grid_of(job: &Job) -> Option<plan::Grid> {
+    match &job.slicing {
+        Slicing::Window(spec) => plan::Grid::new(spec.every),
+        _ => None,
+    }
+}
+
+/// Returns the last landed stretch of each fan-out value.
+fn last_stretches<'a>(job: &'a Job, state: &'a LedgerState) -> impl Iterator<Item = plan::Stretch> + Clone + 'a {
+    let keys = state.keys(&job.name);
+    keys.filter_map(|key| super::job::stretch(state.landed_ranges(&job.name, key).last()?))
+}
+
+/// Tells whether lists of the past have landed, which can't be read again.
+fn has_past_snapshots(job: &Job, state: &LedgerState) -> bool {
+    let is_past = |kind: &SliceKind| matches!(kind, SliceKind::Snapshot { label, .. } if label != "latest");
+    state
+        .keys(&job.name)
+        .flat_map(|key| state.slices(&job.name, key))
+        .any(|(_, slice)| slice.landed.as_ref().is_some_and(|landed| is_past(&landed.kind)))
+}
+
+/// Says which sinks are new and which are gone. `later`: a new one isn't filled with what has landed.
+fn of_sinks(edit: &Edit, later: bool) -> String {
+    let names = |sinks: &[String]| sinks.iter().map(|sink| format!("`{sink}`")).collect::<Vec<_>>().join(", ");
+    let mut said = String::new();
+    if !edit.added.is_empty() {
+        let how = if later { "takes what lands from now on" } else { "is filled with what has landed" };
+        said += &format!("new sink {}: it {how}; ", names(&edit.added));
+    }
+    if !edit.removed.is_empty() {
+        said += &format!("sink {} was removed: its data stays as it is; ", names(&edit.removed));
+    }
+    said
+}
+
+/// The parts of each sink, by its name.
+type Sinks = BTreeMap<String, Map<String, Value>>;
+
+fn sinks(fingerprint: &Map<String, Value>) -> Sinks {
+    let mut sinks = Sinks::new();
+    for (name, value) in fingerprint {
+        if let Some((sink, part)) = sink_of(name) {
+            sinks.entry(sink.to_owned()).or_default().insert(part.to_owned(), value.clone());
+        }
+    }
+    sinks
+}
+
+/// Splits the name of a sink's part into the sink and the part.
+fn sink_of(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("sinks.").and_then(|rest| rest.split_once('.'))
+}
+
+/// Names the system that is asked. A loopback address names none: it is the near end of a tunnel, or a test, and its port changes.
+fn system(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let port = url.port().filter(|_| !loopback).map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}{}", if loopback { "loopback" } else { host }, url.path().trim_end_matches('/'))
+}
+
+fn records(selector: &Selector) -> Vec<String> {
+    match selector {
+        Selector::Plain { paths } => paths.iter().map(|path| path.keys.join(".")).collect(),
+        Selector::Program(jq) => vec![jq.text().to_owned()],
+    }
 }
 
 fn show(value: Option<&Value>) -> String {
@@ -102,29 +350,50 @@ fn absolute(url: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_difference_is_named() {
-        let job = JobName::new("j");
-        let landed = json!({"key": ["id"], "window.every": 86400.0});
-        assert!(compare(&job, &landed, &landed).is_ok());
-        let error = compare(&job, &landed, &json!({"key": ["id"], "window.every": 3600.0})).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("the job `j` was changed after data landed: `window.every` was 86400.0 and is 3600.0;"),
-            "{error}"
-        );
-        let error = compare(&job, &landed, &json!({"key": ["id"]})).unwrap_err();
-        assert!(matches!(error, RunError::Renamed { what, .. } if what == "`window.every` was 86400.0 and is nothing"));
+    fn edited(landed: &Value, now: &Value) -> Edit {
+        Edit::of(landed, now)
     }
 
     #[test]
-    fn parts_that_an_earlier_version_did_not_know_are_no_edit_but_a_new_sink_is() {
-        let job = JobName::new("j");
+    fn a_difference_is_named() {
+        let landed = json!({"key": ["id"], "window.every": 86400.0});
+        assert!(edited(&landed, &landed).is_empty());
+        let edit = edited(&landed, &json!({"key": ["id"], "window.every": 3600.0}));
+        assert_eq!(edit.text(), "`window.every` was 86400.0 and is 3600.0");
+        assert!(edit.renames_slices() && !edit.cuts_otherwise());
+        let edit = edited(&landed, &json!({"key": ["id"], "snapshot": "daily"}));
+        assert_eq!(edit.text(), "`window.every` was 86400.0 and is nothing");
+        assert!(edit.cuts_otherwise());
+    }
+
+    #[test]
+    fn parts_that_an_earlier_version_did_not_know_are_no_edit() {
         let landed = json!({"key": ["id"], "sinks.lake.url": "/lake"});
         let with = |name: &str| json!({"key": ["id"], "sinks.lake.url": "/lake", name: "x"});
-        assert!(compare(&job, &landed, &with("sinks.lake.format")).is_ok());
-        assert!(compare(&job, &landed, &with("window.every")).is_ok());
-        assert!(compare(&job, &landed, &with("sinks.feed.url")).is_err());
+        assert!(edited(&landed, &with("sinks.lake.format")).is_empty());
+        assert!(edited(&landed, &with("window.every")).is_empty());
+    }
+
+    #[test]
+    fn sinks_come_go_and_are_renamed() {
+        let landed = json!({"sinks.lake.url": "/lake", "sinks.feed.url": "/feed"});
+        let edit = edited(&landed, &json!({"sinks.lake.url": "/lake", "sinks.pond.url": "/pond"}));
+        assert_eq!(
+            (edit.added.as_slice(), edit.removed.as_slice()),
+            (&["pond".to_owned()][..], &["feed".to_owned()][..])
+        );
+        assert!(edit.changes.is_empty(), "{edit:?}");
+        let renamed = json!({"sinks.lake.url": "/lake", "sinks.other.url": "/feed"});
+        assert!(edited(&landed, &renamed).is_empty());
+        let moved = edited(&landed, &json!({"sinks.lake.url": "/pond", "sinks.feed.url": "/feed"}));
+        assert_eq!(moved.text(), "`sinks.lake.url` was \"/lake\" and is \"/pond\"");
+    }
+
+    #[test]
+    fn a_loopback_address_names_no_system() {
+        let of = |url: &str| system(&url.parse().unwrap());
+        assert_eq!(of("http://127.0.0.1:4000/api/"), of("https://localhost:5000/api"));
+        assert_eq!(of("http://[::1]:1/"), "loopback");
+        assert_eq!(of("https://user:secret@ntop.example:3000/x"), "ntop.example:3000/x");
     }
 }

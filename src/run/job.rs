@@ -10,15 +10,19 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, RunError, build, fingerprint, quarantine, tables};
-use crate::ledger::{Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer};
+use super::{Data, Env, Options, RunError, build, fingerprint, future, quarantine, tables};
+use crate::ledger::{
+    Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
+};
 use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
+mod backfill;
 mod reset;
 mod slice;
 
+pub(super) use backfill::check as check_backfill;
 pub(super) use slice::reconcile;
 use slice::{Finished, SliceRun};
 
@@ -61,19 +65,27 @@ impl Runner<'_> {
     }
 
     async fn land(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) -> Result<(), RunError> {
-        self.check_fingerprint().await?;
+        self.check_fingerprint(report).await?;
         let keys = self.keys(rows).await?;
         let start = self.start().await?;
-        let due =
-            self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start));
+        let due = match self.options.backfill {
+            Some(backfill) => self.backfilled(backfill, keys.as_deref(), report),
+            None => {
+                self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start))
+            }
+        };
+        self.warn_of_the_future(report);
         self.env.progress.planned(&self.job.name, due.len() as u64);
         let (due, ended) = self.without_resets(due, report).await?;
-        self.drop_stale(&due).await?;
+        if self.options.backfill.is_none() {
+            self.drop_stale(&due).await?;
+        }
         let mut queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
         for finished in ended {
             self.finished(finished, &mut queue, report);
         }
-        self.slices(queue, report).await
+        self.slices(queue, report).await?;
+        self.supersede(report).await
     }
 
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
@@ -169,8 +181,18 @@ impl Runner<'_> {
         Ok(Some((version, schema.records)))
     }
 
+    /// Warns where what has landed reaches beyond the present.
+    fn warn_of_the_future(&self, report: &mut JobReport) {
+        let last = self.writer.state(|state| {
+            let keys = state.keys(&self.job.name);
+            keys.filter_map(|key| state.landed_ranges(&self.job.name, key).last().map(|range| range.to)).max()
+        });
+        report.warnings.extend(last.and_then(|last| future::beyond(last, self.options.now)));
+    }
+
     fn extraction(&self) -> Result<Extraction, RunError> {
-        Extraction::new(self.job, self.env)
+        let clock = (!self.options.allow_future).then(|| Arc::clone(&self.env.clock));
+        Ok(Extraction { clock, ..Extraction::new(self.job, self.env)? })
     }
 
     fn targets(&self) -> Result<Vec<Target>, RunError> {
@@ -178,17 +200,53 @@ impl Runner<'_> {
         self.job.sinks.iter().map(target).collect()
     }
 
-    async fn check_fingerprint(&self) -> Result<(), RunError> {
-        let now = fingerprint::of(self.job);
-        // As long as nothing has landed an edit leaves nothing behind: most jobs fail a few times before they are right.
-        let landed = self.writer.state(|state| {
-            let landed = state.fingerprint(&self.job.name).filter(|_| state.has_data(&self.job.name));
-            landed.cloned()
-        });
-        if let Some(landed) = landed {
-            fingerprint::compare(&self.job.name, &landed, &now)?;
+    /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what
+    /// has landed.
+    async fn check_fingerprint(&self, report: &mut JobReport) -> Result<(), RunError> {
+        let (job, now) = (self.job, fingerprint::of(self.job));
+        let decided = self.writer.state(|state| fingerprint::look(job, &now, self.options.accept, state))?;
+        let Some(decision) = decided else { return Ok(self.writer.set_fingerprint(&job.name, now, None).await?) };
+        let mut here: HashSet<String> =
+            HashSet::from([quarantine::sink(&self.options.state, &self.pipeline.name).root()?]);
+        for sink in &job.sinks {
+            here.insert(build::sink(sink)?.root()?);
         }
-        Ok(self.writer.set_fingerprint(&self.job.name, now, None).await?)
+        let left = self.writer.state(|state| {
+            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(*root));
+            // What was moved, by `url`, goes on to be replaced; only where a sink is gone it stays.
+            roots.filter(|root| decision.leaves || state.has_left(&job.name, root)).map(str::to_owned).collect()
+        });
+        report.warnings.push(decision.note);
+        let accepted = Accepted { how: decision.how, left, since: decision.since };
+        Ok(self.writer.set_fingerprint(&job.name, now, Some(accepted)).await?)
+    }
+
+    /// Lets go what had landed before the job was cut otherwise, as far as what was read anew covers it.
+    async fn supersede(&self, report: &JobReport) -> Result<(), RunError> {
+        let keys: HashSet<Option<FanoutKey>> = self.writer.state(|state| {
+            let parents = state.parents(&self.job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone()));
+            if self.job.for_each.is_some() { parents.collect() } else { HashSet::from([None]) }
+        });
+        let fine = |key: Option<&Option<FanoutKey>>| {
+            let mut slices = report.slices.iter().filter(|slice| key.is_none_or(|key| slice.key == *key));
+            slices.all(|slice| !matches!(slice.outcome, SliceOutcome::Failed { .. }))
+        };
+        let covered: Vec<Generation> = self.writer.state(|state| {
+            let gone =
+                state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {
+                    (Some(window), Slicing::Window(_)) if keys.contains(&at.key) => {
+                        state.covers(&self.job.name, at.key.as_ref(), window)
+                    }
+                    // Under other values: all that there are now must have it.
+                    (Some(window), Slicing::Window(_)) => {
+                        keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
+                    }
+                    _ if keys.contains(&at.key) => fine(Some(&at.key)),
+                    _ => fine(None),
+                });
+            gone.map(|(at, landed)| Generation { at, generation: landed.generation }).collect()
+        });
+        if covered.is_empty() { Ok(()) } else { Ok(self.writer.supersede(covered).await?) }
     }
 
     async fn keys(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> Result<Option<Vec<Key>>, RunError> {
@@ -273,12 +331,20 @@ fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
     let chain = state.chain(&job.name, key);
     let open = state.slices(&job.name, key).filter_map(|(_, slice)| slice.begun.as_ref());
     History {
-        landed: state.landed_ranges(&job.name, key).iter().map(LandedRange::window).collect(),
+        landed: state.landed_ranges(&job.name, key).iter().filter_map(stretch).collect(),
+        again: state.due_again(&job.name, key),
+        anew: state.due_anew(&job.name, key),
+        since: state.since(&job.name),
         series: chain.map_or(0, |chain| chain.series),
         cursor: chain.and_then(|chain| chain.end.clone()),
         snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
         open: open.map(|begin| begin.slice.clone()).collect(),
     }
+}
+
+/// Returns a landed range as planning sees it.
+pub(super) fn stretch(range: &LandedRange) -> Option<plan::Stretch> {
+    plan::stretch(range.window(), range.every().to_std().ok()?)
 }
 
 /// Returns the slice after one that ended because it had enough rows.

@@ -16,6 +16,7 @@ mod evidence;
 mod expect;
 mod extract;
 mod fingerprint;
+mod future;
 mod hooks;
 mod increment;
 mod intake;
@@ -38,6 +39,7 @@ mod source;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod vacuum;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,12 +60,13 @@ pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};
 pub use source::Sources;
+pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
-use crate::ledger::{Lane, Ledger, Timing, Writer};
-use crate::model::{JobName, JobReport, Left, RunId, RunReport};
+use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
+use crate::model::{Exit, JobName, JobReport, Left, RunId, RunReport, Window};
 use crate::objects::Stores;
-use crate::pipeline::spec::{FanOutFrom, Job, Pipeline};
+use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
 
 /// The world a run lives in.
@@ -85,6 +88,7 @@ pub struct Env {
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, as on the command line")]
 pub struct Options {
     /// Names the run. [`new_id`] makes one.
     pub run: RunId,
@@ -104,6 +108,21 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Whether a credential is sent though a server refused it in the last five minutes.
     pub retry_refused: bool,
+    /// What becomes of what has landed where an edit changes what names it; none refuses such an edit.
+    pub accept: Option<Accept>,
+    /// Reads windows of the past instead of what is due.
+    pub backfill: Option<Backfill>,
+    /// Whether windows are read that haven't ended by this machine's clock or the server's.
+    pub allow_future: bool,
+}
+
+/// Windows of the past that are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// The time that they cover, rounded out to whole windows, UTC.
+    pub window: Window,
+    /// Whether those that have landed are left out.
+    pub missing: bool,
 }
 
 /// Runs a pipeline once.
@@ -114,6 +133,10 @@ pub struct Options {
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let (started, sent_before) = (env.clock.now(), env.bounds.sent());
     let jobs = chosen(pipeline, &options.jobs)?;
+    future::check_now(options, env.clock.as_ref())?;
+    if options.backfill.is_some() {
+        job::check_backfill(&jobs, !options.jobs.is_empty())?;
+    }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
     let data = Data::new(Arc::clone(&env.stores));
@@ -125,24 +148,48 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
-    if let Err(error) = writer.release().await {
-        // What has landed has landed, and the next run finds the lease free all the same, if a little later.
-        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
-    }
-    let (recovered, jobs) = done?;
-    let left = jobs.iter().any(|job| job.left.is_some());
-    Ok(RunReport {
+    let ended = env.clock.now();
+    let done = done.map(|(recovered, jobs)| RunReport {
         pipeline: pipeline.name.clone(),
         run: options.run.clone(),
         scheduled_for: options.scheduled_for,
         now: options.now,
         started,
-        ended: env.clock.now(),
+        ended,
         recovered,
         requests: env.bounds.sent() - sent_before,
-        stopped: env.bounds.stop().filter(|_| left),
+        stopped: env.bounds.stop().filter(|_| jobs.iter().any(|job: &JobReport| job.left.is_some())),
         jobs,
-    })
+    });
+    let verb = if options.backfill.is_some() { "backfill" } else { "run" };
+    release(pipeline, writer, summary(verb, options, &done)).await;
+    done
+}
+
+/// Says in the ledger what a run did, and gives the lease back.
+async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSummary) {
+    let ended = match writer.append(vec![Record::Ran(summary)]).await {
+        Ok(()) => writer.release().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
+        // What has landed has landed, and the next run finds the lease free all the same, if a little later.
+        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
+    }
+}
+
+fn summary(verb: &str, options: &Options, done: &Result<RunReport, RunError>) -> RunSummary {
+    let (summary, exit) = match done {
+        Ok(report) => (RunSummary::of(verb, report), Exit::of(report)),
+        Err(error) => {
+            let interrupted = matches!(error, RunError::Interrupted);
+            let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
+            let text = (!interrupted).then(|| error.chain());
+            (RunSummary::bare(verb, options.now, outcome, text.as_deref()), error.exit())
+        }
+    };
+    let run = Some(options.run.clone());
+    RunSummary { run, scheduled_for: options.scheduled_for, exit_code: Some(exit.code()), ..summary }
 }
 
 /// Where a run keeps what it does.
@@ -167,7 +214,9 @@ async fn run_jobs(
     let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
-        let lands = !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
+        let is_asked_for = options.backfill.is_none() || matches!(job.slicing, Slicing::Window(_));
+        let lands =
+            is_asked_for && !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
         if env.bounds.stop().is_some() {
             if lands {
                 reports.push(JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) });

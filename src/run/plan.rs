@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::extract::Extraction;
-use super::{Env, Options, RunError, chosen, job};
+use super::{Env, Options, RunError, chosen, fingerprint, job};
 use crate::ledger::{Ledger, LedgerState};
 use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
@@ -50,17 +50,23 @@ pub struct PlannedSlice {
 pub async fn plan(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Vec<PlannedJob>, RunError> {
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
     let state = ledger.read_state().await?;
-    chosen(pipeline, &options.jobs)?.into_iter().map(|job| planned(pipeline, job, &state, options.now, env)).collect()
+    let jobs = chosen(pipeline, &options.jobs)?.into_iter();
+    jobs.map(|job| planned(pipeline, job, &state, options, env)).collect()
 }
 
 fn planned(
     pipeline: &Pipeline,
     job: &Job,
     state: &LedgerState,
-    now: DateTime<Utc>,
+    options: &Options,
     env: &Env,
 ) -> Result<PlannedJob, RunError> {
-    let mut notes = Vec::new();
+    let (now, mut notes) = (options.now, Vec::new());
+    match fingerprint::look(job, &fingerprint::of(job), options.accept, state) {
+        Ok(None) => {}
+        Ok(Some(decision)) => notes.push(format!("{}; what that makes due isn't shown here", decision.note)),
+        Err(refused) => notes.push(format!("a run refuses this: {refused}")),
+    }
     let rows = known_rows(job, state, &mut notes);
     let known = rows.is_some();
     let due = match &job.slicing {

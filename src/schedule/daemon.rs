@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::files::{self, Loader};
 use super::notes::Notes;
 use super::pipelines::{Entry, FileState};
-use super::starts::{Runner, Starts};
+use super::starts::{Ask, Runner, Starts};
 use super::view::{FileError, RunningView, View};
 use super::{Settled, Skip, Step};
-use crate::model::{Exit, PipelineName, RunEnd};
-use crate::run::{Env, Options, new_id};
+use crate::model::{Exit, JobName, PipelineName, RunEnd};
+use crate::run::{Backfill, Env, Options, new_id};
 
 /// How often the folder is looked at, and the clock, which may have been set or have stood still.
 const POLL: Duration = Duration::from_secs(1);
@@ -46,6 +46,15 @@ pub enum Command {
     Pause(PipelineName),
     /// Ends a pause.
     Resume(PipelineName),
+    /// Reads windows of the past now, paused or not.
+    Backfill {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The windows.
+        backfill: Backfill,
+        /// Only these jobs; all with windows where it is empty.
+        jobs: Vec<JobName>,
+    },
 }
 
 /// Why the daemon doesn't do what it was asked for.
@@ -230,7 +239,7 @@ impl Daemon {
     /// Does what a turn says.
     pub(super) fn step(&mut self, name: &PipelineName, step: Step, settled: Settled) {
         match step {
-            Step::Run(instant) => self.starts.ask(name.clone(), Some(instant)),
+            Step::Run(instant) => self.starts.ask(Ask::due(name.clone(), Some(instant))),
             Step::Queued(_) => {}
             Step::Skipped(instant, why) => {
                 if let Some(entry) = self.entries.get_mut(name) {
@@ -251,7 +260,7 @@ impl Daemon {
 
     /// Begins the runs that have a place. Each file is read anew: a secret that it names may have changed where the file hasn't.
     async fn begin_waiting(&mut self) {
-        while let Some((name, scheduled_for)) = self.starts.next() {
+        while let Some(Ask { pipeline: name, scheduled_for, backfill }) = self.starts.next() {
             let Some(file) = self.entries.get(&name).map(|entry| entry.file.clone()) else { continue };
             let loaded = files::load(&self.load, &file).await;
             let Some(entry) = self.entries.get_mut(&name) else { continue };
@@ -263,16 +272,20 @@ impl Daemon {
                 }
             }
             let now = self.env.clock.now();
+            let (backfill, jobs) = backfill.unzip();
             let options = Options {
                 run: new_id(now),
                 scheduled_for,
                 state: self.config.state.clone(),
                 lease_ttl: self.config.lease_ttl,
                 now,
-                jobs: Vec::new(),
+                jobs: jobs.unwrap_or_default(),
                 wait: true,
                 allow_shrink: false,
                 retry_refused: false,
+                accept: None,
+                backfill,
+                allow_future: false,
             };
             let running = self.starts.begin(Arc::clone(&entry.pipeline), options);
             entry.running = Some(running.clone());
@@ -303,11 +316,14 @@ impl Daemon {
     }
 
     async fn command(&mut self, command: Command) -> Result<(), CommandError> {
-        let (Command::RunNow(name) | Command::Pause(name) | Command::Resume(name)) = &command;
+        let (Command::RunNow(name)
+        | Command::Pause(name)
+        | Command::Resume(name)
+        | Command::Backfill { pipeline: name, .. }) = &command;
         let entry = self.entries.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
         let now = self.env.clock.now();
         match &command {
-            Command::RunNow(_) => {
+            Command::RunNow(_) | Command::Backfill { .. } => {
                 let free = entry
                     .turn
                     .as_mut()
@@ -315,7 +331,11 @@ impl Daemon {
                 if !free {
                     return Err(CommandError::Running(name.clone()));
                 }
-                self.starts.ask(name.clone(), None);
+                let mut ask = Ask::due(name.clone(), None);
+                if let Command::Backfill { backfill, jobs, .. } = &command {
+                    ask.backfill = Some((*backfill, jobs.clone()));
+                }
+                self.starts.ask(ask);
             }
             Command::Pause(_) => {
                 entry.ledger.pause(&crate::ledger::Pause::new(now)).await?;

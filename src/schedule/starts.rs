@@ -8,9 +8,9 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::view::{LiveProgress, RunningView};
-use crate::model::{Exit, PipelineName, RunEnd};
+use crate::model::{Exit, JobName, PipelineName, RunEnd};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{Bounds, Env, Options, notify};
+use crate::run::{Backfill, Bounds, Env, Options, notify};
 
 /// What makes a run, on a thread of its own, to its end: [`crate::run::attempt`], but in tests.
 pub type Runner = Arc<dyn Fn(&Pipeline, &Options, &Env) -> RunEnd + Send + Sync>;
@@ -20,14 +20,32 @@ pub(super) struct Starts {
     env: Env,
     most: usize,
     runner: Runner,
-    /// The pipelines that wait for a place, and the instants that their runs are for.
-    waiting: VecDeque<(PipelineName, Option<DateTime<Utc>>)>,
+    /// What waits for a place.
+    waiting: VecDeque<Ask>,
     tasks: JoinSet<RunEnd>,
     running: HashMap<Id, Running>,
     /// Lets no run begin a slice any more.
     pub(super) wind_down: CancellationToken,
     /// Throws away what isn't published.
     pub(super) cancel: CancellationToken,
+}
+
+/// A run that is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    /// The pipeline.
+    pub(super) pipeline: PipelineName,
+    /// The instant that it is for.
+    pub(super) scheduled_for: Option<DateTime<Utc>>,
+    /// Windows of the past to read instead of what is due, and the jobs: all where there is none.
+    pub(super) backfill: Option<(Backfill, Vec<JobName>)>,
+}
+
+impl Ask {
+    /// Asks for what is due.
+    pub(super) const fn due(pipeline: PipelineName, scheduled_for: Option<DateTime<Utc>>) -> Self {
+        Self { pipeline, scheduled_for, backfill: None }
+    }
 }
 
 struct Running {
@@ -51,22 +69,22 @@ impl Starts {
     }
 
     /// Has a run wait for its place.
-    pub(super) fn ask(&mut self, pipeline: PipelineName, scheduled_for: Option<DateTime<Utc>>) {
-        self.waiting.push_back((pipeline, scheduled_for));
+    pub(super) fn ask(&mut self, ask: Ask) {
+        self.waiting.push_back(ask);
     }
 
     /// Forgets the run that waits.
     pub(super) fn forget(&mut self, pipeline: &PipelineName) {
-        self.waiting.retain(|(waiting, _)| waiting != pipeline);
+        self.waiting.retain(|ask| ask.pipeline != *pipeline);
     }
 
-    /// Returns the pipeline whose run may begin now.
-    pub(super) fn next(&mut self) -> Option<(PipelineName, Option<DateTime<Utc>>)> {
+    /// Returns the run that may begin now.
+    pub(super) fn next(&mut self) -> Option<Ask> {
         if self.running.len() < self.most { self.waiting.pop_front() } else { None }
     }
 
     pub(super) fn waits(&self, pipeline: &PipelineName) -> bool {
-        self.waiting.iter().any(|(waiting, _)| waiting == pipeline)
+        self.waiting.iter().any(|ask| ask.pipeline == *pipeline)
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -27,7 +27,7 @@ impl Timetable {
     pub fn of(pipeline: &Pipeline) -> Option<Self> {
         let schedule = pipeline.schedule.as_ref()?;
         let delay = jitter(&pipeline.name, schedule.jitter);
-        Some(Self { cron: schedule.cron.clone(), zone: pipeline.timezone, delay })
+        Some(Self { cron: schedule.read()?, zone: pipeline.timezone, delay })
     }
 
     /// Returns the first instant after `after`, UTC; none where there is none in the next years.

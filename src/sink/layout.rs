@@ -105,6 +105,37 @@ pub(super) fn checked(path: &str) -> Result<&str, SinkError> {
     if path.split('/').all(plain) { Ok(path) } else { Err(SinkError::UnsafePath { path: path.to_owned() }) }
 }
 
+/// What the name of a published file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The slice, as [`slice_name`] writes it.
+    pub slice: String,
+    /// The generation.
+    pub generation: u32,
+}
+
+impl NamedFile {
+    /// Reads a name that a job of a pipeline may have given; `None` where it can't have.
+    #[must_use]
+    pub fn parse(name: &str, pipeline: &PipelineName, job: &JobName) -> Option<Self> {
+        let pipeline = encoded(pipeline.as_str(), NAME, MAX_NAME);
+        let job = encoded(job.as_str(), NAME, MAX_NAME);
+        let rest = name.strip_prefix(&format!("{pipeline}-{job}-"))?;
+        let (stem, extension) = rest.split_once('.')?;
+        let (rest, part) = stem.rsplit_once('-')?;
+        let (slice, generation) = rest.rsplit_once("-g")?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let ours = part.len() == 5 && digits(part) && digits(generation) && !slice.is_empty() && !extension.is_empty();
+        ours.then_some(Self { slice: slice.to_owned(), generation: generation.parse().ok()? })
+    }
+}
+
+/// Returns a slice's identity as names of files have it.
+#[must_use]
+pub fn slice_name(slice: &SliceId) -> String {
+    encoded(slice.as_str(), NAME, MAX_SLICE)
+}
+
 fn slice_part(slice: &SliceId, generation: u32) -> String {
     format!("{}-g{generation}", encoded(slice.as_str(), NAME, MAX_SLICE))
 }
@@ -145,6 +176,23 @@ mod tests {
         assert_eq!(name, "ntopng-flow_alerts-20260101T000000Z-8010e1e6fb705832-g3-00007.parquet");
         let dir = staged_slice_dir(&landing("s0-41"));
         assert_eq!(dir, ".tidegate-staged/ntopng/flow_alerts/s0-41-g3");
+    }
+
+    #[test]
+    fn names_read_back_and_others_are_not_ours() {
+        let landing = landing("20260101T000000Z-8010e1e6fb705832");
+        let parse = |name: &str| NamedFile::parse(name, &landing.pipeline, &landing.job);
+        let named = parse(&file_name(&landing, 7, "csv.gz")).unwrap();
+        assert_eq!(named, NamedFile { slice: slice_name(&landing.slice), generation: 3 });
+        for name in [
+            "ntopng-flow_alerts-20260101T000000Z-g1-0000.csv",
+            "ntopng-flow_alerts-20260101T000000Z-g1-00000",
+            "ntopng-flow_alerts-g1-00000.csv",
+            "ntopng-flow-20260101T000000Z-g1-00000.csv",
+            "notes.csv",
+        ] {
+            assert_eq!(parse(name), None, "{name}");
+        }
     }
 
     #[test]

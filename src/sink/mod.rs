@@ -24,12 +24,12 @@ mod writer;
 
 pub use encode::EncodeError;
 pub use error::SinkError;
-pub use layout::StagedSlice;
+pub use layout::{NamedFile, StagedSlice, slice_name};
 pub use spec::{
     CsvOptions, Format, Landing, ParquetCompression, ParquetOptions, ParsePartitionError, PartitionField, SinkSpec,
     TextCompression,
 };
-pub use store::{DataSets, Notes, Presence, Staging};
+pub use store::{DataSets, Found, Notes, Presence, Staging};
 pub use writer::SinkWriter;
 
 #[cfg(test)]

@@ -119,6 +119,14 @@ pub struct SinkSpec {
 }
 
 impl SinkSpec {
+    /// Returns the root of its data set, as receipts hold it: an absolute URL.
+    ///
+    /// # Errors
+    /// A `url` that names no place.
+    pub fn root(&self) -> Result<String, SinkError> {
+        super::store::Root::parse(&self.url)?.url()
+    }
+
     /// Checks all that can be known without the rows: the place and the options.
     pub fn check(&self) -> Result<(), SinkError> {
         if let super::store::Root::Objects(_) = super::store::Root::parse(&self.url)?

@@ -153,6 +153,9 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         lease_ttl: tidegate::ledger::Timing::default().ttl,
         allow_shrink: false,
         retry_refused: false,
+        accept: None,
+        backfill: None,
+        allow_future: true,
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();
     let wrong = columns.iter().filter_map(|column| {

@@ -18,7 +18,7 @@ fn refuse(arguments: &[&str]) -> String {
 
 #[test]
 fn help() {
-    insta::assert_snapshot!(print(&["-h"]), @r"
+    insta::assert_snapshot!(print(&["-h"]), @"
     Exports data from paginated REST APIs into a data lake, without losing or doubling a row
 
     Usage: tidegate [OPTIONS] <COMMAND>
@@ -34,6 +34,10 @@ fn help() {
       pause     Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
       resume    Resume paused pipelines with their next instant. What came while they were paused isn't
                 made up for
+      backfill  Read windows of the past: those that cover a time, landed or not
+      history   Show what runs did, newest first
+      vacuum    Remove what nothing names any more: files of lost runs, old entries of the log
+      ledger    Look into a pipeline's ledger
       status    Show what has landed
       schema    Print the JSON Schema of pipeline files, for editors
       help      Print this message or the help of the given subcommand(s)
@@ -52,7 +56,8 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    for verb in ["demo", "validate", "plan", "preview", "run", "serve", "pause", "resume", "status", "schema"] {
+    let verbs = ["demo", "validate", "plan", "preview", "run", "backfill", "serve", "pause", "resume", "history"];
+    for verb in verbs.into_iter().chain(["vacuum", "ledger", "status", "schema", "k8s"]) {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");
@@ -100,6 +105,11 @@ fn help_of_each_verb() {
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
+          --accept <HOW>         What becomes of what has landed where an edit of the pipeline file
+                                 changes what names it, such as `key` or a sink's `url`. Say it once: a
+                                 run without such an edit ignores it [possible values: future, reland]
+          --allow-future         Read windows that haven't ended yet by this machine's clock or the
+                                 server's: what comes later is then missed [env: TIDEGATE_ALLOW_FUTURE]
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
@@ -155,6 +165,11 @@ fn help_of_each_verb() {
           --allow-shrink         Land windows even where they have fewer rows than what landed before
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
+          --accept <HOW>         What becomes of what has landed where an edit of the pipeline file
+                                 changes what names it, such as `key` or a sink's `url`. Say it once: a
+                                 run without such an edit ignores it [possible values: future, reland]
+          --allow-future         Read windows that haven't ended yet by this machine's clock or the
+                                 server's: what comes later is then missed [env: TIDEGATE_ALLOW_FUTURE]
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
@@ -263,6 +278,20 @@ fn long_help() {
           --retry-refused
               Send a credential though the server refused it in the last five minutes, such as for an
               account that was unlocked
+
+          --accept <HOW>
+              What becomes of what has landed where an edit of the pipeline file changes what names it,
+              such as `key` or a sink's `url`. Say it once: a run without such an edit ignores it
+
+              Possible values:
+              - future: What has landed stays; the edit applies to what lands from now on
+              - reland: What has landed is read again, and replaced
+
+          --allow-future
+              Read windows that haven't ended yet by this machine's clock or the server's: what comes
+              later is then missed
+
+              [env: TIDEGATE_ALLOW_FUTURE]
 
           --memory-limit <SIZE>
               How much memory answers in flight may take, and the work on them, together, such as 64MiB

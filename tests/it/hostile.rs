@@ -239,7 +239,7 @@ fn a_ledger_that_was_tampered_with() {
     bench.workspace.write("state/test/log/00000000000000000002.json", "{\"nonce\": ");
     let ran = bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "state"]).run();
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
-    assert_snapshot!(bench.workspace.redact(&ran.stderr), @"error: test: log/00000000000000000002.json of the ledger is corrupt: EOF while parsing a value at line 1 column 10");
+    assert_snapshot!(bench.workspace.redact(&ran.stderr), @"error: test: log/00000000000000000002.json of the ledger is corrupt: EOF while parsing a value at line 1 column 10; put a copy of it back that is whole, from a backup or an older version of the object: without it, it isn't known what has landed");
 }
 
 #[test]
@@ -249,6 +249,6 @@ fn an_edit_that_renames_what_has_landed() {
     bench.job(&format!("{ONE_PAGE}\nkey: id\ntransform: SELECT id AS renamed FROM records"));
     let ran = bench.run();
     assert_eq!(ran.code(), 1);
-    assert_snapshot!(ran.errors().join("\n"), @r#"the job `rows` was changed after data landed: `key` was [] and is ["id"], `transform` was nothing and is "SELECT id AS renamed FROM records"; what is in the lake would no longer match: take the edit back, or give the job another name, and its sinks another `url`"#);
+    assert_snapshot!(ran.errors().join("\n"), @r#"the job `rows` was changed after data landed: `key` was [] and is ["id"], `transform` was nothing and is "SELECT id AS renamed FROM records"; what is in the lake would no longer match: take the edit back; or run once with `--accept future` (what has landed stays, the edit applies to what lands from now on) or `--accept reland` (what has landed is read again and replaced); or give the job another name, and its sinks another `url`"#);
     assert_eq!(bench.lines(), [json!({"id": 1})], "what landed stays");
 }

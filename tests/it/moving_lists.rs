@@ -157,6 +157,9 @@ jobs:
         wait: false,
         allow_shrink: false,
         retry_refused: false,
+        accept: None,
+        backfill: None,
+        allow_future: true,
         lease_ttl: std::time::Duration::from_mins(1),
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();

@@ -152,7 +152,7 @@ impl<'t> Findings<'t> {
 
     fn schedule(&mut self, schedule: &ScheduleFile) -> Option<Schedule> {
         let text = &schedule.cron.value;
-        let cron = match cron::parse(text) {
+        match cron::parse(text) {
             Err(error) => {
                 let message = format!("`{text}` is not a cron expression: {}", cron::why(text, &error));
                 let help = "write minute, hour, day of month, month and day of week, such as '15 2 * * *'";
@@ -164,10 +164,10 @@ impl<'t> Findings<'t> {
                 self.error(schedule.cron.span, format!("`{text}` never comes to pass"), help);
                 return None;
             }
-            Ok(cron) => cron,
-        };
+            Ok(_) => {}
+        }
         Some(Schedule {
-            cron,
+            cron: text.clone(),
             overlap: schedule.overlap,
             catch_up: schedule.catch_up,
             jitter: schedule.jitter.map_or(std::time::Duration::ZERO, |jitter| jitter.0),

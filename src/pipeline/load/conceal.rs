@@ -8,6 +8,12 @@ use super::diagnostic::{Diagnostic, Span};
 /// Keys that hold a secret by their name, in lower case.
 const TELLING: [&str; 7] = ["password", "passwd", "secret", "token", "bearer", "authorization", "api_key"];
 
+/// Tells whether a key holds a secret by its name.
+pub(super) fn is_telling(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    TELLING.iter().any(|name| key.ends_with(name))
+}
+
 /// Hides literal values of keys with telling names on the first lines of diagnostics, and in their texts.
 pub(super) fn conceal(text: &str, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {

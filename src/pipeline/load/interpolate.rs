@@ -1,5 +1,7 @@
 //! Replaces `${NAME}`, `${NAME:-default}` and `${file:path}` in the scalars of a tree, once; `$${` is a plain `${`.
 
+use std::cell::Cell;
+
 use super::de::MAX_DIAGNOSTICS;
 use super::diagnostic::{Diagnostic, Span};
 use super::offsets::{self, Segment};
@@ -30,6 +32,10 @@ pub struct Filled {
     pub literal_after: bool,
     /// Whether a `${...}` has a default.
     pub has_default: bool,
+    /// What was looked up.
+    pub(super) references: Vec<Reference>,
+    /// Whether a field that holds a secret took the text.
+    pub(super) secret: Cell<bool>,
 }
 
 /// Replaces `${...}` in all scalars under `root`, and turns the scalars where that fails to holes.
@@ -83,10 +89,20 @@ impl Mistake {
 }
 
 /// What stands between `${` and `}`.
-#[derive(Debug, PartialEq, Eq)]
-enum Reference<'a> {
-    Var { name: &'a str, default: Option<&'a str> },
-    File { path: &'a str },
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reference {
+    /// An environment variable.
+    Var {
+        /// Its name.
+        name: String,
+        /// What is taken where it isn't set, or empty.
+        default: Option<String>,
+    },
+    /// A file.
+    File {
+        /// Its path, as written.
+        path: String,
+    },
 }
 
 /// Replaces all references and escapes in one text.
@@ -97,6 +113,8 @@ fn fill(raw: &str, lookup: &dyn Lookup) -> Result<Filled, Vec<Mistake>> {
         literal_before: false,
         literal_after: false,
         has_default: false,
+        references: Vec::new(),
+        secret: Cell::new(false),
     };
     let (mut mistakes, mut at, mut references) = (Vec::new(), 0, 0);
     while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
@@ -111,7 +129,7 @@ fn fill(raw: &str, lookup: &dyn Lookup) -> Result<Filled, Vec<Mistake>> {
         } else if let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
             let length = rest.find('}').map_or(rest.len(), |close| close + 1);
             let inside = rest.get(2..length.max(3) - 1).filter(|_| rest.contains('}'));
-            match value_of(inside, lookup, &mut filled.has_default) {
+            match value_of(inside, lookup, &mut filled) {
                 Ok(value) => filled.value(&value, at),
                 Err((message, help)) => mistakes.push(Mistake { start: at, end: at + length, message, help }),
             }
@@ -152,21 +170,24 @@ impl Filled {
 
 type Fault = (String, &'static str);
 
-fn value_of(inside: Option<&str>, lookup: &dyn Lookup, has_default: &mut bool) -> Result<String, Fault> {
+fn value_of(inside: Option<&str>, lookup: &dyn Lookup, filled: &mut Filled) -> Result<String, Fault> {
     const LITERAL: &str = "write `$${` for a plain `${`";
     let inside = inside.ok_or_else(|| ("this `${` is never closed".to_owned(), LITERAL))?;
-    match reference(inside).ok_or_else(|| (format!("`${{{inside}}}` names nothing that can be looked up"), FORMS))? {
+    let reference =
+        reference(inside).ok_or_else(|| (format!("`${{{inside}}}` names nothing that can be looked up"), FORMS))?;
+    filled.references.push(reference.clone());
+    match reference {
         Reference::File { path } => {
-            let text = lookup.file(path).map_err(|why| (format!("can't read the file `{path}`: {why}"), FILE))?;
+            let text = lookup.file(&path).map_err(|why| (format!("can't read the file `{path}`: {why}"), FILE))?;
             let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
             Ok(text.to_owned())
         }
         Reference::Var { name, default } => {
-            *has_default |= default.is_some();
-            match (lookup.var(name), default) {
+            filled.has_default |= default.is_some();
+            match (lookup.var(&name), default) {
                 (Some(value), None) => Ok(value),
                 (Some(value), Some(_)) if !value.is_empty() => Ok(value),
-                (_, Some(default)) => Ok(default.to_owned()),
+                (_, Some(default)) => Ok(default),
                 (None, None) => Err((format!("the environment variable `{name}` isn't set"), UNSET)),
             }
         }
@@ -177,9 +198,9 @@ const FORMS: &str = "use `${NAME}`, `${NAME:-default}` or `${file:path}`; write 
 const FILE: &str = "a relative path counts from the folder of the pipeline file";
 const UNSET: &str = "set it, or give it a default: `${NAME:-default}` (not for secrets)";
 
-fn reference(inside: &str) -> Option<Reference<'_>> {
+fn reference(inside: &str) -> Option<Reference> {
     if let Some(path) = inside.strip_prefix("file:") {
-        return (!path.is_empty() && !path.contains("${")).then_some(Reference::File { path });
+        return (!path.is_empty() && !path.contains("${")).then(|| Reference::File { path: path.to_owned() });
     }
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -188,7 +209,7 @@ fn reference(inside: &str) -> Option<Reference<'_>> {
     let head = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let tail = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let nested = default.is_some_and(|default| default.contains("${"));
-    (head && tail && !nested).then_some(Reference::Var { name, default })
+    (head && tail && !nested).then(|| Reference::Var { name: name.to_owned(), default: default.map(str::to_owned) })
 }
 
 #[cfg(test)]

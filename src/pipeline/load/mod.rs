@@ -15,6 +15,7 @@ pub mod interpolate;
 mod node_de;
 mod offsets;
 mod problem;
+mod references;
 pub mod request;
 pub mod secrets;
 mod syntax;
@@ -28,7 +29,8 @@ pub use diagnostic::{Diagnostic, Severity, Source, Span};
 pub use environment::Environment;
 pub use explain::nearest;
 pub use fields::{Jq, OneOrMany, Spanned, Sql, Text, Tmpl};
-pub use interpolate::Lookup;
+pub use interpolate::{Lookup, Reference};
+pub use references::{Referred, references};
 pub use request::RequestValue;
 pub use secrets::{PrefixedSecret, SecretText};
 

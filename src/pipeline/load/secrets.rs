@@ -87,6 +87,7 @@ pub(super) fn secret_text(de: NodeDe<'_>, prefix: bool) -> Result<&str, Problem>
     if filled.is_empty_value() {
         return fault("this secret is empty", "the variable or file is there, but has nothing in it");
     }
+    filled.secret.set(true);
     Ok(&filled.text)
 }
 

@@ -16,7 +16,7 @@ use super::super::layout::{
     STAGED_SUFFIX, StagedSlice, checked, staged_pipeline_dir, staged_sink_prefix, staged_slice_dir,
 };
 use super::super::spec::Landing;
-use super::Presence;
+use super::{Found, Presence};
 use crate::model::{FileReceipt, PipelineName, SinkName};
 
 /// How often a directory that another process prunes under our hands is made again.
@@ -197,6 +197,26 @@ pub(super) fn sweep(
         let _ = fs::remove_dir(all);
     }
     Ok(removed)
+}
+
+/// Lists all files below a root, with paths below it.
+pub(super) fn list(root: &Path) -> Result<Vec<Found>, SinkError> {
+    let (mut found, mut folders) = (Vec::new(), vec![String::new()]);
+    while let Some(folder) = folders.pop() {
+        for name in names_in(&root.join(&folder))? {
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let at = root.join(&path);
+            match fs::symlink_metadata(&at) {
+                Ok(meta) if meta.is_dir() => folders.push(path),
+                Ok(meta) if meta.is_file() => found.push(Found { path, bytes: meta.len() }),
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("look at", &at)(error)),
+                // A link isn't ours, and what has gone meanwhile isn't there.
+                _ => {}
+            }
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(found)
 }
 
 fn names_in(dir: &Path) -> Result<Vec<String>, SinkError> {

@@ -32,6 +32,15 @@ pub struct DataSets {
     stores: Arc<Stores>,
 }
 
+/// A published file, as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its path below the root.
+    pub path: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
 /// Where the file of a receipt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -117,6 +126,16 @@ impl DataSets {
             }
             Root::Objects(_) => Ok(0),
         }
+    }
+
+    /// Lists the published files below `root`: what is staged, hidden or beside the data isn't among them.
+    pub async fn list(&self, root: &str) -> Result<Vec<Found>, SinkError> {
+        let mut found = match Root::parse(root)? {
+            Root::Disk(root) => blocking(move || disk::list(&root)).await?,
+            Root::Objects(at) => self.objects(at)?.list().await?,
+        };
+        found.retain(|file| !file.path.split('/').any(|part| part.starts_with('.') || part == "_tidegate"));
+        Ok(found)
     }
 
     fn objects(&self, at: Location) -> Result<ObjectRoot, SinkError> {

@@ -138,6 +138,21 @@ impl ObjectRoot {
         }
     }
 
+    /// Lists all objects below the root.
+    pub(super) async fn list(&self) -> Result<Vec<super::Found>, SinkError> {
+        let prefix = Path::parse(self.at.prefix()).unwrap_or_default();
+        let mut objects = self.bucket.objects().list(Some(&prefix));
+        let mut found = Vec::new();
+        while let Some(object) = objects.next().await {
+            let object = object
+                .map_err(|error| SinkError::Store { action: "list", error: StoreError::of(self.url(""), &error) })?;
+            let path = object.location.as_ref().strip_prefix(prefix.as_ref());
+            let path = path.map(|path| path.trim_start_matches('/').to_owned());
+            found.extend(path.map(|path| super::Found { path, bytes: object.size }));
+        }
+        Ok(found)
+    }
+
     /// Returns the URL of an object, for people.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.at.to_string().trim_end_matches('/'))

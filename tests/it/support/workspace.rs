@@ -54,6 +54,8 @@ impl Workspace {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.args(arguments).current_dir(self.folder.path()).env_clear().env("HOME", self.folder.path());
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        // Runs of tests plan with instants of their own, which may be later than the clock of the machine.
+        command.env("TIDEGATE_ALLOW_FUTURE", "true");
         Run { command, _workspace: self }
     }
 

@@ -1,0 +1,18 @@
+//! `tidegate backfill`: read windows of the past.
+
+use super::args::{BackfillArguments, Output};
+use super::{CliError, Exit, print, run};
+use crate::model::Window;
+use crate::run::{Backfill, Env, Options};
+
+/// Reads the windows of pipeline files that cover a time.
+pub(super) async fn run(arguments: &BackfillArguments, output: Output, env: Env) -> Result<Exit, CliError> {
+    let window = Window { from: arguments.from, to: arguments.to };
+    if window.from >= window.to {
+        print::problem("--from must be earlier than --to");
+        return Ok(Exit::Refused);
+    }
+    let backfill = Some(Backfill { window, missing: arguments.missing });
+    let options = Options { backfill, ..run::options(&arguments.run, &env) };
+    run::all(&arguments.run.files, &options, None, output, &env).await
+}

@@ -1,0 +1,172 @@
+//! `tidegate history`: what runs did, newest first.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::args::{HistoryArguments, Output};
+use super::{CliError, Exit, ledger, load, print};
+use crate::ledger::{Entry, Ledger, LedgerError, LedgerState, Record, RunLife, RunOutcome, RunState, RunSummary};
+use crate::pipeline::spec::Pipeline;
+use crate::run::Env;
+
+/// Prints the runs of pipeline files, or one of them in detail.
+pub(super) async fn run(arguments: &HistoryArguments, output: Output, env: Env) -> Result<Exit, CliError> {
+    let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
+    let mut all = Vec::new();
+    for pipeline in &pipelines {
+        match one(pipeline, arguments, output, &env).await {
+            Ok(Some(shown)) if output == Output::Json => all.push(shown.1),
+            Ok(Some(shown)) => print::text(&shown.0)?,
+            Ok(None) => {
+                let id = arguments.run.unwrap_or_default();
+                print::problem(&format!(
+                    "{}: run {id} isn't among the last ones: see `tidegate history`",
+                    pipeline.name
+                ));
+                return Ok(Exit::Refused);
+            }
+            Err(error) => {
+                print::problem(&format!("{}: {}", pipeline.name, print::chain(&error)));
+                return Ok(Exit::NothingLanded);
+            }
+        }
+    }
+    if output == Output::Json {
+        print::json(&all)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Returns what is to be shown, for people and for programs; none where there is no such run.
+async fn one(
+    pipeline: &Pipeline,
+    arguments: &HistoryArguments,
+    output: Output,
+    env: &Env,
+) -> Result<Option<(String, Value)>, LedgerError> {
+    let state = &arguments.state.state;
+    let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
+    let known = ledger.read_state().await?;
+    let Some(id) = arguments.run else {
+        let runs: Vec<_> = known.runs().take(arguments.last).collect();
+        let json = json!({"pipeline": pipeline.name, "runs": runs.iter().map(|run| of_json(*run)).collect::<Vec<_>>()});
+        return Ok(Some((format!("{}\n{}", pipeline.name, table(&runs)), json)));
+    };
+    let Some(run) = known.runs().find(|(run, _)| run.id == id) else { return Ok(None) };
+    let entries = entries_of(&ledger, &known, run.0).await?;
+    let json = json!({"pipeline": pipeline.name, "run": of_json(run), "entries": entries});
+    let text = if output == Output::Text { detail(run, &entries) } else { String::new() };
+    Ok(Some((format!("{}\n{text}", pipeline.name), json)))
+}
+
+/// Reads the entries that a run wrote, as far as they are still kept.
+async fn entries_of(ledger: &Ledger, state: &LedgerState, run: &RunState) -> Result<Vec<Entry>, LedgerError> {
+    let last = run.end.as_ref().map_or(state.sequence(), |end| end.entry);
+    let entries = ledger.entries(run.id, last).await?;
+    Ok(entries.into_iter().filter(|entry| entry.lane == run.lane && entry.lease == run.lease).collect())
+}
+
+fn of_json((run, life): (&RunState, RunLife)) -> Value {
+    let mut value = json!(run);
+    value["life"] = json!(life);
+    value
+}
+
+fn table(runs: &[(&RunState, RunLife)]) -> String {
+    if runs.is_empty() {
+        return "nothing has run yet with this state".to_owned();
+    }
+    let mut table = print::table(&[
+        "#run",
+        "began (UTC)",
+        "took",
+        "verb",
+        "outcome",
+        "slices",
+        "#rows",
+        "#pages",
+        "size",
+        "first error",
+    ]);
+    for (run, life) in runs {
+        let end = run.end.as_ref();
+        let summary = end.map(|end| &end.summary);
+        let count =
+            |of: fn(&RunSummary) -> u64| summary.map_or_else(|| "–".to_owned(), |found| print::count(of(found)));
+        table.add_row([
+            run.id.to_string(),
+            run.started.format("%Y-%m-%d %H:%M:%S").to_string(),
+            end.map_or_else(|| "–".to_owned(), |end| took(run.started, end.at)),
+            summary.map_or_else(|| "–".to_owned(), |summary| summary.verb.clone()),
+            outcome(summary, *life).to_owned(),
+            summary.map_or_else(|| "–".to_owned(), slices),
+            count(|summary| summary.rows),
+            count(|summary| summary.pages),
+            summary.map_or_else(|| "–".to_owned(), |summary| print::size(summary.bytes)),
+            summary.and_then(|summary| summary.error.clone()).unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
+}
+
+fn outcome(summary: Option<&RunSummary>, life: RunLife) -> &'static str {
+    match (summary.map(|summary| summary.outcome), life) {
+        (Some(RunOutcome::Done), _) => "done",
+        (Some(RunOutcome::SomeFailed), _) => "some failed",
+        (Some(RunOutcome::Failed), _) => "failed",
+        (Some(RunOutcome::Interrupted), _) => "interrupted",
+        (None, RunLife::Died) => "died",
+        (None, _) => "runs, or died",
+    }
+}
+
+fn slices(summary: &RunSummary) -> String {
+    let parts = [(summary.landed, "landed"), (summary.unchanged, "unchanged"), (summary.failed, "failed")];
+    let parts =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", print::count(*count)));
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+fn took(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    let took = (to - from).max(TimeDelta::zero());
+    let whole = std::time::Duration::from_secs(u64::try_from(took.num_seconds()).unwrap_or_default());
+    if whole.as_secs() < 60 {
+        format!("{:.1}s", took.as_seconds_f64())
+    } else {
+        humantime::format_duration(whole).to_string()
+    }
+}
+
+fn detail((run, life): (&RunState, RunLife), entries: &[Entry]) -> String {
+    let mut out = format!("{}\n{}\n", table(&[(run, life)]), run.holder);
+    let jobs = entries.iter().flat_map(|entry| &entry.records).find_map(|record| match record {
+        Record::Ran(summary) => Some(&summary.jobs),
+        _ => None,
+    });
+    if let Some(jobs) = jobs.filter(|jobs| !jobs.is_empty()) {
+        let mut table = print::table(&["job", "#landed", "#unchanged", "#failed", "#rows", "first error"]);
+        for job in jobs {
+            let counts = [job.landed, job.unchanged, job.failed, job.rows].map(print::count);
+            let [landed, unchanged, failed, rows] = counts;
+            table.add_row([
+                job.job.to_string(),
+                landed,
+                unchanged,
+                failed,
+                rows,
+                job.error.clone().unwrap_or_default(),
+            ]);
+        }
+        out += &format!("{table}\n");
+    }
+    if entries.first().is_none_or(|entry| entry.sequence != run.id) {
+        out += "its entries aren't kept any more: the log keeps them for seven days\n";
+    }
+    for entry in entries {
+        out += &ledger::line(entry);
+    }
+    out
+}

@@ -1,0 +1,102 @@
+//! A schedule as Kubernetes has it. Pure.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+
+use crate::pipeline::file::CatchUp;
+use crate::pipeline::spec::Schedule;
+
+/// How many firings may be missed before Kubernetes gives up a CronJob is 100 ("Too many missed start times"); half of that is safe.
+/// See <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#cron-job-limitations>.
+const MISSED: i32 = 50;
+
+/// The time within which a pod that couldn't be started in time is still started, in seconds: below 10 the controller may never do it.
+const LEAST_DEADLINE: i64 = 10;
+
+/// When a CronJob runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cron5 {
+    /// Five fields, or a nickname such as `@daily`.
+    pub(super) cron: String,
+    /// The zone that they are in.
+    pub(super) zone: Tz,
+    /// For how many seconds a firing that was missed is made up for.
+    pub(super) deadline: i64,
+}
+
+/// Says a schedule in Kubernetes' words, at `now`. An error says what it has no words for, and what to do.
+pub(super) fn of(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> Result<Cron5, String> {
+    let words: Vec<&str> = schedule.cron.split_whitespace().collect();
+    let fields = match words.as_slice() {
+        ["0", rest @ ..] if rest.len() == 5 => rest,
+        [_] | [_, _, _, _, _] => words.as_slice(),
+        _ => {
+            return Err(format!(
+                "Kubernetes starts jobs on the minute, and `{}` has seconds: let its first field be 0, or use `tidegate serve`",
+                schedule.cron
+            ));
+        }
+    };
+    if let Some(field) = fields.iter().find(|field| is_beyond(field)) {
+        return Err(format!(
+            "Kubernetes' cron has no `{field}` (no L, W and #): write the schedule without, or use `tidegate serve`"
+        ));
+    }
+    let cron = fields.join(" ");
+    let deadline = match schedule.catch_up {
+        CatchUp::Latest => made_up_for(&schedule.cron, zone, now).unwrap_or(TimeDelta::days(1)).min(TimeDelta::days(1)),
+        CatchUp::None => TimeDelta::minutes(5),
+    };
+    Ok(Cron5 { cron, zone, deadline: deadline.num_seconds().max(LEAST_DEADLINE) })
+}
+
+/// Whether a field says what croner knows and Kubernetes doesn't.
+fn is_beyond(field: &str) -> bool {
+    let upper = field.to_ascii_uppercase();
+    let names = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+    let days = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
+    let bare = names.iter().chain(&days).fold(upper, |text, name| text.replace(name, ""));
+    !field.starts_with('@') && bare.contains(['L', 'W', '#'])
+}
+
+/// The time in which as many firings come due as may safely be missed.
+fn made_up_for(cron: &str, zone: Tz, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let cron: Cron = cron.parse().ok()?;
+    let first = cron.find_next_occurrence(&now.with_timezone(&zone), false).ok()?;
+    let second = cron.find_next_occurrence(&first, false).ok()?;
+    (second - first).checked_mul(MISSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::file::Overlap;
+
+    fn check(cron: &str, expect: Result<(&str, i64), &str>) {
+        let schedule = Schedule {
+            cron: cron.to_owned(),
+            overlap: Overlap::Skip,
+            catch_up: CatchUp::Latest,
+            jitter: std::time::Duration::ZERO,
+        };
+        let now = "2026-11-25T12:00:00Z".parse().unwrap();
+        match (of(&schedule, Tz::Europe__Rome, now), expect) {
+            (Ok(found), Ok((cron, deadline))) => assert_eq!((found.cron.as_str(), found.deadline), (cron, deadline)),
+            (Err(message), Err(part)) => assert!(message.contains(part), "{message}"),
+            (found, _) => panic!("{cron}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_has_no_words_for_is_refused() {
+        check("15 2 * * *", Ok(("15 2 * * *", 86_400)));
+        check("0 15 2 * * *", Ok(("15 2 * * *", 86_400)));
+        check("* * * * *", Ok(("* * * * *", 3_000)));
+        check("@daily", Ok(("@daily", 86_400)));
+        check("0 6 * JUL WED", Ok(("0 6 * JUL WED", 86_400)));
+        check("*/10 * * * * *", Err("has seconds"));
+        check("0 6 L * *", Err("has no `L`"));
+        check("0 6 * * FRI#1", Err("has no `FRI#1`"));
+    }
+}

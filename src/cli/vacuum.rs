@@ -1,0 +1,52 @@
+//! `tidegate vacuum`: remove what nothing names any more.
+
+use serde_json::json;
+
+use super::args::{Output, VacuumArguments};
+use super::{CliError, Exit, load, print};
+use crate::run::{self as runs, Env, Vacuumed};
+
+/// The most objects that are shown one by one.
+const SHOWN: usize = 50;
+
+/// Removes what isn't needed of pipeline files, or shows it.
+pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -> Result<Exit, CliError> {
+    let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
+    let mut all = Vec::new();
+    for pipeline in &pipelines {
+        let done = runs::vacuum(pipeline, &arguments.state.state, env.clock.now(), arguments.dry_run, &env).await;
+        match done {
+            Ok(found) if output == Output::Text => {
+                print::text(&format!("{}\n{}", pipeline.name, text(&found, arguments.dry_run)))?;
+            }
+            Ok(found) => all.push(json!({
+                "pipeline": pipeline.name, "dry_run": arguments.dry_run, "bytes": found.bytes(), "found": found,
+            })),
+            Err(error) => {
+                print::problem(&format!("{}: {}", pipeline.name, error.chain()));
+                return Ok(error.exit());
+            }
+        }
+    }
+    if output == Output::Json {
+        print::json(&all)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(found: &Vacuumed, dry_run: bool) -> String {
+    let mut out: String = found.settled.iter().map(|sentence| format!("settled: {sentence}\n")).collect();
+    for removal in found.removed.iter().take(SHOWN) {
+        out += &format!("  {} ({})\n    {}\n", removal.place, print::size(removal.bytes), removal.why);
+    }
+    let (count, more) = (found.removed.len(), found.removed.len().saturating_sub(SHOWN));
+    if more > 0 {
+        out += &format!("  and {more} more; `--output json` has them all\n");
+    }
+    for place in found.unknown.iter().take(SHOWN) {
+        out += &format!("  left alone: {place}: its name is like ours, but this ledger knows no such slice\n");
+    }
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    let what = if count == 1 { "1 object".to_owned() } else { format!("{} objects", print::count(count as u64)) };
+    out + &format!("{what} {verb}, {}", print::size(found.bytes()))
+}

@@ -1,0 +1,204 @@
+//! What an accepted edit does to what has landed: which of it is due again, what readers see meanwhile, and what may go.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::entry::{Accept, Generation, SliceRef};
+use super::ranges::LandedRange;
+use super::state::{Chain, JobState, KeyState, Landed, LedgerState};
+use crate::model::{FanoutKey, JobName, SliceKind, Window};
+
+impl JobState {
+    /// Does what an accepted edit says.
+    pub(super) fn accept(&mut self, accept: Accept, left: &[String], since: Option<DateTime<Utc>>) {
+        self.left = left.iter().cloned().collect();
+        self.since = since.or(self.since);
+        for slice in self.keys.values_mut().flat_map(|key| key.slices.values_mut()) {
+            if let Some(landed) = &mut slice.landed {
+                landed.again = accept == Accept::Reland;
+            }
+        }
+        if accept == Accept::Restart {
+            self.since = None;
+            self.keys.values_mut().for_each(KeyState::restart);
+        }
+    }
+
+    /// Returns what had landed before a restart and still stands, under values that the job no longer fans out to.
+    fn stray(&self) -> Vec<&Landed> {
+        let Some(parents) = &self.parents else { return Vec::new() };
+        let known: BTreeSet<&FanoutKey> = parents.iter().map(|row| &row.key).collect();
+        let gone = self.keys.values().filter(|key| !key.key.as_ref().is_some_and(|key| known.contains(key)));
+        gone.flat_map(KeyState::outdated).collect()
+    }
+}
+
+impl KeyState {
+    /// Sets all that has landed aside: it is read anew, under higher generations and series.
+    fn restart(&mut self) {
+        self.ranges.clear();
+        self.chain = self.chain.take().map(|chain| Chain { series: chain.series + 1, end: None, last: None });
+        for slice in self.slices.values_mut() {
+            slice.outdated.extend(slice.landed.take().filter(|landed| landed.list.is_some()));
+        }
+    }
+
+    fn outdated(&self) -> impl Iterator<Item = &Landed> {
+        self.slices.values().flat_map(|slice| &slice.outdated)
+    }
+}
+
+impl Landed {
+    /// Returns the window of a window slice.
+    #[must_use]
+    pub const fn window(&self) -> Option<Window> {
+        match &self.kind {
+            SliceKind::Window(window) => Some(*window),
+            _ => None,
+        }
+    }
+}
+
+/// The parts of the data that still stand as they were before a restart: what was read anew of them isn't shown.
+struct Shadow {
+    /// Merged and sorted.
+    windows: Vec<Window>,
+    /// Something that isn't a window: all is in its shadow.
+    whole: bool,
+}
+
+impl Shadow {
+    fn of<'a>(outdated: impl Iterator<Item = &'a Landed>) -> Self {
+        let (mut windows, mut whole) = (Vec::new(), false);
+        for landed in outdated {
+            match &landed.kind {
+                SliceKind::Window(window) => windows.push(*window),
+                _ => whole = true,
+            }
+        }
+        Self { windows: merged(windows), whole }
+    }
+
+    fn hides(&self, kind: &SliceKind) -> bool {
+        let SliceKind::Window(window) = kind else { return self.whole || !self.windows.is_empty() };
+        let at = self.windows.partition_point(|other| other.to <= window.from);
+        self.whole || self.windows.get(at).is_some_and(|other| other.overlaps(window))
+    }
+}
+
+/// Joins windows that touch or overlap.
+fn merged(mut windows: Vec<Window>) -> Vec<Window> {
+    windows.sort();
+    let mut merged: Vec<Window> = Vec::new();
+    for window in windows {
+        match merged.last_mut() {
+            Some(last) if window.from <= last.to => last.to = last.to.max(window.to),
+            _ => merged.push(window),
+        }
+    }
+    merged
+}
+
+impl LedgerState {
+    /// Returns the landed windows under `key` that an accepted edit wants to be read again: sorted, and merged where they touch.
+    #[must_use]
+    pub fn due_again(&self, job: &JobName, key: Option<&FanoutKey>) -> Vec<Window> {
+        let landed = self.slices(job, key).filter_map(|(_, slice)| slice.landed.as_ref());
+        merged(landed.filter(|landed| landed.again).filter_map(Landed::window).collect())
+    }
+
+    /// Returns the windows under `key` that had landed before the job was cut otherwise and still stand: sorted and merged.
+    #[must_use]
+    pub fn due_anew(&self, job: &JobName, key: Option<&FanoutKey>) -> Vec<Window> {
+        let outdated = self.slices(job, key).flat_map(|(_, slice)| &slice.outdated);
+        merged(outdated.filter_map(Landed::window).collect())
+    }
+
+    /// Returns the fan-out values that the log knows of a job; one that is none where it doesn't fan out.
+    pub fn keys<'a>(&'a self, job: &JobName) -> impl Iterator<Item = Option<&'a FanoutKey>> + Clone + use<'a> {
+        self.jobs.get(job).into_iter().flat_map(|job| job.keys.values()).map(|key| key.key.as_ref())
+    }
+
+    /// Tells whether an accepted edit wants the landed snapshot `latest`, or another slice of the job, to be read again.
+    #[must_use]
+    pub fn relands(&self, job: &JobName) -> bool {
+        self.jobs.get(job).into_iter().flat_map(|job| job.keys.values()).any(|key| {
+            let again = |landed: &Landed| landed.again;
+            key.slices.values().any(|slice| slice.landed.as_ref().is_some_and(again) || !slice.outdated.is_empty())
+        })
+    }
+
+    /// Returns where fan-out values of the job that have landed nothing begin.
+    #[must_use]
+    pub fn since(&self, job: &JobName) -> Option<DateTime<Utc>> {
+        self.jobs.get(job)?.since
+    }
+
+    /// Returns what had landed of a job before it was cut otherwise, and hasn't been covered yet.
+    pub fn outdated(&self, job: &JobName) -> impl Iterator<Item = (SliceRef, &Landed)> {
+        let keys = self
+            .jobs
+            .get_key_value(job)
+            .into_iter()
+            .flat_map(|(job, state)| state.keys.values().map(move |key| (job, key)));
+        keys.flat_map(|(job, key)| {
+            key.slices.iter().flat_map(move |(slice, state)| {
+                let at = SliceRef { job: job.clone(), key: key.key.clone(), slice: slice.clone() };
+                state.outdated.iter().map(move |landed| (at.clone(), landed))
+            })
+        })
+    }
+
+    /// Tells whether all of `window` has landed under `key`.
+    #[must_use]
+    pub fn covers(&self, job: &JobName, key: Option<&FanoutKey>, window: Window) -> bool {
+        let ranges = self.landed_ranges(job, key).iter().map(LandedRange::window).collect();
+        merged(ranges).iter().any(|range| range.from <= window.from && window.to <= range.to)
+    }
+
+    /// Tells whether no sink of the job writes below `root` any more, so that what lies there stays.
+    #[must_use]
+    pub fn has_left(&self, job: &JobName, root: &str) -> bool {
+        self.jobs.get(job).is_some_and(|job| job.left.contains(root))
+    }
+
+    /// Returns every root in which a slice of the job has or had a file.
+    pub fn roots_of_job(&self, job: &JobName) -> impl Iterator<Item = &str> {
+        self.jobs.get(job).into_iter().flat_map(|job| &job.roots).map(String::as_str)
+    }
+
+    /// Returns the generations that readers are to see below `root`, each with its list. What is read anew since a restart is
+    /// among them once what it covers has gone.
+    #[must_use]
+    pub fn landed_in(&self, root: &str) -> Vec<(SliceRef, u32, &str)> {
+        let mut found = Vec::new();
+        for (name, job) in &self.jobs {
+            let there = |landed: &&Landed| {
+                landed.roots.iter().any(|place| job.roots.get(*place).is_some_and(|known| known == root))
+            };
+            let stray = Shadow::of(job.stray().into_iter());
+            for key in job.keys.values() {
+                let own = Shadow::of(key.outdated());
+                for (slice, state) in &key.slices {
+                    let shown = state.landed.iter().filter(|new| !own.hides(&new.kind) && !stray.hides(&new.kind));
+                    for landed in shown.chain(&state.outdated).filter(there) {
+                        let at = SliceRef { job: name.clone(), key: key.key.clone(), slice: slice.clone() };
+                        found.extend(landed.list.as_deref().map(|list| (at, landed.generation, list)));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Lets a generation of before a restart go.
+    pub(super) fn supersede(&mut self, gone: &Generation) {
+        let slice = self.slice_mut(&gone.at);
+        let (stay, go) = std::mem::take(&mut slice.outdated)
+            .into_iter()
+            .partition(|landed: &Landed| landed.generation != gone.generation);
+        slice.outdated = stay;
+        slice.replaced.extend(Vec::into_iter(go).filter_map(Landed::into_replaced));
+    }
+}

@@ -1,0 +1,253 @@
+//! The record of runs: who took a lease when, and what came of it. A run that took one and never said how it ended has died.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::entry::Entry;
+use super::lane::Lane;
+use super::state::LedgerState;
+use crate::model::{JobName, JobReport, RunId, RunReport, SliceOutcome};
+
+/// How many runs the state keeps: half a year of nightly ones.
+const KEPT: usize = 200;
+
+/// Characters of an error that are kept.
+const ERROR: usize = 400;
+
+/// A run, as the log tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunState {
+    /// The number of the entry that took its lease: it names the run.
+    pub id: u64,
+    /// The lane.
+    pub lane: Lane,
+    /// Which lease of the lane it held.
+    pub lease: u64,
+    /// Who it was, for people: host and process.
+    pub holder: String,
+    /// When it took the lease, UTC, by its own clock.
+    pub started: DateTime<Utc>,
+    /// How it ended; none for one that died, or still runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<RunEnd>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// The number of the entry that says so; it has the jobs one by one.
+    pub entry: u64,
+    /// When it ended, UTC, by its own clock.
+    pub at: DateTime<Utc>,
+    /// What it did, without its jobs.
+    #[serde(flatten)]
+    pub summary: RunSummary,
+}
+
+/// What became of a run of which the log doesn't say how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunLife {
+    /// It said how it ended.
+    Ended,
+    /// It holds its lease: it runs, or it died and nobody has taken the lease since.
+    Holds,
+    /// Another run took the lease, and this one had never given it back.
+    Died,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// What was asked for: `run`, `backfill`, `vacuum`.
+    pub verb: String,
+    /// The instant that it planned with, UTC.
+    pub now: DateTime<Utc>,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Slices that landed.
+    pub landed: u64,
+    /// Slices that were read again and are as they were.
+    pub unchanged: u64,
+    /// Slices that failed.
+    pub failed: u64,
+    /// Rows that landed, each once.
+    pub rows: u64,
+    /// Files over all sinks.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Pages read.
+    pub pages: u64,
+    /// The run, as logs and reports name it; absent in records of older versions, and for a vacuum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The instant of the schedule that it was for, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<DateTime<Utc>>,
+    /// The exit code, as [`crate::model::Exit`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// The first thing that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its jobs; only in the log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobSummary>,
+}
+
+/// What a run did of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSummary {
+    /// The job.
+    pub job: JobName,
+    /// Slices that landed.
+    pub landed: u64,
+    /// Slices that were read again and are as they were.
+    pub unchanged: u64,
+    /// Slices that failed.
+    pub failed: u64,
+    /// Rows that landed.
+    pub rows: u64,
+    /// The first thing that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// All that was due has landed.
+    Done,
+    /// Some slices landed, and some failed.
+    SomeFailed,
+    /// Slices were due, and none landed; or the run broke off.
+    Failed,
+    /// It was interrupted.
+    Interrupted,
+}
+
+impl RunSummary {
+    /// Sums a report up.
+    #[must_use]
+    pub fn of(verb: &str, report: &RunReport) -> Self {
+        let jobs: Vec<JobSummary> = report.jobs.iter().map(JobSummary::of).collect();
+        let sum = |count: fn(&JobSummary) -> u64| jobs.iter().map(count).sum();
+        let (landed, unchanged, failed) = (sum(|job| job.landed), sum(|job| job.unchanged), sum(|job| job.failed));
+        let broken = report.jobs.iter().any(|job| job.error.is_some());
+        let sinks = report.jobs.iter().map(JobReport::sinks);
+        let (files, bytes) = sinks.fold((0, 0), |(files, bytes), sink| (files + sink.files, bytes + sink.bytes));
+        let first = jobs.iter().find_map(|job| job.error.as_ref().map(|error| cut(&format!("{}: {error}", job.job))));
+        Self {
+            verb: verb.to_owned(),
+            now: report.now,
+            outcome: match (failed > 0 || broken, landed + unchanged) {
+                (false, _) => RunOutcome::Done,
+                (true, 0) => RunOutcome::Failed,
+                (true, _) => RunOutcome::SomeFailed,
+            },
+            landed,
+            unchanged,
+            failed,
+            rows: sum(|job| job.rows),
+            files,
+            bytes,
+            pages: report.jobs.iter().flat_map(|job| &job.slices).map(|slice| slice.pages).sum(),
+            run: None,
+            scheduled_for: None,
+            exit_code: None,
+            error: first,
+            jobs,
+        }
+    }
+
+    /// Makes the summary of a run that broke off, or that lands nothing.
+    #[must_use]
+    pub fn bare(verb: &str, now: DateTime<Utc>, outcome: RunOutcome, error: Option<&str>) -> Self {
+        Self {
+            verb: verb.to_owned(),
+            now,
+            outcome,
+            landed: 0,
+            unchanged: 0,
+            failed: 0,
+            rows: 0,
+            files: 0,
+            bytes: 0,
+            pages: 0,
+            run: None,
+            scheduled_for: None,
+            exit_code: None,
+            error: error.map(cut),
+            jobs: Vec::new(),
+        }
+    }
+}
+
+impl JobSummary {
+    fn of(report: &JobReport) -> Self {
+        let of = |outcome: &SliceOutcome| match outcome {
+            SliceOutcome::Failed { error } => Some(error.clone()),
+            _ => None,
+        };
+        let rows = report.slices.iter().filter(|slice| slice.outcome == SliceOutcome::Landed);
+        let of_slice = || {
+            let failed = report.slices.iter().find_map(|slice| Some((&slice.slice, of(&slice.outcome)?)));
+            failed.map(|(slice, error)| format!("{slice}: {error}"))
+        };
+        Self {
+            job: report.job.clone(),
+            landed: report.count(|outcome| *outcome == SliceOutcome::Landed) as u64,
+            unchanged: report.count(|outcome| *outcome == SliceOutcome::Unchanged) as u64,
+            failed: report.count(|outcome| of(outcome).is_some()) as u64,
+            rows: rows.map(|slice| slice.rows.transformed).sum(),
+            error: report.error.clone().or_else(of_slice).map(|error| cut(&error)),
+        }
+    }
+}
+
+impl LedgerState {
+    /// Returns the last runs, newest first.
+    pub fn runs(&self) -> impl Iterator<Item = (&RunState, RunLife)> {
+        self.runs.iter().rev().map(|run| {
+            let holds = self.lanes.get(&run.lane).is_some_and(|lane| lane.lease == run.lease && lane.holder.is_some());
+            let life = match &run.end {
+                Some(_) => RunLife::Ended,
+                None if holds => RunLife::Holds,
+                None => RunLife::Died,
+            };
+            (run, life)
+        })
+    }
+
+    /// Notes a run that has taken a lease.
+    pub(super) fn started(&mut self, entry: &Entry, holder: &str) {
+        self.runs.push(RunState {
+            id: entry.sequence,
+            lane: entry.lane,
+            lease: entry.lease,
+            holder: holder.to_owned(),
+            started: entry.at,
+            end: None,
+        });
+        let excess = self.runs.len().saturating_sub(KEPT);
+        self.runs.drain(..excess);
+    }
+
+    /// Notes how the holder of the entry's lease ended.
+    pub(super) fn ran(&mut self, entry: &Entry, summary: &RunSummary) {
+        let run = self.runs.iter_mut().rev().find(|run| run.lane == entry.lane && run.lease == entry.lease);
+        if let Some(run) = run {
+            let summary = RunSummary { jobs: Vec::new(), ..summary.clone() };
+            run.end = Some(RunEnd { entry: entry.sequence, at: entry.at, summary });
+        }
+    }
+}
+
+fn cut(error: &str) -> String {
+    match error.char_indices().nth(ERROR) {
+        Some((end, _)) => format!("{}…", &error[..end]),
+        None => error.to_owned(),
+    }
+}

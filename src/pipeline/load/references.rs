@@ -1,0 +1,96 @@
+//! What a file wants to have looked up.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+
+use super::diagnostic::{Diagnostic, Source};
+use super::interpolate::{self, Lookup, Reference};
+use super::tree::{Kind, Node};
+use super::{conceal, de, yaml};
+
+/// Something that a file wants to have looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referred {
+    /// What.
+    pub reference: Reference,
+    /// Whether a field that holds a secret takes it, in one place at least, or a key with a telling name.
+    pub secret: bool,
+}
+
+/// Lists all `${...}` of a file that is read as a `T`, each once, in the order of their names: variables, then files.
+///
+/// # Errors
+/// The mistakes of the file's syntax, and of its `${...}`. Others are for [`super::load`] to find.
+pub fn references<T: DeserializeOwned>(source: &Source) -> Result<Vec<Referred>, Vec<Diagnostic>> {
+    let (root, mut found) = yaml::parse(&source.text);
+    let Some(mut root) = root else { return Err(found) };
+    found.extend(interpolate::interpolate(&mut root, &source.text, &Anything { text: &source.text }));
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let mut all = BTreeMap::new();
+    // A value that was made up may not fit its field, which then goes.
+    collect(&root, false, &mut all);
+    let _: (Option<T>, _) = de::from_node(&mut root, &source.text);
+    collect(&root, false, &mut all);
+    Ok(all.into_iter().map(|(reference, secret)| Referred { reference, secret }).collect())
+}
+
+/// All that has no default is there.
+struct Anything<'a> {
+    text: &'a str,
+}
+
+impl Lookup for Anything<'_> {
+    fn var(&self, name: &str) -> Option<String> {
+        self.text.contains(&format!("${{{name}}}")).then(|| "unset".to_owned())
+    }
+
+    fn file(&self, _: &str) -> Result<String, String> {
+        Ok("unset".to_owned())
+    }
+}
+
+/// `telling` says whether a key above tells by its name that a secret stands there: parameters and headers are no fields.
+fn collect(node: &Node, telling: bool, all: &mut BTreeMap<Reference, bool>) {
+    match &node.kind {
+        Kind::Map(entries) => {
+            entries
+                .iter()
+                .for_each(|entry| collect(&entry.value, telling || conceal::is_telling(&entry.key.text), all));
+        }
+        Kind::Seq(items) => items.iter().for_each(|item| collect(item, telling, all)),
+        Kind::Scalar(scalar) => {
+            let Some(filled) = &scalar.filled else { return };
+            for reference in &filled.references {
+                *all.entry(reference.clone()).or_default() |= filled.secret.get() || telling;
+            }
+        }
+        Kind::Hole | Kind::Wild(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::file::PipelineFile;
+
+    #[test]
+    fn what_fills_a_secret_is_told_from_what_does_not() {
+        let text = "version: 1\nname: x\nsource:\n  base_url: ${URL:-https://a.test}\n  auth: {basic: {username: '${USER}', password: '${file:/run/pw}'}}\n  headers: {Authorization: 'Bearer ${TOKEN}', X-App: '${USER}'}\n  concurrency: ${N}\njobs: {a: {get: '/${USER}', paginate: none, records: '.[]'}}\n";
+        let source = Source { name: "x.yaml".to_owned(), text: text.to_owned() };
+        let found = references::<PipelineFile>(&source).unwrap();
+        let shown: Vec<_> = found.iter().map(|one| format!("{:?} {}", one.reference, one.secret)).collect();
+        assert_eq!(
+            shown,
+            [
+                "Var { name: \"N\", default: None } false",
+                "Var { name: \"TOKEN\", default: None } true",
+                "Var { name: \"URL\", default: Some(\"https://a.test\") } false",
+                "Var { name: \"USER\", default: None } false",
+                "File { path: \"/run/pw\" } true",
+            ]
+        );
+    }
+}
