@@ -12,7 +12,7 @@ use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
 use crate::lang::jq::JqRunError;
 use crate::ledger::{DataError, LedgerError};
-use crate::model::{Exit, JobName, SinkName, UnionError, Window};
+use crate::model::{JobName, SinkName, UnionError, Window};
 use crate::plan::FanOutError;
 use crate::sink::{ParsePartitionError, SinkError};
 use crate::transform::{DedupeError, SpoolError, TransformError};
@@ -429,18 +429,6 @@ impl RunError {
     pub(super) fn scrubbed(self, redactor: &Redactor) -> Self {
         let message = redactor.scrub(&self.chain());
         if message == self.chain() { self } else { Self::Redacted { message } }
-    }
-
-    /// Returns the exit code of a run that ends by this.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
-            Self::NoJob { .. } | Self::NoWindows { .. } | Self::Future { .. } => Exit::Refused,
-            Self::Interrupted => Exit::Interrupted,
-            Self::Lost(_) | Self::Account { .. } => Exit::Bug,
-            _ => Exit::NothingLanded,
-        }
     }
 
     /// Returns the message and its causes in one line, the outermost first.

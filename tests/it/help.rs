@@ -40,6 +40,8 @@ fn help() {
       ledger    Look into a pipeline's ledger
       status    Show what has landed
       schema    Print the JSON Schema of pipeline files, for editors
+      k8s       Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job
+                for a backfill
       help      Print this message or the help of the given subcommand(s)
 
     Options:
