@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod serve;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::serve::{BoundArguments, ServeArguments};
+use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
 
@@ -63,6 +67,9 @@ pub(super) enum Command {
         /// The pipeline files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Compare jobs and `schema.columns` with the lock file, `FILE.lock`.
+        #[arg(long)]
+        locked: bool,
     },
     /// Show what a run would do: the slices that are due and their first requests. Nothing is sent.
     Plan(RunArguments),
@@ -115,41 +122,119 @@ pub(super) enum Command {
         #[command(flatten)]
         state: StateArgument,
     },
-    /// Print the JSON Schema of pipeline files, for editors.
-    Schema {
-        /// Print that of run reports instead, as `tidegate run --report` writes them.
-        #[arg(long)]
-        report: bool,
-    },
     /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job for a backfill.
     K8s(super::k8s::K8sArguments),
+    /// Print the JSON Schema of pipeline files, for editors; or show, compare and accept what is pinned of a job's columns.
+    #[command(args_conflicts_with_subcommands = true)]
+    Schema {
+        /// Print the JSON Schema of run reports instead, as `tidegate run --report` writes them.
+        #[arg(long)]
+        report: bool,
+        #[command(subcommand)]
+        command: Option<SchemaCommand>,
+    },
+    /// List, show and replay the rows that didn't fit.
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
 }
 
-/// What the exit codes of `run` mean, and what an orchestrator does about them.
-const EXIT_CODES: &str = "\
-Exit codes, and what whoever started the run does:
-    0  all that was due has landed, or nothing was due: nothing
-    1  slices were due, and none landed: try again later; what is due stays due
-    2  the pipeline file or the usage was refused: don't try again, tell a person
-    3  some slices landed and some failed: try again later; only the failed ones are read again
-    4  another run of the pipeline is on (--no-wait): nothing, that run does the work
-    5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
-   70  a bug of Tidegate: trying again is safe; report it
-  130  interrupted (SIGINT): run again; what wasn't published was thrown away
-  143  told to end (SIGTERM): as 130";
+/// What can be done about pinned schemas.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum SchemaCommand {
+    /// Show the columns that are pinned, their types, and since when.
+    Show(JobArguments),
+    /// Compare what the API answers now, and `schema.columns`, with what is pinned. Nothing is written.
+    Diff {
+        #[command(flatten)]
+        of: JobArguments,
+        #[command(flatten)]
+        sample: SampleArguments,
+    },
+    /// Take the differences that `diff` shows into a new pinned version.
+    ///
+    /// Files that have landed keep their types. So a change that readers of old and new files together can't follow is refused, unless
+    /// `--breaking` says that it is meant.
+    Accept {
+        /// The pipeline file.
+        file: PathBuf,
+        /// The job.
+        job: String,
+        #[command(flatten)]
+        state: StateArgument,
+        #[command(flatten)]
+        sample: SampleArguments,
+        /// Take in changes too that break the files that have landed.
+        #[arg(long)]
+        breaking: bool,
+        /// Leave with exit code 4 if a run of the pipeline is on, instead of waiting for it.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Write what is pinned into the lock file, `FILE.lock`, for review and for `--locked`.
+    Lock {
+        /// The pipeline file.
+        file: PathBuf,
+        #[command(flatten)]
+        state: StateArgument,
+    },
+}
 
-/// What else there is to know about `serve`.
-const SERVE_HELP: &str = "\
-Files are looked at every second: a changed one counts from its next run on, one with mistakes leaves the old one running, \
-and of one that is gone the run that goes on is the last. A pipeline without `schedule` is shown and not run.
+/// What can be done about rows that didn't fit.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum QuarantineCommand {
+    /// List the slices with rows in quarantine, with columns and reasons.
+    List(JobArguments),
+    /// Show rows in quarantine: the row, the reason, the column, the request, the page.
+    Show {
+        #[command(flatten)]
+        of: JobArguments,
+        /// Only this slice.
+        #[arg(long, value_name = "SLICE")]
+        slice: Option<String>,
+        /// How many rows to show.
+        #[arg(long, default_value = "20", value_name = "N")]
+        limit: NonZeroUsize,
+    },
+    /// Read the slices with rows in quarantine again, under today's types: what fits by now lands.
+    ///
+    /// Each slice is replaced as a whole, in one commit, so no row lands twice. Rows that still don't fit stay in quarantine, and so
+    /// does what the server can't be asked for again.
+    Replay {
+        /// The pipeline file.
+        file: PathBuf,
+        /// Only this job.
+        job: Option<String>,
+        #[command(flatten)]
+        how: HowToRun,
+    },
+}
 
-SIGTERM or SIGINT: no run and no slice begins any more; slices that have begun land within --grace, or are thrown away and \
-read again by the next run. A second signal ends the process at once. Exit codes:
-    0  everything that had begun has landed
-    2  the folder can't be read, or the usage was refused
-   70  a bug of Tidegate
-  130  SIGINT: something was thrown away
-  143  SIGTERM: something was thrown away";
+/// What verbs take that look at the jobs of a pipeline.
+#[derive(Debug, Clone, Args)]
+pub(super) struct JobArguments {
+    /// The pipeline file.
+    pub(super) file: PathBuf,
+    /// Only this job.
+    pub(super) job: Option<String>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+}
+
+/// What is compared with a pinned schema.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SampleArguments {
+    /// How many rows to ask the API for.
+    #[arg(long, default_value = "1000", value_name = "N", conflicts_with = "file_only")]
+    pub(super) rows: NonZeroUsize,
+    /// Compare only `schema.columns`, and send nothing.
+    #[arg(long)]
+    pub(super) file_only: bool,
+    /// The instant to plan with, RFC 3339. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(super) now: Option<DateTime<Utc>>,
+}
 
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
@@ -191,6 +276,16 @@ pub(super) struct RunArguments {
     #[arg(long = "job", value_name = "NAME")]
     pub(super) jobs: Vec<String>,
     #[command(flatten)]
+    pub(super) how: HowToRun,
+    /// Refuse to leave the schemas of the lock file, which lies beside the pipeline file: `FILE.lock`, as `tidegate schema lock` writes it.
+    #[arg(long)]
+    pub(super) locked: bool,
+}
+
+/// What all verbs take that run slices.
+#[derive(Debug, Clone, Args)]
+pub(super) struct HowToRun {
+    #[command(flatten)]
     pub(super) state: StateArgument,
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
@@ -216,50 +311,6 @@ pub(super) struct RunArguments {
     /// Read windows that haven't ended yet by this machine's clock or the server's: what comes later is then missed.
     #[arg(long, env = "TIDEGATE_ALLOW_FUTURE", hide_env_values = true)]
     pub(super) allow_future: bool,
-    #[command(flatten)]
-    pub(super) memory: MemoryArgument,
-}
-
-/// Where a run stops, and what it leaves.
-#[derive(Debug, Clone, Args)]
-pub(super) struct BoundArguments {
-    /// Show what the run would do, as `tidegate plan` does, and send nothing.
-    #[arg(long)]
-    pub(super) dry_run: bool,
-    /// Begin no slices after so long, such as 30m. What has begun lands, the rest is for the next run: exit code 5.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(super) max_duration: Option<Duration>,
-    /// Begin no slices after so many requests, retries included. What has begun lands, at the cost of a few more: exit code 5.
-    #[arg(long, value_name = "N")]
-    pub(super) max_requests: Option<u64>,
-    /// Begin so many slices at most: exit code 5 where more are due.
-    #[arg(long, value_name = "N")]
-    pub(super) max_slices: Option<u64>,
-    /// Write the run's report as JSON to a file, or post it to a URL.
-    ///
-    /// `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an error message; the exit code stays
-    /// that of the run.
-    #[arg(long, value_name = "FILE|URL", hide_env_values = true, env = "TIDEGATE_REPORT")]
-    pub(super) report: Option<String>,
-}
-
-/// What `serve` takes.
-#[derive(Debug, Clone, Args)]
-pub(super) struct ServeArguments {
-    /// The folder of the pipeline files: every `*.yaml` and `*.yml` right in it, hidden ones apart.
-    #[arg(value_name = "DIR")]
-    pub(super) folder: PathBuf,
-    #[command(flatten)]
-    pub(super) state: StateArgument,
-    /// How long slices that have begun may take to land once the process is told to end.
-    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
-    pub(super) grace: Duration,
-    /// How many runs go on at once; further ones wait for their turn.
-    #[arg(long, default_value = "4", value_name = "N")]
-    pub(super) max_concurrent_runs: NonZeroUsize,
-    /// How long a run that was killed keeps the next one waiting where the state is in a bucket, which has no locks: 1s to 1h.
-    #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
-    pub(super) lease_ttl: Duration,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
 }
@@ -401,11 +452,6 @@ fn lease_ttl(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).ok();
     ttl.filter(|ttl| (Duration::from_secs(1)..=Duration::from_hours(1)).contains(ttl))
         .ok_or_else(|| "write a time from 1s to 1h, such as 60s".to_owned())
-}
-
-/// Reads a duration, for `--max-duration` and `--grace`.
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "write a time such as 30s, 15m or 1h 30m".to_owned())
 }
 
 /// Reads an instant, for `--now`.

@@ -3,7 +3,7 @@
 use super::args::{BackfillArguments, Output};
 use super::{CliError, Exit, print, run};
 use crate::model::Window;
-use crate::run::{Backfill, Env, Options};
+use crate::run::{Backfill, Env, Reads};
 
 /// Reads the windows of pipeline files that cover a time.
 pub(super) async fn run(arguments: &BackfillArguments, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -12,7 +12,6 @@ pub(super) async fn run(arguments: &BackfillArguments, output: Output, env: Env)
         print::problem("--from must be earlier than --to");
         return Ok(Exit::Refused);
     }
-    let backfill = Some(Backfill { window, missing: arguments.missing });
-    let options = Options { backfill, ..run::options(&arguments.run, &env) };
-    run::all(&arguments.run.files, &options, None, output, &env).await
+    let backfill = Backfill { window, missing: arguments.missing };
+    run::all(&arguments.run, Reads::Backfill(backfill), None, output, &env).await
 }

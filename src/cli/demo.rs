@@ -110,8 +110,9 @@ pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> 
         allow_shrink: false,
         retry_refused: false,
         accept: None,
-        backfill: None,
         allow_future: true,
+        lock: None,
+        reads: crate::run::Reads::Due,
     };
     let mut reports = Vec::new();
     let mut exit: Option<Exit> = None;

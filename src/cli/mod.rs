@@ -7,11 +7,14 @@ mod history;
 mod k8s;
 mod ledger;
 mod load;
+mod lock;
 mod pause;
+mod pinned;
 mod plan;
 mod preview;
 mod print;
 mod progress;
+mod quarantine;
 mod report;
 mod run;
 mod schema;
@@ -89,12 +92,19 @@ fn start(arguments: &Arguments) -> Exit {
 fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
     let output = arguments.output;
     match &arguments.command {
-        Command::Validate { files } => validate::run(files, output),
-        Command::Schema { report } => schema::run(*report),
+        Command::K8s(k8s) => k8s::run(k8s, output),
+        Command::Validate { files, locked } => validate::run(files, *locked, output),
+        Command::Schema { report, command: None } => schema::run(*report),
+        Command::Schema { command: Some(command), .. } => {
+            block_on(DEFAULT_MEMORY_LIMIT, |env| pinned::run(command, output, env))
+        }
+        Command::Quarantine { command } => {
+            block_on(quarantine::memory(command), |env| quarantine::run(command, output, env))
+        }
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
-        Command::Plan(plan) => block_on(plan.memory.bytes(), |env| plan::run(plan, output, env)),
+        Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
-        Command::Run { run, bounds } => block_on(run.memory.bytes(), |env| run::run(run, bounds, output, env)),
+        Command::Run { run, bounds } => block_on(run.how.memory.bytes(), |env| run::run(run, bounds, output, env)),
         Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
         Command::Pause { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(files, state, true, output, env))
@@ -102,9 +112,8 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Resume { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(files, state, false, output, env))
         }
-        Command::K8s(k8s) => k8s::run(k8s, output),
         Command::Backfill(backfill) => {
-            block_on(backfill.run.memory.bytes(), |env| backfill::run(backfill, output, env))
+            block_on(backfill.run.how.memory.bytes(), |env| backfill::run(backfill, output, env))
         }
         Command::History(history) => block_on(DEFAULT_MEMORY_LIMIT, |env| history::run(history, output, env)),
         Command::Vacuum(vacuum) => block_on(DEFAULT_MEMORY_LIMIT, |env| vacuum::run(vacuum, output, env)),

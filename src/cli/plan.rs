@@ -11,8 +11,9 @@ const SLICES_SHOWN: usize = 12;
 pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> Result<Exit, CliError> {
     let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut plans = Vec::new();
-    for pipeline in &pipelines {
-        match runs::plan(pipeline, &run::options(arguments, &env), &env).await {
+    for (pipeline, file) in pipelines.iter().zip(&arguments.files) {
+        let Some(options) = run::options(arguments, file, &env) else { return Ok(Exit::Refused) };
+        match runs::plan(pipeline, &options, &env).await {
             Ok(plan) if output == Output::Text => print::text(&text(&plan))?,
             Ok(plan) => plans.push(serde_json::json!({"pipeline": pipeline.name, "jobs": plan})),
             Err(error) => {

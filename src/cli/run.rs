@@ -1,16 +1,16 @@
 //! `tidegate run`: extract what is due and land it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use url::Url;
 
-use super::args::{BoundArguments, Output, RunArguments};
-use super::{CliError, Exit, load, plan, print, report};
+use super::args::{BoundArguments, HowToRun, Output, RunArguments};
+use super::{CliError, Exit, load, lock, plan, print, report};
 use crate::model::{JobName, Report, RunEnd};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{self, Bounds, Env, Options};
+use crate::run::{self, Bounds, Env, Options, Reads};
 
 /// Runs pipeline files, one after the other.
 pub(super) async fn run(
@@ -23,23 +23,23 @@ pub(super) async fn run(
         return plan::run(arguments, output, env).await;
     }
     let env = Env { bounds: bounds_of(bounds), ..env };
-    all(&arguments.files, &options(arguments, &env), bounds.report.as_deref(), output, &env).await
+    all(arguments, Reads::Due, bounds.report.as_deref(), output, &env).await
 }
 
-/// Runs pipeline files with the same options; `to` is where the report goes.
+/// Runs pipeline files, one after the other: those of their slices that `reads` says; `to` is where the report goes.
 pub(super) async fn all(
-    files: &[PathBuf],
-    options: &Options,
+    arguments: &RunArguments,
+    reads: Reads,
     to: Option<&str>,
     output: Output,
     env: &Env,
 ) -> Result<Exit, CliError> {
-    let Some(pipelines) = load::pipelines(files, output) else { return Ok(Exit::Refused) };
+    let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut exit: Option<Exit> = None;
     let mut ends = Vec::new();
-    for pipeline in &pipelines {
-        let options = Options { run: run::new_id(env.clock.now()), ..options.clone() };
-        let end = one(pipeline, &options, env, output).await?;
+    for (pipeline, file) in pipelines.iter().zip(&arguments.files) {
+        let Some(options) = options(arguments, file, env) else { return Ok(Exit::Refused) };
+        let end = one(pipeline, &Options { reads, ..options }, env, output).await?;
         exit = Some(exit.map_or(end.exit_code, |exit| exit.and(end.exit_code)));
         let last = end.exit_code == Exit::Interrupted;
         ends.push(end);
@@ -69,22 +69,31 @@ pub(super) async fn one(pipeline: &Pipeline, options: &Options, env: &Env, outpu
     Ok(end)
 }
 
-/// Returns what `run` and `plan` are asked to do.
-pub(super) fn options(arguments: &RunArguments, env: &Env) -> Options {
+/// Returns what `run` and `plan` are asked to do with a pipeline file. None where its lock file, which is asked for, can't be used:
+/// that is shown.
+pub(super) fn options(arguments: &RunArguments, file: &Path, env: &Env) -> Option<Options> {
+    let lock = if arguments.locked { Some(Arc::new(lock::read(file)?)) } else { None };
+    let jobs = arguments.jobs.iter().map(JobName::new).collect();
+    Some(Options { jobs, lock, ..how(&arguments.how, env) })
+}
+
+/// Returns how slices are to be run: all jobs, with no lock file.
+pub(super) fn how(how: &HowToRun, env: &Env) -> Options {
     let now = env.clock.now();
     Options {
         run: run::new_id(now),
         scheduled_for: None,
-        state: arguments.state.state.clone(),
-        lease_ttl: arguments.lease_ttl,
-        now: arguments.now.unwrap_or(now),
-        jobs: arguments.jobs.iter().map(JobName::new).collect(),
-        wait: !arguments.no_wait,
-        allow_shrink: arguments.allow_shrink,
-        retry_refused: arguments.retry_refused,
-        accept: arguments.accept.map(Into::into),
-        backfill: None,
-        allow_future: arguments.allow_future,
+        state: how.state.state.clone(),
+        lease_ttl: how.lease_ttl,
+        now: how.now.unwrap_or(now),
+        jobs: Vec::new(),
+        wait: !how.no_wait,
+        allow_shrink: how.allow_shrink,
+        retry_refused: how.retry_refused,
+        accept: how.accept.map(Into::into),
+        allow_future: how.allow_future,
+        lock: None,
+        reads: Reads::Due,
     }
 }
 

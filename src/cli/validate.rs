@@ -1,23 +1,33 @@
 //! `tidegate validate`: all mistakes of pipeline files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::args::Output;
 use super::load::{self, Loaded};
-use super::{CliError, Exit, print};
+use super::{CliError, Exit, lock, print};
 use crate::pipeline::check::Checked;
-use crate::pipeline::load::{Diagnostic, Severity, diagnostic};
+use crate::pipeline::load::{Diagnostic, Severity, Span, diagnostic};
+use crate::pipeline::spec::Pipeline;
+use crate::run::{SchemaError, check_locked};
 
 /// Checks files and prints what was found.
-pub(super) fn run(files: &[PathBuf], output: Output) -> Result<Exit, CliError> {
+pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exit, CliError> {
     let mut exit = Exit::Done;
     let mut reports = Vec::new();
     for (at, path) in files.iter().enumerate() {
         let Loaded { source, checked } = load::file(path);
         let (found, jobs) = match checked {
-            Ok(Checked { pipeline, warnings }) => (warnings, Some(pipeline.jobs.len())),
+            Ok(Checked { pipeline, mut warnings }) => match left(&pipeline, path, locked) {
+                Some(Err(left)) => {
+                    exit = Exit::Refused;
+                    warnings.push(left);
+                    (warnings, None)
+                }
+                Some(Ok(())) => (warnings, Some(pipeline.jobs.len())),
+                None => return Ok(Exit::Refused),
+            },
             Err(mistakes) => {
                 exit = Exit::Refused;
                 (mistakes, None)
@@ -45,6 +55,16 @@ pub(super) fn run(files: &[PathBuf], output: Output) -> Result<Exit, CliError> {
         print::json(&reports)?;
     }
     Ok(exit)
+}
+
+/// Compares a pipeline with its lock file, where that is asked for. None where that can't be read, which is shown.
+fn left(pipeline: &Pipeline, file: &Path, locked: bool) -> Option<Result<(), Diagnostic>> {
+    if !locked {
+        return Some(Ok(()));
+    }
+    let compared = check_locked(pipeline, &lock::read(file)?);
+    let told = |error: SchemaError| Diagnostic::error(Span::default(), error.to_string());
+    Some(compared.map_err(|error| told(error).help("`tidegate schema diff` shows what the API answers")))
 }
 
 /// Says how many mistakes and warnings there are.

@@ -165,7 +165,12 @@ impl Writer {
         data.update_manifest(root, &ManifestUpdate { pipeline, sequence, ledger, landed, add }).await
     }
 
-    async fn files(&self, list: &str) -> Result<Vec<FileReceipt>, LedgerError> {
+    /// Reads a list of files.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::Ledger::files`].
+    pub async fn files(&self, list: &str) -> Result<Vec<FileReceipt>, LedgerError> {
         read_list(&self.held.ledger.store, list).await
     }
 

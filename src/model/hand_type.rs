@@ -102,20 +102,53 @@ impl HandType {
     /// # Errors
     /// What is wrong, and where.
     pub fn parse(text: &str) -> Result<Self, HandTypeError> {
-        let mut reader = Reader { text, at: 0 };
-        let kind = reader.kind(0)?;
-        reader.space();
-        if reader.at < text.len() {
-            return Err(reader.error("nothing more is expected here"));
-        }
-        Ok(kind)
+        read(text, false)
     }
+}
+
+impl ColumnType {
+    /// Reads what [`Self::written`] wrote: as [`HandType::parse`], and `null`.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn parse(text: &str) -> Result<Self, HandTypeError> {
+        read(text, true).map(|kind| kind.kind())
+    }
+
+    /// Writes the type as `schema.columns` would, names of fields in quotes where they aren't words.
+    #[must_use]
+    pub fn written(&self) -> String {
+        match self {
+            Self::List(item) => format!("list<{}>", item.written()),
+            Self::Struct(fields) => {
+                let is_word = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+                let field = |field: &Column| {
+                    let name = if is_word(&field.name) { field.name.clone() } else { quote(&field.name) };
+                    format!("{name}: {}", field.kind.written())
+                };
+                format!("struct<{}>", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+            }
+            scalar => scalar.to_string(),
+        }
+    }
+}
+
+/// Reads a type. `pinned` ones may be `null`, and structs without fields.
+fn read(text: &str, pinned: bool) -> Result<HandType, HandTypeError> {
+    let mut reader = Reader { text, at: 0, pinned };
+    let kind = reader.kind(0)?;
+    reader.space();
+    if reader.at < text.len() {
+        return Err(reader.error("nothing more is expected here"));
+    }
+    Ok(kind)
 }
 
 /// Reads a type from left to right.
 struct Reader<'t> {
     text: &'t str,
     at: usize,
+    pinned: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -127,6 +160,7 @@ impl<'t> Reader<'t> {
         let start = self.at;
         let name = self.word();
         Ok(match name {
+            "null" if self.pinned => HandType::Plain(ColumnType::Null),
             "bool" => HandType::Plain(ColumnType::Bool),
             "int64" => HandType::Plain(ColumnType::Int64),
             "uint64" => HandType::Plain(ColumnType::Uint64),
@@ -210,6 +244,9 @@ impl<'t> Reader<'t> {
     fn fields(&mut self, depth: usize) -> Result<Vec<HandColumn>, HandTypeError> {
         self.take('<')?;
         let mut fields: Vec<HandColumn> = Vec::new();
+        if self.pinned && self.taken('>') {
+            return Ok(fields);
+        }
         loop {
             self.space();
             let start = self.at;
@@ -386,6 +423,12 @@ mod tests {
         #[test]
         fn what_is_printed_reads_back(kind in any_type()) {
             prop_assert_eq!(HandType::parse(&kind.to_string()), Ok(kind));
+        }
+
+        #[test]
+        fn what_is_pinned_reads_back(kind in any_type()) {
+            let kind = kind.kind();
+            prop_assert_eq!(ColumnType::parse(&kind.written()), Ok(kind));
         }
 
         #[test]

@@ -1,18 +1,22 @@
 //! What travels between the stages: slices, windows, schemas, receipts and the run report. Plain data, no I/O.
 
+mod change;
 mod exit;
 mod format;
 mod hand_type;
 mod ids;
+mod lock;
 mod report;
 mod schema;
 mod slice;
 mod verdict;
 
+pub use change::{Change, Drift, Effect};
 pub use exit::Exit;
 pub use format::{AnswerFormat, CsvDialect};
 pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
 pub use ids::{FanoutKey, JobName, PipelineName, RunId, SinkName, SliceId};
+pub use lock::{LockError, LockedJob, SchemaLock};
 pub use report::{JobReport, Left, Report, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport, Stop};
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};

@@ -87,8 +87,7 @@ impl RecordSchema {
 /// Two schemas give one column two types.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the column `{column}` is pinned as {one}, and is {other} now; if `schema.columns` was edited, take that back; else run \
-     again, and rows that don't fit go to quarantine"
+    "the column `{column}` is pinned as {one}, and is {other} now; run again, and rows that don't fit go to quarantine"
 )]
 pub struct UnionError {
     /// The column, with the path into it.

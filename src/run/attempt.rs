@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
 
-use super::{Env, Options, RunError, hooks, run};
+use super::{Env, Options, RunError, SchemaError, hooks, run};
 use crate::ledger::LedgerError;
 use crate::model::{Exit, RunEnd, RunId};
 use crate::pipeline::spec::Pipeline;
@@ -59,7 +59,10 @@ impl RunError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
-            Self::NoJob { .. } | Self::NoWindows { .. } | Self::Future { .. } => Exit::Refused,
+            Self::NoJob { .. }
+            | Self::NoWindows { .. }
+            | Self::Future { .. }
+            | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
             Self::Lost(_) | Self::Account { .. } => Exit::Bug,
             _ => Exit::NothingLanded,

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub(super) use self::end::{Collected, PassEnd};
 use super::RunError;
+use super::bad::{BadRows, Which};
 use super::cursor;
 use super::evidence::Evidence;
 use super::increment::{Fate, Increment};
@@ -37,15 +38,6 @@ pub(super) struct Taken {
     pub(super) last_is_bad: bool,
 }
 
-/// Which row is bad.
-#[derive(Debug, Clone, Copy)]
-enum Which {
-    /// One that couldn't be decoded, by its number among those.
-    Undecoded(usize),
-    /// One that was decoded, by its ordinal.
-    Decoded(u64),
-}
-
 /// Takes the pages of one slice in. It computes: not for an async thread.
 pub(super) struct Collector {
     now: DateTime<Utc>,
@@ -56,8 +48,8 @@ pub(super) struct Collector {
     spool: Spool,
     schemas: Vec<RecordSchema>,
     counts: RowCounts,
-    /// Rows for quarantine, each with its pass.
-    bad: Vec<(BadRow, Which, usize)>,
+    /// Rows for quarantine.
+    bad: BadRows,
     undecoded: usize,
     first_nulled: Option<BadRow>,
     /// Rows and the later ones of the same key.
@@ -99,7 +91,7 @@ impl Collector {
             spool,
             schemas: Vec::new(),
             counts: RowCounts::default(),
-            bad: Vec::new(),
+            bad: BadRows::default(),
             undecoded: 0,
             first_nulled: None,
             superseded: Vec::new(),
@@ -137,7 +129,8 @@ impl Collector {
         let stood: Vec<usize> = stood.collect();
         for row in page.rejected {
             let which = Which::Undecoded(self.undecoded);
-            self.bad.push((BadRow::rejected(row, request, number), which, self.evidence.passes().number()));
+            let pass = self.evidence.passes().number();
+            self.bad.push(BadRow::rejected(row, request, number), which, pass)?;
             self.undecoded += 1;
         }
         let batch = page.batch;
@@ -211,8 +204,9 @@ impl Collector {
         let mut new_rows = self.evidence.note_keyed(observed.new_rows, earlier);
         self.superseded.extend(observed.superseded);
         for row in observed.null_keys {
-            self.reject(batch, first, row, "a column of `key` is null", request, page);
-            new_rows += u64::from(self.bad.last().is_some_and(|(bad, ..)| self.evidence.note_unkeyed(bad.row())));
+            if let Some(bad) = self.reject(batch, first, row, "a column of `key` is null", request, page)? {
+                new_rows += u64::from(self.evidence.note_unkeyed(&bad));
+            }
         }
         Ok(new_rows)
     }
@@ -228,7 +222,7 @@ impl Collector {
         let mut ignored = 0;
         for at in 0..batch.num_rows() {
             if times.is_null(at) {
-                self.reject(batch, first, at, "`window.time` is null", request, page);
+                self.reject(batch, first, at, "`window.time` is null", request, page)?;
                 continue;
             }
             let time = DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
@@ -264,7 +258,9 @@ impl Collector {
         let full = increment.is_full();
         for (at, fate) in fates.into_iter().enumerate() {
             match fate {
-                Fate::Null => self.reject(batch, first, at, "`incremental.cursor` is null", request, page),
+                Fate::Null => {
+                    self.reject(batch, first, at, "`incremental.cursor` is null", request, page)?;
+                }
                 Fate::Outside => {
                     self.outside.insert(first + at as u64);
                 }
@@ -274,13 +270,24 @@ impl Collector {
         Ok(full)
     }
 
-    /// Moves a row of a batch to quarantine.
-    fn reject(&mut self, batch: &RecordBatch, first: u64, row: usize, reason: &str, request: &str, page: u64) {
-        if self.nulls.insert(first + row as u64) {
-            let which = Which::Decoded(first + row as u64);
-            let pass = self.evidence.passes().number();
-            self.bad.push((BadRow::of(batch, row, reason, request, page), which, pass));
+    /// Moves a row of a batch to quarantine, and returns its text; none where it is there already.
+    fn reject(
+        &mut self,
+        batch: &RecordBatch,
+        first: u64,
+        row: usize,
+        reason: &str,
+        request: &str,
+        page: u64,
+    ) -> Result<Option<String>, RunError> {
+        if !self.nulls.insert(first + row as u64) {
+            return Ok(None);
         }
+        let which = Which::Decoded(first + row as u64);
+        let bad = BadRow::of(batch, row, reason, request, page);
+        let text = bad.row().to_owned();
+        self.bad.push(bad, which, self.evidence.passes().number())?;
+        Ok(Some(text))
     }
 
     /// Checks the value that the next page, and one day the next slice, is asked for by: it must be the cursor of the last row.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use object_store::ObjectStoreExt as _;
 use url::Url;
 
 use crate::ledger::{
@@ -44,6 +45,25 @@ impl Data {
             }
         }
         Ok(())
+    }
+
+    /// Reads a published file.
+    pub(super) async fn read(&self, file: &FileReceipt) -> Result<Vec<u8>, DataError> {
+        let lost = |source: Box<dyn std::error::Error + Send + Sync>| DataError {
+            action: "read",
+            root: file.root.clone(),
+            path: file.path.clone(),
+            gone: false,
+            source,
+        };
+        let Some(at) = location(&file.root) else {
+            let path = folder(&file.root).join(&file.path);
+            return tokio::fs::read(path).await.map_err(|error| lost(error.into()));
+        };
+        let key = at.key(&file.path).ok_or_else(|| lost("it can't be a key".into()))?;
+        let bucket = self.bucket(&at).map_err(|error| lost(error.into()))?;
+        let object = bucket.objects().get(&key).await.map_err(|error| lost(error.into()))?;
+        Ok(object.bytes().await.map_err(|error| lost(error.into()))?.to_vec())
     }
 
     fn bucket(&self, at: &Location) -> Result<Bucket, ManifestError> {

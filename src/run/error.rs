@@ -5,6 +5,7 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 
 use super::parts::PartError;
+use super::schema_error::SchemaError;
 use crate::decode::DecodeError;
 use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
@@ -12,7 +13,7 @@ use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
 use crate::lang::jq::JqRunError;
 use crate::ledger::{DataError, LedgerError};
-use crate::model::{JobName, SinkName, UnionError, Window};
+use crate::model::{JobName, SinkName, Window};
 use crate::plan::FanOutError;
 use crate::sink::{ParsePartitionError, SinkError};
 use crate::transform::{DedupeError, SpoolError, TransformError};
@@ -385,9 +386,17 @@ pub enum RunError {
     /// A data set failed.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Two slices found different types for one column.
+    /// What is pinned, locked or typed by hand stands in the way.
     #[error(transparent)]
-    Schema(#[from] UnionError),
+    Schema(#[from] SchemaError),
+    /// A file in quarantine can't be read.
+    #[error("{path} in quarantine isn't what was written there: it was changed, or the disk lost a part of it")]
+    Quarantine {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
     /// There is no job of that name.
     #[error("there is no job `{name}` in the pipeline; its jobs are {known}")]
     NoJob {

@@ -368,7 +368,8 @@ fn finish(
     notes.extend(unproven(end));
     notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
-    collected.bad.iter_mut().chain(&mut collected.first_nulled).for_each(|row| row.scrub(redactor));
+    collected.bad.scrub(redactor);
+    collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
     let (passes, vanished) = (collected.reconciliation.passes, collected.vanished);
     notes.extend((vanished > 0).then(|| {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, RunError, build, fingerprint, future, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, fingerprint, future, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
 };
@@ -19,12 +19,17 @@ use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
 mod backfill;
+mod pinned;
+mod replay;
 mod reset;
 mod slice;
+mod turns;
 
 pub(super) use backfill::check as check_backfill;
-pub(super) use slice::reconcile;
+pub(super) use replay::{held, stays};
 use slice::{Finished, SliceRun};
+pub(super) use slice::{columns, reconcile};
+use turns::Turns;
 
 /// One job of a run, and the world it lives in.
 pub(super) struct Runner<'r> {
@@ -66,26 +71,30 @@ impl Runner<'_> {
 
     async fn land(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) -> Result<(), RunError> {
         self.check_fingerprint(report).await?;
+        self.check_schema().await?;
         let keys = self.keys(rows).await?;
-        let start = self.start().await?;
-        let due = match self.options.backfill {
-            Some(backfill) => self.backfilled(backfill, keys.as_deref(), report),
-            None => {
-                self.writer.state(|state| due(self.pipeline, self.job, keys.as_deref(), state, self.options.now, start))
-            }
+        let (due, ended) = match self.options.reads {
+            Reads::Due => self.due(keys.as_deref(), report).await?,
+            Reads::Backfill(backfill) => (self.backfilled(backfill, keys.as_deref(), report), Vec::new()),
+            Reads::Quarantined => self.replayed(keys.as_deref()),
         };
         self.warn_of_the_future(report);
-        self.env.progress.planned(&self.job.name, due.len() as u64);
-        let (due, ended) = self.without_resets(due, report).await?;
-        if self.options.backfill.is_none() {
-            self.drop_stale(&due).await?;
-        }
+        self.env.progress.planned(&self.job.name, (due.len() + ended.len()) as u64);
         let mut queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
         for finished in ended {
             self.finished(finished, &mut queue, report);
         }
         self.slices(queue, report).await?;
         self.supersede(report).await
+    }
+
+    /// Returns the slices that are due, and the ends of those that aren't read.
+    async fn due(&self, keys: Option<&[Key]>, report: &mut JobReport) -> Result<(Vec<Slice>, Vec<Finished>), RunError> {
+        let start = self.start().await?;
+        let due = self.writer.state(|state| due(self.pipeline, self.job, keys, state, self.options.now, start));
+        let (due, ended) = self.without_resets(due, report).await?;
+        self.drop_stale(&due).await?;
+        Ok((due, ended))
     }
 
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
@@ -101,6 +110,9 @@ impl Runner<'_> {
             writer: self.writer.clone(),
             pipeline: self.pipeline.name.clone(),
             allow_shrink: self.options.allow_shrink,
+            replay: self.options.reads == Reads::Quarantined,
+            lock: self.options.lock.clone(),
+            turns: Turns::new(queue.len()),
         });
         // Where a slice stands in the report: at its place in the plan, and those that follow it in its chain right after.
         let mut places: HashMap<SliceId, usize> =
@@ -120,15 +132,18 @@ impl Runner<'_> {
             {
                 let Some(begin) = waiting.begin else { continue };
                 self.env.bounds.begun();
-                running.push(Arc::clone(&run).run(begin, pinned.clone()));
+                let place = places.get(&begin.slice.id).copied().unwrap_or_default();
+                let ended = Arc::clone(&run).run(begin, pinned.clone(), place);
+                running.push(async move { (place, ended.await) });
             }
             tokio::select! {
                 finished = running.next() => {
-                    let Some(finished) = finished else { break };
-                    if let (Some(next), Some(ended)) = (&finished.next, &finished.report)
-                        && let Some(place) = places.get(&ended.slice).copied()
-                    {
-                        places.insert(next.id.clone(), place);
+                    let Some((place, finished)) = finished else { break };
+                    match &finished.next {
+                        Some(next) => {
+                            places.insert(next.id.clone(), place);
+                        }
+                        None => run.turns.end(place),
                     }
                     self.finished(finished, &mut queue, report);
                 }

@@ -99,7 +99,9 @@ pub(super) fn land(
     if !collected.bad.is_empty() {
         let landing = Landing { snapshot: None, ..to.landing.clone() };
         let mut writer = SinkWriter::open(to.quarantine, &landing, &quarantine::schema(), to.staging)?;
-        writer.write(&quarantine::batch(&collected.bad)?)?;
+        for rows in collected.bad.batches() {
+            writer.write(&rows?)?;
+        }
         staged.files.extend(writer.finish()?);
     }
     Ok(staged)

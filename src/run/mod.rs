@@ -4,6 +4,7 @@
 mod ahead;
 mod attempt;
 mod auth;
+mod bad;
 mod bounds;
 mod build;
 mod collect;
@@ -17,11 +18,13 @@ mod expect;
 mod extract;
 mod fingerprint;
 mod future;
+mod held;
 mod hooks;
 mod increment;
 mod intake;
 mod job;
 mod land;
+mod locked;
 mod newest;
 mod owner;
 mod pages;
@@ -35,6 +38,9 @@ mod progress;
 pub mod quarantine;
 mod refused;
 mod row;
+mod sample;
+mod schema;
+mod schema_error;
 mod source;
 #[cfg(test)]
 mod store_tests;
@@ -54,17 +60,24 @@ pub use attempt::{attempt, new_id};
 pub use bounds::Bounds;
 pub use data::Data;
 pub use error::RunError;
+pub use held::{HeldRow, HeldSlice, quarantined};
 pub use hooks::{PostError, notify, post};
+pub use locked::check_locked;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent};
+pub use schema::{
+    CompareWith, JobSchema, PinnedColumn, SampleRead, SchemaDiff, SchemaVersion, accept_schema, pinned_schemas,
+    schema_diff, schema_lock,
+};
+pub use schema_error::SchemaError;
 pub use source::Sources;
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
-use crate::model::{Exit, JobName, JobReport, Left, RunId, RunReport, Window};
+use crate::model::{Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
@@ -110,10 +123,40 @@ pub struct Options {
     pub retry_refused: bool,
     /// What becomes of what has landed where an edit changes what names it; none refuses such an edit.
     pub accept: Option<Accept>,
-    /// Reads windows of the past instead of what is due.
-    pub backfill: Option<Backfill>,
     /// Whether windows are read that haven't ended by this machine's clock or the server's.
     pub allow_future: bool,
+    /// The schemas that the run may not leave; none where it may.
+    pub lock: Option<Arc<SchemaLock>>,
+    /// Which slices are read.
+    pub reads: Reads,
+}
+
+/// Which slices a run reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Those that are due.
+    Due,
+    /// Windows of the past.
+    Backfill(Backfill),
+    /// Those that have rows in quarantine, again, and no other.
+    Quarantined,
+}
+
+impl Reads {
+    /// Returns the windows of the past that are to be read, if that is what is asked for.
+    #[must_use]
+    pub const fn backfill(self) -> Option<Backfill> {
+        if let Self::Backfill(backfill) = self { Some(backfill) } else { None }
+    }
+
+    /// Returns what is asked for, as `history` says it.
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Due => "run",
+            Self::Backfill(_) => "backfill",
+            Self::Quarantined => "replay",
+        }
+    }
 }
 
 /// Windows of the past that are to be read.
@@ -134,8 +177,11 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     let (started, sent_before) = (env.clock.now(), env.bounds.sent());
     let jobs = chosen(pipeline, &options.jobs)?;
     future::check_now(options, env.clock.as_ref())?;
-    if options.backfill.is_some() {
+    if options.reads.backfill().is_some() {
         job::check_backfill(&jobs, !options.jobs.is_empty())?;
+    }
+    if let Some(lock) = &options.lock {
+        check_locked(pipeline, lock)?;
     }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
@@ -161,8 +207,7 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         stopped: env.bounds.stop().filter(|_| jobs.iter().any(|job: &JobReport| job.left.is_some())),
         jobs,
     });
-    let verb = if options.backfill.is_some() { "backfill" } else { "run" };
-    release(pipeline, writer, summary(verb, options, &done)).await;
+    release(pipeline, writer, summary(options.reads.verb(), options, &done)).await;
     done
 }
 
@@ -214,7 +259,7 @@ async fn run_jobs(
     let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
-        let is_asked_for = options.backfill.is_none() || matches!(job.slicing, Slicing::Window(_));
+        let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
         let lands =
             is_asked_for && !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
         if env.bounds.stop().is_some() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::extract::Extraction;
-use super::{Env, Options, RunError, chosen, fingerprint, job};
+use super::{Env, Options, RunError, chosen, fingerprint, job, locked};
 use crate::ledger::{Ledger, LedgerState};
 use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
@@ -50,8 +50,15 @@ pub struct PlannedSlice {
 pub async fn plan(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Vec<PlannedJob>, RunError> {
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
     let state = ledger.read_state().await?;
-    let jobs = chosen(pipeline, &options.jobs)?.into_iter();
-    jobs.map(|job| planned(pipeline, job, &state, options, env)).collect()
+    if let Some(lock) = &options.lock {
+        locked::check_locked(pipeline, lock)?;
+        for job in &pipeline.jobs {
+            if let Some(version) = state.schema_version(&job.name) {
+                locked::check_pin(lock, &job.name, &ledger.schema(&job.name, version).await?)?;
+            }
+        }
+    }
+    chosen(pipeline, &options.jobs)?.into_iter().map(|job| planned(pipeline, job, &state, options, env)).collect()
 }
 
 fn planned(

@@ -1,17 +1,15 @@
 //! A job's first rows, as they would land. Nothing is written, and no lease is taken.
 
-use std::collections::BTreeMap;
-
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
-use super::extract::{Extracted, Extraction};
+use super::extract::Extracted;
 use super::land::Shaping;
-use super::{Env, RunError, job, parents, tables};
+use super::sample::{self, Sample};
+use super::{Env, RunError, tables};
 use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts};
-use crate::pipeline::spec::{Job, Pipeline, Slicing};
-use crate::plan;
+use crate::pipeline::spec::{Job, Pipeline};
 
 /// What a job would land.
 #[derive(Debug)]
@@ -39,32 +37,7 @@ pub async fn preview(
     rows: usize,
     env: &Env,
 ) -> Result<Preview, RunError> {
-    let jobs = super::chosen(pipeline, std::slice::from_ref(name))?;
-    let Some(job) = jobs.iter().find(|job| job.name == *name) else { return Err(super::no_job(pipeline, name)) };
-    let extraction = |job: &Job| Extraction::new(job, env);
-    let mut parent_rows = BTreeMap::new();
-    for parent in jobs.iter().filter(|job| super::needed(job, &jobs)) {
-        let keys = job::fan_out(parent, &parent_rows)?;
-        parent_rows.insert(parent.name.clone(), extraction(parent)?.parent_rows(keys.as_deref(), now).await?);
-    }
-    let nothing_due = || RunError::NothingDue { job: name.clone(), now };
-    let slice = match &job.slicing {
-        Slicing::Parent => {
-            let keys = job::fan_out(job, &parent_rows)?;
-            parents::whole(name, keys.as_deref(), now).into_iter().next().ok_or_else(nothing_due)?
-        }
-        slicing => {
-            let start = match slicing {
-                Slicing::Window(spec) => Some(plan::resolve_start(spec.start, None, now)),
-                _ => None,
-            };
-            let keys = job::fan_out(job, &parent_rows)?;
-            let due = job::due(pipeline, job, keys.as_deref(), &LedgerState::default(), now, start);
-            // The newest slice is the one that is most like those to come.
-            due.into_iter().next_back().ok_or_else(nothing_due)?
-        }
-    };
-    let extraction = extraction(job)?;
+    let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
     let request = extraction.show(&slice, now)?;
     let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
     let job = Job::clone(job);
@@ -94,6 +67,6 @@ fn shown(request: String, extracted: Extracted, shaping: &Shaping, limit: usize)
         });
         counts.transformed = done.map_err(failed)?.rows_out;
     }
-    let bad = collected.bad.iter().take(limit).map(ToString::to_string).collect();
+    let bad = collected.bad.first(limit)?.iter().map(ToString::to_string).collect();
     Ok(Preview { request, schema, rows: counts, bad, batches })
 }

@@ -39,6 +39,11 @@ impl BadRow {
         Self { row: row.raw.into(), reason, column: row.column, request: request.to_owned(), page }
     }
 
+    /// Makes one again of what was kept of it.
+    pub(super) const fn kept(row: String, reason: String, column: String, request: String, page: u64) -> Self {
+        Self { row, reason, column, request, page }
+    }
+
     /// Returns the row as it came.
     pub(super) fn row(&self) -> &str {
         &self.row

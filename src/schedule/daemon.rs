@@ -17,7 +17,7 @@ use super::starts::{Ask, Runner, Starts};
 use super::view::{FileError, RunningView, View};
 use super::{Settled, Skip, Step};
 use crate::model::{Exit, JobName, PipelineName, RunEnd};
-use crate::run::{Backfill, Env, Options, new_id};
+use crate::run::{Backfill, Env, Options, Reads, new_id};
 
 /// How often the folder is looked at, and the clock, which may have been set or have stood still.
 const POLL: Duration = Duration::from_secs(1);
@@ -284,8 +284,9 @@ impl Daemon {
                 allow_shrink: false,
                 retry_refused: false,
                 accept: None,
-                backfill,
                 allow_future: false,
+                lock: None,
+                reads: backfill.map_or(Reads::Due, Reads::Backfill),
             };
             let running = self.starts.begin(Arc::clone(&entry.pipeline), options);
             entry.running = Some(running.clone());

@@ -154,8 +154,9 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         allow_shrink: false,
         retry_refused: false,
         accept: None,
-        backfill: None,
         allow_future: true,
+        lock: None,
+        reads: tidegate::run::Reads::Due,
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();
     let wrong = columns.iter().filter_map(|column| {

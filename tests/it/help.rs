@@ -69,7 +69,7 @@ fn help_of_each_verb() {
             assert!(words.len() > 10, "{verb}: --{option}");
         }
     }
-    insta::assert_snapshot!(print(&["validate", "-h"]), @r"
+    insta::assert_snapshot!(print(&["validate", "-h"]), @"
     Check pipeline files and report all their mistakes
 
     Usage: tidegate validate [OPTIONS] <FILE>...
@@ -78,6 +78,7 @@ fn help_of_each_verb() {
       <FILE>...  The pipeline files
 
     Options:
+          --locked               Compare jobs and `schema.columns` with the lock file, `FILE.lock`
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -115,6 +116,8 @@ fn help_of_each_verb() {
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
+          --locked               Refuse to leave the schemas of the lock file, which lies beside the
+                                 pipeline file: `FILE.lock`, as `tidegate schema lock` writes it
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]

@@ -158,8 +158,9 @@ jobs:
         allow_shrink: false,
         retry_refused: false,
         accept: None,
-        backfill: None,
         allow_future: true,
+        lock: None,
+        reads: tidegate::run::Reads::Due,
         lease_ttl: std::time::Duration::from_mins(1),
     };
     let report = run(&checked.pipeline, &options, &env).await.unwrap();

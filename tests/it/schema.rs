@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tidegate::model::{ColumnType, Effect};
 
+use crate::support::duck;
 use crate::support::python::check_json_schema;
 use crate::support::workspace::Workspace;
 
@@ -63,5 +65,39 @@ fn mistakes_are_refused_by_the_schema_too() {
     let bad: Vec<_> = bad.iter().map(String::as_str).collect();
     for ((right, wrong), complaints) in mistakes.iter().zip(check_json_schema(&stored(), &bad)) {
         assert!(!complaints.is_empty(), "{wrong:?} instead of {right:?} passes");
+    }
+}
+
+#[test]
+fn the_documented_effects_are_those_of_the_code() {
+    let schema = stored();
+    let text = schema["$defs"]["SchemaFile"]["description"].as_str().unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches(['|', ' ']).split(" | ").collect())
+        .collect();
+    assert!(rows.len() > 10, "{text}");
+    for row in rows {
+        let kind = |cell: &str| ColumnType::parse(cell.trim_matches('`')).unwrap();
+        let effect = Effect::of(&kind(row[0]), &kind(row[1]));
+        assert!(row[2].starts_with(effect.as_str()), "{row:?}: {effect}");
+    }
+}
+
+#[test]
+fn what_widens_keeps_every_digit_for_a_reader_of_both() {
+    for (from, value, to) in [
+        ("BIGINT", "-9223372036854775808", "DECIMAL(19, 0)"),
+        ("BIGINT", "9223372036854775807", "DECIMAL(38, 19)"),
+        ("UBIGINT", "18446744073709551615", "DECIMAL(20, 0)"),
+        ("DECIMAL(10, 2)", "12345678.25", "DECIMAL(12, 3)"),
+    ] {
+        let sql = format!(
+            "SELECT x::VARCHAR AS x FROM (SELECT ({value})::{from} AS x UNION ALL SELECT 0::{to}) ORDER BY x DESC"
+        );
+        let rows = duck::rows(&sql);
+        let kept = rows.iter().any(|row| row["x"].as_str().unwrap().starts_with(value));
+        assert!(kept, "{from} to {to}: {rows:?}");
     }
 }

@@ -123,6 +123,29 @@ pub struct ForEach {
 }
 
 /// Types, and what happens when they change.
+///
+/// The columns of the first slice with rows are pinned, and their types stay, so that the files of all days can be read as one table.
+/// A value that doesn't fit its column is a bad row. `tidegate schema show` tells what is pinned, `tidegate schema diff` how the API
+/// and this file differ from it, and `tidegate schema accept` takes that in. What a change does to the files that have landed:
+///
+/// | pinned | now | effect |
+/// |---|---|---|
+/// | `null` | `string` | joins: a column of nulls takes any type, and so does a new column |
+/// | `list<null>` | `list<int64>` | joins |
+/// | `struct<a: int64>` | `struct<a: int64, b: bool>` | joins |
+/// | `int64` | `decimal(19, 0)` | widens: 19 digits before the point, or more |
+/// | `uint64` | `decimal(20, 0)` | widens: 20 digits before the point, or more |
+/// | `decimal(10, 2)` | `decimal(12, 3)` | widens: no fewer digits before the point, and none after it |
+/// | `int64` | `decimal(20, 2)` | breaks: not all integers fit |
+/// | `int64` | `uint64` | breaks: negative ones don't fit |
+/// | `int64` | `float64` | breaks: digits beyond 2^53 get lost |
+/// | `int64` | `string` | breaks: many readers don't cast |
+/// | `date` | `timestamp` | breaks: readers take their own zone for it |
+/// | `string` | `json` | breaks: the text `a` is `"a"` as JSON |
+/// | `struct<a: int64>` | `json` | breaks, as does anything else |
+///
+/// A run takes in what `joins` by itself under `contract: evolve`. What `widens` is safe, too, but waits for `accept`. What `breaks` is
+/// accepted only with `--breaking`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaFile {

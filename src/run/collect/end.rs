@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
 
-use super::{Collector, SCHEMA_TAG, Which};
+use super::{Collector, SCHEMA_TAG};
 use crate::decode::PageDecoder;
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts};
 use crate::run::RunError;
+use crate::run::bad::{Bad, Mark, Which};
 use crate::run::quarantine::BadRow;
 use crate::transform::Spooled;
 
@@ -19,7 +20,7 @@ pub(in crate::run) struct Collected {
     /// Where the rows went; `transformed` is still 0.
     pub(in crate::run) counts: RowCounts,
     /// The rows that go to quarantine.
-    pub(in crate::run) bad: Vec<BadRow>,
+    pub(in crate::run) bad: Bad,
     /// The first row with a value that didn't fit and is null.
     pub(in crate::run) first_nulled: Option<BadRow>,
     /// What the reading proved.
@@ -96,7 +97,7 @@ impl Collector {
         self.leave_earlier_passes(first);
         let elsewhere = self.bad_elsewhere(cursor_end.as_ref());
         self.counts.deduplicated = self.leave_bad_twins();
-        self.counts.quarantined = self.bad.len() as u64;
+        self.counts.quarantined = self.bad.marks().len() as u64;
         self.counts.outside_window = self.outside.len() as u64 + elsewhere;
         let superseded = self.superseded();
         self.counts.deduplicated += superseded.len() as u64;
@@ -111,7 +112,7 @@ impl Collector {
             rows,
             schemas: self.schemas,
             counts: self.counts,
-            bad: self.bad.into_iter().map(|(row, ..)| row).collect(),
+            bad: self.bad.finish()?,
             first_nulled: self.first_nulled,
             reconciliation,
             cursor_end,
@@ -121,10 +122,11 @@ impl Collector {
 
     /// Leaves out what passes brought before the one since which rows count; `first` is that one's first row.
     fn leave_earlier_passes(&mut self, first: u64) {
-        let early = |bad: &&(BadRow, Which, usize)| bad.2 < self.since && matches!(bad.1, Which::Undecoded(_));
+        let early = |bad: &&Mark| bad.pass < self.since && matches!(bad.which, Which::Undecoded(_));
         // Those that could be decoded are among the rows before the first.
-        self.counts.read_again = first + self.bad.iter().filter(early).count() as u64;
-        self.bad.retain(|(_, _, pass)| *pass >= self.since);
+        self.counts.read_again = first + self.bad.marks().iter().filter(early).count() as u64;
+        let since = self.since;
+        self.bad.retain(|bad| bad.pass >= since);
         self.spool.filter_out(0..first);
         self.nulls = self.nulls.split_off(&first);
         self.outside = self.outside.split_off(&first);
@@ -136,19 +138,16 @@ impl Collector {
         if self.evidence.passes().count() == 1 {
             return 0;
         }
-        let last: HashMap<String, usize> =
-            self.bad.iter().map(|(row, _, pass)| (row.row().to_owned(), *pass)).collect();
-        let before = self.bad.len();
-        self.bad.retain(|(row, _, pass)| last.get(row.row()) == Some(pass));
-        (before - self.bad.len()) as u64
+        let last: HashMap<[u8; 16], usize> = self.bad.marks().iter().map(|bad| (bad.digest, bad.pass)).collect();
+        self.bad.retain(|bad| last.get(&bad.digest) == Some(&bad.pass))
     }
 
     /// Gives up the bad rows that belong to other slices, which have them in quarantine, or will. Returns how many of them
     /// couldn't be decoded: the others are among those outside.
     fn bad_elsewhere(&mut self, end: Option<&CursorValue>) -> u64 {
-        let (before, mut decoded) = (self.bad.len() as u64, 0);
+        let mut decoded = 0;
         let (outside, nulls, cursor) = (&self.outside, &mut self.nulls, &self.cursor);
-        self.bad.retain(|(_, which, _)| match which {
+        let elsewhere = self.bad.retain(|bad| match &bad.which {
             Which::Undecoded(bad) => !cursor.as_ref().is_some_and(|(_, increment)| increment.is_elsewhere(*bad, end)),
             Which::Decoded(ordinal) if outside.contains(ordinal) => {
                 decoded += 1;
@@ -157,7 +156,7 @@ impl Collector {
             }
             Which::Decoded(_) => true,
         });
-        before - self.bad.len() as u64 - decoded
+        elsewhere - decoded
     }
 
     /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none:

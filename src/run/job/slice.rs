@@ -7,12 +7,14 @@ use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
 use super::following;
+use super::turns::Turns;
 use crate::ledger::{
     Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
     publish_all,
 };
 use crate::model::{
-    PipelineName, Reconciliation, RecordSchema, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Verdict,
+    PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport,
+    Verdict,
 };
 use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::spec::{Job, MostBadRows};
@@ -20,8 +22,8 @@ use crate::run::collect::Collected;
 use crate::run::data::NotesInLedger;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Destination, Shaping, Staged, Target, land};
-use crate::run::quarantine::BadRow;
-use crate::run::{Data, RunError};
+use crate::run::quarantine::{BadRow, SINK};
+use crate::run::{Data, RunError, SchemaError, locked};
 use crate::sink::{Landing, SinkSpec, Staging};
 use crate::transform::Table;
 
@@ -35,6 +37,10 @@ pub(super) struct SliceRun {
     pub(super) writer: Writer,
     pub(super) pipeline: PipelineName,
     pub(super) allow_shrink: bool,
+    pub(super) replay: bool,
+    /// The schemas that mustn't be left.
+    pub(super) lock: Option<Arc<SchemaLock>>,
+    pub(super) turns: Turns,
 }
 
 /// A slice that has ended.
@@ -50,14 +56,19 @@ pub(super) struct Finished {
 }
 
 impl SliceRun {
-    /// Runs a slice to its end, whatever that is.
-    pub(super) async fn run(self: Arc<Self>, begin: Begin, pinned: Option<(u32, RecordSchema)>) -> Finished {
+    /// Runs a slice to its end, whatever that is. `place` is its own, or its chain's, in the plan.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        begin: Begin,
+        pinned: Option<(u32, RecordSchema)>,
+        place: usize,
+    ) -> Finished {
         let span = tracing::error_span!("slice", job = %begin.slice.job, slice = %begin.slice.id);
-        self.run_to_end(begin, pinned).instrument(span).await
+        self.run_to_end(begin, pinned, place).instrument(span).await
     }
 
-    async fn run_to_end(&self, begin: Begin, pinned: Option<(u32, RecordSchema)>) -> Finished {
-        match self.land(&begin, pinned).await {
+    async fn run_to_end(&self, begin: Begin, pinned: Option<(u32, RecordSchema)>, place: usize) -> Finished {
+        match self.land(&begin, pinned, place).await {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
@@ -87,22 +98,44 @@ impl SliceRun {
         }
     }
 
-    async fn land(&self, begin: &Begin, pinned: Option<(u32, RecordSchema)>) -> Result<Finished, RunError> {
-        let pinned = self.schema_of(begin, pinned).await?;
-        let records = pinned.as_ref().map(|(_, schema)| schema.clone());
-        let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
-        self.check(&extracted.collected, begin)?;
-        if is_empty_increment(begin, &extracted) {
-            let waiting = self.waiting(begin, &extracted.collected)?;
-            self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
-            let notes = extracted.notes.into_iter().chain(waiting).collect();
-            return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
+    async fn land(
+        &self,
+        begin: &Begin,
+        pinned: Option<(u32, RecordSchema)>,
+        place: usize,
+    ) -> Result<Finished, RunError> {
+        let mut pinned = self.schema_of(begin, pinned).await?;
+        let mut again = None;
+        loop {
+            let records = pinned.as_ref().map(|(_, schema)| schema.clone());
+            let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
+            self.check(&extracted.collected, begin)?;
+            if is_empty_increment(begin, &extracted) {
+                let waiting = self.waiting(begin, &extracted.collected)?;
+                self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
+                let notes = extracted.notes.into_iter().chain(waiting).collect();
+                return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
+            }
+            let version = match self.pin_records(pinned.as_ref(), &extracted, place).await {
+                // Slices before it in the plan gave another type to a column that was only ever null.
+                Err(RunError::Schema(SchemaError::Union(other))) if again.is_none() => {
+                    let (column, slice) = (other.column, &begin.slice.id);
+                    again = Some(format!(
+                        "slice {slice} was read twice: an earlier one made `{column}` {}, and here it began as {}",
+                        other.one, other.other
+                    ));
+                    let newest = self.writer.state(|state| state.schema_version(&begin.slice.job));
+                    pinned = self.schema_of(&Begin { schema_version: newest, ..begin.clone() }, None).await?;
+                    continue;
+                }
+                version => version?,
+            };
+            let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
+            extracted.notes.append(&mut staged.notes);
+            extracted.notes.extend(again);
+            let span = tracing::error_span!("commit", generation = begin.generation);
+            return self.commit(begin, extracted, staged, version).instrument(span).await;
         }
-        let version = self.pin_records(pinned.as_ref(), &extracted).await?;
-        let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
-        extracted.notes.append(&mut staged.notes);
-        let span = tracing::error_span!("commit", generation = begin.generation);
-        self.commit(begin, extracted, staged, version).instrument(span).await
     }
 
     /// Returns the schema that the slice was begun with: it may be older than the newest one.
@@ -145,7 +178,8 @@ impl SliceRun {
     /// # Errors
     /// Nothing of the chain has ever landed: then it isn't a row that is bad, but what the pipeline file says of all of them.
     fn waiting(&self, begin: &Begin, collected: &Collected) -> Result<Option<String>, RunError> {
-        let (SliceKind::Incremental { start, .. }, Some(bad)) = (&begin.slice.kind, collected.bad.first()) else {
+        let (SliceKind::Incremental { start, .. }, Some(bad)) = (&begin.slice.kind, collected.bad.first(1)?.pop())
+        else {
             return Ok(None);
         };
         let (slice, bad, first) = (&begin.slice, collected.counts.quarantined, bad.excerpt());
@@ -162,6 +196,7 @@ impl SliceRun {
         &self,
         pinned: Option<&(u32, RecordSchema)>,
         extracted: &Extracted,
+        place: usize,
     ) -> Result<Option<u32>, RunError> {
         if let Some((version, schema)) = pinned
             && *schema == extracted.schema
@@ -172,20 +207,24 @@ impl SliceRun {
             return Ok(pinned.map(|(version, _)| *version));
         }
         let job = &self.extraction.job.name;
+        self.turns.wait(place).await;
         loop {
             let newest = self.writer.state(|state| state.schema_version(job));
             let base = match newest {
                 Some(newest) => self.writer.schema(job, newest).await?.records,
                 None => RecordSchema::default(),
             };
-            let wanted = base.union(&extracted.schema)?;
+            let wanted = base.union(&extracted.schema).map_err(SchemaError::from)?;
             if let (true, Some(newest)) = (wanted == base, newest) {
                 return Ok(Some(newest));
             }
             let output = self.output_columns(&wanted)?;
-            let next = newest.unwrap_or(0) + 1;
-            let got = self.writer.pin_schema(job, next, PinnedSchema { records: wanted.clone(), output }).await?;
-            if got.records.union(&extracted.schema)? == got.records {
+            let (next, wanted) = (newest.unwrap_or(0) + 1, PinnedSchema { records: wanted, output });
+            if let Some(lock) = &self.lock {
+                locked::check_pin(lock, job, &wanted)?;
+            }
+            let got = self.writer.pin_schema(job, next, wanted).await?;
+            if got.records.union(&extracted.schema).map_err(SchemaError::from)? == got.records {
                 return Ok(Some(next));
             }
         }
@@ -246,6 +285,12 @@ impl SliceRun {
             self.writer.close(at, Closed::Unchanged).await?;
             return Ok(finished(begin, extracted, staged, SliceOutcome::Unchanged));
         }
+        if let Err(error) = self.keeps_all(begin, &extracted.collected, &staged).await {
+            for file in &staged.files {
+                self.data.discard(file).await?;
+            }
+            return Err(error);
+        }
         let landing = self
             .writer
             .publish(Publication {
@@ -267,6 +312,19 @@ impl SliceRun {
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
         }
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
+    }
+    /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by their keys.
+    async fn keeps_all(&self, begin: &Begin, collected: &Collected, staged: &Staged) -> Result<(), RunError> {
+        let is_guarded = self.replay && !self.allow_shrink && begin.slice.window().is_none();
+        let list = self.writer.state(|state| {
+            let landed = state.landed(&SliceRef::of(&begin.slice))?;
+            Some((landed.rows, landed.list.clone()?))
+        });
+        let (Some((rows, list)), true) = (list, is_guarded) else { return Ok(()) };
+        let files = self.writer.files(&list).await?;
+        let held = files.iter().filter(|file| file.sink.as_str() == SINK).map(|file| file.rows).sum::<u64>();
+        let (now, landed) = (staged.rows_out + collected.counts.quarantined, rows + held);
+        if now < landed { Err(RunError::Shrunk { now, landed }) } else { Ok(()) }
     }
 }
 
@@ -309,14 +367,23 @@ fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
     matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
 }
 
+/// Tells whether it is an incremental slice that has landed before: what comes after it has, too.
+const fn is_known(slice: &Slice) -> bool {
+    matches!(slice.kind, SliceKind::Incremental { end: Some(_), .. })
+}
+
 fn first_bad(collected: &Collected) -> String {
-    collected.bad.first().map(BadRow::excerpt).unwrap_or_default()
+    match collected.bad.first(1) {
+        Ok(rows) => rows.first().map(BadRow::excerpt).unwrap_or_default(),
+        Err(error) => error.chain(),
+    }
 }
 
 fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
     let collected = extracted.collected;
     let rows = RowCounts { transformed: staged.rows_out, ..collected.counts };
-    let next = if extracted.full { following(&begin.slice, collected.cursor_end) } else { None };
+    let next =
+        if extracted.full && !is_known(&begin.slice) { following(&begin.slice, collected.cursor_end) } else { None };
     let report = SliceReport {
         slice: begin.slice.id.clone(),
         key: begin.slice.key.clone(),
@@ -347,7 +414,8 @@ pub(super) fn failed(slice: &Slice, error: String) -> Finished {
     Finished { outcome, report: Some(report), next: None, notes: Vec::new() }
 }
 
-fn columns(schema: &SchemaRef) -> Vec<OutputColumn> {
+/// Returns the columns of the transform, as they are pinned.
+pub(in crate::run) fn columns(schema: &SchemaRef) -> Vec<OutputColumn> {
     let column = |field: &arrow::datatypes::FieldRef| OutputColumn {
         name: field.name().clone(),
         kind: field.data_type().to_string(),

@@ -1,0 +1,163 @@
+//! `tidegate quarantine list | show | replay`: the rows that didn't fit.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::args::{Output, QuarantineCommand};
+use super::{CliError, Exit, load, pinned, print, run};
+use crate::extract::http::DEFAULT_MEMORY_LIMIT;
+use crate::model::JobName;
+use crate::run::{self as runs, Env, HeldRow, HeldSlice, Options, Reads};
+
+/// Returns the memory limit that was typed, in bytes.
+pub(super) const fn memory(command: &QuarantineCommand) -> u64 {
+    match command {
+        QuarantineCommand::Replay { how, .. } => how.memory.bytes(),
+        QuarantineCommand::List(_) | QuarantineCommand::Show { .. } => DEFAULT_MEMORY_LIMIT,
+    }
+}
+
+/// Does what was typed.
+pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -> Result<Exit, CliError> {
+    let (of, only, limit) = match command {
+        QuarantineCommand::List(of) => (of, None, None),
+        QuarantineCommand::Show { of, slice, limit } => (of, slice.as_deref(), Some(limit.get())),
+        QuarantineCommand::Replay { file, job, how } => {
+            let jobs = job.iter().map(JobName::new).collect();
+            let options = Options { jobs, reads: Reads::Quarantined, ..run::how(how, &env) };
+            return replay(file, &options, output, &env).await;
+        }
+    };
+    let Some((pipeline, options)) = pinned::looked_at(&of.file, &of.state, of.job.as_ref(), output, &env) else {
+        return Ok(Exit::Refused);
+    };
+    let mut held = match runs::quarantined(&pipeline, &options, &env).await {
+        Ok(held) => held,
+        Err(error) => {
+            print::problem(&error.chain());
+            return Ok(error.exit());
+        }
+    };
+    held.retain(|slice| only.is_none_or(|only| slice.at.slice.as_str() == only));
+    if let (true, Some(only)) = (held.is_empty(), only) {
+        print::problem(&format!(
+            "no slice `{only}` has rows in quarantine; `tidegate quarantine list` names those that have"
+        ));
+        return Ok(Exit::Refused);
+    }
+    match limit {
+        None => list(&held, output)?,
+        Some(limit) => show(&held, limit, output)?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Result<Exit, CliError> {
+    let Some(pipeline) = load::pipelines(&[file], output).and_then(|mut pipelines| pipelines.pop()) else {
+        return Ok(Exit::Refused);
+    };
+    let end = run::one(&pipeline, options, env, output).await?;
+    if let (Some(report), Output::Json) = (&end.report, output) {
+        print::json(&[report])?;
+    }
+    Ok(end.exit_code)
+}
+
+fn list(held: &[HeldSlice], output: Output) -> Result<(), CliError> {
+    if output == Output::Json {
+        let fault =
+            |((column, reason), rows): ((&str, &str), u64)| json!({"column": column, "reason": reason, "rows": rows});
+        let slice = |slice: &HeldSlice| {
+            json!({
+                "job": slice.at.job, "key": slice.at.key, "slice": slice.at.slice, "generation": slice.generation,
+                "rows": slice.rows.len(), "reasons": slice.faults().into_iter().map(fault).collect::<Vec<_>>(),
+                "replay": slice.stays.is_none(), "why_not": slice.stays,
+            })
+        };
+        print::json(&held.iter().map(slice).collect::<Vec<_>>())?;
+        return Ok(());
+    }
+    if held.is_empty() {
+        print::text("quarantine is empty")?;
+        return Ok(());
+    }
+    let mut table = print::table(&["job", "slice", "#rows", "column", "reason", "replay"]);
+    for slice in held {
+        for ((column, reason), rows) in slice.faults() {
+            table.add_row([
+                slice.at.job.as_str(),
+                slice.at.slice.as_str(),
+                &print::count(rows),
+                if column.is_empty() { "the row" } else { column },
+                reason,
+                slice.stays.unwrap_or("possible"),
+            ]);
+        }
+    }
+    let rows: usize = held.iter().map(|slice| slice.rows.len()).sum();
+    print::text(&format!("{table}\n{} rows; `tidegate quarantine show` has them all", print::count(rows as u64)))?;
+    Ok(())
+}
+
+fn show(held: &[HeldSlice], limit: usize, output: Output) -> Result<(), CliError> {
+    let all: Vec<(&HeldSlice, &HeldRow)> =
+        held.iter().flat_map(|slice| slice.rows.iter().map(move |row| (slice, row))).collect();
+    let shown = &all[..all.len().min(limit)];
+    if output == Output::Json {
+        let rows = shown.iter().map(|(slice, row)| Shown::of(slice, row)).collect();
+        print::json(&ShownRows { total: all.len(), rows })?;
+        return Ok(());
+    }
+    let mut out = String::new();
+    for (slice, row) in shown {
+        let column = if row.column.is_empty() { String::new() } else { format!("`{}` ", row.column) };
+        out.push_str(&format!(
+            "{} {}, page {}: {column}{}\n  {}\n  {}\n",
+            slice.at.job, slice.at.slice, row.page, row.reason, row.row, row.request
+        ));
+    }
+    match all.len() - shown.len() {
+        0 if all.is_empty() => out.push_str("quarantine is empty"),
+        0 => {}
+        more => out.push_str(&format!("and {} more; `--limit` shows more", print::count(more as u64))),
+    }
+    print::text(&out)?;
+    Ok(())
+}
+
+/// A row, with the record as JSON in it.
+#[derive(Serialize)]
+struct Shown<'h> {
+    job: &'h str,
+    slice: &'h str,
+    reason: &'h str,
+    column: &'h str,
+    request: &'h str,
+    page: u64,
+    row: Box<RawValue>,
+}
+
+/// What `show` prints.
+#[derive(Serialize)]
+struct ShownRows<'h> {
+    /// Rows in quarantine, those that aren't shown too.
+    total: usize,
+    rows: Vec<Shown<'h>>,
+}
+
+impl<'h> Shown<'h> {
+    fn of(slice: &'h HeldSlice, row: &'h HeldRow) -> Self {
+        Self {
+            job: slice.at.job.as_str(),
+            slice: slice.at.slice.as_str(),
+            reason: &row.reason,
+            column: &row.column,
+            request: &row.request,
+            page: row.page,
+            row: row.json(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What is in quarantine, for people. Only the ledger and its files are read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::quarantine::SINK;
+use super::{Data, Env, Options, RunError, chosen, job};
+use crate::ledger::{Ledger, SliceRef};
+use crate::pipeline::spec::Pipeline;
+
+/// A slice with rows in quarantine.
+#[derive(Debug)]
+pub struct HeldSlice {
+    /// The slice.
+    pub at: SliceRef,
+    /// Its generation.
+    pub generation: u32,
+    /// Its rows in quarantine, in the order of the pages.
+    pub rows: Vec<HeldRow>,
+    /// Why it can't be replayed; none where it can.
+    pub stays: Option<&'static str>,
+}
+
+/// A row in quarantine, as its file has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeldRow {
+    /// Why it doesn't fit.
+    pub reason: String,
+    /// The column, with the path into it; empty where it is the row as a whole.
+    pub column: String,
+    /// The request that brought it, redacted.
+    pub request: String,
+    /// The page of the slice, from 1.
+    pub page: u64,
+    /// The row as it came, the text of its JSON.
+    pub row: String,
+}
+
+impl HeldRow {
+    /// Returns why it is bad, without the value: rows with one fault have one of these.
+    #[must_use]
+    pub fn fault(&self) -> &str {
+        self.reason.split_once(", got ").map_or(self.reason.as_str(), |(expected, _)| expected)
+    }
+
+    /// Returns the row as JSON, digit for digit; as a string where it is none.
+    #[must_use]
+    pub fn json(&self) -> Box<RawValue> {
+        RawValue::from_string(self.row.clone())
+            .or_else(|_| serde_json::value::to_raw_value(&self.row))
+            .unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+}
+
+impl HeldSlice {
+    /// Counts the rows by column and fault.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<(&str, &str), u64> {
+        let mut faults = BTreeMap::new();
+        for row in &self.rows {
+            *faults.entry((row.column.as_str(), row.fault())).or_default() += 1;
+        }
+        faults
+    }
+}
+
+/// Returns the slices with rows in quarantine, of the jobs in `options`, or of all.
+///
+/// # Errors
+/// A ledger or a file that can't be read, an unknown job.
+pub async fn quarantined(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Vec<HeldSlice>, RunError> {
+    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
+    let (state, data) = (ledger.read_state().await?, Data::new(Arc::clone(&env.stores)));
+    // To refuse unknown names.
+    chosen(pipeline, &options.jobs)?;
+    let mut found = Vec::new();
+    for at in job::held(&state, &pipeline.name) {
+        let Some(landed) = state.landed(&at).filter(|_| options.jobs.is_empty() || options.jobs.contains(&at.job))
+        else {
+            continue;
+        };
+        let files = match &landed.list {
+            Some(list) => ledger.files(list).await?,
+            None => Vec::new(),
+        };
+        let mut rows = Vec::new();
+        for file in files.iter().filter(|file| file.sink.as_str() == SINK) {
+            let text = data.read(file).await?;
+            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                let row = serde_json::from_slice(line);
+                rows.push(row.map_err(|source| RunError::Quarantine { path: file.path.clone(), source })?);
+            }
+        }
+        let stays = match pipeline.job(&at.job) {
+            Some(job) => job::stays(pipeline, job, &landed.kind, options.now),
+            None => Some("the pipeline file has no such job any more"),
+        };
+        found.push(HeldSlice { generation: landed.generation, rows, stays, at });
+    }
+    Ok(found)
+}
