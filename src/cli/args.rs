@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use self::serve::{BoundArguments, ServeArguments};
+pub(super) use self::serve::{BoundArguments, ServeArguments, SwitchArguments};
 use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
@@ -87,21 +87,9 @@ pub(super) enum Command {
     #[command(after_long_help = SERVE_HELP)]
     Serve(ServeArguments),
     /// Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed.
-    Pause {
-        /// The pipeline files.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        #[command(flatten)]
-        state: StateArgument,
-    },
+    Pause(SwitchArguments),
     /// Resume paused pipelines with their next instant. What came while they were paused isn't made up for.
-    Resume {
-        /// The pipeline files.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        #[command(flatten)]
-        state: StateArgument,
-    },
+    Resume(SwitchArguments),
     /// Read windows of the past: those that cover a time, landed or not.
     Backfill(BackfillArguments),
     /// Show what runs did, newest first.

@@ -106,12 +106,8 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
         Command::Run { run, bounds } => block_on(run.how.memory.bytes(), |env| run::run(run, bounds, output, env)),
         Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
-        Command::Pause { files, state } => {
-            block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(files, state, true, output, env))
-        }
-        Command::Resume { files, state } => {
-            block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(files, state, false, output, env))
-        }
+        Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),
+        Command::Resume(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, false, output, env)),
         Command::Backfill(backfill) => {
             block_on(backfill.run.how.memory.bytes(), |env| backfill::run(backfill, output, env))
         }

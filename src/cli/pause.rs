@@ -1,26 +1,19 @@
 //! `tidegate pause` and `tidegate resume`: the switch that `tidegate serve` looks at before each run.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::args::{Output, StateArgument};
+use super::args::{Output, SwitchArguments};
 use super::{CliError, Exit, load, print};
 use crate::ledger::{Ledger, LedgerError, Pause};
 use crate::model::PipelineName;
 use crate::run::Env;
 
 /// Pauses pipelines, or resumes them.
-pub(super) async fn run(
-    files: &[PathBuf],
-    state: &StateArgument,
-    paused: bool,
-    output: Output,
-    env: Env,
-) -> Result<Exit, CliError> {
-    let Some(pipelines) = load::pipelines_to_look_at(files, output) else { return Ok(Exit::Refused) };
+pub(super) async fn run(arguments: &SwitchArguments, paused: bool, output: Output, env: Env) -> Result<Exit, CliError> {
+    let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut done = Vec::new();
     for pipeline in &pipelines {
-        if let Err(error) = switch(&pipeline.name, &state.state, paused, &env).await {
+        if let Err(error) = switch(&pipeline.name, &arguments.state.state, paused, &env).await {
             print::problem(&format!("{}: {}", pipeline.name, print::chain(&error)));
             return Ok(Exit::NothingLanded);
         }

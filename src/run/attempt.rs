@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
 
-use super::{Env, Options, RunError, SchemaError, hooks, run};
-use crate::ledger::LedgerError;
+use super::{Env, Options, RunError, hooks, run};
 use crate::model::{Exit, RunEnd, RunId};
 use crate::pipeline::spec::Pipeline;
 
@@ -50,23 +49,6 @@ fn ended(
         exit_code,
         error,
         report,
-    }
-}
-
-impl RunError {
-    /// Returns the exit code of a run that ends by this.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
-            Self::NoJob { .. }
-            | Self::NoWindows { .. }
-            | Self::Future { .. }
-            | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
-            Self::Interrupted => Exit::Interrupted,
-            Self::Lost(_) | Self::Account { .. } => Exit::Bug,
-            _ => Exit::NothingLanded,
-        }
     }
 }
 

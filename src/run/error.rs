@@ -1,13 +1,10 @@
 //! What can fail in a run, with what to do about it.
 
-use std::error::Error;
-
 use chrono::{DateTime, Utc};
 
 use super::parts::PartError;
 use super::schema_error::SchemaError;
 use crate::decode::DecodeError;
-use crate::extract::auth::Redactor;
 use crate::extract::http::{ExchangeError, HttpError, RulesError};
 use crate::extract::paginate::{GuardError, PaginateError};
 use crate::extract::request::RequestError;
@@ -431,28 +428,4 @@ pub enum RunError {
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
-}
-
-impl RunError {
-    /// Returns the error without the secrets that it quotes: an answer that can't be read may echo what was sent.
-    pub(super) fn scrubbed(self, redactor: &Redactor) -> Self {
-        let message = redactor.scrub(&self.chain());
-        if message == self.chain() { self } else { Self::Redacted { message } }
-    }
-
-    /// Returns the message and its causes in one line, the outermost first.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let next = error.to_string();
-            if !text.contains(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        text
-    }
 }

@@ -45,6 +45,7 @@ mod source;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod told;
 mod vacuum;
 mod window;
 

@@ -24,25 +24,27 @@ fn help() {
     Usage: tidegate [OPTIONS] <COMMAND>
 
     Commands:
-      demo      Export simulated appliances into a small lake on disk, to see how it goes
-      validate  Check pipeline files and report all their mistakes
-      plan      Show what a run would do: the slices that are due and their first requests. Nothing is
-                sent
-      preview   Fetch a job's first rows and show what would land. Nothing is written
-      run       Extract what is due and land it
-      serve     Run every pipeline file of a folder on its own schedule, until told to end
-      pause     Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
-      resume    Resume paused pipelines with their next instant. What came while they were paused isn't
-                made up for
-      backfill  Read windows of the past: those that cover a time, landed or not
-      history   Show what runs did, newest first
-      vacuum    Remove what nothing names any more: files of lost runs, old entries of the log
-      ledger    Look into a pipeline's ledger
-      status    Show what has landed
-      schema    Print the JSON Schema of pipeline files, for editors
-      k8s       Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job
-                for a backfill
-      help      Print this message or the help of the given subcommand(s)
+      demo        Export simulated appliances into a small lake on disk, to see how it goes
+      validate    Check pipeline files and report all their mistakes
+      plan        Show what a run would do: the slices that are due and their first requests. Nothing is
+                  sent
+      preview     Fetch a job's first rows and show what would land. Nothing is written
+      run         Extract what is due and land it
+      serve       Run every pipeline file of a folder on its own schedule, until told to end
+      pause       Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
+      resume      Resume paused pipelines with their next instant. What came while they were paused
+                  isn't made up for
+      backfill    Read windows of the past: those that cover a time, landed or not
+      history     Show what runs did, newest first
+      vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
+      ledger      Look into a pipeline's ledger
+      status      Show what has landed
+      k8s         Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job
+                  for a backfill
+      schema      Print the JSON Schema of pipeline files, for editors; or show, compare and accept what
+                  is pinned of a job's columns
+      quarantine  List, show and replay the rows that didn't fit
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
@@ -178,6 +180,8 @@ fn help_of_each_verb() {
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]
+          --locked               Refuse to leave the schemas of the lock file, which lies beside the
+                                 pipeline file: `FILE.lock`, as `tidegate schema lock` writes it
           --dry-run              Show what the run would do, as `tidegate plan` does, and send nothing
           --max-duration <TIME>  Begin no slices after so long, such as 30m. What has begun lands, the
                                  rest is for the next run: exit code 5
@@ -304,6 +308,10 @@ fn long_help() {
 
               [env: TIDEGATE_MEMORY_LIMIT=]
               [default: 256MiB]
+
+          --locked
+              Refuse to leave the schemas of the lock file, which lies beside the pipeline file:
+              `FILE.lock`, as `tidegate schema lock` writes it
 
           --dry-run
               Show what the run would do, as `tidegate plan` does, and send nothing

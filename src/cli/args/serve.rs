@@ -78,6 +78,16 @@ pub(in crate::cli) struct ServeArguments {
     pub(in crate::cli) memory: MemoryArgument,
 }
 
+/// What `pause` and `resume` take.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct SwitchArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(in crate::cli) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgument,
+}
+
 /// Reads a duration, for `--max-duration` and `--grace`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "write a time such as 30s, 15m or 1h 30m".to_owned())
