@@ -15,7 +15,10 @@ pub use self::enrich::Enrich;
 pub use self::incremental::{IncrementalSpec, NewestSpec, SentCursor};
 pub use self::slicing::{InstantFormat, LEAST_STEPS, PartsSpec, Slicing, Start, WindowSpec, most_steps};
 pub use self::source::{Proxy, SessionSpec, Source};
-use super::file::{Advance, BadRows, CatchUp, Compression, Contract, OnMismatch, Order, Overlap, SeekBound, Severity};
+use super::file::{
+    Advance, BadRows, CatchUp, Compression, Contract, LineEnd, OnMismatch, Order, Overlap, SeekBound, Severity,
+    Statistics,
+};
 use super::load::{RequestValue, Sql, Tmpl};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
@@ -325,6 +328,8 @@ pub struct Sink {
     pub url: String,
     /// Hive partitions, each as written: `column` or `day(column)`.
     pub partition_by: Vec<String>,
+    /// The order of the rows in each file.
+    pub sort_by: Vec<SortKey>,
     /// The compression; none is the format's default.
     pub compression: Option<Compression>,
     /// The most rows of a file.
@@ -339,18 +344,44 @@ pub struct Sink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkFormat {
     /// Parquet.
-    Parquet,
+    Parquet {
+        /// The most rows of a row group; none is the default.
+        row_group_rows: Option<usize>,
+        /// Whether values that repeat are written once.
+        dictionary: bool,
+        /// For what statistics are kept.
+        statistics: Statistics,
+        /// Columns that get a Bloom filter.
+        bloom_filters: Vec<String>,
+    },
     /// JSON Lines.
     JsonLines,
     /// CSV.
     Csv {
         /// The character between two cells.
         delimiter: u8,
+        /// The character around a cell that holds a special one.
+        quote: u8,
+        /// The character before a quote in a quoted cell.
+        escape: u8,
+        /// How a line ends.
+        line_end: LineEnd,
         /// Whether the first line names the columns.
         header: bool,
         /// What stands for null.
         null_text: String,
+        /// Whether a file begins with a byte order mark.
+        byte_order_mark: bool,
         /// Whether formulas are disarmed.
         formula_protection: bool,
     },
+}
+
+/// A column that rows are sorted by. Nulls come last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortKey {
+    /// The column.
+    pub column: String,
+    /// Whether the greatest value comes first.
+    pub descending: bool,
 }

@@ -12,8 +12,11 @@ use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
-use crate::pipeline::spec::{CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing};
-use crate::sink::{CsvOptions, Format, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, TextCompression};
+use crate::pipeline::spec::{self, CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing};
+use crate::sink::{
+    CsvOptions, Format, LineEnd, PARQUET_ZSTD, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, SortKey,
+    Statistics, TEXT_ZSTD, TextCompression,
+};
 
 /// Builds the request of a job.
 pub(super) fn request(job: &Job) -> Result<RequestTree, RunError> {
@@ -111,34 +114,69 @@ pub(super) fn sink(sink: &Sink) -> Result<SinkSpec, RunError> {
         format: format(sink),
         url: sink.url.clone(),
         partition_by: partition_by?,
+        sort_by: sink.sort_by.iter().map(sort_key).collect(),
         rows_per_file: sink.rows_per_file.unwrap_or(u64::MAX),
         bytes_per_file: sink.bytes_per_file,
     })
 }
 
+fn sort_key(key: &spec::SortKey) -> SortKey {
+    SortKey { column: key.column.clone(), descending: key.descending }
+}
+
 fn format(sink: &Sink) -> Format {
-    let text = match sink.compression {
+    let compression = match sink.compression {
         Some(Compression::Gzip) => TextCompression::Gzip,
-        Some(Compression::Zstd) => TextCompression::Zstd,
+        Some(Compression::Zstd(level)) => TextCompression::Zstd { level: level.map_or(TEXT_ZSTD, i32::from) },
         Some(Compression::None | Compression::Snappy) | None => TextCompression::None,
     };
     match &sink.format {
-        SinkFormat::Parquet => {
-            let compression = match sink.compression {
-                None | Some(Compression::Zstd) => ParquetCompression::Zstd { level: 1 },
-                Some(Compression::Snappy) => ParquetCompression::Snappy,
-                Some(Compression::Gzip) => ParquetCompression::Gzip,
-                Some(Compression::None) => ParquetCompression::None,
-            };
-            Format::Parquet(ParquetOptions { compression, ..ParquetOptions::default() })
+        SinkFormat::Parquet { row_group_rows, dictionary, statistics, bloom_filters } => {
+            let defaults = ParquetOptions::default();
+            Format::Parquet(ParquetOptions {
+                compression: sink.compression.map_or(defaults.compression, parquet_compression),
+                row_group_rows: row_group_rows.unwrap_or(defaults.row_group_rows),
+                dictionary: *dictionary,
+                statistics: match statistics {
+                    file::Statistics::Page => Statistics::Page,
+                    file::Statistics::RowGroup => Statistics::RowGroup,
+                    file::Statistics::None => Statistics::None,
+                },
+                bloom_filters: bloom_filters.clone(),
+            })
         }
-        SinkFormat::JsonLines => Format::JsonLines { compression: text },
-        SinkFormat::Csv { delimiter, header, null_text, formula_protection } => Format::Csv(CsvOptions {
+        SinkFormat::JsonLines => Format::JsonLines { compression },
+        SinkFormat::Csv {
+            delimiter,
+            quote,
+            escape,
+            line_end,
+            header,
+            null_text,
+            byte_order_mark,
+            formula_protection,
+        } => Format::Csv(CsvOptions {
             delimiter: *delimiter,
+            quote: *quote,
+            escape: *escape,
+            line_end: match line_end {
+                file::LineEnd::Lf => LineEnd::Lf,
+                file::LineEnd::Crlf => LineEnd::CrLf,
+            },
             header: *header,
             null_text: null_text.clone(),
-            compression: text,
+            byte_order_mark: *byte_order_mark,
+            compression,
             protect_formulas: *formula_protection,
         }),
+    }
+}
+
+fn parquet_compression(compression: Compression) -> ParquetCompression {
+    match compression {
+        Compression::None => ParquetCompression::None,
+        Compression::Snappy => ParquetCompression::Snappy,
+        Compression::Gzip => ParquetCompression::Gzip,
+        Compression::Zstd(level) => ParquetCompression::Zstd { level: level.map_or(PARQUET_ZSTD, i32::from) },
     }
 }

@@ -327,13 +327,13 @@ fn show(value: Option<&Value>) -> String {
 /// What the names of a sink's files end with: readers go by it.
 fn extension(sink: &Sink) -> String {
     let format = match sink.format {
-        SinkFormat::Parquet => return "parquet".to_owned(),
+        SinkFormat::Parquet { .. } => return "parquet".to_owned(),
         SinkFormat::JsonLines => "jsonl",
         SinkFormat::Csv { .. } => "csv",
     };
     match sink.compression {
         Some(Compression::Gzip) => format!("{format}.gz"),
-        Some(Compression::Zstd) => format!("{format}.zst"),
+        Some(Compression::Zstd(_)) => format!("{format}.zst"),
         Some(Compression::None | Compression::Snappy) | None => format.to_owned(),
     }
 }

@@ -16,7 +16,7 @@ use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::Expect;
 use crate::sink::{Landing, SinkSpec, SinkWriter, Staging};
-use crate::transform::{RowExpr, Table, TransformError, TransformPlan};
+use crate::transform::{RowExpr, Sorter, Table, TransformError, TransformPlan};
 
 /// A sink and the rows that it takes.
 #[derive(Debug, Clone)]
@@ -79,6 +79,8 @@ impl Shaping {
 struct Open {
     writer: SinkWriter,
     filter: Option<RowExpr>,
+    /// Where rows wait that the sink wants sorted.
+    sorter: Option<Sorter>,
     name: SinkName,
     filtered: u64,
 }
@@ -127,7 +129,7 @@ fn transform(
         open.iter_mut().try_for_each(|sink| sink.write(&batch))?;
         expectations.keep(batch)
     });
-    let counts = counts.map_err(unwrap)?;
+    let counts = counts.map_err(|source| unwrap("transform", source))?;
     // Before the files are finished: of a slice that fails here, nothing is left.
     staged.notes = expectations.check()?;
     staged.rows_out = counts.rows_out;
@@ -148,9 +150,9 @@ fn in_sink(sink: &SinkName, error: RunError) -> RunError {
     RunError::InSink { sink: sink.clone(), source: Box::new(error) }
 }
 
-/// Takes an error of our own out of the transform that it broke off.
-fn unwrap(source: TransformError) -> RunError {
-    let failed = |source| RunError::Transform { field: "transform", source };
+/// Takes an error of our own out of what SQL it broke off, that of `field`.
+fn unwrap(field: &'static str, source: TransformError) -> RunError {
+    let failed = |source| RunError::Transform { field, source };
     match source {
         TransformError::Input(error) => {
             error.downcast().map_or_else(|error| failed(TransformError::Input(error)), |error| *error)
@@ -165,9 +167,13 @@ fn unwrap(source: TransformError) -> RunError {
 impl Open {
     fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
         let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, now)).transpose();
+        let writer = SinkWriter::open(&target.spec, to.landing, schema, to.staging)?;
+        let keys: Vec<_> = target.spec.sort_by.iter().map(|key| (key.column.as_str(), key.descending)).collect();
+        let sorter = (!keys.is_empty()).then(|| Sorter::new(schema, &keys)).transpose();
         Ok(Self {
-            writer: SinkWriter::open(&target.spec, to.landing, schema, to.staging)?,
+            writer,
             filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,
+            sorter: sorter.map_err(|source| RunError::Transform { field: "sort_by", source })?,
             name: target.spec.name.clone(),
             filtered: 0,
         })
@@ -179,17 +185,25 @@ impl Open {
     }
 
     fn filter_and_write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
-        let Some(filter) = &self.filter else { return Ok(self.writer.write(batch)?) };
+        let Some(filter) = &self.filter else { return self.take(batch) };
         let mask = filter.filter_mask(batch).map_err(|source| RunError::Transform { field: "where", source })?;
         let kept = keep(batch, &mask)?;
         self.filtered += (batch.num_rows() - kept.num_rows()) as u64;
-        if kept.num_rows() > 0 {
-            self.writer.write(&kept)?;
-        }
-        Ok(())
+        if kept.num_rows() > 0 { self.take(&kept) } else { Ok(()) }
     }
 
-    fn finish(self) -> Result<(Vec<FileReceipt>, SinkCounts), RunError> {
+    fn take(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
+        match &mut self.sorter {
+            Some(sorter) => Ok(sorter.push(batch)?),
+            None => Ok(self.writer.write(batch)?),
+        }
+    }
+
+    fn finish(mut self) -> Result<(Vec<FileReceipt>, SinkCounts), RunError> {
+        if let Some(sorter) = self.sorter.take() {
+            let sorted = sorter.finish(|batch| self.writer.write(&batch).map_err(RunError::from));
+            sorted.map_err(|source| unwrap("sort_by", source))?;
+        }
         let files = self.writer.finish()?;
         let counts = SinkCounts {
             landed: files.iter().map(|file| file.rows).sum(),

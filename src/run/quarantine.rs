@@ -98,6 +98,7 @@ pub(super) fn sink(state: &str, pipeline: &PipelineName) -> SinkSpec {
         format: Format::JsonLines { compression: TextCompression::None },
         url: format!("{}/{pipeline}/quarantine", state.trim_end_matches('/')),
         partition_by: Vec::new(),
+        sort_by: Vec::new(),
         rows_per_file: u64::MAX,
         bytes_per_file: u64::MAX,
     }

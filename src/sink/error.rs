@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use thiserror::Error;
 
@@ -48,9 +49,11 @@ pub enum SinkError {
         /// What it must be.
         expected: &'static str,
     },
-    /// `partition_by` names a column that the rows don't have.
-    #[error("partition_by names the column `{column}`, which the rows don't have: they have {known}")]
+    /// An option names a column that the rows don't have.
+    #[error("{option} names the column `{column}`, which the rows don't have: they have {known}")]
     UnknownColumn {
+        /// The option, such as `partition_by`.
+        option: &'static str,
         /// The column.
         column: String,
         /// The columns there are.
@@ -164,4 +167,12 @@ pub enum SinkError {
         /// The path below the root of the data set.
         path: String,
     },
+}
+
+impl SinkError {
+    /// Says that an option names a column that isn't among those of `schema`.
+    pub(super) fn unknown_column(option: &'static str, column: &str, schema: &Schema) -> Self {
+        let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        Self::UnknownColumn { option, column: column.to_owned(), known: known.join(", ") }
+    }
 }

@@ -140,17 +140,23 @@ fn slice_part(slice: &SliceId, generation: u32) -> String {
     format!("{}-g{generation}", encoded(slice.as_str(), NAME, MAX_SLICE))
 }
 
-/// Percent-encodes `text` into `max` bytes at most, cutting before a whole escape what is longer.
+/// Percent-encodes `text` into `max` bytes at most. What is longer is cut between two characters: readers that decode a name want
+/// whole ones.
 fn encoded(text: &str, set: &'static AsciiSet, max: usize) -> String {
-    let mut safe = utf8_percent_encode(text, set).to_string();
-    if safe.len() > max {
-        let cut = max - CUT_MARK;
-        let escape = safe.as_bytes()[cut - 2..cut].iter().position(|byte| *byte == b'%');
-        safe.truncate(escape.map_or(cut, |at| cut - 2 + at));
-        safe.push('~');
-        safe.push_str(&hex::encode(&Sha256::digest(text.as_bytes())[..8]));
+    let safe = utf8_percent_encode(text, set).to_string();
+    if safe.len() <= max {
+        return safe;
     }
-    safe
+    let mut cut = String::new();
+    let mut bytes = [0; 4];
+    for character in text.chars() {
+        let next = utf8_percent_encode(character.encode_utf8(&mut bytes), set).to_string();
+        if cut.len() + next.len() + CUT_MARK > max {
+            break;
+        }
+        cut.push_str(&next);
+    }
+    format!("{cut}~{}", hex::encode(&Sha256::digest(text.as_bytes())[..8]))
 }
 
 #[cfg(test)]
@@ -249,11 +255,14 @@ mod tests {
         }
 
         #[test]
-        fn an_escaped_value_reads_back(value in "\\PC{0,40}") {
+        fn an_escaped_value_reads_back(value in "[^~]{0,60}") {
             let dir = partition_dir("c", Some(&value));
-            prop_assume!(!dir.contains('~'));
-            let text = dir.strip_prefix("c=").unwrap();
-            prop_assert_eq!(percent_encoding::percent_decode_str(text).decode_utf8().unwrap(), value);
+            let text = percent_encoding::percent_decode_str(dir.strip_prefix("c=").unwrap()).decode_utf8().unwrap();
+            match text.split_once('~') {
+                // Cut: what is there is a beginning of it.
+                Some((beginning, _)) => prop_assert!(value.starts_with(beginning)),
+                None => prop_assert_eq!(text, value),
+            }
         }
     }
 }

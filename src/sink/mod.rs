@@ -26,8 +26,8 @@ pub use encode::EncodeError;
 pub use error::SinkError;
 pub use layout::{NamedFile, StagedSlice, slice_name};
 pub use spec::{
-    CsvOptions, Format, Landing, ParquetCompression, ParquetOptions, ParsePartitionError, PartitionField, SinkSpec,
-    TextCompression,
+    CsvOptions, Format, Landing, LineEnd, PARQUET_ZSTD, ParquetCompression, ParquetOptions, ParsePartitionError,
+    PartitionField, SinkSpec, SortKey, Statistics, TEXT_ZSTD, TextCompression,
 };
 pub use store::{DataSets, Found, Notes, Presence, Staging};
 pub use writer::SinkWriter;

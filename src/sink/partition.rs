@@ -42,7 +42,9 @@ impl Splitter {
         let mut keys: Vec<_> = snapshot.map(|_| "snapshot".to_owned()).into_iter().collect();
         let mut found = Vec::with_capacity(fields.len());
         for field in fields {
-            let index = schema.index_of(field.column()).map_err(|_| unknown(field.column(), schema))?;
+            let index = schema
+                .index_of(field.column())
+                .map_err(|_| SinkError::unknown_column("partition_by", field.column(), schema))?;
             check_type(field, schema.field(index).data_type())?;
             let key = field.key();
             // A directory that hides a column of the file would change the column's values for readers of Hive partitions.
@@ -73,11 +75,6 @@ impl Splitter {
         }
         Ok(parts)
     }
-}
-
-fn unknown(column: &str, schema: &Schema) -> SinkError {
-    let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    SinkError::UnknownColumn { column: column.to_owned(), known: known.join(", ") }
 }
 
 fn check_type(field: &PartitionField, kind: &DataType) -> Result<(), SinkError> {

@@ -23,15 +23,37 @@ pub enum Format {
     },
 }
 
+/// The level of Zstandard in Parquet files unless told otherwise: higher ones cost more than they save.
+pub const PARQUET_ZSTD: i32 = 1;
+
+/// The level of Zstandard of text files unless told otherwise, which is its own default: people's tools read them, and small
+/// ones matter more than the last CPU cycle.
+pub const TEXT_ZSTD: i32 = 3;
+
 /// Options of Parquet files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParquetOptions {
     /// How pages are compressed.
     pub compression: ParquetCompression,
-    /// Rows in a row group at most; a row group is held in memory until it is full.
+    /// Rows in a row group at most; they are held in memory until it is full.
     pub row_group_rows: usize,
-    /// Estimated encoded bytes of a row group at most.
-    pub row_group_bytes: usize,
+    /// Whether values that repeat are written once, in a dictionary.
+    pub dictionary: bool,
+    /// For what the least and the greatest values are kept.
+    pub statistics: Statistics,
+    /// The columns that get a Bloom filter.
+    pub bloom_filters: Vec<String>,
+}
+
+/// For what a Parquet file keeps the least and the greatest values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistics {
+    /// Row groups and pages: a page index.
+    Page,
+    /// Row groups.
+    RowGroup,
+    /// Nothing.
+    None,
 }
 
 /// Compression inside a Parquet file.
@@ -55,16 +77,33 @@ pub enum ParquetCompression {
 pub struct CsvOptions {
     /// What stands between cells: one ASCII character.
     pub delimiter: u8,
+    /// What stands around a cell that holds a special character: one ASCII character.
+    pub quote: u8,
+    /// What stands before a quote, or before itself, in a quoted cell: one ASCII character. The quote itself: it is doubled.
+    pub escape: u8,
+    /// How a line ends.
+    pub line_end: LineEnd,
     /// Whether the first line holds the names of the columns.
     pub header: bool,
     /// What a null is written as. A text that equals it is quoted, so the two stay apart: by default a null is nothing at
     /// all, and an empty text is `""`.
     pub null_text: String,
+    /// Whether the file begins with a byte order mark.
+    pub byte_order_mark: bool,
     /// How the whole file is compressed.
     pub compression: TextCompression,
     /// Whether a text that a spreadsheet would run as a formula (it starts with `=`, `+`, `-`, `@`, a tab or a carriage
     /// return) gets a `'` before it. Numbers are left alone.
     pub protect_formulas: bool,
+}
+
+/// How a line of a CSV file ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineEnd {
+    /// LF.
+    Lf,
+    /// CR and LF.
+    CrLf,
 }
 
 /// Compression of a whole text file.
@@ -75,16 +114,21 @@ pub enum TextCompression {
     None,
     /// Gzip, `.gz`.
     Gzip,
-    /// Zstandard, `.zst`.
-    Zstd,
+    /// Zstandard, `.zst`, at a level from 1 to 22.
+    Zstd {
+        /// The level.
+        level: i32,
+    },
 }
 
 impl Default for ParquetOptions {
     fn default() -> Self {
         Self {
-            compression: ParquetCompression::Zstd { level: 1 },
+            compression: ParquetCompression::Zstd { level: PARQUET_ZSTD },
             row_group_rows: 100_000,
-            row_group_bytes: 64 * 1024 * 1024,
+            dictionary: true,
+            statistics: Statistics::Page,
+            bloom_filters: Vec::new(),
         }
     }
 }
@@ -93,8 +137,12 @@ impl Default for CsvOptions {
     fn default() -> Self {
         Self {
             delimiter: b',',
+            quote: b'"',
+            escape: b'"',
+            line_end: LineEnd::Lf,
             header: true,
             null_text: String::new(),
+            byte_order_mark: false,
             compression: TextCompression::None,
             protect_formulas: true,
         }
@@ -112,6 +160,8 @@ pub struct SinkSpec {
     pub url: String,
     /// The Hive directories, from the root down.
     pub partition_by: Vec<PartitionField>,
+    /// The order that the rows given to a writer have. It doesn't sort; a Parquet file says that its rows are sorted.
+    pub sort_by: Vec<SortKey>,
     /// Rows in a file at most.
     pub rows_per_file: u64,
     /// A file is closed once its encoded size reaches this.
@@ -140,7 +190,7 @@ impl SinkSpec {
         match &self.format {
             Format::Parquet(options) => options.check(),
             Format::Csv(options) => options.check(),
-            Format::JsonLines { .. } => Ok(()),
+            Format::JsonLines { compression } => compression.check(),
         }
     }
 }
@@ -148,26 +198,43 @@ impl SinkSpec {
 impl ParquetOptions {
     fn check(&self) -> Result<(), SinkError> {
         at_least_one("row_group_rows", self.row_group_rows as u64)?;
-        at_least_one("row_group_bytes", self.row_group_bytes as u64)?;
-        match self.compression {
-            ParquetCompression::Zstd { level } if !(1..=22).contains(&level) => {
-                Err(bad("compression level", level.to_string(), "from 1 to 22"))
-            }
-            _ => Ok(()),
-        }
+        if let ParquetCompression::Zstd { level } = self.compression { zstd_level(level) } else { Ok(()) }
     }
+}
+
+impl TextCompression {
+    fn check(self) -> Result<(), SinkError> {
+        if let Self::Zstd { level } = self { zstd_level(level) } else { Ok(()) }
+    }
+}
+
+fn zstd_level(level: i32) -> Result<(), SinkError> {
+    if (1..=22).contains(&level) { Ok(()) } else { Err(bad("compression level", level.to_string(), "from 1 to 22")) }
 }
 
 impl CsvOptions {
     fn check(&self) -> Result<(), SinkError> {
-        if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n' | 0) {
-            let shown = char::from(self.delimiter).escape_default().to_string();
-            return Err(bad("delimiter", shown, "one ASCII character that is no quote and no line end"));
+        let shown = |byte: u8| char::from(byte).escape_default().to_string();
+        let plain = |byte: u8| byte.is_ascii() && !matches!(byte, b'\r' | b'\n' | 0);
+        if !plain(self.delimiter) || [self.quote, self.escape].contains(&self.delimiter) {
+            let expected = "one ASCII character that is no quote, no escape and no line end";
+            return Err(bad("delimiter", shown(self.delimiter), expected));
         }
-        if self.null_text.bytes().any(|byte| byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n')) {
-            return Err(bad("null_text", self.null_text.clone(), "free of delimiters, quotes and line ends"));
+        for (option, byte) in [("quote", self.quote), ("escape", self.escape)] {
+            if !plain(byte) {
+                return Err(bad(option, shown(byte), "one ASCII character that is no line end"));
+            }
         }
-        Ok(())
+        if self.null_text.bytes().any(|byte| self.is_special(byte)) {
+            let expected = "free of delimiters, quotes, escapes and line ends";
+            return Err(bad("null_text", self.null_text.clone(), expected));
+        }
+        self.compression.check()
+    }
+
+    /// Tells whether a cell with this byte in it has to be quoted.
+    pub(super) const fn is_special(&self, byte: u8) -> bool {
+        byte == self.delimiter || byte == self.quote || byte == self.escape || matches!(byte, b'\r' | b'\n')
     }
 }
 
@@ -194,6 +261,15 @@ pub struct Landing {
     pub snapshot: Option<String>,
     /// The version of the pinned schema that the rows have.
     pub schema_version: u32,
+}
+
+/// A column that rows are sorted by. Nulls come last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortKey {
+    /// The column.
+    pub column: String,
+    /// Whether the greatest value comes first.
+    pub descending: bool,
 }
 
 /// One level of partition directories: a column's value, or a part of its time (UTC).
@@ -304,6 +380,10 @@ mod tests {
         assert!(csv(b'\n', "").is_err());
         assert!(csv(0xe9, "").is_err());
         assert!(csv(b',', "a,b").is_err());
+        let marks = |quote, escape| CsvOptions { quote, escape, ..CsvOptions::default() }.check();
+        assert!(marks(b'\'', b'\\').is_ok());
+        assert!(marks(b',', b'"').is_err());
+        assert!(marks(b'"', b'\n').is_err());
         let level = |level| {
             let compression = ParquetCompression::Zstd { level };
             ParquetOptions { compression, ..ParquetOptions::default() }.check()

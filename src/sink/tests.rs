@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest as _, Sha256};
 use tempfile::{TempDir, tempdir};
 
+use super::writer::MAX_BUFFERED;
 use super::*;
 use crate::model::{FileReceipt, JobName, PipelineName, SinkName, SliceId, StagedPlace};
 
@@ -24,6 +25,7 @@ fn spec(root: &Path, format: Format, partition_by: &[&str]) -> SinkSpec {
         format,
         url: root.to_str().unwrap().to_owned(),
         partition_by: partition_by.iter().map(|text| text.parse().unwrap()).collect(),
+        sort_by: Vec::new(),
         rows_per_file: 1_000_000,
         bytes_per_file: 1 << 30,
     }
@@ -143,7 +145,7 @@ fn partitioned_rows_come_back_each_once_from_its_own_directory() {
 
 #[test]
 fn the_same_batches_give_the_same_bytes_whatever_the_generation() {
-    for format in [parquet(), jsonl(TextCompression::Gzip), jsonl(TextCompression::Zstd)] {
+    for format in [parquet(), jsonl(TextCompression::Gzip), jsonl(TextCompression::Zstd { level: TEXT_ZSTD })] {
         let run = |generation| {
             let root = tempdir().unwrap();
             let mut spec = spec(root.path(), format.clone(), &["hour(ts)", "severity"]);
@@ -178,6 +180,48 @@ fn files_roll_at_their_limits_and_keep_the_order_of_rows() {
     by_bytes.bytes_per_file = 1000;
     let receipts = write(&by_bytes, &landing(2), &[rows(0..40), rows(40..80), rows(80..90)]).unwrap();
     assert_eq!(receipts.iter().map(|receipt| receipt.rows).collect::<Vec<_>>(), [40, 40, 10]);
+
+    let mut by_bytes = self::spec(root.path(), parquet(), &[]);
+    by_bytes.bytes_per_file = 8000;
+    let batches: Vec<_> = (0..20).map(|at| rows(at * 100..at * 100 + 100)).collect();
+    let receipts = write(&by_bytes, &landing(3), &batches).unwrap();
+    assert_eq!(receipts.iter().map(|receipt| receipt.rows).sum::<u64>(), 2000);
+    assert!((2..12).contains(&receipts.len()), "{receipts:?}");
+}
+
+#[test]
+fn beyond_its_memory_a_writer_ends_row_groups_early_and_the_same_each_time() {
+    let wide = |at: i64| {
+        let text = |id: i64| (id % 40 > 0).then(|| format!("{id}-{}", "x".repeat(3000)));
+        let parts: StringArray = (0..8192).map(|id| Some(format!("{}", id % 40))).collect();
+        let texts: StringArray = (0..8192).map(|id| text(at * 8192 + id)).collect();
+        RecordBatch::try_from_iter_with_nullable([
+            ("part", Arc::new(parts) as ArrayRef, true),
+            ("t", Arc::new(texts), true),
+        ])
+        .unwrap()
+    };
+    let run = || {
+        let root = tempdir().unwrap();
+        let spec = spec(root.path(), parquet(), &["part"]);
+        let mut writer = SinkWriter::open(&spec, &landing(1), &wide(0).schema(), &staging()).unwrap();
+        for at in 0..6 {
+            writer.write(&wide(at)).unwrap();
+            assert!(writer.buffered() <= MAX_BUFFERED, "{}", writer.buffered());
+        }
+        let receipts = writer.finish().unwrap();
+        assert_eq!(receipts.len(), 40, "a file each");
+        receipts.iter().for_each(|receipt| publish(receipt).unwrap());
+        let groups = |receipt: &FileReceipt| {
+            let file = File::open(root.path().join(&receipt.path)).unwrap();
+            ParquetRecordBatchReaderBuilder::try_new(file).unwrap().metadata().num_row_groups()
+        };
+        let groups: Vec<_> = receipts.iter().map(groups).collect();
+        (groups, receipts.into_iter().map(|receipt| receipt.sha256).collect::<Vec<_>>())
+    };
+    let (groups, digests) = run();
+    assert!(groups.iter().sum::<usize>() > 40, "{groups:?}");
+    assert_eq!((groups, digests), run());
 }
 
 #[test]
@@ -280,7 +324,7 @@ fn json_lines_keep_every_digit_null_and_nesting() {
         "\n",
     );
     assert_eq!(text_of(jsonl(TextCompression::None), &kinds()), expected);
-    let packed = bytes_of(jsonl(TextCompression::Zstd), &kinds()).unwrap();
+    let packed = bytes_of(jsonl(TextCompression::Zstd { level: TEXT_ZSTD }), &kinds()).unwrap();
     assert_eq!(zstd::decode_all(packed.as_slice()).unwrap(), expected.as_bytes());
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use super::SinkError;
 use super::encode::{self, EncodeError, Encoder};
@@ -21,11 +21,11 @@ const MAX_OPEN: usize = 64;
 /// Rows encoded in one go: a file is checked against its limits this often.
 const CHUNK_ROWS: usize = 8192;
 
-/// Bytes that all open files together hold in memory at most. Beyond it the one that holds most writes its row group.
-const MAX_BUFFERED: usize = 256 * 1024 * 1024;
+/// Bytes that all open files together gather at most. Beyond it the one that holds most writes its row group.
+pub(super) const MAX_BUFFERED: usize = 96 * 1024 * 1024;
 
-/// Bytes that wait in all open files together until a part is full. Beyond it the file that holds most is closed.
-const MAX_HELD: usize = 256 * 1024 * 1024;
+/// Bytes that wait in all open files together until a part of an upload is full. Beyond it the file that holds most is closed.
+const MAX_HELD: usize = 96 * 1024 * 1024;
 
 /// Writes the files of one slice in one sink. Dropping it, at any moment before [`SinkWriter::finish`] returns, removes
 /// what it staged.
@@ -62,6 +62,7 @@ impl SinkWriter {
         spec.check()?;
         let root = Root::parse(&spec.url)?;
         let normalizer = Normalizer::new(schema, matches!(spec.format, Format::Parquet(_)))?;
+        check_columns(spec, normalizer.target())?;
         let splitter = Splitter::new(&spec.partition_by, landing.snapshot.as_deref(), normalizer.target())?;
         Ok(Self {
             spec: spec.clone(),
@@ -121,6 +122,12 @@ impl SinkWriter {
         drop(self);
     }
 
+    /// Returns the bytes that the open files gather.
+    #[cfg(test)]
+    pub(super) fn buffered(&self) -> usize {
+        self.open.values().map(|file| file.encoder.buffered()).sum()
+    }
+
     fn write_all(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         let mut from = 0;
         while from < batch.num_rows() {
@@ -177,7 +184,7 @@ impl SinkWriter {
             None => self.root.stage(&self.landing, &self.spec.name, &self.staging)?,
         };
         let file = self.stage.insert(stage).create(&path)?;
-        let encoder = encode::build(&self.spec.format, self.normalizer.target(), &self.landing, file);
+        let encoder = encode::build(&self.spec, self.normalizer.target(), &self.landing, file);
         let encoder = encoder.map_err(|source| self.failed(&path, source))?;
         Ok(OpenFile { encoder, path, part, rows: 0, used: 0 })
     }
@@ -234,6 +241,27 @@ impl SinkWriter {
     fn failed(&self, path: &str, source: EncodeError) -> SinkError {
         encode_error(&self.spec.url, path, source)
     }
+}
+
+/// Checks that the columns that options name are there and hold plain values.
+fn check_columns(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
+    let sorted = spec.sort_by.iter().map(|key| ("sort_by", key.column.as_str()));
+    let blooms = match &spec.format {
+        Format::Parquet(options) => options.bloom_filters.as_slice(),
+        Format::Csv(_) | Format::JsonLines { .. } => &[],
+    };
+    for (option, column) in sorted.chain(blooms.iter().map(|column| ("bloom_filters", column.as_str()))) {
+        let field = schema.field_with_name(column).map_err(|_| SinkError::unknown_column(option, column, schema))?;
+        if field.data_type().is_nested() {
+            let hint = match option {
+                "sort_by" => "only a plain value can be sorted by",
+                _ => "only a plain value can be in a Bloom filter",
+            };
+            let (column, kind) = (column.to_owned(), field.data_type().to_string());
+            return Err(SinkError::ColumnType { column, kind, hint });
+        }
+    }
+    Ok(())
 }
 
 fn encode_error(root: &str, path: &str, source: EncodeError) -> SinkError {

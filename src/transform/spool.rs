@@ -31,7 +31,17 @@ pub enum SpoolError {
     },
     /// A batch can't be written or read back.
     #[error("can't write or read back a batch of records")]
-    Batch(#[from] ArrowError),
+    Batch(#[source] ArrowError),
+}
+
+impl From<ArrowError> for SpoolError {
+    /// Takes the error of a file out of Arrow's wrapping, so that a full disk says where it is.
+    fn from(error: ArrowError) -> Self {
+        match error {
+            ArrowError::IoError(_, source) => file_error(source),
+            other => Self::Batch(other),
+        }
+    }
 }
 
 /// Batches in the order in which they came. Rows are numbered from 0 over all of them: their ordinals.

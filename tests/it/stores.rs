@@ -77,6 +77,7 @@ impl Place {
             name: SinkName::new("lake"),
             format: Format::JsonLines { compression: TextCompression::None },
             url: format!("{}/{set}", self.url),
+            sort_by: Vec::new(),
             partition_by: if set == "large" { Vec::new() } else { vec!["text".parse().unwrap()] },
             rows_per_file: u64::MAX,
             bytes_per_file: u64::MAX,

@@ -1,8 +1,8 @@
 //! Where the rows land.
 
-use super::super::file::{ByteSize, Compression, CsvFile, FileOptions, JobFile, SinkFile};
+use super::super::file::{ByteSize, Compression, CsvFile, JobFile, ParquetFile, SinkFile};
 use super::super::load::{Diagnostic, Span, Spanned};
-use super::super::spec::{Sink, SinkFormat};
+use super::super::spec::{Sink, SinkFormat, SortKey};
 use super::Findings;
 use crate::model::SinkName;
 use crate::objects::{Location, LocationError, Scheme};
@@ -12,6 +12,29 @@ const QUARANTINE: &str = "quarantine";
 
 /// Large enough for readers to like, small enough to keep.
 const BYTES_PER_FILE: u64 = 512 << 20;
+
+/// What every kind of file has.
+struct Shared {
+    url: Spanned<String>,
+    partition_by: Vec<Spanned<String>>,
+    sort_by: Vec<Spanned<String>>,
+    compression: Option<Spanned<Compression>>,
+    rows_per_file: Option<Spanned<u64>>,
+    bytes_per_file: Option<ByteSize>,
+}
+
+macro_rules! shared {
+    ($file:expr) => {
+        Shared {
+            url: $file.url.clone(),
+            partition_by: $file.partition_by.clone(),
+            sort_by: $file.sort_by.clone(),
+            compression: $file.compression,
+            rows_per_file: $file.rows_per_file,
+            bytes_per_file: $file.bytes_per_file,
+        }
+    };
+}
 
 impl Findings<'_> {
     pub(super) fn sinks(&mut self, job: &JobFile) -> Vec<Sink> {
@@ -62,41 +85,103 @@ impl Findings<'_> {
         if let Some(filter) = &file.filter {
             self.sql_expression(filter);
         }
-        let (format, options) = match (&file.parquet, &file.jsonl, &file.csv) {
-            (Some(options), _, _) => (SinkFormat::Parquet, options.clone()),
-            (_, Some(options), _) => (SinkFormat::JsonLines, options.clone()),
-            (_, _, Some(csv)) => (self.csv(csv), shared(csv)),
+        let (format, shared) = match (&file.parquet, &file.jsonl, &file.csv) {
+            (Some(parquet), _, _) => (self.parquet(parquet), shared!(parquet)),
+            (_, Some(jsonl), _) => (SinkFormat::JsonLines, shared!(jsonl)),
+            (_, _, Some(csv)) => (self.csv(csv), shared!(csv)),
             _ => return None,
         };
-        self.url(&options.url);
-        self.compression(&format, options.compression);
-        for field in &options.partition_by {
+        self.url(&shared.url);
+        self.compression(&format, shared.compression);
+        for field in &shared.partition_by {
             self.partition(field);
         }
-        if let Some(rows) = options.rows_per_file
-            && rows.value == 0
-        {
-            self.error(rows.span, "a file of no rows holds nothing", "write the most rows of a file");
-        }
+        self.at_least_one(shared.rows_per_file, "a file of no rows holds nothing", "write the most rows of a file");
+        let sort_by = shared.sort_by.iter().filter_map(|key| self.sort_key(key)).collect();
         Some(Sink {
             name: SinkName::new(name.value.clone()),
             format,
-            url: options.url.value,
-            partition_by: options.partition_by.into_iter().map(|field| field.value).collect(),
-            compression: options.compression.map(|compression| compression.value),
-            rows_per_file: options.rows_per_file.map(|rows| rows.value),
-            bytes_per_file: options.bytes_per_file.map_or(BYTES_PER_FILE, |ByteSize(bytes)| bytes),
+            url: shared.url.value,
+            partition_by: shared.partition_by.into_iter().map(|field| field.value).collect(),
+            sort_by,
+            compression: shared.compression.map(|compression| compression.value),
+            rows_per_file: shared.rows_per_file.map(|rows| rows.value),
+            bytes_per_file: shared.bytes_per_file.map_or(BYTES_PER_FILE, |ByteSize(bytes)| bytes),
             filter: file.filter.clone(),
         })
     }
 
+    fn parquet(&mut self, parquet: &ParquetFile) -> SinkFormat {
+        let help = "write the most rows of a row group, such as 100000";
+        self.at_least_one(parquet.row_group_rows, "a row group of no rows holds nothing", help);
+        SinkFormat::Parquet {
+            row_group_rows: parquet.row_group_rows.map(|rows| usize::try_from(rows.value).unwrap_or(usize::MAX)),
+            dictionary: parquet.dictionary.unwrap_or(true),
+            statistics: parquet.statistics.unwrap_or_default(),
+            bloom_filters: parquet.bloom_filters.iter().map(|column| column.value.clone()).collect(),
+        }
+    }
+
     fn csv(&mut self, csv: &CsvFile) -> SinkFormat {
+        let delimiter = self.delimiter(csv.delimiter.as_ref());
+        let quote = self.mark(csv.quote.as_ref(), "the quote", b'"', delimiter);
+        let escape = self.mark(csv.escape.as_ref(), "the escape", quote, delimiter);
+        let null_text = csv.null_text.as_ref().map(|text| text.value.clone()).unwrap_or_default();
+        let special = |byte: u8| [delimiter, quote, escape, b'\r', b'\n'].contains(&byte);
+        if let Some(text) = csv.null_text.as_ref().filter(|text| text.value.bytes().any(special)) {
+            let message = format!("{} would need quotes, and null stands without", shown(&text.value));
+            self.error(
+                text.span,
+                message,
+                "write a text with no delimiter, quote, escape and line end in it, such as NULL",
+            );
+        }
         SinkFormat::Csv {
-            delimiter: self.delimiter(csv.delimiter.as_ref()),
+            delimiter,
+            quote,
+            escape,
+            line_end: csv.line_end.unwrap_or_default(),
             header: csv.header.unwrap_or(true),
-            null_text: csv.null_text.clone().unwrap_or_default(),
+            null_text,
+            byte_order_mark: csv.byte_order_mark.unwrap_or(false),
             formula_protection: csv.formula_protection.unwrap_or(true),
         }
+    }
+
+    /// Reads a character that marks cells, which the one between cells can't be.
+    fn mark(&mut self, text: Option<&Spanned<String>>, what: &str, default: u8, delimiter: u8) -> u8 {
+        let Some(text) = text else { return default };
+        match text.value.as_bytes() {
+            [byte] if (b'!'..=b'~').contains(byte) && !byte.is_ascii_alphanumeric() && *byte != delimiter => *byte,
+            _ => {
+                let message = format!("{} can't be {what} of a cell", shown(&text.value));
+                self.error(
+                    text.span,
+                    message,
+                    "write one ASCII character that is no letter, digit or delimiter, such as '\"'",
+                );
+                default
+            }
+        }
+    }
+
+    fn at_least_one(&mut self, number: Option<Spanned<u64>>, message: &str, help: &str) {
+        if let Some(number) = number.filter(|number| number.value == 0) {
+            self.error(number.span, message, help);
+        }
+    }
+
+    fn sort_key(&mut self, text: &Spanned<String>) -> Option<SortKey> {
+        let (column, order) = match text.value.trim().rsplit_once(' ') {
+            Some((column, order @ ("asc" | "desc"))) => (column.trim_end(), order),
+            _ => (text.value.trim(), "asc"),
+        };
+        if column.is_empty() || column.contains(['(', ')', ',']) {
+            let help = "write a column of the transform, or `column desc`";
+            self.error(text.span, format!("{} is nothing to sort by", shown(&text.value)), help);
+            return None;
+        }
+        Some(SortKey { column: column.to_owned(), descending: order == "desc" })
     }
 
     fn url(&mut self, url: &Spanned<String>) {
@@ -134,7 +219,9 @@ impl Findings<'_> {
     }
 
     fn compression(&mut self, format: &SinkFormat, compression: Option<Spanned<Compression>>) {
-        if let (false, Some(Compression::Snappy)) = (*format == SinkFormat::Parquet, compression.map(|it| it.value)) {
+        if let (false, Some(Compression::Snappy)) =
+            (matches!(format, SinkFormat::Parquet { .. }), compression.map(|it| it.value))
+        {
             let span = compression.map(|it| it.span).unwrap_or_default();
             self.error(span, "snappy is a compression of Parquet only", "write `none`, `gzip` or `zstd`");
         }
@@ -154,16 +241,6 @@ impl Findings<'_> {
     }
 }
 
-fn shared(csv: &CsvFile) -> FileOptions {
-    FileOptions {
-        url: csv.url.clone(),
-        partition_by: csv.partition_by.clone(),
-        compression: csv.compression,
-        rows_per_file: csv.rows_per_file,
-        bytes_per_file: csv.bytes_per_file,
-    }
-}
-
 pub(super) fn shown(text: &str) -> String {
     if text.is_empty() { "an empty text".to_owned() } else { format!("`{text}`") }
 }
@@ -178,11 +255,17 @@ fn root(url: &str) -> String {
     format!("{}{}", if path.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
-fn extension(sink: &Sink) -> (u8, Option<Compression>) {
+/// What the names of its files end with.
+fn extension(sink: &Sink) -> (u8, u8) {
     let format = match sink.format {
-        SinkFormat::Parquet => return (0, None),
+        SinkFormat::Parquet { .. } => return (0, 0),
         SinkFormat::JsonLines => 1,
         SinkFormat::Csv { .. } => 2,
     };
-    (format, sink.compression.filter(|compression| *compression != Compression::None))
+    let compression = match sink.compression {
+        Some(Compression::Gzip) => 1,
+        Some(Compression::Zstd(_)) => 2,
+        Some(Compression::None | Compression::Snappy) | None => 0,
+    };
+    (format, compression)
 }

@@ -26,8 +26,8 @@ pub use paging::{
     Advance, CursorFile, NextLinkFile, OffsetFile, Order, PageFile, PaginateBy, PaginateFile, SeekBound, SeekFile,
     ShortPage,
 };
-pub use scalars::{ByteSize, Rate, Span as Duration};
-pub use sinks::{Compression, CsvFile, FileOptions, HttpSinkFile, SinkFile, StdoutFile};
+pub use scalars::{ByteSize, Compression, Rate, Span as Duration};
+pub use sinks::{CsvFile, HttpSinkFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statistics, StdoutFile};
 pub use slicing::{Edge, EdgeBound, Pad, ResolutionFile, SnapshotMode, SplitFile, WindowFile};
 pub use source::{CsvFormat, FormatFile, RetryFile, SourceFile, TimeoutFile, TlsFile};
 

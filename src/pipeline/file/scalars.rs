@@ -152,6 +152,57 @@ impl JsonSchema for ByteSize {
     }
 }
 
+/// How files are compressed: `none`, `snappy`, `gzip`, `zstd`, or `zstd(level)` with a level from 1 to 22.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Snappy, in Parquet only.
+    Snappy,
+    /// gzip.
+    Gzip,
+    /// Zstandard, at a level from 1 to 22 or at the format's own.
+    Zstd(Option<u8>),
+}
+
+impl TryFrom<String> for Compression {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_compression(&text).ok_or_else(|| {
+            format!("`{text}` is not a compression; write `none`, `snappy`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22")
+        })
+    }
+}
+
+fn parse_compression(text: &str) -> Option<Compression> {
+    Some(match text {
+        "none" => Compression::None,
+        "snappy" => Compression::Snappy,
+        "gzip" => Compression::Gzip,
+        "zstd" => Compression::Zstd(None),
+        _ => {
+            let level = text.strip_prefix("zstd(")?.strip_suffix(')')?;
+            Compression::Zstd(Some((1..=22).find(|known: &u8| known.to_string() == level)?))
+        }
+    })
+}
+
+impl JsonSchema for Compression {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Compression".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = r"^(none|snappy|gzip|zstd(\(([1-9]|1[0-9]|2[0-2])\))?)$";
+        json_schema!({"type": "string", "pattern": pattern, "examples": ["zstd", "zstd(9)", "none"]})
+    }
+}
+
 /// Reads a value with a unit from a text; `what` names it where there is no text.
 fn from_text<'de, T, D>(deserializer: D, what: &'static str) -> Result<T, D::Error>
 where
@@ -193,6 +244,12 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+impl<'de> Deserialize<'de> for Compression {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a compression such as `zstd`, `zstd(9)` or `none`")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,5 +274,17 @@ mod tests {
         assert_eq!(parse_size("64MiB"), Some(64 << 20));
         assert_eq!(parse_size("0B"), None);
         assert_eq!(parse_size("64MB"), None);
+    }
+
+    #[test]
+    fn compressions_may_have_a_level() {
+        assert_eq!(parse_compression("zstd"), Some(Compression::Zstd(None)));
+        assert_eq!(parse_compression("zstd(22)"), Some(Compression::Zstd(Some(22))));
+        assert_eq!(parse_compression("none"), Some(Compression::None));
+        for bad in [
+            "", "lz4", "zstd()", "zstd(0)", "zstd(23)", "zstd(-1)", "zstd(+9)", "zstd(09)", "gzip(6)", "Zstd", "zstd(9",
+        ] {
+            assert_eq!(parse_compression(bad), None, "{bad}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::load::{RequestValue, Spanned, Sql};
-use super::{Auth, ByteSize};
+use super::{Auth, ByteSize, Compression};
 
 /// A sink: exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`, and which rows it takes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -12,13 +12,13 @@ use super::{Auth, ByteSize};
 pub struct SinkFile {
     /// Parquet files.
     #[serde(default)]
-    pub parquet: Option<FileOptions>,
+    pub parquet: Option<ParquetFile>,
     /// CSV files (RFC 4180).
     #[serde(default)]
     pub csv: Option<CsvFile>,
     /// JSON Lines files.
     #[serde(default)]
-    pub jsonl: Option<FileOptions>,
+    pub jsonl: Option<JsonLinesFile>,
     /// Requests to an HTTP end point.
     #[serde(default)]
     pub http: Option<Spanned<HttpSinkFile>>,
@@ -30,19 +30,84 @@ pub struct SinkFile {
     pub filter: Option<Sql>,
 }
 
-/// Where files go, and how large they get.
+/// Parquet files. They say of themselves, as key-value metadata, which pipeline, job, slice and schema version they hold;
+/// timestamps are microseconds in UTC.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FileOptions {
+pub struct ParquetFile {
     /// The root of the data set: `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`. A relative one counts from
     /// the working directory. Credentials, region and end point of a bucket come from the environment (`AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the machine's role;
     /// it must keep to conditional writes (`If-None-Match`, `If-Match`), as Amazon S3 does. `gs://` and `az://` are experimental.
     pub url: Spanned<String>,
-    /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`.
+    /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
+    /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
+    /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
+    /// each gets several files.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
-    /// The compression. Default: `zstd` in Parquet, `none` elsewhere.
+    /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
+    /// order in which they came. What doesn't fit in memory is sorted on disk. Default: as received, or as the transform says.
+    #[serde(default)]
+    pub sort_by: Vec<Spanned<String>>,
+    /// The compression of pages: `zstd`, `zstd(level)` with a level from 1 to 22, `snappy`, `gzip` or `none`. Default: `zstd(1)`.
+    #[serde(default)]
+    pub compression: Option<Spanned<Compression>>,
+    /// The most rows of a file. Default: no bound.
+    #[serde(default)]
+    pub rows_per_file: Option<Spanned<u64>>,
+    /// About the most bytes of a file. Default: `512MiB`.
+    #[serde(default)]
+    pub bytes_per_file: Option<ByteSize>,
+    /// The most rows of a row group, which is what a reader skips or reads as a whole. One is also ended at 64 MiB of rows before
+    /// encoding, and earlier where many partitions share the memory of a slice. Default: 100000.
+    #[serde(default)]
+    pub row_group_rows: Option<Spanned<u64>>,
+    /// Whether values that repeat are written once, in a dictionary of the column. Default: `true`.
+    #[serde(default)]
+    pub dictionary: Option<bool>,
+    /// For what the least and the greatest values are kept, by which readers skip. Default: `page`.
+    #[serde(default)]
+    pub statistics: Option<Statistics>,
+    /// Columns that get a Bloom filter, by which readers skip row groups that don't hold a value: for texts and numbers that are
+    /// looked up one by one, such as addresses. Default: none.
+    #[serde(default)]
+    pub bloom_filters: Vec<Spanned<String>>,
+}
+
+/// For what a Parquet file keeps statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistics {
+    /// Row groups, and pages by a page index.
+    #[default]
+    Page,
+    /// Row groups. There is no page index.
+    RowGroup,
+    /// Nothing.
+    None,
+}
+
+/// JSON Lines files.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonLinesFile {
+    /// The root of the data set: `./dir`, `/dir`, `file:///dir` or `s3://bucket/prefix`. A relative one counts from
+    /// the working directory. Credentials, region and end point of a bucket come from the environment (`AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the machine's role;
+    /// it must keep to conditional writes (`If-None-Match`, `If-Match`), as Amazon S3 does. `gs://` and `az://` are experimental.
+    pub url: Spanned<String>,
+    /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
+    /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
+    /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
+    /// each gets several files.
+    #[serde(default)]
+    pub partition_by: Vec<Spanned<String>>,
+    /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
+    /// order in which they came. What doesn't fit in memory is sorted on disk. Default: as received, or as the transform says.
+    #[serde(default)]
+    pub sort_by: Vec<Spanned<String>>,
+    /// The compression of files: `none`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22. Default: `none`.
     #[serde(default)]
     pub compression: Option<Spanned<Compression>>,
     /// The most rows of a file. Default: no bound.
@@ -53,7 +118,7 @@ pub struct FileOptions {
     pub bytes_per_file: Option<ByteSize>,
 }
 
-/// CSV files.
+/// CSV files, in UTF-8.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvFile {
@@ -62,10 +127,17 @@ pub struct CsvFile {
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) or from the machine's role;
     /// it must keep to conditional writes (`If-None-Match`, `If-Match`), as Amazon S3 does. `gs://` and `az://` are experimental.
     pub url: Spanned<String>,
-    /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`.
+    /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
+    /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
+    /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
+    /// each gets several files.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
-    /// The compression. Default: `none`.
+    /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
+    /// order in which they came. What doesn't fit in memory is sorted on disk. Default: as received, or as the transform says.
+    #[serde(default)]
+    pub sort_by: Vec<Spanned<String>>,
+    /// The compression of files: `none`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22. Default: `none`.
     #[serde(default)]
     pub compression: Option<Spanned<Compression>>,
     /// The most rows of a file. Default: no bound.
@@ -77,29 +149,38 @@ pub struct CsvFile {
     /// The character between two cells, ASCII. Default: `,`.
     #[serde(default)]
     pub delimiter: Option<Spanned<String>>,
+    /// The character around a cell that holds a special one, ASCII. Default: `"`.
+    #[serde(default)]
+    pub quote: Option<Spanned<String>>,
+    /// The character before a quote, or before itself, in a quoted cell, ASCII. Default: the quote, so that it is doubled.
+    #[serde(default)]
+    pub escape: Option<Spanned<String>>,
+    /// How a line ends. Default: `lf`.
+    #[serde(default)]
+    pub line_end: Option<LineEnd>,
     /// Whether the first line names the columns. Default: `true`.
     #[serde(default)]
     pub header: Option<bool>,
-    /// What stands for null. Default: nothing at all; an empty text is `""`.
+    /// What stands for null, outside of quotes. Default: nothing at all; an empty text is `""`.
     #[serde(default)]
-    pub null_text: Option<String>,
+    pub null_text: Option<Spanned<String>>,
+    /// Whether a file begins with a byte order mark, by which Excel knows that it is UTF-8. Default: `false`.
+    #[serde(default)]
+    pub byte_order_mark: Option<bool>,
     /// Puts `'` before a text that a spreadsheet would run as a formula. Default: `true`.
     #[serde(default)]
     pub formula_protection: Option<bool>,
 }
 
-/// How files are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// How a line of a CSV file ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Snappy, in Parquet only.
-    Snappy,
-    /// gzip.
-    Gzip,
-    /// Zstandard, level 1.
-    Zstd,
+pub enum LineEnd {
+    /// A line feed.
+    #[default]
+    Lf,
+    /// A carriage return and a line feed, as RFC 4180 has it.
+    Crlf,
 }
 
 /// Requests to an HTTP end point, from an outbox: at least once, and once where the server or `find` allows it.

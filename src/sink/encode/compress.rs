@@ -8,9 +8,6 @@ use flate2::write::GzEncoder;
 use super::super::spec::TextCompression;
 use super::super::store::StagedFile;
 
-/// Zstandard's own default: text files are read by people's tools, and small ones matter more than the last CPU cycle.
-const ZSTD_LEVEL: i32 = 3;
-
 /// A staged file behind its compressor.
 pub(super) enum Compressed {
     Plain(StagedFile),
@@ -23,7 +20,7 @@ impl Compressed {
         Ok(match compression {
             TextCompression::None => Self::Plain(file),
             TextCompression::Gzip => Self::Gzip(GzEncoder::new(file, Compression::default())),
-            TextCompression::Zstd => Self::Zstd(zstd::Encoder::new(file, ZSTD_LEVEL)?),
+            TextCompression::Zstd { level } => Self::Zstd(zstd::Encoder::new(file, level)?),
         })
     }
 

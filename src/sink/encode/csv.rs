@@ -1,6 +1,6 @@
-//! CSV: RFC 4180 quoting, LF line ends, nested values as JSON.
+//! CSV: RFC 4180 quoting unless told otherwise, nested values as JSON.
 //!
-//! A cell is quoted where it has to be: it holds the delimiter, a quote or a line end, or it is a text that would read as
+//! A cell is quoted where it has to be: it holds the delimiter, a quote, an escape or a line end, or it is a text that would read as
 //! null. Structs, lists and maps are JSON text; timestamps are RFC 3339 with `Z`; binaries are hexadecimal.
 
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::super::spec::CsvOptions;
+use super::super::spec::{CsvOptions, LineEnd};
 use super::super::store::StagedFile;
 use super::compress::Compressed;
 use super::{EncodeError, Encoder, printable};
@@ -29,12 +29,15 @@ impl CsvEncoder {
     pub(super) fn new(options: &CsvOptions, schema: &SchemaRef, file: StagedFile) -> Result<Self, EncodeError> {
         let out = Compressed::new(options.compression, file)?;
         let mut encoder = Self { out, options: options.clone(), lines: Vec::with_capacity(2 * BUFFER) };
+        if options.byte_order_mark {
+            encoder.lines.extend_from_slice("\u{feff}".as_bytes());
+        }
         if options.header {
             for (at, field) in schema.fields().iter().enumerate() {
                 encoder.separate(at);
                 encoder.text(field.name());
             }
-            encoder.lines.push(b'\n');
+            encoder.end_line();
         }
         Ok(encoder)
     }
@@ -43,6 +46,13 @@ impl CsvEncoder {
         if cell > 0 {
             self.lines.push(self.options.delimiter);
         }
+    }
+
+    fn end_line(&mut self) {
+        self.lines.extend_from_slice(match self.options.line_end {
+            LineEnd::Lf => b"\n",
+            LineEnd::CrLf => b"\r\n",
+        });
     }
 
     /// Writes a text, made harmless to spreadsheets if that is wanted.
@@ -55,17 +65,16 @@ impl CsvEncoder {
     }
 
     fn cell(&mut self, text: &str) {
-        let delimiter = self.options.delimiter;
-        let special = |byte: u8| byte == delimiter || matches!(byte, b'"' | b'\r' | b'\n');
-        if text.is_empty() || text == self.options.null_text || text.bytes().any(special) {
-            self.lines.push(b'"');
+        let CsvOptions { quote, escape, .. } = self.options;
+        if text.is_empty() || text == self.options.null_text || text.bytes().any(|byte| self.options.is_special(byte)) {
+            self.lines.push(quote);
             for byte in text.bytes() {
-                if byte == b'"' {
-                    self.lines.push(b'"');
+                if byte == quote || byte == escape {
+                    self.lines.push(escape);
                 }
                 self.lines.push(byte);
             }
-            self.lines.push(b'"');
+            self.lines.push(quote);
         } else {
             self.lines.extend_from_slice(text.as_bytes());
         }
@@ -98,7 +107,7 @@ impl Encoder for CsvEncoder {
                     printer.print(row, &mut scratch, self)?;
                 }
             }
-            self.lines.push(b'\n');
+            self.end_line();
             if self.lines.len() >= BUFFER {
                 self.drain()?;
             }

@@ -5,6 +5,7 @@ mod csv;
 mod jsonl;
 mod parquet;
 mod printable;
+mod weight;
 
 use std::io;
 
@@ -14,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use thiserror::Error;
 
-use super::spec::{Format, Landing, TextCompression};
+use super::spec::{Format, Landing, SinkSpec, TextCompression};
 use super::store::StagedFile;
 
 /// Why a file couldn't be encoded.
@@ -73,15 +74,15 @@ pub(super) trait Encoder: Send {
     fn finish(self: Box<Self>) -> Result<StagedFile, EncodeError>;
 }
 
-/// Makes the encoder of `format` for rows of `schema`.
+/// Makes the encoder of a sink for rows of `schema`.
 pub(super) fn build(
-    format: &Format,
+    spec: &SinkSpec,
     schema: &SchemaRef,
     landing: &Landing,
     file: StagedFile,
 ) -> Result<Box<dyn Encoder>, EncodeError> {
-    Ok(match format {
-        Format::Parquet(options) => Box::new(parquet::ParquetEncoder::new(options, schema, landing, file)?),
+    Ok(match &spec.format {
+        Format::Parquet(options) => Box::new(parquet::ParquetEncoder::new(options, spec, schema, landing, file)?),
         Format::Csv(options) => Box::new(csv::CsvEncoder::new(options, schema, file)?),
         Format::JsonLines { compression } => Box::new(jsonl::JsonLinesEncoder::new(*compression, file)?),
     })
@@ -94,12 +95,12 @@ pub(super) const fn extension(format: &Format) -> &'static str {
         Format::Csv(options) => match options.compression {
             TextCompression::None => "csv",
             TextCompression::Gzip => "csv.gz",
-            TextCompression::Zstd => "csv.zst",
+            TextCompression::Zstd { .. } => "csv.zst",
         },
         Format::JsonLines { compression } => match compression {
             TextCompression::None => "jsonl",
             TextCompression::Gzip => "jsonl.gz",
-            TextCompression::Zstd => "jsonl.zst",
+            TextCompression::Zstd { .. } => "jsonl.zst",
         },
     }
 }

@@ -1,61 +1,94 @@
-//! Parquet: dictionaries, statistics and page indexes on, row groups bounded in rows and bytes.
+//! Parquet: rows are gathered until they are a row group, which is then encoded in one go.
+//!
+//! Gathered as they are, and not half encoded: the encoders of one row group, one a column, each with a compressor, take several
+//! times the memory of the rows where many partitions are open at once.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
-use super::super::spec::{Landing, ParquetCompression, ParquetOptions};
+use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, Statistics};
 use super::super::store::StagedFile;
+use super::weight::{compact, weight};
 use super::{EncodeError, Encoder};
 
 /// Who wrote the file. Without a version: a new release doesn't change files that hold the same rows.
 const CREATED_BY: &str = "tidegate";
 
+/// Bytes of gathered rows that end a row group.
+const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many bytes of rows make one byte of a file, about: for the size of what isn't encoded yet.
+const SHRINKS_BY: u64 = 4;
+
 /// Writes a Parquet file.
 pub(super) struct ParquetEncoder {
     writer: ArrowWriter<StagedFile>,
-    row_group_bytes: usize,
+    row_group_rows: usize,
+    /// The rows of the row group to come.
+    rows: Vec<RecordBatch>,
+    row_count: usize,
+    bytes: usize,
 }
 
 impl ParquetEncoder {
     pub(super) fn new(
         options: &ParquetOptions,
+        spec: &SinkSpec,
         schema: &SchemaRef,
         landing: &Landing,
         file: StagedFile,
     ) -> Result<Self, EncodeError> {
-        let properties = WriterProperties::builder()
+        let statistics = match options.statistics {
+            Statistics::Page => EnabledStatistics::Page,
+            Statistics::RowGroup => EnabledStatistics::Chunk,
+            Statistics::None => EnabledStatistics::None,
+        };
+        let mut properties = WriterProperties::builder()
             .set_created_by(CREATED_BY.to_owned())
             .set_compression(compression(options.compression)?)
-            .set_dictionary_enabled(true)
-            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_dictionary_enabled(options.dictionary)
+            .set_statistics_enabled(statistics)
+            .set_offset_index_disabled(options.statistics != Statistics::Page)
             .set_max_row_group_row_count(Some(options.row_group_rows))
-            .set_key_value_metadata(Some(metadata(landing)))
-            .build();
-        let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties))?;
-        Ok(Self { writer, row_group_bytes: options.row_group_bytes })
+            .set_sorting_columns(sorting_columns(spec, schema)?)
+            .set_key_value_metadata(Some(metadata(landing)));
+        for column in &options.bloom_filters {
+            properties = properties.set_column_bloom_filter_enabled(ColumnPath::from(vec![column.clone()]), true);
+        }
+        let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties.build()))?;
+        Ok(Self { writer, row_group_rows: options.row_group_rows, rows: Vec::new(), row_count: 0, bytes: 0 })
     }
 }
 
 impl Encoder for ParquetEncoder {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
-        self.writer.write(batch).map_err(plain_io)?;
-        if self.writer.in_progress_size() >= self.row_group_bytes {
-            self.flush()?;
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let count = (self.row_group_rows - self.row_count).min(batch.num_rows() - from);
+            let rows = batch.slice(from, count);
+            self.bytes += weight(&rows);
+            self.rows.push(compact(rows)?);
+            self.row_count += count;
+            from += count;
+            if self.row_count >= self.row_group_rows || self.bytes >= ROW_GROUP_BYTES {
+                self.flush()?;
+            }
         }
         Ok(())
     }
 
     fn size(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        self.writer.bytes_written() as u64 + self.bytes as u64 / SHRINKS_BY
     }
 
     fn buffered(&self) -> usize {
-        self.writer.memory_size()
+        self.bytes
     }
 
     fn held(&self) -> usize {
@@ -63,10 +96,15 @@ impl Encoder for ParquetEncoder {
     }
 
     fn flush(&mut self) -> Result<(), EncodeError> {
+        for rows in std::mem::take(&mut self.rows) {
+            self.writer.write(&rows).map_err(plain_io)?;
+        }
+        (self.row_count, self.bytes) = (0, 0);
         self.writer.flush().map_err(plain_io)
     }
 
-    fn finish(self: Box<Self>) -> Result<StagedFile, EncodeError> {
+    fn finish(mut self: Box<Self>) -> Result<StagedFile, EncodeError> {
+        self.flush()?;
         self.writer.into_inner().map_err(plain_io)
     }
 }
@@ -89,6 +127,22 @@ fn compression(wanted: ParquetCompression) -> Result<Compression, ParquetError> 
         ParquetCompression::Gzip => Compression::GZIP(GzipLevel::default()),
         ParquetCompression::None => Compression::UNCOMPRESSED,
     })
+}
+
+/// Says by what the rows are sorted. Parquet counts the leaves of nested columns, so that a column's number isn't its place.
+fn sorting_columns(spec: &SinkSpec, schema: &SchemaRef) -> Result<Option<Vec<SortingColumn>>, ParquetError> {
+    if spec.sort_by.is_empty() {
+        return Ok(None);
+    }
+    let leaves = ArrowSchemaConverter::new().convert(schema)?;
+    let column = |key: &super::super::spec::SortKey| {
+        let leaf = leaves.columns().iter().position(|leaf| leaf.path().parts() == [key.column.as_str()]);
+        let index = leaf.and_then(|leaf| i32::try_from(leaf).ok());
+        let unknown = || ParquetError::General(format!("the column `{}` has no values of its own", key.column));
+        let column_idx = index.ok_or_else(unknown)?;
+        Ok(SortingColumn { column_idx, descending: key.descending, nulls_first: false })
+    };
+    spec.sort_by.iter().map(column).collect::<Result<_, _>>().map(Some)
 }
 
 /// What the file says of its origin. Not its generation: a slice that is read again with the same rows gives the same bytes.

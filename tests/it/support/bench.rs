@@ -101,7 +101,8 @@ impl Bench {
         self.json_lines("state/test/quarantine")
     }
 
-    fn json_lines(&self, below: &str) -> Vec<Value> {
+    /// Returns the rows of the JSON Lines files below a folder.
+    pub(crate) fn json_lines(&self, below: &str) -> Vec<Value> {
         let files = files(&self.workspace.path(below)).into_iter().filter(|path| path.ends_with(".jsonl"));
         let texts = files.map(|path| fs::read_to_string(path).unwrap());
         texts

@@ -132,6 +132,26 @@ impl S3 {
         })
     }
 
+    /// As [`S3::objects`], while others write and delete: without those that go before they are read.
+    pub(crate) fn present(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = self.client();
+            let prefix = object_store::path::Path::from(prefix);
+            // s3s-fs lists a folder while it changes, and says that it failed.
+            let found: Vec<_> = client.list(Some(&prefix)).try_collect().await.unwrap_or_default();
+            let mut objects = Vec::new();
+            for object in found {
+                if let Ok(got) = client.get(&object.location).await
+                    && let Ok(bytes) = got.bytes().await
+                {
+                    objects.push((object.location.to_string(), bytes.to_vec()));
+                }
+            }
+            objects
+        })
+    }
+
     /// The SHA-256 of the objects below a prefix, by key.
     pub(crate) fn digests(&self, prefix: &str) -> BTreeMap<String, String> {
         self.objects(prefix).into_iter().map(|(key, bytes)| (key, hex::encode(Sha256::digest(bytes)))).collect()

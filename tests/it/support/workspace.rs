@@ -87,8 +87,18 @@ impl Run<'_> {
 
     /// Gives it no more than so many KiB of addresses, beyond which memory is refused, and the process dies.
     pub(crate) fn limited(self, kibibytes: u32) -> Self {
+        self.under(&format!("ulimit -v {kibibytes}"))
+    }
+
+    /// Lets no file of it grow beyond so many blocks of 512 bytes: a write beyond them fails.
+    pub(crate) fn with_small_files(self, blocks: u32) -> Self {
+        self.under(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+    }
+
+    /// Starts it from a shell that was told something before.
+    fn under(self, told: &str) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -v {kibibytes} && exec \"$0\" \"$@\"")]);
+        command.args(["-c", &format!("{told} && exec \"$0\" \"$@\"")]);
         command.arg(self.command.get_program()).args(self.command.get_args()).env_clear();
         command.envs(self.command.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
         command.current_dir(self.command.get_current_dir().unwrap());

@@ -245,7 +245,7 @@ fn requests_and_sinks_as_other_tools_say_them() {
     12 |     sinks: {lake: {parquet: {path: ./lake, partition_by: day(created)}}}
        |                              ^^^^
        |
-       = note: expected `url`, `partition_by`, `compression`, `rows_per_file` or `bytes_per_file`
+       = note: expected `url`, `partition_by`, `sort_by`, `compression`, `rows_per_file`, `bytes_per_file`, `row_group_rows`, `dictionary`, `statistics` or `bloom_filters`
        = help: did you mean `url`?
 
     error: expected a list, found the text `day(created)`

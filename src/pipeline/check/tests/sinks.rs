@@ -183,18 +183,87 @@ fn files() {
        |
        = help: write `[day(ts)]`
 
-    error: unknown name `lz4`
+    error: `lz4` is not a compression; write `none`, `snappy`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22
       --> p.yaml:10:67
        |
     10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
        |                                                                   ^^^
-       |
-       = note: expected `none`, `snappy`, `gzip` or `zstd`
 
     error: `1GB` is not a size; write a whole number above 0 and a unit of B, KiB, MiB or GiB, such as `64MiB`
       --> p.yaml:10:88
        |
     10 |       c: {parquet: {url: ./c, partition_by: day(ts), compression: lz4, bytes_per_file: 1GB}}
        |                                                                                        ^^^
+    "#);
+}
+
+#[test]
+fn orders_and_dialects() {
+    insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [ts, n desc, 'lower(n)', ' desc'], row_group_rows: 0}}
+      b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
+      c: {csv: {url: ./c, quote: "'", escape: '\', null_text: '\N'}}
+      d: {jsonl: {url: ./d, compression: zstd(23)}}
+"#), @r#"
+    error: `lower(n)` is nothing to sort by
+     --> p.yaml:8:53
+      |
+    8 |       a: {parquet: {url: ./a, sort_by: [ts, n desc, 'lower(n)', ' desc'], row_group_rows: 0}}
+      |                                                     ^^^^^^^^^^
+      |
+      = help: write a column of the transform, or `column desc`
+
+    error: a row group of no rows holds nothing
+     --> p.yaml:8:91
+      |
+    8 |       a: {parquet: {url: ./a, sort_by: [ts, n desc, 'lower(n)', ' desc'], row_group_rows: 0}}
+      |                                                                                           ^
+      |
+      = help: write the most rows of a row group, such as 100000
+
+    error: `""` can't be the quote of a cell
+     --> p.yaml:9:34
+      |
+    9 |       b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
+      |                                  ^^^^
+      |
+      = help: write one ASCII character that is no letter, digit or delimiter, such as '"'
+
+    error: `,` can't be the escape of a cell
+     --> p.yaml:9:48
+      |
+    9 |       b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
+      |                                                ^^^
+      |
+      = help: write one ASCII character that is no letter, digit or delimiter, such as '"'
+
+    error: `a,b` would need quotes, and null stands without
+     --> p.yaml:9:64
+      |
+    9 |       b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
+      |                                                                ^^^^^
+      |
+      = help: write a text with no delimiter, quote, escape and line end in it, such as NULL
+
+    error: unknown name `cr`
+     --> p.yaml:9:81
+      |
+    9 |       b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
+      |                                                                                 ^^
+      |
+      = note: expected `lf` or `crlf`
+
+    error: `\N` would need quotes, and null stands without
+      --> p.yaml:10:63
+       |
+    10 |       c: {csv: {url: ./c, quote: "'", escape: '\', null_text: '\N'}}
+       |                                                               ^^^^
+       |
+       = help: write a text with no delimiter, quote, escape and line end in it, such as NULL
+
+    error: `zstd(23)` is not a compression; write `none`, `snappy`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22
+      --> p.yaml:11:42
+       |
+    11 |       d: {jsonl: {url: ./d, compression: zstd(23)}}
+       |                                          ^^^^^^^^
     "#);
 }

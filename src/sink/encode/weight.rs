@@ -1,0 +1,95 @@
+//! How much memory rows take, counted by their values: the same rows weigh the same, however they came here, so that what is
+//! decided by it, such as where a row group ends, is the same in each run.
+
+use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{ArrowNativeType as _, DataType};
+use arrow::error::ArrowError;
+
+/// Bytes of an array, about, beside its values.
+const OVERHEAD: usize = 512;
+
+/// Returns the bytes of the rows of `batch`, about.
+pub(super) fn weight(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(of).sum()
+}
+
+/// Returns the rows of `batch` in memory of their own, where they are a small part of something larger that would stay for them.
+pub(super) fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    if batch.get_array_memory_size() <= 2 * weight(&batch) {
+        return Ok(batch);
+    }
+    let rows = UInt32Array::from_iter_values(0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX));
+    take_record_batch(&batch, &rows)
+}
+
+fn of(array: &ArrayRef) -> usize {
+    let values = match array.data_type() {
+        DataType::Utf8 => texts(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => texts(array.as_binary::<i32>().value_offsets()),
+        DataType::Struct(_) => array.as_struct().columns().iter().map(of).sum(),
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            items(list.value_offsets(), list.values())
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            let columns = map.entries().columns().iter();
+            columns.map(|column| items(map.value_offsets(), column)).sum()
+        }
+        DataType::Boolean | DataType::Null => array.len().div_ceil(8),
+        plain => plain.primitive_width().unwrap_or(8) * array.len(),
+    };
+    OVERHEAD + values + array.len().div_ceil(8)
+}
+
+/// Counts texts with their offsets.
+fn texts(offsets: &[i32]) -> usize {
+    size_of_val(offsets) + length(offsets)
+}
+
+/// Counts lists: their offsets, and their items as a part of all that there are.
+fn items(offsets: &[i32], items: &ArrayRef) -> usize {
+    let from = offsets.first().copied().unwrap_or_default().as_usize();
+    size_of_val(offsets) + of(&items.slice(from, length(offsets)))
+}
+
+fn length(offsets: &[i32]) -> usize {
+    let ends = offsets.first().zip(offsets.last());
+    ends.map_or(0, |(first, last)| last.as_usize() - first.as_usize())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, ListArray, StringArray, StructArray};
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::{Field, Int32Type};
+
+    use super::*;
+
+    fn batch(rows: i64) -> RecordBatch {
+        let text: ArrayRef =
+            Arc::new((0..rows).map(|row| (row % 3 > 0).then(|| "x".repeat(100))).collect::<StringArray>());
+        let lists = (0..rows).map(|row| Some(vec![Some(1); usize::try_from(row % 4).unwrap()]));
+        let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists));
+        let inner =
+            StructArray::from(vec![(Arc::new(Field::new("t", text.data_type().clone(), true)), Arc::clone(&text))]);
+        let number: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        RecordBatch::try_from_iter([("t", text), ("l", list), ("s", Arc::new(inner)), ("n", number)]).unwrap()
+    }
+
+    #[test]
+    fn the_same_rows_weigh_the_same_wherever_they_lie() {
+        let whole = batch(1200);
+        let part = whole.slice(600, 12);
+        let own = compact(part.clone()).unwrap();
+        assert_eq!(own, part);
+        assert_eq!(weight(&own), weight(&part));
+        assert!(part.get_array_memory_size() > 20 * own.get_array_memory_size(), "a slice keeps all of it alive");
+        assert!(own.get_array_memory_size() < 2 * weight(&own), "{} {}", own.get_array_memory_size(), weight(&own));
+        let copied = concat_batches(&whole.schema(), &[whole.slice(0, 600), whole.slice(600, 600)]).unwrap();
+        assert_eq!(weight(&copied), weight(&whole));
+    }
+}
