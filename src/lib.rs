@@ -29,6 +29,7 @@ pub mod objects;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
+pub mod schedule;
 pub mod secret;
 pub mod sink;
 pub mod telemetry;

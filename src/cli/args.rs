@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod serve;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::serve::{BoundArguments, ServeArguments, SwitchArguments};
+use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
 
@@ -72,7 +76,20 @@ pub(super) enum Command {
     /// Fetch a job's first rows and show what would land. Nothing is written.
     Preview(PreviewArguments),
     /// Extract what is due and land it.
-    Run(RunArguments),
+    #[command(after_long_help = EXIT_CODES)]
+    Run {
+        #[command(flatten)]
+        run: RunArguments,
+        #[command(flatten)]
+        bounds: BoundArguments,
+    },
+    /// Run every pipeline file of a folder on its own schedule, until told to end.
+    #[command(after_long_help = SERVE_HELP)]
+    Serve(ServeArguments),
+    /// Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed.
+    Pause(SwitchArguments),
+    /// Resume paused pipelines with their next instant. What came while they were paused isn't made up for.
+    Resume(SwitchArguments),
     /// Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at its end.
     Deliver(super::deliver::DeliverArguments),
     /// Read windows of the past: those that cover a time, landed or not.
@@ -100,6 +117,9 @@ pub(super) enum Command {
     /// Print the JSON Schema of pipeline files, for editors; or show, compare and accept what is pinned of a job's columns.
     #[command(args_conflicts_with_subcommands = true)]
     Schema {
+        /// Print the JSON Schema of run reports instead, as `tidegate run --report` writes them.
+        #[arg(long)]
+        report: bool,
         #[command(subcommand)]
         command: Option<SchemaCommand>,
     },

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::args::{MemoryArgument, Output, StateArgument, lease_ttl};
-use super::{CliError, Exit, load, print, report, run};
+use super::{CliError, Exit, load, print, report};
 use crate::model::JobName;
 use crate::run::{self as runs, Env, Options, Reads};
 
@@ -54,7 +54,7 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
             }
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
-                run::exit_of(&error)
+                error.exit()
             }
         };
         exit = Some(exit.map_or(ended, |exit| exit.and(ended)));
@@ -69,10 +69,13 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
 }
 
 fn options(arguments: &DeliverArguments, env: &Env) -> Options {
+    let now = env.clock.now();
     Options {
+        run: runs::new_id(now),
+        scheduled_for: None,
         state: arguments.state.state.clone(),
         lease_ttl: arguments.lease_ttl,
-        now: env.clock.now(),
+        now,
         jobs: arguments.jobs.iter().map(JobName::new).collect(),
         wait: !arguments.no_wait,
         allow_shrink: false,

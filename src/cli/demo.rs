@@ -17,7 +17,7 @@ use crate::appliance::scrutinizer::{Scrutinizer, ScrutinizerConfig};
 use crate::appliance::secure_workload::{SecureWorkload, SecureWorkloadConfig};
 use crate::clock::ManualClock;
 use crate::ledger::Timing;
-use crate::model::RunReport;
+use crate::model::RunEnd;
 use crate::pipeline::check;
 use crate::pipeline::load::{Lookup, Source, diagnostic};
 use crate::run::{Env, Options};
@@ -100,6 +100,8 @@ const EXHIBITS: [Exhibit; 4] = [
 /// Runs the demo.
 pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> Result<Exit, CliError> {
     let options = Options {
+        run: crate::run::new_id(now()),
+        scheduled_for: None,
         state: shown(&arguments.out.join("state")),
         lease_ttl: Timing::default().ttl,
         now: now(),
@@ -116,10 +118,9 @@ pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> 
     let mut exit: Option<Exit> = None;
     for exhibit in &EXHIBITS {
         let ended = match exhibit.run(arguments, output, &options, &env).await? {
-            Ok(report) => {
-                let ended = Exit::of(&report);
-                reports.push(report);
-                ended
+            Ok(end) => {
+                reports.extend(end.report);
+                end.exit_code
             }
             Err(ended) => ended,
         };
@@ -144,7 +145,7 @@ impl Exhibit {
         output: Output,
         options: &Options,
         env: &Env,
-    ) -> Result<Result<RunReport, Exit>, CliError> {
+    ) -> Result<Result<RunEnd, Exit>, CliError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
@@ -155,7 +156,7 @@ impl Exhibit {
         let values = Values { exhibit: self, url, lake: shown(&arguments.out.join("lake")) };
         let source = Source { name: self.file.to_owned(), text: self.text.to_owned() };
         let ended = match check::load(&source, &values) {
-            Ok(checked) => run::one(&checked.pipeline, options, env, output).await?,
+            Ok(checked) => Ok(run::one(&checked.pipeline, options, env, output).await?),
             Err(mistakes) => {
                 print::note(&diagnostic::render(&mistakes, &source, print::colour()));
                 Err(Exit::Bug)

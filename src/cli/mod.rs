@@ -4,12 +4,12 @@ mod args;
 mod backfill;
 mod deliver;
 mod demo;
-mod exit;
 mod history;
 mod k8s;
 mod ledger;
 mod load;
 mod lock;
+mod pause;
 mod pinned;
 mod plan;
 mod preview;
@@ -19,6 +19,8 @@ mod quarantine;
 mod report;
 mod run;
 mod schema;
+mod serve;
+mod signal;
 mod status;
 mod timeline;
 mod vacuum;
@@ -32,12 +34,12 @@ use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Arguments, Command, LedgerCommand, LogFormat};
-pub use self::exit::Exit;
-pub use self::schema::json_schema;
+pub use self::schema::{json_schema, report_schema};
 use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
+pub use crate::model::Exit;
 use crate::objects::Stores;
-use crate::run::{Env, Progress, Silent, Sources};
+use crate::run::{Bounds, Env, Progress, Silent, Sources};
 use crate::telemetry;
 
 /// Why a verb ended without an exit code of its own.
@@ -93,8 +95,8 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
     match &arguments.command {
         Command::K8s(k8s) => k8s::run(k8s, output),
         Command::Validate { files, locked } => validate::run(files, *locked, output),
-        Command::Schema { command: None } => schema::run(),
-        Command::Schema { command: Some(command) } => {
+        Command::Schema { report, command: None } => schema::run(*report),
+        Command::Schema { command: Some(command), .. } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| pinned::run(command, output, env))
         }
         Command::Quarantine { command } => {
@@ -104,6 +106,10 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
         Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
+        Command::Run { run, bounds } => block_on(run.how.memory.bytes(), |env| run::run(run, bounds, output, env)),
+        Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
+        Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),
+        Command::Resume(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, false, output, env)),
         Command::Backfill(backfill) => {
             block_on(backfill.run.how.memory.bytes(), |env| backfill::run(backfill, output, env))
         }
@@ -112,14 +118,13 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Ledger { command: LedgerCommand::Show(show) } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| ledger::show(show, output, env))
         }
-        Command::Run(run) => block_on(run.how.memory.bytes(), |env| run::run(run, output, env)),
         Command::Status { files, state } => {
             block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))
         }
     }
 }
 
-/// Runs a verb that does I/O, with Ctrl-C as its end. `memory_limit` is in bytes.
+/// Runs a verb that does I/O, with a signal as its end. `memory_limit` is in bytes.
 fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     memory_limit: u64,
     verb: impl FnOnce(Env) -> F,
@@ -136,14 +141,11 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
         sources: Arc::new(Sources::new(memory_limit)),
         stores: Arc::new(Stores::default()),
         cancel: cancel.clone(),
+        bounds: Bounds::default(),
     };
     let exit = runtime.block_on(async {
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                cancel.cancel();
-            }
-        });
-        verb(env).await
+        let signals = signal::listen(cancel).map_err(CliError::Runtime)?;
+        Ok(signals.name(verb(env).await?))
     });
     // What still runs on blocking threads writes only where no reader looks.
     runtime.shutdown_background();

@@ -18,7 +18,7 @@ pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> R
             Ok(plan) => plans.push(serde_json::json!({"pipeline": pipeline.name, "jobs": plan})),
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
-                return Ok(run::exit_of(&error));
+                return Ok(error.exit());
             }
         }
     }

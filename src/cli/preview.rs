@@ -6,7 +6,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Value, json};
 
 use super::args::{Output, PreviewArguments};
-use super::{CliError, Exit, load, print, run};
+use super::{CliError, Exit, load, print};
 use crate::model::{JobName, RowCounts};
 use crate::run::{self as runs, Env, Preview};
 
@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: &PreviewArguments, output: Output, env: Env) 
         Ok(preview) => print::text(&as_text(&preview))?,
         Err(error) => {
             print::problem(&format!("{}: {}", arguments.job, error.chain()));
-            return Ok(run::exit_of(&error));
+            return Ok(error.exit());
         }
     }
     Ok(Exit::Done)

@@ -38,7 +38,7 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
         Ok(held) => held,
         Err(error) => {
             print::problem(&error.chain());
-            return Ok(run::exit_of(&error));
+            return Ok(error.exit());
         }
     };
     held.retain(|slice| only.is_none_or(|only| slice.at.slice.as_str() == only));
@@ -59,15 +59,11 @@ async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Re
     let Some(pipeline) = load::pipelines(&[file], output).and_then(|mut pipelines| pipelines.pop()) else {
         return Ok(Exit::Refused);
     };
-    match run::one(&pipeline, options, env, output).await? {
-        Ok(report) => {
-            if output == Output::Json {
-                print::json(&[&report])?;
-            }
-            Ok(Exit::of(&report))
-        }
-        Err(exit) => Ok(exit),
+    let end = run::one(&pipeline, options, env, output).await?;
+    if let (Some(report), Output::Json) = (&end.report, output) {
+        print::json(&[report])?;
     }
+    Ok(end.exit_code)
 }
 
 fn list(held: &[HeldSlice], output: Output) -> Result<(), CliError> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::print;
-use crate::model::{Fetched, JobReport, RunReport, SliceOutcome, SliceReport, Verdict};
+use crate::model::{Fetched, JobReport, Left, RunEnd, RunReport, SliceOutcome, SliceReport, Stop, Verdict};
 
 /// The most failures of a job that are shown one by one.
 const FAILURES_SHOWN: usize = 5;
@@ -152,6 +152,15 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
+    match job.left {
+        Some(Left::Slices(slices)) => {
+            let _ = writeln!(out, "{}: {} slices that are due haven't begun", job.job, print::count(slices));
+        }
+        Some(Left::Unplanned) => {
+            let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
+        }
+        None => {}
+    }
     for warning in job.warnings.iter().take(NOTES_SHOWN) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
     }
@@ -238,7 +247,20 @@ fn closing(report: &RunReport) -> String {
             failures(failed, broken)
         ),
     };
-    format!("{}: {what}, in {seconds:.1} s\n", report.pipeline)
+    let left = match report.stopped {
+        None => "",
+        Some(Stop::Asked) => "; stopped early, since the process was told to end",
+        Some(Stop::Duration) => "; stopped at --max-duration, run again for the rest",
+        Some(Stop::Requests) => "; stopped at --max-requests, run again for the rest",
+        Some(Stop::Slices) => "; stopped at --max-slices, run again for the rest",
+    };
+    format!("{}: {what}, in {seconds:.1} s{left}\n", report.pipeline)
+}
+
+/// Says in a line how a run ended, with the first thing that went wrong.
+pub(super) fn in_short(report: &RunReport, end: &RunEnd) -> String {
+    let error = end.first_error().map(|error| format!("; {error}")).unwrap_or_default();
+    format!("{}{error}", closing(report).trim_end())
 }
 
 /// Names what failed: `3 slices`, `1 whole job`, `3 slices and 2 whole jobs`.

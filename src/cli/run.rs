@@ -2,78 +2,71 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::args::{HowToRun, Output, RunArguments};
-use super::{CliError, Exit, load, lock, print, report};
-use crate::ledger::LedgerError;
-use crate::model::{JobName, RunReport};
+use url::Url;
+
+use super::args::{BoundArguments, HowToRun, Output, RunArguments};
+use super::{CliError, Exit, load, lock, plan, print, report};
+use crate::model::{JobName, Report, RunEnd};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{self, Env, Options, Reads, RunError, SchemaError};
+use crate::run::{self, Bounds, Env, Options, Reads};
 
 /// Runs pipeline files, one after the other.
-pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> Result<Exit, CliError> {
-    all(arguments, Reads::Due, output, &env).await
+pub(super) async fn run(
+    arguments: &RunArguments,
+    bounds: &BoundArguments,
+    output: Output,
+    env: Env,
+) -> Result<Exit, CliError> {
+    if bounds.dry_run {
+        return plan::run(arguments, output, env).await;
+    }
+    let env = Env { bounds: bounds_of(bounds), ..env };
+    all(arguments, Reads::Due, bounds.report.as_deref(), output, &env).await
 }
 
-/// Runs pipeline files, one after the other: those of their slices that `reads` says.
-pub(super) async fn all(arguments: &RunArguments, reads: Reads, output: Output, env: &Env) -> Result<Exit, CliError> {
+/// Runs pipeline files, one after the other: those of their slices that `reads` says; `to` is where the report goes.
+pub(super) async fn all(
+    arguments: &RunArguments,
+    reads: Reads,
+    to: Option<&str>,
+    output: Output,
+    env: &Env,
+) -> Result<Exit, CliError> {
     let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut exit: Option<Exit> = None;
-    let mut reports = Vec::new();
+    let mut ends = Vec::new();
     for (pipeline, file) in pipelines.iter().zip(&arguments.files) {
         let Some(options) = options(arguments, file, env) else { return Ok(Exit::Refused) };
-        let ended = match one(pipeline, &Options { reads, ..options }, env, output).await? {
-            Ok(report) => {
-                let ended = Exit::of(&report);
-                reports.push(report);
-                ended
-            }
-            Err(ended) => ended,
-        };
-        exit = Some(exit.map_or(ended, |exit| exit.and(ended)));
-        if ended == Exit::Interrupted {
+        let end = one(pipeline, &Options { reads, ..options }, env, output).await?;
+        exit = Some(exit.map_or(end.exit_code, |exit| exit.and(end.exit_code)));
+        let last = end.exit_code == Exit::Interrupted;
+        ends.push(end);
+        if last {
             break;
         }
     }
+    let exit = exit.unwrap_or(Exit::Done);
     if output == Output::Json {
-        print::json(&reports)?;
+        print::json(&ends.iter().filter_map(|end| end.report.as_ref()).collect::<Vec<_>>())?;
     }
-    Ok(exit.unwrap_or(Exit::Done))
+    if let Some(to) = to {
+        deliver(to, ends, exit, env).await;
+    }
+    Ok(exit)
 }
 
 /// Runs one pipeline and prints its report.
-pub(super) async fn one(
-    pipeline: &Pipeline,
-    options: &Options,
-    env: &Env,
-    output: Output,
-) -> Result<Result<RunReport, Exit>, CliError> {
-    match run::run(pipeline, options, env).await {
-        Ok(report) => {
-            if output == Output::Text {
-                print::text(&report::text(&report))?;
-            }
-            Ok(Ok(report))
-        }
-        Err(error) => {
-            print::problem(&format!("{}: {}", pipeline.name, error.chain()));
-            Ok(Err(exit_of(&error)))
-        }
+pub(super) async fn one(pipeline: &Pipeline, options: &Options, env: &Env, output: Output) -> Result<RunEnd, CliError> {
+    let end = run::attempt(pipeline, options, env).await;
+    if let (Some(report), Output::Text) = (&end.report, output) {
+        print::text(&report::text(report))?;
     }
-}
-
-/// Returns the exit code of a run that didn't come to its end.
-pub(super) fn exit_of(error: &RunError) -> Exit {
-    match error {
-        RunError::Ledger(LedgerError::Held { .. }) => Exit::Held,
-        RunError::NoJob { .. }
-        | RunError::NoWindows { .. }
-        | RunError::Future { .. }
-        | RunError::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
-        RunError::Interrupted => Exit::Interrupted,
-        RunError::Lost(_) | RunError::Account { .. } => Exit::Bug,
-        _ => Exit::NothingLanded,
+    if let Some(error) = &end.error {
+        print::problem(&format!("{}: {error}", pipeline.name));
     }
+    Ok(end)
 }
 
 /// Returns what `run` and `plan` are asked to do with a pipeline file. None where its lock file, which is asked for, can't be used:
@@ -86,10 +79,13 @@ pub(super) fn options(arguments: &RunArguments, file: &Path, env: &Env) -> Optio
 
 /// Returns how slices are to be run: all jobs, with no lock file.
 pub(super) fn how(how: &HowToRun, env: &Env) -> Options {
+    let now = env.clock.now();
     Options {
+        run: run::new_id(now),
+        scheduled_for: None,
         state: how.state.state.clone(),
         lease_ttl: how.lease_ttl,
-        now: how.now.unwrap_or_else(|| env.clock.now()),
+        now: how.now.unwrap_or(now),
         jobs: Vec::new(),
         wait: !how.no_wait,
         allow_shrink: how.allow_shrink,
@@ -99,4 +95,40 @@ pub(super) fn how(how: &HowToRun, env: &Env) -> Options {
         lock: None,
         reads: Reads::Due,
     }
+}
+
+fn bounds_of(arguments: &BoundArguments) -> Bounds {
+    Bounds {
+        until: arguments.max_duration.and_then(|most| Instant::now().checked_add(most)),
+        most_requests: arguments.max_requests,
+        most_slices: arguments.max_slices,
+        ..Bounds::default()
+    }
+}
+
+/// Writes or posts the report. Where that fails it is told, and the exit code stays that of the runs: what has landed has landed.
+async fn deliver(to: &str, runs: Vec<RunEnd>, exit_code: Exit, env: &Env) {
+    let report = Report { version: 1, tidegate: env!("CARGO_PKG_VERSION").to_owned(), exit_code, runs };
+    let delivered = match Url::parse(to) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            run::post(&url, &report, Arc::clone(&env.clock)).await.map_err(|error| error.to_string())
+        }
+        _ => write(Path::new(to), &report).map_err(|error| format!("{to}: {error}")),
+    };
+    if let Err(error) = delivered {
+        print::problem(&format!("the report can't be delivered to {error}"));
+    }
+}
+
+/// Writes the report so that nobody reads half of it.
+fn write(path: &Path, report: &Report) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tidegate-report-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder)?;
+    serde_json::to_writer_pretty(&file, report)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }

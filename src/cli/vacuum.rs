@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::{Output, VacuumArguments};
-use super::{CliError, Exit, load, print, run};
+use super::{CliError, Exit, load, print};
 use crate::run::{self as runs, Env, Vacuumed};
 
 /// The most objects that are shown one by one.
@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -
             })),
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
-                return Ok(run::exit_of(&error));
+                return Ok(error.exit());
             }
         }
     }

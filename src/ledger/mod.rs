@@ -9,6 +9,8 @@
 //! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
 //! | `_tidegate/probe` | in object stores only: shows that they keep to conditional writes | put-if-absent, once |
+//! | `settled/<seconds>.json` | up to which instant nothing of the schedule is left to do | by a daemon, in place of the last |
+//! | `paused.json` | a [`Pause`] | while the pipeline is paused |
 //! | `refused/<mark>.json` | a [`Refusal`] of the last minutes | when a server refuses a credential; anyone may delete it |
 //! | `delivery/<job>/<sink>/` | the log of a sink that sends, see [`DeliveryLog`] | with each request, or each few |
 //! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
@@ -39,6 +41,7 @@ mod recover;
 mod refusal;
 mod renew;
 mod runs;
+mod schedule;
 mod schema;
 mod scribe;
 mod state;
@@ -73,6 +76,7 @@ pub use prune::Spare;
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
 pub use runs::{JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary};
+pub use schedule::Pause;
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use super::lane::Lane;
 use super::state::LedgerState;
-use crate::model::{JobName, JobReport, RunReport, SliceOutcome};
+use crate::model::{JobName, JobReport, RunId, RunReport, SliceOutcome};
 
 /// How many runs the state keeps: half a year of nightly ones.
 const KEPT: usize = 200;
@@ -79,6 +79,15 @@ pub struct RunSummary {
     pub bytes: u64,
     /// Pages read.
     pub pages: u64,
+    /// The run, as logs and reports name it; absent in records of older versions, and for a vacuum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The instant of the schedule that it was for, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<DateTime<Utc>>,
+    /// The exit code, as [`crate::model::Exit`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
     /// The first thing that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -145,6 +154,9 @@ impl RunSummary {
             files,
             bytes,
             pages: report.jobs.iter().flat_map(|job| &job.slices).map(|slice| slice.fetched.pages).sum(),
+            run: None,
+            scheduled_for: None,
+            exit_code: None,
             error: first,
             jobs,
         }
@@ -164,6 +176,9 @@ impl RunSummary {
             files: 0,
             bytes: 0,
             pages: 0,
+            run: None,
+            scheduled_for: None,
+            exit_code: None,
             error: error.map(cut),
             jobs: Vec::new(),
         }

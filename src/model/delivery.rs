@@ -1,11 +1,12 @@
 //! What became of rows that a sink sends.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{JobName, SinkName};
 
 /// Where the rows of an outbox went. `rows = sent + found + refused + known + left`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeliveryCounts {
     /// Rows of the slices that weren't known to be done.
     pub rows: u64,
@@ -32,7 +33,7 @@ impl DeliveryCounts {
 }
 
 /// One delivery of one sink.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeliveryReport {
     /// The job.
     pub job: JobName,
@@ -47,7 +48,7 @@ pub struct DeliveryReport {
 }
 
 /// How far a sink that sends has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeliveryStatus {
     /// The job.
     pub job: JobName,

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $type(String);
 
         impl $type {
@@ -43,6 +45,11 @@ name! {
     JobName
 }
 name! {
+    /// A run of a pipeline, in logs, reports and histories: when it began, to the second, and eight random digits,
+    /// `20260101T020000Z-3fa92b1c`. Nothing that lands bears it.
+    RunId
+}
+name! {
     /// A sink's name within its job, `[a-z0-9_]+`.
     SinkName
 }
@@ -55,8 +62,9 @@ name! {
 /// The identity of one fan-out value: canonical JSON (keys sorted, no white space) of the columns that `for_each.key` names.
 ///
 /// Only these columns are part of a slice's identity, so other fields of the parent row may change between runs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct FanoutKey(String);
 
 impl FanoutKey {

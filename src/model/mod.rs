@@ -2,6 +2,7 @@
 
 mod change;
 mod delivery;
+mod exit;
 mod format;
 mod hand_type;
 mod ids;
@@ -13,11 +14,14 @@ mod verdict;
 
 pub use change::{Change, Drift, Effect};
 pub use delivery::{DeliveryCounts, DeliveryReport, DeliveryStatus};
+pub use exit::Exit;
 pub use format::{AnswerFormat, CsvDialect};
 pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
-pub use ids::{FanoutKey, JobName, PipelineName, SinkName, SliceId};
+pub use ids::{FanoutKey, JobName, PipelineName, RunId, SinkName, SliceId};
 pub use lock::{LockError, LockedJob, SchemaLock};
-pub use report::{Fetched, JobReport, RowCounts, RunReport, SinkCounts, SliceOutcome, SliceReport};
+pub use report::{
+    Fetched, JobReport, Left, Report, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport, Stop,
+};
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};
 pub use verdict::{EndReason, Reconciliation, Verdict};

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{DeliveryReport, FanoutKey, JobName, PipelineName, Reconciliation, SinkName, SliceId};
+use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId};
 
 /// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RowCounts {
     /// Rows that the server sent.
     pub received: u64,
@@ -54,7 +55,7 @@ impl std::ops::AddAssign for RowCounts {
 }
 
 /// What one sink did with the rows of the transform. `transformed = landed + filtered`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SinkCounts {
     /// Rows in files.
     pub landed: u64,
@@ -76,7 +77,7 @@ impl std::ops::AddAssign for SinkCounts {
 }
 
 /// How a slice ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum SliceOutcome {
     /// Its rows are committed.
@@ -91,7 +92,7 @@ pub enum SliceOutcome {
 }
 
 /// What came over the wire for a slice; for one that failed, until then.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fetched {
     /// Pages that were answered.
     pub pages: u64,
@@ -104,7 +105,7 @@ pub struct Fetched {
 }
 
 /// One slice of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SliceReport {
     /// The slice's identity.
     pub slice: SliceId,
@@ -130,7 +131,7 @@ pub struct SliceReport {
 }
 
 /// One job of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct JobReport {
     /// The job.
     pub job: JobName,
@@ -139,12 +140,45 @@ pub struct JobReport {
     /// Why the job's slices couldn't be planned at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What was due and hasn't begun, since the run stopped before; absent where that is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
     /// What a person should know though nothing failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
+/// What a run that stopped early left of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Left {
+    /// So many slices at least: one that goes on by a cursor counts once.
+    Slices(u64),
+    /// The job wasn't begun, so it isn't known what is due.
+    Unplanned,
+}
+
+/// Why a run began no further slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The process is about to end.
+    Asked,
+    /// It had gone on for `--max-duration`.
+    Duration,
+    /// It had sent `--max-requests`.
+    Requests,
+    /// It had begun `--max-slices`.
+    Slices,
+}
+
 impl JobReport {
+    /// Starts the report of a job of which nothing is known yet.
+    #[must_use]
+    pub const fn new(job: JobName) -> Self {
+        Self { job, slices: Vec::new(), error: None, left: None, warnings: Vec::new() }
+    }
+
     /// Counts the slices whose outcome `is` as asked.
     #[must_use]
     pub fn count(&self, is: impl Fn(&SliceOutcome) -> bool) -> usize {
@@ -173,19 +207,33 @@ impl JobReport {
 }
 
 /// A run, from its plan to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunReport {
     /// The pipeline.
     pub pipeline: PipelineName,
+    /// The run.
+    pub run: RunId,
+    /// The instant of the schedule that it was for, UTC; absent where a person or another scheduler started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub scheduled_for: Option<DateTime<Utc>>,
     /// The instant that the run planned with, UTC.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub now: DateTime<Utc>,
     /// When it began, UTC.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub started: DateTime<Utc>,
     /// When it ended, UTC.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub ended: DateTime<Utc>,
     /// What an earlier run had left behind and this one settled, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recovered: Vec<String>,
+    /// Requests sent, retries included, logins not.
+    pub requests: u64,
+    /// Why it left slices for the next run; absent where it left none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stop>,
     /// Its jobs, in the order in which they were planned.
     pub jobs: Vec<JobReport>,
     /// What was sent of what has landed, by sink.
@@ -199,4 +247,60 @@ impl RunReport {
     pub fn count(&self, is: impl Fn(&SliceOutcome) -> bool + Copy) -> usize {
         self.jobs.iter().map(|job| job.count(is)).sum()
     }
+}
+
+/// What became of a run, whether or not it came to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RunEnd {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The run.
+    pub run: RunId,
+    /// The instant of the schedule that it was for, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub scheduled_for: Option<DateTime<Utc>>,
+    /// When it began, UTC.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub started: DateTime<Utc>,
+    /// When it ended, UTC.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub ended: DateTime<Utc>,
+    /// How it ended.
+    pub exit_code: Exit,
+    /// Why it didn't come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What it did; absent where it didn't come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<RunReport>,
+}
+
+impl RunEnd {
+    /// Returns the first thing that went wrong: of the run, of a job, of a slice.
+    #[must_use]
+    pub fn first_error(&self) -> Option<String> {
+        let jobs = || self.report.iter().flat_map(|report| &report.jobs);
+        let of_job = |job: &JobReport| job.error.as_ref().map(|error| format!("{}: {error}", job.job));
+        let of_slice = |job: &JobReport| {
+            job.slices.iter().find_map(|slice| match &slice.outcome {
+                SliceOutcome::Failed { error } => Some(format!("{} {}: {error}", job.job, slice.slice)),
+                _ => None,
+            })
+        };
+        self.error.clone().or_else(|| jobs().find_map(of_job)).or_else(|| jobs().find_map(of_slice))
+    }
+}
+
+/// What `tidegate run --report` writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Report {
+    /// The version of this format. It is 1; fields may be added under it.
+    pub version: u32,
+    /// The version of the program.
+    pub tidegate: String,
+    /// How the process ends.
+    pub exit_code: Exit,
+    /// Its runs, one a pipeline, in the order in which they were made.
+    pub runs: Vec<RunEnd>,
 }

@@ -1,9 +1,10 @@
 //! How the reading of a slice ended, and what that proves.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a paginator asked for no further page. It is reported: paging never ends without a reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The job reads one page only (`paginate: none`).
@@ -37,7 +38,7 @@ pub enum EndReason {
 }
 
 /// What the evidence says about a slice: whether all rows that the server had were received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The server stated the end, or the distinct rows equal its last total.
@@ -53,7 +54,7 @@ pub enum Verdict {
 }
 
 /// The account of one slice at its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reconciliation {
     /// Rows that the server sent, doubles included.
     pub received: u64,

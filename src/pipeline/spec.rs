@@ -37,6 +37,10 @@ pub struct Pipeline {
     pub timezone: Tz,
     /// When `tidegate serve` runs it.
     pub schedule: Option<Schedule>,
+    /// What is sent after a run that failed.
+    pub on_failure: Option<Hook>,
+    /// What is sent after a run that succeeded.
+    pub on_success: Option<Hook>,
     /// Its jobs: each comes after the one whose rows it needs.
     pub jobs: Vec<Job>,
 }
@@ -52,7 +56,7 @@ impl Pipeline {
 /// When a pipeline runs.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// The cron expression, known to parse.
+    /// The cron expression as it is written. It is known to come to pass.
     pub cron: String,
     /// What a firing does while the run before it still goes.
     pub overlap: Overlap,
@@ -60,6 +64,25 @@ pub struct Schedule {
     pub catch_up: CatchUp,
     /// The longest delay before a firing.
     pub jitter: Duration,
+}
+
+impl Schedule {
+    /// Returns the cron expression, read as Vixie cron reads it; none where it isn't one, which the check rules out.
+    #[must_use]
+    pub fn read(&self) -> Option<croner::Cron> {
+        super::cron::parse(&self.cron).ok()
+    }
+}
+
+/// A request after a run, whose templates see it.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// Where it is posted to.
+    pub url: url::Url,
+    /// Its headers.
+    pub headers: IndexMap<String, RequestValue>,
+    /// Its JSON body; none for the run's own report.
+    pub body: Option<RequestValue>,
 }
 
 /// A checked job.

@@ -1,7 +1,5 @@
 //! What can fail in a run, with what to do about it.
 
-mod words;
-
 use chrono::{DateTime, Utc};
 
 use super::deliver::OutboxError;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use tracing::Instrument as _;
+
 use super::ahead::{Ahead, Lanes};
 use super::collect::{Collected, PassEnd};
 use super::enrich::Enricher;
@@ -93,7 +95,7 @@ impl Extraction {
     /// Prepares the requests of a job.
     pub(super) fn new(job: &Job, env: &Env) -> Result<Self, RunError> {
         Ok(Self {
-            exchange: env.sources.exchange(job)?,
+            exchange: env.sources.exchange(job, &env.bounds.requests)?,
             tree: Arc::new(build::request(job)?),
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),
@@ -164,7 +166,10 @@ impl Extraction {
         let mut pages = self.pages(reading.slice, reading.now);
         loop {
             let asked = pages.ask()?;
-            let Read { seen, bytes, enough, misfit } = self.page(&asked, &pages, reading).await?;
+            let span = tracing::error_span!("page", page = asked.page);
+            let read = self.page(&asked, &pages, reading).instrument(span.clone()).await?;
+            let Read { seen, bytes, enough, misfit } = read;
+            span.in_scope(|| tracing::debug!(rows = seen.rows, bytes, "page received"));
             reading.meter.add(Fetched { server_rows: seen.rows, ..Fetched::default() });
             if let Some(misfit) = misfit {
                 self.progress.page(&self.job.name, 0, bytes);

@@ -14,7 +14,7 @@ use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, fu
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
 };
-use crate::model::{FanoutKey, JobName, JobReport, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
+use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
@@ -61,8 +61,7 @@ impl Runner<'_> {
 
     /// Lands what is due. Nothing is returned as an error: the report has it.
     pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
-        let mut report =
-            JobReport { job: self.job.name.clone(), slices: Vec::new(), error: None, warnings: Vec::new() };
+        let mut report = JobReport::new(self.job.name.clone());
         if let Err(error) = self.land(rows, &mut report).await {
             report.error = Some(error.chain());
         }
@@ -121,12 +120,17 @@ impl Runner<'_> {
         loop {
             let version = self.writer.state(|state| state.schema_version(&self.job.name));
             let pinned = self.pinned(version).await?;
-            self.begin(&mut queue, version).await?;
+            let stopped = self.env.bounds.stop().is_some();
+            if !stopped {
+                self.begin(&mut queue, version).await?;
+            }
             let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };
             while running.len() < at_once
+                && self.env.bounds.stop().is_none()
                 && let Some(waiting) = queue.pop_front()
             {
                 let Some(begin) = waiting.begin else { continue };
+                self.env.bounds.begun();
                 let place = places.get(&begin.slice.id).copied().unwrap_or_default();
                 let ended = Arc::clone(&run).run(begin, pinned.clone(), place);
                 running.push(async move { (place, ended.await) });
@@ -146,6 +150,7 @@ impl Runner<'_> {
             }
         }
         report.slices.sort_by_key(|slice| places.get(&slice.slice).copied());
+        report.left = (!queue.is_empty()).then_some(Left::Slices(queue.len() as u64));
         Ok(())
     }
 
@@ -308,7 +313,7 @@ fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: 
 
 /// Returns a report of a job whose rows others need and that couldn't be read.
 pub(super) fn failed(job: &Job, error: &RunError) -> JobReport {
-    JobReport { job: job.name.clone(), slices: Vec::new(), error: Some(error.chain()), warnings: Vec::new() }
+    JobReport { error: Some(error.chain()), ..JobReport::new(job.name.clone()) }
 }
 
 /// Returns the keys of a job's fan-out; none where it has no `for_each`.

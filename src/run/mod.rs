@@ -2,8 +2,10 @@
 //! tidy. It reads like the path of the data in the design.
 
 mod ahead;
+mod attempt;
 mod auth;
 mod bad;
+mod bounds;
 mod build;
 mod collect;
 mod cursor;
@@ -18,6 +20,7 @@ mod extract;
 mod fingerprint;
 mod future;
 mod held;
+mod hooks;
 mod increment;
 mod intake;
 mod job;
@@ -44,6 +47,7 @@ mod source;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod told;
 mod vacuum;
 mod window;
 
@@ -55,10 +59,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use attempt::{attempt, new_id};
+pub use bounds::Bounds;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
 pub use held::{HeldRow, HeldSlice, quarantined};
+pub use hooks::{PostError, notify, post};
 pub use locked::check_locked;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
@@ -74,7 +81,7 @@ pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
-use crate::model::{DeliveryReport, JobName, JobReport, RunReport, SchemaLock, Window};
+use crate::model::{DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
@@ -92,12 +99,18 @@ pub struct Env {
     pub stores: Arc<Stores>,
     /// Ends the run early, where it is cancelled: what isn't published by then is thrown away.
     pub cancel: CancellationToken,
+    /// When the run begins no further slices.
+    pub bounds: Bounds,
 }
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, as on the command line")]
 pub struct Options {
+    /// Names the run. [`new_id`] makes one.
+    pub run: RunId,
+    /// The instant of the schedule that the run is for, UTC.
+    pub scheduled_for: Option<DateTime<Utc>>,
     /// Where the ledger is kept: a folder, or the URL of one, `s3://bucket/prefix` too.
     pub state: String,
     /// How long a lease lives without a sign of life, where no lock tells.
@@ -165,7 +178,7 @@ pub struct Backfill {
 /// What keeps the run as a whole from going on: the lease, the ledger, an unknown job. What fails in a job or a slice is in the
 /// report.
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
-    let started = env.clock.now();
+    let before = (env.clock.now(), env.bounds.sent());
     let jobs = chosen(pipeline, &options.jobs)?;
     future::check_now(options, env.clock.as_ref())?;
     if options.reads.backfill().is_some() {
@@ -185,17 +198,8 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
-    let (now, ended) = (options.now, env.clock.now());
-    let done = done.map(|Done { recovered, jobs, deliveries }| RunReport {
-        pipeline: pipeline.name.clone(),
-        now,
-        started,
-        ended,
-        recovered,
-        jobs,
-        deliveries,
-    });
-    release(pipeline, writer, summary(options.reads.verb(), now, &done)).await;
+    let done = done.map(|done| done.report(pipeline, options, env, before));
+    release(pipeline, writer, summary(options.reads.verb(), options, &done)).await;
     done
 }
 
@@ -211,12 +215,18 @@ async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSummary) {
     }
 }
 
-fn summary(verb: &str, now: DateTime<Utc>, done: &Result<RunReport, RunError>) -> RunSummary {
-    match done {
-        Ok(report) => RunSummary::of(verb, report),
-        Err(RunError::Interrupted) => RunSummary::bare(verb, now, RunOutcome::Interrupted, None),
-        Err(error) => RunSummary::bare(verb, now, RunOutcome::Failed, Some(&error.chain())),
-    }
+fn summary(verb: &str, options: &Options, done: &Result<RunReport, RunError>) -> RunSummary {
+    let (summary, exit) = match done {
+        Ok(report) => (RunSummary::of(verb, report), Exit::of(report)),
+        Err(error) => {
+            let interrupted = matches!(error, RunError::Interrupted);
+            let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
+            let text = (!interrupted).then(|| error.chain());
+            (RunSummary::bare(verb, options.now, outcome, text.as_deref()), error.exit())
+        }
+    };
+    let run = Some(options.run.clone());
+    RunSummary { run, scheduled_for: options.scheduled_for, exit_code: Some(exit.code()), ..summary }
 }
 
 /// Where a run keeps what it does.
@@ -231,6 +241,32 @@ struct Done {
     recovered: Vec<String>,
     jobs: Vec<JobReport>,
     deliveries: Vec<DeliveryReport>,
+}
+
+impl Done {
+    /// Reports it. `started` is when the run began, `sent` how many requests the process had sent by then.
+    fn report(
+        self,
+        pipeline: &Pipeline,
+        options: &Options,
+        env: &Env,
+        (started, sent): (DateTime<Utc>, u64),
+    ) -> RunReport {
+        let Self { recovered, jobs, deliveries } = self;
+        RunReport {
+            pipeline: pipeline.name.clone(),
+            run: options.run.clone(),
+            scheduled_for: options.scheduled_for,
+            now: options.now,
+            started,
+            ended: env.clock.now(),
+            recovered,
+            requests: env.bounds.sent() - sent,
+            stopped: env.bounds.stop().filter(|_| jobs.iter().any(|job| job.left.is_some())),
+            jobs,
+            deliveries,
+        }
+    }
 }
 
 async fn run_jobs(
@@ -248,6 +284,14 @@ async fn run_jobs(
     let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
+        let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
+        let lands = is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
+        if env.bounds.stop().is_some() {
+            if lands {
+                reports.push(JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) });
+            }
+            continue;
+        }
         if needed(job, jobs) {
             let rows_of_parent = tokio::select! {
                 rows = runner.parent_rows(&rows) => rows,
@@ -260,8 +304,7 @@ async fn run_jobs(
                 Err(error) => reports.push(job::failed(job, &error)),
             }
         }
-        let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
-        if is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name)) {
+        if lands {
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
@@ -274,10 +317,15 @@ async fn run_jobs(
             return Err(RunError::Interrupted);
         }
     }
-    let named = named(pipeline, &options.jobs)?;
-    let deliveries = deliver::all(pipeline, &named, options, false, env, world).await;
-    credentials.note(env, writer).await;
-    Ok(Done { recovered, jobs: reports, deliveries: deliveries? })
+    let mut deliveries = Vec::new();
+    // A process that is told to end leaves what waits to the next run, or to `deliver`.
+    if env.bounds.stop() != Some(Stop::Asked) {
+        let named = named(pipeline, &options.jobs)?;
+        let delivered = deliver::all(pipeline, &named, options, false, env, world).await;
+        credentials.note(env, writer).await;
+        deliveries = delivered?;
+    }
+    Ok(Done { recovered, jobs: reports, deliveries })
 }
 
 /// Removes what dead runs of the pipeline staged and never published: this run holds the lease, so nobody else stages.

@@ -1,6 +1,7 @@
 //! The clients of a run: one for each origin and credential, shared by all jobs that use them.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{RunError, auth};
@@ -48,27 +49,40 @@ impl Sources {
         }
     }
 
-    /// Returns what sends the requests of a job.
-    pub(super) fn exchange(&self, job: &Job) -> Result<Exchange, RunError> {
+    /// Returns what sends the requests of a job. `sent` counts them.
+    pub(super) fn exchange(&self, job: &Job, sent: &Arc<AtomicU64>) -> Result<Exchange, RunError> {
         let extra: Vec<&str> = job.for_each.iter().map(|for_each| for_each.name.as_str()).collect();
         let rules = Rules::compile(&texts(&job.source), &extra)?;
-        let patience = Patience { envelope: Some(envelope(job)), ..Patience::default() };
+        let patience = Patience { envelope: Some(envelope(job)), sent: Arc::clone(sent), ..Patience::default() };
         self.exchange_of(&job.source, rules, patience, weight(&job.records))
     }
 
     /// Returns what sends the rows of an outbox, and what looks them up, where it does. One whose requests can't be known again sends
-    /// each once more only where the server surely didn't hear it.
-    pub(super) fn delivery(&self, outbox: &Outbox) -> Result<(Exchange, Option<Exchange>), RunError> {
+    /// each once more only where the server surely didn't hear it. `sent` counts the requests.
+    pub(super) fn delivery(
+        &self,
+        outbox: &Outbox,
+        sent: &Arc<AtomicU64>,
+    ) -> Result<(Exchange, Option<Exchange>), RunError> {
         let refused = Some(outbox.refused.text().to_owned());
         let rules = Rules::compile(&RuleTexts { refused, ..texts(&outbox.source) }, &[])?;
         let repeat = if outbox.idempotent { Repeat::Any } else { Repeat::Unheard };
-        let send = self.exchange_of(&outbox.source, rules, Patience { repeat, ..Patience::default() }, WHOLE_TREE)?;
+        let sends = self.exchange_of(
+            &outbox.source,
+            rules,
+            Patience { repeat, sent: Arc::clone(sent), ..Patience::default() },
+            WHOLE_TREE,
+        )?;
         let find = outbox.find.as_ref().map(|find| {
             let empty = find.absent.as_ref().map(|rule| rule.text().to_owned());
             let rules = Rules::compile(&RuleTexts { empty, ..texts(&outbox.source) }, &[])?;
-            Ok::<_, RunError>(Exchange { rules: Arc::new(rules), patience: Patience::default(), ..send.clone() })
+            Ok::<_, RunError>(Exchange {
+                rules: Arc::new(rules),
+                patience: Patience { sent: Arc::clone(sent), ..Patience::default() },
+                ..sends.clone()
+            })
         });
-        Ok((send, find.transpose()?))
+        Ok((sends, find.transpose()?))
     }
 
     fn exchange_of(

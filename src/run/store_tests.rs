@@ -75,8 +75,11 @@ async fn run_over(pipeline: &Pipeline, store: Bucket, ttl: u64) -> Result<RunRep
         sources: Arc::default(),
         stores,
         cancel: CancellationToken::new(),
+        bounds: Bounds::default(),
     };
     let options = Options {
+        run: new_id(DateTime::UNIX_EPOCH),
+        scheduled_for: None,
         state: "s3://lake/state".to_owned(),
         retry_refused: false,
         accept: None,

@@ -11,7 +11,7 @@ use tidegate::clock::SystemClock;
 use tidegate::model::{JobReport, SliceOutcome};
 use tidegate::pipeline::check;
 use tidegate::pipeline::load::{Lookup, Source};
-use tidegate::run::{Env, Options, Silent, Sources, run};
+use tidegate::run::{Bounds, Env, Options, Silent, Sources, new_id, run};
 
 use crate::support::bench::{NOW, files};
 use crate::support::faulty::{Cell, Fault, Faulty, Paging, ROWS};
@@ -141,8 +141,11 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         sources: Arc::new(Sources::default()),
         stores: Arc::default(),
         cancel: tokio_util::sync::CancellationToken::new(),
+        bounds: Bounds::default(),
     };
     let options = Options {
+        run: new_id(chrono::DateTime::UNIX_EPOCH),
+        scheduled_for: None,
         state: folder.join("state").display().to_string(),
         now: NOW.parse().unwrap(),
         jobs: Vec::new(),

@@ -30,8 +30,10 @@ fn help() {
                   sent
       preview     Fetch a job's first rows and show what would land. Nothing is written
       run         Extract what is due and land it
-      deliver     Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well,
-                  at its end
+      serve       Run every pipeline file of a folder on its own schedule, until told to end
+      pause       Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
+      resume      Resume paused pipelines with their next instant. What came while they were paused
+                  isn't made up for
       backfill    Read windows of the past: those that cover a time, landed or not
       history     Show what runs did, newest first
       vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
@@ -58,10 +60,9 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    for verb in [
-        "demo", "validate", "plan", "preview", "run", "deliver", "backfill", "history", "vacuum", "ledger", "status",
-        "schema",
-    ] {
+    let verbs =
+        ["demo", "validate", "plan", "preview", "run", "deliver", "backfill", "serve", "pause", "resume", "history"];
+    for verb in verbs.into_iter().chain(["vacuum", "ledger", "status", "schema", "k8s"]) {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");
@@ -182,6 +183,14 @@ fn help_of_each_verb() {
                                  256MiB]
           --locked               Refuse to leave the schemas of the lock file, which lies beside the
                                  pipeline file: `FILE.lock`, as `tidegate schema lock` writes it
+          --dry-run              Show what the run would do, as `tidegate plan` does, and send nothing
+          --max-duration <TIME>  Begin no slices after so long, such as 30m. What has begun lands, the
+                                 rest is for the next run: exit code 5
+          --max-requests <N>     Begin no slices after so many requests, retries included. What has
+                                 begun lands, at the cost of a few more: exit code 5
+          --max-slices <N>       Begin so many slices at most: exit code 5 where more are due
+          --report <FILE|URL>    Write the run's report as JSON to a file, or post it to a URL [env:
+                                 TIDEGATE_REPORT]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -305,6 +314,28 @@ fn long_help() {
               Refuse to leave the schemas of the lock file, which lies beside the pipeline file:
               `FILE.lock`, as `tidegate schema lock` writes it
 
+          --dry-run
+              Show what the run would do, as `tidegate plan` does, and send nothing
+
+          --max-duration <TIME>
+              Begin no slices after so long, such as 30m. What has begun lands, the rest is for the next
+              run: exit code 5
+
+          --max-requests <N>
+              Begin no slices after so many requests, retries included. What has begun lands, at the
+              cost of a few more: exit code 5
+
+          --max-slices <N>
+              Begin so many slices at most: exit code 5 where more are due
+
+          --report <FILE|URL>
+              Write the run's report as JSON to a file, or post it to a URL.
+
+              `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an
+              error message; the exit code stays that of the run.
+
+              [env: TIDEGATE_REPORT]
+
           --output <FORMAT>
               How results are printed
 
@@ -333,6 +364,17 @@ fn long_help() {
 
       -h, --help
               Print help (see a summary with '-h')
+
+    Exit codes, and what whoever started the run does:
+        0  all that was due has landed, or nothing was due: nothing
+        1  slices were due, and none landed: try again later; what is due stays due
+        2  the pipeline file or the usage was refused: don't try again, tell a person
+        3  some slices landed and some failed: try again later; only the failed ones are read again
+        4  another run of the pipeline is on (--no-wait): nothing, that run does the work
+        5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
+       70  a bug of Tidegate: trying again is safe; report it
+      130  interrupted (SIGINT): run again; what wasn't published was thrown away
+      143  told to end (SIGTERM): as 130
     ");
 }
 

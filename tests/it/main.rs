@@ -53,6 +53,7 @@ mod schema;
 mod scrutinizer;
 mod secrets;
 mod secure_workload;
+mod serve;
 mod sessions;
 mod sessions_secrets;
 mod stores;

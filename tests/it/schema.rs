@@ -34,6 +34,14 @@ fn the_stored_schema_is_the_one_that_is_printed() {
 }
 
 #[test]
+fn the_stored_schema_of_reports_is_the_one_that_is_printed() {
+    let printed = Workspace::new().tidegate(&["schema", "--report"]).run();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let stored = fs::read_to_string(top("schema/report.json")).unwrap();
+    assert!(printed.stdout == stored, "schema/report.json is stale: cargo run -- schema --report > schema/report.json");
+}
+
+#[test]
 fn shipped_pipelines_are_as_the_schema_says() {
     let shipped = shipped();
     assert!(!shipped.is_empty());

@@ -1,12 +1,12 @@
 //! The client: one request, with its tries, to one answer.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
 use futures::StreamExt as _;
-use governor::DefaultDirectRateLimiter;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use super::budget::Dead;
 use super::connect::{HttpOptions, build, transport};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
-use super::limit::{HostSlots, RateLimit};
+use super::limit::HostSlots;
 use super::memory::{Memory, NoRoom, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
 use super::terms::{Patience, Repeat, Terms, Tries, Wish};
@@ -38,7 +38,6 @@ pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 pub struct HttpClient {
     client: reqwest::Client,
     options: HttpOptions,
-    limiter: Option<DefaultDirectRateLimiter>,
     pub(super) slots: Arc<HostSlots>,
     memory: Arc<Memory>,
     redactor: Redactor,
@@ -104,10 +103,9 @@ impl HttpClient {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HttpError> {
         let client = build(&options)?;
-        let limiter = options.rate_limit.and_then(RateLimit::limiter);
         let (jitter, proxy_refused): (Jitter, _) = (Arc::new(rand::random::<f64>), Mutex::default());
         let memory = Arc::default();
-        Ok(Self { client, options, limiter, slots, memory, redactor, clock, jitter, proxy_refused })
+        Ok(Self { client, options, slots, memory, redactor, clock, jitter, proxy_refused })
     }
 
     /// Keeps answers in the memory that others share.
@@ -286,12 +284,13 @@ impl HttpClient {
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         // With a slot, so that nobody who waits for memory keeps the one that the others wait for from going on.
         room.begin().await?;
-        if let Some(limiter) = &self.limiter {
-            limiter.until_ready().await;
+        if let Some(rate) = self.options.rate_limit {
+            slot.keep_to(rate).await;
         }
         if terms.session.is_some_and(|(session, grant)| !session.is_current(grant.generation())) {
             return Err(TryError::Stale);
         }
+        terms.patience.sent.fetch_add(1, Ordering::Relaxed);
         // After the waits, so that the signature is fresh when it leaves.
         let prepared = each_try.prepared(request, self.clock.now());
         let request = prepared.as_ref().unwrap_or(request);

@@ -1,4 +1,4 @@
-//! Limits: requests a second for a source, and requests at once for a host, shared by all jobs of the process.
+//! Limits: requests a second, and requests at once, to a host, shared by all runs of the process.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use url::Url;
 use super::pace::{Pace, Ticket};
 
 /// Requests per span of time, such as ten a second. They are spread evenly: no burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RateLimit {
     /// Requests.
     pub requests: NonZeroU32,
@@ -40,6 +40,9 @@ struct Host {
     /// Who waits comes in turn.
     slots: Arc<Semaphore>,
     state: Mutex<State>,
+    /// The limiter of each rate that a source names: all sources with the rate share it, whatever their credential. Another rate has
+    /// one of its own, so that a rate that is raised in a file counts at once.
+    limiters: Mutex<HashMap<RateLimit, Option<Arc<DefaultDirectRateLimiter>>>>,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,7 @@ impl HostSlots {
 impl Host {
     fn new(origin: String, most: usize) -> Self {
         let state = Mutex::new(State { pace: Pace::new(most), owed: 0 });
-        Self { origin, slots: Arc::new(Semaphore::new(most)), state }
+        Self { origin, slots: Arc::new(Semaphore::new(most)), state, limiters: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -121,6 +124,17 @@ impl Host {
 }
 
 impl Slot {
+    /// Waits until the host may be sent another request by this rate.
+    pub(super) async fn keep_to(&self, rate: RateLimit) {
+        let limiter = {
+            let mut limiters = self.host.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+            limiters.entry(rate).or_insert_with(|| rate.limiter().map(Arc::new)).clone()
+        };
+        if let Some(limiter) = limiter {
+            limiter.until_ready().await;
+        }
+    }
+
     /// Tells what the answer said of the pace: whether the server was `busy`, which is what 429 and 503 say.
     pub(super) fn answered(&self, busy: bool) {
         let ticket = self.ticket;
@@ -209,6 +223,20 @@ mod tests {
         assert_eq!(slots.at_once(&at), Some(3));
         drop((next, out));
         assert_eq!((host.lock().owed, host.slots.available_permits()), (0, 3));
+    }
+
+    #[tokio::test]
+    async fn sources_of_one_host_and_rate_share_it() {
+        let (slots, rate) = (HostSlots::new(), RateLimit { requests: NonZeroU32::MIN, per: Duration::from_hours(1) });
+        let one = slots.enter(&url("http://a/x"), 8).await;
+        one.keep_to(rate).await;
+        let two = slots.enter(&url("http://a/y"), 8).await;
+        let other = slots.enter(&url("http://b/"), 8).await;
+        let mut waits = std::pin::pin!(two.keep_to(rate));
+        assert!(futures::poll!(waits.as_mut()).is_pending(), "the hour isn't over");
+        assert!(futures::poll!(std::pin::pin!(other.keep_to(rate))).is_ready());
+        let raised = RateLimit { per: Duration::from_secs(1), ..rate };
+        assert!(futures::poll!(std::pin::pin!(two.keep_to(raised))).is_ready());
     }
 
     #[test]

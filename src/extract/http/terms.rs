@@ -1,6 +1,7 @@
 //! What the tries of a request go by.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ pub struct Patience {
     pub budget: Arc<RetryBudget>,
     /// Makes of the body of a 2xx answer what the rules see of it; none for the whole body, null where it isn't JSON.
     pub envelope: Option<EnvelopeReader>,
+    /// Counts the requests that are sent, each try for itself.
+    pub sent: Arc<AtomicU64>,
     /// Which tries may be followed by another.
     pub repeat: Repeat,
 }

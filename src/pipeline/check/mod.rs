@@ -3,13 +3,13 @@
 
 mod auth;
 mod connect;
-mod cron;
 mod enrich;
 mod fan_out;
 mod fits;
 mod format;
 mod graph;
 mod hide;
+mod hooks;
 mod incremental;
 mod job;
 mod outbox;
@@ -28,6 +28,7 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 
 use self::request::{ANSWER_VARS, PAGE_VARS};
+use super::cron;
 use super::file::{PipelineFile, ScheduleFile};
 use super::load::fields::Text;
 use super::load::{self, Diagnostic, Jq as JqText, Lookup, Severity, Source, Span, Spanned, Sql};
@@ -91,7 +92,8 @@ impl<'t> Findings<'t> {
             self.add(Diagnostic::error(file.version.span, message).expected("`1`"));
         }
         self.name(&file.name, "a pipeline's name", '-');
-        unbuilt::pipeline(self, file);
+        let on_failure = self.hook(file.on_failure.as_ref());
+        let on_success = self.hook(file.on_success.as_ref());
         let timezone = self.timezone(file.schedule.as_ref());
         let schedule = file.schedule.as_ref().and_then(|schedule| self.schedule(schedule));
         if file.jobs.is_empty() {
@@ -111,6 +113,8 @@ impl<'t> Findings<'t> {
             description: file.description.clone(),
             timezone: timezone?,
             schedule,
+            on_failure,
+            on_success,
             jobs,
         })
     }
@@ -159,11 +163,12 @@ impl<'t> Findings<'t> {
             Ok(cron) if cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false).is_err() => {
                 let help = "check the day of the month against the month";
                 self.error(schedule.cron.span, format!("`{text}` never comes to pass"), help);
+                return None;
             }
             Ok(_) => {}
         }
         Some(Schedule {
-            cron: schedule.cron.value.clone(),
+            cron: text.clone(),
             overlap: schedule.overlap,
             catch_up: schedule.catch_up,
             jitter: schedule.jitter.map_or(std::time::Duration::ZERO, |jitter| jitter.0),

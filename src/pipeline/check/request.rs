@@ -218,8 +218,23 @@ impl Findings<'_> {
         });
     }
 
-    /// Checks a template; `place` gives the span of some bytes of it, or of the word at a byte.
     fn template(&mut self, text: &str, vars: &Vars, place: impl Fn(usize, usize) -> Span) {
+        let partial = self.partial;
+        let unknown = |name: &str| {
+            let root = name.split('.').next().unwrap_or_default();
+            if partial && !vars.knows_all(root) { None } else { unknown_variable(name, vars) }
+        };
+        self.template_of(text, unknown, place);
+    }
+
+    /// Checks a template; `unknown` says of a name why there is none such, and what there is; `place` gives the span of some bytes
+    /// of the text, or of the word at a byte.
+    pub(super) fn template_of(
+        &mut self,
+        text: &str,
+        unknown: impl Fn(&str) -> Option<(String, String)>,
+        place: impl Fn(usize, usize) -> Span,
+    ) {
         let template = match Template::compile(text) {
             Ok(template) => template,
             Err(error) => {
@@ -236,11 +251,8 @@ impl Findings<'_> {
         }
         // A dotted name stands for its first part as well: one complaint is enough.
         for name in template.names() {
-            let root = name.split('.').next().unwrap_or_default();
-            if self.partial && !vars.knows_all(root) {
-                continue;
-            }
-            if let Some((message, help)) = unknown_variable(&name, vars) {
+            if let Some((message, help)) = unknown(&name) {
+                let root = name.split('.').next().unwrap_or_default();
                 let at = use_of(text, &name).or_else(|| use_of(text, root));
                 let span = at.map_or_else(|| place(0, 0), |(at, length)| place(at, length));
                 self.error(span, message, help);

@@ -1,26 +1,12 @@
 //! What the language has and this version doesn't do yet: refused, never ignored.
 
-use super::super::file::{JobFile, PipelineFile};
+use super::super::file::JobFile;
 use super::super::load::Span;
 use super::Findings;
 
 impl Findings<'_> {
     fn not_built(&mut self, span: Span, what: &str, instead: &str) {
         self.error(span, format!("{what} is not built yet"), instead);
-    }
-}
-
-/// Refuses what a pipeline can't do yet.
-pub(super) fn pipeline(findings: &mut Findings<'_>, file: &PipelineFile) {
-    let hooks = [("on_failure", &file.on_failure), ("on_success", &file.on_success)];
-    for (name, hook) in hooks {
-        if let Some(hook) = hook {
-            findings.not_built(
-                hook.span,
-                &format!("`{name}`"),
-                "remove it, and act on the exit code of `tidegate run`",
-            );
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here is resolved or checked beyond its own shape; [`super::check`] turns it into what is meant.
 
 mod auth;
+mod hooks;
 mod http_sink;
 mod incremental;
 mod job;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use auth::{Auth, BasicAuth, ClientAuth, HmacAuth, HmacProfile, LoginAuth, NamedSecret, OAuth2Auth};
+pub use hooks::{HookFile, RUN_FIELDS};
 pub use http_sink::{BatchFile, FindFile, HttpSinkFile, IdempotencyFile};
 pub use incremental::{CursorOrder, IncrementalFile, NewestFile, OnReset, SentFile};
 pub use job::{
@@ -31,7 +33,7 @@ pub use sinks::{CsvFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statisti
 pub use slicing::{Edge, EdgeBound, Pad, ResolutionFile, SnapshotMode, SplitFile, WindowFile};
 pub use source::{CsvFormat, FormatFile, RetryFile, SourceFile, TimeoutFile, TlsFile};
 
-use super::load::{RequestValue, Spanned};
+use super::load::Spanned;
 
 /// A pipeline: where an API is, how each job pages through it, how its rows are shaped, and where they land.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -53,12 +55,13 @@ pub struct PipelineFile {
     pub source: SourceFile,
     /// The jobs, by name (`[a-z0-9_]+`).
     pub jobs: IndexMap<Spanned<String>, JobFile>,
-    /// A request that is sent once after a run that failed.
+    /// A request that is sent once after a run that failed: with exit code 1, 2, 3 or 70. A run that was interrupted, stopped at a
+    /// limit, or left the work to another run is none.
     #[serde(default)]
-    pub on_failure: Option<Spanned<RequestValue>>,
-    /// A request that is sent once after a run that succeeded.
+    pub on_failure: Option<Spanned<HookFile>>,
+    /// A request that is sent once after a run that succeeded: with exit code 0.
     #[serde(default)]
-    pub on_success: Option<Spanned<RequestValue>>,
+    pub on_success: Option<Spanned<HookFile>>,
 }
 
 /// When a pipeline runs.
@@ -66,15 +69,17 @@ pub struct PipelineFile {
 #[serde(deny_unknown_fields)]
 pub struct ScheduleFile {
     /// Five cron fields (minute, hour, day of month, month, day of week), six with seconds first, or `@daily` and the like.
-    /// Day of month and day of week are joined by OR where both are given, as in Vixie cron. Put it in single quotes.
+    /// Day of month and day of week are joined by OR where both are given, as in Vixie cron; by AND where one of them begins with
+    /// `*`, such as `*/2`. What daylight saving skips comes right after the gap; what it repeats comes once, unless it is every
+    /// hour, minute or second. Put it in single quotes.
     pub cron: Spanned<String>,
     /// The IANA time zone of `cron`, and of the days of `snapshot: daily`. Default: `UTC`.
     #[serde(default)]
     pub timezone: Option<Spanned<String>>,
-    /// What a firing does while the run before it still goes. Default: `skip`.
+    /// What a firing does while the run before it still goes, or waits for its turn. Default: `skip`.
     #[serde(default)]
     pub overlap: Overlap,
-    /// What happens on start-up when firings were missed. Default: `latest`.
+    /// What happens on start-up when firings were missed. Default: `latest`. None is missed while the pipeline is paused.
     #[serde(default)]
     pub catch_up: CatchUp,
     /// The longest delay before a firing, the same each time for one pipeline. Default: `0s`.
@@ -89,7 +94,7 @@ pub enum Overlap {
     /// Nothing; the firing is counted as skipped.
     #[default]
     Skip,
-    /// It runs right after.
+    /// It runs right after. Of several that wait the last one runs: it finds the same due.
     Queue,
 }
 

@@ -19,7 +19,7 @@ use self::backlog::{Backlog, Row};
 use self::courier::Courier;
 use self::parcels::Packer;
 use self::sender::Sender;
-use super::{Data, Env, Options, RunError, World, refused};
+use super::{Data, Done, Env, Options, RunError, World, refused};
 use crate::ledger::{DeliveryNote, Lane, Ledger, RowKey, Timing};
 use crate::model::{DeliveryCounts, DeliveryReport, DeliveryStatus, RunReport, SinkName};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
@@ -29,7 +29,7 @@ use crate::pipeline::spec::{Job, Outbox, Pipeline};
 /// # Errors
 /// What keeps all of it from going on: the lease, the ledger, an unknown job. What stops one sink is in the report.
 pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env: &Env) -> Result<RunReport, RunError> {
-    let started = env.clock.now();
+    let before = (env.clock.now(), env.bounds.sent());
     let jobs = super::named(pipeline, &options.jobs)?;
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
@@ -45,15 +45,11 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
         let mut credentials = refused::Credentials::recall(&jobs, options, env, &writer).await?;
         let deliveries = all(pipeline, &jobs, options, forgive, env, &world).await;
         credentials.note(env, &writer).await;
-        Ok::<_, RunError>((recovered, deliveries?))
+        Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries: deliveries? })
     };
-    let done = done.await;
-    if let Err(error) = writer.release().await {
-        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
-    }
-    let (recovered, deliveries) = done?;
-    let (now, ended) = (options.now, env.clock.now());
-    Ok(RunReport { pipeline: pipeline.name.clone(), now, started, ended, recovered, jobs: Vec::new(), deliveries })
+    let done = done.await.map(|done| done.report(pipeline, options, env, before));
+    super::release(pipeline, writer, super::summary("deliver", options, &done)).await;
+    done
 }
 
 /// Sends what has landed in the outboxes of some jobs, in the order of the plan.

@@ -53,7 +53,7 @@ pub(super) enum Ended {
 impl Sender {
     /// Prepares the requests of an outbox.
     pub(super) fn new(outbox: &Outbox, env: &Env) -> Result<Self, RunError> {
-        let (send, find) = env.sources.delivery(outbox)?;
+        let (send, find) = env.sources.delivery(outbox, &env.bounds.requests)?;
         let find = match (&outbox.find, find) {
             (Some(find), Some(exchange)) => Some(Lookup {
                 tree: build::request_tree(&outbox.source, &find.request)?,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use tracing::Instrument as _;
 
 use super::following;
 use super::turns::Turns;
@@ -63,6 +64,11 @@ impl SliceRun {
         pinned: Option<(u32, RecordSchema)>,
         place: usize,
     ) -> Finished {
+        let span = tracing::error_span!("slice", job = %begin.slice.job, slice = %begin.slice.id);
+        self.run_to_end(begin, pinned, place).instrument(span).await
+    }
+
+    async fn run_to_end(&self, begin: Begin, pinned: Option<(u32, RecordSchema)>, place: usize) -> Finished {
         let meter = Meter::default();
         let mut finished = match self.land(&begin, pinned, place, &meter).await {
             Ok(finished) => finished,
@@ -132,7 +138,8 @@ impl SliceRun {
             let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
             extracted.notes.append(&mut staged.notes);
             extracted.notes.extend(again);
-            return self.commit(begin, extracted, staged, version).await;
+            let span = tracing::error_span!("commit", generation = begin.generation);
+            return self.commit(begin, extracted, staged, version).instrument(span).await;
         }
     }
 
@@ -312,6 +319,7 @@ impl SliceRun {
         publish_all(&self.data, &staged.files).await?;
         let replaces = landing.replaces.is_some();
         self.writer.commit(landing).await?;
+        tracing::debug!(rows = staged.rows_out, files = staged.files.len(), "slice committed");
         if replaces && let Err(error) = self.writer.tidy(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");

@@ -12,6 +12,7 @@ mod environment;
 mod examples;
 mod fan_out;
 mod format;
+mod hooks;
 mod incremental;
 mod jobs;
 mod languages;
@@ -25,7 +26,6 @@ mod schema;
 mod sinks;
 mod slicing;
 mod source;
-mod unbuilt;
 mod unbuilt_rows;
 
 struct Vars;

@@ -15,8 +15,14 @@ const FIELDS: [&str; 6] = [
 ];
 
 /// Reads an expression of five fields, six with seconds first, or a name such as `@daily`.
+///
+/// As in Vixie cron a day must match one of day of month and day of week where both are given, and both where one of them begins
+/// with `*`: croner takes only the whole `*` for that.
 pub(super) fn parse(text: &str) -> Result<Cron, CronError> {
-    let parsed = CronParser::builder().seconds(Seconds::Optional).build().parse(text)?;
+    let mut last: Vec<&str> = text.split_whitespace().rev().take(3).collect();
+    last.reverse();
+    let both = matches!(last[..], [day, _, weekday] if day.starts_with('*') || weekday.starts_with('*'));
+    let parsed = CronParser::builder().seconds(Seconds::Optional).dom_and_dow(both).build().parse(text)?;
     match text.split_whitespace().count() {
         1 | 5 | 6 => Ok(parsed),
         _ => Err(CronError::InvalidPattern("the year can't be given".to_owned())),

@@ -1,0 +1,94 @@
+//! What `serve` takes, and what keeps a `run` within bounds.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{MemoryArgument, StateArgument, lease_ttl};
+
+/// What the exit codes of `run` mean, and what an orchestrator does about them.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes, and what whoever started the run does:
+    0  all that was due has landed, or nothing was due: nothing
+    1  slices were due, and none landed: try again later; what is due stays due
+    2  the pipeline file or the usage was refused: don't try again, tell a person
+    3  some slices landed and some failed: try again later; only the failed ones are read again
+    4  another run of the pipeline is on (--no-wait): nothing, that run does the work
+    5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
+   70  a bug of Tidegate: trying again is safe; report it
+  130  interrupted (SIGINT): run again; what wasn't published was thrown away
+  143  told to end (SIGTERM): as 130";
+
+/// What else there is to know about `serve`.
+pub(super) const SERVE_HELP: &str = "\
+Files are looked at every second: a changed one counts from its next run on, one with mistakes leaves the old one running, \
+and of one that is gone the run that goes on is the last. A pipeline without `schedule` is shown and not run.
+
+SIGTERM or SIGINT: no run and no slice begins any more; slices that have begun land within --grace, or are thrown away and \
+read again by the next run. A second signal ends the process at once. Exit codes:
+    0  everything that had begun has landed
+    2  the folder can't be read, or the usage was refused
+   70  a bug of Tidegate
+  130  SIGINT: something was thrown away
+  143  SIGTERM: something was thrown away";
+
+/// Where a run stops, and what it leaves.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct BoundArguments {
+    /// Show what the run would do, as `tidegate plan` does, and send nothing.
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Begin no slices after so long, such as 30m. What has begun lands, the rest is for the next run: exit code 5.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(in crate::cli) max_duration: Option<Duration>,
+    /// Begin no slices after so many requests, retries included. What has begun lands, at the cost of a few more: exit code 5.
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) max_requests: Option<u64>,
+    /// Begin so many slices at most: exit code 5 where more are due.
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) max_slices: Option<u64>,
+    /// Write the run's report as JSON to a file, or post it to a URL.
+    ///
+    /// `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an error message; the exit code stays
+    /// that of the run.
+    #[arg(long, value_name = "FILE|URL", hide_env_values = true, env = "TIDEGATE_REPORT")]
+    pub(in crate::cli) report: Option<String>,
+}
+
+/// What `serve` takes.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct ServeArguments {
+    /// The folder of the pipeline files: every `*.yaml` and `*.yml` right in it, hidden ones apart.
+    #[arg(value_name = "DIR")]
+    pub(in crate::cli) folder: PathBuf,
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgument,
+    /// How long slices that have begun may take to land once the process is told to end.
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
+    pub(in crate::cli) grace: Duration,
+    /// How many runs go on at once; further ones wait for their turn.
+    #[arg(long, default_value = "4", value_name = "N")]
+    pub(in crate::cli) max_concurrent_runs: NonZeroUsize,
+    /// How long a run that was killed keeps the next one waiting where the state is in a bucket, which has no locks: 1s to 1h.
+    #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
+    pub(in crate::cli) lease_ttl: Duration,
+    #[command(flatten)]
+    pub(in crate::cli) memory: MemoryArgument,
+}
+
+/// What `pause` and `resume` take.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct SwitchArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(in crate::cli) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgument,
+}
+
+/// Reads a duration, for `--max-duration` and `--grace`.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "write a time such as 30s, 15m or 1h 30m".to_owned())
+}

@@ -1,0 +1,208 @@
+//! What is sent after a run: `on_success` and `on_failure` of the pipeline file, and reports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Env, build};
+use crate::clock::Clock;
+use crate::extract::auth::{CredentialGate, EachTry, Redactor};
+use crate::extract::http::{CutCheck, HostSlots, HttpClient, HttpOptions, RetryPolicy, is_loopback};
+use crate::extract::request::{Payload, RequestSpec, RequestTree};
+use crate::lang::tree::Tree;
+use crate::model::{AnswerFormat, Exit, RunEnd, SliceOutcome};
+use crate::pipeline::spec::{Hook, Pipeline};
+use crate::secret::Secret;
+
+/// The longest that one try may take: the run has ended, and others may wait for the process.
+const ONE_TRY: Duration = Duration::from_secs(10);
+
+/// The longest that all tries may take.
+const ALL_TRIES: Duration = Duration::from_secs(45);
+
+/// How a request after a run is tried.
+const RETRY: RetryPolicy =
+    RetryPolicy { attempts: 4, max_delay: Duration::from_secs(10), base: Duration::from_millis(500) };
+
+/// Why a request after a run couldn't be sent. Of the URL it says the origin only: the rest may be a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {reason}")]
+pub struct PostError {
+    /// Where it was to go.
+    origin: String,
+    /// What went wrong.
+    reason: String,
+}
+
+/// Sends the hook that the pipeline has for such an end; nothing where it has none. It is sent once, with a few tries.
+pub async fn notify(pipeline: &Pipeline, end: &RunEnd, env: &Env) {
+    let (field, hook) = match end.exit_code {
+        Exit::Done => ("on_success", &pipeline.on_success),
+        exit if exit.is_failure() => ("on_failure", &pipeline.on_failure),
+        _ => return,
+    };
+    let Some(hook) = hook else { return };
+    match send_to(hook, end, Arc::clone(&env.clock)).await {
+        Ok(()) => tracing::info!(hook = field, "hook sent"),
+        Err(error) => tracing::error!(hook = field, %error, "a hook can't be sent; the run stays as it ended"),
+    }
+}
+
+async fn send_to(hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) -> Result<(), PostError> {
+    let headers = hook.headers.iter().map(|(name, value)| (name.clone(), build::tree(value))).collect();
+    let post = Post::new(&hook.url, headers, hook.body.as_ref().map(build::tree))?;
+    let body = hook.body.is_none().then(|| document(end)).transpose().map_err(|error| post.error(error.to_string()))?;
+    post.send(&json!({ "run": variable(end) }), body, clock).await
+}
+
+/// Posts a document as JSON, with a few tries.
+///
+/// # Errors
+/// The server can't be reached, or doesn't answer with 2xx.
+pub async fn post<T: Serialize + Sync>(url: &Url, value: &T, clock: Arc<dyn Clock>) -> Result<(), PostError> {
+    let post = Post::new(url, IndexMap::new(), None)?;
+    let body = document(value).map_err(|error| post.error(error.to_string()))?;
+    post.send(&Value::Null, Some(body), clock).await
+}
+
+fn document<T: Serialize>(value: &T) -> Result<Tree, serde_json::Error> {
+    Ok(Tree::from(serde_json::to_value(value)?))
+}
+
+/// A request that is about to be sent after a run.
+struct Post<'u> {
+    url: &'u Url,
+    tree: RequestTree,
+}
+
+impl<'u> Post<'u> {
+    fn new(url: &'u Url, headers: IndexMap<String, Tree>, body: Option<Tree>) -> Result<Self, PostError> {
+        let spec = RequestSpec { method: http::Method::POST, headers, body, ..RequestSpec::default() };
+        let origin = url.origin().ascii_serialization();
+        match RequestTree::compile(&origin, spec) {
+            Ok(tree) => Ok(Self { url, tree }),
+            Err(error) => Err(PostError { origin, reason: error.to_string() }),
+        }
+    }
+
+    fn error(&self, reason: impl Into<String>) -> PostError {
+        PostError { origin: self.url.origin().ascii_serialization(), reason: reason.into() }
+    }
+
+    async fn send(&self, context: &Value, body: Option<Tree>, clock: Arc<dyn Clock>) -> Result<(), PostError> {
+        let mut request = self.tree.render(context, &[]).map_err(|error| self.error(in_full(&error)))?;
+        request.follow(self.url);
+        if let Some(body) = body {
+            request.payload = Payload::Json(body);
+        }
+        let hidden = [self.url.path(), self.url.query().unwrap_or_default()];
+        let redactor = Redactor::default();
+        redactor.know(&hidden.map(|part| Secret::new(part.trim_start_matches('/'))));
+        let options = HttpOptions {
+            request_timeout: ONE_TRY,
+            environment_proxy: !is_loopback(self.url),
+            retry: RETRY,
+            ..HttpOptions::default()
+        };
+        let client = HttpClient::new(options, Arc::new(HostSlots::new()), redactor, clock)
+            .map_err(|error| self.error(in_full(&error)))?;
+        let pass = CredentialGate::new().enter(None).await.map_err(|error| self.error(error.to_string()))?;
+        let cut = CutCheck { format: AnswerFormat::Json, is_cut: |_, _| false };
+        let fetch = client.fetch(&request, "the request", &pass, EachTry::Nothing, cut);
+        let answer = match tokio::time::timeout(ALL_TRIES, fetch).await {
+            Ok(answer) => answer.map_err(|error| self.error(in_full(&error)))?,
+            Err(_) => return Err(self.error(format!("no answer within {} s", ALL_TRIES.as_secs()))),
+        };
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let said = crate::extract::auth::excerpt(client.redactor(), &answer.body);
+        Err(self.error(format!("status {} after {} tries: {said}", answer.status.as_u16(), answer.attempts)))
+    }
+}
+
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Makes the variable `run` of a hook's templates; [`crate::pipeline::file::HookFile`] lists what it has.
+fn variable(end: &RunEnd) -> Value {
+    let report = end.report.as_ref();
+    let slices = |is: fn(&SliceOutcome) -> bool| report.map_or(0, |report| report.count(is));
+    let sum = |of: fn(&crate::model::RowCounts) -> u64| -> u64 {
+        report.iter().flat_map(|report| &report.jobs).map(|job| of(&job.rows())).sum()
+    };
+    let landed: u64 = report
+        .iter()
+        .flat_map(|report| &report.jobs)
+        .flat_map(|job| &job.slices)
+        .filter(|slice| slice.outcome == SliceOutcome::Landed)
+        .map(|slice| slice.rows.transformed)
+        .sum();
+    json!({
+        "pipeline": end.pipeline,
+        "id": end.run,
+        "scheduled_for": end.scheduled_for,
+        "started": end.started,
+        "ended": end.ended,
+        "seconds": (end.ended - end.started).as_seconds_f64(),
+        "exit_code": end.exit_code,
+        "outcome": if end.exit_code.is_failure() { "failed" } else { "succeeded" },
+        "error": end.first_error().unwrap_or_default(),
+        "slices": {
+            "landed": slices(|outcome| *outcome == SliceOutcome::Landed),
+            "unchanged": slices(|outcome| *outcome == SliceOutcome::Unchanged),
+            "failed": slices(|outcome| matches!(outcome, SliceOutcome::Failed { .. })),
+        },
+        "rows": {
+            "received": sum(|rows| rows.received),
+            "landed": landed,
+            "quarantined": sum(|rows| rows.quarantined),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PipelineName, RunId};
+    use crate::pipeline::file::RUN_FIELDS;
+
+    #[test]
+    fn the_variable_has_the_fields_that_the_checker_knows() {
+        let at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let end = RunEnd {
+            pipeline: PipelineName::new("p"),
+            run: RunId::new("r"),
+            scheduled_for: None,
+            started: at,
+            ended: at,
+            exit_code: Exit::Bug,
+            error: Some("boom".to_owned()),
+            report: None,
+        };
+        let value = variable(&end);
+        let mut fields = Vec::new();
+        for (name, value) in value.as_object().unwrap() {
+            match value.as_object() {
+                Some(inner) => fields.extend(inner.keys().map(|inner| format!("{name}.{inner}"))),
+                None => fields.push(name.clone()),
+            }
+        }
+        assert_eq!(fields, RUN_FIELDS);
+        assert_eq!(
+            (&value["error"], &value["outcome"], &value["exit_code"]),
+            (&json!("boom"), &json!("failed"), &json!(70))
+        );
+    }
+}

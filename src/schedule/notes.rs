@@ -1,0 +1,52 @@
+//! What the ledgers are to remember of schedules, written one by one beside the daemon: a store that is slow holds up no firing.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::ledger::Ledger;
+
+/// The longest that one note may take.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Writes notes. One that can't be written is told: then an instant may be made up for that was settled, which finds nothing due.
+pub(super) struct Notes {
+    queue: Option<mpsc::UnboundedSender<(Ledger, DateTime<Utc>)>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Notes {
+    pub(super) fn start() -> Self {
+        let (queue, mut asked) = mpsc::unbounded_channel::<(Ledger, DateTime<Utc>)>();
+        let task = tokio::spawn(async move {
+            while let Some((ledger, until)) = asked.recv().await {
+                let pipeline = ledger.pipeline();
+                match tokio::time::timeout(LONGEST, ledger.settle(until)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%pipeline, %error, "where the schedule stands can't be noted"),
+                    Err(_) => {
+                        tracing::warn!(%pipeline, "where the schedule stands can't be noted: the store doesn't answer");
+                    }
+                }
+            }
+        });
+        Self { queue: Some(queue), task: Some(task) }
+    }
+
+    pub(super) fn settle(&self, ledger: Ledger, until: DateTime<Utc>) {
+        if let Some(queue) = &self.queue {
+            // The task ends only with the queue.
+            let _ = queue.send((ledger, until));
+        }
+    }
+
+    /// Waits until all is written.
+    pub(super) async fn close(&mut self) {
+        self.queue = None;
+        if let Some(task) = self.task.take() {
+            let _ = tokio::time::timeout(LONGEST, task).await;
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! One pipeline of the daemon.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::files::FileDigest;
+use super::view::{PipelineView, RunningView};
+use super::{Timetable, Turn};
+use crate::ledger::Ledger;
+use crate::model::{PipelineName, RunEnd};
+use crate::pipeline::spec::Pipeline;
+
+/// How many ended runs are kept.
+const KEPT: usize = 10;
+
+/// A pipeline file.
+pub(super) struct FileState {
+    /// What it held when it was last read.
+    pub(super) digest: FileDigest,
+    /// The pipeline that came of it, then or before.
+    pub(super) pipeline: Option<PipelineName>,
+    /// What is wrong with it.
+    pub(super) error: Option<String>,
+}
+
+/// A pipeline, and where it stands.
+pub(super) struct Entry {
+    pub(super) file: PathBuf,
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) ledger: Ledger,
+    pub(super) table: Option<Timetable>,
+    /// Where it stands in its schedule; none until the ledger has told.
+    pub(super) turn: Option<Turn>,
+    pub(super) paused: Option<DateTime<Utc>>,
+    pub(super) running: Option<RunningView>,
+    pub(super) skipped: u64,
+    pub(super) ended: VecDeque<Arc<RunEnd>>,
+    pub(super) trouble: Option<String>,
+    /// When the scheduler was told to wake us for it.
+    pub(super) armed: Option<DateTime<Utc>>,
+    /// Whether its file is gone: it goes once its run has ended.
+    pub(super) gone: bool,
+}
+
+impl Entry {
+    pub(super) fn new(file: PathBuf, pipeline: Pipeline, ledger: Ledger) -> Self {
+        let table = Timetable::of(&pipeline);
+        Self {
+            file,
+            pipeline: Arc::new(pipeline),
+            ledger,
+            table,
+            turn: None,
+            paused: None,
+            running: None,
+            skipped: 0,
+            ended: VecDeque::new(),
+            trouble: None,
+            armed: None,
+            gone: false,
+        }
+    }
+
+    /// Takes what the file says now.
+    pub(super) fn update(&mut self, file: PathBuf, pipeline: Pipeline) {
+        self.file = file;
+        self.table = Timetable::of(&pipeline);
+        self.pipeline = Arc::new(pipeline);
+        self.gone = false;
+    }
+
+    /// Returns the instant of the schedule that comes next, and when its run begins.
+    pub(super) fn next(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let (turn, table) = (self.turn.as_ref()?, self.table.as_ref()?);
+        let instant = turn.next(now, table).filter(|_| !self.gone)?;
+        Some((instant, instant + table.delay()))
+    }
+
+    /// Returns the instant whose time has come: where several have, the last, which stands for all of them.
+    pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let (first, begins) = self.next(now)?;
+        let table = self.table.as_ref()?;
+        (begins <= now).then(|| table.last_within(first, now - table.delay()).unwrap_or(first))
+    }
+
+    pub(super) fn keep(&mut self, end: RunEnd) -> Arc<RunEnd> {
+        let end = Arc::new(end);
+        self.ended.push_front(Arc::clone(&end));
+        self.ended.truncate(KEPT);
+        end
+    }
+
+    pub(super) fn view(&self, waiting: bool, now: DateTime<Utc>) -> PipelineView {
+        PipelineView {
+            file: self.file.clone(),
+            pipeline: Arc::clone(&self.pipeline),
+            next: self.next(now).map(|(_, begins)| begins),
+            paused: self.paused,
+            running: self.running.clone(),
+            waiting,
+            queued: self.turn.as_ref().and_then(Turn::queued),
+            skipped: self.skipped,
+            ended: self.ended.iter().cloned().collect(),
+            trouble: self.trouble.clone(),
+        }
+    }
+}

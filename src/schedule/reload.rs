@@ -1,0 +1,147 @@
+//! What changes in the folder: files that come, change and go.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Turn;
+use super::daemon::{Daemon, Event};
+use super::files::{self, FileDigest};
+use super::pipelines::{Entry, FileState};
+use super::view::FileError;
+use crate::ledger::{Ledger, LedgerError};
+use crate::model::PipelineName;
+use crate::pipeline::spec::Pipeline;
+
+impl Daemon {
+    /// Looks at the folder, and takes what changed. Where it can't be read all stays as it is.
+    pub(super) async fn reload(&mut self) {
+        let folder = self.config.folder.clone();
+        match tokio::task::spawn_blocking(move || files::scan(&folder)).await {
+            Ok(Ok(found)) => self.changes(found).await,
+            Ok(Err(error)) => {
+                tracing::error!(folder = %self.config.folder.display(), %error, "the folder can't be read; what was read before goes on");
+            }
+            Err(error) => tracing::error!(%error, "the folder can't be read; what was read before goes on"),
+        }
+        self.take_up().await;
+    }
+
+    async fn changes(&mut self, found: BTreeMap<PathBuf, FileDigest>) {
+        let gone: Vec<PathBuf> = self.files.keys().filter(|file| !found.contains_key(*file)).cloned().collect();
+        for file in gone {
+            if let Some(name) = self.files.remove(&file).and_then(|state| state.pipeline) {
+                self.remove(&name, &file);
+            }
+        }
+        for (file, digest) in found {
+            let known = self.files.get(&file);
+            // What was wrong may lie in another file: a secret, or a pipeline of the same name.
+            if known.is_some_and(|known| known.digest == digest && known.error.is_none()) {
+                continue;
+            }
+            let loaded = files::load(&self.load, &file).await;
+            self.loaded(&file, digest, loaded);
+        }
+    }
+
+    /// Takes a file that was read.
+    pub(super) fn loaded(&mut self, file: &Path, digest: FileDigest, loaded: Result<Pipeline, String>) {
+        let before = self.files.remove(file);
+        let had = before.as_ref().and_then(|before| before.pipeline.clone());
+        let result = loaded.and_then(|pipeline| self.adopt(file, pipeline));
+        let (pipeline, error) = match result {
+            Ok(name) => {
+                if let Some(had) = had.filter(|had| *had != name) {
+                    self.remove(&had, file);
+                }
+                (Some(name), None)
+            }
+            Err(error) => (had, Some(error)),
+        };
+        let changed = before.as_ref().is_none_or(|before| before.digest != digest || before.error != error);
+        self.files.insert(file.to_owned(), FileState { digest, pipeline: pipeline.clone(), error: error.clone() });
+        match (error, pipeline) {
+            (Some(error), _) if changed => self.tell(Event::Refused(FileError { file: file.to_owned(), error })),
+            // Of one that is new more is known once its ledger was read.
+            (None, Some(name)) if self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
+                self.tell_of(&name);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_of(&self, name: &PipelineName) {
+        if let Some(entry) = self.entries.get(name) {
+            let next = entry.next(self.env.clock.now()).map(|(_, begins)| begins);
+            self.tell(Event::Loaded { file: entry.file.clone(), pipeline: name.clone(), next });
+        }
+    }
+
+    fn adopt(&mut self, file: &Path, pipeline: Pipeline) -> Result<PipelineName, String> {
+        let name = pipeline.name.clone();
+        if let Some(entry) = self.entries.get_mut(&name) {
+            if entry.file != file && !entry.gone && self.files.contains_key(&entry.file) {
+                return Err(format!(
+                    "the pipeline `{name}` is in {} already: give one of them another name, or remove it",
+                    entry.file.display()
+                ));
+            }
+            entry.update(file.to_owned(), pipeline);
+            return Ok(name);
+        }
+        let ledger = Ledger::open(&self.config.state, name.clone(), Arc::clone(&self.env.clock), &self.env.stores);
+        let ledger = ledger.map_err(|error| error.to_string())?;
+        self.entries.insert(name.clone(), Entry::new(file.to_owned(), pipeline, ledger));
+        Ok(name)
+    }
+
+    /// Removes a pipeline whose file is gone, once its run has ended.
+    fn remove(&mut self, name: &PipelineName, file: &Path) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.file == file) else { return };
+        self.starts.forget(name);
+        if entry.running.is_some() {
+            entry.gone = true;
+        } else {
+            self.entries.remove(name);
+        }
+        self.tell(Event::Gone(name.clone()));
+    }
+
+    /// Takes up the schedules of pipelines that are new: their ledgers know where they stand.
+    async fn take_up(&mut self) {
+        let fresh: Vec<PipelineName> =
+            self.entries.iter().filter(|(_, entry)| entry.turn.is_none()).map(|(name, _)| name.clone()).collect();
+        for name in fresh {
+            let Some(entry) = self.entries.get_mut(&name) else { continue };
+            match remembered(&entry.ledger).await {
+                Ok((settled, pause)) => {
+                    entry.paused = pause.map(|pause| pause.at);
+                    let catch_up =
+                        entry.pipeline.schedule.as_ref().map(|schedule| schedule.catch_up).unwrap_or_default();
+                    let (table, now) = (entry.table.as_ref(), self.env.clock.now());
+                    let catch_up = if entry.paused.is_some() { crate::pipeline::file::CatchUp::None } else { catch_up };
+                    let (turn, step, settled) = Turn::begin(settled, now, table, catch_up);
+                    entry.turn = Some(turn);
+                    entry.trouble = None;
+                    self.tell_of(&name);
+                    match step {
+                        Some(step) => self.step(&name, step, settled),
+                        None => self.settle(&name, settled),
+                    }
+                }
+                Err(error) => {
+                    let trouble = Some(error.to_string());
+                    if entry.trouble != trouble {
+                        entry.trouble = trouble;
+                        self.tell(Event::Trouble(name, error.to_string()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn remembered(ledger: &Ledger) -> Result<(super::Settled, Option<crate::ledger::Pause>), LedgerError> {
+    Ok((ledger.settled().await?, ledger.paused().await?))
+}

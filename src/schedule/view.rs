@@ -1,0 +1,138 @@
+//! What others see of the daemon.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{JobName, PipelineName, RunEnd, RunId, SliceOutcome};
+use crate::pipeline::spec::Pipeline;
+use crate::run::Progress;
+
+/// The daemon at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Its pipelines, by name.
+    pub pipelines: Vec<PipelineView>,
+    /// Files that can't be used, by path. Where the file had a pipeline before, that goes on as it was.
+    pub refused: Vec<FileError>,
+    /// Whether the process is about to end.
+    pub draining: bool,
+}
+
+/// A file that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileError {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it, in full.
+    pub error: String,
+}
+
+/// One pipeline.
+#[derive(Debug, Clone)]
+pub struct PipelineView {
+    /// Its file.
+    pub file: PathBuf,
+    /// The pipeline, as it was last read without a mistake.
+    pub pipeline: Arc<Pipeline>,
+    /// When its next run begins by schedule, jitter included, UTC; none where it has no schedule.
+    pub next: Option<DateTime<Utc>>,
+    /// Since when it is paused, UTC.
+    pub paused: Option<DateTime<Utc>>,
+    /// The run that goes on.
+    pub running: Option<RunningView>,
+    /// Whether a run waits for one of another pipeline to end (`--max-concurrent-runs`).
+    pub waiting: bool,
+    /// The instant that waits for the run to end (`overlap: queue`), UTC.
+    pub queued: Option<DateTime<Utc>>,
+    /// Firings that were skipped since the daemon began.
+    pub skipped: u64,
+    /// Runs that ended since the daemon began, the newest first, ten at most.
+    pub ended: Vec<Arc<RunEnd>>,
+    /// Why its schedule can't be kept: the ledger can't be read.
+    pub trouble: Option<String>,
+}
+
+/// A run that goes on.
+#[derive(Debug, Clone)]
+pub struct RunningView {
+    /// The run.
+    pub run: RunId,
+    /// The instant that it is for, UTC; none where a person started it.
+    pub scheduled_for: Option<DateTime<Utc>>,
+    /// When it began, UTC.
+    pub started: DateTime<Utc>,
+    /// How far it is: live, not of the moment of the view.
+    pub progress: Arc<LiveProgress>,
+}
+
+impl View {
+    /// Returns a pipeline by its name.
+    #[must_use]
+    pub fn pipeline(&self, name: &PipelineName) -> Option<&PipelineView> {
+        self.pipelines.iter().find(|view| view.pipeline.name == *name)
+    }
+}
+
+/// How far a job of a run is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobProgress {
+    /// Slices planned.
+    pub planned: u64,
+    /// Slices that landed, or were found unchanged.
+    pub landed: u64,
+    /// Slices that failed.
+    pub failed: u64,
+    /// Pages received.
+    pub pages: u64,
+    /// Rows received.
+    pub rows: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Whether it has ended.
+    pub ended: bool,
+}
+
+/// Counts how far a run is.
+#[derive(Debug, Default)]
+pub struct LiveProgress(Mutex<BTreeMap<JobName, JobProgress>>);
+
+impl LiveProgress {
+    /// Returns its jobs, by name.
+    #[must_use]
+    pub fn jobs(&self) -> BTreeMap<JobName, JobProgress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn with(&self, job: &JobName, change: impl FnOnce(&mut JobProgress)) {
+        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(jobs.entry(job.clone()).or_default());
+    }
+}
+
+impl Progress for LiveProgress {
+    fn planned(&self, job: &JobName, slices: u64) {
+        self.with(job, |job| job.planned += slices);
+    }
+
+    fn page(&self, job: &JobName, rows: u64, bytes: u64) {
+        self.with(job, |job| {
+            job.pages += 1;
+            job.rows += rows;
+            job.bytes += bytes;
+        });
+    }
+
+    fn slice(&self, job: &JobName, outcome: &SliceOutcome) {
+        self.with(job, |job| match outcome {
+            SliceOutcome::Failed { .. } => job.failed += 1,
+            SliceOutcome::Landed | SliceOutcome::Unchanged => job.landed += 1,
+        });
+    }
+
+    fn ended(&self, job: &JobName) {
+        self.with(job, |job| job.ended = true);
+    }
+}
