@@ -95,9 +95,9 @@ pub(super) enum Command {
     /// Read windows of the past: those that cover a time, landed or not.
     Backfill(BackfillArguments),
     /// Show what runs did, newest first.
-    History(HistoryArguments),
+    History(super::history::HistoryArguments),
     /// Remove what nothing names any more: files of lost runs, old entries of the log.
-    Vacuum(VacuumArguments),
+    Vacuum(super::vacuum::VacuumArguments),
     /// Look into a pipeline's ledger.
     Ledger {
         /// What to do.
@@ -342,37 +342,6 @@ pub(super) struct BackfillArguments {
     pub(super) missing: bool,
     #[command(flatten)]
     pub(super) run: RunArguments,
-}
-
-/// What `history` takes.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  tidegate history ntopng.yaml --last 5\n  tidegate history ntopng.yaml --run 1234")]
-pub(super) struct HistoryArguments {
-    /// The pipeline files.
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) state: StateArgument,
-    /// How many runs to show; the last 200 are kept.
-    #[arg(long, default_value = "20", value_name = "N")]
-    pub(super) last: usize,
-    /// Show one run, by its number, with its jobs and what it wrote to the log.
-    #[arg(long, value_name = "ID")]
-    pub(super) run: Option<u64>,
-}
-
-/// What `vacuum` takes.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  tidegate vacuum ntopng.yaml --dry-run\n  tidegate vacuum ntopng.yaml")]
-pub(super) struct VacuumArguments {
-    /// The pipeline files.
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) state: StateArgument,
-    /// Show what would be removed, and why. Nothing is written, and no lease is taken.
-    #[arg(long)]
-    pub(super) dry_run: bool,
 }
 
 /// What can be done with a ledger.

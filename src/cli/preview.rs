@@ -81,7 +81,7 @@ fn as_text(preview: &Preview) -> String {
         }
     }
     for (sink, request) in &preview.deliveries {
-        out.push_str(&format!("\nsink {sink} would send\n  {}\n", request.replace('\n', "\n  ")));
+        out.push_str(&format!("\nsink {sink} would send:\n  {}\n", request.replace('\n', "\n  ")));
     }
     out
 }

@@ -34,6 +34,8 @@ fn help() {
       pause       Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
       resume      Resume paused pipelines with their next instant. What came while they were paused
                   isn't made up for
+      deliver     Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well,
+                  at its end
       backfill    Read windows of the past: those that cover a time, landed or not
       history     Show what runs did, newest first
       vacuum      Remove what nothing names any more: files of lost runs, old entries of the log

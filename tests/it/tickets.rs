@@ -198,9 +198,9 @@ fn a_preview_shows_the_request_and_sends_nothing() {
     let preview =
         it.bench.workspace.tidegate(&["preview", "pipeline.yaml", "alerts"]).env("TOKEN", "a-token-of-the-desk").run();
     let shown = it.bench.workspace.redact(&preview.stdout);
-    let (_, shown) = shown.split_once("the sink").unwrap_or_else(|| panic!("{preview:?}"));
+    let (_, shown) = shown.split_once("\nsink").unwrap_or_else(|| panic!("{preview:?}"));
     insta::assert_snapshot!(shown, @r#"
-    tickets would send
+    tickets would send:
      POST http://127.0.0.1:[PORT]/desk/tickets
      idempotency-key: ac65cbb9e4ee2a51f8403de111fbc1a3
      {"alert":0,"text":"Alert: disk 0 \"full\""}
