@@ -73,9 +73,10 @@ fn beginning(bencher: Bencher<'_, '_>) {
         let world = World::on_disk();
         (world.runtime.block_on(world.writer()), world)
     };
-    bencher.counter(ItemsCount::new(SLICES)).with_inputs(world).bench_local_refs(|(writer, world)| {
-        world.runtime.block_on(begin(writer, 0..SLICES)).len()
-    });
+    bencher
+        .counter(ItemsCount::new(SLICES))
+        .with_inputs(world)
+        .bench_local_refs(|(writer, world)| world.runtime.block_on(begin(writer, 0..SLICES)).len());
 }
 
 /// Slices landed on a disk, so many at a time, while 20,000 are known.
