@@ -48,6 +48,9 @@ impl Shop {
     /// Writes the pipeline file of a lake, and returns its name.
     fn pipeline(&self, lake: &str) -> String {
         let name = format!("{}.yaml", lake.rsplit('/').next().unwrap());
+        if self.workspace.path(&name).exists() {
+            return name;
+        }
         self.workspace.write(
             &name,
             &format!(
