@@ -14,6 +14,14 @@ pub(super) fn is_telling(key: &str) -> bool {
     TELLING.iter().any(|name| key.ends_with(name))
 }
 
+/// Tells whether a header or a parameter may hold a secret by its name: more names than [`is_telling`] knows, since servers choose them.
+pub(super) fn is_secretive(key: &str) -> bool {
+    const PARTS: [&str; 6] = ["apikey", "cookie", "credential", "passphrase", "privatekey", "sessionid"];
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    PARTS.iter().any(|part| plain.ends_with(part))
+        || matches!(plain.as_str(), "auth" | "signature" | "sig" | "session" | "pwd")
+}
+
 /// Hides literal values of keys with telling names on the first lines of diagnostics, and in their texts.
 pub(super) fn conceal(text: &str, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {

@@ -18,6 +18,7 @@ mod problem;
 mod references;
 pub mod request;
 pub mod secrets;
+mod shown;
 mod syntax;
 mod traps;
 pub mod tree;
@@ -33,6 +34,7 @@ pub use interpolate::{Lookup, Reference};
 pub use references::{Referred, references};
 pub use request::RequestValue;
 pub use secrets::{PrefixedSecret, SecretText};
+pub use shown::shown;
 
 use serde::de::DeserializeOwned;
 
