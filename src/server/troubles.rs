@@ -7,6 +7,7 @@ use super::known::{Chain, Known};
 use super::runs::{Failure, RunLine, failures};
 use super::text::{count, word};
 use crate::model::Window;
+use crate::pipeline::load::concealed;
 use crate::schedule::{FileError, PipelineView};
 
 /// How many jobs of one run, and holes of one job, are named one by one.
@@ -62,7 +63,7 @@ pub(super) fn of_file(refused: &FileError, goes_on: bool) -> Trouble {
         false => format!("{file} can't be used"),
     };
     Trouble {
-        why: Some(refused.error.clone()),
+        why: Some(concealed(&refused.error)),
         many_lines: true,
         commands: vec![format!("tidegate validate {}", word(&file.to_string()))],
         ..Trouble::new("bad", None, what)

@@ -40,6 +40,7 @@ mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
 mod oauth2;
+mod page;
 mod quarantine;
 mod quiet;
 mod readers;

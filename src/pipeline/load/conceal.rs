@@ -38,6 +38,24 @@ pub(super) fn conceal(text: &str, diagnostics: &mut [Diagnostic]) {
     }
 }
 
+/// Returns a text that quotes lines of a file, with the literal values of keys with telling names hidden.
+#[must_use]
+pub fn concealed(text: &str) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    for line in text.split_inclusive('\n') {
+        match literal_secret(text, at) {
+            Some(secret) => {
+                out.push_str(text.get(at..secret.start).unwrap_or_default());
+                out.push_str("***");
+                out.push_str(text.get(secret.end..at + line.len()).unwrap_or_default());
+            }
+            None => out.push_str(line),
+        }
+        at += line.len();
+    }
+    out
+}
+
 /// Finds the first literal value of a telling key on the line of a byte, up to the end of the line.
 fn literal_secret(text: &str, at: usize) -> Option<Span> {
     let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
@@ -66,6 +84,12 @@ mod tests {
     fn check(line: &str, expect: Option<&str>) {
         let text = format!("a: 1\n{line}\nb: 2");
         assert_eq!(literal_secret(&text, 6).map(|span| span.slice(&text)), expect, "{line}");
+    }
+
+    #[test]
+    fn quoted_lines_are_concealed() {
+        let text = "error: no such field\n 4 | password: hunter2\n   | ^^^^^^^^\n 5 | key: id";
+        assert_eq!(concealed(text), "error: no such field\n 4 | password: ***\n   | ^^^^^^^^\n 5 | key: id");
     }
 
     #[test]
