@@ -45,8 +45,8 @@ pub(super) struct Point {
 pub(super) fn bars(title: &'static str, points: Vec<Point>, show: impl Fn(f64) -> String) -> Option<Chart> {
     let last = points.last()?.value;
     let most = points.iter().map(|point| point.value).fold(0.0, f64::max);
-    let summary =
-        format!("{title} of the last {} runs: {} at most, {} the last time", points.len(), show(most), show(last));
+    let runs = if points.len() == 1 { "last run".to_owned() } else { format!("last {} runs", points.len()) };
+    let summary = format!("{title} of the {runs}: {} at most, {} the last time", show(most), show(last));
     let mut x = 0.0;
     let bars: Vec<Bar> = points
         .into_iter()

@@ -82,7 +82,8 @@ pub(super) async fn page(app: &App) -> Result<Html<String>, PageError> {
         found.extend(troubles::of_pipeline(one, known, runs::last(&all), &app.site.state));
         lines.push(line(one, known, &all, now));
     }
-    found.sort_by_key(|trouble| trouble.tone != "bad");
+    // A file's mistakes are long, and the pipeline that it held may go on.
+    found.sort_by_key(|trouble| (trouble.tone != "bad", trouble.many_lines));
     let more = found.len().saturating_sub(TROUBLES);
     found.truncate(TROUBLES);
     let headline = headline(&view, &lines);

@@ -25,6 +25,11 @@ pub(super) fn count(number: u64) -> String {
     indicatif::HumanCount(number).to_string()
 }
 
+/// Writes a number with what it counts: `1 row`, `2,000 rows`.
+pub(super) fn plural(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// Writes a size in bytes with its unit: `1.2 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
@@ -104,6 +109,11 @@ mod tests {
             [long(340), long(12_340), long(245_000), long(7_400_000), long(-5)],
             ["340 ms", "12.3 s", "4 min 5 s", "2 h 3 min", "0 ms"]
         );
+    }
+
+    #[test]
+    fn what_is_counted_has_its_number() {
+        assert_eq!([plural(1, "row"), plural(0, "row"), plural(2000, "row")], ["1 row", "0 rows", "2,000 rows"]);
     }
 
     #[test]

@@ -16,9 +16,13 @@ pub(super) fn is_telling(key: &str) -> bool {
 
 /// Tells whether a header or a parameter may hold a secret by its name: more names than [`is_telling`] knows, since servers choose them.
 pub(super) fn is_secretive(key: &str) -> bool {
-    const PARTS: [&str; 6] = ["apikey", "cookie", "credential", "passphrase", "privatekey", "sessionid"];
+    const ENDS: [&str; 4] = ["cookie", "credential", "passphrase", "sessionid"];
+    const KEYS: [&str; 7] = ["access", "account", "api", "auth", "function", "private", "subscription"];
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    PARTS.iter().any(|part| plain.ends_with(part))
+    let is_key = plain.strip_suffix("key").is_some_and(|rest| KEYS.iter().any(|word| rest.contains(word)));
+    is_key
+        || plain.contains("secret")
+        || ENDS.iter().any(|end| plain.ends_with(end))
         || matches!(plain.as_str(), "auth" | "signature" | "sig" | "session" | "pwd")
 }
 

@@ -197,6 +197,10 @@ mod tests {
     #[test]
     fn literals_of_telling_keys_are_hidden() {
         check("headers: {authorization: 'Bearer hunter2'}\n", "headers: {authorization: 'Bearer ***'}\n");
+        check(
+            "headers: {x-secret-key: '${K:-hunter2}', x-key: v}\n",
+            "headers: {x-secret-key: '${K:-***}', x-key: v}\n",
+        );
         check("headers:\n  X-Api-Key: hunter2 # old\n", "headers:\n  X-Api-Key: *** # old\n");
         check("headers: {cookie: \"session=hunter2; a=b\"}\n", "headers: {cookie: \"***\"}\n");
         check("password: '${P:-hunter2}'\n", "password: '${P:-***}'\n");
