@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use self::serve::{BoundArguments, ServeArguments, SwitchArguments};
+pub(super) use self::serve::{BoundArguments, Listen, PageArguments, ServeArguments, SwitchArguments};
 use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;

@@ -44,9 +44,11 @@ mod sample;
 mod schema;
 mod schema_error;
 mod source;
+mod standing;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod timeline;
 mod told;
 mod vacuum;
 mod window;
@@ -64,7 +66,7 @@ pub use bounds::Bounds;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
-pub use held::{HeldRow, HeldSlice, quarantined};
+pub use held::{HeldRow, HeldSample, HeldSlice, quarantine_sample, quarantined};
 pub use hooks::{PostError, notify, post};
 pub use locked::check_locked;
 pub use parts::PartError;
@@ -77,6 +79,8 @@ pub use schema::{
 };
 pub use schema_error::SchemaError;
 pub use source::Sources;
+pub use standing::{Standing, standings};
+pub use timeline::{Mark, Stretch, Timeline};
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
