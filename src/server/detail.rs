@@ -321,6 +321,7 @@ const fn reason(end: EndReason) -> &'static str {
         EndReason::OnePage => "one page",
         EndReason::PartsRead => "all parts were read",
         EndReason::EmptyPage => "an empty page came",
+        EndReason::EmptyAfterShort => "an empty page came, but pages in the middle were short",
         EndReason::MoreFalse => "the server said that there is no more",
         EndReason::TotalReached => "the stated total was reached",
         EndReason::ShortPage => "a short page came",
