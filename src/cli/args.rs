@@ -90,12 +90,14 @@ pub(super) enum Command {
     Pause(SwitchArguments),
     /// Resume paused pipelines with their next instant. What came while they were paused isn't made up for.
     Resume(SwitchArguments),
+    /// Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well, at its end.
+    Deliver(super::deliver::DeliverArguments),
     /// Read windows of the past: those that cover a time, landed or not.
     Backfill(BackfillArguments),
     /// Show what runs did, newest first.
-    History(HistoryArguments),
+    History(super::history::HistoryArguments),
     /// Remove what nothing names any more: files of lost runs, old entries of the log.
-    Vacuum(VacuumArguments),
+    Vacuum(super::vacuum::VacuumArguments),
     /// Look into a pipeline's ledger.
     Ledger {
         /// What to do.
@@ -255,7 +257,6 @@ impl MemoryArgument {
 
 /// What `run` and `plan` take.
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct RunArguments {
     /// The pipeline files.
     #[arg(required = true, value_name = "FILE")]
@@ -272,6 +273,7 @@ pub(super) struct RunArguments {
 
 /// What all verbs take that run slices.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct HowToRun {
     #[command(flatten)]
     pub(super) state: StateArgument,
@@ -342,37 +344,6 @@ pub(super) struct BackfillArguments {
     pub(super) run: RunArguments,
 }
 
-/// What `history` takes.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  tidegate history ntopng.yaml --last 5\n  tidegate history ntopng.yaml --run 1234")]
-pub(super) struct HistoryArguments {
-    /// The pipeline files.
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) state: StateArgument,
-    /// How many runs to show; the last 200 are kept.
-    #[arg(long, default_value = "20", value_name = "N")]
-    pub(super) last: usize,
-    /// Show one run, by its number, with its jobs and what it wrote to the log.
-    #[arg(long, value_name = "ID")]
-    pub(super) run: Option<u64>,
-}
-
-/// What `vacuum` takes.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  tidegate vacuum ntopng.yaml --dry-run\n  tidegate vacuum ntopng.yaml")]
-pub(super) struct VacuumArguments {
-    /// The pipeline files.
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) state: StateArgument,
-    /// Show what would be removed, and why. Nothing is written, and no lease is taken.
-    #[arg(long)]
-    pub(super) dry_run: bool,
-}
-
 /// What can be done with a ledger.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum LedgerCommand {
@@ -436,7 +407,7 @@ fn size(text: &str) -> Result<ByteSize, String> {
 }
 
 /// Reads a duration, for `--lease-ttl`.
-fn lease_ttl(text: &str) -> Result<Duration, String> {
+pub(super) fn lease_ttl(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).ok();
     ttl.filter(|ttl| (Duration::from_secs(1)..=Duration::from_hours(1)).contains(ttl))
         .ok_or_else(|| "write a time from 1s to 1h, such as 60s".to_owned())

@@ -1,15 +1,34 @@
 //! `tidegate history`: what runs did, newest first.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::{HistoryArguments, Output};
+use super::args::{Output, StateArgument};
 use super::{CliError, Exit, ledger, load, print};
 use crate::ledger::{Entry, Ledger, LedgerError, Record, RunLife, RunOutcome, RunState, RunSummary};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Env;
+
+/// What `history` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  tidegate history ntopng.yaml --last 5\n  tidegate history ntopng.yaml --run 1234")]
+pub(super) struct HistoryArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// How many runs to show; the last 200 are kept.
+    #[arg(long, default_value = "20", value_name = "N")]
+    pub(super) last: usize,
+    /// Show one run, by its number, with its jobs and what it wrote to the log.
+    #[arg(long, value_name = "ID")]
+    pub(super) run: Option<u64>,
+}
 
 /// Prints the runs of pipeline files, or one of them in detail.
 pub(super) async fn run(arguments: &HistoryArguments, output: Output, env: Env) -> Result<Exit, CliError> {

@@ -34,11 +34,14 @@ fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
     let mut checked = check::load(&source, lookup);
     if let Ok(checked) = &mut checked {
         for job in &mut checked.pipeline.jobs {
-            let tls = &mut job.source;
-            for file in [&mut tls.ca_file, &mut tls.client_cert, &mut tls.client_key] {
-                *file = file.take().map(|file| folder.join(file));
+            for tls in job.outboxes.iter_mut().map(|outbox| &mut outbox.source).chain([&mut job.source]) {
+                for file in [&mut tls.ca_file, &mut tls.client_cert, &mut tls.client_key] {
+                    *file = file.take().map(|file| folder.join(file));
+                }
             }
-            job.tables.iter_mut().for_each(|(_, table)| table.path = folder.join(&table.path));
+            job.tables.iter_mut().filter(|(_, table)| !table.place.contains("://")).for_each(|(_, table)| {
+                table.place = folder.join(&table.place).display().to_string();
+            });
         }
     }
     Loaded { source, checked }

@@ -2,6 +2,7 @@
 
 mod args;
 mod backfill;
+mod deliver;
 mod demo;
 mod history;
 mod k8s;
@@ -105,6 +106,7 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
         Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
+        Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
         Command::Run { run, bounds } => block_on(run.how.memory.bytes(), |env| run::run(run, bounds, output, env)),
         Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
         Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),

@@ -41,9 +41,9 @@ pub(super) async fn open(arguments: &PageArguments, output: Output) -> Result<Op
         Ok::<_, std::io::Error>((listener, at))
     };
     match listened.await {
-        Ok((listener, at)) => {
+        Ok((bound, at)) => {
             say(at, output)?;
-            Ok(Some(Page { listener: Some(listener), token, hosts }))
+            Ok(Some(Page { listener: Some(bound), token, hosts }))
         }
         Err(error) => {
             print::problem(&format!(

@@ -195,7 +195,7 @@ async fn diff(
     output: Output,
     env: &Env,
 ) -> Result<(), Failed> {
-    let all = || pipeline.jobs.iter().filter(|job| !job.sinks.is_empty()).map(|job| job.name.clone()).collect();
+    let all = || pipeline.jobs.iter().filter(|job| job.lands()).map(|job| job.name.clone()).collect();
     let names: Vec<JobName> = if options.jobs.is_empty() { all() } else { options.jobs.clone() };
     let mut found = Vec::new();
     for name in &names {

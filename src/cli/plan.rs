@@ -33,8 +33,7 @@ fn text(jobs: &[PlannedJob]) -> String {
     for job in jobs {
         let due = match job.slices.len() {
             _ if !job.known => "slices not known yet".to_owned(),
-            1 => "1 slice due".to_owned(),
-            many => format!("{many} slices due"),
+            due => format!("{} due", print::counted(due as u64, "slice")),
         };
         out.push_str(&format!("{}: {due}\n", job.job));
         for note in &job.notes {

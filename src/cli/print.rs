@@ -1,11 +1,12 @@
 //! What people and programs read: data on standard output, problems on standard error.
 
-use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent};
 use serde::Serialize;
+
+pub(super) use crate::objects::chain;
 
 /// Prints text to standard output, with a line end.
 pub(super) fn text(text: &str) -> io::Result<()> {
@@ -35,21 +36,6 @@ pub(super) fn colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Joins an error and its causes in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Starts a table with these heads; those that begin with `#` are numbers, and stand to the right.
 pub(super) fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
@@ -70,6 +56,11 @@ pub(super) fn table(heads: &[&str]) -> Table {
 /// Writes a number with commas between its thousands.
 pub(super) fn count(number: u64) -> String {
     indicatif::HumanCount(number).to_string()
+}
+
+/// Writes a number and what it counts: `1 row`, `1,234 rows`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Writes a size in bytes with its unit: `1.2 MiB`.

@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
+use super::print;
 use crate::model::{JobName, SliceOutcome};
 use crate::run::Progress;
 
@@ -52,13 +53,13 @@ impl Bars {
 
 impl Bar {
     fn tell(&self) {
-        let rows = HumanCount(self.rows.load(Ordering::Relaxed));
+        let rows = print::counted(self.rows.load(Ordering::Relaxed), "row");
         let bytes = HumanBytes(self.bytes.load(Ordering::Relaxed));
         let failed = match self.failed.load(Ordering::Relaxed) {
             0 => String::new(),
             failed => format!(", {failed} failed"),
         };
-        self.bar.set_message(format!("{rows} rows, {bytes}{failed}"));
+        self.bar.set_message(format!("{rows}, {bytes}{failed}"));
     }
 }
 

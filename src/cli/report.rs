@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::print;
-use crate::model::{JobReport, Left, RunEnd, RunReport, SliceOutcome, SliceReport, Stop, Verdict};
+use crate::model::{Fetched, JobReport, Left, RunEnd, RunReport, SliceOutcome, SliceReport, Stop, Verdict};
 
 /// The most failures of a job that are shown one by one.
 const FAILURES_SHOWN: usize = 5;
@@ -39,8 +39,71 @@ pub(super) fn text(report: &RunReport) -> String {
     for job in &report.jobs {
         details(&mut out, report, job);
     }
+    deliveries(&mut out, report);
     let _ = write!(out, "{}", closing(report));
     out
+}
+
+/// Writes what a delivery alone did.
+pub(super) fn delivered(report: &RunReport) -> String {
+    let mut out = String::new();
+    for sentence in &report.recovered {
+        let _ = writeln!(out, "settled: {sentence}");
+    }
+    deliveries(&mut out, report);
+    if report.deliveries.is_empty() {
+        let _ = writeln!(out, "{}: no job has an `http` sink", report.pipeline);
+    }
+    out
+}
+
+/// Writes the table of sinks that send, and what a person should know.
+fn deliveries(out: &mut String, report: &RunReport) {
+    if report.deliveries.is_empty() {
+        return;
+    }
+    let mut table =
+        print::table(&["job", "sink", "delivery", "#sent", "#found", "#refused", "#left", "#maybe sent twice"]);
+    for delivery in &report.deliveries {
+        let counts = &delivery.counts;
+        table.add_row([
+            delivery.job.to_string(),
+            delivery.sink.to_string(),
+            if delivery.error.is_some() { "stopped" } else { "done" }.to_owned(),
+            print::count(counts.sent),
+            print::count(counts.found),
+            print::count(counts.refused),
+            print::count(counts.left),
+            print::count(counts.maybe_sent),
+        ]);
+    }
+    let _ = writeln!(out, "{table}");
+    for delivery in &report.deliveries {
+        let (at, counts) = (format!("{} {}", delivery.job, delivery.sink), &delivery.counts);
+        if counts.refused > 0 {
+            let _ = writeln!(
+                out,
+                "{at}: {} rows refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver --refused` sends \
+                 them again",
+                print::count(counts.refused),
+                report.pipeline
+            );
+        }
+        if counts.maybe_sent > 0 {
+            let _ = writeln!(
+                out,
+                "{at}: {} rows may have been sent twice: give the sink `find:`, or an `idempotency_key:` that the server honours",
+                print::count(counts.maybe_sent)
+            );
+        }
+        if let Some(error) = &delivery.error {
+            let _ = writeln!(
+                out,
+                "{at}: {error}; what has landed stays landed, and {} rows wait: the next run sends them, or `tidegate deliver`",
+                print::count(counts.left)
+            );
+        }
+    }
 }
 
 /// Counts the rows that landed, each once, however many sinks took it.
@@ -102,8 +165,8 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
     }
     if job.warnings.len() > NOTES_SHOWN {
-        let more = job.warnings.len() - NOTES_SHOWN;
-        let _ = writeln!(out, "{}: and {more} more notes; `--output json` has them all", job.job);
+        let more = print::counted((job.warnings.len() - NOTES_SHOWN) as u64, "more note");
+        let _ = writeln!(out, "{}: and {more}; `--output json` has them all", job.job);
     }
     let rows = job.rows();
     let quarantine = format!("in quarantine (in {}/quarantine below --state, each with its reason)", report.pipeline);
@@ -114,14 +177,20 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         (rows.read_again, "of earlier readings of slices that were read again"),
     ];
     let values = [
-        (rows.nulled_values, "values that didn't fit are null"),
-        (rows.discarded_fields, "fields that the schema doesn't have were left out"),
+        (rows.nulled_values, "value", "that didn't fit is null", "that didn't fit are null"),
+        (
+            rows.discarded_fields,
+            "field",
+            "that the schema doesn't have was left out",
+            "that the schema doesn't have were left out",
+        ),
     ];
-    for (count, what) in values.iter().filter(|(count, _)| *count > 0) {
-        let _ = writeln!(out, "{}: {} {what}", job.job, print::count(*count));
+    for (count, thing, one, many) in values.iter().filter(|(count, ..)| *count > 0) {
+        let what = if *count == 1 { one } else { many };
+        let _ = writeln!(out, "{}: {} {what}", job.job, print::counted(*count, thing));
     }
     for (count, what) in others.iter().filter(|(count, _)| *count > 0) {
-        let _ = writeln!(out, "{}: {} rows {what}", job.job, print::count(*count));
+        let _ = writeln!(out, "{}: {} {what}", job.job, print::counted(*count, "row"));
     }
     let failures: Vec<(&SliceReport, &String)> = job
         .slices
@@ -133,12 +202,32 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         .collect();
     for (slice, error) in failures.iter().take(FAILURES_SHOWN) {
         let key = slice.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-        let _ = writeln!(out, "{} {}{key}: {error}", job.job, slice.slice);
+        let _ = writeln!(out, "{} {}{key}: {error}{}", job.job, slice.slice, so_far(&slice.fetched));
     }
     if failures.len() > FAILURES_SHOWN {
-        let more = failures.len() - FAILURES_SHOWN;
-        let _ = writeln!(out, "{}: and {more} more slices failed; `--output json` has them all", job.job);
+        let more = print::counted((failures.len() - FAILURES_SHOWN) as u64, "more slice");
+        let _ = writeln!(out, "{}: and {more} failed; `--output json` has them all", job.job);
     }
+}
+
+/// Says how far a slice came that failed; nothing where nothing came.
+fn so_far(fetched: &Fetched) -> String {
+    let Fetched { pages, server_rows, bytes, retries } = *fetched;
+    let retried = if retries > 0 { format!(", {}", counted_retries(retries)) } else { String::new() };
+    match pages {
+        0 if retries == 0 => String::new(),
+        0 => format!(" (received: no page{retried})"),
+        _ => format!(
+            " (received: {}, {}, {}{retried})",
+            print::counted(pages, "page"),
+            print::counted(server_rows, "row"),
+            print::size(bytes)
+        ),
+    }
+}
+
+fn counted_retries(retries: u64) -> String {
+    if retries == 1 { "1 retry".to_owned() } else { format!("{} retries", print::count(retries)) }
 }
 
 fn closing(report: &RunReport) -> String {
@@ -149,9 +238,14 @@ fn closing(report: &RunReport) -> String {
     let seconds = (report.ended - report.started).as_seconds_f64();
     let what = match (slices, failed + broken) {
         (0, 0) => "nothing new".to_owned(),
-        (_, 0) => format!("{} rows of {slices} slices landed", print::count(rows)),
+        (_, 0) => format!("{} of {} landed", print::counted(rows, "row"), print::counted(slices as u64, "slice")),
         (0, _) => format!("nothing landed; {} failed", failures(failed, broken)),
-        _ => format!("{} rows of {slices} slices landed; {} failed", print::count(rows), failures(failed, broken)),
+        _ => format!(
+            "{} of {} landed; {} failed",
+            print::counted(rows, "row"),
+            print::counted(slices as u64, "slice"),
+            failures(failed, broken)
+        ),
     };
     let left = match report.stopped {
         None => "",
@@ -171,7 +265,7 @@ pub(super) fn in_short(report: &RunReport, end: &RunEnd) -> String {
 
 /// Names what failed: `3 slices`, `1 whole job`, `3 slices and 2 whole jobs`.
 fn failures(slices: usize, jobs: usize) -> String {
-    let named = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let named = |count: usize, what: &str| print::counted(count as u64, what);
     match (slices, jobs) {
         (slices, 0) => named(slices, "slice"),
         (0, jobs) => named(jobs, "whole job"),

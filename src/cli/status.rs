@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, load, print, timeline};
 use crate::ledger::{Ledger, LedgerError, LedgerState};
+use crate::model::DeliveryStatus;
 use crate::pipeline::spec::Pipeline;
-use crate::run::{Env, Standing, Timeline, standings};
+use crate::run::{self, Env, Standing, Timeline, standings};
 
 /// Prints what has landed of pipeline files.
 pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -26,12 +27,20 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
         };
         let now = env.clock.now();
         let lines: Vec<Standing> = pipeline.jobs.iter().flat_map(|job| standings(job, &known, now)).collect();
+        let deliveries = match run::deliveries(pipeline, &state.state, &env).await {
+            Ok(deliveries) => deliveries,
+            Err(error) => {
+                print::problem(&format!("{}: {}", pipeline.name, error.chain()));
+                return Ok(Exit::NothingLanded);
+            }
+        };
         match output {
             Output::Json => all.push(json!({
                 "pipeline": pipeline.name, "sequence": known.sequence(),
                 "jobs": lines.iter().map(document).collect::<Vec<_>>(),
+                "deliveries": deliveries,
             })),
-            Output::Text => print::text(&text(pipeline, &known, &lines, now))?,
+            Output::Text => print::text(&(text(pipeline, &known, &lines, now) + &sent(&deliveries)))?,
         }
     }
     if output == Output::Json {
@@ -62,6 +71,20 @@ fn head(line: &Standing) -> String {
     let (windows, missing) = line.timeline.as_ref().map(Timeline::counts).unwrap_or_default();
     let counts = format!("{} windows, {} missing", print::count(windows), print::count(missing));
     format!("{}{key}{retired}: {counts}", line.job)
+}
+
+/// Writes how far the sinks that send have come; nothing where there are none.
+fn sent(deliveries: &[DeliveryStatus]) -> String {
+    if deliveries.is_empty() {
+        return String::new();
+    }
+    let mut table = print::table(&["job", "sink", "#pending", "#in doubt", "#sent", "#refused", "#maybe sent twice"]);
+    for delivery in deliveries {
+        let counts = [delivery.pending, delivery.in_doubt, delivery.sent, delivery.refused, delivery.maybe_sent]
+            .map(print::count);
+        table.add_row([delivery.job.to_string(), delivery.sink.to_string()].into_iter().chain(counts));
+    }
+    format!("\n{table}")
 }
 
 fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Standing], now: DateTime<Utc>) -> String {

@@ -1,13 +1,30 @@
 //! `tidegate vacuum`: remove what nothing names any more.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use serde_json::json;
 
-use super::args::{Output, VacuumArguments};
+use super::args::{Output, StateArgument};
 use super::{CliError, Exit, load, print};
 use crate::run::{self as runs, Env, Vacuumed};
 
 /// The most objects that are shown one by one.
 const SHOWN: usize = 50;
+
+/// What `vacuum` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  tidegate vacuum ntopng.yaml --dry-run\n  tidegate vacuum ntopng.yaml")]
+pub(super) struct VacuumArguments {
+    /// The pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
+    /// Show what would be removed, and why. Nothing is written, and no lease is taken.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
 
 /// Removes what isn't needed of pipeline files, or shows it.
 pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -> Result<Exit, CliError> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringBuilder, StructArray,
-    UInt64Builder,
+    ArrayBuilder as _, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringBuilder,
+    StructArray, UInt64Builder,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Field, Fields};
@@ -14,6 +14,9 @@ use arrow::error::ArrowError;
 use super::lattice::Node;
 use super::precise::Precise;
 use crate::model::ColumnType;
+
+/// The texts of a page may be longer than those of the page before by this part of them, and still find room.
+const SPARE: usize = 8;
 
 /// A column that is being filled.
 pub(super) struct Builder {
@@ -88,16 +91,29 @@ impl Builder {
         }
     }
 
-    /// Returns the column's values and begins anew.
+    /// Returns the column's values and begins anew, with room for a page like this one: a builder that grows copies what it holds.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match &mut self.values {
             Values::Null(rows) => Arc::new(NullArray::new(std::mem::take(rows))),
             Values::Bool(values) => Arc::new(values.finish()),
-            Values::Int64(values) => Arc::new(values.finish()),
-            Values::Uint64(values) => Arc::new(values.finish()),
-            Values::Float64(values) => Arc::new(values.finish()),
+            Values::Int64(values) => {
+                let next = Int64Builder::with_capacity(values.len());
+                Arc::new(std::mem::replace(values, next).finish())
+            }
+            Values::Uint64(values) => {
+                let next = UInt64Builder::with_capacity(values.len());
+                Arc::new(std::mem::replace(values, next).finish())
+            }
+            Values::Float64(values) => {
+                let next = Float64Builder::with_capacity(values.len());
+                Arc::new(std::mem::replace(values, next).finish())
+            }
             Values::Precise(values) => values.finish()?,
-            Values::String(values) | Values::Text(values) | Values::Json(values) => Arc::new(values.finish()),
+            Values::String(values) | Values::Text(values) | Values::Json(values) => {
+                let bytes = values.values_slice().len();
+                let next = StringBuilder::with_capacity(values.len(), bytes + bytes / SPARE);
+                Arc::new(std::mem::replace(values, next).finish())
+            }
             Values::List(list) => Arc::new(list.finish()?),
             Values::Struct(fields) => Arc::new(fields.finish()?),
         })

@@ -11,7 +11,7 @@ use super::lattice::Node;
 use super::lines;
 use super::strict;
 use super::table::{Known, Table};
-use crate::lang::jq::Jq;
+use crate::lang::jq::{Jq, JqRunError};
 use crate::lang::{PlainPath, Selector};
 use crate::model::AnswerFormat;
 
@@ -49,11 +49,10 @@ impl<'b> Page<'b> {
                 let document = document(text, format, known)?;
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
                 strict::check(&document).map_err(|error| json(&document, &error))?;
-                let emitted =
-                    program.run_on_bytes(document.as_bytes(), vars).map_err(|source| match text.trim_ascii() {
-                        "" => empty(format),
-                        _ => DecodeError::Records(source),
-                    })?;
+                let emitted = emitted(program, &document, vars).map_err(|source| match text.trim_ascii() {
+                    "" => empty(format),
+                    _ => DecodeError::Records(source),
+                })?;
                 Ok(Self { text: document, records: Records::Emitted(emitted) })
             }
         }
@@ -204,6 +203,9 @@ impl<'b> Page<'b> {
 
     /// Asks `program` how many rows the server put on the page.
     pub(super) fn count(&self, program: &Jq, vars: &[Value]) -> Result<u64, DecodeError> {
+        if let Some(list) = program.counted(vars).and_then(|keys| list_at(&self.text, &keys)) {
+            return Ok(list.len() as u64);
+        }
         let outputs = program.run_on_bytes(self.text.as_bytes(), vars).map_err(DecodeError::Rows)?;
         let got = outputs.first().map_or("nothing", String::as_str);
         match (got, outputs.len()) {
@@ -222,6 +224,22 @@ impl<'b> Page<'b> {
             Some(found) => Err(DecodeError::NoRecords { path: path.to_string(), found }),
         }
     }
+}
+
+/// Runs a program on a document: on the items of its list one by one, where it has one.
+fn emitted(program: &Jq, document: &str, vars: &[Value]) -> Result<Vec<String>, JqRunError> {
+    match program.items(vars).and_then(|keys| list_at(document, &keys)) {
+        Some(items) => program.run_on_items(&items, vars),
+        // What isn't a list, or isn't there: the program itself says what it makes of it.
+        None => program.run_on_bytes(document.as_bytes(), vars),
+    }
+}
+
+/// Returns the items of the list at the end of a path, if there is one.
+fn list_at<'t>(text: &'t str, keys: &[String]) -> Option<Vec<&'t str>> {
+    let mut items = RawRows::default();
+    let (_, end) = walk(text, keys, &mut items, false).ok()?;
+    (end == End::Array).then_some(items.0)
 }
 
 /// Returns what rules see of a page before it is decoded, which is what they see of it afterwards: the body without the records where

@@ -11,6 +11,7 @@
 mod convert;
 mod guard;
 mod habits;
+mod items;
 mod paths;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use jaq_json::Val;
 use serde_json::Value;
 
 use guard::{Budget, Engine, Guarded};
+use items::Along;
 pub use paths::{reaches_into, root_paths, variables};
 
 /// The most values that one run of a program may emit: ten times the rows of the largest page we know of.
@@ -107,6 +109,10 @@ struct Compiled {
     variables: usize,
     steps: u64,
     filter: Filter<Engine>,
+    /// The way to the list that the program takes apart, and what it does with each item.
+    items: Option<(Along, Filter<Engine>)>,
+    /// The way to the list whose length the program says.
+    counted: Option<Along>,
 }
 
 impl std::fmt::Debug for Jq {
@@ -132,20 +138,12 @@ impl Jq {
 
     /// Compiles a program that may take so many steps.
     fn bounded(text: &str, vars: &[&str], steps: u64) -> Result<Self, JqError> {
-        let term = guard::term(parse(text)?);
-        let main = Def { name: MAIN, args: Vec::new(), body: term };
-        let definitions: Vec<Def<&str>> = guard::definitions();
-        let arena = Arena::default();
-        let modules = Loader::new(definitions.into_iter().chain([main]))
-            .load(&arena, File { code: MAIN, path: () })
-            .map_err(|_| JqError { offset: 0, message: "the program can't be loaded".to_owned() })?;
-        let globals: Vec<String> = vars.iter().map(|name| format!("${name}")).collect();
-        let filter = Compiler::default()
-            .with_funs(guard::functions())
-            .with_global_vars(globals.iter().map(String::as_str))
-            .compile(modules)
-            .map_err(|errors| undefined(text, vars, errors.into_iter().flat_map(|(_, errors)| errors)))?;
-        Ok(Self(Arc::new(Compiled { text: text.to_owned(), variables: vars.len(), steps, filter })))
+        let compile = |program| compile(text, program, vars);
+        let filter = compile(parse(text)?)?;
+        let items = items::split(parse(text)?, vars);
+        let items = items.map(|(along, rest)| Ok::<_, JqError>((along, compile(rest)?))).transpose()?;
+        let counted = items::counted(&parse(text)?, vars);
+        Ok(Self(Arc::new(Compiled { text: text.to_owned(), variables: vars.len(), steps, filter, items, counted })))
     }
 
     /// Returns the program's text.
@@ -154,13 +152,19 @@ impl Jq {
         &self.0.text
     }
 
+    /// Tells whether the program names one of these variables (names without `$`); one that it binds itself counts too.
+    #[must_use]
+    pub fn names(&self, variables: &[&str]) -> bool {
+        paths::variables(&self.0.text).iter().any(|name| variables.contains(&name.as_str()))
+    }
+
     /// Runs the program on `input` and returns all its outputs; `vars` are the values of the variables, in the order of their names.
     ///
     /// # Errors
     /// Where the program fails, exceeds a limit, or emits an integer beyond 64 bits or another value that [`Value`] can't hold.
     pub fn values(&self, input: &Value, vars: &[Value]) -> Result<Vec<Value>, JqRunError> {
         let mut values = Vec::new();
-        self.each(convert::from_value(input), vars, |output| {
+        self.each(&self.0.filter, [Ok(convert::from_value(input))], vars, |output| {
             values.push(convert::to_value(&output)?);
             Ok(values.len() < MAX_OUTPUTS)
         })?;
@@ -173,7 +177,7 @@ impl Jq {
     /// As [`Jq::values`].
     pub fn one(&self, input: &Value, vars: &[Value]) -> Result<Value, JqRunError> {
         let mut first = Value::Null;
-        self.each_until(convert::from_value(input), vars, |output| {
+        self.each_until(&self.0.filter, [Ok(convert::from_value(input))], vars, |output| {
             first = convert::to_value(&output)?;
             Ok(false)
         })?;
@@ -193,9 +197,39 @@ impl Jq {
     /// # Errors
     /// Where `body` isn't JSON, and as [`Jq::values`].
     pub fn run_on_bytes(&self, body: &[u8], vars: &[Value]) -> Result<Vec<String>, JqRunError> {
-        let input = convert::parse(body)?;
+        self.texts(&self.0.filter, [convert::parse(body)], vars)
+    }
+
+    /// Returns the keys of the list whose items the program takes one by one, each by itself: of `.a[$b][] | f` those of `.a[$b]`.
+    /// Where a list lies there, [`Jq::run_on_items`] gives what [`Jq::run_on_bytes`] would, and faster.
+    #[must_use]
+    pub fn items(&self, vars: &[Value]) -> Option<Vec<String>> {
+        self.0.items.as_ref()?.0.keys(vars)
+    }
+
+    /// Runs the program on the items of its list, each a text that was found to be JSON.
+    ///
+    /// # Errors
+    /// As [`Jq::run_on_bytes`].
+    pub fn run_on_items(&self, items: &[&str], vars: &[Value]) -> Result<Vec<String>, JqRunError> {
+        let inputs = items.iter().map(|item| convert::parse_json(item.as_bytes()));
+        self.texts(self.0.items.as_ref().map_or(&self.0.filter, |(_, each)| each), inputs, vars)
+    }
+
+    /// Returns the keys of the list whose length the program says: of `.a[$b] | length` those of `.a[$b]`.
+    #[must_use]
+    pub fn counted(&self, vars: &[Value]) -> Option<Vec<String>> {
+        self.0.counted.as_ref()?.keys(vars)
+    }
+
+    fn texts(
+        &self,
+        filter: &Filter<Engine>,
+        inputs: impl IntoIterator<Item = Result<Val, JqRunError>>,
+        vars: &[Value],
+    ) -> Result<Vec<String>, JqRunError> {
         let mut texts = Vec::new();
-        self.each(input, vars, |output| {
+        self.each(filter, inputs, vars, |output| {
             texts.push(convert::to_text(&output)?);
             Ok(texts.len() < MAX_OUTPUTS)
         })?;
@@ -205,12 +239,13 @@ impl Jq {
     /// Calls `visit` with every output; where it returns false there may be no further one.
     fn each(
         &self,
-        input: Val,
+        filter: &Filter<Engine>,
+        inputs: impl IntoIterator<Item = Result<Val, JqRunError>>,
         vars: &[Value],
         mut visit: impl FnMut(Val) -> Result<bool, JqRunError>,
     ) -> Result<(), JqRunError> {
         let mut full = false;
-        self.each_until(input, vars, |output| {
+        self.each_until(filter, inputs, vars, |output| {
             if full {
                 return Err(JqRunError::Outputs { limit: MAX_OUTPUTS });
             }
@@ -222,7 +257,8 @@ impl Jq {
     /// Calls `visit` with every output until it returns false.
     fn each_until(
         &self,
-        input: Val,
+        filter: &Filter<Engine>,
+        inputs: impl IntoIterator<Item = Result<Val, JqRunError>>,
         vars: &[Value],
         mut visit: impl FnMut(Val) -> Result<bool, JqRunError>,
     ) -> Result<(), JqRunError> {
@@ -230,27 +266,44 @@ impl Jq {
             return Err(JqRunError::Variables { expected: self.0.variables, got: vars.len() });
         }
         let budget = Budget::new(self.0.steps, MAX_TIME);
-        let filter = &self.0.filter;
         let data = Guarded::new(&filter.lut, &budget);
         let context = Ctx::<Engine>::new(data, Vars::new(vars.iter().map(convert::from_value)));
-        for output in filter.id.run((context, input)) {
-            match output {
-                Ok(value) => {
-                    if !visit(value)? {
-                        return Ok(());
+        let outputs = |input: Result<Val, JqRunError>| input.map(|input| filter.id.run((context.clone(), input)));
+        for outputs in inputs.into_iter().map(outputs) {
+            for output in outputs? {
+                match output {
+                    Ok(value) => {
+                        if !visit(value)? {
+                            return Ok(());
+                        }
                     }
-                }
-                Err(exception) => {
-                    return Err(match exception.get_err() {
-                        Ok(error) => JqRunError::Failed { message: short(&error.to_string(), 200) },
-                        Err(_) if budget.is_deep() => JqRunError::TooDeep,
-                        Err(_) => JqRunError::Endless { steps: budget.taken() },
-                    });
+                    Err(exception) => {
+                        return Err(match exception.get_err() {
+                            Ok(error) => JqRunError::Failed { message: short(&error.to_string(), 200) },
+                            Err(_) if budget.is_deep() => JqRunError::TooDeep,
+                            Err(_) => JqRunError::Endless { steps: budget.taken() },
+                        });
+                    }
                 }
             }
         }
         Ok(())
     }
+}
+
+fn compile(text: &str, program: Term<&str>, vars: &[&str]) -> Result<Filter<Engine>, JqError> {
+    let main = Def { name: MAIN, args: Vec::new(), body: guard::term(program) };
+    let definitions: Vec<Def<&str>> = guard::definitions();
+    let arena = Arena::default();
+    let modules = Loader::new(definitions.into_iter().chain([main]))
+        .load(&arena, File { code: MAIN, path: () })
+        .map_err(|_| JqError { offset: 0, message: "the program can't be loaded".to_owned() })?;
+    let globals: Vec<String> = vars.iter().map(|name| format!("${name}")).collect();
+    Compiler::default()
+        .with_funs(guard::functions())
+        .with_global_vars(globals.iter().map(String::as_str))
+        .compile(modules)
+        .map_err(|errors| undefined(text, vars, errors.into_iter().flat_map(|(_, errors)| errors)))
 }
 
 /// Parses a program; the terms borrow from `text`, which is how mistakes find their offset.

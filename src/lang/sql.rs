@@ -2,18 +2,24 @@
 //!
 //! The text is read with the parser that the engine uses, so what passes here fails later only over columns and types.
 
+mod window;
+
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use datafusion::functions_aggregate::all_default_aggregate_functions;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit,
-    VisitMut, Visitor, VisitorMut,
+    BinaryOperator, Expr, Function, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement,
+    TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
+
+pub use window::{WINDOW_NAMES, bind_window, find_window};
+
+static DIALECT: GenericDialect = GenericDialect {};
 
 /// The one table of a transform: the records of the slice.
 pub const RECORDS_TABLE: &str = "records";
@@ -30,6 +36,13 @@ const TABLE_FUNCTIONS: [&str; 3] = ["unnest", "generate_series", "range"];
 
 /// Functions that give another answer each time, so that a slice that is read again wouldn't give the same rows.
 const REFUSED_FUNCTIONS: [&str; 2] = ["random", "uuid"];
+
+/// Functions whose values may be of any type, which no column of a file can hold.
+const UNTYPED_FUNCTIONS: [&str; 3] = ["json_get", "json_from_scalar", "json_union_to_text"];
+
+/// How other databases reach into JSON.
+const JSON_OPERATORS: [BinaryOperator; 4] =
+    [BinaryOperator::Arrow, BinaryOperator::LongArrow, BinaryOperator::HashArrow, BinaryOperator::HashLongArrow];
 
 static AGGREGATES: LazyLock<HashSet<String>> = LazyLock::new(|| {
     all_default_aggregate_functions()
@@ -147,7 +160,6 @@ pub(crate) fn split_place(message: &str) -> (&str, Option<(u64, u64)>) {
 }
 
 fn parser(text: &str) -> Result<Parser<'static>, SqlSyntaxError> {
-    static DIALECT: GenericDialect = GenericDialect {};
     let tokens = Tokenizer::new(&DIALECT, text).tokenize_with_location().map_err(|e| {
         let place = Location::new(e.location.line, e.location.column);
         at(text, place, lowercase_first(&e.message))
@@ -257,6 +269,13 @@ impl Checker<'_> {
             let message = format!("{name}() is refused: a slice that is read again has to give the same rows");
             return self.refuse(&function.name, message);
         }
+        if UNTYPED_FUNCTIONS.contains(&name.as_str()) {
+            let message = format!(
+                "{name}() has no type of its own: write json_get_str, json_get_int, json_get_float, json_get_bool, json_get_array, \
+                 json_get_json, or json_as_text"
+            );
+            return self.refuse(&function.name, message);
+        }
         let over = match self.rules {
             Rules::Select { .. } => return ControlFlow::Continue(()),
             Rules::Scalar => "this is worked out for each row by itself",
@@ -347,6 +366,11 @@ impl Visitor for Checker<'_> {
         }
         match expr {
             Expr::Function(function) => self.function(function),
+            Expr::BinaryOp { op, left, .. } if JSON_OPERATORS.contains(op) => {
+                let message =
+                    format!("`{op}` isn't an operator here: write json_as_text({left}, 'key'), or json_get_int");
+                self.refuse(expr, message)
+            }
             _ => ControlFlow::Continue(()),
         }
     }

@@ -5,13 +5,14 @@
 //! | object | what it is | written |
 //! |---|---|---|
 //! | `log/<sequence>.json` | an [`Entry`] | put-if-absent, each number once; deleted seven days after a checkpoint covers it |
-//! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries; the last three stay |
+//! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries, of a large state every thousand at the latest; the last three stay |
 //! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
 //! | `_tidegate/probe` | in object stores only: shows that they keep to conditional writes | put-if-absent, once |
 //! | `settled/<seconds>.json` | up to which instant nothing of the schedule is left to do | by a daemon, in place of the last |
 //! | `paused.json` | a [`Pause`] | while the pipeline is paused |
 //! | `refused/<mark>.json` | a [`Refusal`] of the last minutes | when a server refuses a credential; anyone may delete it |
+//! | `delivery/<job>/<sink>/` | the log of a sink that sends, see [`DeliveryLog`] | with each request, or each few |
 //! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
 //!
 //! [`Ledger`] reads; [`Ledger::acquire`] takes a lane's lease and gives the [`Writer`], which alone can append. Its steps are
@@ -26,6 +27,7 @@
 
 mod checkpoint;
 mod data;
+mod delivery;
 mod entry;
 mod excerpt;
 mod fold;
@@ -61,6 +63,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 pub use data::{DataError, DataStore, MemoryData, Presence, publish_all};
+pub use delivery::{DeliveryLog, DeliveryNote, DeliveryState, DoneSlice, RowKey, RowKeys};
 pub use entry::{
     Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
     Record, SliceRef, Stage, digest,

@@ -154,7 +154,7 @@ impl RunSummary {
             rows: sum(|job| job.rows),
             files,
             bytes,
-            pages: report.jobs.iter().flat_map(|job| &job.slices).map(|slice| slice.pages).sum(),
+            pages: report.jobs.iter().flat_map(|job| &job.slices).map(|slice| slice.fetched.pages).sum(),
             run: None,
             scheduled_for: None,
             exit_code: None,

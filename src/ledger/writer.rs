@@ -17,7 +17,7 @@ use super::lane::Lane;
 use super::scribe::{Ask, Held, Scribe};
 use super::state::LedgerState;
 use super::store::{Put, Store};
-use super::{Ledger, LedgerError, log};
+use super::{Ledger, LedgerError, checkpoint, log};
 use crate::model::{CursorValue, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceKind, StagedPlace};
 
 /// How many requests may wait for the log before those who make more are held back.
@@ -110,7 +110,7 @@ impl Writer {
             held: Arc::clone(&held),
             asks: queue,
             written: taken.started,
-            checkpoint: taken.checkpoint,
+            checkpoint: checkpoint::Last { sequence: taken.checkpoint, bytes: 0 },
             lock: taken.lock,
         };
         tokio::spawn(scribe.run());
@@ -335,6 +335,15 @@ impl Writer {
         }
         self.mark_dirty(roots);
         Ok(())
+    }
+
+    /// Sees that the lease is still held, as far as this process knows.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::LeaseLost`], [`LedgerError::Stopped`].
+    pub(super) fn still_held(&self) -> Result<(), LedgerError> {
+        if self.held.stopped.get().is_some() || self.asks.is_closed() { Err(self.held.stopped()) } else { Ok(()) }
     }
 
     /// Gives the lease back: the next run needn't wait. Clones of this writer can't write any more.

@@ -12,11 +12,11 @@ use super::{RunReport, SliceOutcome};
 pub enum Exit {
     /// All that was due has landed; nothing due is this too. Nothing to do.
     Done = 0,
-    /// Slices were due, and none landed. Running again may help, after a while: what is due stays due.
+    /// Slices were due, and none landed; or rows were to be sent, and none was. Running again may help, after a while: what is due stays due.
     NothingLanded = 1,
     /// The pipeline file or the usage was refused. Running again can't help: a person must change something.
     Refused = 2,
-    /// Some slices landed and some failed. As for [`Exit::NothingLanded`]: only what failed is tried again.
+    /// Some slices landed, or some rows were sent, and some failed. As for [`Exit::NothingLanded`]: only what failed is tried again.
     SomeFailed = 3,
     /// Another run holds the lease. Nothing to do: that run does the work.
     Held = 4,
@@ -49,8 +49,11 @@ impl Exit {
     #[must_use]
     pub fn of(report: &RunReport) -> Self {
         let failed = report.count(|outcome| matches!(outcome, SliceOutcome::Failed { .. }))
-            + report.jobs.iter().filter(|job| job.error.is_some()).count();
-        let ended_well = report.count(|outcome| !matches!(outcome, SliceOutcome::Failed { .. }));
+            + report.jobs.iter().filter(|job| job.error.is_some()).count()
+            + report.deliveries.iter().filter(|delivery| delivery.error.is_some()).count();
+        let delivered = report.deliveries.iter().map(|delivery| &delivery.counts);
+        let delivered = delivered.filter(|counts| counts.sent + counts.found + counts.refused > 0);
+        let ended_well = report.count(|outcome| !matches!(outcome, SliceOutcome::Failed { .. })) + delivered.count();
         match (failed, ended_well) {
             (0, _) if report.stopped.is_some() => Self::Stopped,
             (0, _) => Self::Done,

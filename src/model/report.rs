@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId};
+use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId};
 
 /// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -91,6 +91,19 @@ pub enum SliceOutcome {
     },
 }
 
+/// What came over the wire for a slice; for one that failed, until then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Fetched {
+    /// Pages that were answered.
+    pub pages: u64,
+    /// Rows that the server put on those of them that could be read.
+    pub server_rows: u64,
+    /// Bytes of bodies, decompressed, those of child requests included.
+    pub bytes: u64,
+    /// Tries beyond the first of each page.
+    pub retries: u64,
+}
+
 /// One slice of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SliceReport {
@@ -105,8 +118,9 @@ pub struct SliceReport {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: SliceOutcome,
-    /// Pages read, retries included.
-    pub pages: u64,
+    /// What came over the wire.
+    #[serde(flatten)]
+    pub fetched: Fetched,
     /// Where its rows went.
     pub rows: RowCounts,
     /// What each sink did.
@@ -222,6 +236,9 @@ pub struct RunReport {
     pub stopped: Option<Stop>,
     /// Its jobs, in the order in which they were planned.
     pub jobs: Vec<JobReport>,
+    /// What was sent of what has landed, by sink.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliveryReport>,
 }
 
 impl RunReport {

@@ -44,7 +44,7 @@ impl StoreError {
     /// Makes one of an error of `object_store` about the object, or the place, at `url`.
     pub fn of(url: impl fmt::Display, error: &object_store::Error) -> Self {
         let url = url.to_string();
-        let text = scrubbed(full(error), |name| std::env::var(name).ok());
+        let text = scrubbed(chain(error), |name| std::env::var(name).ok());
         let kind = kind(error, &text);
         let why = match advice(url.split("://").next().unwrap_or_default(), &text) {
             Some(advice) => format!("{}; {advice}", shown(&text)),
@@ -92,8 +92,9 @@ fn kind(error: &object_store::Error, text: &str) -> Kind {
     }
 }
 
-/// Returns the message with those of its causes that it doesn't have itself.
-fn full(error: &object_store::Error) -> String {
+/// Joins an error and its causes in one line, the outermost first: those causes that it doesn't tell itself.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

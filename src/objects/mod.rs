@@ -19,7 +19,7 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 
-pub use error::{Kind, StoreError};
+pub use error::{Kind, StoreError, chain};
 pub use location::{Location, LocationError, Scheme};
 
 /// What a store is opened for: how long one may wait for it differs.

@@ -2,10 +2,10 @@
 
 mod enrich;
 mod incremental;
+mod outbox;
 mod slicing;
 mod source;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 
 pub use self::enrich::Enrich;
 pub use self::incremental::{IncrementalSpec, NewestSpec, SentCursor};
+pub use self::outbox::{Find, Outbox};
 pub use self::slicing::{InstantFormat, LEAST_STEPS, PartsSpec, Slicing, Start, WindowSpec, most_steps};
 pub use self::source::{Proxy, SessionSpec, Source};
 use super::file::{
@@ -125,8 +126,18 @@ pub struct Job {
     pub expect: Vec<Expect>,
     /// What happens when the rows received aren't those that the server said it has.
     pub on_mismatch: OnMismatch,
-    /// Where the rows land. Empty for a job that only feeds others.
+    /// Where the rows land as files.
     pub sinks: Vec<Sink>,
+    /// Where they are sent.
+    pub outboxes: Vec<Outbox>,
+}
+
+impl Job {
+    /// Tells whether the rows land anywhere: else the job only feeds others.
+    #[must_use]
+    pub const fn lands(&self) -> bool {
+        !self.sinks.is_empty() || !self.outboxes.is_empty()
+    }
 }
 
 /// A reference table.
@@ -134,8 +145,8 @@ pub struct Job {
 pub struct Table {
     /// The format of its files.
     pub format: TableFormat,
-    /// A file, or a folder of them.
-    pub path: PathBuf,
+    /// A file, or a folder of them; or the URL of an object, or of a prefix, which ends in `/`.
+    pub place: String,
 }
 
 /// The format of a reference table.
@@ -181,7 +192,7 @@ pub enum MostBadRows {
 /// What is sent.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `GET`, `POST`, `PUT` or `DELETE`.
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// The path, a template, appended to that of `base_url`.
     pub path: Tmpl,

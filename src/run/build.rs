@@ -12,7 +12,7 @@ use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
-use crate::pipeline::spec::{self, CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing};
+use crate::pipeline::spec::{self, CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing, Source};
 use crate::sink::{
     CsvOptions, Format, LineEnd, PARQUET_ZSTD, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, SortKey,
     Statistics, TEXT_ZSTD, TextCompression,
@@ -20,11 +20,11 @@ use crate::sink::{
 
 /// Builds the request of a job.
 pub(super) fn request(job: &Job) -> Result<RequestTree, RunError> {
-    request_tree(job, &job.request)
+    request_tree(&job.source, &job.request)
 }
 
-/// Builds a request to the source of a job.
-pub(super) fn request_tree(job: &Job, request: &Request) -> Result<RequestTree, RunError> {
+/// Builds a request to a source.
+pub(super) fn request_tree(source: &Source, request: &Request) -> Result<RequestTree, RunError> {
     let spec = RequestSpec {
         method: request.method.parse().unwrap_or_default(),
         path: request.path.as_str().to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn request_tree(job: &Job, request: &Request) -> Result<RequestTree, 
         body: request.body.as_ref().map(tree),
         form: request.form.as_ref().map(trees),
     };
-    Ok(RequestTree::compile(job.source.base_url.as_str(), spec)?)
+    Ok(RequestTree::compile(source.base_url.as_str(), spec)?)
 }
 
 fn trees(values: &IndexMap<String, RequestValue>) -> IndexMap<String, Tree> {

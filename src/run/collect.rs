@@ -52,6 +52,8 @@ pub(super) struct Collector {
     bad: BadRows,
     undecoded: usize,
     first_nulled: Option<BadRow>,
+    /// The first record as it came, where it was wanted.
+    first: Value,
     /// Rows and the later ones of the same key.
     superseded: Vec<(u64, u64)>,
     outside: BTreeSet<u64>,
@@ -94,6 +96,7 @@ impl Collector {
             bad: BadRows::default(),
             undecoded: 0,
             first_nulled: None,
+            first: Value::Null,
             superseded: Vec::new(),
             outside: BTreeSet::new(),
             nulls: BTreeSet::new(),
@@ -120,6 +123,9 @@ impl Collector {
         self.counts.nulled_values += page.nulled_values;
         if let (None, Some(row)) = (&self.first_nulled, page.first_nulled) {
             self.first_nulled = Some(BadRow::rejected(row, request, number));
+        }
+        if self.first.is_null() {
+            self.first = page.first;
         }
         self.evidence.note_page(page.server_rows, page.rows);
         let new_bad = page.rejected.iter().filter(|row| self.evidence.note_unkeyed(&row.raw)).count() as u64;

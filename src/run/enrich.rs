@@ -63,7 +63,7 @@ impl Extraction {
         let columns = job.enrich.iter().map(|enrich| {
             Ok(Arc::new(Column {
                 name: enrich.column.clone(),
-                tree: build::request_tree(job, &enrich.request)?,
+                tree: build::request_tree(&job.source, &enrich.request)?,
                 value: enrich.value.clone(),
                 null_on_error: enrich.null_on_error,
             }))

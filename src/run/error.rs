@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::deliver::OutboxError;
 use super::parts::PartError;
 use super::schema_error::SchemaError;
 use crate::decode::DecodeError;
@@ -357,6 +358,9 @@ pub enum RunError {
         /// Why.
         source: Box<RunError>,
     },
+    /// Rows can't wait in an outbox, or be read from it.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// The SQL failed.
     #[error("{field}")]
     Transform {

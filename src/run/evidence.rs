@@ -1,9 +1,10 @@
 //! What a slice's pages prove beside their rows: how many rows the server put on them, and whether any of them are new.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher};
 
 use arrow::array::{Array as _, ArrayData, RecordBatch};
+use hashbrown::DefaultHashBuilder;
 
 use super::passes::{MOST_PASSES, Pass, Passes};
 use crate::model::{EndReason, Reconciliation, Verdict};
@@ -12,6 +13,7 @@ use crate::model::{EndReason, Reconciliation, Verdict};
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     passes: Passes,
+    hasher: DefaultHashBuilder,
     /// The rows that have no key, each once, by the hash of its text, with the last pass that showed it.
     unkeyed: HashMap<u64, usize>,
     /// The pages of a job with no key, by the hash of their rows.
@@ -54,7 +56,7 @@ impl Evidence {
 
     /// Notes a row that has no key, by its text: a bad row that came twice is still one row. Returns whether it is new to the pass.
     pub(super) fn note_unkeyed(&mut self, row: &str) -> bool {
-        if let Some(before) = self.unkeyed.insert(hash_of(row), self.passes.number()) {
+        if let Some(before) = self.unkeyed.insert(self.hasher.hash_one(row), self.passes.number()) {
             return self.passes.note_known(before);
         }
         self.passes.note_new(1);
@@ -64,8 +66,8 @@ impl Evidence {
     /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
     /// server has stated a total that leaves room for them: rows without a key may be equal.
     pub(super) fn is_new(&mut self, batch: &RecordBatch) -> bool {
-        let mut hasher = DefaultHasher::new();
-        batch.num_rows().hash(&mut hasher);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_usize(batch.num_rows());
         for column in batch.columns() {
             hash(&column.to_data(), &mut hasher);
         }
@@ -128,15 +130,9 @@ impl Evidence {
     }
 }
 
-fn hash_of(row: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    row.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Hashes the values of an array. Arrays of equal values may differ in ways that this sees, so that equal hashes are proof and
 /// different ones aren't.
-fn hash(data: &ArrayData, hasher: &mut DefaultHasher) {
+fn hash(data: &ArrayData, hasher: &mut impl Hasher) {
     for buffer in data.buffers() {
         hasher.write(buffer.as_slice());
     }

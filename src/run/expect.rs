@@ -99,5 +99,5 @@ fn ask(expect: &Expect, schema: &SchemaRef, rows: &Spooled, shaping: &Shaping) -
         Expected::Unique(columns) => Expectation::Unique(columns.clone()),
     };
     let failed = |source: TransformError| RunError::Transform { field: "expect", source };
-    unmet(&expectation, schema, || rows.batches(), shaping.now).map_err(failed)
+    unmet(&expectation, schema, || rows.batches(), shaping.at).map_err(failed)
 }

@@ -12,6 +12,7 @@ use super::ahead::{Ahead, Lanes};
 use super::collect::{Collected, PassEnd};
 use super::enrich::Enricher;
 use super::intake::{Intake, Looked, PageRead};
+use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
@@ -22,7 +23,7 @@ use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
 use crate::extract::paginate::{PaginateError, Seen};
 use crate::extract::request::RequestTree;
-use crate::model::{EndReason, RecordSchema, Slice};
+use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::Job;
 use crate::transform::spool;
@@ -58,8 +59,6 @@ pub(super) struct Extracted {
     pub(super) collected: Collected,
     /// The schema of its rows: what was pinned when it was begun, and its own additions.
     pub(super) schema: RecordSchema,
-    /// Pages read.
-    pub(super) pages: u64,
     /// The size of the largest, in bytes.
     pub(super) largest: u64,
     /// Whether it ended because it had enough rows: there may be more.
@@ -89,6 +88,7 @@ struct Reading<'s> {
     ahead: Ahead,
     peek: Option<Peek>,
     enricher: Option<Enricher>,
+    meter: &'s Meter,
 }
 
 impl Extraction {
@@ -106,15 +106,16 @@ impl Extraction {
     }
 
     /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
-    /// that many rows.
+    /// that many rows. `meter` counts what comes.
     pub(super) async fn slice(
         &self,
         slice: &Slice,
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
+        meter: &Meter,
     ) -> Result<Extracted, RunError> {
-        let read = self.read(slice, now, pinned, limit).await;
+        let read = self.read(slice, now, pinned, limit, meter).await;
         read.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
     }
 
@@ -124,8 +125,10 @@ impl Extraction {
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
         limit: Option<u64>,
+        meter: &Meter,
     ) -> Result<Extracted, RunError> {
-        let intake = Arc::new(Mutex::new(Intake::new(&self.job, slice, now, pinned, self.spool_limit())?));
+        let intake = Intake::new(&self.job, slice, now, pinned, self.spool_limit(), limit.is_some())?;
+        let intake = Arc::new(Mutex::new(intake));
         let mut reading = Reading {
             slice,
             now,
@@ -134,12 +137,11 @@ impl Extraction {
             ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes),
             peek: Peek::new(&self.job, slice),
             enricher: self.enricher(slice, now)?,
+            meter,
         };
         let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
-        let mut read = 0;
         let end = loop {
-            let (end, pages) = self.pass(&mut reading).await?;
-            read += pages;
+            let end = self.pass(&mut reading).await?;
             if !again {
                 break end;
             }
@@ -153,14 +155,14 @@ impl Extraction {
         let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
         let enricher = reading.enricher.take();
         drop(reading);
-        let finished = tokio::task::spawn_blocking(move || finish(intake, end, (read, largest), &redactor));
+        let finished = tokio::task::spawn_blocking(move || finish(intake, end, largest, &redactor));
         let mut extracted = finished.await??;
         extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
         Ok(extracted)
     }
 
-    /// Reads a slice's pages, from the first one. Returns why there are no more, and how many there were.
-    async fn pass(&self, reading: &mut Reading<'_>) -> Result<(EndReason, u64), RunError> {
+    /// Reads a slice's pages, from the first one. Returns why there are no more.
+    async fn pass(&self, reading: &mut Reading<'_>) -> Result<EndReason, RunError> {
         let mut pages = self.pages(reading.slice, reading.now);
         loop {
             let asked = pages.ask()?;
@@ -168,6 +170,7 @@ impl Extraction {
             let read = self.page(&asked, &pages, reading).instrument(span.clone()).await?;
             let Read { seen, bytes, enough, misfit } = read;
             span.in_scope(|| tracing::debug!(rows = seen.rows, bytes, "page received"));
+            reading.meter.add(Fetched { server_rows: seen.rows, ..Fetched::default() });
             if let Some(misfit) = misfit {
                 self.progress.page(&self.job.name, 0, bytes);
                 pages.halve(&asked, bytes, seen.rows, misfit)?;
@@ -183,7 +186,7 @@ impl Extraction {
                 decided => decided?,
             };
             if let Some(end) = end {
-                return Ok((end, asked.page));
+                return Ok(end);
             }
         }
     }
@@ -192,7 +195,8 @@ impl Extraction {
     /// asked for, and comes while the page is taken in.
     async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
         let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
-        let Exchanged { answer, page, empty, room } = self.fetch(asked, pages, reading).await?;
+        let fetched = self.fetch(asked, pages, reading).await;
+        let Exchanged { answer, page, empty, room } = reading.meter.note(fetched)?;
         if let (Some(clock), Some(window)) = (&self.clock, reading.slice.window()) {
             future::check_server(&answer.headers, window, clock.now())?;
         }
@@ -217,6 +221,7 @@ impl Extraction {
             reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most())).await;
         }
         let (page, skipped, more) = self.enriched(page, asked, &intake, reading.enricher.as_mut(), limit).await?;
+        reading.meter.add(Fetched { bytes: more, ..Fetched::default() });
         let (extraction, asked) = (self.clone(), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
             let mut intake = lock(&intake);
@@ -359,7 +364,7 @@ fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
 fn finish(
     intake: Arc<Mutex<Intake>>,
     end: EndReason,
-    (pages, largest): (u64, u64),
+    largest: u64,
     redactor: &Redactor,
 ) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
@@ -375,7 +380,7 @@ fn finish(
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
-    Ok(Extracted { collected, schema, pages, largest, full: end == EndReason::SliceFull, notes })
+    Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes })
 }
 
 /// What a person should look at where points came and didn't show their step.

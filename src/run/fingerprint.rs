@@ -50,6 +50,9 @@ pub(super) fn of(job: &Job) -> Value {
         part(&format!("sinks.{}.format", sink.name), json!(extension(sink)));
         part(&format!("sinks.{}.where", sink.name), json!(sink.filter.as_ref().map(Sql::as_str)));
     }
+    for outbox in &job.outboxes {
+        parts.insert(format!("sinks.{}.key", outbox.name), json!(outbox.key));
+    }
     Value::Object(parts)
 }
 

@@ -17,7 +17,7 @@ use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
-use crate::pipeline::spec::{Job, LinkFrom, PaginateKind, PartsSpec, Slicing};
+use crate::pipeline::spec::{Job, PartsSpec, Slicing};
 use crate::transform::Spool;
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
@@ -115,13 +115,14 @@ impl Foresight {
 }
 
 impl Intake {
-    /// Begins a slice. Beyond `spool_limit` bytes its rows go to a temporary file.
+    /// Begins a slice, for a preview where `shown`. Beyond `spool_limit` bytes its rows go to a temporary file.
     pub(super) fn new(
         job: &Arc<Job>,
         slice: &Slice,
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
         spool_limit: usize,
+        shown: bool,
     ) -> Result<Self, RunError> {
         let asked = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(cell)) => Some(window::padded(spec, cell)),
@@ -135,7 +136,6 @@ impl Intake {
         if let (Some(pinned), false) = (&pinned, contract == crate::decode::Contract::Evolve) {
             has_room(job, pinned)?;
         }
-        let seeks = matches!(job.paginate.kind, PaginateKind::Seek { .. });
         let options = DecodeOptions {
             format: job.source.format,
             selector: job.records.clone(),
@@ -145,11 +145,8 @@ impl Intake {
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,
-            want_edges: seeks
-                || gives(&job.paginate.kind)
-                || job.paginate.more.is_some()
-                || job.paginate.total.is_some()
-                || matches!(&job.slicing, Slicing::Window(spec) if matches!(spec.parts, PartsSpec::Resolution { .. })),
+            // They take another pass over the page.
+            want_edges: shown || pages::programs(job).iter().any(|program| program.names(&["first", "last"])),
         };
         let foresight = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(window)) if !job.enrich.is_empty() => {
@@ -283,11 +280,6 @@ impl Intake {
         seen.new_rows = taken.new_rows;
         Ok((seen, taken.full))
     }
-}
-
-/// Tells whether an expression over the page says how to move on.
-fn gives(kind: &PaginateKind) -> bool {
-    matches!(kind, PaginateKind::Cursor(_) | PaginateKind::NextLink(LinkFrom::Answer(_)))
 }
 
 /// Returns the columns that the fan-out adds to every row.

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, Reads, RunError, build, fingerprint, future, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, future, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
 };
 use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
-use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing, Start};
+use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key};
 
 mod backfill;
@@ -100,10 +100,9 @@ impl Runner<'_> {
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
     /// with rows decides; after that as many at a time as the source allows.
     async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<(), RunError> {
-        let job = self.job.clone();
         let run = Arc::new(SliceRun {
             extraction: self.extraction()?,
-            tables: tokio::task::spawn_blocking(move || tables::load(&job)).await??,
+            tables: tables::load(self.job, &self.env.stores).await?,
             targets: self.targets()?,
             quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
             data: self.data.clone(),
@@ -159,7 +158,7 @@ impl Runner<'_> {
         self.env.progress.slice(&self.job.name, &finished.outcome);
         if let Some(slice) = &finished.report {
             tracing::info!(
-                job = %self.job.name, slice = %slice.slice, pages = slice.pages, rows = slice.rows.transformed,
+                job = %self.job.name, slice = %slice.slice, pages = slice.fetched.pages, rows = slice.rows.transformed,
                 landed = finished.outcome == SliceOutcome::Landed, "slice ended"
             );
         }
@@ -211,8 +210,12 @@ impl Runner<'_> {
     }
 
     fn targets(&self) -> Result<Vec<Target>, RunError> {
-        let target = |sink| Ok(Target { spec: build::sink(sink)?, filter: sink.filter.clone() });
-        self.job.sinks.iter().map(target).collect()
+        let file = |sink| Ok(Target { spec: build::sink(sink)?, filter: sink.filter.clone(), sent_by: None });
+        let outbox = |outbox: &Outbox| {
+            let spec = deliver::data_set(&self.options.state, &self.pipeline.name, &self.job.name, outbox);
+            Ok(Target { spec, filter: outbox.filter.clone(), sent_by: Some(outbox.key.clone()) })
+        };
+        self.job.sinks.iter().map(file).chain(self.job.outboxes.iter().map(outbox)).collect()
     }
 
     /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, Utc};
 
 use super::RunError;
 use super::collect::{Collected, keep};
+use super::deliver::OutboxRows;
 use super::expect::Expectations;
 use super::quarantine;
 use crate::decode::arrow_schema;
@@ -16,7 +16,7 @@ use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::Expect;
 use crate::sink::{Landing, SinkSpec, SinkWriter, Staging};
-use crate::transform::{RowExpr, Sorter, Table, TransformError, TransformPlan};
+use crate::transform::{Moment, RowExpr, Sorter, Table, TransformError, TransformPlan};
 
 /// A sink and the rows that it takes.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(super) struct Target {
     pub(super) spec: SinkSpec,
     /// The rows that it takes; all without one.
     pub(super) filter: Option<Sql>,
+    /// The columns that identify a row, where the rows are to be sent from there.
+    pub(super) sent_by: Option<Vec<String>>,
 }
 
 /// Where the rows of a slice go.
@@ -63,15 +65,15 @@ pub(super) struct Shaping {
     pub(super) tables: Arc<[Table]>,
     /// What is expected of its rows.
     pub(super) expect: Arc<[Expect]>,
-    /// The instant of the run.
-    pub(super) now: DateTime<Utc>,
+    /// The instant of the run, and the window of the slice.
+    pub(super) at: Moment,
 }
 
 impl Shaping {
     /// Plans the SQL for records of a schema.
     pub(super) fn plan(&self, records: &RecordSchema) -> Result<TransformPlan, RunError> {
         let sql = self.sql.as_ref().map(Sql::as_str);
-        let plan = TransformPlan::with_tables(sql, arrow_schema(records), &self.tables, self.now);
+        let plan = TransformPlan::with_tables(sql, arrow_schema(records), &self.tables, self.at);
         plan.map_err(|source| RunError::Transform { field: "transform", source })
     }
 }
@@ -81,6 +83,7 @@ struct Open {
     filter: Option<RowExpr>,
     /// Where rows wait that the sink wants sorted.
     sorter: Option<Sorter>,
+    outbox: Option<OutboxRows>,
     name: SinkName,
     filtered: u64,
 }
@@ -121,7 +124,7 @@ fn transform(
     let open = to
         .targets
         .iter()
-        .map(|target| Open::new(target, to, &output, shaping.now).map_err(|error| in_sink(&target.spec.name, error)));
+        .map(|target| Open::new(target, to, &output, shaping.at).map_err(|error| in_sink(&target.spec.name, error)));
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
     let rows = collected.batches(schema.clone());
     let mut expectations = Expectations::new(shaping, &output);
@@ -165,15 +168,18 @@ fn unwrap(field: &'static str, source: TransformError) -> RunError {
 }
 
 impl Open {
-    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, RunError> {
-        let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, now)).transpose();
-        let writer = SinkWriter::open(&target.spec, to.landing, schema, to.staging)?;
+    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, at: Moment) -> Result<Self, RunError> {
+        let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, at)).transpose();
+        let outbox = target.sent_by.as_ref().map(|key| OutboxRows::new(schema, key)).transpose()?;
+        let landing = outbox.as_ref().map_or(schema, OutboxRows::schema);
+        let writer = SinkWriter::open(&target.spec, to.landing, landing, to.staging)?;
         let keys: Vec<_> = target.spec.sort_by.iter().map(|key| (key.column.as_str(), key.descending)).collect();
         let sorter = (!keys.is_empty()).then(|| Sorter::new(schema, &keys)).transpose();
         Ok(Self {
             writer,
             filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,
             sorter: sorter.map_err(|source| RunError::Transform { field: "sort_by", source })?,
+            outbox,
             name: target.spec.name.clone(),
             filtered: 0,
         })
@@ -193,9 +199,10 @@ impl Open {
     }
 
     fn take(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
-        match &mut self.sorter {
-            Some(sorter) => Ok(sorter.push(batch)?),
-            None => Ok(self.writer.write(batch)?),
+        match (&mut self.sorter, &self.outbox) {
+            (Some(sorter), _) => Ok(sorter.push(batch)?),
+            (None, Some(outbox)) => Ok(self.writer.write(&outbox.apply(batch)?)?),
+            (None, None) => Ok(self.writer.write(batch)?),
         }
     }
 

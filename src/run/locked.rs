@@ -18,7 +18,7 @@ pub fn check_locked(pipeline: &Pipeline, lock: &SchemaLock) -> Result<(), Schema
         let why = format!("it is of the pipeline `{}`", lock.pipeline);
         return Err(SchemaError::Locked { job: None, why });
     }
-    let lands = |name: &JobName| pipeline.job(name).is_some_and(|job| !job.sinks.is_empty());
+    let lands = |name: &JobName| pipeline.job(name).is_some_and(crate::pipeline::spec::Job::lands);
     if let Some(gone) = lock.jobs.keys().find(|name| !lands(name)) {
         return Err(refused(gone, "the pipeline file has no such job that lands data".to_owned()));
     }

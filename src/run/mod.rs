@@ -10,6 +10,7 @@ mod build;
 mod collect;
 mod cursor;
 mod data;
+mod deliver;
 mod enrich;
 mod enriched;
 mod error;
@@ -25,6 +26,7 @@ mod intake;
 mod job;
 mod land;
 mod locked;
+mod meter;
 mod newest;
 mod owner;
 mod pages;
@@ -62,13 +64,14 @@ use tokio_util::sync::CancellationToken;
 pub use attempt::{attempt, new_id};
 pub use bounds::Bounds;
 pub use data::Data;
+pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
 pub use held::{HeldRow, HeldSample, HeldSlice, quarantine_sample, quarantined};
 pub use hooks::{PostError, notify, post};
 pub use locked::check_locked;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
-pub use preview::{Preview, preview};
+pub use preview::{Preview, PreviewFile, PreviewSink, preview};
 pub use progress::{Progress, Silent};
 pub use schema::{
     CompareWith, JobSchema, PinnedColumn, SampleRead, SchemaDiff, SchemaVersion, accept_schema, pinned_schemas,
@@ -82,7 +85,7 @@ pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
-use crate::model::{Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Window};
+use crate::model::{DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::sink::DataSets;
@@ -179,7 +182,7 @@ pub struct Backfill {
 /// What keeps the run as a whole from going on: the lease, the ledger, an unknown job. What fails in a job or a slice is in the
 /// report.
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
-    let (started, sent_before) = (env.clock.now(), env.bounds.sent());
+    let before = (env.clock.now(), env.bounds.sent());
     let jobs = chosen(pipeline, &options.jobs)?;
     future::check_now(options, env.clock.as_ref())?;
     if options.reads.backfill().is_some() {
@@ -199,19 +202,7 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
-    let ended = env.clock.now();
-    let done = done.map(|(recovered, jobs)| RunReport {
-        pipeline: pipeline.name.clone(),
-        run: options.run.clone(),
-        scheduled_for: options.scheduled_for,
-        now: options.now,
-        started,
-        ended,
-        recovered,
-        requests: env.bounds.sent() - sent_before,
-        stopped: env.bounds.stop().filter(|_| jobs.iter().any(|job: &JobReport| job.left.is_some())),
-        jobs,
-    });
+    let done = done.map(|done| done.report(pipeline, options, env, before));
     release(pipeline, writer, summary(options.reads.verb(), options, &done)).await;
     done
 }
@@ -249,13 +240,46 @@ struct World {
     writer: Writer,
 }
 
+/// What a run did.
+struct Done {
+    recovered: Vec<String>,
+    jobs: Vec<JobReport>,
+    deliveries: Vec<DeliveryReport>,
+}
+
+impl Done {
+    /// Reports it. `started` is when the run began, `sent` how many requests the process had sent by then.
+    fn report(
+        self,
+        pipeline: &Pipeline,
+        options: &Options,
+        env: &Env,
+        (started, sent): (DateTime<Utc>, u64),
+    ) -> RunReport {
+        let Self { recovered, jobs, deliveries } = self;
+        RunReport {
+            pipeline: pipeline.name.clone(),
+            run: options.run.clone(),
+            scheduled_for: options.scheduled_for,
+            now: options.now,
+            started,
+            ended: env.clock.now(),
+            recovered,
+            requests: env.bounds.sent() - sent,
+            stopped: env.bounds.stop().filter(|_| jobs.iter().any(|job| job.left.is_some())),
+            jobs,
+            deliveries,
+        }
+    }
+}
+
 async fn run_jobs(
     pipeline: &Pipeline,
     jobs: &[&Job],
     options: &Options,
     env: &Env,
     world: &World,
-) -> Result<(Vec<String>, Vec<JobReport>), RunError> {
+) -> Result<Done, RunError> {
     let World { ledger, data, writer } = world;
     let recovered = writer.recover(data).await?;
     sweep(pipeline, options, writer, data.sets()).await;
@@ -265,8 +289,7 @@ async fn run_jobs(
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
         let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
-        let lands =
-            is_asked_for && !job.sinks.is_empty() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
+        let lands = is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
         if env.bounds.stop().is_some() {
             if lands {
                 reports.push(JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) });
@@ -298,13 +321,24 @@ async fn run_jobs(
             return Err(RunError::Interrupted);
         }
     }
-    Ok((recovered, reports))
+    let mut deliveries = Vec::new();
+    // A process that is told to end leaves what waits to the next run, or to `deliver`.
+    if env.bounds.stop() != Some(Stop::Asked) {
+        let named = named(pipeline, &options.jobs)?;
+        let delivered = deliver::all(pipeline, &named, options, false, env, world).await;
+        credentials.note(env, writer).await;
+        deliveries = delivered?;
+    }
+    Ok(Done { recovered, jobs: reports, deliveries })
 }
 
 /// Removes what dead runs of the pipeline staged and never published: this run holds the lease, so nobody else stages.
 async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &DataSets) {
     let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
     roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
+    for (job, outbox) in pipeline.jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (job, outbox))) {
+        roots.insert(deliver::data_set(&options.state, &pipeline.name, &job.name, outbox).url);
+    }
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
     for root in &roots {
         if let Err(error) = data.sweep_staged(root, &pipeline.name, |_| false).await {
@@ -327,6 +361,12 @@ pub(crate) fn chosen<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Ve
     }
     let all = names.is_empty();
     Ok(pipeline.jobs.iter().filter(|job| all || wanted.contains(&job.name)).collect())
+}
+
+/// Returns the jobs that were named, without the parents that they need, or all.
+fn named<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
+    let chosen = chosen(pipeline, names)?;
+    Ok(chosen.into_iter().filter(|job| names.is_empty() || names.contains(&job.name)).collect())
 }
 
 fn no_job(pipeline: &Pipeline, name: &JobName) -> RunError {

@@ -35,7 +35,7 @@ impl Extraction {
         now: DateTime<Utc>,
         landed: &CursorValue,
     ) -> Result<Option<CursorValue>, RunError> {
-        let tree = build::request_tree(&self.job, &spec.request)?;
+        let tree = build::request_tree(&self.job.source, &spec.request)?;
         let request = tree.render(&pages::context(&self.job, slice, &printed(now)), &[])?;
         let line = self.exchange.client.redactor().scrub(&request.line());
         let extra = pages::fan_out(&self.job, slice);

@@ -238,6 +238,28 @@ pub(super) struct Facts {
     pub(super) last: Value,
 }
 
+/// Returns the programs that look at a page: what they name of its records must be there.
+pub(super) fn programs(job: &Job) -> Vec<&Jq> {
+    let mut programs: Vec<&Jq> = job.paginate.total.iter().chain(&job.paginate.more).collect();
+    match &job.paginate.kind {
+        PaginateKind::Seek { value, .. } => programs.push(value),
+        PaginateKind::Cursor(CursorSpec::One(_, by)) | PaginateKind::NextLink(LinkFrom::Answer(by)) => {
+            programs.push(&by.value);
+        }
+        PaginateKind::Cursor(CursorSpec::Several(all)) => programs.extend(all.iter().map(|(_, by)| &by.value)),
+        PaginateKind::None
+        | PaginateKind::Offset { .. }
+        | PaginateKind::Page { .. }
+        | PaginateKind::NextLink(LinkFrom::Header(_)) => {}
+    }
+    if let Slicing::Window(spec) = &job.slicing
+        && let PartsSpec::Resolution { observed, .. } = &spec.parts
+    {
+        programs.push(observed);
+    }
+    programs
+}
+
 /// Where the headers stand among the variables.
 const HEADERS: usize = 1;
 

@@ -8,9 +8,8 @@ use super::pages::{self, Asked, Facts};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;
-use crate::lang::jq::Jq;
 use crate::model::{AnswerFormat, Slice};
-use crate::pipeline::spec::{CursorSpec, Job, LinkFrom, PaginateKind};
+use crate::pipeline::spec::{Job, PaginateKind};
 
 /// Bodies below this are decoded in no time.
 const WORTH_IT: usize = 256 * 1024;
@@ -26,20 +25,9 @@ impl Peek {
     /// Makes one for a slice; none where what follows a page is known only from its rows.
     pub(super) fn new(job: &Arc<Job>, slice: &Slice) -> Option<Self> {
         let along_a_path = matches!(job.records, Selector::Plain { .. }) && job.source.format == AnswerFormat::Json;
-        let given = match &job.paginate.kind {
-            PaginateKind::Cursor(CursorSpec::One(_, by)) | PaginateKind::NextLink(LinkFrom::Answer(by)) => {
-                vec![&by.value]
-            }
-            PaginateKind::Cursor(CursorSpec::Several(all)) => all.iter().map(|(_, by)| &by.value).collect(),
-            PaginateKind::NextLink(LinkFrom::Header(_)) => Vec::new(),
-            PaginateKind::None
-            | PaginateKind::Offset { .. }
-            | PaginateKind::Page { .. }
-            | PaginateKind::Seek { .. } => return None,
-        };
-        let ends = job.paginate.more.iter().chain(&job.paginate.total);
-        let by_rows = given.into_iter().chain(ends).any(asks_for_rows);
-        (along_a_path && !by_rows).then(|| Self { job: Arc::clone(job), slice: slice.clone() })
+        let given = matches!(job.paginate.kind, PaginateKind::Cursor(_) | PaginateKind::NextLink(_));
+        let by_rows = pages::programs(job).iter().any(|program| program.names(&["rows", "first", "last"]));
+        (along_a_path && given && !by_rows).then(|| Self { job: Arc::clone(job), slice: slice.clone() })
     }
 
     /// Tells whether to look at an answer.
@@ -55,9 +43,4 @@ impl Peek {
         let shown = pages::Shown { envelope: &envelope, rows: 1, new_rows: 1 };
         pages::seen(&self.job, asked, &shown, &vars).ok()
     }
-}
-
-/// Tells whether a program asks for what is known only once the rows are.
-fn asks_for_rows(program: &Jq) -> bool {
-    ["$rows", "$first", "$last"].iter().any(|name| program.text().contains(name))
 }

@@ -107,7 +107,7 @@ fn known_rows(job: &Job, state: &LedgerState, notes: &mut Vec<String>) -> Option
         return Some(BTreeMap::new());
     };
     let Some(rows) = state.parents(&job.name) else {
-        let when = if job.sinks.is_empty() { "every" } else { "the first" };
+        let when = if job.lands() { "the first" } else { "every" };
         notes.push(format!("it isn't known yet what to repeat it for: {when} run asks `{parent}`"));
         return None;
     };

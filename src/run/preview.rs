@@ -1,21 +1,34 @@
 //! A job's first rows, as they would land. Nothing is written, and no lease is taken.
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
 
+use super::collect::keep;
 use super::extract::Extracted;
 use super::land::Shaping;
+use super::meter::Meter;
 use super::sample::{self, Sample};
-use super::{Env, RunError, tables};
+use super::{Env, RunError, build, deliver, tables};
 use crate::ledger::LedgerState;
-use crate::model::{JobName, RecordSchema, RowCounts};
-use crate::pipeline::spec::{Job, Pipeline};
+use crate::model::{JobName, RecordSchema, RowCounts, SinkName, SliceId, SliceKind};
+use crate::pipeline::spec::{Job, Pipeline, Sink};
+use crate::sink::{Landing, foresee};
+use crate::transform::{Moment, RowExpr};
 
-/// What a job would land.
+/// What a job would land, stage by stage.
 #[derive(Debug)]
 pub struct Preview {
+    /// The slice that was looked at.
+    pub slice: SliceId,
     /// The first request, redacted.
     pub request: String,
+    /// The first record as it came, redacted; null where there was none.
+    pub raw: Value,
+    /// The first record that is typed and wasn't left out.
+    pub typed: Option<RecordBatch>,
     /// The schema of the records that came.
     pub schema: RecordSchema,
     /// Where the rows went.
@@ -24,6 +37,32 @@ pub struct Preview {
     pub bad: Vec<String>,
     /// The rows that would land.
     pub batches: Vec<RecordBatch>,
+    /// Where they would land, by sink.
+    pub sinks: Vec<PreviewSink>,
+    /// For each sink that sends, the request of the first row, redacted.
+    pub deliveries: Vec<(SinkName, String)>,
+}
+
+/// Where a sink would put the rows of a preview.
+#[derive(Debug, Serialize)]
+pub struct PreviewSink {
+    /// The sink.
+    pub sink: SinkName,
+    /// The root of the data set.
+    pub url: String,
+    /// The rows that its `where` leaves out.
+    pub filtered: u64,
+    /// The files: paths below the root, and how many of the rows shown each would have.
+    pub files: Vec<PreviewFile>,
+}
+
+/// A file that would land.
+#[derive(Debug, Serialize)]
+pub struct PreviewFile {
+    /// Its path below the root of the data set.
+    pub path: String,
+    /// How many of the rows shown it would have.
+    pub rows: u64,
 }
 
 /// Reads the first page of a job's first slice, or two of them, and transforms its rows. Parents are read whole.
@@ -39,34 +78,99 @@ pub async fn preview(
 ) -> Result<Preview, RunError> {
     let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
     let request = extraction.show(&slice, now)?;
-    let extracted = extraction.slice(&slice, now, None, Some(rows as u64)).await?;
-    let job = Job::clone(job);
+    let extracted = extraction.slice(&slice, now, None, Some(rows as u64), &Meter::default()).await?;
+    let at = Moment { now, window: slice.window() };
+    let landing = Landing {
+        pipeline: pipeline.name.clone(),
+        job: job.name.clone(),
+        slice: slice.id.clone(),
+        generation: 1,
+        snapshot: match &slice.kind {
+            SliceKind::Snapshot { label, .. } => Some(label.clone()),
+            _ => None,
+        },
+        schema_version: 1,
+    };
+    let redactor = extraction.exchange.client.redactor().clone();
+    let tables = tables::load(job, &env.stores).await?;
+    let (job, env) = (Job::clone(job), env.clone());
     let shape = move || {
-        let (sql, tables, expect) = (job.transform.clone(), tables::load(&job)?, job.expect.as_slice().into());
-        shown(request, extracted, &Shaping { sql, tables, expect, now }, rows)
+        let (sql, expect) = (job.transform.clone(), job.expect.as_slice().into());
+        let stages =
+            Stages { job: &job, shaping: &Shaping { sql, tables, expect, at }, landing: &landing, limit: rows };
+        let preview = stages.show(request, extracted)?;
+        // What echoes a credential is no JSON any more where it stood outside of a text: then it is shown as a text.
+        let raw = redactor.scrub(&preview.raw.to_string());
+        let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
+        Ok(Preview { raw, deliveries: deliver::shown(&job, &preview.batches, now, &env)?, ..preview })
     };
     tokio::task::spawn_blocking(shape).await?
 }
 
-fn shown(request: String, extracted: Extracted, shaping: &Shaping, limit: usize) -> Result<Preview, RunError> {
-    let Extracted { collected, schema, .. } = extracted;
-    let mut counts = collected.counts;
-    let mut batches = Vec::new();
-    if collected.rows.rows() > 0 {
-        let failed = |source| RunError::Transform { field: "transform", source };
-        let plan = shaping.plan(&schema)?;
-        let rows = collected.batches(schema.clone());
-        let mut left = limit;
-        let done = plan.run(Box::new(rows), |batch| {
+/// What shapes the rows of a preview.
+struct Stages<'a> {
+    job: &'a Job,
+    shaping: &'a Shaping,
+    landing: &'a Landing,
+    limit: usize,
+}
+
+impl Stages<'_> {
+    fn show(&self, request: String, extracted: Extracted) -> Result<Preview, RunError> {
+        let Extracted { collected, schema, .. } = extracted;
+        let mut shown = Preview {
+            slice: self.landing.slice.clone(),
+            request,
+            raw: collected.first.clone(),
+            typed: None,
+            rows: collected.counts,
+            bad: collected.bad.first(self.limit)?.iter().map(ToString::to_string).collect(),
+            batches: Vec::new(),
+            sinks: Vec::new(),
+            deliveries: Vec::new(),
+            schema,
+        };
+        if collected.rows.rows() == 0 {
+            return Ok(shown);
+        }
+        let has_rows =
+            |batch: &Result<RecordBatch, RunError>| batch.as_ref().map_or(true, |batch| batch.num_rows() > 0);
+        shown.typed =
+            collected.batches(shown.schema.clone()).find(has_rows).transpose()?.map(|batch| batch.slice(0, 1));
+        let plan = self.shaping.plan(&shown.schema)?;
+        let output = plan.output_schema();
+        let mut left = self.limit;
+        let done = plan.run(Box::new(collected.batches(shown.schema.clone())), |batch| {
             let take = batch.num_rows().min(left);
             left -= take;
             if take > 0 {
-                batches.push(batch.slice(0, take));
+                shown.batches.push(batch.slice(0, take));
             }
             Ok::<(), RunError>(())
         });
-        counts.transformed = done.map_err(failed)?.rows_out;
+        shown.rows.transformed = done.map_err(|source| RunError::Transform { field: "transform", source })?.rows_out;
+        shown.sinks =
+            self.job.sinks.iter().map(|sink| self.sink(sink, &output, &shown.batches)).collect::<Result<_, _>>()?;
+        Ok(shown)
     }
-    let bad = collected.bad.first(limit)?.iter().map(ToString::to_string).collect();
-    Ok(Preview { request, schema, rows: counts, bad, batches })
+
+    fn sink(&self, sink: &Sink, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<PreviewSink, RunError> {
+        let failed = |source: RunError| RunError::InSink { sink: sink.name.clone(), source: Box::new(source) };
+        let (mut taken, mut filtered) = (Vec::new(), 0);
+        let filter =
+            sink.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, self.shaping.at)).transpose();
+        let broken = |source| failed(RunError::Transform { field: "where", source });
+        let filter = filter.map_err(broken)?;
+        for batch in batches {
+            let kept = match &filter {
+                Some(filter) => keep(batch, &filter.filter_mask(batch).map_err(broken)?)?,
+                None => batch.clone(),
+            };
+            filtered += (batch.num_rows() - kept.num_rows()) as u64;
+            taken.push(kept);
+        }
+        let files = foresee(&build::sink(sink)?, self.landing, schema, &taken).map_err(|error| failed(error.into()))?;
+        let files = files.into_iter().map(|(path, rows)| PreviewFile { path, rows }).collect();
+        Ok(PreviewSink { sink: sink.name.clone(), url: sink.url.clone(), filtered, files })
+    }
 }

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::{Env, Options, RunError, Sources};
 use crate::extract::auth::CredentialId;
 use crate::ledger::{REFUSED_FOR, Refusal, Writer};
-use crate::pipeline::spec::Job;
+use crate::pipeline::spec::{Job, Source};
 
 /// The credentials of a run.
 pub(super) struct Credentials {
@@ -23,7 +23,7 @@ impl Credentials {
         env.sources.gate().forget_refusals(REFUSED_FOR.to_std().unwrap_or_default());
         let mut known = BTreeMap::new();
         let now = env.clock.now();
-        for (mark, id) in jobs.iter().filter_map(|job| Sources::mark(job)) {
+        for (mark, id) in sources(jobs).filter_map(Sources::mark) {
             if known.contains_key(&mark) {
                 continue;
             }
@@ -58,6 +58,11 @@ impl Credentials {
             }
         }
     }
+}
+
+/// Returns where the jobs take rows from, and where they send them.
+fn sources<'j>(jobs: &'j [&Job]) -> impl Iterator<Item = &'j Source> {
+    jobs.iter().flat_map(|job| job.outboxes.iter().map(|outbox| &outbox.source).chain([&job.source]))
 }
 
 /// Says of an earlier refusal what a person needs to know now.

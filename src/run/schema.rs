@@ -6,12 +6,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::land::Shaping;
+use super::meter::Meter;
 use super::sample::Sample;
 use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, sample, tables};
 use crate::ledger::{Closed, Lane, Ledger, LedgerState, OutputColumn, PinnedSchema, SliceRef, Timing, Writer};
-use crate::model::{Column, ColumnType, Drift, HandColumn, JobName, LockedJob, RecordSchema, SchemaLock, SliceId};
+use crate::model::{
+    Column, ColumnType, Drift, HandColumn, JobName, LockedJob, RecordSchema, SchemaLock, SliceId, Window,
+};
+use crate::objects::Stores;
 use crate::pipeline::file::Contract;
-use crate::pipeline::spec::{Job, Pipeline};
+use crate::pipeline::spec::{Job, Pipeline, Slicing};
+use crate::transform::Moment;
 
 /// What is pinned of a job.
 #[derive(Debug, Clone)]
@@ -186,7 +191,7 @@ async fn accept(
     }
     let job = pipeline.job(name).ok_or_else(|| super::no_job(pipeline, name))?;
     let records = diff.drift.accepted.clone();
-    let output = output_of(job, &records, options.now).await?;
+    let output = output_of(job, &records, options.now, &env.stores).await?;
     // A slice that was begun keeps its version when it is begun again. These are to have the new one.
     let begun: Vec<SliceRef> = state.open_begins(name).map(|begin| SliceRef::of(&begin.slice)).collect();
     for at in begun {
@@ -227,11 +232,14 @@ pub(super) async fn output_of(
     job: &Job,
     records: &RecordSchema,
     now: DateTime<Utc>,
+    stores: &Stores,
 ) -> Result<Vec<OutputColumn>, RunError> {
-    let (job, records) = (job.clone(), records.clone());
+    let (job, records, tables) = (job.clone(), records.clone(), tables::load(job, stores).await?);
+    // Which window it is makes no difference to the types.
+    let window = matches!(job.slicing, Slicing::Window(_)).then_some(Window { from: now, to: now });
     let plan = move || {
-        let tables = tables::load(&job)?;
-        let shaping = Shaping { sql: job.transform.clone(), tables, expect: job.expect.as_slice().into(), now };
+        let at = Moment { now, window };
+        let shaping = Shaping { sql: job.transform.clone(), tables, expect: job.expect.as_slice().into(), at };
         Ok(super::job::columns(&shaping.plan(&records)?.output_schema()))
     };
     tokio::task::spawn_blocking(plan).await?
@@ -245,11 +253,11 @@ fn open(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ledger, Run
 /// Returns the jobs that have a schema, of those that are named, or of all.
 fn landing<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
     for name in names {
-        if pipeline.job(name).ok_or_else(|| super::no_job(pipeline, name))?.sinks.is_empty() {
+        if !pipeline.job(name).ok_or_else(|| super::no_job(pipeline, name))?.lands() {
             return Err(SchemaError::LandsNothing { job: name.clone() }.into());
         }
     }
-    let jobs = chosen(pipeline, names)?.into_iter().filter(|job| !job.sinks.is_empty());
+    let jobs = chosen(pipeline, names)?.into_iter().filter(|job| job.lands());
     Ok(jobs.filter(|job| names.is_empty() || names.contains(&job.name)).collect())
 }
 
@@ -296,9 +304,11 @@ async fn read(
 ) -> Result<(RecordSchema, SampleRead), RunError> {
     let Sample { extraction, slice, .. } = sample::of(pipeline, name, state, now, env).await?;
     let request = extraction.show(&slice, now)?;
-    let free = extraction.slice(&slice, now, None, Some(rows)).await?;
+    let free = extraction.slice(&slice, now, None, Some(rows), &Meter::default()).await?;
     let typed = match pinned {
-        Some(pinned) => extraction.slice(&slice, now, Some(pinned.clone()), Some(rows)).await?.collected,
+        Some(pinned) => {
+            extraction.slice(&slice, now, Some(pinned.clone()), Some(rows), &Meter::default()).await?.collected
+        }
         None => free.collected,
     };
     let read = SampleRead {

@@ -9,11 +9,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{
     CutCheck, DEFAULT_MEMORY_LIMIT, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Memory, Patience,
-    Proxy, RateLimit, RetryPolicy, RuleTexts, Rules, is_loopback,
+    Proxy, RateLimit, Repeat, RetryPolicy, RuleTexts, Rules, is_loopback,
 };
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::pipeline::spec::{self, Job, Source};
+use crate::pipeline::spec::{self, Job, Outbox, Source};
 
 /// The clients of a process. Keep one: its limits for a host and its memory of refused credentials count over all runs.
 #[derive(Debug)]
@@ -51,12 +51,51 @@ impl Sources {
 
     /// Returns what sends the requests of a job. `sent` counts them.
     pub(super) fn exchange(&self, job: &Job, sent: &Arc<AtomicU64>) -> Result<Exchange, RunError> {
-        let auth = Arc::new(self.shared(auth::auth(&job.source)?));
-        let client = self.client(&job.source, &auth)?;
-        let cut = CutCheck { format: job.source.format, is_cut: crate::decode::is_cut };
-        let patience = Patience { budget: Arc::default(), envelope: Some(envelope(job)), sent: Arc::clone(sent) };
-        let (gate, rules) = (self.gate.clone(), Arc::new(rules(job)?));
-        Ok(Exchange { client, gate, auth, rules, cut, patience, weight: weight(&job.records) })
+        let extra: Vec<&str> = job.for_each.iter().map(|for_each| for_each.name.as_str()).collect();
+        let rules = Rules::compile(&texts(&job.source), &extra)?;
+        let patience = Patience { envelope: Some(envelope(job)), sent: Arc::clone(sent), ..Patience::default() };
+        self.exchange_of(&job.source, rules, patience, weight(&job.records))
+    }
+
+    /// Returns what sends the rows of an outbox, and what looks them up, where it does. One whose requests can't be known again sends
+    /// each once more only where the server surely didn't hear it. `sent` counts the requests.
+    pub(super) fn delivery(
+        &self,
+        outbox: &Outbox,
+        sent: &Arc<AtomicU64>,
+    ) -> Result<(Exchange, Option<Exchange>), RunError> {
+        let refused = Some(outbox.refused.text().to_owned());
+        let rules = Rules::compile(&RuleTexts { refused, ..texts(&outbox.source) }, &[])?;
+        let repeat = if outbox.idempotent { Repeat::Any } else { Repeat::Unheard };
+        let sends = self.exchange_of(
+            &outbox.source,
+            rules,
+            Patience { repeat, sent: Arc::clone(sent), ..Patience::default() },
+            WHOLE_TREE,
+        )?;
+        let find = outbox.find.as_ref().map(|find| {
+            let empty = find.absent.as_ref().map(|rule| rule.text().to_owned());
+            let rules = Rules::compile(&RuleTexts { empty, ..texts(&outbox.source) }, &[])?;
+            Ok::<_, RunError>(Exchange {
+                rules: Arc::new(rules),
+                patience: Patience { sent: Arc::clone(sent), ..Patience::default() },
+                ..sends.clone()
+            })
+        });
+        Ok((sends, find.transpose()?))
+    }
+
+    fn exchange_of(
+        &self,
+        source: &Source,
+        rules: Rules,
+        patience: Patience,
+        weight: u64,
+    ) -> Result<Exchange, RunError> {
+        let auth = Arc::new(self.shared(auth::auth(source)?));
+        let client = self.client(source, &auth)?;
+        let cut = CutCheck { format: source.format, is_cut: crate::decode::is_cut };
+        Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules), cut, patience, weight })
     }
 
     /// Returns the gate of the process.
@@ -64,10 +103,10 @@ impl Sources {
         &self.gate
     }
 
-    /// Returns the mark of a job's credential, under which a refusal is remembered, and the credential; none where it has none.
-    pub(super) fn mark(job: &Job) -> Option<(String, CredentialId)> {
-        let auth = auth::auth(&job.source).ok()?;
-        Some((auth.mark(&job.source.base_url.origin().ascii_serialization())?, auth.credential()?))
+    /// Returns the mark of a source's credential, under which a refusal is remembered, and the credential; none where it has none.
+    pub(super) fn mark(source: &Source) -> Option<(String, CredentialId)> {
+        let auth = auth::auth(source).ok()?;
+        Some((auth.mark(&source.base_url.origin().ascii_serialization())?, auth.credential()?))
     }
 
     /// Returns the session that other jobs use already, where the credential has one.
@@ -99,12 +138,15 @@ impl Sources {
     }
 }
 
+/// How many bytes a tree of a body takes for each of the body.
+const WHOLE_TREE: u64 = 8;
+
 /// Returns how many bytes the work on a page takes for each of its body. Columns take about as much as the text that they come of;
 /// a program builds a tree of the whole body first.
 const fn weight(records: &Selector) -> u64 {
     match records {
         Selector::Plain { .. } => 1,
-        Selector::Program(_) => 8,
+        Selector::Program(_) => WHOLE_TREE,
     }
 }
 
@@ -143,16 +185,16 @@ fn envelope(job: &Job) -> EnvelopeReader {
     Arc::new(move |body| crate::decode::envelope_of(body, format, &selector))
 }
 
-fn rules(job: &Job) -> Result<Rules, RunError> {
+/// Returns the rules of a source.
+fn texts(source: &Source) -> RuleTexts {
     let text = |program: &Option<Jq>| program.as_ref().map(|program| program.text().to_owned());
-    let texts = RuleTexts {
-        empty: text(&job.source.empty),
-        auth_failed: text(&job.source.auth_failed),
-        success: text(&job.source.success),
-        error_message: text(&job.source.error_message),
-        retry_when: text(&job.source.retry_when),
-        retry_after: text(&job.source.retry_after),
-    };
-    let extra: Vec<&str> = job.for_each.iter().map(|for_each| for_each.name.as_str()).collect();
-    Ok(Rules::compile(&texts, &extra)?)
+    RuleTexts {
+        empty: text(&source.empty),
+        auth_failed: text(&source.auth_failed),
+        success: text(&source.success),
+        error_message: text(&source.error_message),
+        refused: None,
+        retry_when: text(&source.retry_when),
+        retry_after: text(&source.retry_after),
+    }
 }

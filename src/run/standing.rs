@@ -41,7 +41,7 @@ pub struct Standing {
 /// Returns how the chains of a job stand at `now`: one, or one a fan-out value; none for a job that lands nothing.
 #[must_use]
 pub fn standings(job: &Job, state: &LedgerState, now: DateTime<Utc>) -> Vec<Standing> {
-    if job.sinks.is_empty() {
+    if !job.lands() {
         return Vec::new();
     }
     let present = state.parents(&job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone()));
@@ -88,7 +88,8 @@ fn reach(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> String {
     let show = |instant: DateTime<Utc>| instant.format("%Y-%m-%d %H:%M").to_string();
     if let (Some(first), Some(last)) = (ranges.first(), ranges.last()) {
         let holes = ranges.windows(2).filter(|pair| pair[0].to != pair[1].from).count();
-        let holes = if holes == 0 { String::new() } else { format!(", {holes} holes") };
+        let holes =
+            if holes == 0 { String::new() } else { format!(", {holes} hole{}", if holes == 1 { "" } else { "s" }) };
         return format!("{} to {}{holes}", show(first.from), show(last.to));
     }
     if let Some(end) = state.chain(&job.name, key).and_then(|chain| chain.end.as_ref()) {

@@ -1,7 +1,5 @@
 //! How errors of a run are told: in one line, without secrets, as an exit code.
 
-use std::error::Error;
-
 use super::{RunError, SchemaError};
 use crate::extract::auth::Redactor;
 use crate::ledger::LedgerError;
@@ -32,16 +30,6 @@ impl RunError {
     /// Returns the message and its causes in one line, the outermost first.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let next = error.to_string();
-            if !text.contains(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        text
+        crate::objects::chain(self)
     }
 }

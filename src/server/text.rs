@@ -73,7 +73,6 @@ pub(super) fn when(at: Value, now: Value) -> Value {
 }
 
 /// Writes an instant as HTML, to the second.
-#[expect(clippy::needless_pass_by_value, reason = "the template engine passes what it has")]
 pub(super) fn instant(at: Value) -> Value {
     let Some(instant) = at.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok()) else { return at };
     Value::from_safe_string(format!(

@@ -15,6 +15,7 @@
 
 mod encode;
 mod error;
+mod foresee;
 mod layout;
 mod normalize;
 mod partition;
@@ -24,6 +25,7 @@ mod writer;
 
 pub use encode::EncodeError;
 pub use error::SinkError;
+pub use foresee::foresee;
 pub use layout::{NamedFile, StagedSlice, slice_name};
 pub use spec::{
     CsvOptions, Format, Landing, LineEnd, PARQUET_ZSTD, ParquetCompression, ParquetOptions, ParsePartitionError,

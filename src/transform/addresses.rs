@@ -82,7 +82,7 @@ impl ScalarUDFImpl for IpVersion {
     }
 }
 
-fn as_scalar_or_array(args: &ScalarFunctionArgs, values: ArrayRef) -> Result<ColumnarValue> {
+pub(super) fn as_scalar_or_array(args: &ScalarFunctionArgs, values: ArrayRef) -> Result<ColumnarValue> {
     if args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) {
         return datafusion::scalar::ScalarValue::try_from_array(&values, 0).map(ColumnarValue::Scalar);
     }

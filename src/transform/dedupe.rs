@@ -1,16 +1,16 @@
 //! Which rows of a slice have the same key: of those, the last received stays.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::hash::BuildHasher as _;
+use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::versions::Versions;
-
-/// What the map needs for a key besides its bytes: two words for the box, one for the ordinal, one for the allocator.
-const OVERHEAD_PER_KEY: usize = 32;
 
 /// A batch whose keys can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +74,7 @@ pub struct KeyIndex {
     columns: Vec<String>,
     converter: Option<(RowConverter, Vec<DataType>)>,
     /// The last row of each key; where values decide, the number of the key among the versions.
-    last: HashMap<Box<[u8]>, u64>,
-    key_bytes: usize,
+    last: Keys,
     distinct: u64,
     versions: Versions,
 }
@@ -87,8 +86,7 @@ impl KeyIndex {
         Self {
             columns: columns.to_vec(),
             converter: None,
-            last: HashMap::new(),
-            key_bytes: 0,
+            last: Keys::default(),
             distinct: 0,
             versions: Versions::default(),
         }
@@ -102,18 +100,18 @@ impl KeyIndex {
 
     /// Returns about how many bytes of memory the keys take.
     pub fn memory_bytes(&self) -> usize {
-        self.key_bytes + self.last.capacity() * OVERHEAD_PER_KEY
+        self.last.memory_bytes()
     }
 
     /// Takes in the rows of `batch`, numbered from `first_ordinal` on, in the order in which they were received.
     pub fn observe(&mut self, batch: &RecordBatch, first_ordinal: u64) -> Result<Observed, DedupeError> {
         self.each(batch, |index, row, key, observed| {
             let ordinal = first_ordinal + row as u64;
-            if let Some(last) = index.last.get_mut(key) {
+            let hash = index.last.hash(key);
+            if let Some(last) = index.last.get_mut(hash, key) {
                 observed.superseded.push((std::mem::replace(last, ordinal), ordinal));
             } else {
-                index.key_bytes += key.len();
-                index.last.insert(key.into(), ordinal);
+                index.last.add(hash, key, ordinal);
                 index.distinct += 1;
                 observed.new_rows += 1;
             }
@@ -130,10 +128,11 @@ impl KeyIndex {
     ) -> Result<Observed, DedupeError> {
         let values = self.versions.read(values)?;
         self.each(batch, |index, row, key, observed| {
-            let group = index.last.get(key).copied().unwrap_or_else(|| {
+            let hash = index.last.hash(key);
+            let known = index.last.get_mut(hash, key).copied();
+            let group = known.unwrap_or_else(|| {
                 let group = index.versions.begin();
-                index.key_bytes += key.len();
-                index.last.insert(key.into(), group);
+                index.last.add(hash, key, group);
                 group
             });
             let is_new = index.versions.add(group, &values, row, first_ordinal + row as u64);
@@ -195,6 +194,53 @@ impl KeyIndex {
                 now: types.get(at).cloned().unwrap_or(DataType::Null),
             }),
         }
+    }
+}
+
+/// Keys, each once and with a number: found by a 64-bit hash, and compared byte by byte only where hashes agree. No key has an
+/// allocation of its own.
+#[derive(Debug, Default)]
+struct Keys {
+    hasher: DefaultHashBuilder,
+    /// The keys, one after another.
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Where the entries of a hash are.
+    places: HashTable<usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hash: u64,
+    key: Range<usize>,
+    number: u64,
+}
+
+impl Keys {
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Returns the number of `key`, whose hash is `hash`.
+    fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut u64> {
+        let is_key = |at: &usize| {
+            let entry = &self.entries[*at];
+            entry.hash == hash && self.bytes[entry.key.clone()] == *key
+        };
+        let at = *self.places.find(hash, is_key)?;
+        Some(&mut self.entries[at].number)
+    }
+
+    /// Adds `key`, which isn't there yet.
+    fn add(&mut self, hash: u64, key: &[u8], number: u64) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.entries.push(Entry { hash, key: start..self.bytes.len(), number });
+        self.places.insert_unique(hash, self.entries.len() - 1, |at| self.entries[*at].hash);
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>() + self.places.allocation_size()
     }
 }
 
@@ -295,6 +341,16 @@ mod tests {
             prop_assert_eq!(outdated, expected);
             prop_assert_eq!(index.distinct(), distinct.len() as u64);
         }
+    }
+
+    #[test]
+    fn keys_of_one_hash_are_told_apart_by_their_bytes() {
+        let mut keys = Keys::default();
+        for (number, key) in [b"a", b"b", b"c"].into_iter().enumerate() {
+            assert_eq!(keys.get_mut(7, key), None);
+            keys.add(7, key, number as u64);
+        }
+        assert_eq!([b"a", b"b", b"c"].map(|key| keys.get_mut(7, key).copied()), [Some(0), Some(1), Some(2)]);
     }
 
     #[test]

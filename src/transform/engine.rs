@@ -53,5 +53,6 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     functions
         .retain(|function| function.signature().volatility != Volatility::Volatile && function.name() != "version");
     functions.extend(functions::ours());
+    functions.extend(functions::of_json());
     functions.into_iter().map(zoned::mended).collect()
 }

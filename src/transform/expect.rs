@@ -3,9 +3,9 @@
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::util::display::array_value_to_string;
-use chrono::{DateTime, Utc};
 
 use super::error::{BoxError, TransformError};
+use super::moment::Moment;
 use super::plan::TransformPlan;
 
 /// Something that must hold of all rows.
@@ -25,15 +25,16 @@ pub fn unmet<I, E>(
     expectation: &Expectation,
     rows: &SchemaRef,
     batches: impl Fn() -> I,
-    now: DateTime<Utc>,
+    at: impl Into<Moment>,
 ) -> Result<Option<String>, TransformError>
 where
     I: Iterator<Item = Result<RecordBatch, E>> + Send + 'static,
     E: Into<BoxError> + 'static,
 {
+    let at = at.into();
     let ask = |sql: &str| {
         let mut answer = Vec::new();
-        let plan = TransformPlan::new(Some(sql), SchemaRef::clone(rows), now)?;
+        let plan = TransformPlan::new(Some(sql), SchemaRef::clone(rows), at)?;
         plan.run(Box::new(batches()), |batch| {
             answer.push(batch);
             Ok::<_, BoxError>(())
@@ -102,6 +103,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use chrono::DateTime;
 
     use super::*;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{CastOptions, cast_with_options, prep_null_mask_filter};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
-use chrono::{DateTime, Utc};
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
@@ -17,7 +16,9 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 use super::conform::conform;
 use super::engine::{self, MEMORY_LIMIT};
 use super::error::TransformError;
-use crate::lang::sql::parse_expr;
+use super::moment::Moment;
+use super::plan::columns_named;
+use crate::lang::sql::{WINDOW_NAMES, bind_window, parse_expr};
 
 /// A scalar SQL expression, compiled for batches of one schema.
 #[derive(Debug, Clone)]
@@ -30,10 +31,14 @@ pub struct RowExpr {
 
 impl RowExpr {
     /// Compiles `sql` for batches of `schema`, with `now` as the instant that `now()` gives.
-    pub fn new(sql: &str, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self, TransformError> {
-        let parsed = parse_expr(sql)?;
+    pub fn new(sql: &str, schema: &SchemaRef, at: impl Into<Moment>) -> Result<Self, TransformError> {
+        let at = at.into();
+        let mut parsed = parse_expr(sql)?;
+        if let Some(edges) = at.edges() {
+            bind_window(&mut parsed, &edges, &columns_named(schema, WINDOW_NAMES));
+        }
         let compile = || -> Result<_, DataFusionError> {
-            let state = engine::session(now, MEMORY_LIMIT)?;
+            let state = engine::session(at.now, MEMORY_LIMIT)?;
             let compiled = compile(&state, parsed, schema)?;
             let data_type = compiled.data_type(schema)?;
             Ok((compiled, data_type))

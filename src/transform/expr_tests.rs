@@ -1,6 +1,8 @@
 use arrow::array::{Date32Array, Int64Array, StringArray, StructArray, TimestampSecondArray};
 use arrow::datatypes::{Field, Int64Type, Schema};
 
+use chrono::{DateTime, Utc};
+
 use super::*;
 
 fn now() -> DateTime<Utc> {

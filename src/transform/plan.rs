@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use chrono::{DateTime, Utc};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -20,7 +19,8 @@ use super::conform::conform;
 use super::engine::{self, MEMORY_LIMIT};
 use super::error::{BoxError, TransformError};
 use super::feed::{Feed, Source};
-use crate::lang::sql::{RECORDS_TABLE, parse_select};
+use super::moment::Moment;
+use crate::lang::sql::{RECORDS_TABLE, WINDOW_NAMES, bind_window, parse_select};
 
 /// A slice's transform, ready for its records. Without SQL, rows go through as they are.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub struct Counts {
 
 impl TransformPlan {
     /// Plans `sql` over a table `records` of the schema `records`, with `now` as the instant that `now()` gives.
-    pub fn new(sql: Option<&str>, records: SchemaRef, now: DateTime<Utc>) -> Result<Self, TransformError> {
+    pub fn new(sql: Option<&str>, records: SchemaRef, now: impl Into<Moment>) -> Result<Self, TransformError> {
         Self::with_tables(sql, records, &[], now)
     }
 
@@ -68,30 +68,30 @@ impl TransformPlan {
         sql: Option<&str>,
         records: SchemaRef,
         tables: &[Table],
-        now: DateTime<Utc>,
+        now: impl Into<Moment>,
     ) -> Result<Self, TransformError> {
-        Self::plan(sql, records, tables, now, MEMORY_LIMIT)
+        Self::plan(sql, records, tables, now.into(), MEMORY_LIMIT)
     }
 
     /// As [`TransformPlan::new`], with sorting, grouping and joining held to `memory_limit` bytes before they use the disk.
     pub fn with_memory_limit(
         sql: Option<&str>,
         records: SchemaRef,
-        now: DateTime<Utc>,
+        now: impl Into<Moment>,
         memory_limit: usize,
     ) -> Result<Self, TransformError> {
-        Self::plan(sql, records, &[], now, memory_limit)
+        Self::plan(sql, records, &[], now.into(), memory_limit)
     }
 
     fn plan(
         sql: Option<&str>,
         records: SchemaRef,
         tables: &[Table],
-        now: DateTime<Utc>,
+        at: Moment,
         memory_limit: usize,
     ) -> Result<Self, TransformError> {
         let Some(sql) = sql else { return Ok(Self { output: records, query: None }) };
-        let query = QueryPlan::new(sql, records, tables, now, memory_limit)?;
+        let query = QueryPlan::new(sql, records, tables, at, memory_limit)?;
         let output = output_schema(&query.plan.schema())?;
         Ok(Self { output, query: Some(query) })
     }
@@ -149,13 +149,17 @@ impl QueryPlan {
         sql: &str,
         records: SchemaRef,
         tables: &[Table],
-        now: DateTime<Utc>,
+        at: Moment,
         memory_limit: usize,
     ) -> Result<Self, TransformError> {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-        let statement = Statement::Statement(Box::new(parse_select(sql, &names)?));
+        let mut select = parse_select(sql, &names)?;
+        if let Some(edges) = at.edges() {
+            bind_window(&mut select, &edges, &columns_named(&records, WINDOW_NAMES));
+        }
+        let statement = Statement::Statement(Box::new(select));
         let explain = |error: DataFusionError| TransformError::planning(&error, sql);
-        let state = engine::session(now, memory_limit).map_err(explain)?;
+        let state = engine::session(at.now, memory_limit).map_err(explain)?;
         tables.iter().try_for_each(|table| register(&state, table)).map_err(explain)?;
         let feed = Feed::new(Arc::clone(&records));
         let plan = block_on(physical_plan(&state, statement, &feed, records)).map_err(explain)?;
@@ -180,6 +184,11 @@ impl QueryPlan {
         self.feed.drain()?;
         Ok(self.feed.rows())
     }
+}
+
+/// Returns those of `names` that are columns: a record's own field hides what we would put there.
+pub(super) fn columns_named<const N: usize>(schema: &Schema, names: [&'static str; N]) -> Vec<&'static str> {
+    names.into_iter().filter(|name| schema.column_with_name(name).is_some()).collect()
 }
 
 fn register(state: &SessionState, table: &Table) -> Result<(), DataFusionError> {

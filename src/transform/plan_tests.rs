@@ -3,6 +3,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder, StructArray};
 use arrow::util::pretty::pretty_format_batches;
 
+use chrono::{DateTime, Utc};
+
 use super::*;
 
 #[derive(Debug, thiserror::Error)]

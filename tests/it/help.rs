@@ -34,6 +34,8 @@ fn help() {
       pause       Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
       resume      Resume paused pipelines with their next instant. What came while they were paused
                   isn't made up for
+      deliver     Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well,
+                  at its end
       backfill    Read windows of the past: those that cover a time, landed or not
       history     Show what runs did, newest first
       vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
@@ -60,7 +62,8 @@ fn help() {
 
 #[test]
 fn help_of_each_verb() {
-    let verbs = ["demo", "validate", "plan", "preview", "run", "backfill", "serve", "pause", "resume", "history"];
+    let verbs =
+        ["demo", "validate", "plan", "preview", "run", "deliver", "backfill", "serve", "pause", "resume", "history"];
     for verb in verbs.into_iter().chain(["vacuum", "ledger", "status", "schema", "k8s"]) {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");

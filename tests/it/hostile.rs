@@ -60,7 +60,7 @@ fn broken_bodies() {
     assert_snapshot!(refused(Answer::bytes(format!("{whole}\n{{\"more\": true}}"))), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 34: trailing characters: {"items": [{"id": 1}, {"id": 2}]} {"more": true}"#);
     assert_snapshot!(refused(Answer::bytes(b"{\"items\": [{\"name\": \"K\xf6ln\"}]}".to_vec())), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't utf-8 at byte 22: {"items": [{"name": "K�ln"}]}"#);
     assert_snapshot!(refused(Answer::bytes("")), @"1: 20260103: GET /rows: the answer can't be read: the body is empty: json was due; if the server means no rows by that, say so with `empty`");
-    assert_snapshot!(refused(Answer::bytes(whole).header("content-encoding", "gzip")), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error decoding response body: request or response body error: Invalid gzip header); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
+    assert_snapshot!(refused(Answer::bytes(whole).header("content-encoding", "gzip")), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (the gzip data is cut off or garbled: invalid gzip header); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
     let job = format!("{ONE_PAGE}\nmax_response: 1KiB");
     let huge: Vec<Value> = (0..1000).map(|id| json!({"id": id})).collect();
     assert_snapshot!(refused_by(&job, Answer::json(&json!({"items": huge}))), @"1: 20260103: GET /rows: the answer's body is larger than 1024 bytes, the limit; ask for smaller pages");
@@ -251,4 +251,19 @@ fn an_edit_that_renames_what_has_landed() {
     assert_eq!(ran.code(), 1);
     assert_snapshot!(ran.errors().join("\n"), @r#"the job `rows` was changed after data landed: `key` was [] and is ["id"], `transform` was nothing and is "SELECT id AS renamed FROM records"; what is in the lake would no longer match: take the edit back; or run once with `--accept future` (what has landed stays, the edit applies to what lands from now on) or `--accept reland` (what has landed is read again and replaced); or give the job another name, and its sinks another `url`"#);
     assert_eq!(bench.lines(), [json!({"id": 1})], "what landed stays");
+}
+
+#[test]
+fn a_slice_that_fails_says_how_far_it_came() {
+    let bench = Bench::new(Api::start(|request| match request.number("offset") {
+        4 => Answer::bytes("down").status(503),
+        at => Answer::json(&json!({"total": 6, "items": [{"id": at}, {"id": at + 1}]})),
+    }));
+    let ran = bench.job(OFFSET).run();
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let slice = ran.slices()[0];
+    let counts = ["pages", "server_rows", "retries"].map(|name| slice[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 4, 1], "{slice}");
+    assert!(slice["bytes"].as_u64().unwrap() > 50, "{slice}");
+    assert_eq!(slice["rows"]["received"], 0, "the account is of what landed");
 }

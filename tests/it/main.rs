@@ -14,8 +14,10 @@
 )]
 
 mod ahead;
+mod allocations;
 mod architecture;
 mod crash;
+mod crash_points;
 mod demo;
 mod drift;
 mod enrich;
@@ -40,21 +42,26 @@ mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
 mod oauth2;
+mod odd_keys;
 mod page;
 mod quarantine;
 mod quiet;
 mod readers;
 mod refetch;
 mod review;
+mod round_trip;
 mod s3;
 mod schema;
 mod scrutinizer;
+mod secrets;
 mod secure_workload;
 mod serve;
 mod sessions;
 mod sessions_secrets;
 mod stores;
 mod support;
+mod tickets;
+mod tickets_killed;
 mod transform;
 mod types;
 mod validate;

@@ -85,7 +85,9 @@ fn pipelines_run_on_their_own_schedules_and_changes_of_the_folder_count() {
     assert!(refused.iter().any(|event| event.contains("nonsense")), "{refused:#?}");
     assert!(refused.iter().any(|event| event.contains("give one of them another name")), "{refused:#?}");
     let ended = events(&outcome.stdout, "ended");
-    assert!(ended.iter().all(|event| event["end"]["exit_code"] == 0), "{ended:#?}");
+    // The last one may have begun just before the daemon was told to end.
+    let well = |end: &Value| end["exit_code"] == 0 || end["report"]["stopped"] == "asked";
+    assert!(ended.iter().all(|event| well(&event["end"])), "{ended:#?}");
     let mut instants: Vec<String> = ended
         .iter()
         .filter(|event| event["end"]["pipeline"] == "fast")

@@ -8,10 +8,10 @@ use super::needs::{FOLDER, Needs};
 use super::schedule::Cron5;
 use crate::pipeline::spec::Pipeline;
 
-/// The most bytes of a ConfigMap: <https://kubernetes.io/docs/concepts/configuration/configmap/>.
+/// The most bytes of a `ConfigMap`: <https://kubernetes.io/docs/concepts/configuration/configmap/>.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// The most letters of a CronJob's name, which leaves 11 for those of its jobs:
+/// The most letters of a `CronJob`'s name, which leaves 11 for those of its jobs:
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/>.
 const MOST_LETTERS: usize = 52;
 
@@ -23,7 +23,7 @@ const STORE_SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", 
 
 /// What is printed.
 pub(super) enum Kind {
-    /// A CronJob.
+    /// A `CronJob`.
     Cron(Cron5),
     /// An Indexed Job.
     Backfill {
@@ -112,10 +112,11 @@ impl Manifest<'_> {
             memory_request => memory(self.memory),
             memory_limit => memory(self.memory + BESIDE_LIMIT),
         };
-        self.fill(&values).map_err(|error| format!("the objects can't be written, which is a bug of Tidegate: {error}"))
+        Self::fill(&values)
+            .map_err(|error| format!("the objects can't be written, which is a bug of Tidegate: {error}"))
     }
 
-    fn fill(&self, values: &minijinja::Value) -> Result<String, minijinja::Error> {
+    fn fill(values: &minijinja::Value) -> Result<String, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);

@@ -38,7 +38,7 @@ pub(super) struct K8sArguments {
     /// Where the ledger is kept: `s3://bucket/prefix`, or a folder under /data with `--pvc`. Default with `--pvc`: /data/state.
     #[arg(long, env = "TIDEGATE_STATE", value_name = "URL")]
     state: Option<String>,
-    /// A value that isn't secret, for a variable of the pipeline file or of the store, such as AWS_REGION. May be repeated.
+    /// A value that isn't secret, for a variable of the pipeline file or of the store, such as `AWS_REGION`. May be repeated.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     values: Vec<(String, String)>,
     /// The Secret that holds what is secret. Default: `tidegate-` and the pipeline's name.
@@ -50,7 +50,7 @@ pub(super) struct K8sArguments {
     /// The service account, such as one with a role for the bucket.
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
-    /// Print an Indexed Job of so many pods, which share the work of a backfill, instead of a CronJob.
+    /// Print an Indexed Job of so many pods, which share the work of a backfill, instead of a `CronJob`.
     #[arg(long, value_name = "N", requires = "from")]
     shards: Option<NonZeroU32>,
     /// Where the backfill begins, RFC 3339.

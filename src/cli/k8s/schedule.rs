@@ -7,14 +7,14 @@ use croner::Cron;
 use crate::pipeline::file::CatchUp;
 use crate::pipeline::spec::Schedule;
 
-/// How many firings may be missed before Kubernetes gives up a CronJob is 100 ("Too many missed start times"); half of that is safe.
+/// How many firings may be missed before Kubernetes gives up a `CronJob` is 100 ("Too many missed start times"); half of that is safe.
 /// See <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#cron-job-limitations>.
 const MISSED: i32 = 50;
 
 /// The time within which a pod that couldn't be started in time is still started, in seconds: below 10 the controller may never do it.
 const LEAST_DEADLINE: i64 = 10;
 
-/// When a CronJob runs.
+/// When a `CronJob` runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cron5 {
     /// Five fields, or a nickname such as `@daily`.

@@ -149,8 +149,10 @@ fn forms(secret: &str) -> Vec<String> {
             continue;
         }
         forms.push(text.to_owned());
-        let json = Value::from(text).to_string();
-        forms.push(json[1..json.len() - 1].to_owned());
+        let once = escaped(text);
+        // An answer that is a text within another one: such as a row that is no object, and is quoted.
+        forms.push(escaped(&once));
+        forms.push(once);
         for set in [URL_ESCAPED, ALL_ESCAPED] {
             let upper = utf8_percent_encode(text, set).to_string();
             forms.push(upper.replace("%20", "+"));
@@ -160,6 +162,12 @@ fn forms(secret: &str) -> Vec<String> {
         forms.extend((0..3).flat_map(|before| base64_within(text, before)));
     }
     forms
+}
+
+/// Escapes a text as JSON does.
+fn escaped(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    json[1..json.len() - 1].to_owned()
 }
 
 /// Turns `%2F` into `%2f`, which some servers echo.

@@ -7,6 +7,7 @@ use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use serde_json::{Map, Value};
 
+use super::unpack::UNDONE_HERE;
 use crate::model::AnswerFormat;
 
 /// An answer, not yet judged.
@@ -65,7 +66,11 @@ impl CutCheck {
 pub(super) fn unknown_encoding(headers: &HeaderMap) -> Option<String> {
     let all = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let encodings: Vec<_> = all.filter(|encoding| !matches!(encoding.trim(), "" | "identity")).collect();
-    (!encodings.is_empty()).then(|| encodings.join(", "))
+    match encodings.as_slice() {
+        [] => None,
+        [one] if UNDONE_HERE.contains(&&**one) => None,
+        _ => Some(encodings.join(", ")),
+    }
 }
 
 #[cfg(test)]

@@ -19,10 +19,14 @@ use super::judge::Rules;
 use super::limit::HostSlots;
 use super::memory::{Memory, NoRoom, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
-use super::terms::{Patience, Terms, Tries, Wish};
+use super::terms::{Patience, Repeat, Terms, Tries, Wish};
+use super::unpack::{PIECE, Unpacker};
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
+
+/// Bytes that are made room for by what a server states of a body; more is made room for as it comes.
+const MOST_AT_ONCE: u64 = 16 * 1024 * 1024;
 
 /// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
@@ -52,6 +56,16 @@ enum TryError {
     Stale,
     /// The body is encoded in a way that isn't known.
     Encoding(String),
+}
+
+/// Tells whether a try may be followed by another.
+fn may_follow(repeat: Repeat, tried: &Result<Tried, TryError>) -> bool {
+    let unheard = match tried {
+        Ok(tried) => tried.status == http::StatusCode::TOO_MANY_REQUESTS,
+        Err(TryError::Transport(kind, _)) => kind.is_unheard(),
+        Err(_) => false,
+    };
+    repeat == Repeat::Any || unheard
 }
 
 impl From<NoRoom> for TryError {
@@ -178,7 +192,7 @@ impl HttpClient {
                 }
                 Wish::Another { asked, .. } => asked,
             };
-            let last = !self.options.retry.allows_another(attempt);
+            let last = !self.options.retry.allows_another(attempt) || !may_follow(terms.patience.repeat, &tried);
             // A wait that the server asks for is its pace, not its failure: it costs nothing.
             if last || (asked.is_none() && !budget.spend()) {
                 budget.failed(Instant::now());
@@ -310,20 +324,40 @@ impl HttpClient {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(TryError::TooLarge);
         }
-        let mut body = BytesMut::new();
+        let mut unpacker = Unpacker::of(response.headers());
+        // What the server states may be a lie, so it is believed up to a point.
+        let stated = response.content_length().unwrap_or_default().min(MOST_AT_ONCE);
+        let mut body = BytesMut::with_capacity(usize::try_from(stated).unwrap_or_default());
         let mut stream = response.bytes_stream();
+        let torn = |reason| TryError::Transport(TransportKind::TornBody, reason);
         loop {
             let next = tokio::time::timeout(self.options.read_timeout, stream.next()).await;
             let Some(chunk) = next.map_err(|_| self.stalled())? else { break };
             let chunk = chunk.map_err(|error| TryError::from(transport(error, true)))?;
-            if u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX) > limit {
-                return Err(TryError::TooLarge);
+            match &mut unpacker {
+                None => self.keep(&chunk, &mut body, room).await?,
+                Some(unpacker) => {
+                    for piece in chunk.chunks(PIECE) {
+                        self.keep(&unpacker.push(piece).map_err(torn)?, &mut body, room).await?;
+                    }
+                }
             }
-            room.grow(chunk.len() as u64).await?;
-            body.extend_from_slice(&chunk);
+        }
+        if let Some(unpacker) = &mut unpacker {
+            self.keep(&unpacker.finish().map_err(torn)?, &mut body, room).await?;
         }
         room.fit();
         Ok(body.freeze())
+    }
+
+    /// Adds bytes to a body, unless it grows too large.
+    async fn keep(&self, bytes: &[u8], body: &mut BytesMut, room: &mut Room) -> Result<(), TryError> {
+        if u64::try_from(body.len() + bytes.len()).unwrap_or(u64::MAX) > self.options.max_response {
+            return Err(TryError::TooLarge);
+        }
+        room.grow(bytes.len() as u64).await?;
+        body.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn stalled(&self) -> TryError {

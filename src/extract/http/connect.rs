@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::ACCEPT_ENCODING;
 use url::{Host, Url};
 
 use super::error::{HttpError, TransportKind};
 use super::limit::RateLimit;
 use super::retry::RetryPolicy;
+use crate::objects::chain;
 use crate::secret::Secret;
 
 /// The largest body that is read unless a source says otherwise: a page beyond it should be asked for in parts.
@@ -91,7 +94,10 @@ pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, HttpError>
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .gzip(true)
+        // These are undone by `unpack`, and asked for all the same.
+        .no_gzip()
+        .no_deflate()
+        .default_headers([(ACCEPT_ENCODING, HeaderValue::from_static("zstd,gzip,deflate,br"))].into_iter().collect())
         .connect_timeout(options.connect_timeout)
         .timeout(options.request_timeout)
         .danger_accept_invalid_certs(options.insecure_skip_verify);
@@ -193,21 +199,6 @@ pub(super) fn transport(error: reqwest::Error, in_body: bool) -> (TransportKind,
         TransportKind::Broken
     };
     (kind, text)
-}
-
-/// Writes an error with its causes, each once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -36,6 +36,12 @@ impl TransportKind {
         !matches!(self, Self::Tls | Self::ProxyAuth | Self::Unsendable)
     }
 
+    /// Tells whether the server surely never saw the request.
+    #[must_use]
+    pub const fn is_unheard(self) -> bool {
+        matches!(self, Self::Connect | Self::Tls | Self::ProxyAuth | Self::Unsendable)
+    }
+
     const fn what_to_do(self) -> &'static str {
         match self {
             Self::Connect => "check base_url, the network, and tls",
@@ -180,6 +186,8 @@ pub enum Fault {
     Credential,
     /// A rule of the pipeline file: it fails on the answer.
     Rule,
+    /// What was sent: the server will never take it.
+    Sent,
 }
 
 /// An answer that isn't a page.

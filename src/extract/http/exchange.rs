@@ -183,6 +183,7 @@ impl Exchange {
                     (reason, STAYS, Fault::Request)
                 }
                 Judged::Failed { reason } => (reason, what_to_do(answer.status), Fault::Request),
+                Judged::Unwanted { reason } => (reason, UNWANTED, Fault::Sent),
                 Judged::Broken { reason } => (reason, what_to_do(answer.status), Fault::Rule),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
                     (Some(session), Some(grant)) if renewals.help(session, grant) => {
@@ -255,6 +256,9 @@ impl Exchange {
 
 /// What to do about an answer for which `retry.when` still holds.
 const STAYS: &str = "raise retry.attempts or retry.max_delay, or run later";
+
+/// What to do about a row that a server will never take.
+const UNWANTED: &str = "correct the row in the transform, or what the sink makes of it";
 
 /// Says what to do about an answer that was judged an error.
 fn what_to_do(status: StatusCode) -> &'static str {

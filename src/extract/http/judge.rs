@@ -18,6 +18,8 @@ pub struct RuleTexts {
     pub success: Option<String>,
     /// The server's words on an error.
     pub error_message: Option<String>,
+    /// True for an answer that is no success and refuses for good what was sent.
+    pub refused: Option<String>,
     /// True for an answer that is worth another try, beside those whose status says so.
     pub retry_when: Option<String>,
     /// Seconds to wait before the next try, where `Retry-After` doesn't say; it also sees `$now`.
@@ -28,7 +30,7 @@ pub struct RuleTexts {
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{field}: {source}")]
 pub struct RulesError {
-    /// The field: `empty`, `auth_failed`, `success`, `error_message`, `retry.when` or `retry.after`.
+    /// The field: `empty`, `auth_failed`, `success`, `error_message`, `refused`, `retry.when` or `retry.after`.
     pub field: &'static str,
     /// What is wrong, and where in the text.
     pub source: JqError,
@@ -41,6 +43,7 @@ pub struct Rules {
     pub(super) auth_failed: Option<Jq>,
     success: Option<Jq>,
     error_message: Option<Jq>,
+    refused: Option<Jq>,
     pub(super) retry_when: Option<Jq>,
     pub(super) retry_after: Option<Jq>,
 }
@@ -59,6 +62,11 @@ pub enum Judged {
     },
     /// An error.
     Failed {
+        /// What was judged wrong, with the server's words.
+        reason: String,
+    },
+    /// An error that refuses for good what was sent.
+    Unwanted {
         /// What was judged wrong, with the server's words.
         reason: String,
     },
@@ -97,6 +105,7 @@ impl Rules {
             auth_failed: compile("auth_failed", &texts.auth_failed)?,
             success: compile("success", &texts.success)?,
             error_message: compile("error_message", &texts.error_message)?,
+            refused: compile("refused", &texts.refused)?,
             retry_when: compile("retry.when", &texts.retry_when)?,
             retry_after: compile_with("retry.after", &texts.retry_after, &with_now)?,
         })
@@ -118,14 +127,21 @@ impl Rules {
             return Judged::Refused { reason: self.words("the server refused the credential", &answer, &broken) };
         }
         if !status.is_success() {
-            return Judged::Failed { reason: self.words(&status_text(status, headers), &answer, &broken) };
+            return self.failed(&status_text(status, headers), &answer, broken);
         }
         let success = self.success.as_ref().is_none_or(|rule| answer.says("success", rule, &mut broken));
         match (broken.is_empty(), success) {
             (true, true) => Judged::Page,
             (false, _) => Judged::Broken { reason: self.words("the answer can't be judged", &answer, &broken) },
-            (true, false) => Judged::Failed { reason: self.words("'success' is not true", &answer, &broken) },
+            (true, false) => self.failed("'success' is not true", &answer, broken),
         }
+    }
+
+    /// Tells of an answer that is no success whether it refuses for good what was sent.
+    fn failed(&self, judged: &str, answer: &Answer<'_>, mut broken: Vec<String>) -> Judged {
+        let unwanted = self.refused.as_ref().is_some_and(|rule| answer.says("refused", rule, &mut broken));
+        let reason = self.words(judged, answer, &broken);
+        if unwanted { Judged::Unwanted { reason } } else { Judged::Failed { reason } }
     }
 
     pub(super) fn refuses(&self, answer: &Answer<'_>, broken: &mut Vec<String>) -> bool {
@@ -246,6 +262,22 @@ mod tests {
         assert!(matches!(judge(&rules, 401, &json!({}), &Value::Null), Judged::Refused { .. }));
         assert!(matches!(judge(&rules, 403, &json!({}), &Value::Null), Judged::Failed { .. }));
         assert_eq!(judge(&rules, 200, &json!({}), &Value::Null), Judged::Page);
+    }
+
+    #[test]
+    fn an_answer_may_refuse_for_good_what_was_sent() {
+        let texts = RuleTexts {
+            refused: Some("$status == 400 or .error == \"bad\"".to_owned()),
+            success: Some(".error == null".to_owned()),
+            ..RuleTexts::default()
+        };
+        let rules = Rules::compile(&texts, &[]).unwrap();
+        assert!(matches!(judge(&rules, 400, &json!({}), &Value::Null), Judged::Unwanted { .. }));
+        assert!(matches!(judge(&rules, 201, &json!({}), &json!({"error": "bad"})), Judged::Unwanted { .. }));
+        assert!(matches!(judge(&rules, 201, &json!({}), &json!({"error": "late"})), Judged::Failed { .. }));
+        assert!(matches!(judge(&rules, 500, &json!({}), &Value::Null), Judged::Failed { .. }));
+        assert!(matches!(judge(&rules, 401, &json!({}), &Value::Null), Judged::Refused { .. }));
+        assert_eq!(judge(&rules, 201, &json!({}), &json!({})), Judged::Page);
     }
 
     #[test]

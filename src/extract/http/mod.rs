@@ -16,6 +16,7 @@ mod retry;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 pub use self::again::NOW;
 pub use self::answer::{CutCheck, RawAnswer};
@@ -28,4 +29,4 @@ pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};
 pub use self::memory::{DEFAULT_MEMORY_LIMIT, Memory, Room, Turn};
 pub use self::retry::{RetryPolicy, retry_after};
-pub use self::terms::{EnvelopeReader, Patience};
+pub use self::terms::{EnvelopeReader, Patience, Repeat};

@@ -21,6 +21,18 @@ pub struct Patience {
     pub envelope: Option<EnvelopeReader>,
     /// Counts the requests that are sent, each try for itself.
     pub sent: Arc<AtomicU64>,
+    /// Which tries may be followed by another.
+    pub repeat: Repeat,
+}
+
+/// Which tries of a request may be followed by another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// All that may help: the request asks for something, or the server knows it again.
+    #[default]
+    Any,
+    /// Those that the server surely didn't act upon: it was never reached, or said that it was asked too often.
+    Unheard,
 }
 
 /// Makes of a body what the rules see of it.

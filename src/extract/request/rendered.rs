@@ -99,6 +99,19 @@ impl RenderedRequest {
         line
     }
 
+    /// Returns the request as a whole, for people: the line, the headers, the body. Take it before authentication is applied.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let mut out = format!("{} {}", self.method, self.url());
+        for (name, value) in &self.headers {
+            out.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+        }
+        if let Some((_, body)) = self.body() {
+            out.push_str(&format!("\n{body}"));
+        }
+        out
+    }
+
     /// Returns the identity of the request: its method, URL, headers and body. Take it before authentication is applied, which
     /// may differ from try to try.
     #[must_use]

@@ -14,6 +14,11 @@ const MAX_DEPTH: usize = 128;
 /// Reads one JSON text. jaq's own reader takes more than JSON, so `serde_json` looks first.
 pub(super) fn parse(body: &[u8]) -> Result<Val, JqRunError> {
     serde_json::from_slice::<IgnoredAny>(body).map_err(|error| JqRunError::Input { message: error.to_string() })?;
+    parse_json(body)
+}
+
+/// Reads one text that is JSON.
+pub(super) fn parse_json(body: &[u8]) -> Result<Val, JqRunError> {
     if depth(body) > MAX_DEPTH {
         return Err(JqRunError::Input { message: format!("it is nested more than {MAX_DEPTH} deep") });
     }

@@ -219,7 +219,7 @@ impl<'s> Walk<'s> {
 }
 
 /// Returns the text of a string that holds no expression.
-fn literal(term: &Term<&str>) -> Option<String> {
+pub(super) fn literal(term: &Term<&str>) -> Option<String> {
     let Term::Str(None, parts) = term else { return None };
     let mut text = String::new();
     for part in parts {

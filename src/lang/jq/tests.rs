@@ -190,3 +190,56 @@ fn root_paths_are_found() {
     assert!(!reaches_into(".rsp.total", &keys));
     assert!(!reaches_into(".", &[]));
 }
+
+#[test]
+fn a_list_is_taken_apart_item_by_item() {
+    let vars = ["status", "kind"];
+    let values = [json!(200), json!("a b")];
+    let keys = |program: &str| Jq::compile(program, &vars).unwrap().items(&values).map(|keys| keys.join("/"));
+    for (program, expected) in [
+        (".rsp[$kind].\"c\"[] | map(.x) | add", Some("rsp/a b/c")),
+        (".[]", Some("")),
+        (".rsp[$kind][]", Some("rsp/a b")),
+        // Each of these may say something about the list as a whole, or doesn't begin with one.
+        (".a[] as $x | $x", None),
+        (".a[][] | .x", None),
+        (".a[]? | .x", None),
+        (".a?[] | .x", None),
+        (".a[1:][] | .x", None),
+        (".a[] , .b", None),
+        (".a[$status][]", None),
+        ("[.a[] | .x]", None),
+        ("$kind[] | .x", None),
+    ] {
+        assert_eq!(keys(program).as_deref(), expected, "{program}");
+    }
+    let counted = |program: &str| Jq::compile(program, &vars).unwrap().counted(&values);
+    assert_eq!(counted(".a[$kind] | length"), Some(vec!["a".to_owned(), "a b".to_owned()]));
+    assert_eq!((counted(".a | length | . + 1"), counted(".a[] | length"), counted("length")), (None, None, None));
+}
+
+#[test]
+fn items_give_what_the_whole_gives() {
+    let items = [r#"{"x": 1.10, "t": "[1, 2]"}"#, "null", r#"{"x": 18446744073709551616, "y": [true]}"#, "[]"];
+    let whole = format!(r#"{{"l": [{}]}}"#, items.join(", "));
+    for program in [
+        ".l[]",
+        ".l[] | .x?",
+        ".l[] | .x",
+        ".l[] | [.] | map(select(.)) | add",
+        ".l[] | (.t | fromjson)?, $v, .",
+        ".l[] | def f: if . > 9 then . else . + 1 | f end; 0 | f",
+        ".l[] | error(\"no\")",
+        ".l[] | limit(1; .[]?)",
+        ".l[] | nan",
+    ] {
+        let program = Jq::compile(program, &["v"]).unwrap();
+        let vars = [json!({"k": [1]})];
+        assert!(program.items(&vars).is_some(), "{program:?}");
+        assert_eq!(program.run_on_items(&items, &vars), program.run_on_bytes(whole.as_bytes(), &vars), "{program:?}");
+    }
+    let endless = Jq::bounded(".[] | 0 | until(. > 9; . + 1)", &[], 25).unwrap();
+    assert_eq!(endless.run_on_items(&["1"], &[]).unwrap(), ["10"]);
+    let error = endless.run_on_items(&["1", "2", "3"], &[]).unwrap_err();
+    assert!(matches!(error, JqRunError::Endless { .. }), "the steps of all items count: {error}");
+}

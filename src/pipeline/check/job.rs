@@ -36,6 +36,7 @@ impl Findings<'_> {
         self.latest_by(job);
         let enrich = self.enrich(job, &file.source, for_each.as_ref(), request.as_ref(), &vars);
         let sinks = self.sinks(job);
+        let outboxes = self.outboxes(job);
         self.fits(&Parts {
             name,
             job,
@@ -66,6 +67,7 @@ impl Findings<'_> {
             expect,
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
+            outboxes,
         })
     }
 

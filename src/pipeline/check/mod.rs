@@ -12,6 +12,7 @@ mod hide;
 mod hooks;
 mod incremental;
 mod job;
+mod outbox;
 mod paging;
 mod parts;
 mod places;

@@ -26,6 +26,10 @@ pub(super) enum About {
     Page,
     /// A row, which has a child request, and no pages.
     Row,
+    /// A row that is sent.
+    Sent,
+    /// Rows that are sent with one request.
+    Batch,
     /// A login, which belongs to no page, no window and no row.
     Login,
 }
@@ -78,6 +82,11 @@ impl Vars {
         }
     }
 
+    /// Returns the names that exist in a request that sends rows.
+    pub(super) fn of_delivery(about: About) -> Self {
+        Self { about, ..Self::of_login() }
+    }
+
     /// Returns the variables of the rules about answers, and of `records` and `rows`.
     pub(super) fn answer(&self) -> Vec<&str> {
         ANSWER_VARS.into_iter().chain(self.fan_out.as_deref()).collect()
@@ -95,7 +104,7 @@ impl Vars {
 
     /// Tells whether it is certain that a name doesn't exist, though parts of the file were refused.
     fn knows_all(&self, root: &str) -> bool {
-        if self.about == About::Login {
+        if matches!(self.about, About::Login | About::Sent | About::Batch) {
             return true;
         }
         match root {
@@ -175,7 +184,7 @@ impl Findings<'_> {
         }
     }
 
-    fn tree(&mut self, value: &RequestValue, vars: &Vars) {
+    pub(super) fn tree(&mut self, value: &RequestValue, vars: &Vars) {
         match value {
             RequestValue::String(text) => self.text(text, vars),
             RequestValue::List(items) => items.iter().for_each(|item| self.tree(item, vars)),
@@ -293,10 +302,31 @@ pub(super) fn merged(
     shared.iter().chain(own).map(|(name, value)| (name.value.clone(), value.clone())).collect()
 }
 
+/// Says of a variable of a request that sends rows why it doesn't exist.
+fn unknown_of_delivery(name: &str, about: About) -> Option<(String, String)> {
+    let rows = if about == About::Batch { "rows" } else { "row" };
+    let root = name.split('.').next().unwrap_or_default();
+    let help = match root {
+        "key" if name == root => return None,
+        "key" => "`key` is a text: write `key`".to_owned(),
+        _ if root == rows => return None,
+        "row" => "with `batch` a request has several rows: use `rows`, such as `{{ rows }}`".to_owned(),
+        "rows" => "without `batch` a request has one row: use `row`, such as `{{ row.id }}`".to_owned(),
+        "now" => {
+            "a request that is sent again must be the same, so it sees no clock: take a time from the row".to_owned()
+        }
+        _ => format!("templates of an `http` sink see `{rows}` and `key`"),
+    };
+    Some((format!("there is no template variable `{name}`"), help))
+}
+
 fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
     let (root, field) = name.split_once('.').map_or((name, None), |(root, field)| (root, Some(field)));
     let no_such = format!("there is no template variable `{name}`");
     let is_fan_out = vars.fan_out.as_deref() == Some(root);
+    if matches!(vars.about, About::Sent | About::Batch) {
+        return unknown_of_delivery(name, vars.about);
+    }
     match (root, field) {
         ("cursor", _) if vars.about == About::Row => {
             return Some((no_such, "a child request has no pages, and no cursor".to_owned()));

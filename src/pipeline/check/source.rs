@@ -150,11 +150,24 @@ impl Findings<'_> {
         self.error(span, message, help);
     }
 
+    /// Refuses an expression that gives the same for every page: it asks for none of what there is beside the records.
+    fn sees_nothing(&mut self, text: &JqText) {
+        let message = format!("`{}` sees nothing of a page that is nothing but records", text.as_str());
+        let help = "use `$rows` (how many), `$first` or `$last` (one record) or `$headers`, or make `records` a jq program: then \
+                    the whole list is seen";
+        self.error(text.span(), message, help);
+    }
+
     /// Compiles an expression over an answer, and refuses one that reaches into the records.
     pub(super) fn envelope_jq(&mut self, text: Option<&JqText>, names: &[&str], vars: &Vars) -> Option<Jq> {
         let text = text?;
         let program = self.jq(text, names)?;
-        for path in jq::root_paths(text.as_str()) {
+        let paths = jq::root_paths(text.as_str());
+        let constant = paths.iter().all(Vec::is_empty) && jq::variables(text.as_str()).is_empty();
+        if constant && vars.only_records() && names.contains(&"rows") {
+            self.sees_nothing(text);
+        }
+        for path in paths {
             if vars.only_records() && names.contains(&"rows") && !path.is_empty() {
                 self.sees_no_body(text, &path);
                 continue;

@@ -1,12 +1,11 @@
 //! The SQL of a job, the tables that it joins, and what is expected of its rows.
 
-use std::path::PathBuf;
-
 use super::super::file::{Expectation, JobFile, TableFile};
 use super::super::load::{OneOrMany, Spanned};
 use super::super::spec::{Expect, Expected, Table, TableFormat};
 use super::Findings;
 use crate::lang::sql::{self, RECORDS_TABLE};
+use crate::objects::Location;
 
 impl Findings<'_> {
     /// Checks the transform against the tables that there are, and returns those.
@@ -26,12 +25,12 @@ impl Findings<'_> {
                 TableFile::Parquet(path) => (TableFormat::Parquet, path),
                 TableFile::Json(path) => (TableFormat::JsonLines, path),
             };
-            if path.value.contains("://") {
-                let message = "a reference table in an object store is not built yet";
-                self.error(path.span, message, "copy it beside the pipeline file");
+            if let Err(error) = Location::parse(&path.value) {
+                self.error(path.span, format!("a table can't be read from here: {error}"), "name a file, or an object");
             }
-            tables.push((name.value.clone(), Table { format, path: PathBuf::from(&path.value) }));
+            tables.push((name.value.clone(), Table { format, place: path.value.clone() }));
         }
+        self.windows(job);
         let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
         match &job.transform {
             Some(transform) => {
@@ -47,6 +46,20 @@ impl Findings<'_> {
             }
         }
         tables
+    }
+
+    /// Refuses SQL that asks a job without `window` for the window of its slices.
+    fn windows(&mut self, job: &JobFile) {
+        if job.window.is_some() {
+            return;
+        }
+        let filters = job.sinks.values().filter_map(|sink| sink.filter.as_ref());
+        let expected = job.expect.iter().flat_map(|expect| &expect.value).filter_map(|expect| expect.sql.as_ref());
+        for text in job.transform.iter().chain(filters).chain(expected) {
+            if let Some(named) = sql::find_window(text.as_str()) {
+                self.sql_error(text, &named);
+            }
+        }
     }
 
     /// Checks what is expected of the rows.

@@ -13,9 +13,6 @@ impl Findings<'_> {
 /// Refuses what a job can't do yet.
 pub(super) fn job(findings: &mut Findings<'_>, job: &JobFile) {
     for sink in job.sinks.values() {
-        if let Some(http) = &sink.http {
-            findings.not_built(http.span, "the `http` sink", "land the rows in `jsonl`, and send them from there");
-        }
         if let Some(stdout) = &sink.stdout {
             findings.not_built(stdout.span, "the `stdout` sink", "land the rows in `jsonl`, or use `tidegate preview`");
         }

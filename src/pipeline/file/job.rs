@@ -70,7 +70,16 @@ with_source_keys! {
         /// Types, and what happens when they change.
         #[serde(default)]
         pub schema: Option<SchemaFile>,
-        /// SQL: one SELECT over the table `records`. Names are case-sensitive, as in the records. Default: all columns.
+        /// SQL: one SELECT over the table `records`. Names are case-sensitive, as in the records; those with dots, blanks or `@` stand
+        /// in double quotes. Default: all columns.
+        ///
+        /// It is the SELECT of Apache DataFusion, with all its functions but `random()`, `uuid()` and `version()`, and these:
+        /// `parse_timestamp(text, '%Y-%m-%d %H:%M:%S', 'Europe/Rome')`; `ip_in(ip, '10.0.0.0/8')`; `ip_version(ip)`, 4 or 6;
+        /// `html_text(html)`, the text of HTML of at most 1 MiB. For columns of JSON, with keys and indexes from 0 as the way in:
+        /// `json_get_str(column, 'key', 0)`, `json_get_int`, `json_get_float`, `json_get_bool`, `json_get_array`, `json_get_json`,
+        /// each null where there is nothing or something of another type; `json_as_text`, whatever it is, a number with all its
+        /// digits; `json_contains`, `json_length`, `json_object_keys`. In jobs with a `window`, here and in `where` and `expect`,
+        /// `_window_start` and `_window_end` are the edges of the slice's window, timestamps in UTC, unless a column has that name.
         #[serde(default)]
         pub transform: Option<Sql>,
         /// Reference tables that the transform may join.
@@ -202,7 +211,8 @@ pub enum BadRows {
 }
 
 /// A table that a transform may join: a file, or a folder whose files of that kind are read in the order of their names. A relative
-/// path counts from the pipeline file. It is read once in every run of the job, into memory.
+/// path counts from the pipeline file; `s3://bucket/path` and its like name an object, or a prefix that ends in `/`, and credentials
+/// come from the environment, as for sinks. It is read once in every run of the job, into memory: 256 MiB for all tables together.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TableFile {

@@ -4,6 +4,7 @@
 
 mod auth;
 mod hooks;
+mod http_sink;
 mod incremental;
 mod job;
 mod paging;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use auth::{Auth, BasicAuth, ClientAuth, HmacAuth, HmacProfile, LoginAuth, NamedSecret, OAuth2Auth};
 pub use hooks::{HookFile, RUN_FIELDS};
+pub use http_sink::{BatchFile, FindFile, HttpSinkFile, IdempotencyFile};
 pub use incremental::{CursorOrder, IncrementalFile, NewestFile, OnReset, SentFile};
 pub use job::{
     BadRows, Contract, Enrich, EnrichError, Expectation, ForEach, JobFile, OnMismatch, SchemaFile, Severity, TableFile,
@@ -27,7 +29,7 @@ pub use paging::{
     ShortPage,
 };
 pub use scalars::{ByteSize, Compression, Rate, Span as Duration};
-pub use sinks::{CsvFile, HttpSinkFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statistics, StdoutFile};
+pub use sinks::{CsvFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statistics, StdoutFile};
 pub use slicing::{Edge, EdgeBound, Pad, ResolutionFile, SnapshotMode, SplitFile, WindowFile};
 pub use source::{CsvFormat, FormatFile, RetryFile, SourceFile, TimeoutFile, TlsFile};
 

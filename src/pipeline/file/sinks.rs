@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::load::{RequestValue, Spanned, Sql};
-use super::{Auth, ByteSize, Compression};
+use super::super::load::{Spanned, Sql};
+use super::{ByteSize, Compression, HttpSinkFile};
 
 /// A sink: exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`, and which rows it takes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -19,7 +19,7 @@ pub struct SinkFile {
     /// JSON Lines files.
     #[serde(default)]
     pub jsonl: Option<JsonLinesFile>,
-    /// Requests to an HTTP end point.
+    /// Requests to an HTTP end point, such as a ticket for each alert: from an outbox, each row once.
     #[serde(default)]
     pub http: Option<Spanned<HttpSinkFile>>,
     /// Standard output.
@@ -181,28 +181,6 @@ pub enum LineEnd {
     Lf,
     /// A carriage return and a line feed, as RFC 4180 has it.
     Crlf,
-}
-
-/// Requests to an HTTP end point, from an outbox: at least once, and once where the server or `find` allows it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpSinkFile {
-    /// The end point.
-    pub url: Spanned<String>,
-    /// How requests are authenticated.
-    #[serde(default)]
-    pub auth: Option<Auth>,
-    /// Columns of the transform that identify a row: no row is sent twice.
-    pub key: Vec<Spanned<String>>,
-    /// The method. Default: `POST`.
-    #[serde(default)]
-    pub method: Option<String>,
-    /// The JSON body; texts may hold templates that see `row`.
-    #[serde(default)]
-    pub body: Option<RequestValue>,
-    /// A request that looks a row up before it is created.
-    #[serde(default)]
-    pub find: Option<RequestValue>,
 }
 
 /// Rows on standard output, as JSON Lines.

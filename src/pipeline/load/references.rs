@@ -56,9 +56,9 @@ impl Lookup for Anything<'_> {
 fn collect(node: &Node, telling: bool, all: &mut BTreeMap<Reference, bool>) {
     match &node.kind {
         Kind::Map(entries) => {
-            entries
-                .iter()
-                .for_each(|entry| collect(&entry.value, telling || conceal::is_telling(&entry.key.text), all));
+            for entry in entries {
+                collect(&entry.value, telling || conceal::is_telling(&entry.key.text), all);
+            }
         }
         Kind::Seq(items) => items.iter().for_each(|item| collect(item, telling, all)),
         Kind::Scalar(scalar) => {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
+use serde_json::Value;
 
 use super::{Collector, SCHEMA_TAG};
 use crate::decode::PageDecoder;
@@ -23,6 +24,8 @@ pub(in crate::run) struct Collected {
     pub(in crate::run) bad: Bad,
     /// The first row with a value that didn't fit and is null.
     pub(in crate::run) first_nulled: Option<BadRow>,
+    /// The first record as it came, for those who look at a job; null where it wasn't wanted.
+    pub(in crate::run) first: Value,
     /// What the reading proved.
     pub(in crate::run) reconciliation: Reconciliation,
     /// The last cursor of an incremental slice; none where it has no rows.
@@ -114,6 +117,7 @@ impl Collector {
             counts: self.counts,
             bad: self.bad.finish()?,
             first_nulled: self.first_nulled,
+            first: self.first,
             reconciliation,
             cursor_end,
             vanished,

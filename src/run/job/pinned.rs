@@ -20,7 +20,7 @@ impl Runner<'_> {
         }
         let fresh = || locked::of_job(lock, &self.job.name)?.records(&self.job.name).map_err(SchemaError::from);
         let records = pinned.map_or_else(fresh, Ok)?;
-        let output = output_of(self.job, &records, self.options.now).await?;
+        let output = output_of(self.job, &records, self.options.now, &self.env.stores).await?;
         locked::check(lock, self.job, &records, &output)?;
         if version.is_none() {
             let got = self.writer.pin_schema(&self.job.name, 1, PinnedSchema { records, output }).await?;

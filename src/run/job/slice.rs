@@ -13,19 +13,20 @@ use crate::ledger::{
     publish_all,
 };
 use crate::model::{
-    PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport,
-    Verdict,
+    Fetched, PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,
+    SliceReport, Verdict, Window,
 };
 use crate::pipeline::file::{BadRows, OnMismatch};
-use crate::pipeline::spec::{Job, MostBadRows};
+use crate::pipeline::spec::{Job, MostBadRows, Slicing};
 use crate::run::collect::Collected;
 use crate::run::data::NotesInLedger;
 use crate::run::extract::{Extracted, Extraction};
 use crate::run::land::{Destination, Shaping, Staged, Target, land};
+use crate::run::meter::Meter;
 use crate::run::quarantine::{BadRow, SINK};
 use crate::run::{Data, RunError, SchemaError, locked};
 use crate::sink::{Landing, SinkSpec, Staging};
-use crate::transform::Table;
+use crate::transform::{Moment, Table};
 
 /// All that the slices of a job share.
 pub(super) struct SliceRun {
@@ -68,7 +69,8 @@ impl SliceRun {
     }
 
     async fn run_to_end(&self, begin: Begin, pinned: Option<(u32, RecordSchema)>, place: usize) -> Finished {
-        match self.land(&begin, pinned, place).await {
+        let meter = Meter::default();
+        let mut finished = match self.land(&begin, pinned, place, &meter).await {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
@@ -76,7 +78,9 @@ impl SliceRun {
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
                 failed(&begin.slice, error)
             }
-        }
+        };
+        finished.report.iter_mut().for_each(|report| report.fetched = meter.read());
+        finished
     }
 
     /// Notes in the ledger that a slice failed. One that is published isn't over: the next run rolls it forward, or back.
@@ -103,12 +107,13 @@ impl SliceRun {
         begin: &Begin,
         pinned: Option<(u32, RecordSchema)>,
         place: usize,
+        meter: &Meter,
     ) -> Result<Finished, RunError> {
         let mut pinned = self.schema_of(begin, pinned).await?;
         let mut again = None;
         loop {
             let records = pinned.as_ref().map(|(_, schema)| schema.clone());
-            let extracted = self.extraction.slice(&begin.slice, begin.now, records, None).await?;
+            let extracted = self.extraction.slice(&begin.slice, begin.now, records, None, meter).await?;
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
@@ -231,16 +236,20 @@ impl SliceRun {
     }
 
     fn output_columns(&self, records: &RecordSchema) -> Result<Vec<OutputColumn>, RunError> {
-        Ok(columns(&self.shaping(chrono::DateTime::UNIX_EPOCH).plan(records)?.output_schema()))
+        // Which instants these are makes no difference to the columns.
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let is_window = matches!(self.extraction.job.slicing, Slicing::Window(_));
+        let at = Moment { now, window: is_window.then_some(Window { from: now, to: now }) };
+        Ok(columns(&self.shaping(at).plan(records)?.output_schema()))
     }
 
-    fn shaping(&self, now: chrono::DateTime<chrono::Utc>) -> Shaping {
+    fn shaping(&self, at: Moment) -> Shaping {
         let job = &self.extraction.job;
         Shaping {
             sql: job.transform.clone(),
             tables: Arc::clone(&self.tables),
             expect: job.expect.as_slice().into(),
-            now,
+            at,
         }
     }
 
@@ -257,7 +266,11 @@ impl SliceRun {
             },
             schema_version: version,
         };
-        let (targets, quarantine, shaping) = (self.targets.clone(), self.quarantine.clone(), self.shaping(begin.now));
+        let (targets, quarantine, shaping) = (
+            self.targets.clone(),
+            self.quarantine.clone(),
+            self.shaping(Moment { now: begin.now, window: begin.slice.window() }),
+        );
         let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
         let staging = Staging::new(self.data.sets().clone(), Arc::new(notes));
         let room = self.extraction.room_to_land(extracted.largest).await;
@@ -389,7 +402,7 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
         key: begin.slice.key.clone(),
         generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
         outcome: outcome.clone(),
-        pages: extracted.pages,
+        fetched: Fetched::default(),
         rows,
         // What is thrown away again has not landed.
         sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
@@ -406,7 +419,7 @@ pub(super) fn failed(slice: &Slice, error: String) -> Finished {
         key: slice.key.clone(),
         generation: None,
         outcome: outcome.clone(),
-        pages: 0,
+        fetched: Fetched::default(),
         rows: RowCounts::default(),
         sinks: BTreeMap::new(),
         reconciliation: None,

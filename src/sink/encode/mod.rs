@@ -1,5 +1,6 @@
 //! Encoders: batches in, the bytes of one file out.
 
+mod columns;
 mod compress;
 mod csv;
 mod jsonl;

@@ -5,17 +5,19 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, Statistics};
 use super::super::store::StagedFile;
 use super::weight::{compact, weight};
-use super::{EncodeError, Encoder};
+use super::{EncodeError, Encoder, columns};
 
 /// Who wrote the file. Without a version: a new release doesn't change files that hold the same rows.
 const CREATED_BY: &str = "tidegate";
@@ -28,7 +30,8 @@ const SHRINKS_BY: u64 = 4;
 
 /// Writes a Parquet file.
 pub(super) struct ParquetEncoder {
-    writer: ArrowWriter<StagedFile>,
+    writer: SerializedFileWriter<StagedFile>,
+    columns: ArrowRowGroupWriterFactory,
     row_group_rows: usize,
     /// The rows of the row group to come.
     rows: Vec<RecordBatch>,
@@ -62,7 +65,20 @@ impl ParquetEncoder {
             properties = properties.set_column_bloom_filter_enabled(ColumnPath::from(vec![column.clone()]), true);
         }
         let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties.build()))?;
-        Ok(Self { writer, row_group_rows: options.row_group_rows, rows: Vec::new(), row_count: 0, bytes: 0 })
+        let (writer, columns) = writer.into_serialized_writer()?;
+        Ok(Self { writer, columns, row_group_rows: options.row_group_rows, rows: Vec::new(), row_count: 0, bytes: 0 })
+    }
+}
+
+impl ParquetEncoder {
+    /// Writes a row group.
+    fn row_group(&mut self, rows: &[RecordBatch], bytes: usize) -> Result<(), ParquetError> {
+        let writers = self.columns.create_column_writers(self.writer.flushed_row_groups().len())?;
+        let chunks = columns::encode(rows, bytes, writers)?;
+        let mut group = self.writer.next_row_group()?;
+        chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+        group.close()?;
+        Ok(())
     }
 }
 
@@ -96,11 +112,12 @@ impl Encoder for ParquetEncoder {
     }
 
     fn flush(&mut self) -> Result<(), EncodeError> {
-        for rows in std::mem::take(&mut self.rows) {
-            self.writer.write(&rows).map_err(plain_io)?;
-        }
+        let (rows, bytes) = (std::mem::take(&mut self.rows), self.bytes);
         (self.row_count, self.bytes) = (0, 0);
-        self.writer.flush().map_err(plain_io)
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.row_group(&rows, bytes).map_err(plain_io)
     }
 
     fn finish(mut self: Box<Self>) -> Result<StagedFile, EncodeError> {

@@ -1,7 +1,9 @@
 //! How much memory rows take, counted by their values: the same rows weigh the same, however they came here, so that what is
 //! decided by it, such as where a row group ends, is the same in each run.
 
-use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{ArrowNativeType as _, DataType};
 use arrow::error::ArrowError;
@@ -16,11 +18,26 @@ pub(super) fn weight(batch: &RecordBatch) -> usize {
 
 /// Returns the rows of `batch` in memory of their own, where they are a small part of something larger that would stay for them.
 pub(super) fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
-    if batch.get_array_memory_size() <= 2 * weight(&batch) {
+    if held(&batch) <= 2 * weight(&batch) {
         return Ok(batch);
     }
     let rows = UInt32Array::from_iter_values(0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX));
     take_record_batch(&batch, &rows)
+}
+
+/// Returns the bytes that stay in memory for a batch. What its arrays share, such as the message that they were read from, counts once.
+fn held(batch: &RecordBatch) -> usize {
+    let mut held = BTreeMap::new();
+    batch.columns().iter().for_each(|column| allocations(&column.to_data(), &mut held));
+    held.values().sum()
+}
+
+fn allocations(data: &ArrayData, held: &mut BTreeMap<usize, usize>) {
+    let nulls = data.nulls().map(|nulls| nulls.inner().inner());
+    for buffer in data.buffers().iter().chain(nulls) {
+        held.insert(buffer.data_ptr().addr().get(), buffer.capacity());
+    }
+    data.child_data().iter().for_each(|child| allocations(child, held));
 }
 
 fn of(array: &ArrayRef) -> usize {
@@ -66,6 +83,8 @@ mod tests {
     use arrow::array::{Int64Array, ListArray, StringArray, StructArray};
     use arrow::compute::concat_batches;
     use arrow::datatypes::{Field, Int32Type};
+    use arrow::ipc::reader::StreamReader;
+    use arrow::ipc::writer::StreamWriter;
 
     use super::*;
 
@@ -91,5 +110,20 @@ mod tests {
         assert!(own.get_array_memory_size() < 2 * weight(&own), "{} {}", own.get_array_memory_size(), weight(&own));
         let copied = concat_batches(&whole.schema(), &[whole.slice(0, 600), whole.slice(600, 600)]).unwrap();
         assert_eq!(weight(&copied), weight(&whole));
+    }
+
+    fn first(batch: &RecordBatch) -> usize {
+        batch.column_by_name("n").unwrap().to_data().buffers()[0].as_ptr().addr()
+    }
+
+    #[test]
+    fn rows_read_from_one_message_are_not_copied() {
+        let mut writer = StreamWriter::try_new(Vec::new(), &batch(1000).schema()).unwrap();
+        writer.write(&batch(1000)).unwrap();
+        let message = writer.into_inner().unwrap();
+        let read = StreamReader::try_new(message.as_slice(), None).unwrap().next().unwrap().unwrap();
+        assert!(read.get_array_memory_size() > 2 * weight(&read), "each column counts the whole message");
+        let at = first(&read);
+        assert_eq!(first(&compact(read).unwrap()), at);
     }
 }

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -107,6 +108,11 @@ fn already_there(target: &Path, receipt: &FileReceipt) -> Result<(), SinkError> 
 }
 
 /// Tells where the file of a receipt is.
+pub(super) fn read(root: &Path, path: &str) -> Result<Bytes, SinkError> {
+    let path = root.join(checked(path)?);
+    fs::read(&path).map(Bytes::from).map_err(failed("read", &path))
+}
+
 pub(super) fn probe(root: &Path, receipt: &FileReceipt) -> Result<Presence, SinkError> {
     let staged = root.join(checked(&receipt.staged)?);
     let is_staged = staged.try_exists().map_err(failed("look for", &staged))?;

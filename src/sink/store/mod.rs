@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use url::Url;
@@ -107,6 +108,23 @@ impl DataSets {
             }
             Root::Objects(at) => self.objects(at)?.delete(path).await,
         }
+    }
+
+    /// Reads a published file as a whole.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read, or isn't the one of the receipt: [`SinkError::Conflict`].
+    pub async fn read(&self, receipt: &FileReceipt) -> Result<Bytes, SinkError> {
+        let bytes = match Root::parse(&receipt.root)? {
+            Root::Disk(root) => {
+                let path = receipt.path.clone();
+                blocking(move || disk::read(&root, &path)).await?
+            }
+            Root::Objects(at) => self.objects(at)?.read(&receipt.path).await?,
+        };
+        let conflict = || SinkError::Conflict { path: receipt.path.clone() };
+        if hex::encode(Sha256::digest(&bytes)) == receipt.sha256 { Ok(bytes) } else { Err(conflict()) }
     }
 
     /// Removes the staged files of `pipeline` below `root`, but for the slices of which `keep` says yes: those that a live run

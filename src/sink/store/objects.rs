@@ -7,6 +7,7 @@
 //! Whether an object is the one of a receipt is told by its size and its SHA-256, which means to read it: the digest isn't known
 //! when an upload begins, so it can't stand beside the object. It is read only where a run died, or an answer was lost.
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use object_store::multipart::PartId;
 use object_store::path::Path;
@@ -102,6 +103,13 @@ impl ObjectRoot {
             Found::Nothing if staged.parts.is_empty() || !self.is_open(&key, receipt).await? => Presence::Missing,
             Found::Nothing => Presence::Staged,
         })
+    }
+
+    pub(super) async fn read(&self, path: &str) -> Result<Bytes, SinkError> {
+        let key = self.key(path)?;
+        let read = async { self.bucket.objects().get(&key).await?.bytes().await };
+        let failed = |error| SinkError::Store { action: "read", error: StoreError::of(self.url(path), &error) };
+        read.await.map_err(failed)
     }
 
     /// Tells whether the upload is still there, by one more part with nothing in it: it isn't among those that the upload is

@@ -12,6 +12,7 @@ mod prometheus;
 mod salesforce;
 mod servicenow;
 mod stripe;
+mod tickets;
 mod trial;
 mod zendesk;
 

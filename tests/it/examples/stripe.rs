@@ -123,23 +123,32 @@ fn the_first_rows_can_be_seen_before_any_lands() {
     let seen = example.tidegate(&["preview", "example.yaml", "charges", "--rows", "2", "--now", NOW]);
     assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""), "{seen:?}");
     insta::assert_snapshot!(seen.stdout, @r#"
+    slice: 20260103T000000Z
     request: GET /v1/charges?limit=100&created%5Bgte%5D=1767398400&created%5Blt%5D=1767484800
 
-    records: 12 received
-      amount: int64
-      amount_refunded: int64
-      created: timestamp
-      currency: string
-      customer: string
-      failure_code: string
-      id: string
-      livemode: bool
-      metadata: json
-      object: string
-      paid: bool
-      refunded: bool
-      status: string
+    first record, as it came:
+    {"id":"ch_00242125","object":"charge","created":1767404400,"amount":1299,"amount_refunded":0,"currency":"eur","status":"succeeded","paid":true,"refunded":false,"customer":null,"failure_code":null,"metadata":{"order_299":"x"},"livemode":false}
 
+    records: 12 received
+    ────────────────────────────────────────────────────
+     column            type        first record         
+    ════════════════════════════════════════════════════
+     amount            int64       1299                 
+     amount_refunded   int64       0                    
+     created           timestamp   2026-01-03T01:40:00Z 
+     currency          string      eur                  
+     customer          string      null                 
+     failure_code      string      null                 
+     id                string      ch_00242125          
+     livemode          bool        false                
+     metadata          json        {"order_299":"x"}    
+     object            string      charge               
+     paid              bool        true                 
+     refunded          bool        false                
+     status            string      succeeded            
+    ────────────────────────────────────────────────────
+
+    rows that would land:
     row 1
       id: ch_00242125
       created_at: 2026-01-03T01:40:00Z
@@ -164,6 +173,9 @@ fn the_first_rows_can_be_seen_before_any_lands() {
       customer: null
       failure_code: null
       metadata: {"order_298":"x"}
+
+    sink lake: ./lake/stripe/charges
+      created_at_day=2026-01-03/stripe-charges-20260103T000000Z-g1-00000.parquet (2 rows)
     "#);
     assert!(!example.workspace.path("lake").exists());
 }

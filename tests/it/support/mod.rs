@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod appliance;
 pub(crate) mod bench;
+pub(crate) mod desk;
 pub(crate) mod duck;
 pub(crate) mod faulty;
 pub(crate) mod files;

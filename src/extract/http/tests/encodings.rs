@@ -157,3 +157,27 @@ async fn lines_and_tables_that_end_with_the_connection_in_their_middle_are_torn(
     let answer = fetch_as(csv, &client(options(3)), &marked).await.unwrap();
     assert_eq!(answer.attempts, 1, "the server's own length says that this is all: the row is bad");
 }
+
+#[tokio::test]
+async fn what_is_put_together_of_several_encoded_parts_is_whole() {
+    let [first, second] = ["{\"id\":1}\n".repeat(6000), "{\"id\":2}\n".to_owned()];
+    for (name, at) in [("gzip", 0), ("zstd", 3)] {
+        let both = [&encoded(first.as_bytes())[at].1[..], &encoded(second.as_bytes())[at].1[..]].concat();
+        let url = serve_bytes(answer(&format!("content-encoding: {name}\r\n"), &both)).await;
+        let whole = fetch(&client(options(1)), &url).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(whole.body == [&*first, &*second].concat(), "{name}: {} bytes", whole.body.len());
+    }
+}
+
+#[tokio::test]
+async fn what_follows_an_encoded_body_is_not_dropped() {
+    for (name, mut body) in encoded(text().as_bytes()) {
+        if name == "br" {
+            continue;
+        }
+        body.extend_from_slice(b"{\"id\":3}\n");
+        let url = serve_bytes(answer(&format!("content-encoding: {name}\r\n"), &body)).await;
+        let error = fetch(&client(options(1)), &url).await.unwrap_err();
+        assert_eq!(transport(error), (TransportKind::TornBody, 1), "{name}");
+    }
+}

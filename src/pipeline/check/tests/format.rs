@@ -116,3 +116,23 @@ fn columns_that_no_cell_can_hold() {
     ");
     assert_eq!(say_of("jsonl", columns), "");
 }
+
+#[test]
+fn an_expression_that_gives_the_same_for_every_page_is_refused() {
+    for value in ["last", "last.id", ".[-1].id", "length", ". as $all | $all[-1]"] {
+        let said = say_of(
+            "jsonl",
+            &format!("    records: '.[]'\n    paginate: {{cursor: {{into: query.c, value: '{value}'}}}}\n"),
+        );
+        // A name that the program binds itself may be one of the page's: it isn't looked through.
+        let bound = value.contains('$');
+        assert_eq!(said.contains("sees nothing of a page that is nothing but records"), !bound, "{value}: {said}");
+    }
+    for value in ["$last.id", "$last | .id", "$headers.next", "if $rows == 0 then null else $last.id end"] {
+        let said = say_of(
+            "jsonl",
+            &format!("    records: '.[]'\n    paginate: {{cursor: {{into: query.c, value: '{value}'}}}}\n"),
+        );
+        assert!(!said.contains("nothing but records"), "{value}: {said}");
+    }
+}

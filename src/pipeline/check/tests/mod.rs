@@ -17,6 +17,7 @@ mod incremental;
 mod jobs;
 mod languages;
 mod newcomer;
+mod outbox;
 mod paging;
 mod parts;
 mod refetch;

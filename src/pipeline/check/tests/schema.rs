@@ -106,14 +106,6 @@ fn expectations_and_tables() {
        |
        = help: call this table something else
 
-    error: a reference table in an object store is not built yet
-      --> p.yaml:10:83
-       |
-    10 |     tables: {names: {csv: ./names.csv}, records: {json: ./x.json}, far: {parquet: 's3://b/x.parquet'}}
-       |                                                                                   ^^^^^^^^^^^^^^^^^^
-       |
-       = help: copy it beside the pipeline file
-
     error: an expectation is one of `sql`, `not_null` and `unique`
       --> p.yaml:11:13
        |

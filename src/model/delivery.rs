@@ -1,0 +1,67 @@
+//! What became of rows that a sink sends.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{JobName, SinkName};
+
+/// Where the rows of an outbox went. `rows = sent + found + refused + known + left`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DeliveryCounts {
+    /// Rows of the slices that weren't known to be done.
+    pub rows: u64,
+    /// Rows that were sent.
+    pub sent: u64,
+    /// Rows that were there already, as `find` or `exists` says.
+    pub found: u64,
+    /// Rows that the server refused for good; they are in quarantine.
+    pub refused: u64,
+    /// Rows whose key had ended before: in another slice, another generation, or another row.
+    pub known: u64,
+    /// Rows that are still to be sent.
+    pub left: u64,
+    /// Rows that were sent once more though an earlier request may have been heard: so many may be there twice.
+    pub maybe_sent: u64,
+}
+
+impl DeliveryCounts {
+    /// Tells whether every row is accounted for.
+    #[must_use]
+    pub const fn adds_up(&self) -> bool {
+        self.rows == self.sent + self.found + self.refused + self.known + self.left
+    }
+}
+
+/// One delivery of one sink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DeliveryReport {
+    /// The job.
+    pub job: JobName,
+    /// The sink.
+    pub sink: SinkName,
+    /// Where the rows went.
+    #[serde(flatten)]
+    pub counts: DeliveryCounts,
+    /// Why the delivery stopped before its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How far a sink that sends has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DeliveryStatus {
+    /// The job.
+    pub job: JobName,
+    /// The sink.
+    pub sink: SinkName,
+    /// Rows that have landed and are still to be sent.
+    pub pending: u64,
+    /// Rows that are there: sent, or found.
+    pub sent: u64,
+    /// Rows that the server refused for good.
+    pub refused: u64,
+    /// Rows that were sent once more though an earlier request may have been heard.
+    pub maybe_sent: u64,
+    /// Rows of the last request whose end isn't known; they are among the pending ones.
+    pub in_doubt: u64,
+}

@@ -1,0 +1,115 @@
+//! Rows that are sent to an HTTP end point: an outbox.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::load::{Jq, OneOrMany, RequestValue, Spanned, Tmpl};
+use super::source::with_source_keys;
+use super::{Auth, ByteSize, FormatFile, Rate, RetryFile, TimeoutFile, TlsFile};
+
+with_source_keys! {
+    /// Requests to an HTTP end point, one for each row or each batch of rows.
+    ///
+    /// The rows land in an outbox beside the state (`<state>/<pipeline>/outbox/<job>/<sink>`), in the same commit as those of the
+    /// other sinks. At the end of each run, and by `tidegate deliver`, those are sent whose `key` this sink never sent before, over all
+    /// slices, in the order of the slices and their rows. A row that a later reading of its slice no longer has, and that wasn't
+    /// sent by then, isn't sent any more.
+    ///
+    /// Each row is sent at least once. With `find`, or with an `idempotency_key` that the server honours, it is created once,
+    /// whatever happens. With neither, the requests go one by one, and each that may have been heard though no answer came (a process
+    /// that was killed, a timeout, a broken connection, a status of 500 and above) is sent again: the report counts the rows in it as
+    /// `maybe_sent`.
+    ///
+    /// An answer with a 2xx status, for which `success` holds, is the end of a row. What `refused` takes goes to quarantine, with the
+    /// answer. All else stops the delivery of this sink, after the tries of `retry`; the next run goes on there. What has landed
+    /// stays landed.
+    ///
+    /// The keys of `source` don't count here: name the end point's own `base_url`, `auth` and so on. `empty` and `format` have no
+    /// meaning.
+    #[derive(Debug, Clone, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct HttpSinkFile {
+        /// A POST request; the path is appended to `base_url`. Templates here and in `query`, `headers` and `body` see `row` (with
+        /// `batch`: `rows`, a list), and `key`, 32 hexadecimal digits that are made of the row's `key` and are the same each time it
+        /// is sent. Decimals are texts in `row`, so that they keep their digits.
+        #[serde(default)]
+        pub post: Option<Tmpl>,
+        /// A PUT request.
+        #[serde(default)]
+        pub put: Option<Tmpl>,
+        /// A PATCH request.
+        #[serde(default)]
+        pub patch: Option<Tmpl>,
+        /// The JSON body; texts may hold templates.
+        #[serde(default)]
+        pub body: Option<Spanned<RequestValue>>,
+        /// The form fields, sent as `application/x-www-form-urlencoded`. An object or a list is sent as JSON.
+        #[serde(default)]
+        pub form: Option<Spanned<IndexMap<Spanned<String>, RequestValue>>>,
+        /// Columns of the transform that identify a row: no row is sent twice. None of them may be null.
+        pub key: Spanned<OneOrMany<Spanned<String>>>,
+        /// Sends several rows with one request. Default: one.
+        #[serde(default)]
+        pub batch: Option<Spanned<BatchFile>>,
+        /// The header by which the server knows a request that it has heard before. Only for servers that honour it, and for as long as
+        /// they do (often a day): then nothing is created twice.
+        #[serde(default)]
+        pub idempotency_key: Option<Spanned<IdempotencyFile>>,
+        /// A request that looks whether a row is there already, before each time that it would be sent.
+        #[serde(default)]
+        pub find: Option<Spanned<FindFile>>,
+        /// jq: whether an answer says that the row is there already, whatever its status: `$status == 409`. It then counts as found.
+        #[serde(default)]
+        pub exists: Option<Jq>,
+        /// jq: whether an answer that is no success refuses the row for good: it goes to quarantine, and the delivery goes on. Sees
+        /// `$status`, `$headers` and the body. Default: one of the statuses 400, 410, 413, 415, 422 and 431. A batch that is refused
+        /// is sent again in halves, down to the rows at fault. Where the first ten rows of a delivery are all refused, it stops.
+        #[serde(default)]
+        pub refused: Option<Jq>,
+    }
+}
+
+/// How many rows a request has.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchFile {
+    /// The most rows of one request. Templates see them as `rows`.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub rows: Spanned<u32>,
+}
+
+/// The header by which a server knows a request again.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdempotencyFile {
+    /// Its name, such as `Idempotency-Key`.
+    pub header: Spanned<String>,
+    /// Its value, a template that must give the same for the same row each time. Default: `{{ key }}`.
+    #[serde(default)]
+    pub value: Option<Tmpl>,
+}
+
+/// A request that looks a row up, with the headers and the credential of the sink.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FindFile {
+    /// A GET request; the path is appended to `base_url`. Templates see `row` and `key`.
+    #[serde(default)]
+    pub get: Option<Tmpl>,
+    /// A POST request.
+    #[serde(default)]
+    pub post: Option<Tmpl>,
+    /// Query parameters, instead of those of the sink.
+    #[serde(default)]
+    pub query: IndexMap<Spanned<String>, RequestValue>,
+    /// The JSON body.
+    #[serde(default)]
+    pub body: Option<Spanned<RequestValue>>,
+    /// jq: whether the answer shows that the row is there. It must give true or false: `.total > 0`. Sees `$status`, `$headers` and
+    /// the body.
+    pub found: Jq,
+    /// jq: whether an answer says that it isn't there though the status is an error, such as `$status == 404`.
+    #[serde(default)]
+    pub absent: Option<Jq>,
+}

@@ -1,0 +1,40 @@
+//! What can be wrong with rows that are to be sent, before any request.
+
+/// Why rows can't wait in an outbox, or be read from it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutboxError {
+    /// Rows that are to be sent lack a column of their key.
+    #[error("the rows don't have the column `{column}`, which `key` names; they have {known}")]
+    NoColumn {
+        /// The column.
+        column: String,
+        /// The columns that there are.
+        known: String,
+    },
+    /// A row that is to be sent has no key.
+    #[error(
+        "`{column}`, which `key` names, is null in a row, so it couldn't be known whether that row was sent; leave such rows out by \
+         `where`, or give them one in the transform"
+    )]
+    Null {
+        /// The column.
+        column: String,
+    },
+    /// A number that is to be sent would lose digits.
+    #[error(
+        "`{column}` holds decimals deep within, which would lose digits in JSON; cast them to text in the transform"
+    )]
+    Decimal {
+        /// The column.
+        column: String,
+    },
+    /// A file of an outbox can't be read.
+    #[error("the file {path} of an outbox can't be read")]
+    File {
+        /// Its path below the outbox.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}

@@ -1,0 +1,204 @@
+//! Rows that are sent: what has landed in outboxes goes out, each row once. It is a step of its own: where it fails, what has landed
+//! stays landed, and the next delivery goes on from there.
+
+mod backlog;
+mod courier;
+mod error;
+mod outbox;
+mod parcels;
+mod sender;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use error::OutboxError;
+pub(super) use outbox::{OutboxRows, data_set};
+
+use self::backlog::{Backlog, Row};
+use self::courier::Courier;
+use self::parcels::Packer;
+use self::sender::Sender;
+use super::{Data, Done, Env, Options, RunError, World, refused};
+use crate::ledger::{DeliveryNote, Lane, Ledger, RowKey, Timing};
+use crate::model::{DeliveryCounts, DeliveryReport, DeliveryStatus, RunReport, SinkName};
+use crate::pipeline::spec::{Job, Outbox, Pipeline};
+
+/// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before.
+///
+/// # Errors
+/// What keeps all of it from going on: the lease, the ledger, an unknown job. What stops one sink is in the report.
+pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env: &Env) -> Result<RunReport, RunError> {
+    let before = (env.clock.now(), env.bounds.sent());
+    let jobs = super::named(pipeline, &options.jobs)?;
+    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
+        .with_timing(Timing::of(options.lease_ttl));
+    let data = Data::new(Arc::clone(&env.stores));
+    ledger.prove(&env.stores).await?;
+    let writer = tokio::select! {
+        writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
+        () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+    };
+    let world = World { ledger, data, writer: writer.clone() };
+    let done = async {
+        let recovered = writer.recover(&world.data).await?;
+        let mut credentials = refused::Credentials::recall(&jobs, options, env, &writer).await?;
+        let deliveries = all(pipeline, &jobs, options, forgive, env, &world).await;
+        credentials.note(env, &writer).await;
+        Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries: deliveries? })
+    };
+    let done = done.await.map(|done| done.report(pipeline, options, env, before));
+    super::release(pipeline, writer, super::summary("deliver", options, &done)).await;
+    done
+}
+
+/// Sends what has landed in the outboxes of some jobs, in the order of the plan.
+pub(super) async fn all(
+    pipeline: &Pipeline,
+    jobs: &[&Job],
+    options: &Options,
+    forgive: bool,
+    env: &Env,
+    world: &World,
+) -> Result<Vec<DeliveryReport>, RunError> {
+    let mut reports = Vec::new();
+    for (job, outbox) in jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (*job, outbox))) {
+        let mut report = DeliveryReport {
+            job: job.name.clone(),
+            sink: outbox.name.clone(),
+            counts: DeliveryCounts::default(),
+            error: None,
+        };
+        if let Err(error) = one(pipeline, job, outbox, options, forgive, env, world, &mut report).await {
+            report.error = Some(error.chain());
+        }
+        tracing::info!(
+            job = %report.job, sink = %report.sink, sent = report.counts.sent, found = report.counts.found,
+            refused = report.counts.refused, left = report.counts.left, "delivery ended"
+        );
+        reports.push(report);
+        if env.cancel.is_cancelled() {
+            return Err(RunError::Interrupted);
+        }
+    }
+    Ok(reports)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the world of a delivery, which has one caller")]
+async fn one(
+    pipeline: &Pipeline,
+    job: &Job,
+    outbox: &Outbox,
+    options: &Options,
+    forgive: bool,
+    env: &Env,
+    world: &World,
+    report: &mut DeliveryReport,
+) -> Result<(), RunError> {
+    let sender = Sender::new(outbox, env)?;
+    let mut log = world.writer.delivery(&job.name, &outbox.name).await?;
+    if forgive && log.state().refused() > 0 {
+        log.note(DeliveryNote { forgive, ..DeliveryNote::default() }).await?;
+    }
+    let set = data_set(&options.state, &pipeline.name, &job.name, outbox);
+    let state = world.writer.state(Clone::clone);
+    let of = (&job.name, &set, &outbox.key[..]);
+    let backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
+    let mut courier = Courier {
+        outbox,
+        sender: &sender,
+        writer: &world.writer,
+        cancel: &env.cancel,
+        name: format!("{}-{}-{}", pipeline.name, job.name, outbox.name),
+        packer: Packer::new(outbox.batch, log.state().in_doubt()),
+        log,
+        backlog,
+        again: VecDeque::new(),
+        note: DeliveryNote::default(),
+        refused: Vec::new(),
+        counts: DeliveryCounts::default(),
+        dropped: 0,
+        pause: Duration::ZERO,
+        stopped: None,
+    };
+    let ended = courier.deliver().await;
+    report.error = courier.stopped.take().map(|error| sender.redactor().scrub(&error));
+    match (courier.count(), ended) {
+        (Ok(counts), ended) => {
+            report.counts = counts;
+            ended
+        }
+        (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
+    }
+}
+
+/// Tells how far the sinks of a pipeline that send have come.
+///
+/// # Errors
+/// A ledger or an outbox that can't be read.
+pub async fn deliveries(pipeline: &Pipeline, state: &str, env: &Env) -> Result<Vec<DeliveryStatus>, RunError> {
+    let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
+    let (landed, data) = (ledger.read_state().await?, Data::new(Arc::clone(&env.stores)));
+    let mut all = Vec::new();
+    for (job, outbox) in pipeline.jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (job, outbox))) {
+        let delivered = ledger.delivery(&job.name, &outbox.name).await?;
+        let set = data_set(state, &pipeline.name, &job.name, outbox);
+        let of = (&job.name, &set, &outbox.key[..]);
+        let mut backlog = Backlog::list(&ledger, data.sets(), of, &landed, &delivered).await?;
+        let mut pending = BTreeSet::new();
+        while let Some(row) = backlog.next(&delivered).await? {
+            pending.insert(row.key);
+        }
+        let in_doubt = delivered.in_doubt().iter().flat_map(|request| &request.0);
+        all.push(DeliveryStatus {
+            job: job.name.clone(),
+            sink: outbox.name.clone(),
+            pending: pending.len() as u64,
+            sent: delivered.sent(),
+            refused: delivered.refused(),
+            maybe_sent: delivered.maybe_sent(),
+            in_doubt: in_doubt.filter(|key| pending.contains(key)).count() as u64,
+        });
+    }
+    Ok(all)
+}
+
+/// Shows the request that the first of some rows would be sent with, for each sink of a job that sends; redacted.
+pub(super) fn shown(
+    job: &Job,
+    batches: &[arrow::array::RecordBatch],
+    now: chrono::DateTime<chrono::Utc>,
+    env: &Env,
+) -> Result<Vec<(SinkName, String)>, RunError> {
+    let request = |outbox: &Outbox| {
+        let in_sink = |error| RunError::InSink { sink: outbox.name.clone(), source: Box::new(error) };
+        let shown = shown_of(outbox, batches, now, env).map_err(in_sink)?;
+        Ok((outbox.name.clone(), shown))
+    };
+    job.outboxes.iter().map(request).collect()
+}
+
+fn shown_of(
+    outbox: &Outbox,
+    batches: &[arrow::array::RecordBatch],
+    now: chrono::DateTime<chrono::Utc>,
+    env: &Env,
+) -> Result<String, RunError> {
+    let sender = Sender::new(outbox, env)?;
+    let most = outbox.batch.map_or(1, |rows| rows as usize);
+    let mut rows = Vec::new();
+    for batch in batches {
+        rows.extend(outbox::first_rows(outbox, batch, now, most - rows.len())?);
+    }
+    let rows: Vec<Row> = rows.into_iter().map(|value| Row { key: key_of(&value, &outbox.key), value }).collect();
+    if rows.is_empty() {
+        return Ok("no row would be sent".to_owned());
+    }
+    Ok(sender.redactor().scrub(&sender.render(&rows)?.shown()))
+}
+
+/// Returns the key of a row that is shown. As rows that wait have it: the JSON text of each value.
+fn key_of(row: &serde_json::Value, key: &[String]) -> RowKey {
+    let values: Vec<String> = key.iter().map(|column| row[column.as_str()].to_string()).collect();
+    RowKey::of(values.iter().map(String::as_str))
+}

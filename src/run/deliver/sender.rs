@@ -1,0 +1,224 @@
+//! One request with rows in it: rendered, maybe looked up, sent, and what became of it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::backlog::Row;
+use crate::extract::auth::Redactor;
+use crate::extract::http::{Exchange, ExchangeError, Fault, HttpError, RawAnswer};
+use crate::extract::request::{RenderedRequest, RequestError, RequestTree};
+use crate::lang::jq::Jq;
+use crate::ledger::RowKey;
+use crate::pipeline::spec::Outbox;
+use crate::run::{Env, RunError, build};
+
+/// Sends the rows of an outbox.
+#[derive(Debug)]
+pub(super) struct Sender {
+    tree: RequestTree,
+    send: Exchange,
+    find: Option<Lookup>,
+    batched: bool,
+}
+
+/// Looks a row up.
+#[derive(Debug)]
+struct Lookup {
+    tree: RequestTree,
+    exchange: Exchange,
+    found: Arc<Jq>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The server took it.
+    Sent,
+    /// The rows were there.
+    Found,
+    /// The server will never take it; why.
+    Refused(String),
+    /// It may have been heard, or not; why. Another try may help.
+    Unclear(String),
+    /// Nothing more is to be sent.
+    Stopped {
+        /// Why.
+        error: String,
+        /// Whether it surely wasn't acted upon.
+        unheard: bool,
+    },
+}
+
+impl Sender {
+    /// Prepares the requests of an outbox.
+    pub(super) fn new(outbox: &Outbox, env: &Env) -> Result<Self, RunError> {
+        let (send, find) = env.sources.delivery(outbox, &env.bounds.requests)?;
+        let find = match (&outbox.find, find) {
+            (Some(find), Some(exchange)) => Some(Lookup {
+                tree: build::request_tree(&outbox.source, &find.request)?,
+                exchange,
+                found: Arc::new(find.found.clone()),
+            }),
+            _ => None,
+        };
+        let tree = build::request_tree(&outbox.source, &outbox.request)?;
+        Ok(Self { tree, send, find, batched: outbox.batch.is_some() })
+    }
+
+    /// Returns what knows the secrets of the sink.
+    pub(super) fn redactor(&self) -> &Redactor {
+        self.send.client.redactor()
+    }
+
+    /// Renders the request for some rows.
+    pub(super) fn render(&self, rows: &[Row]) -> Result<RenderedRequest, RequestError> {
+        self.tree.render(&context(rows, self.batched), &[])
+    }
+
+    /// Sends some rows: once, unless the server surely didn't hear it, or knows it again.
+    pub(super) async fn send(&self, rows: &[Row]) -> Ended {
+        // What can't be made of a row is the row's own.
+        let request = match self.render(rows) {
+            Ok(request) => request,
+            Err(error) => {
+                return Ended::Refused(self.redactor().scrub(&format!("no request can be made of it: {error}")));
+            }
+        };
+        match self.find(rows).await {
+            Ok(false) => {}
+            Ok(true) => return Ended::Found,
+            Err(error) => {
+                let error = format!("`find`: {}", error.scrubbed(self.redactor()).chain());
+                return Ended::Stopped { error, unheard: false };
+            }
+        }
+        let read = |answer: &RawAnswer| (serde_json::from_slice(&answer.body).unwrap_or_default(), ());
+        match self.send.send(&request, Vec::new(), read).await {
+            Ok(answered) if answered.empty => Ended::Found,
+            Ok(_) => Ended::Sent,
+            Err(error) => ended(&error, self.find.is_some()),
+        }
+    }
+
+    /// Tells whether the rows are there.
+    async fn find(&self, rows: &[Row]) -> Result<bool, RunError> {
+        let Some(lookup) = &self.find else { return Ok(false) };
+        let request = lookup.tree.render(&context(rows, self.batched), &[])?;
+        let read = |answer: &RawAnswer| {
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            (body.clone(), body)
+        };
+        let answered = lookup.exchange.send(&request, Vec::new(), read).await?;
+        if answered.empty {
+            return Ok(false);
+        }
+        let line = self.redactor().scrub(&request.line());
+        let vars = [answered.answer.status.as_u16().into(), answered.answer.headers];
+        let (found, body) = (Arc::clone(&lookup.found), answered.page.unwrap_or_default());
+        let value = tokio::task::spawn_blocking(move || found.one(&body, &vars)).await?;
+        match value.map_err(|source| RunError::Expression { request: line.clone(), field: "find.found", source })? {
+            Value::Bool(found) => Ok(found),
+            other => {
+                let shown: String = other.to_string().chars().take(40).collect();
+                let problem =
+                    format!("`find.found` gives {shown}; it must give true or false, such as by `.total > 0`");
+                Err(RunError::Answer { request: line, problem })
+            }
+        }
+    }
+}
+
+/// Returns what templates see.
+fn context(rows: &[Row], batched: bool) -> Value {
+    match rows {
+        [row] if !batched => json!({"row": row.value, "key": row.key.to_string()}),
+        rows => {
+            let keys: Vec<RowKey> = rows.iter().map(|row| row.key).collect();
+            let values: Vec<&Value> = rows.iter().map(|row| &row.value).collect();
+            json!({"rows": values, "key": RowKey::of_rows(&keys).to_string()})
+        }
+    }
+}
+
+/// Says of an error whether the request may have been acted upon, and whether to go on. `finds` says that a row is looked up before it
+/// is sent again.
+fn ended(error: &ExchangeError, finds: bool) -> Ended {
+    let text = error.to_string();
+    let stopped = |unheard| Ended::Stopped { error: text.clone(), unheard };
+    match error {
+        ExchangeError::Answer(answer) => match (answer.fault, answer.status) {
+            (Fault::Sent, _) => Ended::Refused(text),
+            // What it means nobody can say: it would be sent again and again.
+            (Fault::Request | Fault::Rule, 200..300) if !finds => stopped(false),
+            (Fault::Request | Fault::Rule, 200..300 | 500..) => Ended::Unclear(text),
+            _ => stopped(true),
+        },
+        ExchangeError::Http(HttpError::Transport { kind, .. }) if !kind.is_unheard() => Ended::Unclear(text),
+        ExchangeError::Http(
+            HttpError::TooLarge { .. } | HttpError::Encoding { .. } | HttpError::Rule { .. } | HttpError::NoRoom { .. },
+        )
+        | ExchangeError::Work { .. } => stopped(false),
+        _ => stopped(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::extract::http::{AnswerError, TransportKind};
+
+    fn answer(status: u16, fault: Fault, finds: bool) -> Ended {
+        let error = AnswerError {
+            request: "POST /t".to_owned(),
+            status,
+            fault,
+            attempts: 1,
+            elapsed: Duration::ZERO,
+            reason: "no".to_owned(),
+            excerpt: String::new(),
+            hint: "look".to_owned(),
+        };
+        ended(&ExchangeError::Answer(Box::new(error)), finds)
+    }
+
+    fn network(kind: TransportKind) -> Ended {
+        let (request, origin) = ("POST /t".to_owned(), "http://h".to_owned());
+        let error = HttpError::Transport { request, origin, kind, attempts: 1, reason: String::new(), note: None };
+        ended(&error.into(), false)
+    }
+
+    #[test]
+    fn only_what_may_have_been_heard_is_unclear() {
+        let unheard = |ended| matches!(ended, Ended::Stopped { unheard: true, .. });
+        for status in [301, 400, 403, 404, 409, 429] {
+            assert!(unheard(answer(status, Fault::Request, false)), "{status}");
+        }
+        for status in [500, 502, 503, 504, 599] {
+            assert!(matches!(answer(status, Fault::Request, false), Ended::Unclear(_)), "{status}");
+        }
+        assert!(matches!(answer(400, Fault::Sent, false), Ended::Refused(_)));
+        assert!(unheard(answer(403, Fault::Credential, false)));
+        assert!(matches!(answer(200, Fault::Rule, false), Ended::Stopped { unheard: false, .. }));
+        assert!(matches!(answer(200, Fault::Request, true), Ended::Unclear(_)));
+        for kind in [TransportKind::Timeout, TransportKind::Broken, TransportKind::TornBody] {
+            assert!(matches!(network(kind), Ended::Unclear(_)), "{kind}");
+        }
+        for kind in [TransportKind::Connect, TransportKind::Tls, TransportKind::ProxyAuth, TransportKind::Unsendable] {
+            assert!(unheard(network(kind)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn templates_see_a_row_or_rows() {
+        let row = |n: u64| Row { key: RowKey::of([n.to_string().as_str()]), value: json!({"id": n}) };
+        let one = context(&[row(1)], false);
+        assert_eq!((&one["row"]["id"], one["key"].as_str().unwrap().len()), (&json!(1), 32));
+        let (batch, turned) = (context(&[row(1), row(2)], true), context(&[row(2), row(1)], true));
+        assert_eq!(batch["rows"], json!([{"id": 1}, {"id": 2}]));
+        assert_ne!(batch["key"], turned["key"]);
+        assert_eq!(context(&[row(1)], true)["rows"], json!([{"id": 1}]));
+    }
+}

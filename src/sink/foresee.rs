@@ -1,0 +1,39 @@
+//! Where rows would land, without writing them.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use indexmap::IndexMap;
+
+use super::SinkError;
+use super::encode;
+use super::layout::file_name;
+use super::normalize::Normalizer;
+use super::partition::Splitter;
+use super::spec::{Format, Landing, SinkSpec};
+
+/// Returns the files that these rows would be in, by their paths below the root of the data set, and how many rows each would have. The
+/// limits of a file's size aren't looked at.
+///
+/// # Errors
+/// Where the sink can't take the rows: a partition column that isn't there, names that differ by case only.
+pub fn foresee(
+    spec: &SinkSpec,
+    landing: &Landing,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<Vec<(String, u64)>, SinkError> {
+    spec.check()?;
+    let normalizer = Normalizer::new(schema, matches!(spec.format, Format::Parquet(_)))?;
+    let splitter = Splitter::new(&spec.partition_by, landing.snapshot.as_deref(), normalizer.target())?;
+    let mut folders: IndexMap<String, u64> = IndexMap::new();
+    for batch in batches {
+        for part in splitter.split(&normalizer.apply(batch)?)? {
+            *folders.entry(part.dir).or_default() += part.rows.num_rows() as u64;
+        }
+    }
+    let path = |(part, (folder, rows)): (u32, (String, u64))| {
+        let name = file_name(landing, part, encode::extension(&spec.format));
+        (if folder.is_empty() { name } else { format!("{folder}/{name}") }, rows)
+    };
+    Ok((0..).zip(folders).map(path).collect())
+}
