@@ -129,6 +129,6 @@ mod tests {
         environment.add_filter("when", when);
         environment.add_template("a.html", "{{ at | when('2026-01-01T00:00:00Z') }}").unwrap();
         let page = environment.get_template("a.html").unwrap();
-        assert_eq!(page.render([("at", "<b>")].into_iter().collect::<Value>()).unwrap(), "&lt;b&gt;");
+        assert_eq!(page.render(Value::from_pairs([("at", Value::from("<b>"))])).unwrap(), "&lt;b&gt;");
     }
 }
