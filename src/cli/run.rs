@@ -141,7 +141,9 @@ async fn deliver(to: &str, runs: Vec<RunEnd>, exit_code: Exit, env: &Env) {
 /// Writes the metrics of the runs, and of what the ledgers say after them.
 async fn count(path: &Path, pipelines: &[Pipeline], ends: &[RunEnd], state: &str, env: &Env) {
     let metrics = Metrics::default();
-    ends.iter().for_each(|end| metrics.ended(end));
+    for end in ends {
+        metrics.ended(end);
+    }
     let mut known = Vec::new();
     for pipeline in pipelines {
         known.push(Known::read(&Arc::new(pipeline.clone()), state, env).await);

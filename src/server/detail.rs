@@ -96,7 +96,7 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
     if let Some(running) = view.running.as_ref().filter(|running| running.run.as_str() == id) {
         let jobs: Vec<_> = running.progress.jobs().iter().map(|(job, at)| live(job.as_str(), at)).collect();
         let (run, running) = (RunLine::running(running), Running::of(running));
-        return app.render("run.html", json!({"name": name, "run": run, "running": running, "jobs": jobs}));
+        return app.render("run.html", &json!({"name": name, "run": run, "running": running, "jobs": jobs}));
     }
     let known = app.ledgers.known(&view, FRESH).await;
     let gone = || PageError::Gone(format!("there is no run `{id}` of `{name}` among the last ones"));
@@ -119,7 +119,7 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
     detail.lines.truncate(SLICES);
     let typed = Typed::new(&view, &app.site.state);
     let commands = commands(&view, &run, &typed);
-    app.render("run.html", json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "replay": typed.line("quarantine replay", "")}))
+    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "replay": typed.line("quarantine replay", "")}))
 }
 
 fn commands(view: &PipelineView, run: &RunLine, typed: &Typed) -> Vec<String> {

@@ -89,7 +89,7 @@ pub(super) async fn page(app: &App) -> Result<Html<String>, PageError> {
     let headline = headline(&view, &lines);
     app.render(
         "home.html",
-        json!({"lines": lines, "troubles": found, "more": more, "headline": headline, "looked": view.at.is_some()}),
+        &json!({"lines": lines, "troubles": found, "more": more, "headline": headline, "looked": view.at.is_some()}),
     )
 }
 

@@ -210,8 +210,8 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
     }
     registry.register("ledger_readable", "Whether the ledger could be read", readable);
     registry.register_with_unit("last_run_timestamp", "When the last run ended, by the ledger", Unit::Seconds, last);
-    let text = "When a run last landed all that was due, by the ledger";
-    registry.register_with_unit("last_success_timestamp", text, Unit::Seconds, success);
+    let success_help = "When a run last landed all that was due, by the ledger";
+    registry.register_with_unit("last_success_timestamp", success_help, Unit::Seconds, success);
     registry.register("last_run_failed", "Whether the last run left something undone", failed);
     registry.register("missing_windows", "Windows that have ended and haven't landed", missing);
     registry.register("overdue_windows", "Windows that were due at the last run and haven't landed", overdue);

@@ -54,7 +54,7 @@ impl App {
     }
 
     /// Renders a template, with what all pages show.
-    pub(super) fn render(&self, template: &str, page: Value) -> Result<Html<String>, PageError> {
+    pub(super) fn render(&self, template: &str, page: &Value) -> Result<Html<String>, PageError> {
         let shown = json!({
             "page": page,
             "now": self.site.env.clock.now(),
@@ -69,7 +69,7 @@ impl App {
 
     /// Renders a page that says one thing.
     pub(super) fn message(&self, status: StatusCode, title: &str, text: &str, back: &str) -> Response {
-        match self.render("message.html", json!({"title": title, "text": text, "back": back})) {
+        match self.render("message.html", &json!({"title": title, "text": text, "back": back})) {
             Ok(page) => (status, page).into_response(),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         }
@@ -110,9 +110,9 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
-        .route("/style.css", get(|| asset("text/css; charset=utf-8", pages::STYLE)))
-        .route("/live.js", get(|| asset("text/javascript; charset=utf-8", pages::SCRIPT)))
-        .route("/icon.svg", get(|| asset("image/svg+xml", pages::ICON)))
+        .route("/style.css", get(|| async { asset("text/css; charset=utf-8", pages::STYLE) }))
+        .route("/live.js", get(|| async { asset("text/javascript; charset=utf-8", pages::SCRIPT) }))
+        .route("/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
         .fallback(|State(app): State<Arc<App>>| async move {
             app.message(StatusCode::NOT_FOUND, "Not found", "There is no such page.", "/")
         })
@@ -130,15 +130,16 @@ async fn run(State(app): State<Arc<App>>, Path((name, run)): Path<(String, Strin
     shown(&app, detail::page(&app, &name, &run).await)
 }
 
-async fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
+fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(CONTENT_TYPE_HEADER, kind)], text)
 }
 
 /// Alive: the daemon goes on.
 async fn livez(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    match app.site.handle.is_alive() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the daemon has ended\n"),
+    if app.site.handle.is_alive() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the daemon has ended\n")
     }
 }
 

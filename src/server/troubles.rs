@@ -58,10 +58,8 @@ impl Trouble {
 /// Says what is wrong with a file.
 pub(super) fn of_file(refused: &FileError, goes_on: bool) -> Trouble {
     let file = refused.file.display();
-    let what = match goes_on {
-        true => format!("{file} can't be used; what was read from it before goes on"),
-        false => format!("{file} can't be used"),
-    };
+    let rest = if goes_on { "; what was read from it before goes on" } else { "" };
+    let what = format!("{file} can't be used{rest}");
     Trouble {
         why: Some(concealed(&refused.error)),
         many_lines: true,

@@ -204,7 +204,7 @@ mod tests {
         check("headers:\n  X-Api-Key: hunter2 # old\n", "headers:\n  X-Api-Key: *** # old\n");
         check("headers: {cookie: \"session=hunter2; a=b\"}\n", "headers: {cookie: \"***\"}\n");
         check("password: '${P:-hunter2}'\n", "password: '${P:-***}'\n");
-        check("form: {client_secret: pre${P}post}\n", "form: {client_secret: ***${P}***}\n");
+        check("client_secret: pre${P}post\n", "client_secret: ***${P}***\n");
         check("token: [one, two]\n", "token: [***, ***]\n");
         check("secret:\n  nested: {deeper: [hunter2], b: c}\n", "secret:\n  nested: {deeper: [***], b: ***}\n");
     }
