@@ -63,7 +63,7 @@ fn broken_bodies() {
     assert_snapshot!(refused(Answer::bytes(whole).header("content-encoding", "gzip")), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (the gzip data is cut off or garbled: invalid gzip header); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
     let job = format!("{ONE_PAGE}\nmax_response: 1KiB");
     let huge: Vec<Value> = (0..1000).map(|id| json!({"id": id})).collect();
-    assert_snapshot!(refused_by(&job, Answer::json(&json!({"items": huge}))), @"1: 20260103: GET /rows: the answer's body is larger than 1024 bytes, the limit; ask for smaller pages");
+    assert_snapshot!(refused_by(&job, Answer::json(&json!({"items": huge}))), @"1: 20260103: GET /rows: the answer's body is larger than 1024 bytes, the limit; ask for smaller pages, or raise `max_response` (of the job, or of `source`)");
 }
 
 #[test]
