@@ -35,15 +35,15 @@ pub(super) async fn open(arguments: &PageArguments, output: Output) -> Result<Op
     };
     let hosts = arguments.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
     let Listen::At(address) = arguments.listen else { return Ok(Some(Page { listener: None, token, hosts })) };
-    let listened = async {
+    let bound = async {
         let listener = TcpListener::bind(address).await?;
         let at = listener.local_addr()?;
         Ok::<_, std::io::Error>((listener, at))
     };
-    match listened.await {
-        Ok((bound, at)) => {
+    match bound.await {
+        Ok((listener, at)) => {
             say(at, output)?;
-            Ok(Some(Page { listener: Some(bound), token, hosts }))
+            Ok(Some(Page { listener: Some(listener), token, hosts }))
         }
         Err(error) => {
             print::problem(&format!(

@@ -88,8 +88,11 @@ fn reach(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> String {
     let show = |instant: DateTime<Utc>| instant.format("%Y-%m-%d %H:%M").to_string();
     if let (Some(first), Some(last)) = (ranges.first(), ranges.last()) {
         let holes = ranges.windows(2).filter(|pair| pair[0].to != pair[1].from).count();
-        let holes =
-            if holes == 0 { String::new() } else { format!(", {holes} hole{}", if holes == 1 { "" } else { "s" }) };
+        let holes = match holes {
+            0 => String::new(),
+            1 => ", 1 hole".to_owned(),
+            more => format!(", {more} holes"),
+        };
         return format!("{} to {}{holes}", show(first.from), show(last.to));
     }
     if let Some(end) = state.chain(&job.name, key).and_then(|chain| chain.end.as_ref()) {

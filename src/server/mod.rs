@@ -2,7 +2,7 @@
 //!
 //! Pages are made here, from what the daemon says of itself and what the ledgers say; they work without JavaScript, and a little of it
 //! renews them every second. Looking changes nothing and holds up no run: a ledger is read every few seconds at most. What changes
-//! something is a `POST` with a token, from a page of our own ([`actions`]); what a browser may be tricked into is refused by [`guard`].
+//! something is a `POST` with a token, from a page of our own (`actions`); what a browser may be tricked into is refused by `guard`.
 
 mod actions;
 mod chart;
