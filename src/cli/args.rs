@@ -112,7 +112,7 @@ pub(super) enum Command {
         #[command(flatten)]
         state: StateArgument,
     },
-    /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job for a backfill.
+    /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or a Job for a backfill.
     K8s(super::k8s::K8sArguments),
     /// Print the JSON Schema of pipeline files, for editors; or show, compare and accept what is pinned of a job's columns.
     #[command(args_conflicts_with_subcommands = true)]

@@ -25,10 +25,8 @@ const STORE_SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", 
 pub(super) enum Kind {
     /// A `CronJob`.
     Cron(Cron5),
-    /// An Indexed Job.
+    /// A Job.
     Backfill {
-        /// How many pods.
-        shards: u32,
         /// Where it begins.
         from: DateTime<Utc>,
         /// Where it ends.
@@ -78,10 +76,10 @@ impl Manifest<'_> {
                     cron => schedule.cron.as_str(), zone => schedule.zone.name(), deadline => schedule.deadline,
                 });
             }
-            Kind::Backfill { shards, from, to } => {
+            Kind::Backfill { from, to } => {
                 name.push_str("-backfill");
                 let instant = |instant: &DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-                backfill = Some(context! { shards, from => instant(from), to => instant(to) });
+                backfill = Some(context! { from => instant(from), to => instant(to) });
             }
         }
         if name.len() > MOST_LETTERS {

@@ -5,7 +5,6 @@ mod needs;
 mod schedule;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -25,7 +24,7 @@ use crate::pipeline::spec::Pipeline;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --set NTOPNG_URL=https://ntopng | kubectl apply -f -
-  tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --shards 5 --from 2026-01-01T00:00:00Z")]
+  tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --from 2026-01-01T00:00:00Z")]
 pub(super) struct K8sArguments {
     /// The pipeline file.
     pub(super) file: PathBuf,
@@ -50,14 +49,11 @@ pub(super) struct K8sArguments {
     /// The service account, such as one with a role for the bucket.
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
-    /// Print an Indexed Job of so many pods, which share the work of a backfill, instead of a `CronJob`.
-    #[arg(long, value_name = "N", requires = "from")]
-    shards: Option<NonZeroU32>,
-    /// Where the backfill begins, RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "shards")]
+    /// Print a Job for a backfill from then on, RFC 3339, instead of a `CronJob`.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Option<DateTime<Utc>>,
     /// Where the backfill ends, RFC 3339. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "shards")]
+    #[arg(long, value_name = "TIME", value_parser = instant, requires = "from")]
     to: Option<DateTime<Utc>>,
     #[command(flatten)]
     memory: MemoryArgument,
@@ -171,17 +167,13 @@ fn loopback(pipeline: &Pipeline) -> Option<&Url> {
 const PLACES: &str = "give --state s3://bucket/prefix, or a volume by --pvc CLAIM and a path under /data";
 
 fn kind(arguments: &K8sArguments, pipeline: &Pipeline) -> Result<Kind, String> {
-    if let (Some(shards), Some(from)) = (arguments.shards, arguments.from) {
+    if let Some(from) = arguments.from {
         let to = arguments.to.unwrap_or_else(|| SystemClock.now().trunc_subsecs(0));
-        return if from < to {
-            Ok(Kind::Backfill { shards: shards.get(), from, to })
-        } else {
-            Err("--from must be before --to".to_owned())
-        };
+        return if from < to { Ok(Kind::Backfill { from, to }) } else { Err("--from must be before --to".to_owned()) };
     }
     let Some(schedule) = &pipeline.schedule else {
         return Err(format!(
-            "{} has no schedule: add one, such as `schedule: {{cron: '15 2 * * *', timezone: UTC}}`, or print a backfill with --shards",
+            "{} has no schedule: add one, such as `schedule: {{cron: '15 2 * * *', timezone: UTC}}`, or print a backfill with --from",
             arguments.file.display()
         ));
     };
