@@ -41,8 +41,8 @@ fn help() {
       vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
       ledger      Look into a pipeline's ledger
       status      Show what has landed
-      k8s         Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job
-                  for a backfill
+      k8s         Print the Kubernetes objects that run a pipeline file: a `CronJob`, or a Job for a
+                  backfill
       schema      Print the JSON Schema of pipeline files, for editors; or show, compare and accept what
                   is pinned of a job's columns
       quarantine  List, show and replay the rows that didn't fit

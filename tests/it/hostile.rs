@@ -67,13 +67,15 @@ fn broken_bodies() {
 }
 
 #[test]
-fn a_page_that_nests_deep_lands() {
+fn a_record_that_nests_deep_is_kept_aside() {
     let deep = format!(r#"{{"items": [{{"a": {}1{}}}]}}"#, "[".repeat(20_000), "]".repeat(20_000));
     let bench = Bench::new(Api::always(Answer::bytes(deep)));
     let ran = bench
         .job(&format!("{ONE_PAGE}\nsinks: {{lake: {{parquet: {{url: ./lake}}}}, j: {{jsonl: {{url: ./j}}}}}}"))
         .run();
-    assert_eq!(ran.fine(), "20260103 landed: 1 of 1; unknown");
+    assert_eq!(ran.fine(), "20260103 landed: 0 of 1, 1 quarantined; unknown");
+    let kept = bench.quarantine();
+    assert!(kept[0]["reason"].as_str().unwrap().contains("nested more than 128 deep"), "{}", kept[0]["reason"]);
 }
 
 #[test]
