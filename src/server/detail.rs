@@ -108,7 +108,7 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
         Arc::clone(&app.site.env.clock),
         &app.site.env.stores,
     );
-    let ledger = ledger.map_err(|error| PageError::Gone(text::chain(&error)))?;
+    let ledger = ledger.map_err(|error| PageError::Gone(crate::objects::chain(&error)))?;
     let mut detail = match own {
         Some(end) => of_end(end),
         None => of_ledger(&ledger, &known, id).await,
@@ -216,7 +216,7 @@ async fn of_ledger(ledger: &Ledger, known: &Known, id: &str) -> Detail {
     let mut detail = Detail { holder: Some(run.holder.clone()), ..Detail::default() };
     match ledger.entries_of(&known.state, run).await {
         Ok(entries) => kept(&entries, run, &mut detail),
-        Err(error) => detail.notes.push(format!("Its entries can't be read: {}", text::chain(&error))),
+        Err(error) => detail.notes.push(format!("Its entries can't be read: {}", crate::objects::chain(&error))),
     }
     detail
 }

@@ -63,7 +63,7 @@ impl Known {
         let read = async { ledger?.read_state().await };
         let state = match tokio::time::timeout(PATIENCE, read).await {
             Ok(Ok(state)) => state,
-            Ok(Err(error)) => return Self::unknown(super::text::chain(&error)),
+            Ok(Err(error)) => return Self::unknown(crate::objects::chain(&error)),
             Err(_) => return Self::unknown(format!("the ledger hasn't answered within {PATIENCE:?}")),
         };
         let (pipeline, now) = (Arc::clone(pipeline), env.clock.now());

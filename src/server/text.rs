@@ -1,24 +1,7 @@
-//! Numbers, instants and errors as people read them.
-
-use std::error::Error;
+//! Numbers and instants as people read them.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use minijinja::value::Value;
-
-/// Joins an error and its causes in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
-}
 
 /// Writes a number with commas between its thousands.
 pub(super) fn count(number: u64) -> String {
