@@ -3,6 +3,7 @@
 mod cells;
 mod fanout;
 mod grid;
+mod shard;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use chrono_tz::Tz;
 pub use cells::{Stretch, stretch, takes_over};
 pub use fanout::{FanOutError, Key, keys_of};
 pub use grid::Grid;
+pub use shard::Shard;
 
 use crate::model::{CursorValue, JobName, Slice, SliceKind, Window};
 use crate::pipeline::file::SnapshotMode;

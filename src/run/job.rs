@@ -75,7 +75,10 @@ impl Runner<'_> {
         let keys = self.keys(rows).await?;
         let (due, ended) = match self.options.reads {
             Reads::Due => self.due(keys.as_deref(), report).await?,
-            Reads::Backfill(backfill) => (self.backfilled(backfill, keys.as_deref(), report), Vec::new()),
+            Reads::Backfill(backfill) => {
+                let slices = self.backfilled(backfill, keys.as_deref(), report);
+                (self.own(slices, report), Vec::new())
+            }
             Reads::Quarantined => self.replayed(keys.as_deref()),
         };
         self.warn_of_the_future(report);
@@ -92,9 +95,20 @@ impl Runner<'_> {
     async fn due(&self, keys: Option<&[Key]>, report: &mut JobReport) -> Result<(Vec<Slice>, Vec<Finished>), RunError> {
         let start = self.start().await?;
         let due = self.writer.state(|state| due(self.pipeline, self.job, keys, state, self.options.now, start));
-        let (due, ended) = self.without_resets(due, report).await?;
+        let (due, ended) = self.without_resets(self.own(due, report), report).await?;
         self.drop_stale(&due).await?;
         Ok((due, ended))
+    }
+
+    /// Returns the slices of this shard, and says how many they are.
+    fn own(&self, slices: Vec<Slice>, report: &mut JobReport) -> Vec<Slice> {
+        let (shard, all) = (self.options.shard, slices.len());
+        if shard.is_whole() {
+            return slices;
+        }
+        let own: Vec<Slice> = slices.into_iter().filter(|slice| shard.takes(slice)).collect();
+        report.warnings.push(format!("shard {shard} reads {} of the {all} slices to read", own.len()));
+        own
     }
 
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
@@ -249,6 +263,7 @@ impl Runner<'_> {
             let mut slices = report.slices.iter().filter(|slice| key.is_none_or(|key| slice.key == *key));
             slices.all(|slice| !matches!(slice.outcome, SliceOutcome::Failed { .. }))
         };
+        let shard = self.options.shard;
         let covered: Vec<Generation> = self.writer.state(|state| {
             let gone =
                 state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {
@@ -258,6 +273,12 @@ impl Runner<'_> {
                     // Under other values: all that there are now must have it.
                     (Some(window), Slicing::Window(_)) => {
                         keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
+                    }
+                    // What this run has read says something of its own chains only.
+                    _ if !shard.is_whole()
+                        && !(keys.contains(&at.key) && shard.takes_chain(&at.job, at.key.as_ref())) =>
+                    {
+                        false
                     }
                     _ if keys.contains(&at.key) => fine(Some(&at.key)),
                     _ => fine(None),
@@ -287,7 +308,8 @@ impl Runner<'_> {
     async fn drop_stale(&self, due: &[Slice]) -> Result<(), RunError> {
         let due: HashSet<&SliceId> = due.iter().map(|slice| &slice.id).collect();
         let stale: Vec<SliceRef> = self.writer.state(|state| {
-            let open = state.open_begins(&self.job.name).filter(|begin| !due.contains(&begin.slice.id));
+            let own = state.open_begins(&self.job.name).filter(|begin| self.options.shard.takes(&begin.slice));
+            let open = own.filter(|begin| !due.contains(&begin.slice.id));
             open.map(|begin| SliceRef::of(&begin.slice)).collect()
         });
         for at in stale {

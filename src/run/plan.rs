@@ -90,6 +90,12 @@ fn planned(
             keys.map(|keys| job::due(pipeline, job, keys.as_deref(), state, now, start)).unwrap_or_default()
         }
     };
+    let all = due.len();
+    let due: Vec<Slice> =
+        due.into_iter().filter(|slice| matches!(job.slicing, Slicing::Parent) || options.shard.takes(slice)).collect();
+    if !options.shard.is_whole() && job.lands() && known {
+        notes.push(format!("shard {} reads {} of the {all} slices to read", options.shard, due.len()));
+    }
     let extraction = Extraction { progress: Arc::new(super::Silent), ..Extraction::new(job, env)? };
     let shown = |slice: &Slice| {
         let request = extraction.show(slice, now)?;
