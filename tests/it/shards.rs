@@ -36,8 +36,9 @@ fn truth(site: &Site) -> Truth {
     Truth::of(&site.ntopng, &(midnight - 2 * 86_400..midnight), "2026-01-08")
 }
 
+/// A lease is short enough to wait for, and long enough for a busy machine to renew it in time.
 fn start(site: &Site, shard: usize) -> Running {
-    site.run(&["--shard", &format!("{shard}/{SHARDS}"), "--lease-ttl", "1s"]).spawn()
+    site.run(&["--shard", &format!("{shard}/{SHARDS}"), "--lease-ttl", "15s"]).spawn()
 }
 
 /// How often each slice has landed, by its job and its name.
@@ -74,8 +75,8 @@ fn five_shards_at_once_land_each_slice_once() {
 fn of_five_shards_two_are_killed_and_repeated() {
     let s3 = Arc::new(S3::start());
     let mut site = site(&s3, 5);
-    let mut dice = Dice::new(20_260_110, 2);
-    for round in 0..2 {
+    let mut dice = Dice::new(20_260_110, 1);
+    for round in 0..1 {
         site = site.with_new_folder();
         let mut running: Vec<Option<Running>> = (0..SHARDS).map(|shard| Some(start(&site, shard))).collect();
         let first = dice.below(5) as usize;
@@ -102,7 +103,7 @@ fn a_shard_keeps_out_whoever_divides_otherwise() {
     let s3 = Arc::new(S3::start());
     // Slow enough for the others to begin while the first one is at work.
     let site = site(&s3, 250);
-    let first = site.run(&["--shard", "0/2", "--lease-ttl", "3s"]).spawn();
+    let first = site.run(&["--shard", "0/2"]).spawn();
     site.wait_for_requests(0, 4);
     for how in [&["--no-wait"][..], &["--no-wait", "--shard", "0/2"], &["--no-wait", "--shard", "1/3"]] {
         let hasty = site.run(how).run();
