@@ -14,8 +14,15 @@ use super::state::LedgerState;
 use super::store::{Store, numbered};
 use super::writer::reading;
 
-/// A checkpoint is due when so many entries have been written since the last.
-pub(super) const EVERY: u64 = 100;
+/// A checkpoint is due when so many entries have been written since the last, at the earliest.
+const EVERY: u64 = 100;
+
+/// And at the latest: a reader reads them one by one.
+const AT_LATEST: u64 = 1000;
+
+/// Between the two a checkpoint is due when it costs no more than so many bytes an entry. The state of 20,000 slices has 10 MB:
+/// printed after each hundred entries, it would cost more than they do.
+const BYTES_AN_ENTRY: u64 = 10_000;
 
 /// How many checkpoints stay. One would do; a reader that is slow finds the one that it has seen listed.
 pub(super) const KEPT: usize = 3;
@@ -52,8 +59,25 @@ pub(super) async fn newest(store: &Store) -> Result<LedgerState, LedgerError> {
     }
 }
 
-/// Writes the state as a checkpoint, deletes old ones, and tells its sequence. Printing it may take a while, so it is done off the async threads.
-pub(super) async fn write(store: &Store, state: &Arc<RwLock<LedgerState>>) -> Result<u64, LedgerError> {
+/// A checkpoint that was written, or found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last {
+    /// The sequence of the last entry that it holds; 0 where there is none.
+    pub(super) sequence: u64,
+    /// Its size; 0 where that isn't known.
+    pub(super) bytes: u64,
+}
+
+impl Last {
+    /// Tells whether the next one is due after entry `sequence`.
+    pub(super) const fn is_behind(self, sequence: u64) -> bool {
+        let entries = sequence - self.sequence;
+        entries >= EVERY && (entries >= AT_LATEST || entries >= self.bytes / BYTES_AN_ENTRY)
+    }
+}
+
+/// Writes the state as a checkpoint, and deletes old ones. Printing it may take a while, so it is done off the async threads.
+pub(super) async fn write(store: &Store, state: &Arc<RwLock<LedgerState>>) -> Result<Last, LedgerError> {
     let state = Arc::clone(state);
     let print = move || {
         let state = reading(&state);
@@ -65,10 +89,22 @@ pub(super) async fn write(store: &Store, state: &Arc<RwLock<LedgerState>>) -> Re
     let (sequence, path, bytes) = printed.unwrap_or_else(|panicked| {
         Err(LedgerError::Corrupt { object: DIRECTORY.to_owned(), why: format!("printing it panicked: {panicked}") })
     })?;
+    let last = Last { sequence, bytes: bytes.len() as u64 };
     store.create(&path, bytes).await?;
     let all = store.numbers(DIRECTORY, None).await?;
     for old in &all[..all.len().saturating_sub(KEPT)] {
         store.delete(&numbered(DIRECTORY, *old)).await?;
     }
-    Ok(sequence)
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_a_checkpoint_the_rarer_it_is_and_never_rarer_than_a_thousand_entries() {
+        let due = |bytes| (20..).find(|sequence| Last { sequence: 20, bytes }.is_behind(*sequence)).unwrap() - 20;
+        assert_eq!([0, 900_000, 2_000_000, 9_000_000, u64::MAX].map(due), [100, 100, 200, 900, 1000]);
+    }
 }

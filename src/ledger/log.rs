@@ -12,8 +12,8 @@ use super::state::LedgerState;
 use super::store::{Put, Store, numbered};
 use super::{LedgerError, checkpoint};
 
-/// How many entries are read at a time.
-const READ_AHEAD: usize = 16;
+/// How many entries, or lists of files, are read at a time.
+pub(super) const READ_AHEAD: usize = 32;
 
 /// How often an entry is put before a store that answers with errors is given up.
 const PUT_TRIES: u32 = 5;

@@ -5,7 +5,7 @@
 //! | object | what it is | written |
 //! |---|---|---|
 //! | `log/<sequence>.json` | an [`Entry`] | put-if-absent, each number once; deleted seven days after a checkpoint covers it |
-//! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries; the last three stay |
+//! | `checkpoint/<sequence>.json` | the [`LedgerState`] after that entry | every hundred entries, of a large state every thousand at the latest; the last three stay |
 //! | `files/<job>/<slice>-g<n>.json` | a [`FileList`] | before the entry that names it, never changed |
 //! | `schema/<job>/v<n>.json` | a [`PinnedSchema`] | put-if-absent: the first writer's counts |
 //! | `_tidegate/probe` | in object stores only: shows that they keep to conditional writes | put-if-absent, once |

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::LedgerError;
 use super::data::{DataStore, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
+use super::log::READ_AHEAD;
 use super::manifest::{ListedSlice, Manifest, ManifestFile, ManifestUpdate};
 use super::state::{Replaced, SliceState};
 use super::writer::{Writer, read_list};
@@ -150,12 +153,12 @@ impl Writer {
             let ledger = state.id().map(str::to_owned);
             (state.sequence(), ledger, state.landed_in(root).into_iter().map(own).collect::<Vec<_>>())
         });
-        let mut add = Vec::new();
-        for (slice, list) in landed.iter().filter(|(slice, _)| !listed.contains(slice)) {
-            let files = self.files(list).await?;
-            let here = files.into_iter().filter(|file| file.root == root);
-            add.extend(here.map(|file| listing(&pipeline, slice, file)));
-        }
+        let new = landed.iter().filter(|(slice, _)| !listed.contains(slice));
+        let lists = new.map(|(slice, list)| async move { Ok::<_, LedgerError>((slice, self.files(list).await?)) });
+        let lists: Vec<_> = stream::iter(lists).buffered(READ_AHEAD).try_collect().await?;
+        let files = lists.into_iter().flat_map(|(slice, files)| files.into_iter().map(move |file| (slice, file)));
+        let here = files.filter(|(_, file)| file.root == root);
+        let add = here.map(|(slice, file)| listing(&pipeline, slice, file)).collect();
         // What a sink that was removed has listed stays listed.
         let stays = self.state(|state| {
             let left = listed.into_iter().filter(|(job, ..)| state.has_left(job, root));

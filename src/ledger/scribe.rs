@@ -64,8 +64,8 @@ pub(super) struct Scribe {
     pub(super) asks: mpsc::Receiver<Ask>,
     /// When the last entry was on its way, by the uptime.
     pub(super) written: Duration,
-    /// The sequence of the last checkpoint.
-    pub(super) checkpoint: u64,
+    /// The last checkpoint.
+    pub(super) checkpoint: checkpoint::Last,
 }
 
 impl Scribe {
@@ -207,11 +207,11 @@ impl Scribe {
     /// A checkpoint only saves time, so a failure is no reason to stop: the next entry tries again.
     async fn checkpoint_if_due(&mut self) {
         let sequence = reading(&self.held.state).sequence();
-        if sequence - self.checkpoint < checkpoint::EVERY {
+        if !self.checkpoint.is_behind(sequence) {
             return;
         }
         match checkpoint::write(&self.held.ledger.store, &self.held.state).await {
-            Ok(sequence) => self.checkpoint = sequence,
+            Ok(last) => self.checkpoint = last,
             Err(error) => {
                 tracing::warn!(error = in_full(&error), "a checkpoint of the ledger couldn't be written");
                 return;

@@ -17,7 +17,7 @@ use super::lane::Lane;
 use super::scribe::{Ask, Held, Scribe};
 use super::state::LedgerState;
 use super::store::{Put, Store};
-use super::{Ledger, LedgerError, log};
+use super::{Ledger, LedgerError, checkpoint, log};
 use crate::model::{CursorValue, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceKind, StagedPlace};
 
 /// How many requests may wait for the log before those who make more are held back.
@@ -110,7 +110,7 @@ impl Writer {
             held: Arc::clone(&held),
             asks: queue,
             written: taken.started,
-            checkpoint: taken.checkpoint,
+            checkpoint: checkpoint::Last { sequence: taken.checkpoint, bytes: 0 },
             lock: taken.lock,
         };
         tokio::spawn(scribe.run());

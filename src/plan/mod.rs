@@ -36,7 +36,8 @@ pub struct History {
     pub cursor: Option<CursorValue>,
     /// Landed snapshots' labels.
     pub snapshots: Vec<String>,
-    /// Slices that an earlier run began and never published, with the instant they were begun for.
+    /// Slices that an earlier run began and never landed, with the instant they were begun for: those of a grid are due, also where
+    /// they have landed before and `lookback` doesn't reach them any more.
     pub open: Vec<Slice>,
 }
 
@@ -80,8 +81,8 @@ pub fn resolve_start(start: Start, pinned: Option<DateTime<Utc>>, now: DateTime<
     }
 }
 
-/// Returns the cells that ended `lag` ago and haven't landed, and those that `lookback` or an accepted edit reads again, oldest
-/// first.
+/// Returns the cells that ended `lag` ago and haven't landed, and those that `lookback`, an accepted edit or a run that died
+/// reads again, oldest first.
 fn windows(
     spec: &WindowSpec,
     history: &History,
@@ -92,13 +93,18 @@ fn windows(
     let lookback = last.map(|last| Window { from: before(last, spec.lookback), to: last });
     let start = if last.is_some() { start } else { history.since.map_or(start, |since| start.max(since)) };
     let (again, anew) = (history.again.clone(), history.anew.clone());
-    let first = again.iter().chain(&anew).map(|window| window.from).chain([start]).min().unwrap_or(start);
+    let begun: Vec<Window> = history.open.iter().filter_map(Slice::window).collect();
+    let first = again.iter().chain(&anew).chain(&begun).map(|window| window.from).chain([start]).min().unwrap_or(start);
     let (until, landed) = (before(now, spec.lag), history.landed.clone());
     let cells = Grid::new(spec.every).into_iter().flat_map(move |grid| cells::cells(grid, &landed, first, until));
     let due = cells.filter(move |cells::Cell { window, landed }| {
         let within = |windows: &[Window]| windows.iter().any(|other| other.overlaps(window));
         let (in_lookback, started) = (lookback.is_some_and(|lookback| lookback.overlaps(window)), window.to > start);
-        if *landed { (in_lookback && started) || within(&again) } else { started || within(&anew) }
+        if *landed {
+            (in_lookback && started) || within(&again) || begun.contains(window)
+        } else {
+            started || within(&anew)
+        }
     });
     due.map(|cell| cell.window)
 }

@@ -59,6 +59,32 @@ fn landed_cells_are_not_due_but_those_in_the_lookback_are() {
 }
 
 #[test]
+fn a_window_that_a_dead_run_was_reading_again_is_due_after_the_lookback_has_moved_on() {
+    let cell = |day: &str| {
+        let from = instant(&format!("{day}T00:00:00Z"));
+        let kind = SliceKind::Window(Window { from, to: from + TimeDelta::days(1) });
+        Slice::new(JobName::new("j"), None, serde_json::Value::Null, kind)
+    };
+    // The second has landed, the fourth hasn't; what was before the start, or was cut otherwise, isn't read.
+    let open = vec![cell("2025-12-30"), cell("2026-01-02"), cell("2026-01-04")];
+    let history = History { landed: vec![days("2026-01-01", "2026-01-04")], open, ..History::default() };
+    let now = "2026-01-05T01:00:00Z";
+    assert_eq!(ids(window_spec(DAY, 0, 0), &history, now), ["20260102T000000Z", "20260104T000000Z"]);
+    assert_eq!(
+        ids(window_spec(DAY, 0, DAY), &history, now),
+        ["20260102T000000Z", "20260103T000000Z", "20260104T000000Z"]
+    );
+    let hours = vec![
+        stretch(
+            Window { from: instant("2026-01-01T00:00:00Z"), to: instant("2026-01-05T00:00:00Z") },
+            Duration::from_secs(DAY / 2),
+        )
+        .unwrap(),
+    ];
+    assert_eq!(ids(window_spec(DAY / 2, 0, 0), &History { landed: hours, ..history }, now), [] as [&str; 0]);
+}
+
+#[test]
 fn a_lookback_or_a_lag_beyond_all_time_is_no_panic() {
     let landed = vec![days("2026-01-01", "2026-01-03")];
     let history = History { landed, ..History::default() };

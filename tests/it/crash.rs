@@ -16,7 +16,7 @@ use crate::support::lake::Truth;
 
 /// How many lakes are made by processes that are killed.
 fn rounds() -> u64 {
-    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap())
+    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
 }
 
 /// An appliance that takes its time to answer, and two days of it.

@@ -17,6 +17,7 @@ mod ahead;
 mod allocations;
 mod architecture;
 mod crash;
+mod crash_points;
 mod demo;
 mod drift;
 mod enrich;

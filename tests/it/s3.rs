@@ -18,7 +18,7 @@ use crate::support::workspace::{Outcome, Workspace};
 
 /// How many lakes are made by processes that are killed.
 fn rounds() -> u64 {
-    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap())
+    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
 }
 
 /// Two days of an appliance, landed in a bucket.
