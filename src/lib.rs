@@ -31,6 +31,7 @@ pub mod plan;
 pub mod run;
 pub mod schedule;
 pub mod secret;
+pub mod server;
 pub mod sink;
 pub mod telemetry;
 pub mod transform;

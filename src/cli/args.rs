@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use self::serve::{BoundArguments, ServeArguments, SwitchArguments};
+pub(super) use self::serve::{BoundArguments, Listen, PageArguments, ServeArguments, SwitchArguments};
 use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
@@ -113,7 +113,7 @@ pub(super) enum Command {
         #[command(flatten)]
         state: StateArgument,
     },
-    /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job for a backfill.
+    /// Print the Kubernetes objects that run a pipeline file: a `CronJob`, or a Job for a backfill.
     K8s(super::k8s::K8sArguments),
     /// Print the JSON Schema of pipeline files, for editors; or show, compare and accept what is pinned of a job's columns.
     #[command(args_conflicts_with_subcommands = true)]

@@ -13,5 +13,5 @@ pub(super) async fn run(arguments: &BackfillArguments, output: Output, env: Env)
         return Ok(Exit::Refused);
     }
     let backfill = Backfill { window, missing: arguments.missing };
-    run::all(&arguments.run, Reads::Backfill(backfill), None, output, &env).await
+    run::all(&arguments.run, Reads::Backfill(backfill), run::Deliver::default(), output, &env).await
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, ledger, load, print};
-use crate::ledger::{Entry, Ledger, LedgerError, LedgerState, Record, RunLife, RunOutcome, RunState, RunSummary};
+use crate::ledger::{Entry, Ledger, LedgerError, Record, RunLife, RunOutcome, RunState, RunSummary};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Env;
 
@@ -74,17 +74,10 @@ async fn one(
         return Ok(Some((format!("{}\n{}", pipeline.name, table(&runs)), json)));
     };
     let Some(run) = known.runs().find(|(run, _)| run.id == id) else { return Ok(None) };
-    let entries = entries_of(&ledger, &known, run.0).await?;
+    let entries = ledger.entries_of(&known, run.0).await?;
     let json = json!({"pipeline": pipeline.name, "run": of_json(run), "entries": entries});
     let text = if output == Output::Text { detail(run, &entries) } else { String::new() };
     Ok(Some((format!("{}\n{text}", pipeline.name), json)))
-}
-
-/// Reads the entries that a run wrote, as far as they are still kept.
-async fn entries_of(ledger: &Ledger, state: &LedgerState, run: &RunState) -> Result<Vec<Entry>, LedgerError> {
-    let last = run.end.as_ref().map_or(state.sequence(), |end| end.entry);
-    let entries = ledger.entries(run.id, last).await?;
-    Ok(entries.into_iter().filter(|entry| entry.lane == run.lane && entry.lease == run.lease).collect())
 }
 
 fn of_json((run, life): (&RunState, RunLife)) -> Value {

@@ -9,6 +9,7 @@ mod k8s;
 mod ledger;
 mod load;
 mod lock;
+mod page;
 mod pause;
 mod pinned;
 mod plan;

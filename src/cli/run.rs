@@ -1,5 +1,6 @@
 //! `tidegate run`: extract what is due and land it.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use crate::model::{JobName, Report, RunEnd};
 use crate::pipeline::spec::Pipeline;
 use crate::plan::Shard;
 use crate::run::{self, Bounds, Env, Options, Reads};
+use crate::server::{Known, Metrics, Stands};
 
 /// Runs pipeline files, one after the other.
 pub(super) async fn run(
@@ -24,14 +26,24 @@ pub(super) async fn run(
         return plan::run(arguments, output, env).await;
     }
     let env = Env { bounds: bounds_of(bounds), ..env };
-    all(arguments, Reads::Due, bounds.report.as_deref(), output, &env).await
+    let to = Deliver { report: bounds.report.as_deref(), metrics: bounds.metrics_file.as_deref() };
+    all(arguments, Reads::Due, to, output, &env).await
 }
 
-/// Runs pipeline files, one after the other: those of their slices that `reads` says; `to` is where the report goes.
+/// Where what runs did is told besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Deliver<'a> {
+    /// The file or the URL of the report.
+    report: Option<&'a str>,
+    /// The file of the metrics.
+    metrics: Option<&'a Path>,
+}
+
+/// Runs pipeline files, one after the other: those of their slices that `reads` says; `to` is where that is told.
 pub(super) async fn all(
     arguments: &RunArguments,
     reads: Reads,
-    to: Option<&str>,
+    to: Deliver<'_>,
     output: Output,
     env: &Env,
 ) -> Result<Exit, CliError> {
@@ -52,7 +64,10 @@ pub(super) async fn all(
     if output == Output::Json {
         print::json(&ends.iter().filter_map(|end| end.report.as_ref()).collect::<Vec<_>>())?;
     }
-    if let Some(to) = to {
+    if let Some(path) = to.metrics {
+        count(path, &pipelines, &ends, &arguments.how.state.state, env).await;
+    }
+    if let Some(to) = to.report {
         deliver(to, ends, exit, env).await;
     }
     Ok(exit)
@@ -135,22 +150,46 @@ async fn deliver(to: &str, runs: Vec<RunEnd>, exit_code: Exit, env: &Env) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => {
             run::post(&url, &report, Arc::clone(&env.clock)).await.map_err(|error| error.to_string())
         }
-        _ => write(Path::new(to), &report).map_err(|error| format!("{to}: {error}")),
+        _ => serde_json::to_vec_pretty(&report)
+            .map_err(std::io::Error::from)
+            .and_then(|text| write(Path::new(to), &text))
+            .map_err(|error| format!("{to}: {error}")),
     };
     if let Err(error) = delivered {
         print::problem(&format!("the report can't be delivered to {error}"));
     }
 }
 
-/// Writes the report so that nobody reads half of it.
-fn write(path: &Path, report: &Report) -> std::io::Result<()> {
+/// Writes the metrics of the runs, and of what the ledgers say after them.
+async fn count(path: &Path, pipelines: &[Pipeline], ends: &[RunEnd], state: &str, env: &Env) {
+    let metrics = Metrics::default();
+    for end in ends {
+        metrics.ended(end);
+    }
+    let mut known = Vec::new();
+    for pipeline in pipelines {
+        known.push(Known::read(&Arc::new(pipeline.clone()), state, env).await);
+    }
+    let stands = pipelines.iter().zip(&known).map(|(pipeline, known)| {
+        let end = ends.iter().find(|end| end.pipeline == pipeline.name);
+        Stands { pipeline, known, end }
+    });
+    let text = metrics.render(&stands.collect::<Vec<_>>(), None);
+    let written = text.map_err(std::io::Error::other).and_then(|text| write(path, text.as_bytes()));
+    if let Err(error) = written {
+        print::problem(&format!("the metrics can't be written to {}: {error}", path.display()));
+    }
+}
+
+/// Writes a file so that nobody reads half of it.
+fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".tidegate-report-");
+    builder.prefix(".tidegate-");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder)?;
-    serde_json::to_writer_pretty(&file, report)?;
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(text)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Output, ServeArguments};
-use super::{CliError, Exit, load, print, report, signal};
+use super::{CliError, Exit, load, page, print, report, signal};
 use crate::run::{self, Env};
 use crate::schedule::{Config, Daemon, Event, Loader, Runner, Skip};
+use crate::server::{Metrics, Site};
 
 /// Keeps the schedules until a signal, and ends as the signal says where something had to be thrown away.
 pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -26,15 +27,31 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
         grace: arguments.grace,
         max_concurrent_runs: arguments.max_concurrent_runs.get(),
     };
+    let Some(page) = page::open(&arguments.page, output).await? else { return Ok(Exit::Refused) };
     let mut signals = signal::Next::new().map_err(CliError::Runtime)?;
-    let clock = Arc::clone(&env.clock);
-    let (daemon, _handle, mut events) = Daemon::new(config, env, loader(), runner());
+    let (clock, metrics) = (Arc::clone(&env.clock), Metrics::default());
+    let (daemon, handle, mut events) = Daemon::new(config.clone(), env.clone(), loader(), runner());
+    let site = Site {
+        handle,
+        env,
+        state: config.state,
+        lease_ttl: config.lease_ttl,
+        metrics: metrics.clone(),
+        token: page.token,
+        hosts: page.hosts,
+    };
+    let tell = |event: &Event| {
+        metrics.hear(event);
+        tell(event, clock.now(), output)
+    };
     let stop = CancellationToken::new();
+    // Until the process ends: while it drains, the page shows how far it is.
+    page::show(page.listener, site);
     let mut served = tokio::spawn(daemon.run(stop.clone()));
     let mut told: Option<Exit> = None;
     loop {
         tokio::select! {
-            Some(event) = events.recv() => tell(&event, clock.now(), output)?,
+            Some(event) = events.recv() => tell(&event)?,
             exit = signals.signal() => {
                 if told.is_some() {
                     return Ok(exit);
@@ -44,7 +61,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
             }
             ended = &mut served => {
                 while let Ok(event) = events.try_recv() {
-                    tell(&event, clock.now(), output)?;
+                    tell(&event)?;
                 }
                 return Ok(match ended {
                     Ok(Ok(true)) => Exit::Done,

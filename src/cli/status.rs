@@ -7,12 +7,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::args::{Output, StateArgument};
-use super::timeline::{self, Timeline};
-use super::{CliError, Exit, load, print};
-use crate::ledger::{Ledger, LedgerError, LedgerState, SliceRef};
-use crate::model::{DeliveryStatus, FanoutKey, Verdict};
-use crate::pipeline::spec::{Job, Pipeline};
-use crate::run::{self, Env};
+use super::{CliError, Exit, load, print, timeline};
+use crate::ledger::{Ledger, LedgerError, LedgerState};
+use crate::model::DeliveryStatus;
+use crate::pipeline::spec::Pipeline;
+use crate::run::{self, Env, Standing, Timeline, standings};
 
 /// Prints what has landed of pipeline files.
 pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -27,7 +26,7 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
             }
         };
         let now = env.clock.now();
-        let lines: Vec<Line> = pipeline.jobs.iter().flat_map(|job| lines(job, &known, now)).collect();
+        let lines: Vec<Standing> = pipeline.jobs.iter().flat_map(|job| standings(job, &known, now)).collect();
         let deliveries = match run::deliveries(pipeline, &state.state, &env).await {
             Ok(deliveries) => deliveries,
             Err(error) => {
@@ -38,7 +37,7 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
         match output {
             Output::Json => all.push(json!({
                 "pipeline": pipeline.name, "sequence": known.sequence(),
-                "jobs": lines.iter().map(Line::json).collect::<Vec<_>>(),
+                "jobs": lines.iter().map(document).collect::<Vec<_>>(),
                 "deliveries": deliveries,
             })),
             Output::Text => print::text(&(text(pipeline, &known, &lines, now) + &sent(&deliveries)))?,
@@ -54,103 +53,24 @@ async fn read(pipeline: &Pipeline, state: &StateArgument, env: &Env) -> Result<L
     Ledger::open(&state.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?.read_state().await
 }
 
-/// One chain of slices: a job, or a job and one fan-out key.
-struct Line {
-    job: String,
-    key: Option<FanoutKey>,
-    retired: bool,
-    slices: u64,
-    rows: u64,
-    doubtful: u64,
-    open: u64,
-    /// Landed slices with rows in quarantine.
-    quarantined: u64,
-    /// Landed slices that weren't as the server stated.
-    short: u64,
-    /// Slices that an accepted edit wants to be read again.
-    again: u64,
-    reach: String,
-    last: Option<DateTime<Utc>>,
-    timeline: Option<Timeline>,
+fn document(line: &Standing) -> Value {
+    json!({
+        "job": line.job, "key": line.key, "retired": line.retired, "slices": line.slices, "rows": line.rows,
+        "not_proven": line.doubtful, "open": line.open, "landed": line.reach, "last_commit": line.last,
+        "quarantined": line.quarantined, "not_as_stated": line.short, "to_read_again": line.again,
+        "windows": line.timeline.as_ref().map(|timeline| timeline.counts().0),
+        "missing": line.timeline.as_ref().map(|timeline| timeline.counts().1),
+        "holes": line.timeline.as_ref().map(Timeline::holes),
+    })
 }
 
-impl Line {
-    fn json(&self) -> Value {
-        json!({
-            "job": self.job, "key": self.key, "retired": self.retired, "slices": self.slices, "rows": self.rows,
-            "not_proven": self.doubtful, "open": self.open, "landed": self.reach, "last_commit": self.last,
-            "quarantined": self.quarantined, "not_as_stated": self.short, "to_read_again": self.again,
-            "windows": self.timeline.as_ref().map(|timeline| timeline.counts().0),
-            "missing": self.timeline.as_ref().map(|timeline| timeline.counts().1),
-            "holes": self.timeline.as_ref().map(Timeline::holes),
-        })
-    }
-
-    /// Names it, and says what is missing.
-    fn head(&self) -> String {
-        let key = self.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-        let retired = if self.retired { " (retired)" } else { "" };
-        let (windows, missing) = self.timeline.as_ref().map(Timeline::counts).unwrap_or_default();
-        let counts = format!("{} windows, {} missing", print::count(windows), print::count(missing));
-        format!("{}{key}{retired}: {counts}", self.job)
-    }
-}
-
-fn lines(job: &Job, state: &LedgerState, now: DateTime<Utc>) -> Vec<Line> {
-    if !job.lands() {
-        return Vec::new();
-    }
-    let present = state.parents(&job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone()));
-    let keys: Vec<Option<FanoutKey>> = if job.for_each.is_some() { present.collect() } else { vec![None] };
-    let retired = state.retired(&job.name).map(|key| line(job, Some(key), true, state, now));
-    let live: Vec<Line> = keys.iter().map(|key| line(job, key.as_ref(), false, state, now)).collect();
-    live.into_iter().chain(retired).collect()
-}
-
-fn line(job: &Job, key: Option<&FanoutKey>, retired: bool, state: &LedgerState, now: DateTime<Utc>) -> Line {
-    let mut line = Line {
-        job: job.name.to_string(),
-        key: key.cloned(),
-        retired,
-        slices: 0,
-        rows: 0,
-        doubtful: 0,
-        open: 0,
-        quarantined: 0,
-        short: 0,
-        again: 0,
-        reach: reach(job, key, state),
-        last: None,
-        timeline: if retired { None } else { Timeline::of(job, key, state, now) },
-    };
-    for (id, slice) in state.slices(&job.name, key) {
-        line.open += u64::from(slice.begun.is_some() || slice.published.is_some());
-        let Some(landed) = &slice.landed else { continue };
-        line.slices += 1;
-        line.rows += landed.rows;
-        let at = SliceRef { job: job.name.clone(), key: key.cloned(), slice: id.clone() };
-        line.quarantined += u64::from(timeline::has_quarantine(state, &at));
-        line.short += u64::from(timeline::is_doubtful(landed.verdict));
-        line.again += u64::from(landed.again);
-        line.doubtful += u64::from(landed.verdict != Verdict::Complete);
-        line.last = line.last.max(Some(landed.committed));
-    }
-    line
-}
-
-/// Says how far a chain has come, holes included.
-fn reach(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> String {
-    let ranges = state.landed_ranges(&job.name, key);
-    let show = |instant: DateTime<Utc>| instant.format("%Y-%m-%d %H:%M").to_string();
-    if let (Some(first), Some(last)) = (ranges.first(), ranges.last()) {
-        let holes = ranges.windows(2).filter(|pair| pair[0].to != pair[1].from).count();
-        let holes = if holes == 0 { String::new() } else { format!(", {}", print::counted(holes as u64, "hole")) };
-        return format!("{} to {}{holes}", show(first.from), show(last.to));
-    }
-    if let Some(end) = state.chain(&job.name, key).and_then(|chain| chain.end.as_ref()) {
-        return format!("up to {}", end.text());
-    }
-    state.snapshots(&job.name, key).max().map_or_else(|| "nothing yet".to_owned(), |label| format!("snapshot {label}"))
+/// Names a chain, and says what is missing.
+fn head(line: &Standing) -> String {
+    let key = line.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    let retired = if line.retired { " (retired)" } else { "" };
+    let (windows, missing) = line.timeline.as_ref().map(Timeline::counts).unwrap_or_default();
+    let counts = format!("{} windows, {} missing", print::count(windows), print::count(missing));
+    format!("{}{key}{retired}: {counts}", line.job)
 }
 
 /// Writes how far the sinks that send have come; nothing where there are none.
@@ -167,7 +87,7 @@ fn sent(deliveries: &[DeliveryStatus]) -> String {
     format!("\n{table}")
 }
 
-fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Line], now: DateTime<Utc>) -> String {
+fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Standing], now: DateTime<Utc>) -> String {
     if state.sequence() == 0 {
         return format!("{}: nothing has run yet with this state", pipeline.name);
     }
@@ -176,7 +96,7 @@ fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Line], now: DateTime<
     for line in lines {
         let key = line.key.as_ref().map(ToString::to_string).unwrap_or_default();
         table.add_row([
-            line.job.clone(),
+            line.job.to_string(),
             if line.retired { format!("{key} (retired)") } else { key },
             line.reach.clone(),
             print::count(line.slices),
@@ -201,7 +121,7 @@ fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Line], now: DateTime<
             }
         }
         if let Some(timeline) = &line.timeline {
-            out += &format!("{}\n{}\n", line.head(), timeline.draw(width));
+            out += &format!("{}\n{}\n", head(line), timeline::draw(timeline, width));
             drawn = true;
         }
     }

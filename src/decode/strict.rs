@@ -53,6 +53,9 @@ pub(super) fn part<E: serde::de::Error>(text: &str) -> Result<Value, E> {
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let told = error.to_string();
     let reason = told.split(" at line ").next().unwrap_or(&told);
+    if reason == "recursion limit exceeded" {
+        return "it is nested more than 128 deep".to_owned();
+    }
     // A key keeps its letters.
     if reason.starts_with(TWICE) { reason.to_owned() } else { reason.to_lowercase() }
 }

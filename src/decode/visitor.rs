@@ -13,6 +13,7 @@ use super::builders::{Builder, Slot, StructBuilder, Values};
 use super::infer::Number;
 use super::lattice::{EMPTY_LIST, EMPTY_OBJECT, is_exact, signed_facts, unsigned_facts};
 use super::reject::{Row, describe, quote};
+use super::strict;
 
 /// Reads one record into the root's builder.
 pub(super) struct RecordSeed<'r> {
@@ -203,6 +204,12 @@ impl ValueSeed<'_> {
     fn raw(self, text: &str) -> bool {
         match &mut self.column.values {
             Values::Json(values) => {
+                // Readers of the text would keep one of two values with one key, and many can't go deeper than this.
+                if text.starts_with(['{', '['])
+                    && let Err(error) = strict::check(text)
+                {
+                    return self.misfit(strict::reason(&error));
+                }
                 if text == "null" {
                     values.append_null();
                 } else {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use super::lane::Lane;
 use super::state::LedgerState;
+use super::{Ledger, LedgerError};
 use crate::model::{JobName, JobReport, RunId, RunReport, SliceOutcome};
 
 /// How many runs the state keeps: half a year of nightly ones.
@@ -242,6 +243,19 @@ impl LedgerState {
             let summary = RunSummary { jobs: Vec::new(), ..summary.clone() };
             run.end = Some(RunEnd { entry: entry.sequence, at: entry.at, summary });
         }
+    }
+}
+
+impl Ledger {
+    /// Reads the entries that a run wrote, oldest first, as far as they are still kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::entries`].
+    pub async fn entries_of(&self, state: &LedgerState, run: &RunState) -> Result<Vec<Entry>, LedgerError> {
+        let last = run.end.as_ref().map_or(state.sequence(), |end| end.entry);
+        let entries = self.entries(run.id, last).await?;
+        Ok(entries.into_iter().filter(|entry| entry.lane == run.lane && entry.lease == run.lease).collect())
     }
 }
 

@@ -13,6 +13,9 @@ pub enum EndReason {
     PartsRead,
     /// A page came with no rows.
     EmptyPage,
+    /// A page came with no rows. One in the middle was shorter than asked for, and pages are counted by the size asked for: a server
+    /// that gives fewer at a time has rows between them.
+    EmptyAfterShort,
     /// The server said that there is no more (`more` was false).
     MoreFalse,
     /// A page was shorter than asked for, and all that `total` states had been received.
@@ -106,6 +109,7 @@ impl Reconciliation {
                 | EndReason::PartsRead
                 | EndReason::TotalReached
                 | EndReason::ShortPage
+                | EndReason::EmptyAfterShort
                 | EndReason::NothingNew
                 | EndReason::NoCursor
                 | EndReason::NoLink => Verdict::Unknown,

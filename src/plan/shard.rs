@@ -1,4 +1,14 @@
 //! Shards: how runs at once divide a pipeline's slices, with nothing to agree on but their number.
+//!
+//! Which shard a slice belongs to follows from its name alone. What a shard plans follows from its own slices alone: the others'
+//! may land before it looks, or after. So `lookback`, which counts from the last window that has landed, counts from the shard's
+//! own last one. Counted from the last of all, a shard that begins a little later than the others would read fewer windows again,
+//! since those that the others have landed meanwhile had moved the lookback on. All shards together read at least what a whole
+//! run would read; and a few windows more, since a shard's own last one is older than the last of all.
+//!
+//! What all must agree on is agreed on in the ledger, by whoever comes first: the pinned start, the versions of the schema. Each
+//! reads a fan-out's parents for itself, and takes of the keys it finds those that are its own. A snapshot carries the instant of the
+//! run that read it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +22,12 @@ use crate::model::{FanoutKey, JobName, SinkName, Slice, SliceKind};
 pub struct Shard {
     index: u32,
     of: u32,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self::WHOLE
+    }
 }
 
 impl Shard {

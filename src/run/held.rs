@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::quarantine::SINK;
 use super::{Data, Env, Options, RunError, chosen, job};
 use crate::ledger::{Ledger, SliceRef};
+use crate::model::FileReceipt;
 use crate::pipeline::spec::Pipeline;
 
 /// A slice with rows in quarantine.
@@ -88,11 +89,7 @@ pub async fn quarantined(pipeline: &Pipeline, options: &Options, env: &Env) -> R
         };
         let mut rows = Vec::new();
         for file in files.iter().filter(|file| file.sink.as_str() == SINK) {
-            let text = data.read(file).await?;
-            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                let row = serde_json::from_slice(line);
-                rows.push(row.map_err(|source| RunError::Quarantine { path: file.path.clone(), source })?);
-            }
+            rows.extend(rows_of(file, &data, usize::MAX).await?);
         }
         let stays = match pipeline.job(&at.job) {
             Some(job) => job::stays(pipeline, job, &landed.kind, options.now),
@@ -101,4 +98,43 @@ pub async fn quarantined(pipeline: &Pipeline, options: &Options, env: &Env) -> R
         found.push(HeldSlice { generation: landed.generation, rows, stays, at });
     }
     Ok(found)
+}
+
+/// Some of the rows that a slice has in quarantine.
+#[derive(Debug)]
+pub struct HeldSample {
+    /// How many it has.
+    pub total: u64,
+    /// The first of them; none where they lie in a file that is too large to be looked into.
+    pub rows: Vec<HeldRow>,
+}
+
+/// Returns the first `most` rows that a slice has in quarantine, as it has landed. Files of more than `most_bytes` aren't read.
+///
+/// # Errors
+/// A file that can't be read.
+pub async fn quarantine_sample(
+    ledger: &Ledger,
+    data: &Data,
+    list: &str,
+    (most, most_bytes): (usize, u64),
+) -> Result<HeldSample, RunError> {
+    let files = ledger.files(list).await?;
+    let mut sample = HeldSample { total: 0, rows: Vec::new() };
+    for file in files.iter().filter(|file| file.sink.as_str() == SINK) {
+        sample.total += file.rows;
+        let room = most.saturating_sub(sample.rows.len());
+        if room > 0 && file.bytes <= most_bytes {
+            sample.rows.extend(rows_of(file, data, room).await?);
+        }
+    }
+    Ok(sample)
+}
+
+/// Reads the first `most` rows of a file of quarantine.
+async fn rows_of(file: &FileReceipt, data: &Data, most: usize) -> Result<Vec<HeldRow>, RunError> {
+    let text = data.read(file).await?;
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(most);
+    let rows: Result<Vec<HeldRow>, _> = lines.map(serde_json::from_slice).collect();
+    rows.map_err(|source| RunError::Quarantine { path: file.path.clone(), source })
 }

@@ -94,7 +94,7 @@ impl<'u> Post<'u> {
     }
 
     async fn send(&self, context: &Value, body: Option<Tree>, clock: Arc<dyn Clock>) -> Result<(), PostError> {
-        let mut request = self.tree.render(context, &[]).map_err(|error| self.error(in_full(&error)))?;
+        let mut request = self.tree.render(context, &[]).map_err(|error| self.error(crate::objects::chain(&error)))?;
         request.follow(self.url);
         if let Some(body) = body {
             request.payload = Payload::Json(body);
@@ -109,12 +109,12 @@ impl<'u> Post<'u> {
             ..HttpOptions::default()
         };
         let client = HttpClient::new(options, Arc::new(HostSlots::new()), redactor, clock)
-            .map_err(|error| self.error(in_full(&error)))?;
+            .map_err(|error| self.error(crate::objects::chain(&error)))?;
         let pass = CredentialGate::new().enter(None).await.map_err(|error| self.error(error.to_string()))?;
         let cut = CutCheck { format: AnswerFormat::Json, is_cut: |_, _| false };
         let fetch = client.fetch(&request, "the request", &pass, EachTry::Nothing, cut);
         let answer = match tokio::time::timeout(ALL_TRIES, fetch).await {
-            Ok(answer) => answer.map_err(|error| self.error(in_full(&error)))?,
+            Ok(answer) => answer.map_err(|error| self.error(crate::objects::chain(&error)))?,
             Err(_) => return Err(self.error(format!("no answer within {} s", ALL_TRIES.as_secs()))),
         };
         if answer.status.is_success() {
@@ -123,16 +123,6 @@ impl<'u> Post<'u> {
         let said = crate::extract::auth::excerpt(client.redactor(), &answer.body);
         Err(self.error(format!("status {} after {} tries: {said}", answer.status.as_u16(), answer.attempts)))
     }
-}
-
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// Makes the variable `run` of a hook's templates; [`crate::pipeline::file::HookFile`] lists what it has.

@@ -16,7 +16,7 @@ use crate::ledger::{
 };
 use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
-use crate::plan::{self, History, Key};
+use crate::plan::{self, History, Key, Shard};
 
 mod backfill;
 mod pinned;
@@ -75,10 +75,7 @@ impl Runner<'_> {
         let keys = self.keys(rows).await?;
         let (due, ended) = match self.options.reads {
             Reads::Due => self.due(keys.as_deref(), report).await?,
-            Reads::Backfill(backfill) => {
-                let slices = self.backfilled(backfill, keys.as_deref(), report);
-                (self.own(slices, report), Vec::new())
-            }
+            Reads::Backfill(backfill) => (self.backfilled(backfill, keys.as_deref(), report), Vec::new()),
             Reads::Quarantined => self.replayed(keys.as_deref()),
         };
         self.warn_of_the_future(report);
@@ -94,21 +91,11 @@ impl Runner<'_> {
     /// Returns the slices that are due, and the ends of those that aren't read.
     async fn due(&self, keys: Option<&[Key]>, report: &mut JobReport) -> Result<(Vec<Slice>, Vec<Finished>), RunError> {
         let start = self.start().await?;
-        let due = self.writer.state(|state| due(self.pipeline, self.job, keys, state, self.options.now, start));
-        let (due, ended) = self.without_resets(self.own(due, report), report).await?;
+        let (shard, now) = (self.options.shard, self.options.now);
+        let due = self.writer.state(|state| due(self.pipeline, self.job, keys, state, now, start, shard));
+        let (due, ended) = self.without_resets(due, report).await?;
         self.drop_stale(&due).await?;
         Ok((due, ended))
-    }
-
-    /// Returns the slices of this shard, and says how many they are.
-    fn own(&self, slices: Vec<Slice>, report: &mut JobReport) -> Vec<Slice> {
-        let (shard, all) = (self.options.shard, slices.len());
-        if shard.is_whole() {
-            return slices;
-        }
-        let own: Vec<Slice> = slices.into_iter().filter(|slice| shard.takes(slice)).collect();
-        report.warnings.push(format!("shard {shard} reads {} of the {all} slices to read", own.len()));
-        own
     }
 
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
@@ -348,7 +335,7 @@ pub(super) fn fan_out(job: &Job, rows: &BTreeMap<JobName, Vec<Value>>) -> Result
     Ok(Some(plan::keys_of(for_each, rows)?))
 }
 
-/// Returns the slices of all keys that are due, key by key, the oldest first.
+/// Returns the slices of all keys that are due and the shard's, key by key, the oldest first.
 pub(super) fn due(
     pipeline: &Pipeline,
     job: &Job,
@@ -356,9 +343,10 @@ pub(super) fn due(
     state: &LedgerState,
     now: DateTime<Utc>,
     start: Option<DateTime<Utc>>,
+    shard: Shard,
 ) -> Vec<Slice> {
     let chain = |key: Option<&Key>| {
-        let history = history(job, key.map(|key| &key.key), state);
+        let history = History { shard, ..history(job, key.map(|key| &key.key), state) };
         plan::due(&job.name, &job.slicing, key, &history, now, start, pipeline.timezone)
     };
     match keys {
@@ -379,6 +367,7 @@ fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
         cursor: chain.and_then(|chain| chain.end.clone()),
         snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
         open: open.map(|begin| begin.slice.clone()).collect(),
+        shard: Shard::WHOLE,
     }
 }
 

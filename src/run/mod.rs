@@ -43,10 +43,13 @@ mod row;
 mod sample;
 mod schema;
 mod schema_error;
+mod share;
 mod source;
+mod standing;
 #[cfg(test)]
 mod store_tests;
 mod tables;
+mod timeline;
 mod told;
 mod vacuum;
 mod window;
@@ -64,7 +67,7 @@ pub use bounds::Bounds;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
-pub use held::{HeldRow, HeldSlice, quarantined};
+pub use held::{HeldRow, HeldSample, HeldSlice, quarantine_sample, quarantined};
 pub use hooks::{PostError, notify, post};
 pub use locked::check_locked;
 pub use parts::PartError;
@@ -77,6 +80,8 @@ pub use schema::{
 };
 pub use schema_error::SchemaError;
 pub use source::Sources;
+pub use standing::{Standing, standings};
+pub use timeline::{Mark, Stretch, Timeline};
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
@@ -182,6 +187,7 @@ pub struct Backfill {
 /// report.
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let before = (env.clock.now(), env.bounds.sent());
+    let pipeline = &share::of(pipeline, options.shard);
     let jobs = chosen(pipeline, &options.jobs)?;
     future::check_now(options, env.clock.as_ref())?;
     if options.reads.backfill().is_some() {
@@ -260,6 +266,7 @@ impl Done {
             pipeline: pipeline.name.clone(),
             run: options.run.clone(),
             scheduled_for: options.scheduled_for,
+            shard: (!options.shard.is_whole()).then(|| options.shard.to_string()),
             now: options.now,
             started,
             ended: env.clock.now(),

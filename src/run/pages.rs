@@ -330,9 +330,22 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
         }
         PaginateKind::NextLink(LinkFrom::Answer(url)) => given_by("paginate.next_link.url", url, asked, shown, vars),
         PaginateKind::NextLink(LinkFrom::Header(name)) => Ok(header(name)),
+        PaginateKind::None if is_part(vars) => Ok(Given::Next(Value::Null)),
         PaginateKind::None => Ok(header("link")),
         PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => Ok(Given::Absent),
     }
+}
+
+/// Tells whether an answer says that it is a part of something: by its status (RFC 9110, section 15.3.7), or by a `Content-Range` that
+/// ends before its total, as many APIs count rows.
+fn is_part(vars: &[Value]) -> bool {
+    let range = vars.get(HEADERS).and_then(|headers| headers.get("content-range")).and_then(Value::as_str);
+    let ends_early = |range: &str| {
+        let (range, total) = range.rsplit_once('/')?;
+        let (_, last) = range.rsplit_once('-')?;
+        Some(last.trim().parse::<u64>().ok()?.checked_add(1)? < total.trim().parse().ok()?)
+    };
+    vars.first() == Some(&json!(206)) || range.and_then(ends_early) == Some(true)
 }
 
 /// Evaluates one expression for what the page gives.
@@ -371,5 +384,21 @@ fn stated(asked: &Asked, more: &Value) -> Result<Option<bool>, RunError> {
             let problem = format!("`paginate.more` gives {other}; it must be true, false or null");
             Err(RunError::Answer { request: asked.line.clone(), problem })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_a_part_says_so() {
+        let answer = |status: u16, range: &str| [json!(status), json!({"content-range": range})];
+        assert!(is_part(&answer(206, "")));
+        assert!(is_part(&answer(200, "items 0-2/100")));
+        for whole in ["", "items 0-99/100", "items 0-2/*", "items */0", "bytes", "-/"] {
+            assert!(!is_part(&answer(200, whole)), "{whole}");
+        }
+        assert!(!is_part(&[json!(200), Value::Null]));
     }
 }

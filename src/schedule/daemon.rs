@@ -122,6 +122,12 @@ impl Handle {
         Arc::clone(&self.view.borrow())
     }
 
+    /// Tells whether the daemon goes on.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
     /// Waits for the next change; false once the daemon has ended.
     pub async fn changed(&mut self) -> bool {
         self.view.changed().await.is_ok()
@@ -388,7 +394,7 @@ impl Daemon {
             .files
             .iter()
             .filter_map(|(file, state)| Some(FileError { file: file.clone(), error: state.error.clone()? }));
-        let view = View { pipelines, refused: refused.collect(), draining: self.draining };
+        let view = View { at: Some(now), pipelines, refused: refused.collect(), draining: self.draining };
         self.view.send_replace(Arc::new(view));
     }
 }

@@ -13,6 +13,8 @@ use crate::run::Progress;
 /// The daemon at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct View {
+    /// When it was taken, UTC, which is every second at least; none before the folder was looked at for the first time.
+    pub at: Option<DateTime<Utc>>,
     /// Its pipelines, by name.
     pub pipelines: Vec<PipelineView>,
     /// Files that can't be used, by path. Where the file had a pipeline before, that goes on as it was.

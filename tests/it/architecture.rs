@@ -23,10 +23,10 @@ const RANKS: &[(&str, u8)] = &[
     ("ledger", 4),
     ("run", 5),
     ("schedule", 6),
-    ("server", 6),
     ("appliance", 6),
-    ("cli", 7),
-    ("main", 8),
+    ("server", 7),
+    ("cli", 8),
+    ("main", 9),
 ];
 
 /// Modules that may use less than their rank says, and the highest rank that they may use.

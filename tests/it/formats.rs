@@ -197,7 +197,10 @@ fn a_bomb_stops_at_the_limit_and_costs_no_memory() {
     let outcome = bench.workspace.tidegate(&arguments).limited(3 << 20).run();
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"));
     let error = report[0]["jobs"][0]["slices"][0]["error"].as_str().unwrap();
-    assert_eq!(error, "GET /rows: the answer's body is larger than 67108864 bytes, the limit; ask for smaller pages");
+    assert_eq!(
+        error,
+        "GET /rows: the answer's body is larger than 67108864 bytes, the limit; ask for smaller pages, or raise `max_response` (of the job, or of `source`)"
+    );
 }
 
 /// JSON that nests 100,000 levels deep.
@@ -234,7 +237,7 @@ fn depth_overflows_nothing() {
     sinks: {lake: {jsonl: {url: ./lake}}}\n",
     );
     let errors = parents.run().errors();
-    assert!(errors.iter().any(|error| error.contains("recursion limit exceeded")), "{errors:?}");
+    assert!(errors.iter().any(|error| error.contains("nested more than 128 deep")), "{errors:?}");
 }
 
 #[test]

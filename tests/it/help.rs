@@ -41,8 +41,8 @@ fn help() {
       vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
       ledger      Look into a pipeline's ledger
       status      Show what has landed
-      k8s         Print the Kubernetes objects that run a pipeline file: a `CronJob`, or an Indexed Job
-                  for a backfill
+      k8s         Print the Kubernetes objects that run a pipeline file: a `CronJob`, or a Job for a
+                  backfill
       schema      Print the JSON Schema of pipeline files, for editors; or show, compare and accept what
                   is pinned of a job's columns
       quarantine  List, show and replay the rows that didn't fit
@@ -193,6 +193,9 @@ fn help_of_each_verb() {
           --max-slices <N>       Begin so many slices at most: exit code 5 where more are due
           --report <FILE|URL>    Write the run's report as JSON to a file, or post it to a URL [env:
                                  TIDEGATE_REPORT]
+          --metrics-file <FILE>  Write the run's metrics to a file, for the textfile collector of the
+                                 node exporter: give it a name that ends with `.prom` [env:
+                                 TIDEGATE_METRICS_FILE=]
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
           --log <FILTER>         What is logged to standard error: `error`, `warn`, `info`, `debug`,
                                  `trace`, or a filter such as `tidegate=debug` [env: TIDEGATE_LOG=]
@@ -337,6 +340,15 @@ fn long_help() {
               error message; the exit code stays that of the run.
 
               [env: TIDEGATE_REPORT]
+
+          --metrics-file <FILE>
+              Write the run's metrics to a file, for the textfile collector of the node exporter: give
+              it a name that ends with `.prom`.
+
+              docs/metrics.md lists them. A file that can't be written is an error message; the exit
+              code stays that of the run.
+
+              [env: TIDEGATE_METRICS_FILE=]
 
           --output <FORMAT>
               How results are printed

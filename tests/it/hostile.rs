@@ -63,17 +63,19 @@ fn broken_bodies() {
     assert_snapshot!(refused(Answer::bytes(whole).header("content-encoding", "gzip")), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (the gzip data is cut off or garbled: invalid gzip header); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
     let job = format!("{ONE_PAGE}\nmax_response: 1KiB");
     let huge: Vec<Value> = (0..1000).map(|id| json!({"id": id})).collect();
-    assert_snapshot!(refused_by(&job, Answer::json(&json!({"items": huge}))), @"1: 20260103: GET /rows: the answer's body is larger than 1024 bytes, the limit; ask for smaller pages");
+    assert_snapshot!(refused_by(&job, Answer::json(&json!({"items": huge}))), @"1: 20260103: GET /rows: the answer's body is larger than 1024 bytes, the limit; ask for smaller pages, or raise `max_response` (of the job, or of `source`)");
 }
 
 #[test]
-fn a_page_that_nests_deep_lands() {
+fn a_record_that_nests_deep_is_kept_aside() {
     let deep = format!(r#"{{"items": [{{"a": {}1{}}}]}}"#, "[".repeat(20_000), "]".repeat(20_000));
     let bench = Bench::new(Api::always(Answer::bytes(deep)));
     let ran = bench
         .job(&format!("{ONE_PAGE}\nsinks: {{lake: {{parquet: {{url: ./lake}}}}, j: {{jsonl: {{url: ./j}}}}}}"))
         .run();
-    assert_eq!(ran.fine(), "20260103 landed: 1 of 1; unknown");
+    assert_eq!(ran.fine(), "20260103 landed: 0 of 1, 1 quarantined; unknown");
+    let kept = bench.quarantine();
+    assert!(kept[0]["reason"].as_str().unwrap().contains("nested more than 128 deep"), "{}", kept[0]["reason"]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn kubernetes_takes_what_is_printed_for_the_shipped_pipelines() {
         let mut arguments = vec!["--state", "s3://lake/_tidegate", "--set", "LAKE=s3://lake/data"];
         VALUES.iter().for_each(|value| arguments.extend(["--set", value]));
         texts.push(printed(&file, &arguments));
-        arguments.extend(["--namespace", "etl", "--shards", "5", "--from", "2026-01-01T00:00:00Z"]);
+        arguments.extend(["--namespace", "etl", "--from", "2026-01-01T00:00:00Z"]);
         texts.push(printed(&file, &arguments));
     }
     let on_a_volume = ["--pvc", "lake", "--set", VALUES[0], "--set", "LAKE=/data/lake", "--service-account", "loader"];
@@ -80,6 +80,22 @@ fn the_base_in_the_repository_is_what_is_printed() {
     let stored = fs::read_to_string(top("deploy/base/cronjob.yaml")).unwrap();
     let command = format!("cargo run -- k8s deploy/base/shop.yaml {} > deploy/base/cronjob.yaml", arguments.join(" "));
     assert!(printed == stored, "deploy/base/cronjob.yaml is stale: {command}");
+}
+
+#[test]
+fn what_the_pods_are_told_to_do_is_understood() {
+    let arguments = shop(&["--from", "2026-01-01T00:00:00Z"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for arguments in [&arguments[..6], &arguments] {
+        let printed = printed(&top("deploy/base/shop.yaml"), arguments);
+        let objects = python::run("yaml_objects.py", &[], &printed);
+        let job = objects[1].pointer("/spec/jobTemplate/spec").unwrap_or(&objects[1]["spec"]);
+        let told = job["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let told: Vec<&str> = told.iter().map(|one| one.as_str().unwrap()).collect();
+        let outcome = Workspace::new().tidegate(&told).run();
+        // The arguments are right: only the file isn't there.
+        assert!(outcome.stderr.contains("/etc/tidegate/shop.yaml can't be read"), "{told:?}: {outcome:?}");
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod ntopng_faults;
 mod ntopng_fixtures;
 mod oauth2;
 mod odd_keys;
+mod page;
 mod quarantine;
 mod quiet;
 mod readers;

@@ -34,7 +34,7 @@ fn rows() -> Answer {
 }
 
 fn serve(workspace: &Workspace, more: &[&str]) -> Running {
-    let all = [&["serve", "pipelines", "--state", "state", "--output", "json"], more].concat();
+    let all = [&["serve", "pipelines", "--state", "state", "--output", "json", "--listen", "none"], more].concat();
     workspace.tidegate(&all).spawn()
 }
 

@@ -1,5 +1,6 @@
 //! What `serve` takes, and what keeps a `run` within bounds.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,10 +27,12 @@ pub(super) const SERVE_HELP: &str = "\
 Files are looked at every second: a changed one counts from its next run on, one with mistakes leaves the old one running, \
 and of one that is gone the run that goes on is the last. A pipeline without `schedule` is shown and not run.
 
+The status page is at http://127.0.0.1:8321/ unless --listen says otherwise, with /livez, /readyz and /metrics.
+
 SIGTERM or SIGINT: no run and no slice begins any more; slices that have begun land within --grace, or are thrown away and \
 read again by the next run. A second signal ends the process at once. Exit codes:
     0  everything that had begun has landed
-    2  the folder can't be read, or the usage was refused
+    2  the folder can't be read, the address can't be listened on, or the usage was refused
    70  a bug of Tidegate
   130  SIGINT: something was thrown away
   143  SIGTERM: something was thrown away";
@@ -55,6 +58,11 @@ pub(in crate::cli) struct BoundArguments {
     /// that of the run.
     #[arg(long, value_name = "FILE|URL", hide_env_values = true, env = "TIDEGATE_REPORT")]
     pub(in crate::cli) report: Option<String>,
+    /// Write the run's metrics to a file, for the textfile collector of the node exporter: give it a name that ends with `.prom`.
+    ///
+    /// docs/metrics.md lists them. A file that can't be written is an error message; the exit code stays that of the run.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_METRICS_FILE")]
+    pub(in crate::cli) metrics_file: Option<PathBuf>,
 }
 
 /// What `serve` takes.
@@ -75,7 +83,45 @@ pub(in crate::cli) struct ServeArguments {
     #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
     pub(in crate::cli) lease_ttl: Duration,
     #[command(flatten)]
+    pub(in crate::cli) page: PageArguments,
+    #[command(flatten)]
     pub(in crate::cli) memory: MemoryArgument,
+}
+
+/// Where the status page is, and who may act on it.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct PageArguments {
+    /// Where the status page, the health checks and the metrics are served, without encryption; `none` serves nothing.
+    ///
+    /// Everyone who reaches it may look. An address that others reach belongs behind a proxy that encrypts and asks who they are.
+    #[arg(long, env = "TIDEGATE_LISTEN", default_value = "127.0.0.1:8321", value_name = "ADDRESS:PORT", value_parser = listen)]
+    pub(in crate::cli) listen: Listen,
+    /// A name under which the page may be asked for, besides `localhost` and addresses, such as that of a proxy. May be repeated.
+    #[arg(long = "allowed-host", value_name = "NAME")]
+    pub(in crate::cli) allowed_hosts: Vec<String>,
+    /// A file with the token that lets a person run, pause and backfill from the page, 16 characters at least. Without it, or
+    /// `TIDEGATE_TOKEN` in the environment, nobody may.
+    #[arg(long, env = "TIDEGATE_TOKEN_FILE", value_name = "FILE")]
+    pub(in crate::cli) token_file: Option<PathBuf>,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Listen {
+    /// Nowhere.
+    Nowhere,
+    /// There.
+    At(SocketAddr),
+}
+
+/// Reads where to listen.
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "none" {
+        return Ok(Listen::Nowhere);
+    }
+    text.parse()
+        .map(Listen::At)
+        .map_err(|_| "write an address and a port such as 127.0.0.1:8321 or [::1]:8321, or `none`".to_owned())
 }
 
 /// What `pause` and `resume` take.

@@ -25,7 +25,7 @@ use crate::pipeline::spec::Pipeline;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --set NTOPNG_URL=https://ntopng | kubectl apply -f -
-  tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --shards 5 --from 2026-01-01T00:00:00Z")]
+  tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --from 2026-01-01T00:00:00Z --shards 5")]
 pub(super) struct K8sArguments {
     /// The pipeline file.
     pub(super) file: PathBuf,
@@ -50,15 +50,16 @@ pub(super) struct K8sArguments {
     /// The service account, such as one with a role for the bucket.
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
-    /// Print an Indexed Job of so many pods, which share the work of a backfill, instead of a `CronJob`.
-    #[arg(long, value_name = "N", requires = "from")]
-    shards: Option<NonZeroU32>,
-    /// Where the backfill begins, RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "shards")]
+    /// Print a Job for a backfill from then on, RFC 3339, instead of a `CronJob`.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Option<DateTime<Utc>>,
     /// Where the backfill ends, RFC 3339. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "shards")]
+    #[arg(long, value_name = "TIME", value_parser = instant, requires = "from")]
     to: Option<DateTime<Utc>>,
+    /// Divide the backfill between so many pods at once: print an Indexed Job. They share the `rate_limit`, and each has its
+    /// `concurrency`.
+    #[arg(long, value_name = "N", requires = "from")]
+    shards: Option<NonZeroU32>,
     #[command(flatten)]
     memory: MemoryArgument,
 }
@@ -171,17 +172,15 @@ fn loopback(pipeline: &Pipeline) -> Option<&Url> {
 const PLACES: &str = "give --state s3://bucket/prefix, or a volume by --pvc CLAIM and a path under /data";
 
 fn kind(arguments: &K8sArguments, pipeline: &Pipeline) -> Result<Kind, String> {
-    if let (Some(shards), Some(from)) = (arguments.shards, arguments.from) {
+    if let Some(from) = arguments.from {
         let to = arguments.to.unwrap_or_else(|| SystemClock.now().trunc_subsecs(0));
-        return if from < to {
-            Ok(Kind::Backfill { shards: shards.get(), from, to })
-        } else {
-            Err("--from must be before --to".to_owned())
-        };
+        let shards = arguments.shards.map(NonZeroU32::get).filter(|shards| *shards > 1);
+        let backfill = Kind::Backfill { from, to, shards };
+        return if from < to { Ok(backfill) } else { Err("--from must be before --to".to_owned()) };
     }
     let Some(schedule) = &pipeline.schedule else {
         return Err(format!(
-            "{} has no schedule: add one, such as `schedule: {{cron: '15 2 * * *', timezone: UTC}}`, or print a backfill with --shards",
+            "{} has no schedule: add one, such as `schedule: {{cron: '15 2 * * *', timezone: UTC}}`, or print a backfill with --from",
             arguments.file.display()
         ));
     };

@@ -84,33 +84,43 @@ fn a_hundred_thousand_levels_overflow_nothing() {
         for (open, close) in [("[", "]"), (r#"{"k":"#, "}")] {
             let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
             let beside = format!(r#"{{"items": [{{"a": 1}}], "x": {deep}}}"#);
-            assert!(refused_each(beside.as_bytes()).iter().all(|error| error.contains("recursion limit exceeded")));
+            assert!(refused_each(beside.as_bytes()).iter().all(|error| error.contains("nested more than 128 deep")));
             let before = format!(r#"{{"x": {deep}, "items": [{{"a": 1}}]}}"#);
-            assert!(refused_each(before.as_bytes()).iter().all(|error| error.contains("recursion limit exceeded")));
+            assert!(refused_each(before.as_bytes()).iter().all(|error| error.contains("nested more than 128 deep")));
             let cut = format!(r#"{{"items": [{}"#, open.repeat(100_000));
             for records in WAYS {
                 refused(records, cut.as_bytes());
             }
             assert!(is_cut(AnswerFormat::Json, cut.as_bytes()));
-            // Within a record of a plain path it is kept as text, or costs the row; with `$last` it can't be shown.
+            // Within a record of a plain path it costs the row; with `$last` it can't be shown.
             let inside = format!(r#"{{"items": [{{"a": {deep}}}, {deep}]}}"#);
             for records in &WAYS[..2] {
                 let typed = options(records);
                 let shallow = DecodeOptions { max_depth: 16, ..typed.clone() };
                 let page = page(&mut PageDecoder::new(shallow), inside.clone());
-                let objects = if open == "[" { 1 } else { 2 };
-                assert_eq!((page.rows, page.batch.num_rows()), (2, objects));
+                assert_eq!((page.rows, page.batch.num_rows(), page.rejected.len()), (2, 0, 2));
+                assert_eq!(page.rejected[0].got, "it is nested more than 128 deep");
                 let edges = DecodeOptions { max_depth: 16, want_edges: true, ..typed };
                 let error = try_page(&mut PageDecoder::new(edges), inside.clone()).unwrap_err().to_string();
-                assert!(error.contains("recursion limit exceeded"), "{error}");
+                assert!(error.contains("nested more than 128 deep"), "{error}");
             }
-            assert!(refused(WAYS[2], inside.as_bytes()).contains("recursion limit exceeded"));
+            assert!(refused(WAYS[2], inside.as_bytes()).contains("nested more than 128 deep"));
             let lines = format!("{{\"a\": 1}}\n{{\"a\": {deep}}}\n");
             let by_line = DecodeOptions { format: AnswerFormat::JsonLines, max_depth: 16, ..options(&[".[]"]) };
-            assert_eq!(page(&mut PageDecoder::new(by_line), lines.clone()).batch.num_rows(), 2);
+            assert_eq!(page(&mut PageDecoder::new(by_line), lines.clone()).batch.num_rows(), 1);
             let by_program = DecodeOptions { format: AnswerFormat::JsonLines, ..options(&[".[] | ."]) };
             let error = try_page(&mut PageDecoder::new(by_program), lines).unwrap_err().to_string();
-            assert!(error.starts_with("line 2 isn't json") && error.contains("recursion limit"), "{error}");
+            assert!(error.starts_with("line 2 isn't json") && error.contains("nested more than 128 deep"), "{error}");
         }
     });
+}
+
+#[test]
+fn a_key_that_comes_twice_in_a_value_of_json_costs_the_row() {
+    let deep = |inner: &str| format!("{}{inner}{}", r#"{"k":"#.repeat(30), "}".repeat(30));
+    let body = format!(r#"{{"items": [{{"a": {}}}, {{"a": {}}}]}}"#, deep("1"), deep(r#"{"x": 1, "x": 2}"#));
+    let typed = DecodeOptions { max_depth: 16, ..options(&[".items[]"]) };
+    let page = page(&mut PageDecoder::new(typed), body);
+    assert_eq!((page.batch.num_rows(), page.rejected.len()), (1, 1));
+    assert_eq!(page.rejected[0].got, "the key `x` comes twice");
 }

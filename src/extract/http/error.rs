@@ -132,7 +132,9 @@ pub enum HttpError {
         reason: String,
     },
     /// The body is larger than allowed.
-    #[error("{request}: the answer's body is larger than {limit} bytes, the limit; ask for smaller pages")]
+    #[error(
+        "{request}: the answer's body is larger than {limit} bytes, the limit; ask for smaller pages, or raise `max_response` (of the job, or of `source`)"
+    )]
     TooLarge {
         /// The request in one line, scrubbed.
         request: String,

@@ -300,9 +300,31 @@ impl EndRules {
 struct Tally {
     received: u64,
     stale_pages: u32,
+    /// Whether the last page was shorter than asked for.
+    was_short: bool,
+    /// Whether a page with rows came after a short one.
+    short_in_the_middle: bool,
 }
 
 impl Tally {
+    /// Takes a page of a list in which each page begins `size` rows after the one before, however many that one had.
+    /// Returns why it is the last, if it is.
+    fn take_fixed(
+        &mut self,
+        seen: &Seen,
+        size: u64,
+        rules: &EndRules,
+        place: &Place,
+    ) -> Result<Option<EndReason>, PaginateError> {
+        self.short_in_the_middle |= self.was_short && seen.rows > 0;
+        self.was_short = seen.rows < size;
+        let end = self.take(seen, size, rules, place)?;
+        Ok(end.map(|end| match end {
+            EndReason::EmptyPage if self.short_in_the_middle => EndReason::EmptyAfterShort,
+            end => end,
+        }))
+    }
+
     /// Takes a page of at most `size` rows. Returns why it is the last, if it is.
     fn take(
         &mut self,

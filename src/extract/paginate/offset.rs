@@ -55,7 +55,11 @@ impl Paginator for Offset {
     }
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
-        if let Some(end) = self.tally.take(seen, self.size, &self.rules, &self.into)? {
+        let end = match self.advance {
+            Advance::Received => self.tally.take(seen, self.size, &self.rules, &self.into)?,
+            Advance::Size => self.tally.take_fixed(seen, self.size, &self.rules, &self.into)?,
+        };
+        if let Some(end) = end {
             return Ok(Decision::Done(end));
         }
         self.position += match self.advance {

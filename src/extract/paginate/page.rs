@@ -37,7 +37,7 @@ impl Paginator for PageNumber {
     }
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
-        if let Some(end) = self.tally.take(seen, self.size, &self.rules, &self.into)? {
+        if let Some(end) = self.tally.take_fixed(seen, self.size, &self.rules, &self.into)? {
             return Ok(Decision::Done(end));
         }
         self.number += 1;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::model::{Reconciliation, Verdict};
 
 fn place(text: &str) -> Place {
     Place::compile(text, &[]).unwrap()
@@ -136,6 +137,21 @@ proptest! {
         }).unwrap();
         prop_assert_eq!(received, u64::try_from(server.rows.len()).unwrap());
         prop_assert_eq!(rows, all(&server));
+    }
+
+    #[test]
+    fn pages_that_a_server_caps_prove_nothing(server in servers(0_u64..1000), size in 1_u64..25, cuts in any::<bool>()) {
+        let server = Server { states_total: false, states_more: false, ..server };
+        let mut paginator = PageNumber::new(place("query.page"), None, size, 0, rules());
+        let (rows, _, end) = drive(&mut paginator, |edits, page| {
+            // It counts pages by the size asked for, and puts fewer rows on them.
+            server.page(|_| true, number(edits, "query.page").unwrap() * size, size, page, cuts)
+        }).unwrap();
+        if rows != all(&server) && server.rows.len() as u64 > size {
+            prop_assert_eq!(end, EndReason::EmptyAfterShort);
+        }
+        let proved = Reconciliation::of(rows.len() as u64, rows.len() as u64, (None, None), end).verdict;
+        prop_assert!(proved != Verdict::Complete || rows == all(&server) || server.rows.len() as u64 <= size);
     }
 
     #[test]
@@ -298,7 +314,7 @@ fn one_page_is_one_page() {
     assert!(OnePage.next(&Seen { more: Some(true), ..seen(3, 1) }).is_err());
     let linked = |header: &str| Seen { given: from_header(&json!({"link": header}), "link"), ..seen(3, 1) };
     let next = linked(r#"<https://a/?x=1,2>; rel="prev", <https://a/?page=2>; title="a"; rel="last next""#);
-    assert!(OnePage.next(&next).unwrap_err().to_string().contains("`Link` header"));
+    assert!(OnePage.next(&next).unwrap_err().to_string().contains("`Link`"));
     assert_eq!(OnePage.next(&linked(r#"<https://a/?rel=next>; rel="prev""#)), done(EndReason::OnePage));
     assert_eq!(OnePage.next(&Seen { more: Some(false), ..next }), done(EndReason::OnePage));
 }

@@ -5,7 +5,8 @@ use minijinja::{Error, ErrorKind};
 use serde_json::{Map, Number, Value};
 
 /// Makes a value of the template engine.
-pub(super) fn to_template(value: &Value) -> Templated {
+#[must_use]
+pub fn to_template(value: &Value) -> Templated {
     match value {
         Value::Null => Templated::from(()),
         Value::Bool(flag) => Templated::from(*flag),

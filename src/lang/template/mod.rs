@@ -14,6 +14,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use self::convert::to_template;
+
 use super::tree::Tree;
 
 /// Instructions that one rendering may use: far more than any request needs, far less than a second of work.

@@ -14,6 +14,18 @@ pub(super) fn is_telling(key: &str) -> bool {
     TELLING.iter().any(|name| key.ends_with(name))
 }
 
+/// Tells whether a header or a parameter may hold a secret by its name: more names than [`is_telling`] knows, since servers choose them.
+pub(super) fn is_secretive(key: &str) -> bool {
+    const ENDS: [&str; 4] = ["cookie", "credential", "passphrase", "sessionid"];
+    const KEYS: [&str; 7] = ["access", "account", "api", "auth", "function", "private", "subscription"];
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let is_key = plain.strip_suffix("key").is_some_and(|rest| KEYS.iter().any(|word| rest.contains(word)));
+    is_key
+        || plain.contains("secret")
+        || ENDS.iter().any(|end| plain.ends_with(end))
+        || matches!(plain.as_str(), "auth" | "signature" | "sig" | "session" | "pwd")
+}
+
 /// Hides literal values of keys with telling names on the first lines of diagnostics, and in their texts.
 pub(super) fn conceal(text: &str, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
@@ -28,6 +40,24 @@ pub(super) fn conceal(text: &str, diagnostics: &mut [Diagnostic]) {
             }
         }
     }
+}
+
+/// Returns a text that quotes lines of a file, with the literal values of keys with telling names hidden.
+#[must_use]
+pub fn concealed(text: &str) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    for line in text.split_inclusive('\n') {
+        match literal_secret(text, at) {
+            Some(secret) => {
+                out.push_str(text.get(at..secret.start).unwrap_or_default());
+                out.push_str("***");
+                out.push_str(text.get(secret.end..at + line.len()).unwrap_or_default());
+            }
+            None => out.push_str(line),
+        }
+        at += line.len();
+    }
+    out
 }
 
 /// Finds the first literal value of a telling key on the line of a byte, up to the end of the line.
@@ -58,6 +88,12 @@ mod tests {
     fn check(line: &str, expect: Option<&str>) {
         let text = format!("a: 1\n{line}\nb: 2");
         assert_eq!(literal_secret(&text, 6).map(|span| span.slice(&text)), expect, "{line}");
+    }
+
+    #[test]
+    fn quoted_lines_are_concealed() {
+        let text = "error: no such field\n 4 | password: hunter2\n   | ^^^^^^^^\n 5 | key: id";
+        assert_eq!(concealed(text), "error: no such field\n 4 | password: ***\n   | ^^^^^^^^\n 5 | key: id");
     }
 
     #[test]

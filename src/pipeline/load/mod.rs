@@ -18,6 +18,7 @@ mod problem;
 mod references;
 pub mod request;
 pub mod secrets;
+mod shown;
 mod syntax;
 mod traps;
 pub mod tree;
@@ -25,6 +26,7 @@ mod variants;
 mod wild;
 pub mod yaml;
 
+pub use conceal::concealed;
 pub use diagnostic::{Diagnostic, Severity, Source, Span};
 pub use environment::Environment;
 pub use explain::nearest;
@@ -33,6 +35,7 @@ pub use interpolate::{Lookup, Reference};
 pub use references::{Referred, references};
 pub use request::RequestValue;
 pub use secrets::{PrefixedSecret, SecretText};
+pub use shown::shown;
 
 use serde::de::DeserializeOwned;
 

@@ -151,6 +151,13 @@ impl Running {
         assert!(sent.success(), "kill -s {name}: {sent}");
     }
 
+    /// Tells whether it has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        // A process that has ended, and that nobody has waited for, is a zombie.
+        state.map_or(true, |state| state.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
