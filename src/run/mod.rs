@@ -334,13 +334,13 @@ async fn run_jobs(
         let delivered = deliver::all(pipeline, &named, options, false, env, world).await;
         credentials.note(env, writer).await;
         deliveries = delivered?;
-        deliver::leave_to_others(&named, options.shard, &mut reports);
+        deliver::tell_who_sends(&named, options.shard, &mut reports);
     }
     Ok(Done { recovered, jobs: reports, deliveries })
 }
 
 /// Removes what dead runs of the pipeline staged and never published. A whole run holds the only lease, so nobody else stages; a
-/// shard removes what its own lane had begun, and leaves the rest to a whole run.
+/// shard removes what was begun of its own slices, which nobody else stages either, and leaves the rest to a whole run.
 async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &DataSets) {
     let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
     roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
@@ -349,8 +349,9 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &D
     }
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
     let begun: Vec<(SliceRef, u32)> = writer.state(|state| {
-        let mine = state.all_slices().filter(|(_, slice)| slice.lane == Some(writer.lane()));
-        mine.filter_map(|(at, slice)| Some((at, slice.begun.as_ref()?.generation))).collect()
+        let begun = state.jobs().flat_map(|job| state.open_begins(job));
+        let own = begun.filter(|begin| options.shard.takes(&begin.slice));
+        own.map(|begin| (SliceRef::of(&begin.slice), begin.generation)).collect()
     });
     let (begun, is_whole) = (Arc::new(begun), options.shard.is_whole());
     for root in &roots {

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
 use tidegate::appliance::dice::Dice;
 use tidegate::appliance::ntopng::NtopngConfig;
 
 use crate::support::appliance::{Site, report};
+use crate::support::bench::Ran;
+use crate::support::desk::{PLAIN, TicketBench, checked};
 use crate::support::files::assert_manifests;
 use crate::support::lake::Truth;
 use crate::support::s3::S3;
@@ -16,19 +19,23 @@ use crate::support::workspace::Running;
 
 const SHARDS: usize = 5;
 
-/// Two days of an appliance, in windows of an hour or more, that land in a bucket.
-fn site(s3: &Arc<S3>, latency: u64) -> Site {
+/// How many times shards are killed.
+fn rounds() -> u64 {
+    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
+
+/// Some days of an appliance, in windows of an hour or more; yesterday is read again each time.
+fn site(days: u32, latency: u64) -> Site {
     let config = NtopngConfig {
         alerts: 160,
         hosts: 130,
         flows: 60,
         host_alerts: 30,
-        days: 2,
+        days,
         latency: Duration::from_millis(latency),
         ..NtopngConfig::default()
     };
-    let site = Site::new(config, "2026-01-08T02:15:00Z", "-2d").hurried(&[("size: 500}", "size: 40}")]);
-    site.in_bucket(Arc::clone(s3))
+    Site::new(config, "2026-01-08T02:15:00Z", "-2d").hurried(&[("size: 500}", "size: 40}")])
 }
 
 fn truth(site: &Site) -> Truth {
@@ -36,60 +43,90 @@ fn truth(site: &Site) -> Truth {
     Truth::of(&site.ntopng, &(midnight - 2 * 86_400..midnight), "2026-01-08")
 }
 
-/// A lease is short enough to wait for, and long enough for a busy machine to renew it in time.
-fn start(site: &Site, shard: usize) -> Running {
-    site.run(&["--shard", &format!("{shard}/{SHARDS}"), "--lease-ttl", "15s"]).spawn()
+fn shard(index: usize) -> String {
+    format!("{index}/{SHARDS}")
 }
 
-/// How often each slice has landed, by its job and its name.
-fn landed(reports: &[Value]) -> BTreeMap<(String, String), usize> {
-    let mut found = BTreeMap::new();
-    let jobs = reports.iter().flat_map(|report| report[0]["jobs"].as_array().unwrap());
-    for (job, slice) in jobs.flat_map(|job| job["slices"].as_array().unwrap().iter().map(move |slice| (job, slice))) {
-        assert_eq!(slice["outcome"], "landed", "{slice:#}");
-        *found.entry((job["job"].to_string(), slice["slice"].to_string())).or_default() += 1;
+/// A lease is short enough to wait for, and long enough for a busy machine to renew it in time.
+fn start(site: &Site, index: usize) -> Running {
+    site.run(&["--shard", &shard(index), "--lease-ttl", "15s"]).spawn()
+}
+
+/// How often each slice was read and with which outcome, by its job and its name: none may have failed.
+fn outcomes(reports: &[Value]) -> BTreeMap<(String, String), Vec<String>> {
+    let mut found: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for job in reports.iter().flat_map(|report| report[0]["jobs"].as_array().unwrap()) {
+        assert_eq!(job["error"], Value::Null, "{job:#}");
+        for slice in job["slices"].as_array().unwrap() {
+            let outcome = slice["outcome"].as_str().unwrap().to_owned();
+            assert!(["landed", "unchanged"].contains(&outcome.as_str()), "{slice:#}");
+            found.entry((job["job"].to_string(), slice["slice"].to_string())).or_default().push(outcome);
+        }
     }
     found
+}
+
+/// How often each slice has landed.
+fn landed(reports: &[Value]) -> BTreeMap<(String, String), usize> {
+    let count = |outcomes: Vec<String>| outcomes.iter().filter(|outcome| *outcome == "landed").count();
+    let all = outcomes(reports).into_iter().map(|(slice, outcomes)| (slice, count(outcomes)));
+    all.filter(|(_, count)| *count > 0).collect()
+}
+
+/// The rows that landed, by job; within a slice they must add up.
+fn rows(reports: &[Value]) -> BTreeMap<String, u64> {
+    let mut rows = BTreeMap::new();
+    for job in reports.iter().flat_map(|report| report[0]["jobs"].as_array().unwrap()) {
+        let landed = job["slices"].as_array().unwrap().iter().filter(|slice| slice["outcome"] == "landed");
+        let sum: u64 = landed.map(|slice| slice["rows"]["transformed"].as_u64().unwrap()).sum();
+        *rows.entry(job["job"].to_string()).or_default() += sum;
+    }
+    rows
 }
 
 #[test]
 fn five_shards_at_once_land_each_slice_once() {
     for s3 in [S3::start(), S3::moto()] {
         let s3 = Arc::new(s3);
-        let alone = site(&s3, 0);
-        let expected = landed(&[report(&alone.run(&[]).run(), 0)]);
+        let alone = site(2, 0).in_bucket(s3);
+        let whole = [report(&alone.run(&[]).run(), 0)];
         let site = alone.with_new_folder();
-        let running: Vec<Running> = (0..SHARDS).map(|shard| start(&site, shard)).collect();
+        let running: Vec<Running> = (0..SHARDS).map(|index| start(&site, index)).collect();
         let reports: Vec<Value> = running.into_iter().map(|running| report(&running.wait(), 0)).collect();
-        assert_eq!(landed(&reports), expected);
+        assert_eq!(landed(&reports), landed(&whole));
+        assert_eq!(rows(&reports), rows(&whole));
+        for (index, report) in reports.iter().enumerate() {
+            assert_eq!(report[0]["shard"], shard(index));
+        }
         let busy = reports.iter().filter(|report| !landed(&[(*report).clone()]).is_empty()).count();
         assert!(busy > 1, "one shard has done everything");
         let lake = site.fetch_lake();
         truth(&site).assert_is(&Truth::in_lake(&lake));
         assert_manifests(&lake);
-        assert_eq!(landed(&[report(&site.run(&[]).run(), 0)]), BTreeMap::new(), "a whole run finds nothing to do");
+        assert_eq!(landed(&[report(&site.run(&[]).run(), 0)]), BTreeMap::new(), "a whole run finds nothing new");
     }
 }
 
 #[test]
 fn of_five_shards_two_are_killed_and_repeated() {
     let s3 = Arc::new(S3::start());
-    let mut site = site(&s3, 5);
-    let mut dice = Dice::new(20_260_110, 1);
-    for round in 0..1 {
+    let mut site = site(2, 5).in_bucket(Arc::clone(&s3));
+    let mut dice = Dice::new(20_260_110, rounds());
+    for round in 0..rounds() {
         site = site.with_new_folder();
-        let mut running: Vec<Option<Running>> = (0..SHARDS).map(|shard| Some(start(&site, shard))).collect();
+        let before = site.ntopng.faults().requests();
+        let mut running: Vec<Option<Running>> = (0..SHARDS).map(|index| Some(start(&site, index))).collect();
         let first = dice.below(5) as usize;
         let doomed = [first, (first + 1 + dice.below(4) as usize) % SHARDS];
-        for shard in doomed {
-            std::thread::sleep(Duration::from_millis(dice.below(700).into()));
-            let outcome = running[shard].take().unwrap().kill();
+        for (index, requests) in doomed.into_iter().zip([0, 25]) {
+            site.wait_for_requests(before, u64::from(requests + dice.between(1, 25)));
+            let outcome = running[index].take().unwrap().kill();
             assert!(matches!(outcome.code, None | Some(0)), "{outcome:#?}");
         }
-        let again: Vec<Running> = doomed.iter().map(|shard| start(&site, *shard)).collect();
-        for running in running.into_iter().flatten().chain(again) {
-            landed(&[report(&running.wait(), 0)]);
-        }
+        let again: Vec<Running> = doomed.iter().map(|index| start(&site, *index)).collect();
+        let all = running.into_iter().flatten().chain(again);
+        let reports: Vec<Value> = all.map(|running| report(&running.wait(), 0)).collect();
+        assert!(landed(&reports).values().all(|count| *count == 1), "round {round}: {reports:#?}");
         let lake = site.fetch_lake();
         truth(&site).assert_is(&Truth::in_lake(&lake));
         assert_manifests(&lake);
@@ -98,11 +135,31 @@ fn of_five_shards_two_are_killed_and_repeated() {
     }
 }
 
+/// Whatever the others have landed by then, a shard reads of the lookback what it would have read before them.
+#[test]
+fn one_after_the_other_shards_read_again_what_a_whole_run_does() {
+    let alone = site(4, 0);
+    // The first night, two days ago, was that of a whole run.
+    let first = alone.now() - TimeDelta::days(2);
+    report(&alone.run_at(first, &[]).run(), 0);
+    let whole = outcomes(&[report(&alone.run(&[]).run(), 0)]);
+    assert!(whole.values().any(|outcomes| outcomes == &["unchanged"]), "nothing was read again: {whole:#?}");
+    let site = alone.with_new_folder();
+    report(&site.run_at(first, &[]).run(), 0);
+    let run = |index| report(&site.run(&["--shard", &shard(index)]).run(), 0);
+    let reports: Vec<Value> = (0..SHARDS).rev().map(run).collect();
+    let read = outcomes(&reports);
+    for (slice, outcomes) in &whole {
+        assert_eq!(read.get(slice), Some(outcomes), "{slice:?}");
+    }
+    assert!(read.values().all(|outcomes| outcomes.len() == 1), "{read:#?}");
+}
+
 #[test]
 fn a_shard_keeps_out_whoever_divides_otherwise() {
     let s3 = Arc::new(S3::start());
     // Slow enough for the others to begin while the first one is at work.
-    let site = site(&s3, 250);
+    let site = site(2, 250).in_bucket(s3);
     let first = site.run(&["--shard", "0/2"]).spawn();
     site.wait_for_requests(0, 4);
     for how in [&["--no-wait"][..], &["--no-wait", "--shard", "0/2"], &["--no-wait", "--shard", "1/3"]] {
@@ -111,15 +168,65 @@ fn a_shard_keeps_out_whoever_divides_otherwise() {
         assert!(hasty.stderr.contains("lane 0-of-2 of the pipeline is held by process "), "{hasty:#?}");
     }
     let patient = site.run(&[]).spawn();
-    landed(&[report(&first.wait(), 0)]);
-    report(&patient.wait(), 0);
+    let reports = [report(&first.wait(), 0), report(&patient.wait(), 0)];
+    assert!(landed(&reports).values().all(|count| *count == 1), "{reports:#?}");
     truth(&site).assert_is(&Truth::in_lake(&site.fetch_lake()));
 }
 
 #[test]
+fn a_backfill_is_divided_too() {
+    let site = site(4, 0);
+    report(&site.run(&[]).run(), 0);
+    let asked = ["backfill", "--from", "2026-01-04T00:00:00Z", "--to", "2026-01-07T00:00:00Z"];
+    let backfill = |more: &[&str]| {
+        let now = ["--now", "2026-01-08T02:15:00Z", "--state", "state", "--output", "json"];
+        report(&site.tidegate(asked[0], &[&asked[1..], &now, more].concat()).run(), 0)
+    };
+    let shards: Vec<Value> = (0..SHARDS).map(|index| backfill(&["--shard", &shard(index)])).collect();
+    let read = outcomes(&shards);
+    assert!(read.values().all(|outcomes| outcomes.len() == 1), "{read:#?}");
+    let whole = outcomes(&[backfill(&[])]);
+    assert_eq!(read.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
+    assert!(read.values().any(|outcomes| outcomes == &["landed"]), "{read:#?}");
+}
+
+/// Two shards at once land the rows of one sink that sends, and one of them sends: with neither `find` nor a key that the desk knows
+/// again, a row that both sent would be two tickets.
+#[test]
+fn two_shards_and_one_sink_that_sends_make_one_ticket_of_an_alert() {
+    let it = TicketBench::new(0, Duration::from_millis(2), PLAIN);
+    let noon = |day: usize| 1_767_268_800 + 86_400 * day;
+    it.desk().alerts = (0..60).map(|id| json!({"id": id, "text": "disk", "t": noon(id % 10)})).collect();
+    let daily = "window: {every: 1d, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to, \
+                 time: to_timestamp_seconds(t)}\n    key: id";
+    let file = std::fs::read_to_string(it.bench.workspace.path("pipeline.yaml")).unwrap();
+    it.bench.workspace.write("pipeline.yaml", &file.replace("snapshot: every_run", daily));
+    let start = |shard: &str| {
+        let now = ["--now", "2026-01-11T12:00:00Z", "--state", "state", "--output", "json"];
+        let run = it.bench.workspace.tidegate(&[&["run", "pipeline.yaml", "--shard", shard], &now[..]].concat());
+        run.env("TOKEN", "a-token-of-the-desk").spawn()
+    };
+    let both = ["0/2", "1/2"].map(start).map(|running| Ran::of(running.wait()));
+    for ran in &both {
+        assert_eq!(ran.code(), 0, "{ran:?}");
+    }
+    let sends = |ran: &&Ran| ran.report["deliveries"].is_array();
+    let sender = both.iter().find(sends).unwrap_or_else(|| panic!("nobody sends: {both:?}"));
+    let other = both.iter().find(|ran| !sends(ran)).unwrap_or_else(|| panic!("both send: {both:?}"));
+    checked(&sender.report);
+    let name = sender.report["shard"].as_str().unwrap();
+    for (ran, who) in [(other, format!("shard {name}")), (sender, "this one".to_owned())] {
+        let told = ran.report["jobs"][0]["warnings"].to_string();
+        assert!(told.contains(&format!("of all shards {who} sends the rows for sink `tickets`")), "{told}");
+    }
+    let (code, last) = it.deliver(&[]);
+    assert_eq!((code, &last["left"]), (0, &json!(0)), "{last}");
+    it.assert_one_each();
+}
+
+#[test]
 fn an_indexed_job_says_which_shard_it_is() {
-    let s3 = Arc::new(S3::start());
-    let site = site(&s3, 0);
+    let site = site(2, 0);
     let plan = |how: &[&str], index: &str| {
         let run = site.tidegate("plan", &[&["--now", "2026-01-08T02:15:00Z", "--output", "json"], how].concat());
         let outcome = if index.is_empty() { run.run() } else { run.env("JOB_COMPLETION_INDEX", index).run() };

@@ -53,16 +53,16 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
     done
 }
 
-/// Says of the sinks that another shard sends for who does it. What is sent is noted by one writer at a time, so each sink has one
-/// shard that sends.
-pub(super) fn leave_to_others(jobs: &[&Job], shard: Shard, reports: &mut [JobReport]) {
-    for (job, outbox) in outboxes(jobs).filter(|(job, outbox)| !shard.sends(&job.name, &outbox.name)) {
-        let sender = shard.sender(&job.name, &outbox.name);
+/// Says of each sink that sends which shard does it. What is sent is noted by one writer at a time, so each sink has one shard that
+/// sends; and that may end before the others have landed what they read.
+pub(super) fn tell_who_sends(jobs: &[&Job], shard: Shard, reports: &mut [JobReport]) {
+    for (job, outbox) in outboxes(jobs).filter(|_| !shard.is_whole()) {
+        let (sink, sender) = (&outbox.name, shard.sender(&job.name, &outbox.name));
+        let who = if sender == shard { "this one".to_owned() } else { format!("shard {sender}") };
         for report in reports.iter_mut().filter(|report| report.job == job.name) {
             report.warnings.push(format!(
-                "rows for sink `{}` are sent by shard {sender}, as far as they have landed when it sends; the others by the next run \
-                 of it, or by `tidegate deliver`",
-                outbox.name
+                "of all shards {who} sends the rows for sink `{sink}`, as far as they have landed by then: the next run sends the others, \
+                 or `tidegate deliver`"
             ));
         }
     }
@@ -122,7 +122,8 @@ async fn one(
         log.note(DeliveryNote { forgive, ..DeliveryNote::default() }).await?;
     }
     let set = data_set(&options.state, &pipeline.name, &job.name, outbox);
-    let state = world.writer.state(Clone::clone);
+    // What this run knows of other shards is as old as its own last entry.
+    let state = world.ledger.read_state().await?;
     let of = (&job.name, &set, &outbox.key[..]);
     let backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
     let mut courier = Courier {
