@@ -87,9 +87,8 @@ fn planned(
                 _ => None,
             };
             let keys = rows.map(|rows| job::fan_out(job, &rows)).transpose()?;
-            let due = |keys: Option<Vec<Key>>| {
-                job::due(pipeline, job, keys.as_deref(), state, now, start, options.shard)
-            };
+            let due =
+                |keys: Option<Vec<Key>>| job::due(pipeline, job, keys.as_deref(), state, now, start, options.shard);
             keys.map(due).unwrap_or_default()
         }
     };

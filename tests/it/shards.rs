@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -9,8 +11,9 @@ use serde_json::{Value, json};
 use tidegate::appliance::dice::Dice;
 use tidegate::appliance::ntopng::NtopngConfig;
 
+use crate::support::api::{Answer, Api};
 use crate::support::appliance::{Site, report};
-use crate::support::bench::Ran;
+use crate::support::bench::{Bench, NOW, Ran};
 use crate::support::desk::{PLAIN, TicketBench, checked};
 use crate::support::files::assert_manifests;
 use crate::support::lake::Truth;
@@ -86,25 +89,22 @@ fn rows(reports: &[Value]) -> BTreeMap<String, u64> {
 
 #[test]
 fn five_shards_at_once_land_each_slice_once() {
-    for s3 in [S3::start(), S3::moto()] {
-        let s3 = Arc::new(s3);
-        let alone = site(2, 0).in_bucket(s3);
-        let whole = [report(&alone.run(&[]).run(), 0)];
-        let site = alone.with_new_folder();
-        let running: Vec<Running> = (0..SHARDS).map(|index| start(&site, index)).collect();
-        let reports: Vec<Value> = running.into_iter().map(|running| report(&running.wait(), 0)).collect();
-        assert_eq!(landed(&reports), landed(&whole));
-        assert_eq!(rows(&reports), rows(&whole));
-        for (index, report) in reports.iter().enumerate() {
-            assert_eq!(report[0]["shard"], shard(index));
-        }
-        let busy = reports.iter().filter(|report| !landed(&[(*report).clone()]).is_empty()).count();
-        assert!(busy > 1, "one shard has done everything");
-        let lake = site.fetch_lake();
-        truth(&site).assert_is(&Truth::in_lake(&lake));
-        assert_manifests(&lake);
-        assert_eq!(landed(&[report(&site.run(&[]).run(), 0)]), BTreeMap::new(), "a whole run finds nothing new");
+    let alone = site(2, 0).in_bucket(Arc::new(S3::start()));
+    let whole = [report(&alone.run(&[]).run(), 0)];
+    let site = alone.with_new_folder();
+    let running: Vec<Running> = (0..SHARDS).map(|index| start(&site, index)).collect();
+    let reports: Vec<Value> = running.into_iter().map(|running| report(&running.wait(), 0)).collect();
+    assert_eq!(landed(&reports), landed(&whole));
+    assert_eq!(rows(&reports), rows(&whole));
+    for (index, report) in reports.iter().enumerate() {
+        assert_eq!(report[0]["shard"], shard(index));
     }
+    let busy = reports.iter().filter(|report| !landed(&[(*report).clone()]).is_empty()).count();
+    assert!(busy > 1, "one shard has done everything");
+    let lake = site.fetch_lake();
+    truth(&site).assert_is(&Truth::in_lake(&lake));
+    assert_manifests(&lake);
+    assert_eq!(landed(&[report(&site.run(&[]).run(), 0)]), BTreeMap::new(), "a whole run finds nothing new");
 }
 
 #[test]
@@ -118,11 +118,18 @@ fn of_five_shards_two_are_killed_and_repeated() {
         let mut running: Vec<Option<Running>> = (0..SHARDS).map(|index| Some(start(&site, index))).collect();
         let first = dice.below(5) as usize;
         let doomed = [first, (first + 1 + dice.below(4) as usize) % SHARDS];
-        for (index, requests) in doomed.into_iter().zip([0, 25]) {
-            site.wait_for_requests(before, u64::from(requests + dice.between(1, 25)));
-            let outcome = running[index].take().unwrap().kill();
+        let mut killed = 0;
+        for (index, requests) in doomed.into_iter().zip([0, 20]) {
+            let until = before + u64::from(requests + dice.between(1, 20));
+            let one = running[index].take().unwrap();
+            while site.ntopng.faults().requests() < until && !one.has_ended() {
+                pause();
+            }
+            let outcome = one.kill();
             assert!(matches!(outcome.code, None | Some(0)), "{outcome:#?}");
+            killed += usize::from(outcome.code.is_none());
         }
+        assert!(killed > 0, "round {round}: both had ended");
         let again: Vec<Running> = doomed.iter().map(|index| start(&site, *index)).collect();
         let all = running.into_iter().flatten().chain(again);
         let reports: Vec<Value> = all.map(|running| report(&running.wait(), 0)).collect();
@@ -155,22 +162,49 @@ fn one_after_the_other_shards_read_again_what_a_whole_run_does() {
     assert!(read.values().all(|outcomes| outcomes.len() == 1), "{read:#?}");
 }
 
+/// Lets a moment pass; always false.
+fn pause() -> bool {
+    std::thread::sleep(Duration::from_millis(5));
+    false
+}
+
+/// A window of each day has one row.
+const DAILY: &str = "records: '.[]'
+paginate: none
+key: id
+window: {every: 1d, start: 2025-12-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to, time: to_timestamp_seconds(id)}";
+
 #[test]
 fn a_shard_keeps_out_whoever_divides_otherwise() {
-    let s3 = Arc::new(S3::start());
-    // Slow enough for the others to begin while the first one is at work.
-    let site = site(2, 250).in_bucket(s3);
-    let first = site.run(&["--shard", "0/2"]).spawn();
-    site.wait_for_requests(0, 4);
-    for how in [&["--no-wait"][..], &["--no-wait", "--shard", "0/2"], &["--no-wait", "--shard", "1/3"]] {
-        let hasty = site.run(how).run();
+    let s3 = S3::start();
+    let is_free = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&is_free);
+    let bench = Bench::new(Api::start(move |request| {
+        // The first shard is at work until the others have come: a minute at most, or a test that fails would never end.
+        let _ = (0..12_000).any(|_| gate.load(SeqCst) || pause());
+        Answer::json(&json!([{"id": request.number("from")}]))
+    }));
+    bench.job(DAILY);
+    let run = |more: &[&str]| {
+        let arguments = ["run", "pipeline.yaml", "--state", "s3://lake/state", "--output", "json", "--now", NOW];
+        s3.env(bench.workspace.tidegate(&[&arguments, more].concat())).spawn()
+    };
+    let first = run(&["--shard", "0/2", "--lease-ttl", "15s"]);
+    let is_asked = || !bench.api.asked().is_empty();
+    assert!((0..12_000).any(|_| is_asked() || pause()), "the first shard asks for nothing");
+    let others = [&["--no-wait"][..], &["--no-wait", "--shard", "0/2"], &["--no-wait", "--shard", "1/3"]];
+    for (how, hasty) in others.map(|how| (how, run(how))) {
+        let hasty = hasty.wait();
         assert_eq!(hasty.code, Some(4), "{how:?}: {hasty:#?}");
         assert!(hasty.stderr.contains("lane 0-of-2 of the pipeline is held by process "), "{hasty:#?}");
     }
-    let patient = site.run(&[]).spawn();
-    let reports = [report(&first.wait(), 0), report(&patient.wait(), 0)];
-    assert!(landed(&reports).values().all(|count| *count == 1), "{reports:#?}");
-    truth(&site).assert_is(&Truth::in_lake(&site.fetch_lake()));
+    let patient = run(&[]);
+    is_free.store(true, SeqCst);
+    let reports = [first, patient].map(|running| json!([Ran::of(running.wait()).report]));
+    assert!(reports.iter().all(|report| !landed(std::slice::from_ref(report)).is_empty()), "{reports:#?}");
+    let all = landed(&reports);
+    assert_eq!((all.len(), all.values().max()), (33, Some(&1)), "{all:#?}");
+    assert_eq!(bench.lines().len(), 33);
 }
 
 #[test]
@@ -197,8 +231,8 @@ fn two_shards_and_one_sink_that_sends_make_one_ticket_of_an_alert() {
     let it = TicketBench::new(0, Duration::from_millis(2), PLAIN);
     let noon = |day: usize| 1_767_268_800 + 86_400 * day;
     it.desk().alerts = (0..60).map(|id| json!({"id": id, "text": "disk", "t": noon(id % 10)})).collect();
-    let daily = "window: {every: 1d, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to, \
-                 time: to_timestamp_seconds(t)}\n    key: id";
+    let daily =
+        "key: id\n    window: {every: 1d, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to}";
     let file = std::fs::read_to_string(it.bench.workspace.path("pipeline.yaml")).unwrap();
     it.bench.workspace.write("pipeline.yaml", &file.replace("snapshot: every_run", daily));
     let start = |shard: &str| {
