@@ -110,7 +110,7 @@ fn five_shards_at_once_land_each_slice_once() {
 #[test]
 fn of_five_shards_two_are_killed_and_repeated() {
     let s3 = Arc::new(S3::start());
-    let mut site = site(2, 5).in_bucket(Arc::clone(&s3));
+    let mut site = site(2, 40).in_bucket(Arc::clone(&s3));
     let mut dice = Dice::new(20_260_110, rounds());
     for round in 0..rounds() {
         site = site.with_new_folder();
