@@ -429,6 +429,14 @@ pub enum RunError {
     /// A thread of ours ended early: a bug of ours.
     #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]
     Lost(#[from] tokio::task::JoinError),
+    /// The run panicked: a bug of ours.
+    #[error(
+        "the run panicked: {said}; this is a bug of Tidegate; what had landed is safe, and the next run goes on from there"
+    )]
+    Panicked {
+        /// What the panic said.
+        said: String,
+    },
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,

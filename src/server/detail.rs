@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Html;
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -15,8 +16,8 @@ use super::text;
 use super::troubles::Typed;
 use crate::ledger::{Close, Closed, Entry, Landing, Ledger, Record, RunState, RunSummary, SliceRef};
 use crate::model::{
-    EndReason, JobReport, Left, Reconciliation, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport,
-    Stop,
+    DeliveryCounts, DeliveryReport, EndReason, Fetched, JobReport, Left, Reconciliation, RowCounts, RunEnd, RunReport,
+    SinkCounts, SliceOutcome, SliceReport, Stop, Took,
 };
 use crate::run::{Data, HeldRow, quarantine_sample};
 use crate::schedule::{JobProgress, PipelineView};
@@ -38,9 +39,36 @@ struct Job {
     /// What is known of its rows; of older runs the ledger keeps less.
     rows: Option<Rows>,
     landed: u64,
-    pages: Option<u64>,
+    fetched: Option<Fetched>,
+    took: Option<Stages>,
     error: Option<String>,
     warnings: Vec<String>,
+}
+
+/// How long stages took, as people read it: read, write, commit.
+#[derive(Debug, Serialize)]
+struct Stages {
+    read: String,
+    write: String,
+    commit: String,
+}
+
+impl Stages {
+    fn of(took: Took) -> Self {
+        let [read, write, commit] = [took.read_ms, took.write_ms, took.commit_ms]
+            .map(|ms| text::took(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX / 1000))));
+        Self { read, write, commit }
+    }
+}
+
+/// What a sink sent.
+#[derive(Debug, Serialize)]
+struct Sent {
+    job: String,
+    sink: String,
+    counts: DeliveryCounts,
+    adds_up: bool,
+    error: Option<String>,
 }
 
 /// Where rows went, from stage to stage.
@@ -59,7 +87,8 @@ struct Line {
     key: Option<String>,
     badge: Badge,
     generation: Option<u32>,
-    pages: Option<u64>,
+    fetched: Option<Fetched>,
+    took: Option<Stages>,
     received: Option<u64>,
     landed: u64,
     quarantined: Option<u64>,
@@ -87,6 +116,7 @@ struct Detail {
     error: Option<String>,
     notes: Vec<String>,
     requests: Option<u64>,
+    sent: Vec<Sent>,
     holder: Option<String>,
 }
 
@@ -119,7 +149,7 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
     detail.lines.truncate(SLICES);
     let typed = Typed::new(&view, &app.site.state);
     let commands = commands(&view, &run, &typed);
-    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "replay": typed.line("quarantine replay", "")}))
+    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "sent": detail.sent, "deliver": typed.line("deliver", ""), "replay": typed.line("quarantine replay", "")}))
 }
 
 fn commands(view: &PipelineView, run: &RunLine, typed: &Typed) -> Vec<String> {
@@ -147,7 +177,18 @@ fn of_end(end: &RunEnd) -> Detail {
         error: end.error.clone(),
         notes: report.recovered.iter().cloned().chain(stopped(report)).collect(),
         requests: Some(report.requests),
+        sent: report.deliveries.iter().map(sent).collect(),
         holder: None,
+    }
+}
+
+fn sent(delivery: &DeliveryReport) -> Sent {
+    Sent {
+        job: delivery.job.to_string(),
+        sink: delivery.sink.to_string(),
+        counts: delivery.counts,
+        adds_up: delivery.counts.adds_up(),
+        error: delivery.error.clone(),
     }
 }
 
@@ -177,7 +218,8 @@ fn job(report: &JobReport) -> Job {
         }),
         landed: sinks.landed,
         rows: Some(Rows { adds_up: counts.adds_up(), counts, sinks }),
-        pages: Some(report.slices.iter().map(|slice| slice.fetched.pages).sum()),
+        fetched: Some(report.fetched()),
+        took: Some(Stages::of(report.took())),
         error: report.error.clone(),
         warnings: report.warnings.clone(),
     }
@@ -198,7 +240,8 @@ fn line(job: &JobReport, slice: &SliceReport) -> Line {
         key: slice.key.as_ref().map(ToString::to_string),
         badge,
         generation: slice.generation,
-        pages: Some(slice.fetched.pages),
+        fetched: Some(slice.fetched),
+        took: Some(Stages::of(slice.took)),
         received: Some(slice.rows.received),
         landed: sinks.landed,
         quarantined: Some(slice.rows.quarantined),
@@ -262,7 +305,8 @@ fn of_ref(at: &SliceRef, badge: Badge) -> Line {
         key: at.key.as_ref().map(ToString::to_string),
         badge,
         generation: None,
-        pages: None,
+        fetched: None,
+        took: None,
         received: None,
         landed: 0,
         quarantined: None,
