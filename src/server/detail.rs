@@ -45,19 +45,21 @@ struct Job {
     warnings: Vec<String>,
 }
 
-/// How long stages took, as people read it: read, write, commit.
+/// How long stages took, as people read it.
 #[derive(Debug, Serialize)]
 struct Stages {
     read: String,
     write: String,
     commit: String,
+    whole: String,
 }
 
 impl Stages {
     fn of(took: Took) -> Self {
-        let [read, write, commit] = [took.read_ms, took.write_ms, took.commit_ms]
+        let whole = took.read_ms + took.write_ms + took.commit_ms;
+        let [read, write, commit, whole] = [took.read_ms, took.write_ms, took.commit_ms, whole]
             .map(|ms| text::took(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX / 1000))));
-        Self { read, write, commit }
+        Self { read, write, commit, whole }
     }
 }
 
@@ -96,6 +98,10 @@ struct Line {
     proof: Option<String>,
     doubt: bool,
     error: Option<String>,
+    /// Where it stands in the list.
+    place: usize,
+    /// Whether it ended well, with nothing to say beside.
+    is_quiet: bool,
 }
 
 /// Rows in quarantine.
@@ -144,9 +150,13 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
         None => of_ledger(&ledger, &known, id).await,
     };
     let samples = samples(app, &ledger, &known, &detail.landed).await;
-    detail.lines.sort_by_key(|line| (!line.badge.is_bad(), !line.doubt));
+    detail.lines.sort_by_key(|line| (!line.badge.is_bad(), !line.doubt, line.quarantined.unwrap_or_default() == 0));
     let more = detail.lines.len().saturating_sub(SLICES);
     detail.lines.truncate(SLICES);
+    for (place, line) in detail.lines.iter_mut().enumerate() {
+        let is_doubtful = line.doubt || line.quarantined.unwrap_or_default() > 0;
+        (line.place, line.is_quiet) = (place, !line.badge.is_bad() && !is_doubtful);
+    }
     let typed = Typed::new(&view, &app.site.state);
     let commands = commands(&view, &run, &typed);
     app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "sent": detail.sent, "deliver": typed.line("deliver", ""), "replay": typed.line("quarantine replay", "")}))
@@ -220,9 +230,17 @@ fn job(report: &JobReport) -> Job {
         rows: Some(Rows { adds_up: counts.adds_up(), counts, sinks }),
         fetched: Some(report.fetched()),
         took: Some(Stages::of(report.took())),
-        error: report.error.clone(),
+        error: report.error.clone().or_else(|| first_failed(report)),
         warnings: report.warnings.clone(),
     }
+}
+
+/// Says of the first slice that failed why it did.
+fn first_failed(report: &JobReport) -> Option<String> {
+    report.slices.iter().find_map(|slice| match &slice.outcome {
+        SliceOutcome::Failed { error } => Some(format!("{}: {error}", slice.slice)),
+        _ => None,
+    })
 }
 
 fn line(job: &JobReport, slice: &SliceReport) -> Line {
@@ -249,6 +267,8 @@ fn line(job: &JobReport, slice: &SliceReport) -> Line {
         proof: found.map(proof),
         doubt: found.is_some_and(is_doubtful),
         error,
+        place: 0,
+        is_quiet: false,
     }
 }
 
@@ -314,6 +334,8 @@ fn of_ref(at: &SliceRef, badge: Badge) -> Line {
         proof: None,
         doubt: false,
         error: None,
+        place: 0,
+        is_quiet: false,
     }
 }
 
