@@ -48,10 +48,10 @@ pub struct DeliveryReport {
 }
 
 impl DeliveryReport {
-    /// Says why the delivery stopped before its end, if it did: `job, sink: why`.
+    /// Says why the delivery stopped before its end, if it did: `job: sink NAME: why`.
     #[must_use]
     pub fn told(&self) -> Option<String> {
-        self.error.as_ref().map(|error| format!("{}, sink {}: {error}", self.job, self.sink))
+        self.error.as_ref().map(|error| format!("{}: sink {}: {error}", self.job, self.sink))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The page of a run: its stages and what each let through, its slices, and the rows that didn't fit.
 
+mod lines;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,16 +10,17 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::lines::{Line, closed, landed, line};
 use super::home::Running;
 use super::known::{FRESH, Known};
 use super::routes::{App, PageError};
-use super::runs::{self, Badge, RunLine};
+use super::runs::{self, RunLine};
 use super::text;
 use super::troubles::Typed;
-use crate::ledger::{Close, Closed, Entry, Landing, Ledger, Record, RunState, RunSummary, SliceRef};
+use crate::ledger::{Entry, Ledger, Record, RunState, RunSummary, SliceRef};
 use crate::model::{
-    DeliveryCounts, DeliveryReport, EndReason, Fetched, JobReport, Left, Reconciliation, RowCounts, RunEnd, RunReport,
-    SinkCounts, SliceOutcome, SliceReport, Stop, Took,
+    DeliveryCounts, DeliveryReport, Fetched, JobReport, Left, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome,
+    Stop, Took,
 };
 use crate::run::{Data, HeldRow, quarantine_sample};
 use crate::schedule::{JobProgress, PipelineView};
@@ -79,29 +82,6 @@ struct Rows {
     counts: RowCounts,
     sinks: SinkCounts,
     adds_up: bool,
-}
-
-/// A slice of a run.
-#[derive(Debug, Serialize)]
-struct Line {
-    job: String,
-    slice: String,
-    key: Option<String>,
-    badge: Badge,
-    generation: Option<u32>,
-    fetched: Option<Fetched>,
-    took: Option<Stages>,
-    received: Option<u64>,
-    landed: u64,
-    quarantined: Option<u64>,
-    bytes: u64,
-    proof: Option<String>,
-    doubt: bool,
-    error: Option<String>,
-    /// Where it stands in the list.
-    place: usize,
-    /// Whether it ended well, with nothing to say beside.
-    is_quiet: bool,
 }
 
 /// Rows in quarantine.
@@ -243,35 +223,6 @@ fn first_failed(report: &JobReport) -> Option<String> {
     })
 }
 
-fn line(job: &JobReport, slice: &SliceReport) -> Line {
-    let (badge, error) = match &slice.outcome {
-        SliceOutcome::Landed => (Badge::good("landed"), None),
-        SliceOutcome::Unchanged => (Badge::idle("unchanged"), None),
-        SliceOutcome::Failed { error } => (Badge::bad("failed"), Some(error.clone())),
-    };
-    let mut sinks = SinkCounts::default();
-    slice.sinks.values().for_each(|counts| sinks += *counts);
-    let found = slice.reconciliation.as_ref();
-    Line {
-        job: job.job.to_string(),
-        slice: slice.slice.to_string(),
-        key: slice.key.as_ref().map(ToString::to_string),
-        badge,
-        generation: slice.generation,
-        fetched: Some(slice.fetched),
-        took: Some(Stages::of(slice.took)),
-        received: Some(slice.rows.received),
-        landed: sinks.landed,
-        quarantined: Some(slice.rows.quarantined),
-        bytes: sinks.bytes,
-        proof: found.map(proof),
-        doubt: found.is_some_and(is_doubtful),
-        error,
-        place: 0,
-        is_quiet: false,
-    }
-}
-
 /// Reads what the ledger kept of a run.
 async fn of_ledger(ledger: &Ledger, known: &Known, id: &str) -> Detail {
     let found = known.state.runs().find(|(run, life)| RunLine::kept(run, *life).id == id);
@@ -316,90 +267,6 @@ fn ran(summary: &RunSummary, detail: &mut Detail) {
             ..Job::default()
         })
         .collect();
-}
-
-fn of_ref(at: &SliceRef, badge: Badge) -> Line {
-    Line {
-        job: at.job.to_string(),
-        slice: at.slice.to_string(),
-        key: at.key.as_ref().map(ToString::to_string),
-        badge,
-        generation: None,
-        fetched: None,
-        took: None,
-        received: None,
-        landed: 0,
-        quarantined: None,
-        bytes: 0,
-        proof: None,
-        doubt: false,
-        error: None,
-        place: 0,
-        is_quiet: false,
-    }
-}
-
-fn landed(landing: &Landing) -> Line {
-    Line {
-        generation: Some(landing.generation),
-        received: Some(landing.reconciliation.received),
-        landed: landing.rows,
-        bytes: landing.totals.bytes,
-        proof: Some(proof(&landing.reconciliation)),
-        doubt: is_doubtful(&landing.reconciliation),
-        ..of_ref(&landing.at, Badge::good("landed"))
-    }
-}
-
-fn closed(close: &Close) -> Option<Line> {
-    match &close.why {
-        Closed::Unchanged => Some(of_ref(&close.at, Badge::idle("unchanged"))),
-        Closed::Failed { error } => {
-            Some(Line { error: Some(error.clone()), ..of_ref(&close.at, Badge::bad("failed")) })
-        }
-        Closed::Empty | Closed::Dropped => None,
-    }
-}
-
-fn is_doubtful(found: &Reconciliation) -> bool {
-    use crate::model::Verdict;
-    matches!(found.verdict, Verdict::Short | Verdict::Over | Verdict::Moving)
-}
-
-/// Says what the reading of a slice proved, and by what.
-fn proof(found: &Reconciliation) -> String {
-    use crate::model::Verdict;
-    let word = match found.verdict {
-        Verdict::Complete => "complete",
-        Verdict::Unknown => "not proven",
-        Verdict::Moving => "moving",
-        Verdict::Short => "short",
-        Verdict::Over => "over",
-    };
-    let total =
-        found.total_last.map(|total| format!("{} of {} stated", text::count(found.distinct), text::count(total)));
-    let passes = if found.passes > 1 { format!(", read {} times", found.passes) } else { String::new() };
-    format!("{word}: {}{passes}", total.unwrap_or_else(|| reason(found.end).to_owned()))
-}
-
-const fn reason(end: EndReason) -> &'static str {
-    match end {
-        EndReason::OnePage => "one page",
-        EndReason::PartsRead => "all parts were read",
-        EndReason::EmptyPage => "an empty page came",
-        EndReason::EmptyAfterShort => "an empty page came, but pages in the middle were short",
-        EndReason::MoreFalse => "the server said that there is no more",
-        EndReason::TotalReached => "the stated total was reached",
-        EndReason::ShortPage => "a short page came",
-        EndReason::NothingNew => "a page brought nothing new",
-        EndReason::CursorEmpty => "the cursor was empty",
-        EndReason::CursorGone => "a page gave no cursor",
-        EndReason::NoCursor => "no page gave a cursor",
-        EndReason::LinkEmpty => "the link was empty",
-        EndReason::LinkGone => "a page gave no link",
-        EndReason::NoLink => "no page gave a link",
-        EndReason::SliceFull => "the slice has the rows that it was meant to have",
-    }
 }
 
 /// Reads some of the rows that a run's slices have in quarantine, as they are now.

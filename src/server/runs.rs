@@ -205,8 +205,8 @@ pub(super) fn last(lines: &[RunLine]) -> Option<&RunLine> {
 pub(super) struct Failure {
     /// The job; none where the run as a whole failed.
     pub(super) job: Option<String>,
-    /// The sink that couldn't send; none where it isn't that.
-    pub(super) sink: Option<String>,
+    /// The sink that couldn't send, and how many rows it left; none where it isn't that.
+    pub(super) sink: Option<(String, u64)>,
     /// How many slices of it.
     pub(super) slices: u64,
     /// The first reason.
@@ -228,7 +228,12 @@ pub(super) fn failures(end: &RunEnd) -> Vec<Failure> {
     });
     let deliveries = end.report.iter().flat_map(|report| &report.deliveries).filter_map(|delivery| {
         let (job, sink) = (delivery.job.to_string(), delivery.sink.to_string());
-        Some(Failure { job: Some(job), sink: Some(sink), slices: 0, why: delivery.error.clone()? })
+        Some(Failure {
+            job: Some(job),
+            sink: Some((sink, delivery.counts.left)),
+            slices: 0,
+            why: delivery.error.clone()?,
+        })
     });
     whole.chain(jobs).chain(deliveries).collect()
 }

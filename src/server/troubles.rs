@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::known::{Chain, Known};
 use super::runs::{Failure, RunLine, failures};
-use super::text::{count, word};
+use super::text::{count, plural, word};
 use crate::model::Window;
 use crate::pipeline::load::concealed;
 use crate::schedule::{FileError, PipelineView};
@@ -133,7 +133,7 @@ fn of_run(view: &PipelineView, known: &Known, line: &RunLine, typed: &Typed) -> 
         .map(|failure| {
             let job = failure.job.as_deref();
             let what = match (job, failure.slices) {
-                (Some(job), _) if let Some(sink) = &failure.sink => {
+                (Some(job), _) if let Some((sink, _)) = &failure.sink => {
                     format!("sink {sink} of job {job} couldn't send all")
                 }
                 (Some(job), 1) => format!("1 slice of job {job} failed"),
@@ -141,12 +141,17 @@ fn of_run(view: &PipelineView, known: &Known, line: &RunLine, typed: &Typed) -> 
                 (Some(job), _) => format!("job {job} failed"),
                 (None, _) => format!("the run {}", broke_off(line.badge.word)),
             };
+            let (verb, missing) = match &failure.sink {
+                Some((_, left)) => ("deliver", vec![format!("{} that landed and weren't sent", plural(*left, "row"))]),
+                None => ("run", holes(known, job)),
+            };
+            let of_job = job.map(|job| format!("--job {job}")).unwrap_or_default();
             Trouble {
                 at: line.ended.or(Some(line.started)),
                 why: Some(failure.why),
-                missing: holes(known, job),
+                missing,
                 next: Some(then(next)),
-                commands: vec![typed.line("run", &job.map(|job| format!("--job {job}")).unwrap_or_default())],
+                commands: vec![typed.line(verb, &of_job)],
                 run: Some(line.id.clone()),
                 ..Trouble::new("bad", Some(view), what)
             }
