@@ -46,6 +46,11 @@ impl Replaced {
         Ok(())
     }
 
+    /// Tells whether no row has been replaced.
+    pub fn is_empty(&self) -> bool {
+        self.memory.is_empty() && self.file.is_none()
+    }
+
     /// Gives the pairs to `take`, the last one first.
     pub fn backwards(&self, mut take: impl FnMut(u64, u64)) -> Result<(), SpoolError> {
         for (earlier, later) in self.memory.iter().rev() {

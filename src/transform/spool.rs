@@ -230,6 +230,11 @@ impl Spooled {
         self.0.rows - self.0.removed.count_before(self.0.rows)
     }
 
+    /// Returns the rows that won't be read.
+    pub fn left_out(&self) -> &Ordinals {
+        &self.0.removed
+    }
+
     /// Reads the batches from the start, in order, without the removed rows and without batches that are left empty.
     pub fn batches(&self) -> Batches {
         Batches { contents: Arc::clone(&self.0), in_memory: 0, segment: 0, reader: None, ordinal: 0 }

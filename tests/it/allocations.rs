@@ -49,6 +49,7 @@ fn decoder() -> PageDecoder {
         pinned: None,
         by_hand: Vec::new(),
         max_depth: 16,
+        lean_envelope: false,
         want_edges: false,
     })
 }
