@@ -17,7 +17,7 @@ use crate::extract::paginate::{
     parse_total, resolve,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
-use crate::lang::jq::Jq;
+use crate::lang::jq::{Jq, JqInput};
 use crate::model::{EndReason, Slice, SliceKind, Window};
 use crate::pipeline::spec::{CursorSpec, GivenBy, Job, LinkFrom, PaginateKind, PartsSpec, Slicing, WindowSpec};
 
@@ -279,7 +279,7 @@ pub(super) fn fan_out(job: &Job, slice: &Slice) -> Vec<Value> {
 /// What a page holds: its body without the records, and how many rows the server put on it.
 pub(super) struct Shown<'p> {
     /// The envelope.
-    pub(super) envelope: &'p Value,
+    pub(super) envelope: JqInput<'p>,
     /// Rows on the page.
     pub(super) rows: u64,
     /// Rows that no earlier page had.
@@ -290,7 +290,7 @@ pub(super) struct Shown<'p> {
 pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
     let one = |field, program: &Jq| {
         let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
-        program.one(shown.envelope, vars).map_err(failed)
+        program.one_of(&shown.envelope, vars).map_err(failed)
     };
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
     let total = total.map(|total| parse_total(&total)).transpose();
@@ -356,7 +356,7 @@ fn given_by(
     shown: &Shown<'_>,
     vars: &[Value],
 ) -> Result<Given, RunError> {
-    let value = match by.value.one(shown.envelope, vars) {
+    let value = match by.value.one_of(&shown.envelope, vars) {
         Ok(value) => value,
         // An answer with no rows may be of another shape.
         Err(_) if shown.rows == 0 => return Ok(Given::Absent),
@@ -367,7 +367,7 @@ fn given_by(
         let source = PaginateError::NoCursorInRow { page: asked.page, expression };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
-    Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope, path))))
+    Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope.value(), path))))
 }
 
 /// Tells whether the key at `path` exists and is null.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::extract::request::{Fingerprint, RenderedRequest};
@@ -87,7 +88,8 @@ impl GuardError {
 pub struct RequestGuard {
     ceilings: Ceilings,
     sent: HashSet<Fingerprint>,
-    cursors: HashSet<String>,
+    /// By their SHA-256: a cursor may be as long as a page.
+    cursors: HashSet<[u8; 32]>,
     pages: u64,
     rows: u64,
     bytes: u64,
@@ -133,7 +135,7 @@ impl RequestGuard {
     /// Takes the cursor that a page gave for the next one.
     pub fn cursor(&mut self, request: &RenderedRequest, cursor: &Value) -> Result<(), GuardError> {
         let cursor = cursor.to_string();
-        if self.cursors.insert(cursor.clone()) {
+        if self.cursors.insert(Sha256::digest(&cursor).into()) {
             return Ok(());
         }
         Err(GuardError::CursorCycle { page: self.pages, cursor, request: request.line() })
