@@ -49,6 +49,7 @@ fn decoder() -> PageDecoder {
         by_hand: Vec::new(),
         max_depth: 16,
         want_edges: false,
+        lean_envelope: false,
     })
 }
 
