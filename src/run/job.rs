@@ -266,7 +266,7 @@ impl Runner<'_> {
                     (Some(window), Slicing::Window(_)) => {
                         keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
                     }
-                    _ if !has_read(&at) => false,
+                    _ if !has_read(at) => false,
                     _ if keys.contains(&at.key) => fine(Some(&at.key)),
                     _ => fine(None),
                 });
