@@ -67,6 +67,7 @@ fn decoder() -> PageDecoder {
         by_hand: Vec::new(),
         max_depth: 16,
         want_edges: false,
+        lean_envelope: false,
     })
 }
 

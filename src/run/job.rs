@@ -251,7 +251,11 @@ impl Runner<'_> {
             let mut slices = report.slices.iter().filter(|slice| key.is_none_or(|key| slice.key == *key));
             slices.all(|slice| !matches!(slice.outcome, SliceOutcome::Failed { .. }))
         };
+        // What a shard has read says something of its own chains only.
         let shard = self.options.shard;
+        let has_read = |at: &SliceRef| {
+            shard.is_whole() || (keys.contains(&at.key) && shard.takes_chain(&at.job, at.key.as_ref()))
+        };
         let covered: Vec<Generation> = self.writer.state(|state| {
             let gone =
                 state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {
@@ -262,12 +266,7 @@ impl Runner<'_> {
                     (Some(window), Slicing::Window(_)) => {
                         keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
                     }
-                    // What this run has read says something of its own chains only.
-                    _ if !shard.is_whole()
-                        && !(keys.contains(&at.key) && shard.takes_chain(&at.job, at.key.as_ref())) =>
-                    {
-                        false
-                    }
+                    _ if !has_read(at) => false,
                     _ if keys.contains(&at.key) => fine(Some(&at.key)),
                     _ => fine(None),
                 });

@@ -51,6 +51,7 @@ fn decoder() -> PageDecoder {
         max_depth: 16,
         lean_envelope: false,
         want_edges: false,
+        lean_envelope: false,
     })
 }
 
