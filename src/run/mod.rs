@@ -30,6 +30,8 @@ mod meter;
 mod newest;
 mod owner;
 mod pages;
+#[cfg(test)]
+mod paging_tests;
 mod parents;
 mod parts;
 mod passes;
