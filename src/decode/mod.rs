@@ -83,6 +83,9 @@ pub struct DecodeOptions {
     pub by_hand: Vec<HandColumn>,
     /// How deep lists and objects are typed, 64 as a rule; what lies deeper makes its column `json`.
     pub max_depth: usize,
+    /// Leave the list that a program takes apart out of the envelope, which then needn't be read a second time: for where nobody
+    /// looks at it there.
+    pub lean_envelope: bool,
     /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
     pub want_edges: bool,
 }
@@ -213,6 +216,7 @@ impl PageDecoder {
         let selector = self.options.selector.clone();
         let known = self.known.clone();
         let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
+        let page = if self.options.lean_envelope { page.lean(&selector, &vars) } else { page };
         page.has_objects(&selector)?;
         let mut decoded = self.decode_open(&page)?;
         self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));

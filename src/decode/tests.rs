@@ -22,6 +22,7 @@ fn options(records: &[&str]) -> DecodeOptions {
         by_hand: Vec::new(),
         nulls: false,
         max_depth: 64,
+        lean_envelope: false,
         want_edges: false,
     }
 }

@@ -13,6 +13,7 @@ pub(super) use self::end::{Collected, PassEnd};
 use super::RunError;
 use super::bad::{BadRows, Which};
 use super::cursor;
+use super::early::{Early, Feeder, Opening};
 use super::evidence::Evidence;
 use super::increment::{Fate, Increment};
 use super::quarantine::BadRow;
@@ -65,6 +66,8 @@ pub(super) struct Collector {
     overlap: bool,
     /// Whether rows outside of what was asked for are no sign that the server ignored it: it finds rows that reach into it.
     reaching: bool,
+    /// Gives the rows away to be written as they come.
+    feeder: Option<Feeder>,
 }
 
 impl Collector {
@@ -104,6 +107,14 @@ impl Collector {
             since: 0,
             overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
             reaching: matches!(job.paginate.kind, PaginateKind::Seek { overlap: true, .. }),
+            feeder: None,
+        }
+    }
+
+    /// Has the rows written as they come, but where only the slice's end tells which of them land.
+    pub(super) fn write_early(&mut self, early: Early, opening: Opening) {
+        if self.latest_by.is_none() && self.cursor.is_none() && !self.overlap {
+            self.feeder = Some(Feeder::new(early, opening));
         }
     }
 
@@ -145,10 +156,21 @@ impl Collector {
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, request, number)?;
         let full = self.cut_by_cursor(&batch, first, &stood, request, number)?;
+        self.feed(&batch, first, &page.schema)?;
         let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
         Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(&last)) })
+    }
+
+    fn feed(&mut self, batch: &RecordBatch, first: u64, schema: &RecordSchema) -> Result<(), RunError> {
+        let Some(feeder) = &mut self.feeder else { return Ok(()) };
+        if !self.superseded.is_empty() {
+            feeder.give_up();
+            return Ok(());
+        }
+        let left_out: BTreeSet<u64> = self.outside.range(first..).chain(self.nulls.range(first..)).copied().collect();
+        feeder.take(batch, schema, first, left_out.into_iter().collect())
     }
 
     fn tagged(&mut self, batch: RecordBatch, schema: RecordSchema) -> Result<RecordBatch, RunError> {

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
 use super::collect::{Collected, PassEnd};
+use super::early::{Early, LANDING, Opening};
 use super::enrich::Enricher;
 use super::intake::{Intake, Looked, PageRead};
 use super::meter::Meter;
@@ -34,10 +35,6 @@ const SPOOLED: u64 = 8;
 /// The least that a slice keeps, in bytes: below it a temporary file isn't worth it.
 const LEAST_SPOOL: usize = 1 << 20;
 
-/// How many bytes of memory the writing of a slice takes for each of its largest page: its rows, what SQL makes of them, and what the
-/// file's format makes of that.
-const LANDING: u64 = 3;
-
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
 pub(super) struct Extraction {
@@ -51,6 +48,17 @@ pub(super) struct Extraction {
     pub(super) lanes: Lanes,
     /// This machine's clock, where windows that haven't ended for the server are refused.
     pub(super) clock: Option<Arc<dyn Clock>>,
+}
+
+/// What is wanted of a slice.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// The schema that it was begun with.
+    pub(super) pinned: Option<RecordSchema>,
+    /// How many rows are enough, for somebody who looks at it.
+    pub(super) limit: Option<u64>,
+    /// How to write its rows as they come.
+    pub(super) early: Option<(Early, Opening)>,
 }
 
 /// A slice that was read to its end.
@@ -105,17 +113,15 @@ impl Extraction {
         })
     }
 
-    /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
-    /// that many rows. `meter` counts what comes.
+    /// Reads a slice. `now` is its run's instant. `meter` counts what comes.
     pub(super) async fn slice(
         &self,
         slice: &Slice,
         now: DateTime<Utc>,
-        pinned: Option<RecordSchema>,
-        limit: Option<u64>,
+        wanted: Wanted,
         meter: &Meter,
     ) -> Result<Extracted, RunError> {
-        let read = self.read(slice, now, pinned, limit, meter).await;
+        let read = self.read(slice, now, wanted, meter).await;
         read.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
     }
 
@@ -123,11 +129,15 @@ impl Extraction {
         &self,
         slice: &Slice,
         now: DateTime<Utc>,
-        pinned: Option<RecordSchema>,
-        limit: Option<u64>,
+        Wanted { pinned, limit, early }: Wanted,
         meter: &Meter,
     ) -> Result<Extracted, RunError> {
-        let intake = Intake::new(&self.job, slice, now, pinned, self.spool_limit(), limit.is_some())?;
+        let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
+        let mut intake = Intake::new(&self.job, slice, now, pinned, self.spool_limit(), limit.is_some())?;
+        // Of a slice that is read again only the last passes land.
+        if let (Some((early, opening)), false) = (early, again) {
+            intake.collector.write_early(early, opening);
+        }
         let intake = Arc::new(Mutex::new(intake));
         let mut reading = Reading {
             slice,
@@ -139,7 +149,6 @@ impl Extraction {
             enricher: self.enricher(slice, now)?,
             meter,
         };
-        let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
         let end = loop {
             let end = self.pass(&mut reading).await?;
             if !again {

@@ -11,10 +11,11 @@ use super::collect::Collector;
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
 use super::row::RowSql;
-use super::{RunError, window};
+use super::{RunError, source, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
-use crate::extract::http::RawAnswer;
+use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
+use crate::lang::Selector;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PartsSpec, Slicing};
@@ -145,6 +146,7 @@ impl Intake {
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,
+            lean_envelope: nobody_sees_items(job),
             // They take another pass over the page.
             want_edges: shown || pages::programs(job).iter().any(|program| program.names(&["first", "last"])),
         };
@@ -291,6 +293,16 @@ pub(super) fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_j
         columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
     }
     Ok(columns)
+}
+
+/// Tells whether none of the programs that look at a page look at the list whose items `records` takes one by one.
+fn nobody_sees_items(job: &Job) -> bool {
+    let Selector::Program(records) = &job.records else { return false };
+    let RuleTexts { empty, auth_failed, success, error_message, refused, retry_when, retry_after } =
+        source::texts(&job.source);
+    let rules = [empty, auth_failed, success, error_message, refused, retry_when, retry_after];
+    rules.iter().flatten().all(|rule| records.hides_items_from(rule))
+        && pages::programs(job).iter().all(|program| records.hides_items_from(program.text()))
 }
 
 /// Returns the records of a page that don't fit.

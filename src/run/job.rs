@@ -23,6 +23,7 @@ mod pinned;
 mod replay;
 mod reset;
 mod slice;
+mod stage;
 mod turns;
 
 pub(super) use backfill::check as check_backfill;

@@ -11,6 +11,7 @@ mod collect;
 mod cursor;
 mod data;
 mod deliver;
+mod early;
 mod enrich;
 mod enriched;
 mod error;

@@ -231,6 +231,11 @@ impl Spooled {
         self.0.rows - removed as u64
     }
 
+    /// Returns the ordinals of the rows that won't be read, in order.
+    pub fn left_out(&self) -> &[u64] {
+        &self.0.removed
+    }
+
     /// Reads the batches from the start, in order, without the removed rows and without batches that are left empty.
     pub fn batches(&self) -> Batches {
         Batches { contents: Arc::clone(&self.0), in_memory: 0, segment: 0, reader: None, ordinal: 0, removed: 0 }

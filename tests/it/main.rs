@@ -20,6 +20,7 @@ mod crash;
 mod crash_points;
 mod demo;
 mod drift;
+mod early;
 mod enrich;
 mod examples;
 mod fan_out;

@@ -10,6 +10,7 @@ use crate::decode::PageDecoder;
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts};
 use crate::run::RunError;
 use crate::run::bad::{Bad, Mark, Which};
+use crate::run::early::Written;
 use crate::run::quarantine::BadRow;
 use crate::transform::Spooled;
 
@@ -18,6 +19,8 @@ pub(in crate::run) struct Collected {
     /// The rows that go on to the transform: see [`Collected::batches`].
     pub(in crate::run) rows: Spooled,
     schemas: Vec<RecordSchema>,
+    /// What was written of them already: all of them.
+    pub(in crate::run) written: Option<Written>,
     /// Where the rows went; `transformed` is still 0.
     pub(in crate::run) counts: RowCounts,
     /// The rows that go to quarantine.
@@ -111,8 +114,10 @@ impl Collector {
         if !self.counts.adds_up() {
             return Err(RunError::Account { account: format!("{:?}", self.counts) });
         }
+        let written = self.feeder.and_then(|feeder| feeder.end(rows.rows(), rows.left_out()));
         Ok(Collected {
             rows,
+            written,
             schemas: self.schemas,
             counts: self.counts,
             bad: self.bad.finish()?,
