@@ -422,10 +422,15 @@ const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, 
                                fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
                                its `total`";
 
+/// What a person should look at where the only page of a list by pages was short.
+const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
+                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
+
 /// Says what a person should look at where the end proves nothing.
 pub(super) fn unproven(end: EndReason) -> Option<String> {
     let (what, field) = match end {
-        EndReason::EmptyAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
+        EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
+        EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
         EndReason::NoCursor => ("cursor", "paginate.cursor"),
         EndReason::NoLink => ("link", "paginate.next_link"),
         _ => return None,

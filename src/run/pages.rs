@@ -19,6 +19,7 @@ use crate::extract::paginate::{
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::{Jq, JqInput};
 use crate::model::{EndReason, Slice, SliceKind, Window};
+use crate::pipeline::file::Advance;
 use crate::pipeline::spec::{CursorSpec, GivenBy, Job, LinkFrom, PaginateKind, PartsSpec, Slicing, WindowSpec};
 
 /// Asks for one page after another.
@@ -34,8 +35,11 @@ pub(super) struct Pages {
     started: Instant,
     number: u64,
     redactor: Redactor,
-    /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place.
+    /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place. Of pages that
+    /// are counted by their size: whether one was full.
     had_one: Arc<AtomicBool>,
+    /// The size of pages that are counted by it.
+    counted: Option<u64>,
 }
 
 /// The cell that a slice is, and the parts of it that are still to be read.
@@ -93,6 +97,7 @@ impl Pages {
             number: 0,
             redactor: redactor.clone(),
             had_one: Arc::clone(had_one),
+            counted: counted(job),
         };
         pages.enter();
         pages
@@ -166,6 +171,9 @@ impl Pages {
         let elapsed = self.started.elapsed();
         self.guard.page(&asked.request, seen.rows, bytes, elapsed).map_err(|error| self.scrubbed(error))?;
         let failed = |source| RunError::Paginate { request: asked.line.clone(), source };
+        if self.counted.is_some_and(|size| seen.rows >= size) {
+            self.had_one.store(true, Ordering::Relaxed);
+        }
         match self.paginator.next(seen).map_err(failed)? {
             Decision::Done(reason) => return Ok(self.ended(reason)),
             Decision::Fetch(edits) => {
@@ -200,13 +208,23 @@ impl Pages {
         error.map_texts(|text| self.redactor.scrub(text))
     }
 
-    /// Says whether a missing cursor or link is the end: it is where the job has had one before.
+    /// Says whether a missing cursor or link is the end: it is where the job has had one before. So is an empty page after a short one
+    /// where the job has had a full page.
     fn known(&self, end: EndReason) -> EndReason {
         match end {
             EndReason::NoCursor if self.had_one.load(Ordering::Relaxed) => EndReason::CursorGone,
             EndReason::NoLink if self.had_one.load(Ordering::Relaxed) => EndReason::LinkGone,
+            EndReason::NeverFull if self.had_one.load(Ordering::Relaxed) => EndReason::EmptyPage,
             end => end,
         }
+    }
+}
+
+/// Returns how many rows a page is asked for, where the place of the next one depends on that.
+const fn counted(job: &Job) -> Option<u64> {
+    match &job.paginate.kind {
+        PaginateKind::Page { size, .. } | PaginateKind::Offset { size, advance: Advance::Size, .. } => Some(*size),
+        _ => None,
     }
 }
 

@@ -36,7 +36,8 @@ impl Default for Ceilings {
 pub enum GuardError {
     /// The request was sent before, in this slice.
     #[error(
-        "the same request would be sent twice in one slice: {request}; the paginator doesn't move, check what it writes to and from"
+        "the same request would be sent twice in one slice: {request}; paging doesn't move on: check in `paginate` what is read from a \
+         page, and whether the API pages by the parameter that it is written to"
     )]
     SameRequest {
         /// The request in one line.
@@ -44,7 +45,8 @@ pub enum GuardError {
     },
     /// A cursor came that had come before, in this slice.
     #[error(
-        "page {page} gives the cursor {cursor}, which an earlier page gave: the server pages in a circle; request: {request}"
+        "page {page} gives the cursor {cursor}, which an earlier page gave: the server pages in a circle; check in `paginate` where \
+         the cursor is read, or say by `more` when there is no other page; request: {request}"
     )]
     CursorCycle {
         /// The page, from 1.
