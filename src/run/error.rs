@@ -437,6 +437,9 @@ pub enum RunError {
         /// What the panic said.
         said: String,
     },
+    /// What was written of a slice before its end isn't what lands: never seen outside.
+    #[error("the slice is written again")]
+    GivenUp,
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,

@@ -88,6 +88,7 @@ async fn run_heard(
         bounds: Bounds::default(),
     };
     let options = Options {
+        shard: Shard::WHOLE,
         run: new_id(DateTime::UNIX_EPOCH),
         scheduled_for: None,
         state: "s3://lake/state".to_owned(),
