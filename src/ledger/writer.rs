@@ -17,6 +17,7 @@ use super::lane::Lane;
 use super::scribe::{Ask, Held, Scribe};
 use super::state::LedgerState;
 use super::store::{Put, Store};
+use super::tidy::Pace;
 use super::{Ledger, LedgerError, checkpoint, log};
 use crate::model::{CursorValue, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceKind, StagedPlace};
 
@@ -27,7 +28,7 @@ const QUEUE: usize = 256;
 const LISTS: u32 = 1000;
 
 /// How many generations one entry lets go, so that its size has a bound.
-const SUPERSEDED: usize = 1000;
+pub(super) const LET_GO: usize = 1000;
 
 /// How many parent rows are kept, for `plan` to show slices without asking the server; of more, the keys are.
 const PARENT_ROWS: usize = 10_000;
@@ -42,6 +43,8 @@ pub struct Writer {
     pub(super) dirty: Arc<Mutex<BTreeSet<String>>>,
     /// Held while lists are updated and replaced files deleted: a file may be deleted only once no list names it.
     pub(super) tidying: Arc<tokio::sync::Mutex<()>>,
+    /// How often that is done.
+    pub(super) pace: Arc<Mutex<Pace>>,
 }
 
 /// A slice to begin.
@@ -114,7 +117,7 @@ impl Writer {
             lock: taken.lock,
         };
         tokio::spawn(scribe.run());
-        Self { held, asks, dirty: Arc::default(), tidying: Arc::default() }
+        Self { held, asks, dirty: Arc::default(), tidying: Arc::default(), pace: Arc::default() }
     }
 
     /// Returns the lane.
@@ -243,15 +246,6 @@ impl Writer {
         self.append(vec![Record::Void(Generation { at, generation })]).await
     }
 
-    /// Says that the files of a replaced generation are deleted.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::append`].
-    pub async fn cleaned(&self, at: SliceRef, generation: u32) -> Result<(), LedgerError> {
-        self.append(vec![Record::Cleaned(Generation { at, generation })]).await
-    }
-
     /// Ends a begun slice that doesn't land.
     ///
     /// # Errors
@@ -330,7 +324,7 @@ impl Writer {
             let jobs: BTreeSet<&JobName> = generations.iter().map(|generation| &generation.at.job).collect();
             jobs.into_iter().flat_map(|job| state.roots_of_job(job)).map(str::to_owned).collect::<Vec<_>>()
         });
-        for some in generations.chunks(SUPERSEDED) {
+        for some in generations.chunks(LET_GO) {
             self.append(vec![Record::Superseded(some.to_vec())]).await?;
         }
         self.mark_dirty(roots);

@@ -320,7 +320,7 @@ impl SliceRun {
         let replaces = landing.replaces.is_some();
         self.writer.commit(landing).await?;
         tracing::debug!(rows = staged.rows_out, files = staged.files.len(), "slice committed");
-        if replaces && let Err(error) = self.writer.tidy(&self.data).await {
+        if replaces && let Err(error) = self.writer.tidy_in_turn(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
         }
