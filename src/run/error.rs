@@ -230,6 +230,19 @@ pub enum RunError {
         /// Rows that landed.
         landed: u64,
     },
+    /// What was read anew, since the job is cut otherwise, has fewer rows than what landed.
+    #[error(
+        "{what} was read anew and has {now} rows now, and {landed} rows landed before: the source may have purged its history, \
+         so what landed stays, and stays listed; `--allow-shrink` replaces it"
+    )]
+    ShrunkAnew {
+        /// Which part of the data, in words.
+        what: String,
+        /// Rows now.
+        now: u64,
+        /// Rows that landed.
+        landed: u64,
+    },
     /// The lake has files that another ledger landed.
     #[error(
         "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
