@@ -212,6 +212,7 @@ fn publication(Begin { slice, generation, .. }: Begin) -> Publication {
         generation,
         cursor_end: None,
         rows: 1000,
+        records: 1000,
         reconciliation,
         schema_version: None,
         files: vec![file],

@@ -171,6 +171,7 @@ async fn land(writer: &Writer, number: i64, files: Vec<FileReceipt>) {
         generation: made.first().unwrap().generation,
         cursor_end: None,
         rows: 1,
+        records: 1,
         reconciliation,
         schema_version: None,
         files: files.clone(),

@@ -69,6 +69,8 @@ pub struct Publication {
     pub cursor_end: Option<CursorValue>,
     /// Rows that came out of the transform.
     pub rows: u64,
+    /// Records that went into it, and into quarantine.
+    pub records: u64,
     /// What the reading proved.
     pub reconciliation: Reconciliation,
     /// The schema version it was decoded against.
@@ -200,7 +202,8 @@ impl Writer {
     }
 
     fn landing(&self, publication: Publication) -> Landing {
-        let Publication { slice, generation, cursor_end, rows, reconciliation, schema_version, files } = publication;
+        let Publication { slice, generation, cursor_end, rows, records, reconciliation, schema_version, files } =
+            publication;
         let at = SliceRef::of(&slice);
         let kind = match slice.kind {
             SliceKind::Incremental { series, start, end } => {
@@ -215,6 +218,7 @@ impl Writer {
             kind,
             generation,
             rows,
+            records,
             reconciliation,
             schema_version,
             digest: digest(&files),

@@ -15,9 +15,9 @@ type KeyOf = Option<FanoutKey>;
 #[derive(Debug, PartialEq, Eq)]
 struct Part {
     old: Vec<Old>,
-    /// Different rows of what had landed.
+    /// Records of what had landed.
     before: u64,
-    /// Different rows of what was read anew in its place.
+    /// Records of what was read anew in its place.
     now: u64,
     /// The time that both cover; none where they have no windows in common.
     window: Option<Window>,
@@ -34,7 +34,7 @@ struct Old {
 impl Old {
     fn of(at: SliceRef, landed: &Landed) -> Self {
         let generation = Generation { at, generation: landed.generation };
-        Self { generation, window: landed.window(), rows: landed.distinct }
+        Self { generation, window: landed.window(), rows: landed.records }
     }
 }
 
@@ -87,12 +87,12 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport) -> Vec<Part> {
         let new: Vec<&Landed> = landed.filter_map(|(_, slice)| slice.landed.as_ref()).collect();
         let by_window = |old: &Old| old.window.is_some() && matches!(job.slicing, Slicing::Window(_));
         let (windows, whole): (Vec<Old>, Vec<Old>) = old.into_iter().partition(by_window);
-        let windows = spans(windows, new.iter().filter_map(|new| Some((new.window()?, new.distinct))));
+        let windows = spans(windows, new.iter().filter_map(|new| Some((new.window()?, new.records))));
         let covered = |window: Window| heirs.iter().all(|heir| state.covers(&job.name, heir.as_ref(), window));
         found.extend(windows.into_iter().filter(|part| part.old.iter().filter_map(|old| old.window).all(covered)));
         if !whole.is_empty() && is_read(report, &heirs) {
             let before = whole.iter().map(|old| old.rows).sum();
-            let now = new.iter().map(|new| new.distinct).sum();
+            let now = new.iter().map(|new| new.records).sum();
             found.push(Part { old: whole, before, now, window: None });
         }
     }

@@ -311,6 +311,7 @@ impl SliceRun {
                 generation: begin.generation,
                 cursor_end: extracted.collected.cursor_end.clone(),
                 rows: staged.rows_out,
+                records: extracted.collected.counts.decoded + extracted.collected.counts.quarantined,
                 reconciliation: extracted.collected.reconciliation.clone(),
                 schema_version: version,
                 files: staged.files.clone(),

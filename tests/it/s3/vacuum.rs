@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::*;
+use crate::support::s3::LATER;
 
 const STATE: &str = "s3://lake/state";
 const NEXT_DAY: &str = "2026-01-04T12:00:00Z";
@@ -114,13 +115,13 @@ fn a_vacuum_does_no_harm_to_a_run_that_goes_on() {
         let small = Small::new("s3://lake/a");
         report(&small.run(&s3, STATE), 0);
         let before = s3.digests("a");
-        // All is staged, and the store is too busy to take the list of it, while it takes the renewals of the lease.
+        // All is staged, and the store takes its time for the list of it, while it takes the renewals of the lease.
         let waits = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&waits);
         s3.hook(move |request| {
             let is_it = is_list(&request.method, &request.path);
             told.fetch_or(is_it, Ordering::SeqCst);
-            is_it.then_some((503, "SlowDown"))
+            is_it.then_some(LATER)
         });
         let running = small.start(&s3, STATE, NEXT_DAY);
         while !waits.load(Ordering::SeqCst) {

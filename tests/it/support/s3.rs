@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -36,6 +36,9 @@ const SECRET: &str = "a-secret-of-the-tests";
 
 /// Asked before each request: an answer of its own, or none to have the store answer.
 pub(crate) type Hook = Box<dyn Fn(&S3Request) -> Option<(u16, &'static str)> + Send + Sync>;
+
+/// The answer of a hook that has to be asked again, since the time hasn't come.
+pub(crate) const LATER: (u16, &str) = (0, "Later");
 
 /// What a hook sees of a request.
 #[derive(Debug)]
@@ -257,7 +260,7 @@ impl S3 {
                 upload.path_segments_mut().unwrap().extend(key.split('/'));
                 upload.query_pairs_mut().append_pair("uploadId", &id);
                 let listed = get(upload).await;
-                assert!(listed.contains("ListPartsResult"), "{listed}");
+                assert!(listed.contains("<ListParts"), "{listed}");
                 parts.extend(elements(&listed, "PartNumber").into_iter().map(|number| format!("{key} {id} {number}")));
             }
             parts
@@ -299,12 +302,15 @@ fn serve<S: Send + Sync + 'static, F: Future<Output = Response<Body>> + Send>(
     let router = Router::new().fallback(move |request: Request| {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let seen = S3Request { method: request.method().to_string(), path: request.uri().path().to_owned(), query };
-        let hooked = hook.lock().unwrap().as_ref().and_then(|hook| hook(&seen));
-        let (server, answer) = (Arc::clone(&server), answer.clone());
+        let (hook, server, answer) = (Arc::clone(&hook), Arc::clone(&server), answer.clone());
         async move {
-            match hooked {
-                Some((status, code)) => error(status, code),
-                None => answer(server, request).await,
+            loop {
+                let hooked = hook.lock().unwrap().as_ref().and_then(|hook| hook(&seen));
+                match hooked {
+                    Some(LATER) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    Some((status, code)) => return error(status, code),
+                    None => return answer(server, request).await,
+                }
             }
         }
     });
