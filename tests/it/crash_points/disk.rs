@@ -45,12 +45,19 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What a change is, but for numbers and the names of unfinished files.
+/// What a change is, whatever the data set, its numbers and the names of what isn't finished. Each entry of the log is a step of its own.
 fn kind(change: &str) -> String {
-    let (before, random) = change.split_once(".new-").unwrap_or((change, ""));
-    let mut kind: String = before.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
-    kind.extend((!random.is_empty()).then_some(".new"));
-    kind
+    let (verb, place) = change.split_once(' ').unwrap();
+    if verb == "rename" && place.contains("/log/") {
+        return change.to_owned();
+    }
+    if let Some((_, below)) = place.split_once(".tidegate-staged") {
+        return format!("{verb} a staged {}", if below.ends_with(".staged") { "file" } else { "folder" });
+    }
+    let place = ["a/", "b/", "state/shop/quarantine/"].iter().find_map(|set| place.strip_prefix(set)).unwrap_or(place);
+    let (before, unfinished) = place.split_once(".new-").map_or((place, ""), |(before, _)| (before, ".new"));
+    let numberless: String = before.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
+    format!("{verb} {numberless}{unfinished}")
 }
 
 /// Which changes are tried, from 1: the first of each kind, and all of them at night.
@@ -58,6 +65,22 @@ fn tried(changes: &[String]) -> Vec<usize> {
     let mut kinds = BTreeSet::new();
     let numbered = (1..).zip(changes);
     numbered.filter(|(_, change)| kinds.insert(kind(change)) || is_night()).map(|(nth, _)| nth).collect()
+}
+
+/// Fails where a list names a file that isn't there, or two generations of a slice: it is true at any moment.
+fn assert_lists_are_true(lake: &Path, said: &str) {
+    let found = contents(lake);
+    for (name, text) in found.iter().filter(|(name, _)| name.ends_with("_tidegate/files.json")) {
+        let set = name.strip_suffix("_tidegate/files.json").unwrap();
+        let list: Value = serde_json::from_slice(text).unwrap();
+        let mut generations = BTreeMap::new();
+        for file in list["files"].as_array().unwrap() {
+            let path = format!("{set}{}", file["path"].as_str().unwrap());
+            assert!(found.contains_key(&path), "{said}: {name} names {path}, which isn't there");
+            let other = generations.insert(file["slice"].to_string(), file["generation"].clone());
+            assert!(other.is_none_or(|other| other == file["generation"]), "{said}: {list:#}");
+        }
+    }
 }
 
 /// Fails unless the lake is what it is without a crash, its lists say so, and nothing is left of what was under way.
@@ -107,12 +130,14 @@ fn killed_before_any_change_to_a_disk_a_run_leaves_what_an_undisturbed_one_would
         copy(&kept, &lake);
         let (outcome, _) = shop.stopped_before(*nth);
         assert!(matches!(outcome.code, None | Some(0)), "{said}: {outcome:#?}");
+        assert_lists_are_true(&lake, &said);
         killed += usize::from(outcome.code.is_none());
         // The one that finds what that one left is killed as well, before any of as many changes.
         let also = usize::try_from(dice.between(1, u32::try_from(changes.len()).unwrap())).unwrap();
         let (outcome, settling) = shop.stopped_before(also);
         said += &format!(", then before change {also}, `{}`", settling.last().map_or("none", String::as_str));
         assert!(matches!(outcome.code, None | Some(0)), "{said}: {outcome:#?}");
+        assert_lists_are_true(&lake, &said);
         let last = shop.run("./lake", SECOND, &["--no-wait"]).run();
         assert_eq!(last.code, Some(0), "{said}: {last:#?}");
         assert_adds_up(&report(&last, 0));
