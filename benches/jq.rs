@@ -63,6 +63,7 @@ fn scrutinizer_cells(bencher: Bencher<'_, '_>) {
         pinned: None,
         by_hand: Vec::new(),
         max_depth: 16,
+        lean_envelope: true,
         want_edges: false,
     };
     let count = Jq::compile(COUNT, &variables).expect("the number of rows");

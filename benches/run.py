@@ -34,7 +34,11 @@ SCALE = [  # name, kind, rows, rows a page
     ("flows", "flows", 200_000, 1000), ("ten times", "flows", 2_000_000, 1000), ("wide", "wide", 10_000, 100),
     ("deep", "deep", 100_000, 1000), ("100 B", "tiny", 500_000, 1000), ("100 KB", "texts", 1000, 10),
     ("numbers", "numbers", 100_000, 1000), ("1 row a page", "tiny", 5000, 1), ("50 MB a page", "flows", 300_000, 75_000),
+    ("2,000 partitions", "tiny", 500_000, 1000), ("20,000 slices", "tiny", 200_000, 10),
 ]
+# What a shape asks of the pipeline file beside what all have.
+SINK = {"2,000 partitions": ", partition_by: [part]"}
+TRANSFORM = {"2,000 partitions": "\n    transform: SELECT *, id % 2000 AS part FROM records"}
 SQL = """
     transform: |
       SELECT CAST(row_id AS BIGINT) AS row_id, to_timestamp_seconds(tstamp."value") AS ts,
@@ -46,7 +50,23 @@ SQL = """
       FROM records"""
 
 
-def pipeline(url, size, sql=""):
+def cells(url):
+    """A slice for each of the 20,000 hours before an instant: hour N asks for the page that begins with row N * 10."""
+    return f"""version: 1
+name: bench
+source: {{base_url: '{url}', concurrency: 4}}
+jobs:
+  cells:
+    get: {pages.PATH}
+    query: {{start: '{{{{ (window.from | int) // 360 - 4720880 }}}}'}}
+    window: {{every: 1h, start: 2023-11-09T08:00:00Z, as: epoch_s, from: query.begin, to: query.end}}
+    paginate: none
+    records: '.rsp.records[]'
+    sinks: {{lake: {{parquet: {{url: './out'}}}}}}
+"""
+
+
+def pipeline(url, size, sql="", sink=""):
     return f"""version: 1
 name: bench
 source: {{base_url: '{url}', concurrency: 4}}
@@ -56,7 +76,7 @@ jobs:
     snapshot: daily
     paginate: {{offset: {{into: query.start, size_into: query.length, size: {size}}}, total: '.rsp.recordsTotal'}}
     records: '.rsp.records[]'{sql}
-    sinks: {{lake: {{parquet: {{url: './out'}}}}}}
+    sinks: {{lake: {{parquet: {{url: './out'{sink}}}}}}}
 """
 
 
@@ -78,7 +98,10 @@ def measure(command, folder):
 
 
 def tidegate(name, binary, url, size, sql=""):
-    return {"name": name, "run": [str(binary), "run", "bench.yaml"], "file": pipeline(url, size, sql)}
+    run = [str(binary), "run", "bench.yaml"]
+    if name == "20,000 slices":
+        return {"name": name, "run": [*run, "--now", "2026-02-19T17:00:00Z"], "file": cells(url)}
+    return {"name": name, "run": run, "file": pipeline(url, size, TRANSFORM.get(name, sql), SINK.get(name, ""))}
 
 
 def peers(python, url, rows):

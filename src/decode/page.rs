@@ -20,6 +20,8 @@ pub(super) struct Page<'b> {
     /// The body; for a program the JSON that it sees of it.
     text: Cow<'b, str>,
     records: Records<'b>,
+    /// The way to the list that the envelope of [`Records::Emitted`] doesn't hold.
+    left_out: Option<Vec<String>>,
 }
 
 enum Records<'b> {
@@ -53,13 +55,13 @@ impl<'b> Page<'b> {
                     "" => empty(format),
                     _ => DecodeError::Records(source),
                 })?;
-                Ok(Self { text: document, records: Records::Emitted(emitted) })
+                Ok(Self { text: document, records: Records::Emitted(emitted), left_out: None })
             }
         }
     }
 
     fn plain(text: &'b str, format: AnswerFormat, paths: &'b [PlainPath], known: &Known) -> Result<Self, DecodeError> {
-        let page = |records| Ok(Self { text: Cow::Borrowed(text), records });
+        let page = |records| Ok(Self { text: Cow::Borrowed(text), records, left_out: None });
         if format == AnswerFormat::Json {
             return page(Records::Along(choose(text, paths)?));
         }
@@ -79,7 +81,25 @@ impl<'b> Page<'b> {
 
     /// Makes a page of nothing but records, each a JSON text.
     pub(super) const fn of_records(records: Vec<String>) -> Page<'static> {
-        Page { text: Cow::Borrowed("null"), records: Records::Emitted(records) }
+        Page { text: Cow::Borrowed("null"), records: Records::Emitted(records), left_out: None }
+    }
+
+    /// Leaves the list that a program takes apart out of the envelope.
+    pub(super) fn lean(self, selector: &Selector, vars: &[Value]) -> Self {
+        match selector {
+            Selector::Program(program) => Self { left_out: program.items(vars), ..self },
+            Selector::Plain { .. } => self,
+        }
+    }
+
+    /// Reads what rules see of a page whose records a program has emitted.
+    fn whole(&self) -> Result<Value, DecodeError> {
+        if let Some(keys) = &self.left_out
+            && let Ok((envelope, End::Array)) = walk(&self.text, keys, &mut NoRows, true)
+        {
+            return Ok(envelope);
+        }
+        serde_json::from_str(&self.text).map_err(|error| json(&self.text, &error))
     }
 
     /// Returns every record as a JSON text, and the envelope. A row of a table that isn't one is a string: its text.
@@ -112,7 +132,7 @@ impl<'b> Page<'b> {
                 for record in records {
                     rows.row(&mut serde_json::Deserializer::from_str(record)).map_err(|error| json(record, &error))?;
                 }
-                serde_json::from_str(&self.text).map_err(|error| json(&self.text, &error))
+                self.whole()
             }
         }
     }
@@ -128,9 +148,8 @@ impl<'b> Page<'b> {
             Records::Lines(records) => Ok((records.clone(), Value::Null)),
             Records::Table(table) => Ok((table.raw_rows()?, Value::Null)),
             Records::Emitted(records) => {
-                let envelope = keep.then(|| serde_json::from_str(&self.text)).transpose();
-                let envelope = envelope.map_err(|error| json(&self.text, &error))?;
-                Ok((records.iter().map(String::as_str).collect(), envelope.unwrap_or_default()))
+                let envelope = keep.then(|| self.whole()).transpose()?.unwrap_or_default();
+                Ok((records.iter().map(String::as_str).collect(), envelope))
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::model::{Column, ColumnType, HandColumn, HandType};
 
 mod formats;
 mod guards;
+mod oracle;
 mod properties;
 mod seen;
 
@@ -22,6 +23,7 @@ fn options(records: &[&str]) -> DecodeOptions {
         by_hand: Vec::new(),
         nulls: false,
         max_depth: 64,
+        lean_envelope: false,
         want_edges: false,
     }
 }

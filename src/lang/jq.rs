@@ -207,6 +207,13 @@ impl Jq {
         self.0.items.as_ref()?.0.keys(vars)
     }
 
+    /// Tells whether the program `other` sees the same where the list that [`Jq::items`] names is left out of its input.
+    #[must_use]
+    pub fn hides_items_from(&self, other: &str) -> bool {
+        let Some((along, _)) = &self.0.items else { return false };
+        root_paths(other).iter().all(|path| along.is_apart_from(path))
+    }
+
     /// Runs the program on the items of its list, each a text that was found to be JSON.
     ///
     /// # Errors

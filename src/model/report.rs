@@ -217,6 +217,9 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// The shard whose slices it ran, such as `0/5`, the first of five; absent where it ran all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// The instant that the run planned with, UTC.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub now: DateTime<Utc>,

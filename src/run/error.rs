@@ -442,6 +442,9 @@ pub enum RunError {
     /// A thread of ours ended early: a bug of ours.
     #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]
     Lost(#[from] tokio::task::JoinError),
+    /// What was written of a slice before its end isn't what lands: never seen outside.
+    #[error("the slice is written again")]
+    GivenUp,
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,

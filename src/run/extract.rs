@@ -9,7 +9,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
-use super::collect::{Collected, PassEnd};
+use super::collect::{Collected, PassEnd, SliceMemory};
+use super::early::{Early, LANDING, Opening};
 use super::enrich::Enricher;
 use super::intake::{Intake, Looked, PageRead};
 use super::meter::Meter;
@@ -26,7 +27,7 @@ use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::Job;
-use crate::transform::spool;
+use crate::transform::{dedupe, spool};
 
 /// The slices of a job together keep this part of the memory limit in memory as rows; what is more goes to a temporary file.
 const SPOOLED: u64 = 8;
@@ -34,9 +35,11 @@ const SPOOLED: u64 = 8;
 /// The least that a slice keeps, in bytes: below it a temporary file isn't worth it.
 const LEAST_SPOOL: usize = 1 << 20;
 
-/// How many bytes of memory the writing of a slice takes for each of its largest page: its rows, what SQL makes of them, and what the
-/// file's format makes of that.
-const LANDING: u64 = 3;
+/// The slices of a job together keep this part of the memory limit in memory as keys; what is more goes to temporary files.
+const KEYED: u64 = 4;
+
+/// The least that a slice keeps of keys, in bytes: below it the buffers of the files are the larger part.
+const LEAST_KEYS: usize = 2 << 20;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -51,6 +54,17 @@ pub(super) struct Extraction {
     pub(super) lanes: Lanes,
     /// This machine's clock, where windows that haven't ended for the server are refused.
     pub(super) clock: Option<Arc<dyn Clock>>,
+}
+
+/// What is wanted of a slice.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// The schema that it was begun with.
+    pub(super) pinned: Option<RecordSchema>,
+    /// How many rows are enough, for somebody who looks at it.
+    pub(super) limit: Option<u64>,
+    /// How to write its rows as they come.
+    pub(super) early: Option<(Early, Opening)>,
 }
 
 /// A slice that was read to its end.
@@ -105,17 +119,15 @@ impl Extraction {
         })
     }
 
-    /// Reads a slice. `now` is its run's instant, `pinned` the schema that it was begun with; with a `limit` it ends once it has
-    /// that many rows. `meter` counts what comes.
+    /// Reads a slice. `now` is its run's instant. `meter` counts what comes.
     pub(super) async fn slice(
         &self,
         slice: &Slice,
         now: DateTime<Utc>,
-        pinned: Option<RecordSchema>,
-        limit: Option<u64>,
+        wanted: Wanted,
         meter: &Meter,
     ) -> Result<Extracted, RunError> {
-        let read = self.read(slice, now, pinned, limit, meter).await;
+        let read = self.read(slice, now, wanted, meter).await;
         read.map_err(|error| error.scrubbed(self.exchange.client.redactor()))
     }
 
@@ -123,11 +135,15 @@ impl Extraction {
         &self,
         slice: &Slice,
         now: DateTime<Utc>,
-        pinned: Option<RecordSchema>,
-        limit: Option<u64>,
+        Wanted { pinned, limit, early }: Wanted,
         meter: &Meter,
     ) -> Result<Extracted, RunError> {
-        let intake = Intake::new(&self.job, slice, now, pinned, self.spool_limit(), limit.is_some())?;
+        let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
+        let mut intake = Intake::new(&self.job, slice, now, pinned, &self.slice_memory(), limit.is_some())?;
+        // Of a slice that is read again only the last passes land.
+        if let (Some((early, opening)), false) = (early, again) {
+            intake.collector.write_early(early, opening);
+        }
         let intake = Arc::new(Mutex::new(intake));
         let mut reading = Reading {
             slice,
@@ -139,7 +155,6 @@ impl Extraction {
             enricher: self.enricher(slice, now)?,
             meter,
         };
-        let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
         let end = loop {
             let end = self.pass(&mut reading).await?;
             if !again {
@@ -311,10 +326,14 @@ impl Extraction {
         Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
     }
 
-    /// Returns how many bytes of rows a slice keeps in memory until its last page is in.
-    fn spool_limit(&self) -> usize {
-        let share = self.exchange.client.memory().limit() / SPOOLED / u64::from(self.job.source.concurrency).max(1);
-        usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SPOOL, spool::DEFAULT_MEMORY_LIMIT)
+    /// Returns what a slice keeps in memory until its last page is in.
+    fn slice_memory(&self) -> SliceMemory {
+        let limit = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
+        let share = |part| usize::try_from(limit / part).unwrap_or(usize::MAX);
+        SliceMemory {
+            rows: share(SPOOLED).clamp(LEAST_SPOOL, spool::DEFAULT_MEMORY_LIMIT),
+            keys: share(KEYED).clamp(LEAST_KEYS, dedupe::DEFAULT_MEMORY_LIMIT),
+        }
     }
 
     /// Waits for the memory that the writing of a slice takes, whose largest page is of `largest` bytes. Keep it until it is written.

@@ -7,18 +7,18 @@ use arrow::array::Array as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::collect::Collector;
+use super::collect::{Collector, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
 use super::row::RowSql;
-use super::{RunError, window};
+use super::{RunError, source, window};
 use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
-use crate::extract::http::RawAnswer;
+use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
+use crate::lang::Selector;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PartsSpec, Slicing};
-use crate::transform::Spool;
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
@@ -115,13 +115,13 @@ impl Foresight {
 }
 
 impl Intake {
-    /// Begins a slice, for a preview where `shown`. Beyond `spool_limit` bytes its rows go to a temporary file.
+    /// Begins a slice, for a preview where `shown`. Beyond `memory` its rows and keys go to temporary files.
     pub(super) fn new(
         job: &Arc<Job>,
         slice: &Slice,
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
-        spool_limit: usize,
+        memory: &SliceMemory,
         shown: bool,
     ) -> Result<Self, RunError> {
         let asked = match (&job.slicing, slice.window()) {
@@ -145,6 +145,7 @@ impl Intake {
             pinned,
             by_hand: job.columns.clone(),
             max_depth: MAX_DEPTH,
+            lean_envelope: nobody_sees_items(job),
             // They take another pass over the page.
             want_edges: shown || pages::programs(job).iter().any(|program| program.names(&["first", "last"])),
         };
@@ -159,7 +160,7 @@ impl Intake {
             }
             _ => None,
         };
-        let collector = Collector::new(job, &slice.kind, asked, now, Spool::new(spool_limit));
+        let collector = Collector::new(job, &slice.kind, asked, now, memory);
         let decoder = PageDecoder::new(options);
         let slice = slice.clone();
         Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })
@@ -291,6 +292,16 @@ pub(super) fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_j
         columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
     }
     Ok(columns)
+}
+
+/// Tells whether none of the programs that look at a page look at the list whose items `records` takes one by one.
+fn nobody_sees_items(job: &Job) -> bool {
+    let Selector::Program(records) = &job.records else { return false };
+    let RuleTexts { empty, auth_failed, success, error_message, refused, retry_when, retry_after } =
+        source::texts(&job.source);
+    let rules = [empty, auth_failed, success, error_message, refused, retry_when, retry_after];
+    rules.iter().flatten().all(|rule| records.hides_items_from(rule))
+        && pages::programs(job).iter().all(|program| records.hides_items_from(program.text()))
 }
 
 /// Returns the records of a page that don't fit.

@@ -42,7 +42,7 @@ pub(super) struct Destination<'a> {
 }
 
 /// What a slice has staged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Staged {
     /// The files, over all sinks and the quarantine.
     pub(super) files: Vec<FileReceipt>,
@@ -88,19 +88,19 @@ struct Open {
     filtered: u64,
 }
 
-/// Writes the rows of a slice into staged files.
+/// Writes the rows of a slice into staged files, and those for quarantine; the former unless they are `written` already.
 pub(super) fn land(
     collected: &Collected,
     schema: &RecordSchema,
     shaping: &Shaping,
     to: &Destination<'_>,
+    written: Option<Staged>,
 ) -> Result<Staged, RunError> {
-    let mut staged = Staged { files: Vec::new(), sinks: BTreeMap::new(), rows_out: 0, output: None, notes: Vec::new() };
-    if collected.rows.rows() > 0 {
-        transform(&mut staged, collected, schema, shaping, to)?;
-    } else {
-        staged.notes = Expectations::without_rows(shaping, schema)?;
-    }
+    let mut staged = match written {
+        Some(staged) => staged,
+        None if collected.rows.rows() > 0 => write(collected.batches(schema.clone()), schema, shaping, to)?,
+        None => Staged { notes: Expectations::without_rows(shaping, schema)?, ..Staged::default() },
+    };
     if !collected.bad.is_empty() {
         let landing = Landing { snapshot: None, ..to.landing.clone() };
         let mut writer = SinkWriter::open(to.quarantine, &landing, &quarantine::schema(), to.staging)?;
@@ -112,13 +112,14 @@ pub(super) fn land(
     Ok(staged)
 }
 
-fn transform(
-    staged: &mut Staged,
-    collected: &Collected,
+/// Writes rows, of which there is at least one, into staged files.
+pub(super) fn write(
+    rows: impl Iterator<Item = Result<RecordBatch, RunError>> + Send + 'static,
     schema: &RecordSchema,
     shaping: &Shaping,
     to: &Destination<'_>,
-) -> Result<(), RunError> {
+) -> Result<Staged, RunError> {
+    let mut staged = Staged::default();
     let plan = shaping.plan(schema)?;
     let output = plan.output_schema();
     let open = to
@@ -126,7 +127,6 @@ fn transform(
         .iter()
         .map(|target| Open::new(target, to, &output, shaping.at).map_err(|error| in_sink(&target.spec.name, error)));
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
-    let rows = collected.batches(schema.clone());
     let mut expectations = Expectations::new(shaping, &output);
     let counts = plan.run(Box::new(rows), |batch| {
         open.iter_mut().try_for_each(|sink| sink.write(&batch))?;
@@ -146,7 +146,7 @@ fn transform(
         staged.files.extend(files);
         staged.sinks.insert(name, counts);
     }
-    Ok(())
+    Ok(staged)
 }
 
 fn in_sink(sink: &SinkName, error: RunError) -> RunError {

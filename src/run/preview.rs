@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::collect::keep;
-use super::extract::Extracted;
+use super::extract::{Extracted, Wanted};
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::{self, Sample};
@@ -78,7 +78,9 @@ pub async fn preview(
 ) -> Result<Preview, RunError> {
     let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
     let request = extraction.show(&slice, now)?;
-    let extracted = extraction.slice(&slice, now, None, Some(rows as u64), &Meter::default()).await?;
+    let extracted = extraction
+        .slice(&slice, now, Wanted { limit: Some(rows as u64), ..Wanted::default() }, &Meter::default())
+        .await?;
     let at = Moment { now, window: slice.window() };
     let landing = Landing {
         pipeline: pipeline.name.clone(),

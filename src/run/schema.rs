@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::extract::Wanted;
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::Sample;
@@ -304,11 +305,11 @@ async fn read(
 ) -> Result<(RecordSchema, SampleRead), RunError> {
     let Sample { extraction, slice, .. } = sample::of(pipeline, name, state, now, env).await?;
     let request = extraction.show(&slice, now)?;
-    let free = extraction.slice(&slice, now, None, Some(rows), &Meter::default()).await?;
+    let wanted =
+        |pinned: Option<&RecordSchema>| Wanted { pinned: pinned.cloned(), limit: Some(rows), ..Wanted::default() };
+    let free = extraction.slice(&slice, now, wanted(None), &Meter::default()).await?;
     let typed = match pinned {
-        Some(pinned) => {
-            extraction.slice(&slice, now, Some(pinned.clone()), Some(rows), &Meter::default()).await?.collected
-        }
+        Some(_) => extraction.slice(&slice, now, wanted(pinned), &Meter::default()).await?.collected,
         None => free.collected,
     };
     let read = SampleRead {

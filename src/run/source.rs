@@ -186,7 +186,8 @@ fn envelope(job: &Job) -> EnvelopeReader {
 }
 
 /// Returns the rules of a source.
-fn texts(source: &Source) -> RuleTexts {
+/// Returns the rules about answers, as they are written.
+pub(super) fn texts(source: &Source) -> RuleTexts {
     let text = |program: &Option<Jq>| program.as_ref().map(|program| program.text().to_owned());
     RuleTexts {
         empty: text(&source.empty),

@@ -78,6 +78,7 @@ async fn run_over(pipeline: &Pipeline, store: Bucket, ttl: u64) -> Result<RunRep
         bounds: Bounds::default(),
     };
     let options = Options {
+        shard: Shard::WHOLE,
         run: new_id(DateTime::UNIX_EPOCH),
         scheduled_for: None,
         state: "s3://lake/state".to_owned(),

@@ -199,6 +199,7 @@ fn json_lines(bytes: &Bytes, room: &mut usize) -> Result<Vec<RecordBatch>, BoxEr
         pinned: None,
         by_hand: Vec::new(),
         max_depth: super::intake::MAX_DEPTH,
+        lean_envelope: false,
         want_edges: false,
     });
     let no_headers = PageVars { status: 200, headers: serde_json::Value::Null };

@@ -60,6 +60,8 @@ fn kubernetes_takes_what_is_printed_for_the_shipped_pipelines() {
         texts.push(printed(&file, &arguments));
         arguments.extend(["--namespace", "etl", "--from", "2026-01-01T00:00:00Z"]);
         texts.push(printed(&file, &arguments));
+        arguments.extend(["--shards", "5"]);
+        texts.push(printed(&file, &arguments));
     }
     let on_a_volume = ["--pvc", "lake", "--set", VALUES[0], "--set", "LAKE=/data/lake", "--service-account", "loader"];
     texts.push(printed(&top("pipelines/ntopng.yaml"), &on_a_volume));
@@ -84,9 +86,9 @@ fn the_base_in_the_repository_is_what_is_printed() {
 
 #[test]
 fn what_the_pods_are_told_to_do_is_understood() {
-    let arguments = shop(&["--from", "2026-01-01T00:00:00Z"]);
+    let arguments = shop(&["--from", "2026-01-01T00:00:00Z", "--shards", "5"]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    for arguments in [&arguments[..6], &arguments] {
+    for arguments in [&arguments[..6], &arguments[..8], &arguments] {
         let printed = printed(&top("deploy/base/shop.yaml"), arguments);
         let objects = python::run("yaml_objects.py", &[], &printed);
         let job = objects[1].pointer("/spec/jobTemplate/spec").unwrap_or(&objects[1]["spec"]);
@@ -96,6 +98,27 @@ fn what_the_pods_are_told_to_do_is_understood() {
         // The arguments are right: only the file isn't there.
         assert!(outcome.stderr.contains("/etc/tidegate/shop.yaml can't be read"), "{told:?}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_backfill_by_five_pods_is_an_indexed_job_of_five_shards() {
+    let job = |more: &[&str]| {
+        let arguments = shop(&[&["--from", "2026-01-01T00:00:00Z"], more].concat());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        python::run("yaml_objects.py", &[], &printed(&top("deploy/base/shop.yaml"), &arguments))[1]["spec"].clone()
+    };
+    let told = |job: &Value| job["template"]["spec"]["containers"][0]["args"].to_string();
+    let five = job(&["--shards", "5"]);
+    let kind = ["completionMode", "completions", "parallelism", "backoffLimitPerIndex"].map(|key| five[key].clone());
+    assert_eq!(kind, [json!("Indexed"), json!(5), json!(5), json!(3)]);
+    // Kubernetes' own limit counts the failures of all pods, and ends the pods of the others with the first that goes beyond it.
+    assert_eq!(five["backoffLimit"], Value::Null);
+    assert!(told(&five).contains("\"--shards=5\""), "{five:#}");
+    for alone in [job(&[]), job(&["--shards", "1"])] {
+        assert_eq!((&alone["completionMode"], &alone["backoffLimit"]), (&Value::Null, &json!(3)));
+        assert!(!told(&alone).contains("shard"), "{alone:#}");
+    }
+    refused(&top("deploy/base/shop.yaml"), &["--shards", "5"], "--from <TIME>");
 }
 
 #[test]

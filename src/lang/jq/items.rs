@@ -26,6 +26,11 @@ impl Along {
         };
         self.0.iter().map(key).collect()
     }
+
+    /// Tells whether a path surely leads neither into the list nor to something that holds it.
+    pub(super) fn is_apart_from(&self, path: &[String]) -> bool {
+        self.0.iter().zip(path).any(|(key, step)| matches!(key, Key::Name(name) if name != step))
+    }
 }
 
 /// Splits `.a[$b][] | rest` into the way to the list and `rest`, which is `.` where there is none.

@@ -6,6 +6,9 @@ use jaq_core::path::Part;
 
 type Keys = Vec<String>;
 
+/// Filters that look at nothing, unless the program defines them anew.
+const CONSTANTS: [&str; 3] = ["null", "true", "false"];
+
 /// Returns the plain paths, from the root of the input, that the program reads: `.rsp.records | length` gives `rsp`, `records`.
 ///
 /// A path ends where its next step isn't a fixed key. The empty path stands for the whole input. The arguments of a filter are taken to
@@ -85,6 +88,7 @@ impl<'s> Walk<'s> {
                 self.all(arguments, at);
                 return at.map(<[String]>::to_vec);
             }
+            Term::Call(name, _) if CONSTANTS.contains(name) => {}
             Term::Call(_, arguments) => {
                 self.note(at);
                 self.all(arguments, at);
@@ -121,6 +125,9 @@ impl<'s> Walk<'s> {
             Term::Def(defs, inner) => {
                 for def in defs {
                     self.used(&def.body, at);
+                    if CONSTANTS.contains(&def.name) {
+                        self.note(Some(&[]));
+                    }
                 }
                 return self.term(inner, at);
             }

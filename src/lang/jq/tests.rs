@@ -243,3 +243,61 @@ fn items_give_what_the_whole_gives() {
     let error = endless.run_on_items(&["1", "2", "3"], &[]).unwrap_err();
     assert!(matches!(error, JqRunError::Endless { .. }), "the steps of all items count: {error}");
 }
+
+#[test]
+fn a_list_is_hidden_from_programs_that_look_elsewhere() {
+    let records = Jq::compile(".report.table[$v].rows[] | .x", &["v"]).unwrap();
+    for other in [
+        "(.err // .report.error) == null",
+        "$v == 200",
+        ".report.table2 | length",
+        ".report[\"total\"] | tonumber",
+        "if .report.ok then .report.total else .total end",
+        "true",
+        ".report as $r | .total",
+    ] {
+        assert!(records.hides_items_from(other), "{other}: {:?}", root_paths(other));
+    }
+    for other in [
+        ".",
+        ".report",
+        ".report.table.inbound | length",
+        ".report.table[\"inbound\"].rows[0].x",
+        ".. | .error? // empty",
+        "to_entries | length",
+        "getpath([\"report\", \"table\"])",
+        "[paths] | length",
+        ".[] | .table?",
+        "(.report // .other) | .table",
+        ".report | keys",
+        "first(.report) | .table",
+        "if .err then . else .report end | .table",
+        "reduce .report as $r (0; . + ($r.table | length))",
+        "def f: .report; f.table",
+        "{report} | .report.table",
+        "[.report][0].table",
+        "with_entries(.value |= length)",
+        "del(.report)",
+        "tojson",
+        "any(.report; .table)",
+        "label $out | .report, break $out",
+        "limit(1; .report)",
+        "\"\\(.report)\"",
+        "try .report catch .",
+        "(.report | objects | .table) == null",
+        ".report?.table?",
+        "any(.[]; . == 1)",
+        "input_line_number as $x | .",
+        "-(.report | length)",
+        "[limit(3; ..)]",
+        "path(.report)",
+        "walk(.)",
+        "isempty(.report.table.x.rows[])",
+        ". as {report: $r} | $r.table",
+        ". as {report: {table: $t}} | $t",
+        ". as [$a] | $a",
+        "def null: .table; .report | null",
+    ] {
+        assert!(!records.hides_items_from(other), "{other}: {:?}", root_paths(other));
+    }
+}

@@ -6,6 +6,7 @@ use super::Runner;
 use crate::ledger::{Generation, Landed, LedgerState, SliceRef};
 use crate::model::{FanoutKey, JobReport, SliceOutcome, Window};
 use crate::pipeline::spec::{Job, Slicing};
+use crate::plan::Shard;
 use crate::run::RunError;
 
 /// A value of the fan-out; none where the job doesn't fan out.
@@ -44,7 +45,7 @@ impl Runner<'_> {
     /// # Errors
     /// What was read anew has fewer rows, which wasn't allowed; the ledger can't be written.
     pub(super) async fn supersede(&self, report: &JobReport) -> Result<(), RunError> {
-        let parts = self.writer.state(|state| parts(self.job, state, report));
+        let parts = self.writer.state(|state| parts(self.job, state, report, self.options.shard));
         // A list of the present may be shorter than the last one.
         let guarded = !self.options.allow_shrink && !matches!(self.job.slicing, Slicing::Snapshot(_));
         let (short, fine): (Vec<Part>, Vec<Part>) =
@@ -69,7 +70,7 @@ fn name(part: &Part, others: usize) -> String {
 }
 
 /// Returns what can go now, sorted by fan-out value and time.
-fn parts(job: &Job, state: &LedgerState, report: &JobReport) -> Vec<Part> {
+fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Vec<Part> {
     let keys: BTreeSet<KeyOf> = if job.for_each.is_some() {
         state.parents(&job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone())).collect()
     } else {
@@ -90,7 +91,9 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport) -> Vec<Part> {
         let windows = spans(windows, new.iter().filter_map(|new| Some((new.window()?, new.records))));
         let covered = |window: Window| heirs.iter().all(|heir| state.covers(&job.name, heir.as_ref(), window));
         found.extend(windows.into_iter().filter(|part| part.old.iter().filter_map(|old| old.window).all(covered)));
-        if !whole.is_empty() && is_read(report, &heirs) {
+        // What this run has read says something of its own chains only.
+        let is_own = shard.is_whole() || key.is_some_and(|key| shard.takes_chain(&job.name, key.as_ref()));
+        if !whole.is_empty() && is_own && is_read(report, &heirs) {
             let before = whole.iter().map(|old| old.rows).sum();
             let now = new.iter().map(|new| new.records).sum();
             found.push(Part { old: whole, before, now, window: None });

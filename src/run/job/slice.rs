@@ -19,13 +19,13 @@ use crate::model::{
 use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::spec::{Job, MostBadRows, Slicing};
 use crate::run::collect::Collected;
-use crate::run::data::NotesInLedger;
-use crate::run::extract::{Extracted, Extraction};
-use crate::run::land::{Destination, Shaping, Staged, Target, land};
+use crate::run::early::Early;
+use crate::run::extract::{Extracted, Extraction, Wanted};
+use crate::run::land::{Staged, Target};
 use crate::run::meter::Meter;
 use crate::run::quarantine::{BadRow, SINK};
 use crate::run::{Data, RunError, SchemaError, locked};
-use crate::sink::{Landing, SinkSpec, Staging};
+use crate::sink::SinkSpec;
 use crate::transform::{Moment, Table};
 
 /// All that the slices of a job share.
@@ -69,8 +69,10 @@ impl SliceRun {
     }
 
     async fn run_to_end(&self, begin: Begin, pinned: Option<(u32, RecordSchema)>, place: usize) -> Finished {
-        let meter = Meter::default();
-        let mut finished = match self.land(&begin, pinned, place, &meter).await {
+        let (meter, early) = (Meter::default(), Early::default());
+        let landed = self.land(&begin, pinned, place, &meter, &early).await;
+        early.give_up().await;
+        let mut finished = match landed {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
@@ -108,12 +110,18 @@ impl SliceRun {
         pinned: Option<(u32, RecordSchema)>,
         place: usize,
         meter: &Meter,
+        early: &Early,
     ) -> Result<Finished, RunError> {
         let mut pinned = self.schema_of(begin, pinned).await?;
         let mut again = None;
         loop {
-            let records = pinned.as_ref().map(|(_, schema)| schema.clone());
-            let extracted = self.extraction.slice(&begin.slice, begin.now, records, None, meter).await?;
+            early.give_up().await;
+            let wanted = Wanted {
+                pinned: pinned.as_ref().map(|(_, schema)| schema.clone()),
+                limit: None,
+                early: self.opening(begin, pinned.as_ref()).map(|opening| (early.clone(), opening)),
+            };
+            let extracted = self.extraction.slice(&begin.slice, begin.now, wanted, meter).await?;
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
@@ -135,7 +143,7 @@ impl SliceRun {
                 }
                 version => version?,
             };
-            let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default()).await?;
+            let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default(), early).await?;
             extracted.notes.append(&mut staged.notes);
             extracted.notes.extend(again);
             let span = tracing::error_span!("commit", generation = begin.generation);
@@ -241,46 +249,6 @@ impl SliceRun {
         let is_window = matches!(self.extraction.job.slicing, Slicing::Window(_));
         let at = Moment { now, window: is_window.then_some(Window { from: now, to: now }) };
         Ok(columns(&self.shaping(at).plan(records)?.output_schema()))
-    }
-
-    fn shaping(&self, at: Moment) -> Shaping {
-        let job = &self.extraction.job;
-        Shaping {
-            sql: job.transform.clone(),
-            tables: Arc::clone(&self.tables),
-            expect: job.expect.as_slice().into(),
-            at,
-        }
-    }
-
-    /// Writes the files, where no reader looks.
-    async fn stage(&self, begin: &Begin, extracted: Extracted, version: u32) -> Result<(Extracted, Staged), RunError> {
-        let landing = Landing {
-            pipeline: self.pipeline.clone(),
-            job: begin.slice.job.clone(),
-            slice: begin.slice.id.clone(),
-            generation: begin.generation,
-            snapshot: match &begin.slice.kind {
-                SliceKind::Snapshot { label, .. } => Some(label.clone()),
-                _ => None,
-            },
-            schema_version: version,
-        };
-        let (targets, quarantine, shaping) = (
-            self.targets.clone(),
-            self.quarantine.clone(),
-            self.shaping(Moment { now: begin.now, window: begin.slice.window() }),
-        );
-        let notes = NotesInLedger { writer: self.writer.clone(), at: SliceRef::of(&begin.slice) };
-        let staging = Staging::new(self.data.sets().clone(), Arc::new(notes));
-        let room = self.extraction.room_to_land(extracted.largest).await;
-        tokio::task::spawn_blocking(move || {
-            let to = Destination { targets: &targets, quarantine: &quarantine, landing: &landing, staging: &staging };
-            let staged = land(&extracted.collected, &extracted.schema, &shaping, &to)?;
-            drop(room);
-            Ok((extracted, staged))
-        })
-        .await?
     }
 
     async fn commit(
