@@ -67,6 +67,7 @@ fn decoder() -> PageDecoder {
         by_hand: Vec::new(),
         max_depth: 16,
         want_edges: false,
+        lean_envelope: false,
     })
 }
 
@@ -98,7 +99,9 @@ fn parse(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn keys(bencher: Bencher<'_, '_>) {
     let (batch, columns) = (rows(), ["row_id".to_owned()]);
-    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| KeyIndex::new(&columns).observe(&batch, 0).unwrap());
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .bench_local(|| KeyIndex::new(&columns, 64 << 20).observe(&batch, 0).unwrap());
 }
 
 /// 100 pages, through a temporary file.

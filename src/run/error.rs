@@ -219,24 +219,13 @@ pub enum RunError {
         /// What that is called.
         verdict: &'static str,
     },
-    /// A slice read again has fewer rows than what landed.
+    /// A slice read again, or what was read anew, has fewer rows than what landed.
     #[error(
-        "the slice has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
+        "{what} has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
          landed stays; `--allow-shrink` replaces it"
     )]
     Shrunk {
-        /// Rows now.
-        now: u64,
-        /// Rows that landed.
-        landed: u64,
-    },
-    /// What was read anew, since the job is cut otherwise, has fewer rows than what landed.
-    #[error(
-        "{what} was read anew and has {now} rows now, and {landed} rows landed before: the source may have purged its history, \
-         so what landed stays, and stays listed; `--allow-shrink` replaces it"
-    )]
-    ShrunkAnew {
-        /// Which part of the data, in words.
+        /// Which part of the data.
         what: String,
         /// Rows now.
         now: u64,

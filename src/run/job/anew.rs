@@ -55,18 +55,20 @@ impl Runner<'_> {
             self.writer.supersede(gone).await?;
         }
         let Some(first) = short.first() else { return Ok(()) };
-        Err(RunError::ShrunkAnew { what: name(first, short.len() - 1), now: first.now, landed: first.before })
+        Err(RunError::Shrunk { what: name(first, short.len() - 1), now: first.now, landed: first.before })
     }
 }
 
 /// Names a part, and says how many `others` there are like it.
 fn name(part: &Part, others: usize) -> String {
-    let what = match (part.window, part.old.first().and_then(|old| old.generation.at.key.as_ref())) {
+    let key = part.old.first().and_then(|old| old.generation.at.key.as_ref());
+    let what = match (part.window, key) {
         (Some(window), _) => format!("{} to {}", window.from, window.to),
         (None, Some(key)) => format!("all of {key}"),
         (None, None) => "all of it".to_owned(),
     };
-    if others == 0 { what } else { format!("{what} (and {others} more that are shorter)") }
+    let others = if others == 0 { String::new() } else { format!(" (like {others} more)") };
+    format!("{what}, read anew{others},")
 }
 
 /// Returns what can go now, sorted by fan-out value and time.

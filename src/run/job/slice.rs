@@ -181,7 +181,7 @@ impl SliceRun {
             return Err(RunError::AllBad { bad, landed: rows, first });
         }
         if distinct > proved.distinct && begin.slice.window().is_some() {
-            return Err(RunError::Shrunk { now: proved.distinct, landed: distinct });
+            return Err(RunError::Shrunk { what: "the slice".to_owned(), now: proved.distinct, landed: distinct });
         }
         Ok(())
     }
@@ -295,6 +295,7 @@ impl SliceRun {
         }
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
     }
+
     /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by their keys.
     async fn keeps_all(&self, begin: &Begin, collected: &Collected, staged: &Staged) -> Result<(), RunError> {
         let is_guarded = self.replay && !self.allow_shrink && begin.slice.window().is_none();
@@ -306,7 +307,7 @@ impl SliceRun {
         let files = self.writer.files(&list).await?;
         let held = files.iter().filter(|file| file.sink.as_str() == SINK).map(|file| file.rows).sum::<u64>();
         let (now, landed) = (staged.rows_out + collected.counts.quarantined, rows + held);
-        if now < landed { Err(RunError::Shrunk { now, landed }) } else { Ok(()) }
+        if now < landed { Err(RunError::Shrunk { what: "the slice".to_owned(), now, landed }) } else { Ok(()) }
     }
 }
 
