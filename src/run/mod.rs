@@ -31,6 +31,7 @@ mod meter;
 mod newest;
 mod owner;
 mod pages;
+mod panicked;
 mod parents;
 mod parts;
 mod passes;
@@ -207,7 +208,8 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         writer = ledger.acquire(Lane::from(options.shard), options.wait) => writer?,
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
-    let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
+    let world = World { ledger, data, writer: writer.clone() };
+    let done = panicked::caught(run_jobs(pipeline, &jobs, options, env, &world)).await;
     let done = done.map(|done| done.report(pipeline, options, env, before));
     release(pipeline, writer, summary(options.reads.verb(), options, &done)).await;
     done

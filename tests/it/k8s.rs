@@ -178,3 +178,40 @@ fn files_that_the_pipeline_file_names_are_mounted_where_it_looks() {
     let outcome = workspace.tidegate(&["k8s", "shop.yaml", "--state", "s3://lake/s"]).run();
     assert!(outcome.stderr.contains("has no schedule"), "{outcome:?}");
 }
+
+/// The codes of the rules of a manifest that have this action.
+fn codes(job: &Value, action: &str) -> Vec<u64> {
+    let rules = job["podFailurePolicy"]["rules"].as_array().unwrap().iter();
+    let of = rules.filter(|rule| rule["action"] == action).filter_map(|rule| rule["onExitCodes"]["values"].as_array());
+    of.flatten().map(|code| code.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn pods_fail_by_the_exit_codes_that_there_are() {
+    use tidegate::model::Exit;
+    let code = |exit: Exit| u64::from(exit.code());
+    let all: Vec<u64> = Exit::ALL.map(code).to_vec();
+    let arguments = shop(&["--from", "2026-01-01T00:00:00Z"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for arguments in [&arguments[..6], &arguments] {
+        let objects = python::run("yaml_objects.py", &[], &printed(&top("deploy/base/shop.yaml"), arguments));
+        let job = objects[1].pointer("/spec/jobTemplate/spec").unwrap_or(&objects[1]["spec"]);
+        assert_eq!(codes(job, "FailJob"), [code(Exit::Refused)], "what no retry can help");
+        let told = job["template"]["spec"]["containers"][0]["args"].to_string();
+        // Pods aren't told what these ends come from.
+        let without = [(Exit::Held, "--no-wait"), (Exit::Stopped, "--max-")].map(|(exit, from)| {
+            assert!(!told.contains(from), "{told}");
+            code(exit)
+        });
+        let counted: Vec<u64> =
+            all.iter().copied().filter(|code| ![0, 2].contains(code) && !without.contains(code)).collect();
+        assert_eq!(codes(job, "Count"), counted);
+        let again = Exit::ALL.into_iter().filter(|exit| exit.is_failure() && *exit != Exit::Refused);
+        assert!(again.map(code).all(|code| counted.contains(&code)));
+    }
+    let readme = fs::read_to_string(top("README.md")).unwrap();
+    let table = readme.split("## Exit codes").nth(1).unwrap().split("\n## ").next().unwrap();
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let listed: Vec<u64> = cells.flat_map(|cell| cell.split(", ").filter_map(|code| code.parse().ok())).collect();
+    assert_eq!(listed, all, "README's table");
+}
