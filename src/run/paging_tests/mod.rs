@@ -23,6 +23,7 @@ use serde_json::json;
 use self::server::{Answer, Row, Total};
 use super::RunError;
 use super::collect::PassEnd;
+use super::collect::SliceMemory;
 use super::intake::{Intake, Looked};
 use super::job::reconcile;
 use super::pages::Pages;
@@ -110,7 +111,8 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
     );
     let tree = Arc::new(super::build::request(job)?);
     let had_one = Arc::default();
-    let mut intake = Intake::new(job, &slice, DateTime::UNIX_EPOCH, None, 1 << 20, false)?;
+    let memory = SliceMemory { rows: 1 << 20, keys: 1 << 20 };
+    let mut intake = Intake::new(job, &slice, DateTime::UNIX_EPOCH, None, &memory, false)?;
     let (mut requests, mut shown) = (0, Vec::new());
     let end = loop {
         shown.clear();
