@@ -217,7 +217,7 @@ impl PageDecoder {
         let selector = self.options.selector.clone();
         let known = self.known.clone();
         let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
-        let page = if self.options.lean_envelope { page.lean(&selector, &vars) } else { page };
+        let page = if self.options.lean_envelope { page.lean() } else { page };
         page.has_objects(&selector)?;
         let mut decoded = self.decode_open(&page)?;
         self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));

@@ -20,8 +20,20 @@ pub(super) struct Page<'b> {
     /// The body; for a program the JSON that it sees of it.
     text: Cow<'b, str>,
     records: Records<'b>,
-    /// The way to the list that the envelope of [`Records::Emitted`] doesn't hold.
-    left_out: Option<Vec<String>>,
+    /// The list that a program takes apart.
+    list: Option<List>,
+    /// Whether the envelope goes without that list.
+    is_lean: bool,
+}
+
+/// A list in a document.
+struct List {
+    /// The way to it.
+    keys: Vec<String>,
+    /// How many items it has.
+    length: u64,
+    /// The document without it.
+    envelope: Value,
 }
 
 enum Records<'b> {
@@ -51,17 +63,17 @@ impl<'b> Page<'b> {
                 let document = document(text, format, known)?;
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
                 strict::check(&document).map_err(|error| json(&document, &error))?;
-                let emitted = emitted(program, &document, vars).map_err(|source| match text.trim_ascii() {
+                let (emitted, list) = emitted(program, &document, vars).map_err(|source| match text.trim_ascii() {
                     "" => empty(format),
                     _ => DecodeError::Records(source),
                 })?;
-                Ok(Self { text: document, records: Records::Emitted(emitted), left_out: None })
+                Ok(Self { text: document, records: Records::Emitted(emitted), list, is_lean: false })
             }
         }
     }
 
     fn plain(text: &'b str, format: AnswerFormat, paths: &'b [PlainPath], known: &Known) -> Result<Self, DecodeError> {
-        let page = |records| Ok(Self { text: Cow::Borrowed(text), records, left_out: None });
+        let page = |records| Ok(Self { text: Cow::Borrowed(text), records, list: None, is_lean: false });
         if format == AnswerFormat::Json {
             return page(Records::Along(choose(text, paths)?));
         }
@@ -81,25 +93,20 @@ impl<'b> Page<'b> {
 
     /// Makes a page of nothing but records, each a JSON text.
     pub(super) const fn of_records(records: Vec<String>) -> Page<'static> {
-        Page { text: Cow::Borrowed("null"), records: Records::Emitted(records), left_out: None }
+        Page { text: Cow::Borrowed("null"), records: Records::Emitted(records), list: None, is_lean: false }
     }
 
     /// Leaves the list that a program takes apart out of the envelope.
-    pub(super) fn lean(self, selector: &Selector, vars: &[Value]) -> Self {
-        match selector {
-            Selector::Program(program) => Self { left_out: program.items(vars), ..self },
-            Selector::Plain { .. } => self,
-        }
+    pub(super) fn lean(self) -> Self {
+        Self { is_lean: true, ..self }
     }
 
     /// Reads what rules see of a page whose records a program has emitted.
     fn whole(&self) -> Result<Value, DecodeError> {
-        if let Some(keys) = &self.left_out
-            && let Ok((envelope, End::Array)) = walk(&self.text, keys, &mut NoRows, true)
-        {
-            return Ok(envelope);
+        match &self.list {
+            Some(list) if self.is_lean => Ok(list.envelope.clone()),
+            _ => serde_json::from_str(&self.text).map_err(|error| json(&self.text, &error)),
         }
-        serde_json::from_str(&self.text).map_err(|error| json(&self.text, &error))
     }
 
     /// Returns every record as a JSON text, and the envelope. A row of a table that isn't one is a string: its text.
@@ -222,8 +229,11 @@ impl<'b> Page<'b> {
 
     /// Asks `program` how many rows the server put on the page.
     pub(super) fn count(&self, program: &Jq, vars: &[Value]) -> Result<u64, DecodeError> {
-        if let Some(list) = program.counted(vars).and_then(|keys| list_at(&self.text, &keys)) {
-            return Ok(list.len() as u64);
+        if let Some(keys) = program.counted(vars) {
+            let known = self.list.as_ref().filter(|list| list.keys == keys).map(|list| list.length);
+            if let Some(length) = known.or_else(|| Some(list_at(&self.text, keys)?.1.length)) {
+                return Ok(length);
+            }
         }
         let outputs = program.run_on_bytes(self.text.as_bytes(), vars).map_err(DecodeError::Rows)?;
         let got = outputs.first().map_or("nothing", String::as_str);
@@ -245,20 +255,21 @@ impl<'b> Page<'b> {
     }
 }
 
-/// Runs a program on a document: on the items of its list one by one, where it has one.
-fn emitted(program: &Jq, document: &str, vars: &[Value]) -> Result<Vec<String>, JqRunError> {
-    match program.items(vars).and_then(|keys| list_at(document, &keys)) {
-        Some(items) => program.run_on_items(&items, vars),
+/// Runs a program on a document that was checked: on the items of its list one by one, where it has one, which is returned as well.
+fn emitted(program: &Jq, document: &str, vars: &[Value]) -> Result<(Vec<String>, Option<List>), JqRunError> {
+    match program.items(vars).and_then(|keys| list_at(document, keys)) {
+        Some((items, list)) => Ok((program.run_on_items(&items, vars)?, Some(list))),
         // What isn't a list, or isn't there: the program itself says what it makes of it.
-        None => program.run_on_bytes(document.as_bytes(), vars),
+        None => Ok((program.run_on_bytes(document.as_bytes(), vars)?, None)),
     }
 }
 
 /// Returns the items of the list at the end of a path, if there is one.
-fn list_at<'t>(text: &'t str, keys: &[String]) -> Option<Vec<&'t str>> {
+fn list_at(text: &str, keys: Vec<String>) -> Option<(Vec<&str>, List)> {
     let mut items = RawRows::default();
-    let (_, end) = walk(text, keys, &mut items, false).ok()?;
-    (end == End::Array).then_some(items.0)
+    let (envelope, end) = walk(text, &keys, &mut items, true).ok()?;
+    let length = items.0.len() as u64;
+    (end == End::Array).then_some((items.0, List { keys, length, envelope }))
 }
 
 /// Returns what rules see of a page before it is decoded, which is what they see of it afterwards: the body without the records where

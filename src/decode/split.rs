@@ -37,7 +37,7 @@ impl PageDecoder {
         let vars = context.with(vars);
         let (selector, known) = (self.options.selector.clone(), self.known.clone());
         let page = Page::open(body, self.options.format, &selector, &known, &vars)?;
-        let page = if self.options.lean_envelope { page.lean(&selector, &vars) } else { page };
+        let page = if self.options.lean_envelope { page.lean() } else { page };
         page.has_objects(&selector)?;
         let (records, envelope) = page.texts()?;
         self.known.width = self.known.width.or(page.width().filter(|_| !records.is_empty()));

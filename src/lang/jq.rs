@@ -232,12 +232,12 @@ impl Jq {
         root_paths(other).iter().all(|path| along.is_apart_from(path))
     }
 
-    /// Runs the program on the items of its list, each a text that was found to be JSON.
+    /// Runs the program on the items of its list, each a text that was found to be JSON, and no deeper than 128 levels.
     ///
     /// # Errors
     /// As [`Jq::run_on_bytes`].
     pub fn run_on_items(&self, items: &[&str], vars: &[Value]) -> Result<Vec<String>, JqRunError> {
-        let inputs = items.iter().map(|item| convert::parse_json(item.as_bytes()));
+        let inputs = items.iter().map(|item| convert::parse_checked(item.as_bytes()));
         self.texts(self.0.items.as_ref().map_or(&self.0.filter, |(_, each)| each), inputs, vars)
     }
 

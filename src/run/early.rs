@@ -21,6 +21,12 @@ use crate::transform::Ordinals;
 /// Bytes of decoded rows from which on a slice is written early. A smaller one is written in no time.
 const WORTH_IT: usize = 4 * 1024 * 1024;
 
+/// Bytes of rows that may wait for the thread that writes: as many as are encoded in one go; at least one page.
+const WAITING: usize = 8 * 1024 * 1024;
+
+/// The most pages that may wait.
+const MOST_WAITING: usize = 64;
+
 /// How many bytes of memory the writing of a slice takes for each of its largest page: its rows, what SQL makes of them, and what
 /// the file's format makes of that.
 pub(super) const LANDING: u64 = 3;
@@ -199,7 +205,8 @@ impl Feeder {
         if !room.reserve_expected(0) {
             return Ok(false);
         }
-        let (feed, rows) = sync_channel(1);
+        // So many that reading goes on while a part of a row group is encoded.
+        let (feed, rows) = sync_channel((WAITING / self.largest.max(1)).clamp(1, MOST_WAITING));
         let (to, write) = (schema.clone(), opening.write);
         {
             let mut link = self.early.link();

@@ -14,14 +14,14 @@ const MAX_DEPTH: usize = 128;
 /// Reads one JSON text. jaq's own reader takes more than JSON, so `serde_json` looks first.
 pub(super) fn parse(body: &[u8]) -> Result<Val, JqRunError> {
     serde_json::from_slice::<IgnoredAny>(body).map_err(|error| JqRunError::Input { message: error.to_string() })?;
-    parse_json(body)
-}
-
-/// Reads one text that is JSON.
-pub(super) fn parse_json(body: &[u8]) -> Result<Val, JqRunError> {
     if depth(body) > MAX_DEPTH {
         return Err(JqRunError::Input { message: format!("it is nested more than {MAX_DEPTH} deep") });
     }
+    parse_checked(body)
+}
+
+/// Reads one text that is JSON, and no deeper than [`MAX_DEPTH`].
+pub(super) fn parse_checked(body: &[u8]) -> Result<Val, JqRunError> {
     read::parse_single(body).map_err(|error| JqRunError::Input { message: error.to_string() })
 }
 
@@ -94,48 +94,46 @@ pub(super) fn to_value(value: &Val) -> Result<Value, JqRunError> {
 
 /// Prints a value as JSON, numbers with all their digits.
 pub(super) fn to_text(value: &Val) -> Result<String, JqRunError> {
-    let mut out = String::new();
+    let mut out = Vec::new();
     write(value, &mut out)?;
-    Ok(out)
+    String::from_utf8(out).map_err(|_| not_json(value))
 }
 
-fn write(value: &Val, out: &mut String) -> Result<(), JqRunError> {
+fn write(value: &Val, out: &mut Vec<u8>) -> Result<(), JqRunError> {
     match value {
-        Val::Null => out.push_str("null"),
-        Val::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
-        Val::Num(number) => out.push_str(&number_text(number)?),
+        Val::Null => out.extend_from_slice(b"null"),
+        Val::Bool(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
+        Val::Num(number) => out.extend_from_slice(number_text(number)?.as_bytes()),
         Val::TStr(bytes) => write_string(text_of(bytes, value)?, out)?,
         Val::BStr(_) => return Err(not_json(value)),
         Val::Arr(items) => {
-            out.push('[');
+            out.push(b'[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write(item, out)?;
             }
-            out.push(']');
+            out.push(b']');
         }
         Val::Obj(entries) => {
-            out.push('{');
+            out.push(b'{');
             for (at, (key, value)) in entries.iter().enumerate() {
                 if at > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_string(key_of(key)?, out)?;
-                out.push(':');
+                out.push(b':');
                 write(value, out)?;
             }
-            out.push('}');
+            out.push(b'}');
         }
     }
     Ok(())
 }
 
-fn write_string(text: &str, out: &mut String) -> Result<(), JqRunError> {
-    let quoted = serde_json::to_string(text).map_err(|error| JqRunError::NotJson { what: error.to_string() })?;
-    out.push_str(&quoted);
-    Ok(())
+fn write_string(text: &str, out: &mut Vec<u8>) -> Result<(), JqRunError> {
+    serde_json::to_writer(out, text).map_err(|error| JqRunError::NotJson { what: error.to_string() })
 }
 
 /// Prints a number as JSON does. jaq keeps a decimal's own text, which `fromjson` may have taken from something laxer than JSON.
