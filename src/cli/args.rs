@@ -2,7 +2,7 @@
 
 mod serve;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ pub(super) use self::serve::{BoundArguments, Listen, PageArguments, ServeArgumen
 use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
+use crate::plan::Shard;
 
 /// Exports data from paginated REST APIs into a data lake, without losing or doubling a row.
 #[derive(Debug, Parser)]
@@ -264,6 +265,17 @@ pub(super) struct RunArguments {
     /// Only these jobs, and the jobs that they need the rows of.
     #[arg(long = "job", value_name = "NAME")]
     pub(super) jobs: Vec<String>,
+    /// Only every N-th part of the slices, I from 0: N runs at once, each with its own I, share the work through the ledger.
+    ///
+    /// Runs that divide by another N, or not at all, wait for them. A killed one is repeated with the same I/N.
+    #[arg(long, env = "TIDEGATE_SHARD", value_name = "I/N", conflicts_with_all = ["shards", "accept"])]
+    pub(super) shard: Option<Shard>,
+    /// As --shard, where I is in JOB_COMPLETION_INDEX: in an Indexed Job of Kubernetes.
+    #[arg(long, env = "TIDEGATE_SHARDS", value_name = "N", conflicts_with = "accept")]
+    pub(super) shards: Option<NonZeroU32>,
+    /// Set by Kubernetes in an Indexed Job.
+    #[arg(long, env = "JOB_COMPLETION_INDEX", value_name = "I", hide = true)]
+    pub(super) completion_index: Option<u32>,
     #[command(flatten)]
     pub(super) how: HowToRun,
     /// Refuse to leave the schemas of the lock file, which lies beside the pipeline file: `FILE.lock`, as `tidegate schema lock` writes it.

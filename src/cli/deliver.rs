@@ -8,6 +8,7 @@ use clap::Args;
 use super::args::{MemoryArgument, Output, StateArgument, lease_ttl};
 use super::{CliError, Exit, load, print, report};
 use crate::model::JobName;
+use crate::plan::Shard;
 use crate::run::{self as runs, Env, Options, Reads};
 
 /// What `deliver` takes.
@@ -77,6 +78,7 @@ fn options(arguments: &DeliverArguments, env: &Env) -> Options {
         lease_ttl: arguments.lease_ttl,
         now,
         jobs: arguments.jobs.iter().map(JobName::new).collect(),
+        shard: Shard::WHOLE,
         wait: !arguments.no_wait,
         allow_shrink: false,
         retry_refused: arguments.retry_refused,

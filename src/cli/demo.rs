@@ -20,6 +20,7 @@ use crate::ledger::Timing;
 use crate::model::RunEnd;
 use crate::pipeline::check;
 use crate::pipeline::load::{Lookup, Source, diagnostic};
+use crate::plan::Shard;
 use crate::run::{Env, Options};
 
 /// An appliance and the pipeline that exports it.
@@ -100,6 +101,7 @@ const EXHIBITS: [Exhibit; 4] = [
 /// Runs the demo.
 pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> Result<Exit, CliError> {
     let options = Options {
+        shard: Shard::WHOLE,
         run: crate::run::new_id(now()),
         scheduled_for: None,
         state: shown(&arguments.out.join("state")),

@@ -124,6 +124,9 @@ fn table(runs: &[(&RunState, RunLife)]) -> String {
 }
 
 fn outcome(summary: Option<&RunSummary>, life: RunLife) -> &'static str {
+    if summary.is_some_and(|summary| summary.exit_code == Some(Exit::Bug.code())) {
+        return "our bug";
+    }
     match (summary.map(|summary| summary.outcome), life) {
         (Some(RunOutcome::Done), _) => "done",
         (Some(RunOutcome::SomeFailed), _) => "some failed",

@@ -254,7 +254,8 @@ fn closing(report: &RunReport) -> String {
         Some(Stop::Requests) => "; stopped at --max-requests, run again for the rest",
         Some(Stop::Slices) => "; stopped at --max-slices, run again for the rest",
     };
-    format!("{}: {what}, in {seconds:.1} s{left}\n", report.pipeline)
+    let shard = report.shard.as_ref().map(|shard| format!(", shard {shard}")).unwrap_or_default();
+    format!("{}{shard}: {what}, in {seconds:.1} s{left}\n", report.pipeline)
 }
 
 /// Says in a line how a run ended, with the first thing that went wrong.

@@ -11,6 +11,7 @@ use super::args::{BoundArguments, HowToRun, Output, RunArguments};
 use super::{CliError, Exit, load, lock, plan, print, report};
 use crate::model::{JobName, Report, RunEnd};
 use crate::pipeline::spec::Pipeline;
+use crate::plan::Shard;
 use crate::run::{self, Bounds, Env, Options, Reads};
 use crate::server::{Known, Metrics, Stands};
 
@@ -89,7 +90,27 @@ pub(super) async fn one(pipeline: &Pipeline, options: &Options, env: &Env, outpu
 pub(super) fn options(arguments: &RunArguments, file: &Path, env: &Env) -> Option<Options> {
     let lock = if arguments.locked { Some(Arc::new(lock::read(file)?)) } else { None };
     let jobs = arguments.jobs.iter().map(JobName::new).collect();
-    Some(Options { jobs, lock, ..how(&arguments.how, env) })
+    let shard = shard_of(arguments)?;
+    Some(Options { jobs, lock, shard, ..how(&arguments.how, env) })
+}
+
+/// Returns the shard that is asked for. None where that can't be told: why is shown.
+fn shard_of(arguments: &RunArguments) -> Option<Shard> {
+    let Some(of) = arguments.shards else { return Some(arguments.shard.unwrap_or(Shard::WHOLE)) };
+    let Some(index) = arguments.completion_index else {
+        print::problem(&format!(
+            "--shards {of} needs JOB_COMPLETION_INDEX, which Kubernetes sets in an Indexed Job; elsewhere say --shard I/{of}"
+        ));
+        return None;
+    };
+    let shard = Shard::new(index, of.get());
+    if shard.is_none() {
+        print::problem(&format!(
+            "JOB_COMPLETION_INDEX is {index}, and of --shards {of} the last is {}: give the Job as many completions",
+            of.get() - 1
+        ));
+    }
+    shard
 }
 
 /// Returns how slices are to be run: all jobs, with no lock file.
@@ -102,6 +123,7 @@ pub(super) fn how(how: &HowToRun, env: &Env) -> Options {
         lease_ttl: how.lease_ttl,
         now: how.now.unwrap_or(now),
         jobs: Vec::new(),
+        shard: Shard::WHOLE,
         wait: !how.no_wait,
         allow_shrink: how.allow_shrink,
         retry_refused: how.retry_refused,

@@ -9,6 +9,7 @@
 //! [`Contract::Evolve`] new columns and new fields join, and what was only ever null takes a type; anything else is rejected. Number in
 //! a string column, string in a number column, decimal in an integer column: all rejected, since no cast is guessed.
 
+mod beyond;
 mod builders;
 mod cells;
 mod cut;
@@ -326,23 +327,38 @@ impl PageDecoder {
     /// Reads the page once, into the builders.
     fn pass(&mut self, page: &Page<'_>) -> Result<(Pass, Value), DecodeError> {
         let hidden: Vec<&str> = self.options.constants.iter().map(|(name, _)| name.as_str()).collect();
-        let root = self.builder.get_or_insert_with(|| StructBuilder::of(&self.root, &hidden));
-        let discard = self.options.contract == Contract::Discard && self.options.pinned.is_some();
-        let nulls = self.options.nulls.then(Nulls::default);
-        let mut rows = TypedRows {
-            root,
-            row: Row { discard, nulls: self.options.nulls, ..Row::default() },
-            rows: 0,
-            bad: Vec::new(),
-            nulls,
+        let made = || StructBuilder::of(&self.root, &hidden);
+        let root = self.builder.get_or_insert_with(made);
+        let mut rows = Self::rows(&self.options, root);
+        let envelope = match page.read(&mut rows) {
+            Err(error) if beyond::is_beyond(&error) => {
+                // The columns end in the middle of a record.
+                *root = made();
+                rows = Self::rows(&self.options, root);
+                let (raw, envelope) = page.raw(true)?;
+                beyond::read(&raw, &mut rows, &mut Self::rows(&self.options, &mut made()))?;
+                envelope
+            }
+            read => read?,
         };
-        let envelope = page.read(&mut rows)?;
         let TypedRows { root, row, rows, bad, nulls } = rows;
         let nulls = nulls.unwrap_or_default();
         let names = root.names().map(str::to_owned).collect();
         let columns = root.finish_columns()?;
         root.harvest(&mut self.root);
         Ok((Pass { columns, names, rows, bad, nulls, grows: row.grows, discarded: row.discarded }, envelope))
+    }
+
+    /// Begins the rows of a page.
+    fn rows<'b>(options: &DecodeOptions, root: &'b mut StructBuilder) -> TypedRows<'b> {
+        let discard = options.contract == Contract::Discard && options.pinned.is_some();
+        TypedRows {
+            root,
+            row: Row { discard, nulls: options.nulls, ..Row::default() },
+            rows: 0,
+            bad: Vec::new(),
+            nulls: options.nulls.then(Nulls::default),
+        }
     }
 
     /// Leaves the rejected rows out and adds the constants.

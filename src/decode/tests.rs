@@ -8,6 +8,7 @@ use crate::model::{Column, ColumnType, HandColumn, HandType};
 
 mod formats;
 mod guards;
+mod oracle;
 mod properties;
 mod seen;
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Shard;
+
 /// The part of a pipeline's slices that one writer may have at a time: all of them, or those of one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -33,6 +35,12 @@ impl Lane {
     #[must_use]
     pub const fn divides_unlike(self, other: Self) -> bool {
         self.of != other.of
+    }
+}
+
+impl From<Shard> for Lane {
+    fn from(shard: Shard) -> Self {
+        Self { index: shard.index(), of: shard.of() }
     }
 }
 

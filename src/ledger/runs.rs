@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::lane::Lane;
 use super::state::LedgerState;
 use super::{Ledger, LedgerError};
-use crate::model::{JobName, JobReport, RunId, RunReport, SliceOutcome};
+use crate::model::{DeliveryReport, Exit, Fetched, JobName, JobReport, RunId, RunReport, SliceOutcome};
 
 /// How many runs the state keeps: half a year of nightly ones.
 const KEPT: usize = 200;
@@ -80,6 +80,12 @@ pub struct RunSummary {
     pub bytes: u64,
     /// Pages read.
     pub pages: u64,
+    /// Tries beyond the first of each page; 0 in records of older versions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
+    /// Bytes of bodies received, decompressed; 0 in records of older versions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub received_bytes: u64,
     /// The run, as logs and reports name it; absent in records of older versions, and for a vacuum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
@@ -136,17 +142,19 @@ impl RunSummary {
         let jobs: Vec<JobSummary> = report.jobs.iter().map(JobSummary::of).collect();
         let sum = |count: fn(&JobSummary) -> u64| jobs.iter().map(count).sum();
         let (landed, unchanged, failed) = (sum(|job| job.landed), sum(|job| job.unchanged), sum(|job| job.failed));
-        let broken = report.jobs.iter().any(|job| job.error.is_some());
+        let fetched: Vec<Fetched> = report.jobs.iter().map(JobReport::fetched).collect();
+        let exit = Exit::of(report);
         let sinks = report.jobs.iter().map(JobReport::sinks);
         let (files, bytes) = sinks.fold((0, 0), |(files, bytes), sink| (files + sink.files, bytes + sink.bytes));
-        let first = jobs.iter().find_map(|job| job.error.as_ref().map(|error| cut(&format!("{}: {error}", job.job))));
+        let first = jobs.iter().find_map(|job| job.error.as_ref().map(|error| format!("{}: {error}", job.job)));
+        let first = first.or_else(|| report.deliveries.iter().find_map(DeliveryReport::told));
         Self {
             verb: verb.to_owned(),
             now: report.now,
-            outcome: match (failed > 0 || broken, landed + unchanged) {
-                (false, _) => RunOutcome::Done,
-                (true, 0) => RunOutcome::Failed,
-                (true, _) => RunOutcome::SomeFailed,
+            outcome: match exit {
+                Exit::SomeFailed => RunOutcome::SomeFailed,
+                exit if exit.is_failure() => RunOutcome::Failed,
+                _ => RunOutcome::Done,
             },
             landed,
             unchanged,
@@ -154,11 +162,13 @@ impl RunSummary {
             rows: sum(|job| job.rows),
             files,
             bytes,
-            pages: report.jobs.iter().flat_map(|job| &job.slices).map(|slice| slice.fetched.pages).sum(),
+            pages: fetched.iter().map(|of| of.pages).sum(),
+            retries: fetched.iter().map(|of| of.retries).sum(),
+            received_bytes: fetched.iter().map(|of| of.bytes).sum(),
             run: None,
             scheduled_for: None,
             exit_code: None,
-            error: first,
+            error: first.as_deref().map(cut),
             jobs,
         }
     }
@@ -177,6 +187,8 @@ impl RunSummary {
             files: 0,
             bytes: 0,
             pages: 0,
+            retries: 0,
+            received_bytes: 0,
             run: None,
             scheduled_for: None,
             exit_code: None,
@@ -257,6 +269,11 @@ impl Ledger {
         let entries = self.entries(run.id, last).await?;
         Ok(entries.into_iter().filter(|entry| entry.lane == run.lane && entry.lease == run.lease).collect())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn cut(error: &str) -> String {

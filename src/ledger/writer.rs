@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use super::entry::{
     Accept, Begin, Close, Closed, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow, Record,
@@ -113,7 +114,7 @@ impl Writer {
             checkpoint: checkpoint::Last { sequence: taken.checkpoint, bytes: 0 },
             lock: taken.lock,
         };
-        tokio::spawn(scribe.run());
+        tokio::spawn(scribe.run().in_current_span());
         Self { held, asks, dirty: Arc::default(), tidying: Arc::default() }
     }
 

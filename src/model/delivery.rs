@@ -47,6 +47,14 @@ pub struct DeliveryReport {
     pub error: Option<String>,
 }
 
+impl DeliveryReport {
+    /// Says why the delivery stopped before its end, if it did: `job: sink NAME: why`.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        self.error.as_ref().map(|error| format!("{}: sink {}: {error}", self.job, self.sink))
+    }
+}
+
 /// How far a sink that sends has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeliveryStatus {

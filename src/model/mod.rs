@@ -20,7 +20,7 @@ pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NA
 pub use ids::{FanoutKey, JobName, PipelineName, RunId, SinkName, SliceId};
 pub use lock::{LockError, LockedJob, SchemaLock};
 pub use report::{
-    Fetched, JobReport, Left, Report, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport, Stop,
+    Fetched, JobReport, Left, Report, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport, Stop, Took,
 };
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};

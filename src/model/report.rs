@@ -104,6 +104,34 @@ pub struct Fetched {
     pub retries: u64,
 }
 
+impl std::ops::AddAssign for Fetched {
+    fn add_assign(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.server_rows += other.server_rows;
+        self.bytes += other.bytes;
+        self.retries += other.retries;
+    }
+}
+
+/// How long a slice's stages took. Slices are read side by side, so those of a run may add up to more than it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Took {
+    /// Milliseconds from the first request to the last page's rows, waits and retries included.
+    pub read_ms: u64,
+    /// Milliseconds of the transform, and of writing the files where no reader looks.
+    pub write_ms: u64,
+    /// Milliseconds of publishing the files, and of the commit.
+    pub commit_ms: u64,
+}
+
+impl std::ops::AddAssign for Took {
+    fn add_assign(&mut self, other: Self) {
+        self.read_ms += other.read_ms;
+        self.write_ms += other.write_ms;
+        self.commit_ms += other.commit_ms;
+    }
+}
+
 /// One slice of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SliceReport {
@@ -121,6 +149,8 @@ pub struct SliceReport {
     /// What came over the wire.
     #[serde(flatten)]
     pub fetched: Fetched,
+    /// How long its stages took.
+    pub took: Took,
     /// Where its rows went.
     pub rows: RowCounts,
     /// What each sink did.
@@ -195,6 +225,26 @@ impl JobReport {
         sum
     }
 
+    /// Adds up what came over the wire for all slices.
+    #[must_use]
+    pub fn fetched(&self) -> Fetched {
+        let mut sum = Fetched::default();
+        for slice in &self.slices {
+            sum += slice.fetched;
+        }
+        sum
+    }
+
+    /// Adds up how long the stages of all slices took.
+    #[must_use]
+    pub fn took(&self) -> Took {
+        let mut sum = Took::default();
+        for slice in &self.slices {
+            sum += slice.took;
+        }
+        sum
+    }
+
     /// Adds up what one sink, or all of them together, did.
     #[must_use]
     pub fn sinks(&self) -> SinkCounts {
@@ -217,6 +267,9 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// The shard whose slices it ran, such as `0/5`, the first of five; absent where it ran all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// The instant that the run planned with, UTC.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub now: DateTime<Utc>,
@@ -277,7 +330,7 @@ pub struct RunEnd {
 }
 
 impl RunEnd {
-    /// Returns the first thing that went wrong: of the run, of a job, of a slice.
+    /// Returns the first thing that went wrong: of the run, of a job, of a slice, of a delivery.
     #[must_use]
     pub fn first_error(&self) -> Option<String> {
         let jobs = || self.report.iter().flat_map(|report| &report.jobs);
@@ -288,7 +341,9 @@ impl RunEnd {
                 _ => None,
             })
         };
-        self.error.clone().or_else(|| jobs().find_map(of_job)).or_else(|| jobs().find_map(of_slice))
+        let of_delivery = || self.report.iter().flat_map(|report| &report.deliveries).find_map(DeliveryReport::told);
+        let whole = self.error.clone();
+        whole.or_else(|| jobs().find_map(of_job)).or_else(|| jobs().find_map(of_slice)).or_else(of_delivery)
     }
 }
 

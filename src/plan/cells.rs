@@ -76,6 +76,15 @@ fn segments(grid: Grid, landed: &[Stretch]) -> Vec<Segment> {
     segments
 }
 
+/// Returns the cells that have landed, the newest first.
+pub(super) fn newest(landed: &[Stretch]) -> impl Iterator<Item = Window> {
+    landed.iter().rev().flat_map(|stretch| {
+        let Stretch { window, grid } = *stretch;
+        let cells = std::iter::successors(Some(grid.before(window.to)), move |cell| Some(grid.before(cell.from)));
+        cells.take_while(move |cell| cell.from >= window.from && cell.from < cell.to)
+    })
+}
+
 /// Makes the stretch of cells `every` long.
 #[must_use]
 pub fn stretch(window: Window, every: Duration) -> Option<Stretch> {
@@ -120,6 +129,15 @@ mod tests {
         assert_eq!(takes_over(grid(6), landed(0, 12, 4)), Some(at(12)), "an edge of both already");
         let odd = Grid::new(Duration::from_micros(3_600_000_000_000_001)).unwrap();
         assert_eq!(takes_over(odd, Stretch { window: Window { from: at(0), to: at(1) }, grid: grid(1) }), None);
+    }
+
+    #[test]
+    fn what_has_landed_is_told_from_its_end() {
+        let both = [landed(2, 4, 2), landed(6, 10, 2), landed(12, 18, 6)];
+        let froms: Vec<i64> = newest(&both).map(|cell| (cell.from - at(0)).num_hours()).collect();
+        assert_eq!(froms, [12, 8, 6, 2]);
+        let all = Stretch { window: Window { from: DateTime::<Utc>::MIN_UTC, to: at(1) }, grid: grid(1) };
+        assert_eq!(newest(&[all]).take(3).count(), 3, "whatever lies before");
     }
 
     #[test]

@@ -27,6 +27,12 @@ impl Grid {
         Window { from: at(from), to: at(from.saturating_add(self.every_us)) }
     }
 
+    /// Returns the last cell that ends at or before `instant`.
+    pub(super) fn before(self, instant: DateTime<Utc>) -> Window {
+        let to = self.cell(instant).from;
+        Window { from: at(to.timestamp_micros().saturating_sub(self.every_us)), to }
+    }
+
     /// Returns the first edge at or after `instant` that both grids have; `None` where it lies beyond the time that can be told.
     #[must_use]
     pub fn common_edge(self, other: Self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {

@@ -3,6 +3,7 @@
 mod cells;
 mod fanout;
 mod grid;
+mod shard;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use chrono_tz::Tz;
 pub use cells::{Stretch, stretch, takes_over};
 pub use fanout::{FanOutError, Key, keys_of};
 pub use grid::Grid;
+pub use shard::Shard;
 
 use crate::model::{CursorValue, JobName, Slice, SliceKind, Window};
 use crate::pipeline::file::SnapshotMode;
@@ -26,7 +28,7 @@ pub struct History {
     pub again: Vec<Window>,
     /// Windows that had landed before an edit cut the job otherwise, and are to be read anew; merged and sorted.
     pub anew: Vec<Window>,
-    /// Where a chain begins that has landed nothing: what was before has landed under other fan-out values.
+    /// Where a chain begins that has landed nothing before: that has landed under other fan-out values.
     pub since: Option<DateTime<Utc>>,
     /// The series of cursors: which life of the source.
     pub series: u32,
@@ -37,9 +39,11 @@ pub struct History {
     /// Slices that an earlier run began and never landed, with the instant they were begun for: those of a grid are due, also where
     /// they have landed before and `lookback` doesn't reach them any more.
     pub open: Vec<Slice>,
+    /// Whose slices are planned: those of other shards may land at any moment, and change nothing.
+    pub shard: Shard,
 }
 
-/// Returns the slices of one chain that are due at `now`, oldest first.
+/// Returns the slices of one chain that are due at `now`, oldest first: those of the history's shard.
 ///
 /// `start` is the instant at which a window job begins: see [`resolve_start`].
 #[must_use]
@@ -56,17 +60,22 @@ pub fn due(
         let (key, parent) = key.map_or((None, serde_json::Value::Null), |key| (Some(key.key.clone()), key.row.clone()));
         Slice::new(job.clone(), key, parent, kind)
     };
-    match slicing {
+    let is_own = |slice: &Slice| history.shard.takes(slice);
+    let due: Vec<Slice> = match slicing {
         Slicing::Parent => Vec::new(),
         Slicing::Window(spec) => {
-            windows(spec, history, now, start.unwrap_or(now)).map(|cell| make(SliceKind::Window(cell))).collect()
+            let make = |cell| make(SliceKind::Window(cell));
+            // What the others have landed meanwhile moves no one's lookback on: see `shard`.
+            let last = cells::newest(&history.landed).find(|cell| is_own(&make(*cell))).map(|cell| cell.to);
+            windows(spec, history, last, now, start.unwrap_or(now)).map(make).collect()
         }
         Slicing::Incremental(spec) => {
             let start = history.cursor.clone().unwrap_or_else(|| CursorValue(spec.start.clone()));
             vec![make(SliceKind::Incremental { series: history.series, start, end: None })]
         }
         Slicing::Snapshot(mode) => snapshot(*mode, history, now, zone).map(make).into_iter().collect(),
-    }
+    };
+    due.into_iter().filter(is_own).collect()
 }
 
 /// Returns the instant at which a window job begins: an absolute `start` as it is, a relative one as it was pinned by the
@@ -79,17 +88,25 @@ pub fn resolve_start(start: Start, pinned: Option<DateTime<Utc>>, now: DateTime<
     }
 }
 
-/// Returns the cells that ended `lag` ago and haven't landed, and those that `lookback`, an accepted edit or a run that died
-/// reads again, oldest first.
+/// Returns the instant at which one chain of a window job begins: `start`, or later where the history says that what was before
+/// has landed under other fan-out values. A chain that has landed something of that time is one of those values.
+#[must_use]
+pub fn begins(start: DateTime<Utc>, since: Option<DateTime<Utc>>, landed: &[Stretch]) -> DateTime<Utc> {
+    let since = since.filter(|since| landed.first().is_none_or(|first| first.window.from >= *since));
+    since.map_or(start, |since| start.max(since))
+}
+
+/// Returns the cells that ended `lag` ago and haven't landed, and those that `lookback` (counted from `last`), an accepted edit or
+/// a run that died reads again, oldest first.
 fn windows(
     spec: &WindowSpec,
     history: &History,
+    last: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
     start: DateTime<Utc>,
 ) -> impl Iterator<Item = Window> {
-    let last = history.landed.iter().map(|stretch| stretch.window.to).max();
     let lookback = last.map(|last| Window { from: before(last, spec.lookback), to: last });
-    let start = if last.is_some() { start } else { history.since.map_or(start, |since| start.max(since)) };
+    let start = begins(start, history.since, &history.landed);
     let (again, anew) = (history.again.clone(), history.anew.clone());
     let begun: Vec<Window> = history.open.iter().filter_map(Slice::window).collect();
     let first = again.iter().chain(&anew).chain(&begun).map(|window| window.from).chain([start]).min().unwrap_or(start);

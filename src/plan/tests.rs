@@ -123,6 +123,29 @@ fn a_chain_that_begins_after_another_leaves_out_what_that_has_landed() {
     let landed = vec![days("2026-01-01", "2026-01-02")];
     let history = History { since, landed, ..History::default() };
     assert_eq!(ids(window_spec(DAY, 0, 0), &history, "2026-01-04T00:00:00Z").len(), 2, "one that goes on has no hole");
+    let landed = vec![days("2026-01-03", "2026-01-04")];
+    let history = History { since, landed, ..History::default() };
+    let due = ids(window_spec(DAY, 0, 0), &history, "2026-01-05T00:00:00Z");
+    assert_eq!(due, ["20260104T000000Z"], "nor does it turn back once it has landed something");
+}
+
+#[test]
+fn a_lookback_counts_from_the_last_window_of_the_shard() {
+    // Of the first ten days of January shard 0 of 2 has some and shard 1 the others.
+    let all = vec![days("2026-01-01", "2026-01-11")];
+    let (now, lookback) = ("2026-01-11T00:00:00Z", 4 * DAY);
+    let of = |index| {
+        let shard = Shard::new(index, 2).unwrap();
+        ids(window_spec(DAY, 0, lookback), &History { landed: all.clone(), shard, ..History::default() }, now)
+    };
+    let own = |index| {
+        let shard = Shard::new(index, 2).unwrap();
+        ids(window_spec(DAY, 0, 0), &History { shard, ..History::default() }, now)
+    };
+    for index in 0..2 {
+        let last = own(index).pop().unwrap();
+        assert_eq!(of(index).last(), Some(&last), "each reads its own last one again");
+    }
 }
 
 #[test]
@@ -220,5 +243,40 @@ proptest! {
         for pair in landed.windows(2) {
             prop_assert_eq!(pair[0].window.to, pair[1].window.from);
         }
+    }
+
+    /// A shard plans the same whatever the others have landed meanwhile. All shards together plan what a whole run would; and of what
+    /// has landed they may read a little more again.
+    #[test]
+    fn what_other_shards_land_changes_no_plan(
+        of in 2u32..7, days in 0i64..40, failed: u64, lookback in 0..12 * DAY, every in 1u64..4, since in prop::option::of(0i64..30),
+        now in 0i64..60, meanwhile: u64,
+    ) {
+        let day = |day: i64| instant("2026-01-01T00:00:00Z") + TimeDelta::days(day);
+        let cell = |window: Window| stretch(window, (window.to - window.from).to_std().unwrap()).unwrap();
+        let past = (0..days).filter(|day| failed >> day & 3 != 0).map(|at| Window { from: day(at), to: day(at + 1) });
+        let landed: Vec<Stretch> = past.map(cell).collect();
+        let slicing = Slicing::Window(Box::new(window_spec(every * DAY, 0, lookback)));
+        let plan = |index: u32, of: u32, landed: Vec<Stretch>| {
+            let history =
+                History { landed, since: since.map(day), shard: Shard::new(index, of).unwrap(), ..History::default() };
+            due(&JobName::new("j"), &slicing, None, &history, day(days.max(now)), Some(day(0)), Tz::UTC)
+        };
+        let plans: Vec<Vec<Slice>> = (0..of).map(|index| plan(index, of, landed.clone())).collect();
+        for (index, own) in plans.iter().enumerate() {
+            let others = plans.iter().enumerate().filter(|(other, _)| *other != index).flat_map(|(_, plan)| plan);
+            let some = others.enumerate().filter(|(place, _)| meanwhile >> (place % 64) & 1 == 1);
+            let mut now_landed: Vec<Stretch> = some.map(|(_, slice)| cell(slice.window().unwrap())).collect();
+            now_landed.extend(landed.iter().filter(|old| !now_landed.iter().any(|new| new == *old)).copied().collect::<Vec<_>>());
+            now_landed.sort_by_key(|stretch| stretch.window);
+            prop_assert_eq!(&plan(u32::try_from(index).unwrap(), of, now_landed), own);
+        }
+        let is_new = |slice: &&Slice| !landed.iter().any(|old| old.window == slice.window().unwrap());
+        let mut all: Vec<&Slice> = plans.iter().flatten().collect();
+        all.sort_by_key(|slice| slice.window());
+        let whole = plan(0, 1, landed.clone());
+        prop_assert!(whole.iter().all(|slice| all.contains(&slice)));
+        let new: Vec<&Slice> = all.into_iter().filter(is_new).collect();
+        prop_assert_eq!(new, whole.iter().filter(is_new).collect::<Vec<_>>());
     }
 }

@@ -11,6 +11,7 @@ use std::task::Poll;
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 
 use super::RunError;
 use crate::extract::http::{Dispatched, Exchange, ExchangeError, HttpError, Turn};
@@ -38,6 +39,8 @@ pub(super) struct Ahead {
     largest: u64,
     /// Whether the slice was foreseen wrongly: its pages come short, or its total changes.
     surprised: bool,
+    /// The slice, for logs: a request that is sent early belongs to no page that is being read.
+    slice: Span,
 }
 
 /// A request that was sent early. It is cancelled when dropped.
@@ -91,6 +94,7 @@ impl Ahead {
             out: VecDeque::new(),
             largest: 0,
             surprised: false,
+            slice: Span::current(),
         }
     }
 
@@ -144,7 +148,7 @@ impl Ahead {
                 return;
             };
             // Polled here once, so that they get their slots of the host in this order, whichever thread goes on with them.
-            let mut answer = Box::pin(answer);
+            let mut answer = Box::pin(answer.instrument(self.slice.clone()));
             let answer = match futures::poll!(&mut answer) {
                 Poll::Ready(done) => tokio::spawn(async { done }),
                 Poll::Pending => tokio::spawn(answer),

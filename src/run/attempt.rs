@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
 
+use super::panicked::caught;
 use super::{Env, Options, RunError, hooks, run};
 use crate::model::{Exit, RunEnd, RunId};
 use crate::pipeline::spec::Pipeline;
@@ -20,7 +21,7 @@ pub async fn attempt(pipeline: &Pipeline, options: &Options, env: &Env) -> RunEn
     async {
         let started = env.clock.now();
         tracing::info!(scheduled_for = ?options.scheduled_for, "run begins");
-        let end = ended(pipeline, options, started, env, run(pipeline, options, env).await);
+        let end = ended(pipeline, options, started, env, caught(run(pipeline, options, env)).await);
         tracing::info!(exit_code = end.exit_code.code(), error = end.first_error(), "run ended");
         hooks::notify(pipeline, &end, env).await;
         end

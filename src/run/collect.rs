@@ -2,7 +2,6 @@
 
 mod end;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
@@ -22,11 +21,20 @@ use crate::decode::DecodedPage;
 use crate::model::{CursorValue, RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::file::SeekBound;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
-use crate::transform::{KeyIndex, Spool};
+use crate::transform::{KeyIndex, Ordinals, Replaced, Spool};
 
 /// Under this name a batch carries the number of the working schema that it was decoded with: `string` and `json` are one
 /// Arrow type.
 const SCHEMA_TAG: &str = "tidegate.working_schema";
+
+/// How many bytes of memory a slice may take until its last page is in; what is more lies in temporary files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SliceMemory {
+    /// For rows.
+    pub(super) rows: usize,
+    /// For the values of `key`.
+    pub(super) keys: usize,
+}
 
 /// What a page brought.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +64,9 @@ pub(super) struct Collector {
     /// The first record as it came, where it was wanted.
     first: Value,
     /// Rows and the later ones of the same key.
-    superseded: Vec<(u64, u64)>,
-    outside: BTreeSet<u64>,
-    nulls: BTreeSet<u64>,
+    replaced: Replaced,
+    outside: Ordinals,
+    nulls: Ordinals,
     evidence: Evidence,
     /// The pass since which rows count.
     since: usize,
@@ -71,8 +79,14 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Starts with an empty slice. `asked` is the window with its padding.
-    pub(super) fn new(job: &Job, kind: &SliceKind, asked: Option<Window>, now: DateTime<Utc>, spool: Spool) -> Self {
+    /// Starts with an empty slice. `asked` is the window with its padding, `memory` what the rows and their keys may take.
+    pub(super) fn new(
+        job: &Job,
+        kind: &SliceKind,
+        asked: Option<Window>,
+        now: DateTime<Utc>,
+        memory: &SliceMemory,
+    ) -> Self {
         let time = match (&job.slicing, kind) {
             (Slicing::Window(spec), SliceKind::Window(window)) => spec
                 .time
@@ -89,20 +103,20 @@ impl Collector {
         };
         Self {
             now,
-            keys: (!job.key.is_empty()).then(|| KeyIndex::new(&job.key)),
+            keys: (!job.key.is_empty()).then(|| KeyIndex::new(&job.key, memory.keys)),
             latest_by: job.latest_by.as_ref().map(|sql| RowSql::new(sql.as_str(), "latest_by")),
             time,
             cursor,
-            spool,
+            spool: Spool::new(memory.rows),
             schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: BadRows::default(),
             undecoded: 0,
             first_nulled: None,
             first: Value::Null,
-            superseded: Vec::new(),
-            outside: BTreeSet::new(),
-            nulls: BTreeSet::new(),
+            replaced: Replaced::default(),
+            outside: Ordinals::default(),
+            nulls: Ordinals::default(),
             evidence: Evidence::default(),
             since: 0,
             overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
@@ -160,17 +174,16 @@ impl Collector {
         let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
-        Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(&last)) })
+        Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(last)) })
     }
 
     fn feed(&mut self, batch: &RecordBatch, first: u64, schema: &RecordSchema) -> Result<(), RunError> {
         let Some(feeder) = &mut self.feeder else { return Ok(()) };
-        if !self.superseded.is_empty() {
+        if !self.replaced.is_empty() {
             feeder.give_up();
             return Ok(());
         }
-        let left_out: BTreeSet<u64> = self.outside.range(first..).chain(self.nulls.range(first..)).copied().collect();
-        feeder.take(batch, schema, first, left_out.into_iter().collect())
+        feeder.take(batch, schema, first, [&self.outside, &self.nulls])
     }
 
     fn tagged(&mut self, batch: RecordBatch, schema: RecordSchema) -> Result<RecordBatch, RunError> {
@@ -194,7 +207,7 @@ impl Collector {
 
     /// Tells whether it is known by now that a row doesn't land.
     pub(super) fn leaves_out(&self, ordinal: u64) -> bool {
-        self.outside.contains(&ordinal) || self.nulls.contains(&ordinal)
+        self.outside.contains(ordinal) || self.nulls.contains(ordinal)
     }
 
     /// Tells whether `rows` more could fill an incremental slice: what follows it isn't its own then.
@@ -230,7 +243,9 @@ impl Collector {
         };
         let earlier = observed.superseded.iter().map(|(earlier, _)| *earlier);
         let mut new_rows = self.evidence.note_keyed(observed.new_rows, earlier);
-        self.superseded.extend(observed.superseded);
+        for (earlier, later) in observed.superseded {
+            self.replaced.push(earlier, later)?;
+        }
         for row in observed.null_keys {
             if let Some(bad) = self.reject(batch, first, row, "a column of `key` is null", request, page)? {
                 new_rows += u64::from(self.evidence.note_unkeyed(&bad));

@@ -16,6 +16,7 @@ use super::land::Staged;
 use crate::decode::PageDecoder;
 use crate::extract::http::{Memory, Turn};
 use crate::model::RecordSchema;
+use crate::transform::Ordinals;
 
 /// Bytes of decoded rows from which on a slice is written early. A smaller one is written in no time.
 const WORTH_IT: usize = 4 * 1024 * 1024;
@@ -106,8 +107,8 @@ pub(super) struct Feeder {
     largest: usize,
     /// The rows given away.
     rows: u64,
-    /// The ordinals of those that weren't, up to the last page.
-    left_out: Vec<u64>,
+    /// Those that weren't, up to the last page.
+    left_out: Ordinals,
 }
 
 enum State {
@@ -134,9 +135,9 @@ pub(super) struct Written {
 
 impl Feeder {
     /// Waits for rows.
-    pub(super) const fn new(early: Early, opening: Opening) -> Self {
+    pub(super) fn new(early: Early, opening: Opening) -> Self {
         let state = State::Small { opening, batches: Vec::new(), bytes: 0 };
-        Self { early, state, largest: 0, rows: 0, left_out: Vec::new() }
+        Self { early, state, largest: 0, rows: 0, left_out: Ordinals::default() }
     }
 
     /// Stops for good: a row that was given away won't land.
@@ -145,19 +146,18 @@ impl Feeder {
         self.early.link().feed = None;
     }
 
-    /// Takes the rows of a page, numbered from `first` on, without those of `left_out`, which are in order.
+    /// Takes the rows of a page, numbered from `first` on, without those that are in one of the sets of `left_out`.
     pub(super) fn take(
         &mut self,
         batch: &RecordBatch,
         schema: &RecordSchema,
         first: u64,
-        left_out: Vec<u64>,
+        left_out: [&Ordinals; 2],
     ) -> Result<(), RunError> {
         if matches!(self.state, State::GivenUp) || batch.num_rows() == 0 {
             return Ok(());
         }
-        let batch = without(batch, first, &left_out)?;
-        self.left_out.extend(left_out);
+        let batch = self.without(batch, first, left_out)?;
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -177,6 +177,17 @@ impl Feeder {
             self.give_up();
         }
         Ok(())
+    }
+
+    fn without(&mut self, batch: &RecordBatch, first: u64, left_out: [&Ordinals; 2]) -> Result<RecordBatch, RunError> {
+        let end = first + batch.num_rows() as u64;
+        if !left_out.iter().any(|set| set.any_in(first, end)) {
+            return Ok(batch.clone());
+        }
+        let is_out = |ordinal: &u64| left_out.iter().any(|set| set.contains(*ordinal));
+        self.left_out.extend((first..end).filter(is_out));
+        let mask: BooleanArray = (first..end).map(|ordinal| Some(!is_out(&ordinal))).collect();
+        keep(batch, &mask)
     }
 
     /// Begins to write, where there is memory for it: it isn't worth to make others wait.
@@ -210,10 +221,10 @@ impl Feeder {
         Ok(true)
     }
 
-    /// Says what was written, if it is all that lands: `rows`, which are all but those with the ordinals in `left_out`.
-    pub(super) fn end(self, rows: u64, left_out: &[u64]) -> Option<Written> {
+    /// Says what was written, if it is all that lands: `rows`, which are all but those of `left_out`.
+    pub(super) fn end(self, rows: u64, left_out: &Ordinals) -> Option<Written> {
         match self.state {
-            State::Large { schema, version } if self.rows == rows && self.left_out == left_out => {
+            State::Large { schema, version } if self.rows == rows && self.left_out.iter().eq(left_out.iter()) => {
                 Some(Written { early: self.early, schema, version })
             }
             _ => None,
@@ -240,17 +251,6 @@ impl Written {
             }
         }
     }
-}
-
-fn without(batch: &RecordBatch, first: u64, left_out: &[u64]) -> Result<RecordBatch, RunError> {
-    if left_out.is_empty() {
-        return Ok(batch.clone());
-    }
-    let mut gone = left_out.iter().peekable();
-    let mask: BooleanArray = (first..first + batch.num_rows() as u64)
-        .map(|ordinal| Some(gone.next_if(|gone| **gone == ordinal).is_none()))
-        .collect();
-    keep(batch, &mask)
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ async fn fed(early: &Early, opening: Opening, pages: i64) -> Feeder {
         for at in 0..pages {
             let first = at * 100;
             // One row of each page doesn't land.
-            feeder.take(&page(first), &narrow(), first.unsigned_abs(), vec![first.unsigned_abs() + 7]).unwrap();
+            let first_out = Ordinals::from_iter([first.unsigned_abs() + 7]);
+            feeder.take(&page(first), &narrow(), first.unsigned_abs(), [&first_out, &Ordinals::default()]).unwrap();
         }
         feeder
     })
@@ -54,7 +55,7 @@ async fn fed(early: &Early, opening: Opening, pages: i64) -> Feeder {
     .unwrap()
 }
 
-fn left_out(pages: u64) -> Vec<u64> {
+fn left_out(pages: u64) -> Ordinals {
     (0..pages).map(|page| page * 100 + 7).collect()
 }
 
@@ -85,7 +86,7 @@ async fn nothing_is_written_early_where_there_is_no_memory_or_another_schema() {
 
 #[tokio::test]
 async fn what_differs_at_the_end_does_not_count() {
-    for (rows, left_out) in [(989, left_out(10)), (990, left_out(9)), (990, vec![8; 10])] {
+    for (rows, left_out) in [(989, left_out(10)), (990, left_out(9)), (990, Ordinals::from_iter([8]))] {
         let early = Early::default();
         let feeder = fed(&early, opening(None, MEMORY), 10).await;
         assert!(feeder.end(rows, &left_out).is_none());
@@ -104,8 +105,9 @@ async fn a_change_of_the_schema_ends_it() {
     let mut feeder = fed(&early, opening(None, MEMORY), 10).await;
     let wider = schema(&[("id", ColumnType::Int64), ("more", ColumnType::Bool), ("text", ColumnType::String)]);
     let feeder = tokio::task::spawn_blocking(move || {
-        feeder.take(&page(1000), &wider, 1000, Vec::new()).unwrap();
-        feeder.take(&page(1100), &wider, 1100, Vec::new()).unwrap();
+        let none = Ordinals::default();
+        feeder.take(&page(1000), &wider, 1000, [&none, &none]).unwrap();
+        feeder.take(&page(1100), &wider, 1100, [&none, &none]).unwrap();
         feeder
     });
     assert!(feeder.await.unwrap().end(1190, &left_out(10)).is_none());

@@ -432,6 +432,14 @@ pub enum RunError {
     /// What was written of a slice before its end isn't what lands: never seen outside.
     #[error("the slice is written again")]
     GivenUp,
+    /// The run panicked: a bug of ours.
+    #[error(
+        "the run panicked: {said}; this is a bug of Tidegate; what had landed is safe, and the next run goes on from there"
+    )]
+    Panicked {
+        /// What the panic said.
+        said: String,
+    },
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,

@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
-use super::collect::{Collected, PassEnd};
+use super::collect::{Collected, PassEnd, SliceMemory};
 use super::early::{Early, LANDING, Opening};
 use super::enrich::Enricher;
 use super::intake::{Intake, Looked, PageRead};
@@ -27,13 +27,19 @@ use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::Job;
-use crate::transform::spool;
+use crate::transform::{dedupe, spool};
 
 /// The slices of a job together keep this part of the memory limit in memory as rows; what is more goes to a temporary file.
 const SPOOLED: u64 = 8;
 
 /// The least that a slice keeps, in bytes: below it a temporary file isn't worth it.
 const LEAST_SPOOL: usize = 1 << 20;
+
+/// The slices of a job together keep this part of the memory limit in memory as keys; what is more goes to temporary files.
+const KEYED: u64 = 4;
+
+/// The least that a slice keeps of keys, in bytes: below it the buffers of the files are the larger part.
+const LEAST_KEYS: usize = 2 << 20;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -133,7 +139,7 @@ impl Extraction {
         meter: &Meter,
     ) -> Result<Extracted, RunError> {
         let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
-        let mut intake = Intake::new(&self.job, slice, now, pinned, self.spool_limit(), limit.is_some())?;
+        let mut intake = Intake::new(&self.job, slice, now, pinned, &self.slice_memory(), limit.is_some())?;
         // Of a slice that is read again only the last passes land.
         if let (Some((early, opening)), false) = (early, again) {
             intake.collector.write_early(early, opening);
@@ -320,10 +326,14 @@ impl Extraction {
         Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
     }
 
-    /// Returns how many bytes of rows a slice keeps in memory until its last page is in.
-    fn spool_limit(&self) -> usize {
-        let share = self.exchange.client.memory().limit() / SPOOLED / u64::from(self.job.source.concurrency).max(1);
-        usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SPOOL, spool::DEFAULT_MEMORY_LIMIT)
+    /// Returns what a slice keeps in memory until its last page is in.
+    fn slice_memory(&self) -> SliceMemory {
+        let limit = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
+        let share = |part| usize::try_from(limit / part).unwrap_or(usize::MAX);
+        SliceMemory {
+            rows: share(SPOOLED).clamp(LEAST_SPOOL, spool::DEFAULT_MEMORY_LIMIT),
+            keys: share(KEYED).clamp(LEAST_KEYS, dedupe::DEFAULT_MEMORY_LIMIT),
+        }
     }
 
     /// Waits for the memory that the writing of a slice takes, whose largest page is of `largest` bytes. Keep it until it is written.

@@ -7,7 +7,7 @@ use arrow::array::Array as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::collect::Collector;
+use super::collect::{Collector, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
 use super::row::RowSql;
@@ -19,7 +19,6 @@ use crate::lang::Selector;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PartsSpec, Slicing};
-use crate::transform::Spool;
 
 /// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
 /// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
@@ -116,13 +115,13 @@ impl Foresight {
 }
 
 impl Intake {
-    /// Begins a slice, for a preview where `shown`. Beyond `spool_limit` bytes its rows go to a temporary file.
+    /// Begins a slice, for a preview where `shown`. Beyond `memory` its rows and keys go to temporary files.
     pub(super) fn new(
         job: &Arc<Job>,
         slice: &Slice,
         now: DateTime<Utc>,
         pinned: Option<RecordSchema>,
-        spool_limit: usize,
+        memory: &SliceMemory,
         shown: bool,
     ) -> Result<Self, RunError> {
         let asked = match (&job.slicing, slice.window()) {
@@ -161,7 +160,7 @@ impl Intake {
             }
             _ => None,
         };
-        let collector = Collector::new(job, &slice.kind, asked, now, Spool::new(spool_limit));
+        let collector = Collector::new(job, &slice.kind, asked, now, memory);
         let decoder = PageDecoder::new(options);
         let slice = slice.clone();
         Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })

@@ -16,7 +16,7 @@ use crate::ledger::{
 };
 use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
-use crate::plan::{self, History, Key};
+use crate::plan::{self, History, Key, Shard};
 
 mod backfill;
 mod pinned;
@@ -92,7 +92,8 @@ impl Runner<'_> {
     /// Returns the slices that are due, and the ends of those that aren't read.
     async fn due(&self, keys: Option<&[Key]>, report: &mut JobReport) -> Result<(Vec<Slice>, Vec<Finished>), RunError> {
         let start = self.start().await?;
-        let due = self.writer.state(|state| due(self.pipeline, self.job, keys, state, self.options.now, start));
+        let (shard, now) = (self.options.shard, self.options.now);
+        let due = self.writer.state(|state| due(self.pipeline, self.job, keys, state, now, start, shard));
         let (due, ended) = self.without_resets(due, report).await?;
         self.drop_stale(&due).await?;
         Ok((due, ended))
@@ -250,6 +251,7 @@ impl Runner<'_> {
             let mut slices = report.slices.iter().filter(|slice| key.is_none_or(|key| slice.key == *key));
             slices.all(|slice| !matches!(slice.outcome, SliceOutcome::Failed { .. }))
         };
+        let shard = self.options.shard;
         let covered: Vec<Generation> = self.writer.state(|state| {
             let gone =
                 state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {
@@ -259,6 +261,12 @@ impl Runner<'_> {
                     // Under other values: all that there are now must have it.
                     (Some(window), Slicing::Window(_)) => {
                         keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
+                    }
+                    // What this run has read says something of its own chains only.
+                    _ if !shard.is_whole()
+                        && !(keys.contains(&at.key) && shard.takes_chain(&at.job, at.key.as_ref())) =>
+                    {
+                        false
                     }
                     _ if keys.contains(&at.key) => fine(Some(&at.key)),
                     _ => fine(None),
@@ -288,7 +296,8 @@ impl Runner<'_> {
     async fn drop_stale(&self, due: &[Slice]) -> Result<(), RunError> {
         let due: HashSet<&SliceId> = due.iter().map(|slice| &slice.id).collect();
         let stale: Vec<SliceRef> = self.writer.state(|state| {
-            let open = state.open_begins(&self.job.name).filter(|begin| !due.contains(&begin.slice.id));
+            let own = state.open_begins(&self.job.name).filter(|begin| self.options.shard.takes(&begin.slice));
+            let open = own.filter(|begin| !due.contains(&begin.slice.id));
             open.map(|begin| SliceRef::of(&begin.slice)).collect()
         });
         for at in stale {
@@ -327,7 +336,7 @@ pub(super) fn fan_out(job: &Job, rows: &BTreeMap<JobName, Vec<Value>>) -> Result
     Ok(Some(plan::keys_of(for_each, rows)?))
 }
 
-/// Returns the slices of all keys that are due, key by key, the oldest first.
+/// Returns the slices of all keys that are due and the shard's, key by key, the oldest first.
 pub(super) fn due(
     pipeline: &Pipeline,
     job: &Job,
@@ -335,9 +344,10 @@ pub(super) fn due(
     state: &LedgerState,
     now: DateTime<Utc>,
     start: Option<DateTime<Utc>>,
+    shard: Shard,
 ) -> Vec<Slice> {
     let chain = |key: Option<&Key>| {
-        let history = history(job, key.map(|key| &key.key), state);
+        let history = History { shard, ..history(job, key.map(|key| &key.key), state) };
         plan::due(&job.name, &job.slicing, key, &history, now, start, pipeline.timezone)
     };
     match keys {
@@ -358,6 +368,7 @@ fn history(job: &Job, key: Option<&FanoutKey>, state: &LedgerState) -> History {
         cursor: chain.and_then(|chain| chain.end.clone()),
         snapshots: state.snapshots(&job.name, key).map(str::to_owned).collect(),
         open: open.map(|begin| begin.slice.clone()).collect(),
+        shard: Shard::WHOLE,
     }
 }
 

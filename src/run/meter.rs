@@ -1,23 +1,32 @@
-//! Counts what comes over the wire for a slice, so that one that fails can say how far it came.
+//! Counts what comes over the wire for a slice, and how long its stages take, so that one that fails can say how far it came.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::RunError;
 use crate::extract::http::{ExchangeError, Exchanged, HttpError};
-use crate::model::Fetched;
+use crate::model::{Fetched, Took};
 
 /// The counts of one slice.
 #[derive(Debug, Default)]
-pub(super) struct Meter(Mutex<Fetched>);
+pub(super) struct Meter(Mutex<(Fetched, Took)>);
+
+/// What of [`Took`] a stage adds to.
+type Stage = fn(&mut Took) -> &mut u64;
 
 impl Meter {
     /// Adds to the counts.
     pub(super) fn add(&self, more: Fetched) {
-        let mut sum = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sum.pages += more.pages;
-        sum.server_rows += more.server_rows;
-        sum.bytes += more.bytes;
-        sum.retries += more.retries;
+        self.lock().0 += more;
+    }
+
+    /// Does a stage's work, and notes how long it took.
+    pub(super) async fn time<T>(&self, stage: Stage, work: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let done = work.await;
+        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        *stage(&mut self.lock().1) += took;
+        done
     }
 
     /// Counts a page that was asked for, and returns it.
@@ -43,8 +52,12 @@ impl Meter {
         fetched
     }
 
-    /// Returns the counts so far.
-    pub(super) fn read(&self) -> Fetched {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the counts, and the times, so far.
+    pub(super) fn read(&self) -> (Fetched, Took) {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Fetched, Took)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

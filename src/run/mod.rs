@@ -33,6 +33,7 @@ mod owner;
 mod pages;
 #[cfg(test)]
 mod paging_tests;
+mod panicked;
 mod parents;
 mod parts;
 mod passes;
@@ -46,6 +47,7 @@ mod row;
 mod sample;
 mod schema;
 mod schema_error;
+mod share;
 mod source;
 mod standing;
 #[cfg(test)]
@@ -87,11 +89,12 @@ pub use timeline::{Mark, Stretch, Timeline};
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
-use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, Timing, Writer};
+use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, SliceRef, Timing, Writer};
 use crate::model::{DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
-use crate::sink::DataSets;
+use crate::plan::Shard;
+use crate::sink::{DataSets, StagedSlice};
 
 /// The world a run lives in.
 #[derive(Clone)]
@@ -126,6 +129,8 @@ pub struct Options {
     pub now: DateTime<Utc>,
     /// Only these jobs, and the parents that they need; all where it is empty.
     pub jobs: Vec<JobName>,
+    /// Only the slices of this shard. Each shard reads the parents for itself.
+    pub shard: Shard,
     /// Whether to wait for another run of the pipeline.
     pub wait: bool,
     /// Whether a slice may be replaced by one with fewer rows.
@@ -186,6 +191,7 @@ pub struct Backfill {
 /// report.
 pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
     let before = (env.clock.now(), env.bounds.sent());
+    let pipeline = &share::of(pipeline, options.shard);
     let jobs = chosen(pipeline, &options.jobs)?;
     future::check_now(options, env.clock.as_ref())?;
     if options.reads.backfill().is_some() {
@@ -201,10 +207,11 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     ledger.prove(&env.stores).await?;
     data.prove(&jobs).await?;
     let writer = tokio::select! {
-        writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
+        writer = ledger.acquire(Lane::from(options.shard), options.wait) => writer?,
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
-    let done = run_jobs(pipeline, &jobs, options, env, &World { ledger, data, writer: writer.clone() }).await;
+    let world = World { ledger, data, writer: writer.clone() };
+    let done = panicked::caught(run_jobs(pipeline, &jobs, options, env, &world)).await;
     let done = done.map(|done| done.report(pipeline, options, env, before));
     release(pipeline, writer, summary(options.reads.verb(), options, &done)).await;
     done
@@ -264,6 +271,7 @@ impl Done {
             pipeline: pipeline.name.clone(),
             run: options.run.clone(),
             scheduled_for: options.scheduled_for,
+            shard: (!options.shard.is_whole()).then(|| options.shard.to_string()),
             now: options.now,
             started,
             ended: env.clock.now(),
@@ -331,11 +339,13 @@ async fn run_jobs(
         let delivered = deliver::all(pipeline, &named, options, false, env, world).await;
         credentials.note(env, writer).await;
         deliveries = delivered?;
+        deliver::tell_who_sends(&named, options.shard, &mut reports);
     }
     Ok(Done { recovered, jobs: reports, deliveries })
 }
 
-/// Removes what dead runs of the pipeline staged and never published: this run holds the lease, so nobody else stages.
+/// Removes what dead runs of the pipeline staged and never published. A whole run holds the only lease, so nobody else stages; a
+/// shard removes what was begun of its own slices, which nobody else stages either, and leaves the rest to a whole run.
 async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &DataSets) {
     let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
     roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
@@ -343,8 +353,18 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &D
         roots.insert(deliver::data_set(&options.state, &pipeline.name, &job.name, outbox).url);
     }
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
+    let begun: Vec<(SliceRef, u32)> = writer.state(|state| {
+        let begun = state.jobs().flat_map(|job| state.open_begins(job));
+        let own = begun.filter(|begin| options.shard.takes(&begin.slice));
+        own.map(|begin| (SliceRef::of(&begin.slice), begin.generation)).collect()
+    });
+    let (begun, is_whole) = (Arc::new(begun), options.shard.is_whole());
     for root in &roots {
-        if let Err(error) = data.sweep_staged(root, &pipeline.name, |_| false).await {
+        let begun = Arc::clone(&begun);
+        let keep = move |staged: &StagedSlice| {
+            !is_whole && !begun.iter().any(|(at, generation)| staged.is(&at.job, &at.slice, *generation))
+        };
+        if let Err(error) = data.sweep_staged(root, &pipeline.name, keep).await {
             // It costs space only. Where the place itself can't be used, the slices that land there say so.
             tracing::warn!(%root, %error, "what dead runs staged can't be removed");
         }

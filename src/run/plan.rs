@@ -12,7 +12,7 @@ use super::{Env, Options, RunError, chosen, fingerprint, job, locked};
 use crate::ledger::{Ledger, LedgerState};
 use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
-use crate::plan;
+use crate::plan::{self, Key};
 
 /// A job of a plan.
 #[derive(Debug, Clone, Serialize)]
@@ -87,9 +87,14 @@ fn planned(
                 _ => None,
             };
             let keys = rows.map(|rows| job::fan_out(job, &rows)).transpose()?;
-            keys.map(|keys| job::due(pipeline, job, keys.as_deref(), state, now, start)).unwrap_or_default()
+            let due =
+                |keys: Option<Vec<Key>>| job::due(pipeline, job, keys.as_deref(), state, now, start, options.shard);
+            keys.map(due).unwrap_or_default()
         }
     };
+    if !options.shard.is_whole() && job.lands() {
+        notes.push(format!("of shard {} only", options.shard));
+    }
     let extraction = Extraction { progress: Arc::new(super::Silent), ..Extraction::new(job, env)? };
     let shown = |slice: &Slice| {
         let request = extraction.show(slice, now)?;

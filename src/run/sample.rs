@@ -9,7 +9,7 @@ use super::{Env, RunError, job, parents};
 use crate::ledger::{LedgerState, SliceRef};
 use crate::model::{JobName, Slice, SliceKind};
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
-use crate::plan;
+use crate::plan::{self, Shard};
 
 /// A job, and the slice of it to look at.
 pub(super) struct Sample<'p> {
@@ -47,7 +47,7 @@ pub(super) async fn of<'p>(
                 _ => None,
             };
             // As if nothing had landed: a window that has landed is as good to look at.
-            let due = job::due(pipeline, job, keys.as_deref(), &LedgerState::default(), now, start);
+            let due = job::due(pipeline, job, keys.as_deref(), &LedgerState::default(), now, start, Shard::WHOLE);
             // The newest slice is the one that is most like those to come.
             due.into_iter().next_back()
         }

@@ -67,17 +67,28 @@ async fn pipeline() -> Pipeline {
 
 /// Runs the pipeline over a store, with a lease that lives for `ttl` milliseconds.
 async fn run_over(pipeline: &Pipeline, store: Bucket, ttl: u64) -> Result<RunReport, RunError> {
+    run_heard(pipeline, store, ttl, Arc::new(Silent)).await
+}
+
+/// As [`run_over`], with somebody who hears how it goes.
+async fn run_heard(
+    pipeline: &Pipeline,
+    store: Bucket,
+    ttl: u64,
+    progress: Arc<dyn Progress>,
+) -> Result<RunReport, RunError> {
     let stores = Arc::new(Stores::default());
     stores.insert("s3://lake", &store);
     let env = Env {
         clock: Arc::new(SystemClock),
-        progress: Arc::new(Silent),
+        progress,
         sources: Arc::default(),
         stores,
         cancel: CancellationToken::new(),
         bounds: Bounds::default(),
     };
     let options = Options {
+        shard: Shard::WHOLE,
         run: new_id(DateTime::UNIX_EPOCH),
         scheduled_for: None,
         state: "s3://lake/state".to_owned(),
@@ -212,4 +223,39 @@ async fn a_slice_that_fails_leaves_no_upload_behind() {
     let again = run_over(&pipeline, Bucket::new(flawed), 60_000).await.unwrap();
     assert!(again.recovered.is_empty(), "the ledger has nothing open: {again:?}");
     assert_eq!(landed(&store).await.len(), 8);
+}
+
+/// Panics at the second slice's end.
+#[derive(Default)]
+struct Unlucky(AtomicU64);
+
+impl Progress for Unlucky {
+    fn planned(&self, _: &JobName, _: u64) {}
+    fn page(&self, _: &JobName, _: u64, _: u64) {}
+    fn slice(&self, _: &JobName, _: &crate::model::SliceOutcome) {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) == 0, "no luck");
+    }
+    fn ended(&self, _: &JobName) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_panics_says_so_in_the_ledger_and_the_next_goes_on() {
+    let pipeline = pipeline().await;
+    let store = Arc::new(InMemory::new());
+    let bucket = || Bucket::new(Arc::clone(&store));
+    let error = run_heard(&pipeline, bucket(), 60_000, Arc::new(Unlucky::default())).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Bug);
+    assert!(error.chain().starts_with("the run panicked: no luck; this is a bug of Tidegate"), "{}", error.chain());
+    let stores = Stores::default();
+    stores.insert("s3://lake", &bucket());
+    let ledger = Ledger::open("s3://lake/state", pipeline.name.clone(), Arc::new(SystemClock), &stores).unwrap();
+    let state = ledger.read_state().await.unwrap();
+    let end = state.runs().next().unwrap().0.end.clone().unwrap().summary;
+    assert_eq!((end.exit_code, end.outcome), (Some(70), RunOutcome::Failed));
+    assert!(end.error.is_some_and(|why| why.contains("no luck")));
+    // The lease is free: the next run needn't wait for its minute.
+    let next = run_over(&pipeline, bucket(), 60_000).await.unwrap();
+    assert!(next.jobs.iter().all(|job| job.error.is_none()), "{next:?}");
+    assert_eq!(landed(&store).await.len(), 8);
+    assert_eq!(ledger.read_state().await.unwrap().runs().count(), 2);
 }

@@ -51,7 +51,7 @@ impl Timeline {
         let stretch = |range: &crate::ledger::LandedRange| plan::stretch(range.window(), range.every().to_std().ok()?);
         let history = History { landed: ranges.iter().filter_map(stretch).collect(), ..History::default() };
         let start = plan::resolve_start(spec.start, state.pinned_start(&job.name), now);
-        let start = state.since(&job.name).filter(|_| ranges.is_empty()).map_or(start, |since| start.max(since));
+        let start = plan::begins(start, state.since(&job.name), &history.landed);
         let from = ranges.first().map_or(start, |range| range.from.min(start));
         let all = Window { from, to: DateTime::<Utc>::MAX_UTC };
         // What a clock that was ahead has landed is there all the same.

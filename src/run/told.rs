@@ -16,7 +16,7 @@ impl RunError {
             | Self::Future { .. }
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
-            Self::Lost(_) | Self::Account { .. } => Exit::Bug,
+            Self::Lost(_) | Self::Panicked { .. } | Self::Account { .. } => Exit::Bug,
             _ => Exit::NothingLanded,
         }
     }

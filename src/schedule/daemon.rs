@@ -17,6 +17,7 @@ use super::starts::{Ask, Runner, Starts};
 use super::view::{FileError, RunningView, View};
 use super::{Settled, Skip, Step};
 use crate::model::{Exit, JobName, PipelineName, RunEnd};
+use crate::plan::Shard;
 use crate::run::{Backfill, Env, Options, Reads, new_id};
 
 /// How often the folder is looked at, and the clock, which may have been set or have stood still.
@@ -280,6 +281,7 @@ impl Daemon {
             let now = self.env.clock.now();
             let (backfill, jobs) = backfill.unzip();
             let options = Options {
+                shard: Shard::WHOLE,
                 run: new_id(now),
                 scheduled_for,
                 state: self.config.state.clone(),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::view::{LiveProgress, RunningView};
 use crate::model::{Exit, JobName, PipelineName, RunEnd};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{Backfill, Bounds, Env, Options, notify};
+use crate::run::{Backfill, Bounds, Env, Options, RunError, notify};
 
 /// What makes a run, on a thread of its own, to its end: [`crate::run::attempt`], but in tests.
 pub type Runner = Arc<dyn Fn(&Pipeline, &Options, &Env) -> RunEnd + Send + Sync>;
@@ -130,16 +130,10 @@ impl Starts {
         }
     }
 
-    /// Makes the end of a run that panicked: the others go on, and somebody hears of it.
+    /// Makes the end of a run that panicked outside of what [`crate::run::attempt`] catches: the others go on, and somebody hears of it.
     fn lost(&self, running: &Running, error: JoinError) -> RunEnd {
         let why = match error.try_into_panic() {
-            Ok(panic) => {
-                let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-                format!(
-                    "the run panicked: {said}; this is a bug of Tidegate; what had landed is safe, and the next run goes on from there"
-                )
-            }
+            Ok(panic) => RunError::panicked(panic.as_ref()).to_string(),
             Err(error) => format!("the run was given up: {error}"),
         };
         let end = RunEnd {

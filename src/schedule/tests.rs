@@ -88,7 +88,7 @@ async fn a_run_that_panics_harms_no_other_and_is_reported() {
     until(&mut handle, |view| ends(view, "bad") == [Exit::Bug] && ends(view, "good") == [Exit::Done]).await;
     let view = handle.view();
     let why = view.pipeline(&PipelineName::new("bad")).unwrap().ended[0].error.clone().unwrap();
-    assert!(why.starts_with("the run panicked: no luck; this is a bug"), "{why}");
+    assert!(why.starts_with("the run panicked: no luck; this is a bug of Tidegate"), "{why}");
     handle.ask(run("bad")).await.unwrap();
     until(&mut handle, |view| ends(view, "bad").len() == 2).await;
     assert!(matches!(handle.ask(run("none")).await, Err(CommandError::Unknown(_))));

@@ -1,22 +1,26 @@
 //! The page of a run: its stages and what each let through, its slices, and the rows that didn't fit.
 
+mod lines;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Html;
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::lines::{Line, closed, landed, line};
 use super::home::Running;
 use super::known::{FRESH, Known};
 use super::routes::{App, PageError};
-use super::runs::{self, Badge, RunLine};
+use super::runs::{self, RunLine};
 use super::text;
 use super::troubles::Typed;
-use crate::ledger::{Close, Closed, Entry, Landing, Ledger, Record, RunState, RunSummary, SliceRef};
+use crate::ledger::{Entry, Ledger, Record, RunState, RunSummary, SliceRef};
 use crate::model::{
-    EndReason, JobReport, Left, Reconciliation, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport,
-    Stop,
+    DeliveryCounts, DeliveryReport, Fetched, JobReport, Left, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome,
+    Stop, Took,
 };
 use crate::run::{Data, HeldRow, quarantine_sample};
 use crate::schedule::{JobProgress, PipelineView};
@@ -38,9 +42,38 @@ struct Job {
     /// What is known of its rows; of older runs the ledger keeps less.
     rows: Option<Rows>,
     landed: u64,
-    pages: Option<u64>,
+    fetched: Option<Fetched>,
+    took: Option<Stages>,
     error: Option<String>,
     warnings: Vec<String>,
+}
+
+/// How long stages took, as people read it.
+#[derive(Debug, Serialize)]
+struct Stages {
+    read: String,
+    write: String,
+    commit: String,
+    whole: String,
+}
+
+impl Stages {
+    fn of(took: Took) -> Self {
+        let whole = took.read_ms + took.write_ms + took.commit_ms;
+        let [read, write, commit, whole] = [took.read_ms, took.write_ms, took.commit_ms, whole]
+            .map(|ms| text::took(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX / 1000))));
+        Self { read, write, commit, whole }
+    }
+}
+
+/// What a sink sent.
+#[derive(Debug, Serialize)]
+struct Sent {
+    job: String,
+    sink: String,
+    counts: DeliveryCounts,
+    adds_up: bool,
+    error: Option<String>,
 }
 
 /// Where rows went, from stage to stage.
@@ -49,24 +82,6 @@ struct Rows {
     counts: RowCounts,
     sinks: SinkCounts,
     adds_up: bool,
-}
-
-/// A slice of a run.
-#[derive(Debug, Serialize)]
-struct Line {
-    job: String,
-    slice: String,
-    key: Option<String>,
-    badge: Badge,
-    generation: Option<u32>,
-    pages: Option<u64>,
-    received: Option<u64>,
-    landed: u64,
-    quarantined: Option<u64>,
-    bytes: u64,
-    proof: Option<String>,
-    doubt: bool,
-    error: Option<String>,
 }
 
 /// Rows in quarantine.
@@ -87,6 +102,7 @@ struct Detail {
     error: Option<String>,
     notes: Vec<String>,
     requests: Option<u64>,
+    sent: Vec<Sent>,
     holder: Option<String>,
 }
 
@@ -114,12 +130,16 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
         None => of_ledger(&ledger, &known, id).await,
     };
     let samples = samples(app, &ledger, &known, &detail.landed).await;
-    detail.lines.sort_by_key(|line| (!line.badge.is_bad(), !line.doubt));
+    detail.lines.sort_by_key(|line| (!line.badge.is_bad(), !line.doubt, line.quarantined.unwrap_or_default() == 0));
     let more = detail.lines.len().saturating_sub(SLICES);
     detail.lines.truncate(SLICES);
+    for (place, line) in detail.lines.iter_mut().enumerate() {
+        let is_doubtful = line.doubt || line.quarantined.unwrap_or_default() > 0;
+        (line.place, line.is_quiet) = (place, !line.badge.is_bad() && !is_doubtful);
+    }
     let typed = Typed::new(&view, &app.site.state);
     let commands = commands(&view, &run, &typed);
-    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "replay": typed.line("quarantine replay", "")}))
+    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "sent": detail.sent, "deliver": typed.line("deliver", ""), "replay": typed.line("quarantine replay", "")}))
 }
 
 fn commands(view: &PipelineView, run: &RunLine, typed: &Typed) -> Vec<String> {
@@ -147,7 +167,18 @@ fn of_end(end: &RunEnd) -> Detail {
         error: end.error.clone(),
         notes: report.recovered.iter().cloned().chain(stopped(report)).collect(),
         requests: Some(report.requests),
+        sent: report.deliveries.iter().map(sent).collect(),
         holder: None,
+    }
+}
+
+fn sent(delivery: &DeliveryReport) -> Sent {
+    Sent {
+        job: delivery.job.to_string(),
+        sink: delivery.sink.to_string(),
+        counts: delivery.counts,
+        adds_up: delivery.counts.adds_up(),
+        error: delivery.error.clone(),
     }
 }
 
@@ -177,36 +208,19 @@ fn job(report: &JobReport) -> Job {
         }),
         landed: sinks.landed,
         rows: Some(Rows { adds_up: counts.adds_up(), counts, sinks }),
-        pages: Some(report.slices.iter().map(|slice| slice.fetched.pages).sum()),
-        error: report.error.clone(),
+        fetched: Some(report.fetched()),
+        took: Some(Stages::of(report.took())),
+        error: report.error.clone().or_else(|| first_failed(report)),
         warnings: report.warnings.clone(),
     }
 }
 
-fn line(job: &JobReport, slice: &SliceReport) -> Line {
-    let (badge, error) = match &slice.outcome {
-        SliceOutcome::Landed => (Badge::good("landed"), None),
-        SliceOutcome::Unchanged => (Badge::idle("unchanged"), None),
-        SliceOutcome::Failed { error } => (Badge::bad("failed"), Some(error.clone())),
-    };
-    let mut sinks = SinkCounts::default();
-    slice.sinks.values().for_each(|counts| sinks += *counts);
-    let found = slice.reconciliation.as_ref();
-    Line {
-        job: job.job.to_string(),
-        slice: slice.slice.to_string(),
-        key: slice.key.as_ref().map(ToString::to_string),
-        badge,
-        generation: slice.generation,
-        pages: Some(slice.fetched.pages),
-        received: Some(slice.rows.received),
-        landed: sinks.landed,
-        quarantined: Some(slice.rows.quarantined),
-        bytes: sinks.bytes,
-        proof: found.map(proof),
-        doubt: found.is_some_and(is_doubtful),
-        error,
-    }
+/// Says of the first slice that failed why it did.
+fn first_failed(report: &JobReport) -> Option<String> {
+    report.slices.iter().find_map(|slice| match &slice.outcome {
+        SliceOutcome::Failed { error } => Some(format!("{}: {error}", slice.slice)),
+        _ => None,
+    })
 }
 
 /// Reads what the ledger kept of a run.
@@ -253,89 +267,6 @@ fn ran(summary: &RunSummary, detail: &mut Detail) {
             ..Job::default()
         })
         .collect();
-}
-
-fn of_ref(at: &SliceRef, badge: Badge) -> Line {
-    Line {
-        job: at.job.to_string(),
-        slice: at.slice.to_string(),
-        key: at.key.as_ref().map(ToString::to_string),
-        badge,
-        generation: None,
-        pages: None,
-        received: None,
-        landed: 0,
-        quarantined: None,
-        bytes: 0,
-        proof: None,
-        doubt: false,
-        error: None,
-    }
-}
-
-fn landed(landing: &Landing) -> Line {
-    Line {
-        generation: Some(landing.generation),
-        received: Some(landing.reconciliation.received),
-        landed: landing.rows,
-        bytes: landing.totals.bytes,
-        proof: Some(proof(&landing.reconciliation)),
-        doubt: is_doubtful(&landing.reconciliation),
-        ..of_ref(&landing.at, Badge::good("landed"))
-    }
-}
-
-fn closed(close: &Close) -> Option<Line> {
-    match &close.why {
-        Closed::Unchanged => Some(of_ref(&close.at, Badge::idle("unchanged"))),
-        Closed::Failed { error } => {
-            Some(Line { error: Some(error.clone()), ..of_ref(&close.at, Badge::bad("failed")) })
-        }
-        Closed::Empty | Closed::Dropped => None,
-    }
-}
-
-fn is_doubtful(found: &Reconciliation) -> bool {
-    use crate::model::Verdict;
-    matches!(found.verdict, Verdict::Short | Verdict::Over | Verdict::Moving)
-}
-
-/// Says what the reading of a slice proved, and by what.
-fn proof(found: &Reconciliation) -> String {
-    use crate::model::Verdict;
-    let word = match found.verdict {
-        Verdict::Complete => "complete",
-        Verdict::Unknown => "not proven",
-        Verdict::Moving => "moving",
-        Verdict::Short => "short",
-        Verdict::Over => "over",
-    };
-    let total =
-        found.total_last.map(|total| format!("{} of {} stated", text::count(found.distinct), text::count(total)));
-    let passes = if found.passes > 1 { format!(", read {} times", found.passes) } else { String::new() };
-    format!("{word}: {}{passes}", total.unwrap_or_else(|| reason(found.end).to_owned()))
-}
-
-const fn reason(end: EndReason) -> &'static str {
-    match end {
-        EndReason::OnePage => "one page",
-        EndReason::PartsRead => "all parts were read",
-        EndReason::EmptyPage => "an empty page came",
-        EndReason::EmptyAfterShort => "an empty page came, but pages in the middle were short",
-        EndReason::NeverFull => "an empty page came, but no page was full",
-        EndReason::MoreFalse => "the server said that there is no more",
-        EndReason::MoreFalseAfterShort => "the server said that there is no more, but pages in the middle were short",
-        EndReason::TotalReached => "the stated total was reached",
-        EndReason::ShortPage => "a short page came",
-        EndReason::NothingNew => "a page brought nothing new",
-        EndReason::CursorEmpty => "the cursor was empty",
-        EndReason::CursorGone => "a page gave no cursor",
-        EndReason::NoCursor => "no page gave a cursor",
-        EndReason::LinkEmpty => "the link was empty",
-        EndReason::LinkGone => "a page gave no link",
-        EndReason::NoLink => "no page gave a link",
-        EndReason::SliceFull => "the slice has the rows that it was meant to have",
-    }
 }
 
 /// Reads some of the rows that a run's slices have in quarantine, as they are now.

@@ -1,6 +1,6 @@
 //! The metrics: what ended runs add up to, and how things stand at a scrape. `docs/metrics.md` lists their names, and a test compares.
 //!
-//! Labels are names of pipelines and jobs, which the files of the folder bound, and words of fixed lists. Nothing that comes from
+//! Labels are names of pipelines, jobs and sinks, which the files of the folder bound, and words of fixed lists. Nothing that comes from
 //! data becomes a label.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::known::Known;
 use crate::ledger::RunOutcome;
-use crate::model::{Exit, JobReport, PipelineName, RowCounts, RunEnd, SliceOutcome, Verdict};
+use crate::model::{DeliveryReport, Exit, JobReport, PipelineName, RowCounts, RunEnd, SliceOutcome, Verdict};
 use crate::pipeline::spec::Pipeline;
 use crate::schedule::{Event, Skip, View};
 
@@ -46,6 +46,13 @@ pub struct Metrics {
     pages: Counters,
     written: Counters,
     requests: Counters,
+    retries: Counters,
+    received: Counters,
+    stages: Family<Labels, Counter<f64, AtomicU64>>,
+    delivered: Counters,
+    maybe_sent: Counters,
+    undelivered: Gauges,
+    broken_deliveries: Counters,
 }
 
 /// A pipeline at the moment of a scrape.
@@ -73,6 +80,13 @@ impl Default for Metrics {
             pages: Family::default(),
             written: Family::default(),
             requests: Family::default(),
+            retries: Family::default(),
+            received: Family::default(),
+            stages: Family::default(),
+            delivered: Family::default(),
+            maybe_sent: Family::default(),
+            undelivered: Family::default(),
+            broken_deliveries: Family::default(),
         }
     }
 }
@@ -112,6 +126,23 @@ impl Metrics {
         for job in &report.jobs {
             self.job(pipeline, job);
         }
+        for delivery in &report.deliveries {
+            self.delivery(pipeline, delivery);
+        }
+    }
+
+    fn delivery(&self, pipeline: &PipelineName, delivery: &DeliveryReport) {
+        let DeliveryReport { job, sink, counts, error } = delivery;
+        let labels = vec![("pipeline", pipeline.to_string()), ("job", job.to_string()), ("sink", sink.to_string())];
+        let fates =
+            [("sent", counts.sent), ("found", counts.found), ("refused", counts.refused), ("known", counts.known)];
+        for (fate, rows) in fates {
+            let labels = [labels.clone(), vec![("fate", fate.to_owned())]].concat();
+            self.delivered.get_or_create(&labels).inc_by(rows);
+        }
+        self.maybe_sent.get_or_create(&labels).inc_by(counts.maybe_sent);
+        self.undelivered.get_or_create(&labels).set(i64::try_from(counts.left).unwrap_or(i64::MAX));
+        self.broken_deliveries.get_or_create(&labels).inc_by(u64::from(error.is_some()));
     }
 
     fn job(&self, pipeline: &PipelineName, job: &JobReport) {
@@ -136,7 +167,15 @@ impl Metrics {
         let sinks = job.sinks();
         self.landed.get_or_create(&labels).inc_by(sinks.landed);
         self.written.get_or_create(&labels).inc_by(sinks.bytes);
-        self.pages.get_or_create(&labels).inc_by(job.slices.iter().map(|slice| slice.fetched.pages).sum());
+        let fetched = job.fetched();
+        self.pages.get_or_create(&labels).inc_by(fetched.pages);
+        self.retries.get_or_create(&labels).inc_by(fetched.retries);
+        self.received.get_or_create(&labels).inc_by(fetched.bytes);
+        let took = job.took();
+        for (stage, ms) in [("read", took.read_ms), ("write", took.write_ms), ("commit", took.commit_ms)] {
+            #[expect(clippy::cast_precision_loss, reason = "no stage takes 2^53 milliseconds")]
+            self.stages.get_or_create(&with("stage", stage)).inc_by(ms as f64 / 1000.0);
+        }
     }
 
     /// Returns all metrics as `OpenMetrics` text: counters, what the ledgers say, and where there is a daemon, how it stands.
@@ -173,9 +212,27 @@ impl Metrics {
         registry.register("verdicts", "What the reading of slices proved", self.verdicts.clone());
         registry.register("rows", "Rows received, by what became of them", self.rows.clone());
         registry.register("landed_rows", "Rows written to files, of each sink", self.landed.clone());
-        registry.register("pages", "Pages read, retries included", self.pages.clone());
+        registry.register("pages", "Pages that were answered", self.pages.clone());
+        registry.register("retries", "Tries of pages beyond the first", self.retries.clone());
+        registry.register_with_unit("received", "Bodies of answers, decompressed", Unit::Bytes, self.received.clone());
+        let stages = "How long the stages of slices took, those side by side added up";
+        registry.register_with_unit("stage_duration", stages, Unit::Seconds, self.stages.clone());
         registry.register_with_unit("written", "Written to files", Unit::Bytes, self.written.clone());
         registry.register("requests", "Requests sent, retries included, logins not", self.requests.clone());
+        let delivered = "Rows of sinks that send, by what became of them";
+        registry.register("delivered_rows", delivered, self.delivered.clone());
+        registry.register(
+            "maybe_sent_rows",
+            "Rows that were sent again and may be there twice",
+            self.maybe_sent.clone(),
+        );
+        registry.register(
+            "undelivered_rows",
+            "Rows still to be sent when the last run ended",
+            self.undelivered.clone(),
+        );
+        let broken = "Deliveries that stopped before their end";
+        registry.register("failed_deliveries", broken, self.broken_deliveries.clone());
     }
 }
 

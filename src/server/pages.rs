@@ -23,6 +23,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_filter("count", text::count);
     environment.add_filter("plural", |number: u64, what: &str| text::plural(number, what));
+    environment.add_filter("retries", text::retries);
     environment.add_filter("size", text::size);
     environment.add_filter("when", text::when);
     environment.add_filter("instant", text::instant);

@@ -20,6 +20,7 @@ use super::troubles::{self, Typed};
 use crate::model::{PipelineName, Window};
 use crate::pipeline::load;
 use crate::pipeline::spec::{Pipeline, Slicing};
+use crate::plan::Shard;
 use crate::run::{self, Mark, Options, PlannedJob, Reads, Stretch};
 use crate::schedule::PipelineView;
 
@@ -250,6 +251,7 @@ async fn plan(app: &App, view: &PipelineView) -> Plan {
         lease_ttl: app.site.lease_ttl,
         now,
         jobs: Vec::new(),
+        shard: Shard::WHOLE,
         wait: false,
         allow_shrink: false,
         retry_refused: false,

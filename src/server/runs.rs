@@ -48,7 +48,7 @@ impl Badge {
             Exit::SomeFailed => Self::bad("some failed"),
             Exit::Held => Self::idle("another run was on"),
             Exit::Stopped => Self::doubtful("stopped early"),
-            Exit::Bug => Self::bad("bug"),
+            Exit::Bug => Self::bad("our bug"),
             Exit::Interrupted | Exit::Terminated => Self::doubtful("interrupted"),
         }
     }
@@ -91,6 +91,8 @@ pub(super) struct RunCounts {
     pub(super) failed: u64,
     pub(super) rows: u64,
     pub(super) pages: u64,
+    pub(super) retries: u64,
+    pub(super) received: u64,
     pub(super) files: u64,
     pub(super) bytes: u64,
 }
@@ -108,6 +110,8 @@ impl RunCounts {
             failed: summary.failed,
             rows: summary.rows,
             pages: summary.pages,
+            retries: summary.retries,
+            received: summary.received_bytes,
             files: summary.files,
             bytes: summary.bytes,
         }
@@ -201,6 +205,8 @@ pub(super) fn last(lines: &[RunLine]) -> Option<&RunLine> {
 pub(super) struct Failure {
     /// The job; none where the run as a whole failed.
     pub(super) job: Option<String>,
+    /// The sink that couldn't send, and how many rows it left; none where it isn't that.
+    pub(super) sink: Option<(String, u64)>,
     /// How many slices of it.
     pub(super) slices: u64,
     /// The first reason.
@@ -209,7 +215,7 @@ pub(super) struct Failure {
 
 /// Returns what failed of a run of this process.
 pub(super) fn failures(end: &RunEnd) -> Vec<Failure> {
-    let whole = end.error.iter().map(|why| Failure { job: None, slices: 0, why: why.clone() });
+    let whole = end.error.iter().map(|why| Failure { job: None, sink: None, slices: 0, why: why.clone() });
     let jobs = end.report.iter().flat_map(|report| &report.jobs).filter_map(|job| {
         let of_slice = |outcome: &SliceOutcome| match outcome {
             SliceOutcome::Failed { error } => Some(error.clone()),
@@ -218,7 +224,16 @@ pub(super) fn failures(end: &RunEnd) -> Vec<Failure> {
         let slices = job.count(|outcome| of_slice(outcome).is_some()) as u64;
         let first = || job.slices.iter().find_map(|slice| of_slice(&slice.outcome));
         let why = job.error.clone().or_else(first)?;
-        Some(Failure { job: Some(job.job.to_string()), slices, why })
+        Some(Failure { job: Some(job.job.to_string()), sink: None, slices, why })
     });
-    whole.chain(jobs).collect()
+    let deliveries = end.report.iter().flat_map(|report| &report.deliveries).filter_map(|delivery| {
+        let (job, sink) = (delivery.job.to_string(), delivery.sink.to_string());
+        Some(Failure {
+            job: Some(job),
+            sink: Some((sink, delivery.counts.left)),
+            slices: 0,
+            why: delivery.error.clone()?,
+        })
+    });
+    whole.chain(jobs).chain(deliveries).collect()
 }

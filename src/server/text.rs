@@ -13,6 +13,15 @@ pub(super) fn plural(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// Writes a number of retries: `no retries`, `1 retry`, `2 retries`.
+pub(super) fn retries(number: u64) -> String {
+    match number {
+        0 => "no retries".to_owned(),
+        1 => "1 retry".to_owned(),
+        _ => format!("{} retries", count(number)),
+    }
+}
+
 /// Writes a size in bytes with its unit: `1.2 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::known::{Chain, Known};
 use super::runs::{Failure, RunLine, failures};
-use super::text::{count, word};
+use super::text::{count, plural, word};
 use crate::model::Window;
 use crate::pipeline::load::concealed;
 use crate::schedule::{FileError, PipelineView};
@@ -123,7 +123,7 @@ fn of_run(view: &PipelineView, known: &Known, line: &RunLine, typed: &Typed) -> 
             .split_once(": ")
             .map(|(job, _)| job)
             .filter(|job| view.pipeline.jobs.iter().any(|one| one.name.as_str() == *job));
-        failed.push(Failure { job: job.map(str::to_owned), slices: 0, why });
+        failed.push(Failure { job: job.map(str::to_owned), sink: None, slices: 0, why });
     }
     let more = failed.len().saturating_sub(NAMED);
     let next = (view.next, view.paused).into();
@@ -133,17 +133,25 @@ fn of_run(view: &PipelineView, known: &Known, line: &RunLine, typed: &Typed) -> 
         .map(|failure| {
             let job = failure.job.as_deref();
             let what = match (job, failure.slices) {
+                (Some(job), _) if let Some((sink, _)) = &failure.sink => {
+                    format!("sink {sink} of job {job} couldn't send all")
+                }
                 (Some(job), 1) => format!("1 slice of job {job} failed"),
                 (Some(job), slices @ 2..) => format!("{} slices of job {job} failed", count(slices)),
                 (Some(job), _) => format!("job {job} failed"),
-                (None, _) => format!("the run {}", if line.badge.word == "died" { "died" } else { "failed" }),
+                (None, _) => format!("the run {}", broke_off(line.badge.word)),
             };
+            let (verb, missing) = match &failure.sink {
+                Some((_, left)) => ("deliver", vec![format!("{} that landed and weren't sent", plural(*left, "row"))]),
+                None => ("run", holes(known, job)),
+            };
+            let of_job = job.map(|job| format!("--job {job}")).unwrap_or_default();
             Trouble {
                 at: line.ended.or(Some(line.started)),
                 why: Some(failure.why),
-                missing: holes(known, job),
+                missing,
                 next: Some(then(next)),
-                commands: vec![typed.line("run", &job.map(|job| format!("--job {job}")).unwrap_or_default())],
+                commands: vec![typed.line(verb, &of_job)],
                 run: Some(line.id.clone()),
                 ..Trouble::new("bad", Some(view), what)
             }
@@ -154,6 +162,15 @@ fn of_run(view: &PipelineView, known: &Known, line: &RunLine, typed: &Typed) -> 
         troubles.push(Trouble { run: Some(line.id.clone()), ..Trouble::new("bad", Some(view), what) });
     }
     troubles
+}
+
+/// Says how a run that didn't come to its end ended, by the word of its badge.
+fn broke_off(word: &str) -> &'static str {
+    match word {
+        "died" => "died",
+        "our bug" => "was ended by a bug of Tidegate",
+        _ => "failed",
+    }
 }
 
 /// What comes next by schedule.

@@ -1,15 +1,19 @@
 //! Which rows of a slice have the same key: of those, the last received stays.
 
-use std::collections::BTreeSet;
-use std::hash::BuildHasher as _;
+use std::io;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
-use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::error::TransformError;
+use super::keys::Keys;
+use super::ordinals::Ordinals;
 use super::versions::Versions;
+
+/// How much memory the keys of a slice take at most, unless told otherwise.
+pub const DEFAULT_MEMORY_LIMIT: usize = 64 * 1024 * 1024;
 
 /// A batch whose keys can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,18 @@ pub enum DedupeError {
     /// The values of a key can't be compared.
     #[error("can't compare the keys")]
     Arrow(#[from] ArrowError),
+    /// The temporary file with the keys that don't fit into memory fails: a full disk, most often.
+    #[error("can't keep keys in a temporary file in {directory}")]
+    File {
+        /// Where the file is.
+        directory: String,
+        /// Why it fails.
+        #[source]
+        source: io::Error,
+    },
+    /// The rows can't be sorted by `latest_by`.
+    #[error("can't sort the rows by `latest_by`")]
+    Sort(#[source] Box<TransformError>),
 }
 
 /// What a batch brought.
@@ -67,25 +83,26 @@ pub struct Observed {
     pub null_keys: Vec<usize>,
 }
 
-/// The keys of a slice, exactly: no two different keys are ever taken for one. Its memory grows with the distinct keys.
+/// The keys of a slice, exactly: no two different keys are ever taken for one. What doesn't fit into its memory lies in temporary files.
 #[derive(Debug)]
 pub struct KeyIndex {
     columns: Vec<String>,
     converter: Option<(RowConverter, Vec<DataType>)>,
-    /// The last row of each key; where values decide, the number of the key among the versions.
+    /// The last row of each key; where values decide, of each pair of key and value.
     last: Keys,
     distinct: u64,
     versions: Versions,
 }
 
 impl KeyIndex {
-    /// Makes an index over the columns of `key`.
+    /// Makes an index over the columns of `key`, with at most `memory_limit` bytes of keys in memory; below 2 MiB the buffers for its
+    /// files are the larger part.
     #[must_use]
-    pub fn new(columns: &[String]) -> Self {
+    pub fn new(columns: &[String], memory_limit: usize) -> Self {
         Self {
             columns: columns.to_vec(),
             converter: None,
-            last: Keys::default(),
+            last: Keys::new(memory_limit),
             distinct: 0,
             versions: Versions::default(),
         }
@@ -97,23 +114,15 @@ impl KeyIndex {
         self.distinct
     }
 
-    /// Returns about how many bytes of memory the keys take.
-    pub fn memory_bytes(&self) -> usize {
-        self.last.memory_bytes()
-    }
-
     /// Takes in the rows of `batch`, numbered from `first_ordinal` on, in the order in which they were received.
     pub fn observe(&mut self, batch: &RecordBatch, first_ordinal: u64) -> Result<Observed, DedupeError> {
         self.each(batch, |index, row, key, observed| {
             let ordinal = first_ordinal + row as u64;
-            let hash = index.last.hash(key);
-            if let Some(last) = index.last.get_mut(hash, key) {
-                observed.superseded.push((std::mem::replace(last, ordinal), ordinal));
-            } else {
-                index.last.add(hash, key, ordinal);
-                index.distinct += 1;
-                observed.new_rows += 1;
+            match index.last.replace(key, ordinal).map_err(file_error)? {
+                Some(earlier) => observed.superseded.push((earlier, ordinal)),
+                None => observed.new_rows += 1,
             }
+            Ok(())
         })
     }
 
@@ -126,30 +135,27 @@ impl KeyIndex {
         values: &ArrayRef,
     ) -> Result<Observed, DedupeError> {
         let values = self.versions.read(values)?;
-        self.each(batch, |index, row, key, observed| {
-            let hash = index.last.hash(key);
-            let known = index.last.get_mut(hash, key).copied();
-            let group = known.unwrap_or_else(|| {
-                let group = index.versions.begin();
-                index.last.add(hash, key, group);
-                group
-            });
-            let is_new = index.versions.add(group, &values, row, first_ordinal + row as u64);
-            index.distinct += u64::from(is_new);
+        let observed = self.each(batch, |index, row, key, observed| {
+            let ordinal = first_ordinal + row as u64;
+            let version = index.versions.add(key, values.of(row), ordinal)?;
+            let is_new = index.last.replace(version, ordinal).map_err(file_error)?.is_none();
             observed.new_rows += u64::from(is_new);
-        })
+            Ok(())
+        })?;
+        self.versions.end_batch()?;
+        Ok(observed)
     }
 
     /// Returns the rows that [`KeyIndex::observe_versions`] saw and of whose key another stays: one with a greater value, or a
-    /// later one with the same; null is the smallest. Only rows that `lands` lets compete.
-    pub fn outdated(&self, lands: impl Fn(u64) -> bool) -> BTreeSet<u64> {
+    /// later one with the same; null is the smallest. Only rows that `lands` lets compete. Blocks: not for an async thread.
+    pub fn outdated(self, lands: impl Fn(u64) -> bool) -> Result<Ordinals, DedupeError> {
         self.versions.outdated(lands)
     }
 
     fn each(
         &mut self,
         batch: &RecordBatch,
-        mut take: impl FnMut(&mut Self, usize, &[u8], &mut Observed),
+        mut take: impl FnMut(&mut Self, usize, &[u8], &mut Observed) -> Result<(), DedupeError>,
     ) -> Result<Observed, DedupeError> {
         let columns = self.key_columns(batch)?;
         let mut observed = Observed::default();
@@ -162,9 +168,10 @@ impl KeyIndex {
             if columns.iter().any(|column| column.is_null(row)) {
                 observed.null_keys.push(row);
             } else {
-                take(self, row, key.data(), &mut observed);
+                take(self, row, key.data(), &mut observed)?;
             }
         }
+        self.distinct += observed.new_rows;
         Ok(observed)
     }
 
@@ -196,55 +203,8 @@ impl KeyIndex {
     }
 }
 
-/// Keys, each once and with a number: found by a hash, and compared byte by byte only where hashes agree. No key has an
-/// allocation of its own, and no hash is kept: beside its bytes a key takes 16 for its entry and 10 to 21 for its place,
-/// and 16 more at most of room to grow.
-#[derive(Debug, Default)]
-struct Keys {
-    hasher: DefaultHashBuilder,
-    /// The keys, one after another.
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-    /// Where the entries of a hash are.
-    places: HashTable<usize>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// Where the key ends in the bytes. It begins where the one before ends.
-    end: usize,
-    number: u64,
-}
-
-impl Keys {
-    fn hash(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key)
-    }
-
-    /// Returns the number of `key`, whose hash is `hash`.
-    fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut u64> {
-        let is_key = |at: &usize| key_of(&self.bytes, &self.entries, *at) == key;
-        let at = *self.places.find(hash, is_key)?;
-        Some(&mut self.entries[at].number)
-    }
-
-    /// Adds `key`, which isn't there yet.
-    fn add(&mut self, hash: u64, key: &[u8], number: u64) {
-        self.bytes.extend_from_slice(key);
-        self.entries.push(Entry { end: self.bytes.len(), number });
-        let rehash = |at: &usize| self.hasher.hash_one(key_of(&self.bytes, &self.entries, *at));
-        self.places.insert_unique(hash, self.entries.len() - 1, rehash);
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>() + self.places.allocation_size()
-    }
-}
-
-/// Returns the bytes of the key that was added after `at` others.
-fn key_of<'a>(bytes: &'a [u8], entries: &[Entry], at: usize) -> &'a [u8] {
-    let start = at.checked_sub(1).map_or(0, |before| entries[before].end);
-    &bytes[start..entries[at].end]
+fn file_error(source: io::Error) -> DedupeError {
+    DedupeError::File { directory: std::env::temp_dir().display().to_string(), source }
 }
 
 fn names(batch: &RecordBatch) -> Vec<String> {
@@ -252,177 +212,5 @@ fn names(batch: &RecordBatch) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::sync::Arc;
-
-    use arrow::array::{Int64Array, NullArray, StringArray};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    type Row = (Option<i64>, Option<String>);
-
-    fn batch(rows: &[Row]) -> RecordBatch {
-        let ids: Int64Array = rows.iter().map(|row| row.0).collect();
-        let names: StringArray = rows.iter().map(|row| row.1.clone()).collect();
-        RecordBatch::try_from_iter(vec![("id", Arc::new(ids) as ArrayRef), ("name", Arc::new(names))]).expect("batch")
-    }
-
-    fn index() -> KeyIndex {
-        KeyIndex::new(&["id".to_owned(), "name".to_owned()])
-    }
-
-    proptest! {
-        /// Over any cut into batches: what isn't superseded is, for every key, its last row.
-        #[test]
-        fn the_last_of_equal_keys_stays(
-            batches in prop::collection::vec(
-                prop::collection::vec((prop::option::weighted(0.9, 0_i64..4), prop::option::weighted(0.9, "[ab]{0,2}")), 0..12),
-                0..8,
-            )
-        ) {
-            let (mut index, mut model, mut gone) = (index(), BTreeMap::new(), BTreeSet::new());
-            let (mut ordinal, mut new_rows, mut nulls) = (0_u64, 0, 0_u64);
-            for rows in &batches {
-                let observed = index.observe(&batch(rows), ordinal).expect("observed");
-                new_rows += observed.new_rows;
-                nulls += observed.null_keys.len() as u64;
-                for (ordinal, later) in observed.superseded {
-                    prop_assert!(ordinal < later);
-                    prop_assert!(gone.insert(ordinal), "{ordinal} was superseded twice");
-                }
-                for (row, key) in rows.iter().enumerate() {
-                    prop_assert_eq!(observed.null_keys.contains(&row), key.0.is_none() || key.1.is_none());
-                    if let (Some(id), Some(name)) = key {
-                        model.insert((*id, name.clone()), ordinal + row as u64);
-                    }
-                }
-                ordinal += rows.len() as u64;
-            }
-            let model: BTreeSet<u64> = model.into_values().collect();
-            prop_assert_eq!(index.distinct(), model.len() as u64);
-            prop_assert_eq!(new_rows, index.distinct());
-            prop_assert_eq!(ordinal, new_rows + nulls + gone.len() as u64);
-            prop_assert!(gone.is_disjoint(&model));
-        }
-    }
-
-    proptest! {
-        /// Over any cut into batches: of the rows of a key that land the one with the greatest value stays, of equal ones the last.
-        #[test]
-        fn the_greatest_of_equal_keys_stays(
-            batches in prop::collection::vec(
-                prop::collection::vec((0_i64..4, prop::option::weighted(0.8, -2_i64..3), prop::bool::weighted(0.8)), 0..12),
-                0..8,
-            )
-        ) {
-            let mut index = KeyIndex::new(&["id".to_owned()]);
-            let (mut rows, mut distinct) = (Vec::new(), BTreeSet::new());
-            for part in &batches {
-                let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(part.iter().map(|row| row.0)));
-                let values: Int64Array = part.iter().map(|row| row.1).collect();
-                // A batch in which a column has no value may have no type for it.
-                let untyped = part.iter().all(|row| row.1.is_none());
-                let values: ArrayRef = if untyped { Arc::new(NullArray::new(part.len())) } else { Arc::new(values) };
-                let batch = RecordBatch::try_from_iter(vec![("id", ids)]).expect("batch");
-                index.observe_versions(&batch, rows.len() as u64, &values).expect("observed");
-                rows.extend_from_slice(part);
-                distinct.extend(part.iter().map(|row| (row.0, row.1)));
-            }
-            let outdated = index.outdated(|ordinal| rows[usize::try_from(ordinal).expect("ordinal")].2);
-            let mut stays: BTreeMap<i64, (Option<i64>, usize)> = BTreeMap::new();
-            for (at, (id, value, lands)) in rows.iter().enumerate() {
-                if *lands {
-                    let best = stays.entry(*id).or_insert((*value, at));
-                    *best = (*best).max((*value, at));
-                }
-            }
-            let stays: BTreeSet<usize> = stays.into_values().map(|(_, at)| at).collect();
-            let gone = |at: &usize| rows[*at].2 && !stays.contains(at);
-            let expected: BTreeSet<u64> = (0..rows.len()).filter(gone).map(|at| at as u64).collect();
-            prop_assert_eq!(outdated, expected);
-            prop_assert_eq!(index.distinct(), distinct.len() as u64);
-        }
-    }
-
-    #[test]
-    fn keys_of_one_hash_are_told_apart_by_their_bytes() {
-        let mut keys = Keys::default();
-        for (number, key) in [b"a", b"b", b"c"].into_iter().enumerate() {
-            assert_eq!(keys.get_mut(7, key), None);
-            keys.add(7, key, number as u64);
-        }
-        assert_eq!([b"a", b"b", b"c"].map(|key| keys.get_mut(7, key).copied()), [Some(0), Some(1), Some(2)]);
-    }
-
-    #[test]
-    fn a_key_costs_what_the_readme_says() {
-        let mut keys = Keys::default();
-        for number in 0_u64..200_000 {
-            let key = number.to_be_bytes();
-            let hash = keys.hash(&key);
-            assert_eq!(keys.get_mut(hash, &key), None);
-            keys.add(hash, &key, number);
-        }
-        // Found again after the table has grown many times.
-        for number in 0_u64..200_000 {
-            let key = number.to_be_bytes();
-            assert_eq!(keys.get_mut(keys.hash(&key), &key).copied(), Some(number));
-        }
-        let beside_bytes = keys.memory_bytes() - keys.bytes.capacity();
-        assert!(beside_bytes <= 200_000 * 54, "{beside_bytes}");
-    }
-
-    #[test]
-    fn values_without_an_order_that_holds_are_refused() {
-        let ids =
-            RecordBatch::try_from_iter(vec![("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("ok");
-        let mut index = KeyIndex::new(&["id".to_owned()]);
-        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-        let texts: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
-        index.observe_versions(&ids, 0, &numbers).expect("numbers");
-        let error = index.observe_versions(&ids, 1, &texts).expect_err("another type").to_string();
-        assert!(error.starts_with("`latest_by` was Int64 and is now Utf8"), "{error}");
-        let list: ArrayRef = Arc::new(arrow::array::ListArray::new_null(
-            Arc::new(arrow::datatypes::Field::new("item", DataType::Int64, true)),
-            1,
-        ));
-        let error = index.observe_versions(&ids, 1, &list).expect_err("no order").to_string();
-        assert!(error.contains("has no order"), "{error}");
-    }
-
-    #[test]
-    fn keys_that_only_look_alike_are_two() {
-        let rows = [(Some(1), Some("1a".to_owned())), (Some(11), Some("a".to_owned())), (Some(1), Some(String::new()))];
-        let mut index = index();
-        assert_eq!(index.observe(&batch(&rows), 0).expect("observed").new_rows, 3);
-        assert!(index.memory_bytes() > 0);
-    }
-
-    #[test]
-    fn a_column_of_only_nulls_is_no_key_and_may_get_a_type_later() {
-        let untyped = RecordBatch::try_from_iter(vec![
-            ("id", Arc::new(NullArray::new(2)) as ArrayRef),
-            ("name", Arc::new(StringArray::from(vec!["a", "b"]))),
-        ])
-        .expect("batch");
-        let mut index = index();
-        assert_eq!(index.observe(&untyped, 0).expect("observed").null_keys, [0, 1]);
-        assert_eq!(index.observe(&batch(&[(Some(1), Some("a".into()))]), 2).expect("observed").new_rows, 1);
-    }
-
-    #[test]
-    fn wrong_columns_are_named() {
-        let numbers =
-            RecordBatch::try_from_iter(vec![("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("ok");
-        let error = index().observe(&numbers, 0).expect_err("no name");
-        assert_eq!(error.to_string(), "key column `name` isn't a column of records; there are `id`");
-        let mut index = KeyIndex::new(&["id".to_owned()]);
-        index.observe(&numbers, 0).expect("numbers");
-        let texts =
-            RecordBatch::try_from_iter(vec![("id", Arc::new(StringArray::from(vec!["1"])) as ArrayRef)]).expect("ok");
-        let error = index.observe(&texts, 1).expect_err("another type");
-        assert_eq!(error.to_string(), "key column `id` was Int64 and is now Utf8");
-    }
-}
+#[path = "dedupe_tests.rs"]
+mod tests;

@@ -13,6 +13,8 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
+use super::ordinals::Ordinals;
+
 /// How much a spool holds in memory unless told otherwise: 32 MiB, about 50,000 records of half a kilobyte.
 pub const DEFAULT_MEMORY_LIMIT: usize = 32 * 1024 * 1024;
 
@@ -52,14 +54,14 @@ pub struct Spool {
     memory: Vec<RecordBatch>,
     disk: Option<Disk>,
     rows: u64,
-    removed: Vec<u64>,
+    removed: Ordinals,
 }
 
 impl Spool {
     /// Makes an empty spool that holds about `memory_limit` bytes in memory; what comes after goes to a temporary file.
     #[must_use]
     pub fn new(memory_limit: usize) -> Self {
-        Self { memory_limit, memory_bytes: 0, memory: Vec::new(), disk: None, rows: 0, removed: Vec::new() }
+        Self { memory_limit, memory_bytes: 0, memory: Vec::new(), disk: None, rows: 0, removed: Ordinals::default() }
     }
 
     /// Adds a batch, of any schema.
@@ -94,9 +96,7 @@ impl Spool {
     }
 
     /// Ends the writing and makes the batches readable, as often as one likes.
-    pub fn finish(mut self) -> Result<Spooled, SpoolError> {
-        self.removed.sort_unstable();
-        self.removed.dedup();
+    pub fn finish(self) -> Result<Spooled, SpoolError> {
         let (file, segments) = match self.disk {
             Some(disk) => disk.finish()?,
             None => (None, Vec::new()),
@@ -202,7 +202,7 @@ impl Disk {
     }
 }
 
-fn file_error(source: io::Error) -> SpoolError {
+pub(super) fn file_error(source: io::Error) -> SpoolError {
     let directory = std::env::temp_dir().display().to_string();
     SpoolError::File { directory, source }
 }
@@ -221,24 +221,23 @@ struct Contents {
     file: Option<File>,
     segments: Vec<Segment>,
     rows: u64,
-    removed: Vec<u64>,
+    removed: Ordinals,
 }
 
 impl Spooled {
     /// Returns how many rows will be read: those pushed, less those removed.
     pub fn rows(&self) -> u64 {
-        let removed = self.0.removed.partition_point(|ordinal| *ordinal < self.0.rows);
-        self.0.rows - removed as u64
+        self.0.rows - self.0.removed.count_before(self.0.rows)
     }
 
-    /// Returns the ordinals of the rows that won't be read, in order.
-    pub fn left_out(&self) -> &[u64] {
+    /// Returns the rows that won't be read.
+    pub fn left_out(&self) -> &Ordinals {
         &self.0.removed
     }
 
     /// Reads the batches from the start, in order, without the removed rows and without batches that are left empty.
     pub fn batches(&self) -> Batches {
-        Batches { contents: Arc::clone(&self.0), in_memory: 0, segment: 0, reader: None, ordinal: 0, removed: 0 }
+        Batches { contents: Arc::clone(&self.0), in_memory: 0, segment: 0, reader: None, ordinal: 0 }
     }
 }
 
@@ -251,8 +250,6 @@ pub struct Batches {
     reader: Option<Box<StreamReader<BufReader<SegmentReader>>>>,
     /// The ordinal of the next row.
     ordinal: u64,
-    /// How many of the removed ordinals lie before it.
-    removed: usize,
 }
 
 impl Batches {
@@ -279,15 +276,11 @@ impl Batches {
     fn keep(&mut self, batch: RecordBatch) -> Result<RecordBatch, SpoolError> {
         let first = self.ordinal;
         self.ordinal += batch.num_rows() as u64;
-        let rest = self.contents.removed.get(self.removed..).unwrap_or_default();
-        let here = rest.get(..rest.partition_point(|ordinal| *ordinal < self.ordinal)).unwrap_or_default();
-        if here.is_empty() {
+        let removed = &self.contents.removed;
+        if !removed.any_in(first, self.ordinal) {
             return Ok(batch);
         }
-        let mut gone = here.iter().peekable();
-        let mask: BooleanArray =
-            (first..self.ordinal).map(|ordinal| Some(gone.next_if(|gone| **gone == ordinal).is_none())).collect();
-        self.removed += here.len();
+        let mask: BooleanArray = (first..self.ordinal).map(|ordinal| Some(!removed.contains(ordinal))).collect();
         Ok(filter_record_batch(&batch, &mask)?)
     }
 }

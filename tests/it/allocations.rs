@@ -12,6 +12,7 @@ use tidegate::decode::{Contract, DecodeOptions, PAGE_VARIABLES, PageDecoder, Pag
 use tidegate::lang::Selector;
 use tidegate::model::AnswerFormat;
 use tidegate::transform::KeyIndex;
+use tidegate::transform::dedupe::DEFAULT_MEMORY_LIMIT;
 
 /// How many allocations a thousand records more may cost. Buffers grow by doubling: a column may need one step more. One allocation
 /// a record would be a thousand.
@@ -48,6 +49,7 @@ fn decoder() -> PageDecoder {
         pinned: None,
         by_hand: Vec::new(),
         max_depth: 16,
+        lean_envelope: false,
         want_edges: false,
     })
 }
@@ -80,7 +82,8 @@ fn keys(from: i64, rows: i64) -> RecordBatch {
 #[test]
 fn a_key_is_noted_without_an_allocation() {
     let noting = |rows: i64| {
-        let (mut index, batch) = (KeyIndex::new(&["id".to_owned(), "name".to_owned()]), keys(0, rows));
+        let (mut index, batch) =
+            (KeyIndex::new(&["id".to_owned(), "name".to_owned()], DEFAULT_MEMORY_LIMIT), keys(0, rows));
         measure(|| assert_eq!(index.observe(&batch, 0).unwrap().new_rows, rows.unsigned_abs())).count_total
     };
     let (small, large) = (noting(1000), noting(2000));

@@ -144,6 +144,7 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         bounds: Bounds::default(),
     };
     let options = Options {
+        shard: tidegate::plan::Shard::WHOLE,
         run: new_id(chrono::DateTime::UNIX_EPOCH),
         scheduled_for: None,
         state: folder.join("state").display().to_string(),

@@ -60,6 +60,8 @@ fn kubernetes_takes_what_is_printed_for_the_shipped_pipelines() {
         texts.push(printed(&file, &arguments));
         arguments.extend(["--namespace", "etl", "--from", "2026-01-01T00:00:00Z"]);
         texts.push(printed(&file, &arguments));
+        arguments.extend(["--shards", "5"]);
+        texts.push(printed(&file, &arguments));
     }
     let on_a_volume = ["--pvc", "lake", "--set", VALUES[0], "--set", "LAKE=/data/lake", "--service-account", "loader"];
     texts.push(printed(&top("pipelines/ntopng.yaml"), &on_a_volume));
@@ -84,9 +86,9 @@ fn the_base_in_the_repository_is_what_is_printed() {
 
 #[test]
 fn what_the_pods_are_told_to_do_is_understood() {
-    let arguments = shop(&["--from", "2026-01-01T00:00:00Z"]);
+    let arguments = shop(&["--from", "2026-01-01T00:00:00Z", "--shards", "5"]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    for arguments in [&arguments[..6], &arguments] {
+    for arguments in [&arguments[..6], &arguments[..8], &arguments] {
         let printed = printed(&top("deploy/base/shop.yaml"), arguments);
         let objects = python::run("yaml_objects.py", &[], &printed);
         let job = objects[1].pointer("/spec/jobTemplate/spec").unwrap_or(&objects[1]["spec"]);
@@ -96,6 +98,27 @@ fn what_the_pods_are_told_to_do_is_understood() {
         // The arguments are right: only the file isn't there.
         assert!(outcome.stderr.contains("/etc/tidegate/shop.yaml can't be read"), "{told:?}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_backfill_by_five_pods_is_an_indexed_job_of_five_shards() {
+    let job = |more: &[&str]| {
+        let arguments = shop(&[&["--from", "2026-01-01T00:00:00Z"], more].concat());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        python::run("yaml_objects.py", &[], &printed(&top("deploy/base/shop.yaml"), &arguments))[1]["spec"].clone()
+    };
+    let told = |job: &Value| job["template"]["spec"]["containers"][0]["args"].to_string();
+    let five = job(&["--shards", "5"]);
+    let kind = ["completionMode", "completions", "parallelism", "backoffLimitPerIndex"].map(|key| five[key].clone());
+    assert_eq!(kind, [json!("Indexed"), json!(5), json!(5), json!(3)]);
+    // Kubernetes' own limit counts the failures of all pods, and ends the pods of the others with the first that goes beyond it.
+    assert_eq!(five["backoffLimit"], Value::Null);
+    assert!(told(&five).contains("\"--shards=5\""), "{five:#}");
+    for alone in [job(&[]), job(&["--shards", "1"])] {
+        assert_eq!((&alone["completionMode"], &alone["backoffLimit"]), (&Value::Null, &json!(3)));
+        assert!(!told(&alone).contains("shard"), "{alone:#}");
+    }
+    refused(&top("deploy/base/shop.yaml"), &["--shards", "5"], "--from <TIME>");
 }
 
 #[test]
@@ -154,4 +177,41 @@ fn files_that_the_pipeline_file_names_are_mounted_where_it_looks() {
     workspace.write("shop.yaml", &text.replace("schedule: {cron: '@daily'}\n", ""));
     let outcome = workspace.tidegate(&["k8s", "shop.yaml", "--state", "s3://lake/s"]).run();
     assert!(outcome.stderr.contains("has no schedule"), "{outcome:?}");
+}
+
+/// The codes of the rules of a manifest that have this action.
+fn codes(job: &Value, action: &str) -> Vec<u64> {
+    let rules = job["podFailurePolicy"]["rules"].as_array().unwrap().iter();
+    let of = rules.filter(|rule| rule["action"] == action).filter_map(|rule| rule["onExitCodes"]["values"].as_array());
+    of.flatten().map(|code| code.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn pods_fail_by_the_exit_codes_that_there_are() {
+    use tidegate::model::Exit;
+    let code = |exit: Exit| u64::from(exit.code());
+    let all: Vec<u64> = Exit::ALL.map(code).to_vec();
+    let arguments = shop(&["--from", "2026-01-01T00:00:00Z"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for arguments in [&arguments[..6], &arguments] {
+        let objects = python::run("yaml_objects.py", &[], &printed(&top("deploy/base/shop.yaml"), arguments));
+        let job = objects[1].pointer("/spec/jobTemplate/spec").unwrap_or(&objects[1]["spec"]);
+        assert_eq!(codes(job, "FailJob"), [code(Exit::Refused)], "what no retry can help");
+        let told = job["template"]["spec"]["containers"][0]["args"].to_string();
+        // Pods aren't told what these ends come from.
+        let without = [(Exit::Held, "--no-wait"), (Exit::Stopped, "--max-")].map(|(exit, from)| {
+            assert!(!told.contains(from), "{told}");
+            code(exit)
+        });
+        let counted: Vec<u64> =
+            all.iter().copied().filter(|code| ![0, 2].contains(code) && !without.contains(code)).collect();
+        assert_eq!(codes(job, "Count"), counted);
+        let again = Exit::ALL.into_iter().filter(|exit| exit.is_failure() && *exit != Exit::Refused);
+        assert!(again.map(code).all(|code| counted.contains(&code)));
+    }
+    let readme = fs::read_to_string(top("README.md")).unwrap();
+    let table = readme.split("## Exit codes").nth(1).unwrap().split("\n## ").next().unwrap();
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let listed: Vec<u64> = cells.flat_map(|cell| cell.split(", ").filter_map(|code| code.parse().ok())).collect();
+    assert_eq!(listed, all, "README's table");
 }

@@ -59,6 +59,7 @@ mod secure_workload;
 mod serve;
 mod sessions;
 mod sessions_secrets;
+mod shards;
 mod stores;
 mod support;
 mod tickets;

@@ -149,6 +149,7 @@ jobs:
         bounds: Bounds::default(),
     };
     let options = Options {
+        shard: tidegate::plan::Shard::WHOLE,
         run: new_id(chrono::DateTime::UNIX_EPOCH),
         scheduled_for: None,
         state: folder.join("state").display().to_string(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -117,9 +118,12 @@ fn snapshot(job: &str, more: &str) -> String {
     )
 }
 
-/// An API with rows that fit, rows that don't, and an endpoint that fails.
+/// An API with rows that fit, rows that don't, an endpoint that fails, one that is busy at first, and a desk that takes nothing.
 fn api() -> Api {
-    Api::start(|request| match request.path.as_str() {
+    let busy = AtomicBool::new(true);
+    Api::start(move |request| match request.path.as_str() {
+        "/desk" => Answer::json(&json!({"error": EVIL})).status(403),
+        "/sent" if busy.swap(false, Ordering::SeqCst) => Answer::json(&json!({})).status(503),
         "/bad" => Answer::json(&json!({"error": EVIL})).status(400),
         "/held" => Answer::json(&json!([{"n": 1}, {"n": EVIL}])),
         _ => Answer::json(&json!([{"n": 1}])),
@@ -192,6 +196,36 @@ fn a_failed_run_is_told_with_its_job_its_reason_and_what_to_type_and_nothing_bre
         detail.contains("some failed") && detail.contains("400 Bad Request") && !detail.contains("<script>alert"),
         "{detail}"
     );
+}
+
+#[test]
+fn what_a_sink_couldnt_send_is_told_with_what_is_left_and_what_to_type() {
+    let api = api();
+    let workspace = workspace(&api);
+    let sends = "  sent: {get: /sent, paginate: none, records: '.[]', snapshot: latest, sinks: {desk: {http: {base_url: 'URL', post: /desk, key: [n], body: {n: 1}}}}}\n";
+    workspace.write("pipelines/sends.yaml", &pipeline("sends", "", &sends.replace("URL", &api.url()), &api.url()));
+    let site = Site::start(&workspace, &["--token-file", "token"]);
+    site.until("/", |body| body.contains(">sends</a>"));
+    assert_eq!(site.act("/p/sends/do/run", "").status, 303);
+    let page = site.until("/", |body| body.contains("sink desk of job sent couldn't send all"));
+    for said in [
+        "403 Forbidden",
+        "1 row that landed and weren't sent",
+        "tidegate deliver pipelines/sends.yaml --job sent --state state",
+    ] {
+        assert!(page.contains(said), "{said}:\n{page}");
+    }
+    let run = page.split("/p/sends/runs/").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let detail = site.get(&format!("/p/sends/runs/{run}")).text();
+    for said in ["What was sent", "sent: desk", "1 retry", "Publish and commit", "&lt;script&gt;"] {
+        assert!(detail.contains(said), "{said}:\n{detail}");
+    }
+    assert!(!detail.contains("<script>alert"), "{detail}");
+    // After a restart, what the ledger kept.
+    drop(site);
+    let site = Site::start(&workspace, &[]);
+    let page = site.until("/", |body| body.contains("job sent failed"));
+    assert!(page.contains("sink desk: ") && page.contains("403 Forbidden"), "{page}");
 }
 
 #[test]
@@ -322,8 +356,19 @@ fn metrics_are_those_that_are_documented_and_alerts_use_no_others() {
     let api = api();
     let workspace = workspace(&api);
     let file = |name: &str| format!("pipelines/{name}.yaml");
+    let sends = "  sent: {get: /sent, paginate: none, records: '.[]', snapshot: latest, sinks: {desk: {http: {base_url: 'URL', post: /desk, key: [n], body: {n: 1}}}}}\n";
+    workspace.write("pipelines/sends.yaml", &pipeline("sends", "", &sends.replace("URL", &api.url()), &api.url()));
     let run = workspace
-        .tidegate(&["run", &file("good"), &file("evil"), "--state", "state", "--metrics-file", "m.prom"])
+        .tidegate(&[
+            "run",
+            &file("good"),
+            &file("evil"),
+            &file("sends"),
+            "--state",
+            "state",
+            "--metrics-file",
+            "m.prom",
+        ])
         .run();
     assert_eq!(run.code, Some(3), "{run:#?}");
     let text = std::fs::read_to_string(workspace.path("m.prom")).unwrap();
@@ -336,6 +381,11 @@ fn metrics_are_those_that_are_documented_and_alerts_use_no_others() {
         "tidegate_slices_total{pipeline=\"evil\",job=\"bad\",outcome=\"failed\"} 1",
         "tidegate_missing_windows{pipeline=\"good\",job=\"days\"} 0",
         "tidegate_quarantined_slices{pipeline=\"evil\",job=\"held\"} 1",
+        "tidegate_retries_total{pipeline=\"sends\",job=\"sent\"} 1",
+        "tidegate_received_bytes_total{pipeline=\"sends\",job=\"sent\"} 9",
+        "tidegate_delivered_rows_total{pipeline=\"sends\",job=\"sent\",sink=\"desk\",fate=\"sent\"} 0",
+        "tidegate_undelivered_rows{pipeline=\"sends\",job=\"sent\",sink=\"desk\"} 1",
+        "tidegate_failed_deliveries_total{pipeline=\"sends\",job=\"sent\",sink=\"desk\"} 1",
     ] {
         assert!(text.lines().any(|one| one == line), "{line}:\n{text}");
     }
@@ -343,8 +393,12 @@ fn metrics_are_those_that_are_documented_and_alerts_use_no_others() {
     let site = Site::start(&workspace, &["--token-file", "token"]);
     site.until("/", |body| body.contains(">evil</a>"));
     site.act("/p/evil/do/run", "");
-    let failed = "tidegate_runs_total{pipeline=\"evil\",exit_code=\"3\"} 1";
-    let text = site.until("/metrics", |body| body.lines().any(|line| line == failed));
+    site.act("/p/sends/do/run", "");
+    let ended = [
+        "tidegate_runs_total{pipeline=\"evil\",exit_code=\"3\"} 1",
+        "tidegate_failed_deliveries_total{pipeline=\"sends\",job=\"sent\",sink=\"desk\"} 1",
+    ];
+    let text = site.until("/metrics", |body| ended.iter().all(|ended| body.lines().any(|line| line == *ended)));
     assert_eq!(exposed(&text), all, "{text}");
     assert!(text.ends_with("# EOF\n") && text.contains("tidegate_refused_files 1"), "{text}");
     let alerts = include_str!("../../deploy/alerts.yaml");

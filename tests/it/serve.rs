@@ -1,8 +1,9 @@
 //! The daemon, from outside: the binary over a folder, against a server that says when it may go on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -298,4 +299,59 @@ fn logs_bear_the_ids_of_run_job_and_slice() {
             "{line:#}"
         );
     }
+}
+
+/// The spans of a line, outermost first, each by its name and what it says.
+fn spans(line: &Value) -> Vec<(&str, &Value)> {
+    let spans = line["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
+    spans.iter().map(|span| (span["name"].as_str().unwrap(), span)).collect()
+}
+
+#[test]
+fn each_line_of_a_run_says_of_which_run_it_is_and_each_request_of_which_slice() {
+    // The pages after the first are asked for early; one of them, and the first, are refused once.
+    let refused = Mutex::new(BTreeSet::new());
+    let api = Api::start(move |request| {
+        let offset = request.number("offset");
+        if [0, 10].contains(&offset) && refused.lock().unwrap().insert((request.number("part"), offset)) {
+            return Answer::json(&json!({})).status(503);
+        }
+        let items: Vec<Value> = (offset..(offset + 5).min(22)).map(|id| json!({"id": id})).collect();
+        Answer::json(&json!({"total": 22, "items": items}))
+    });
+    let workspace = Workspace::new();
+    let text = format!(
+        "version: 1\nname: p\nsource: {{base_url: '{}', concurrency: 8, retry: {{attempts: 3, max_delay: 1ms}}}}\njobs:\n  rows:\n    get: /rows\n    \
+         for_each: {{values: [1, 2], as: part}}\n    query: {{offset: 0, limit: 5, part: '{{{{ part }}}}'}}\n    records: '.items[]'\n    \
+         paginate: {{offset: {{into: query.offset, size_into: query.limit, size: 5}}, total: .total}}\n    snapshot: latest\n    \
+         sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}\n",
+        api.url()
+    );
+    let file = workspace.write("p.yaml", &text);
+    let run =
+        workspace.tidegate(&["run", file.to_str().unwrap(), "--log", "tidegate=debug", "--log-format", "json"]).run();
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let lines: Vec<Value> = run.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |message: &str| lines.iter().filter(|line| line["message"] == message).collect::<Vec<_>>();
+    for line in &lines {
+        assert!(matches!(spans(line).as_slice(), [("run", run), ..] if run["pipeline"] == "p"), "{line:#}");
+    }
+    let again = of("request is tried again");
+    assert_eq!(again.len(), 4, "{lines:#?}");
+    for line in again.iter().chain(&of("page received")).chain(&of("slice committed")) {
+        assert!(
+            matches!(spans(line).as_slice(), [_, ("slice", slice), ..] if slice["job"] == "rows" && !slice["slice"].is_null() && !slice["key"].is_null()),
+            "{line:#}"
+        );
+    }
+    // Each page, and each commit, once.
+    let mut pages: Vec<String> = of("page received")
+        .iter()
+        .map(|line| format!("{} {}", spans(line)[1].1["key"], spans(line)[2].1["page"]))
+        .collect();
+    assert_eq!(of("slice committed").len(), 2);
+    let all = pages.len();
+    pages.sort();
+    pages.dedup();
+    assert!(pages.len() == all && all >= 10, "{pages:?}");
 }

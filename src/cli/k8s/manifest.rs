@@ -25,12 +25,14 @@ const STORE_SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", 
 pub(super) enum Kind {
     /// A `CronJob`.
     Cron(Cron5),
-    /// A Job.
+    /// A Job, an Indexed one where several pods divide it.
     Backfill {
         /// Where it begins.
         from: DateTime<Utc>,
         /// Where it ends.
         to: DateTime<Utc>,
+        /// How many pods divide it, at once; one pod has all of it where it is none.
+        shards: Option<u32>,
     },
 }
 
@@ -76,10 +78,10 @@ impl Manifest<'_> {
                     cron => schedule.cron.as_str(), zone => schedule.zone.name(), deadline => schedule.deadline,
                 });
             }
-            Kind::Backfill { from, to } => {
+            Kind::Backfill { from, to, shards } => {
                 name.push_str("-backfill");
                 let instant = |instant: &DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-                backfill = Some(context! { from => instant(from), to => instant(to) });
+                backfill = Some(context! { from => instant(from), to => instant(to), shards });
             }
         }
         if name.len() > MOST_LETTERS {

@@ -5,6 +5,7 @@ mod needs;
 mod schedule;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -24,7 +25,7 @@ use crate::pipeline::spec::Pipeline;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --set NTOPNG_URL=https://ntopng | kubectl apply -f -
-  tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --from 2026-01-01T00:00:00Z")]
+  tidegate k8s ntopng.yaml --state s3://lake/_tidegate --set LAKE=s3://lake/data --from 2026-01-01T00:00:00Z --shards 5")]
 pub(super) struct K8sArguments {
     /// The pipeline file.
     pub(super) file: PathBuf,
@@ -55,6 +56,10 @@ pub(super) struct K8sArguments {
     /// Where the backfill ends, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant, requires = "from")]
     to: Option<DateTime<Utc>>,
+    /// Divide the backfill between so many pods at once: print an Indexed Job. They share the `rate_limit`, and each has its
+    /// `concurrency`.
+    #[arg(long, value_name = "N", requires = "from")]
+    shards: Option<NonZeroU32>,
     #[command(flatten)]
     memory: MemoryArgument,
 }
@@ -169,7 +174,9 @@ const PLACES: &str = "give --state s3://bucket/prefix, or a volume by --pvc CLAI
 fn kind(arguments: &K8sArguments, pipeline: &Pipeline) -> Result<Kind, String> {
     if let Some(from) = arguments.from {
         let to = arguments.to.unwrap_or_else(|| SystemClock.now().trunc_subsecs(0));
-        return if from < to { Ok(Kind::Backfill { from, to }) } else { Err("--from must be before --to".to_owned()) };
+        let shards = arguments.shards.map(NonZeroU32::get).filter(|shards| *shards > 1);
+        let backfill = Kind::Backfill { from, to, shards };
+        return if from < to { Ok(backfill) } else { Err("--from must be before --to".to_owned()) };
     }
     let Some(schedule) = &pipeline.schedule else {
         return Err(format!(

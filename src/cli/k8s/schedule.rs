@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use croner::Cron;
 
 use crate::pipeline::file::CatchUp;
 use crate::pipeline::spec::Schedule;
@@ -43,12 +42,31 @@ pub(super) fn of(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> Result<Cr
             "Kubernetes' cron has no `{field}` (no L, W and #): write the schedule without, or use `tidegate serve`"
         ));
     }
+    if let [_, _, day, _, weekday] = fields {
+        check_days(day, weekday)?;
+    }
     let cron = fields.join(" ");
     let deadline = match schedule.catch_up {
-        CatchUp::Latest => made_up_for(&schedule.cron, zone, now).unwrap_or(TimeDelta::days(1)).min(TimeDelta::days(1)),
+        CatchUp::Latest => made_up_for(schedule, zone, now).unwrap_or(TimeDelta::days(1)).min(TimeDelta::days(1)),
         CatchUp::None => TimeDelta::minutes(5),
     };
     Ok(Cron5 { cron, zone, deadline: deadline.num_seconds().max(LEAST_DEADLINE) })
+}
+
+/// Refuses days that Kubernetes' parser reads otherwise, or not at all: <https://github.com/robfig/cron/blob/v3.0.1/parser.go>.
+fn check_days(day: &str, weekday: &str) -> Result<(), String> {
+    let is_sunday = |part: &str| part.split('-').any(|end| end == "7");
+    if weekday.split(',').any(|part| is_sunday(part.split('/').next().unwrap_or(part))) {
+        return Err(format!("Kubernetes' cron has no day 7 (in `{weekday}`): write 0 or SUN for Sunday"));
+    }
+    let steps = |field: &str| field.starts_with("*/") && field != "*/1";
+    let limits = |field: &str| !field.starts_with('*');
+    if (steps(day) && (limits(weekday) || steps(weekday))) || (steps(weekday) && limits(day)) {
+        return Err(format!(
+            "Kubernetes' cron takes a day that fits one of `{day}` and `{weekday}`, and here it must fit both: give one of them, or use `tidegate serve`"
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a field says what croner knows and Kubernetes doesn't.
@@ -61,8 +79,8 @@ fn is_beyond(field: &str) -> bool {
 }
 
 /// The time in which as many firings come due as may safely be missed.
-fn made_up_for(cron: &str, zone: Tz, now: DateTime<Utc>) -> Option<TimeDelta> {
-    let cron: Cron = cron.parse().ok()?;
+fn made_up_for(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let cron = schedule.read()?;
     let first = cron.find_next_occurrence(&now.with_timezone(&zone), false).ok()?;
     let second = cron.find_next_occurrence(&first, false).ok()?;
     (second - first).checked_mul(MISSED)
@@ -98,5 +116,23 @@ mod tests {
         check("*/10 * * * * *", Err("has seconds"));
         check("0 6 L * *", Err("has no `L`"));
         check("0 6 * * FRI#1", Err("has no `FRI#1`"));
+        check("0 6 * * 5-7", Err("no day 7 (in `5-7`)"));
+        check("0 6 */2 * MON", Err("one of `*/2` and `MON`"));
+        check("0 6 13 * */2", Err("one of `13` and `*/2`"));
+        check("0 6 */7 * *", Ok(("0 6 */7 * *", 86_400)));
+        check("0 6 13 * FRI", Ok(("0 6 13 * FRI", 86_400)));
+    }
+
+    #[test]
+    fn what_may_be_missed_goes_by_the_schedule_that_the_daemon_keeps() {
+        // A day must fit both, since one begins with a star: Mondays.
+        let schedule = Schedule {
+            cron: "0 0 */1 * MON".to_owned(),
+            overlap: Overlap::Skip,
+            catch_up: CatchUp::Latest,
+            jitter: std::time::Duration::ZERO,
+        };
+        let now = "2026-11-25T12:00:00Z".parse().unwrap();
+        assert_eq!(made_up_for(&schedule, Tz::UTC, now), Some(TimeDelta::days(350)));
     }
 }

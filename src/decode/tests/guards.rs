@@ -126,3 +126,22 @@ fn a_key_that_comes_twice_in_a_value_of_json_costs_the_row() {
     assert_eq!((page.batch.num_rows(), page.rejected.len()), (1, 1));
     assert_eq!(page.rejected[0].got, "the key `x` comes twice");
 }
+
+#[test]
+fn a_number_beyond_doubles_costs_its_record_and_not_the_page() {
+    let body =
+        r#"{"rows": [{"a": 1, "t": "x"}, {"a": 1e999, "t": "y"}, {"a": 2, "t": 1e999}, {"a": 3, "t": "z"}], "n": 4}"#;
+    let columns = [("a", ColumnType::Int64), ("t", ColumnType::String)];
+    let schema = RecordSchema::new(
+        columns.into_iter().map(|(name, kind)| Column { name: name.to_owned(), kind }).collect::<Vec<_>>(),
+    );
+    let pinned = DecodeOptions { pinned: Some(schema), ..options(&[".rows[]"]) };
+    let page = page(&mut PageDecoder::new(pinned), body);
+    assert_eq!(lines(&page.batch), [r#"{"a":1,"t":"x"}"#, r#"{"a":3,"t":"z"}"#]);
+    let rejected: Vec<_> = page.rejected.iter().map(|row| (row.ordinal, row.expected.as_str(), &*row.raw)).collect();
+    let due = "numbers within the range of a double";
+    assert_eq!(rejected, [(1, due, r#"{"a": 1e999, "t": "y"}"#), (2, due, r#"{"a": 2, "t": 1e999}"#)]);
+    assert_eq!(page.envelope, json!({"n": 4}));
+    // Where the type isn't pinned it is the column that gives way.
+    assert_eq!(schema_of(&[r#"[{"a": 1}]"#, r#"[{"a": 1e999}]"#]), "a: json");
+}

@@ -39,34 +39,6 @@ fn answers_of_a_real_ntopng_decode() {
     }
 }
 
-/// A record of a fixed shape, with any key left out and any value null.
-fn conforming() -> impl Strategy<Value = Value> {
-    let scalar = |strategy: BoxedStrategy<Value>| proptest::option::of(strategy);
-    let list = proptest::collection::vec(prop_oneof![Just(json!(null)), any::<i64>().prop_map(Value::from)], 0..4);
-    let inner =
-        (scalar(any::<bool>().prop_map(Value::from).boxed()), scalar("\\PC{0,8}".prop_map(Value::from).boxed()));
-    (
-        scalar(any::<i64>().prop_map(Value::from).boxed()),
-        scalar(proptest::num::f64::NORMAL.prop_map(Value::from).boxed()),
-        scalar(list.prop_map(Value::from).boxed()),
-        proptest::option::of(inner),
-        any::<bool>(),
-    )
-        .prop_map(|(int, float, list, inner, flip)| {
-            let mut fields: Vec<(&str, Value)> = Vec::new();
-            fields.extend(int.map(|value| ("int", value)));
-            fields.extend(float.map(|value| ("float", value)));
-            fields.extend(list.map(|value| ("list", value)));
-            if let Some((truth, text)) = inner {
-                fields.push(("inner", json!({"truth": truth, "text": text})));
-            }
-            if flip {
-                fields.reverse();
-            }
-            Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-        })
-}
-
 pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(json!(null)),
@@ -99,17 +71,6 @@ fn shape() -> Vec<(&'static str, ColumnType)> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn conforming_records_decode_as_arrows_own_reader_decodes_them(records in proptest::collection::vec(conforming(), 1..20)) {
-        let mut decoder = pinned(&shape(), Contract::Freeze);
-        let ours = page(&mut decoder, Value::from(records.clone()).to_string());
-        prop_assert_eq!(&ours.rejected, &vec![]);
-        let text: String = records.iter().map(|record| format!("{record}\n")).collect();
-        let reader = arrow::json::ReaderBuilder::new(ours.batch.schema()).with_batch_size(1000);
-        let theirs = reader.build(text.as_bytes()).unwrap().next().unwrap().unwrap();
-        prop_assert_eq!(ours.batch, theirs);
-    }
 
     #[test]
     fn every_row_is_accounted_for(pages in proptest::collection::vec(proptest::collection::vec(any_json(), 0..8), 1..4), contract in 0..4) {

@@ -1,6 +1,6 @@
 //! The end of a slice, or of a pass over it: which of the rows land, which go to quarantine, and what is proved.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::run::RunError;
 use crate::run::bad::{Bad, Mark, Which};
 use crate::run::early::Written;
 use crate::run::quarantine::BadRow;
-use crate::transform::Spooled;
+use crate::transform::{Ordinals, Spooled};
 
 /// What is known of a slice once all its pages are in.
 pub(in crate::run) struct Collected {
@@ -104,11 +104,10 @@ impl Collector {
         let elsewhere = self.bad_elsewhere(cursor_end.as_ref());
         self.counts.deduplicated = self.leave_bad_twins();
         self.counts.quarantined = self.bad.marks().len() as u64;
-        self.counts.outside_window = self.outside.len() as u64 + elsewhere;
-        let superseded = self.superseded();
-        self.counts.deduplicated += superseded.len() as u64;
-        self.spool.filter_out(self.nulls.iter().chain(&self.outside).copied());
-        self.spool.filter_out(superseded.iter().copied());
+        self.counts.outside_window = self.outside.len() + elsewhere;
+        let superseded = self.superseded(first)?;
+        self.counts.deduplicated += superseded.len();
+        self.spool.filter_out(self.nulls.iter().chain(self.outside.iter()).chain(superseded.iter()));
         let rows = self.spool.finish()?;
         self.counts.decoded = rows.rows();
         if !self.counts.adds_up() {
@@ -137,9 +136,8 @@ impl Collector {
         let since = self.since;
         self.bad.retain(|bad| bad.pass >= since);
         self.spool.filter_out(0..first);
-        self.nulls = self.nulls.split_off(&first);
-        self.outside = self.outside.split_off(&first);
-        self.superseded.retain(|(earlier, _)| *earlier >= first);
+        self.nulls.remove_before(first);
+        self.outside.remove_before(first);
     }
 
     /// Leaves out bad rows that a later pass brought again: they go to quarantine once. Returns how many.
@@ -158,9 +156,9 @@ impl Collector {
         let (outside, nulls, cursor) = (&self.outside, &mut self.nulls, &self.cursor);
         let elsewhere = self.bad.retain(|bad| match &bad.which {
             Which::Undecoded(bad) => !cursor.as_ref().is_some_and(|(_, increment)| increment.is_elsewhere(*bad, end)),
-            Which::Decoded(ordinal) if outside.contains(ordinal) => {
+            Which::Decoded(ordinal) if outside.contains(*ordinal) => {
                 decoded += 1;
-                nulls.remove(ordinal);
+                nulls.remove(*ordinal);
                 false
             }
             Which::Decoded(_) => true,
@@ -168,21 +166,21 @@ impl Collector {
         elsewhere - decoded
     }
 
-    /// Returns the rows that a later, or the latest, one of the same key replaces. One that doesn't land itself replaces none:
-    /// else the key would be lost.
-    fn superseded(&self) -> BTreeSet<u64> {
-        let lands = |ordinal: &u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
-        if let (Some(keys), Some(_)) = (&self.keys, &self.latest_by) {
-            return keys.outdated(|ordinal| lands(&ordinal));
+    /// Returns the rows, from `first` on, that a later, or the latest, one of the same key replaces. One that doesn't land itself
+    /// replaces none: else the key would be lost.
+    fn superseded(&mut self, first: u64) -> Result<Ordinals, RunError> {
+        let lands = |ordinal: u64| !self.nulls.contains(ordinal) && !self.outside.contains(ordinal);
+        if let Some(keys) = self.keys.take_if(|_| self.latest_by.is_some()) {
+            return Ok(keys.outdated(lands)?);
         }
-        let mut superseded = BTreeSet::new();
-        for (earlier, later) in self.superseded.iter().rev() {
-            if lands(later) || superseded.contains(later) {
-                superseded.insert(*earlier);
+        // Rows of whose key a later one lands.
+        let mut followed = Ordinals::default();
+        self.replaced.backwards(|earlier, later| {
+            if earlier >= first && (lands(later) || followed.contains(later)) {
+                followed.insert(earlier);
             }
-        }
-        superseded.retain(lands);
-        superseded
+        })?;
+        Ok(followed.iter().filter(|ordinal| lands(*ordinal)).collect())
     }
 
     /// Leaves the rows after the slice's end to the next slice, and returns the end.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::OutboxError;
-use crate::ledger::{DeliveryState, DoneSlice, Landed, Ledger, LedgerState, RowKey};
+use crate::ledger::{DeliveryState, DoneSlice, Landed, Ledger, LedgerState, RowKey, SliceRef};
 use crate::model::{FanoutKey, FileReceipt, JobName, SinkName, SliceKind};
 use crate::run::RunError;
 use crate::sink::{DataSets, SinkSpec};
@@ -34,6 +34,8 @@ struct Waiting {
 /// The slices that aren't known to be done.
 #[derive(Debug)]
 pub(super) struct Backlog {
+    ledger: Ledger,
+    job: JobName,
     sets: DataSets,
     key: Vec<String>,
     slices: VecDeque<Waiting>,
@@ -47,6 +49,8 @@ pub(super) struct Backlog {
     pub(super) known: u64,
     /// Slices all of whose rows have been given out.
     pub(super) passed: Vec<DoneSlice>,
+    /// Rows of slices that another shard has replaced meanwhile: the next delivery has them, as they are now.
+    replaced: u64,
 }
 
 impl Backlog {
@@ -78,6 +82,8 @@ impl Backlog {
         });
         let slices: VecDeque<Waiting> = waiting.buffered(READ_AHEAD).try_collect().await?;
         Ok(Self {
+            ledger: ledger.clone(),
+            job: job.clone(),
             sets: sets.clone(),
             key: key.to_vec(),
             total: slices.iter().flat_map(|slice| &slice.files).map(|file| file.rows).sum(),
@@ -86,6 +92,7 @@ impl Backlog {
             seen: HashSet::new(),
             known: 0,
             passed: Vec::new(),
+            replaced: 0,
         })
     }
 
@@ -103,7 +110,16 @@ impl Backlog {
                 self.passed.extend(self.slices.pop_front().map(|slice| slice.slice));
                 continue;
             };
-            let (bytes, key) = (self.sets.read(&file).await?, self.key.clone());
+            let bytes = match self.sets.read(&file).await {
+                Ok(bytes) => bytes,
+                Err(_) if is_replaced(&self.ledger, &self.job, &slice.slice).await? => {
+                    self.replaced += slice.files.iter().map(|file| file.rows).sum::<u64>();
+                    self.slices.pop_front();
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let key = self.key.clone();
             self.rows = tokio::task::spawn_blocking(move || rows(&bytes, &key, &file)).await??;
             // Only now: a file that can't be read is still to be.
             slice.files.pop_front();
@@ -113,8 +129,15 @@ impl Backlog {
     /// Returns how many rows weren't looked at.
     pub(super) fn unread(&self) -> u64 {
         let files = self.slices.iter().flat_map(|slice| &slice.files);
-        files.map(|file| file.rows).sum::<u64>() + self.rows.len() as u64
+        files.map(|file| file.rows).sum::<u64>() + self.rows.len() as u64 + self.replaced
     }
+}
+
+/// Tells whether another generation of the slice has landed, so that the files of this one are gone: shards land while one sends.
+async fn is_replaced(ledger: &Ledger, job: &JobName, slice: &DoneSlice) -> Result<bool, RunError> {
+    let at = SliceRef { job: job.clone(), key: slice.key.clone(), slice: slice.slice.clone() };
+    let state = ledger.read_state().await?;
+    Ok(state.landed(&at).is_none_or(|landed| landed.generation != slice.generation))
 }
 
 /// Returns the files of a sink, where the state lies now: it may have been moved since they landed.

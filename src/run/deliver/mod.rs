@@ -21,8 +21,9 @@ use self::parcels::Packer;
 use self::sender::Sender;
 use super::{Data, Done, Env, Options, RunError, World, refused};
 use crate::ledger::{DeliveryNote, Lane, Ledger, RowKey, Timing};
-use crate::model::{DeliveryCounts, DeliveryReport, DeliveryStatus, RunReport, SinkName};
+use crate::model::{DeliveryCounts, DeliveryReport, DeliveryStatus, JobReport, RunReport, SinkName};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
+use crate::plan::Shard;
 
 /// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before.
 ///
@@ -52,7 +53,26 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
     done
 }
 
-/// Sends what has landed in the outboxes of some jobs, in the order of the plan.
+/// Says of each sink that sends which shard does it. What is sent is noted by one writer at a time, so each sink has one shard that
+/// sends; and that may end before the others have landed what they read.
+pub(super) fn tell_who_sends(jobs: &[&Job], shard: Shard, reports: &mut [JobReport]) {
+    for (job, outbox) in outboxes(jobs).filter(|_| !shard.is_whole()) {
+        let (sink, sender) = (&outbox.name, shard.sender(&job.name, &outbox.name));
+        let who = if sender == shard { "this one".to_owned() } else { format!("shard {sender}") };
+        for report in reports.iter_mut().filter(|report| report.job == job.name) {
+            report.warnings.push(format!(
+                "of all shards {who} sends the rows for sink `{sink}`, as far as they have landed by then: the next run sends the others, \
+                 or `tidegate deliver`"
+            ));
+        }
+    }
+}
+
+fn outboxes<'p>(jobs: &[&'p Job]) -> impl Iterator<Item = (&'p Job, &'p Outbox)> {
+    jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (*job, outbox)))
+}
+
+/// Sends what has landed in the outboxes of some jobs, in the order of the plan: of those that the shard sends for.
 pub(super) async fn all(
     pipeline: &Pipeline,
     jobs: &[&Job],
@@ -62,7 +82,8 @@ pub(super) async fn all(
     world: &World,
 ) -> Result<Vec<DeliveryReport>, RunError> {
     let mut reports = Vec::new();
-    for (job, outbox) in jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (*job, outbox))) {
+    let mine = |(job, outbox): &(&Job, &Outbox)| options.shard.sends(&job.name, &outbox.name);
+    for (job, outbox) in outboxes(jobs).filter(mine) {
         let mut report = DeliveryReport {
             job: job.name.clone(),
             sink: outbox.name.clone(),
@@ -101,7 +122,8 @@ async fn one(
         log.note(DeliveryNote { forgive, ..DeliveryNote::default() }).await?;
     }
     let set = data_set(&options.state, &pipeline.name, &job.name, outbox);
-    let state = world.writer.state(Clone::clone);
+    // What this run knows of other shards is as old as its own last entry.
+    let state = world.ledger.read_state().await?;
     let of = (&job.name, &set, &outbox.key[..]);
     let backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
     let mut courier = Courier {

@@ -7,7 +7,7 @@ use crate::plan::{self, Key};
 use crate::run::{Backfill, RunError};
 
 impl Runner<'_> {
-    /// Returns the slices of all keys that a backfill asks for, key by key, the oldest first; and says what they cover.
+    /// Returns the shard's slices of all keys that a backfill asks for, key by key, the oldest first; and says what they cover.
     pub(super) fn backfilled(&self, backfill: Backfill, keys: Option<&[Key]>, report: &mut JobReport) -> Vec<Slice> {
         let Slicing::Window(spec) = &self.job.slicing else { return Vec::new() };
         let chains: Vec<Option<&Key>> = keys.map_or_else(|| vec![None], |keys| keys.iter().map(Some).collect());
@@ -26,6 +26,7 @@ impl Runner<'_> {
                     .map(|cell| Slice::new(self.job.name.clone(), id.cloned(), row.clone(), SliceKind::Window(cell))),
             );
         }
+        slices.retain(|slice| self.options.shard.takes(slice));
         report.warnings.push(said(backfill, covered, spec.every));
         slices
     }

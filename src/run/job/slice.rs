@@ -14,7 +14,7 @@ use crate::ledger::{
 };
 use crate::model::{
     Fetched, PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,
-    SliceReport, Verdict, Window,
+    SliceReport, Took, Verdict, Window,
 };
 use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::spec::{Job, MostBadRows, Slicing};
@@ -64,7 +64,8 @@ impl SliceRun {
         pinned: Option<(u32, RecordSchema)>,
         place: usize,
     ) -> Finished {
-        let span = tracing::error_span!("slice", job = %begin.slice.job, slice = %begin.slice.id);
+        let key = begin.slice.key.as_ref().map(tracing::field::display);
+        let span = tracing::error_span!("slice", job = %begin.slice.job, slice = %begin.slice.id, key);
         self.run_to_end(begin, pinned, place).instrument(span).await
     }
 
@@ -81,7 +82,7 @@ impl SliceRun {
                 failed(&begin.slice, error)
             }
         };
-        finished.report.iter_mut().for_each(|report| report.fetched = meter.read());
+        finished.report.iter_mut().for_each(|report| (report.fetched, report.took) = meter.read());
         finished
     }
 
@@ -121,7 +122,8 @@ impl SliceRun {
                 limit: None,
                 early: self.opening(begin, pinned.as_ref()).map(|opening| (early.clone(), opening)),
             };
-            let extracted = self.extraction.slice(&begin.slice, begin.now, wanted, meter).await?;
+            let reading = self.extraction.slice(&begin.slice, begin.now, wanted, meter);
+            let extracted = meter.time(|took| &mut took.read_ms, reading).await?;
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
@@ -143,11 +145,13 @@ impl SliceRun {
                 }
                 version => version?,
             };
-            let (mut extracted, mut staged) = self.stage(begin, extracted, version.unwrap_or_default(), early).await?;
+            let staging = self.stage(begin, extracted, version.unwrap_or_default(), early);
+            let (mut extracted, mut staged) = meter.time(|took| &mut took.write_ms, staging).await?;
             extracted.notes.append(&mut staged.notes);
             extracted.notes.extend(again);
             let span = tracing::error_span!("commit", generation = begin.generation);
-            return self.commit(begin, extracted, staged, version).instrument(span).await;
+            let commit = self.commit(begin, extracted, staged, version).instrument(span);
+            return meter.time(|took| &mut took.commit_ms, commit).await;
         }
     }
 
@@ -371,6 +375,7 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
         generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
         outcome: outcome.clone(),
         fetched: Fetched::default(),
+        took: Took::default(),
         rows,
         // What is thrown away again has not landed.
         sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
@@ -388,6 +393,7 @@ pub(super) fn failed(slice: &Slice, error: String) -> Finished {
         generation: None,
         outcome: outcome.clone(),
         fetched: Fetched::default(),
+        took: Took::default(),
         rows: RowCounts::default(),
         sinks: BTreeMap::new(),
         reconciliation: None,

@@ -76,7 +76,11 @@ impl SliceRun {
             (None, Some(_)) => return None,
         };
         let desk = self.desk(begin, version);
-        let write = move |schema, rows| write(rows, &schema, &desk.shaping, &desk.destination());
+        let span = tracing::Span::current();
+        let write = move |schema, rows| {
+            let _entered = span.entered();
+            write(rows, &schema, &desk.shaping, &desk.destination())
+        };
         let memory = Arc::clone(self.extraction.exchange.client.memory());
         Some(Opening { schema, version, write: Box::new(write), memory })
     }
@@ -98,8 +102,9 @@ impl SliceRun {
             Some(_) => None,
             None => Some(self.extraction.room_to_land(extracted.largest).await),
         };
-        let desk = self.desk(begin, version);
+        let (desk, span) = (self.desk(begin, version), tracing::Span::current());
         tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
             let staged = land(&extracted.collected, &extracted.schema, &desk.shaping, &desk.destination(), written)?;
             drop(room);
             Ok((extracted, staged))

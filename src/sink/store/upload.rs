@@ -16,6 +16,7 @@ use futures::stream::FuturesUnordered;
 use object_store::path::Path;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, mpsc, oneshot};
+use tracing::Instrument as _;
 
 use super::super::SinkError;
 use super::Notes;
@@ -122,7 +123,7 @@ impl ObjectStage {
         let (messages, queue) = mpsc::channel(1);
         let shared =
             Arc::new(Shared { root, notes: Arc::clone(notes), uploads: Mutex::default(), failure: OnceLock::new() });
-        runtime.spawn(Arc::clone(&shared).send_all(queue));
+        runtime.spawn(Arc::clone(&shared).send_all(queue).in_current_span());
         Self { shared, sink: sink.clone(), root_url, messages }
     }
 

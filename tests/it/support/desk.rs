@@ -175,7 +175,13 @@ fn count(tickets: &[String]) -> BTreeMap<String, usize> {
 
 fn answer(desk: &mut Desk, request: &Request, pace: Duration) -> Answer {
     if request.path == "/alerts" {
-        return Answer::json(&json!(desk.alerts));
+        // Where it is asked for a time, the alerts have one.
+        let within = |alert: &&Value| {
+            let time = |place: &str| request.query.get(place).map(|text| text.parse::<i64>().unwrap());
+            let (at, from, to) = (alert["t"].as_i64(), time("from"), time("to"));
+            from.is_none_or(|from| at >= Some(from)) && to.is_none_or(|to| at < Some(to))
+        };
+        return Answer::json(&json!(desk.alerts.iter().filter(within).collect::<Vec<_>>()));
     }
     if request.headers.get("authorization").map(String::as_str) != Some("Bearer a-token-of-the-desk") {
         return Answer::json(&json!({"error": "who are you?"})).status(401);

@@ -1,0 +1,283 @@
+//! Shards: runs at once that divide a pipeline's slices, in one ledger.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use tidegate::appliance::dice::Dice;
+use tidegate::appliance::ntopng::NtopngConfig;
+
+use crate::support::api::{Answer, Api};
+use crate::support::appliance::{Site, report};
+use crate::support::bench::{Bench, NOW, Ran};
+use crate::support::desk::{PLAIN, TicketBench, checked};
+use crate::support::files::assert_manifests;
+use crate::support::lake::Truth;
+use crate::support::s3::S3;
+use crate::support::workspace::Running;
+
+const SHARDS: usize = 5;
+
+/// How many times shards are killed.
+fn rounds() -> u64 {
+    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
+
+/// Some days of an appliance, in windows of an hour or more; yesterday is read again each time.
+fn site(days: u32, latency: u64) -> Site {
+    let config = NtopngConfig {
+        alerts: 160,
+        hosts: 130,
+        flows: 60,
+        host_alerts: 30,
+        days,
+        latency: Duration::from_millis(latency),
+        ..NtopngConfig::default()
+    };
+    Site::new(config, "2026-01-08T02:15:00Z", "-2d").hurried(&[("size: 500}", "size: 40}")])
+}
+
+fn truth(site: &Site) -> Truth {
+    let midnight = site.now().timestamp() - 8100;
+    Truth::of(&site.ntopng, &(midnight - 2 * 86_400..midnight), "2026-01-08")
+}
+
+fn shard(index: usize) -> String {
+    format!("{index}/{SHARDS}")
+}
+
+/// A lease is short enough to wait for, and long enough for a busy machine to renew it in time.
+fn start(site: &Site, index: usize) -> Running {
+    site.run(&["--shard", &shard(index), "--lease-ttl", "15s"]).spawn()
+}
+
+/// How often each slice was read and with which outcome, by its job and its name: none may have failed.
+fn outcomes(reports: &[Value]) -> BTreeMap<(String, String), Vec<String>> {
+    let mut found: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for job in reports.iter().flat_map(|report| report[0]["jobs"].as_array().unwrap()) {
+        assert_eq!(job["error"], Value::Null, "{job:#}");
+        for slice in job["slices"].as_array().unwrap() {
+            let outcome = slice["outcome"].as_str().unwrap().to_owned();
+            assert!(["landed", "unchanged"].contains(&outcome.as_str()), "{slice:#}");
+            found.entry((job["job"].to_string(), slice["slice"].to_string())).or_default().push(outcome);
+        }
+    }
+    found
+}
+
+/// How often each slice has landed.
+fn landed(reports: &[Value]) -> BTreeMap<(String, String), usize> {
+    let count = |outcomes: Vec<String>| outcomes.iter().filter(|outcome| *outcome == "landed").count();
+    let all = outcomes(reports).into_iter().map(|(slice, outcomes)| (slice, count(outcomes)));
+    all.filter(|(_, count)| *count > 0).collect()
+}
+
+/// The rows that landed, by job; within a slice they must add up.
+fn rows(reports: &[Value]) -> BTreeMap<String, u64> {
+    let mut rows = BTreeMap::new();
+    for job in reports.iter().flat_map(|report| report[0]["jobs"].as_array().unwrap()) {
+        let landed = job["slices"].as_array().unwrap().iter().filter(|slice| slice["outcome"] == "landed");
+        let sum: u64 = landed.map(|slice| slice["rows"]["transformed"].as_u64().unwrap()).sum();
+        *rows.entry(job["job"].to_string()).or_default() += sum;
+    }
+    rows
+}
+
+#[test]
+fn five_shards_at_once_land_each_slice_once() {
+    let alone = site(2, 0).in_bucket(Arc::new(S3::start()));
+    let whole = [report(&alone.run(&[]).run(), 0)];
+    let site = alone.with_new_folder();
+    let running: Vec<Running> = (0..SHARDS).map(|index| start(&site, index)).collect();
+    let reports: Vec<Value> = running.into_iter().map(|running| report(&running.wait(), 0)).collect();
+    assert_eq!(landed(&reports), landed(&whole));
+    assert_eq!(rows(&reports), rows(&whole));
+    for (index, report) in reports.iter().enumerate() {
+        assert_eq!(report[0]["shard"], shard(index));
+    }
+    let busy = reports.iter().filter(|report| !landed(&[(*report).clone()]).is_empty()).count();
+    assert!(busy > 1, "one shard has done everything");
+    let lake = site.fetch_lake();
+    truth(&site).assert_is(&Truth::in_lake(&lake));
+    assert_manifests(&lake);
+    assert_eq!(landed(&[report(&site.run(&[]).run(), 0)]), BTreeMap::new(), "a whole run finds nothing new");
+}
+
+#[test]
+fn of_five_shards_two_are_killed_and_repeated() {
+    let s3 = Arc::new(S3::start());
+    let mut site = site(2, 40).in_bucket(Arc::clone(&s3));
+    let mut dice = Dice::new(20_260_110, rounds());
+    for round in 0..rounds() {
+        site = site.with_new_folder();
+        let before = site.ntopng.faults().requests();
+        let mut running: Vec<Option<Running>> = (0..SHARDS).map(|index| Some(start(&site, index))).collect();
+        let first = dice.below(5) as usize;
+        let doomed = [first, (first + 1 + dice.below(4) as usize) % SHARDS];
+        let mut killed = 0;
+        for (index, requests) in doomed.into_iter().zip([0, 20]) {
+            let until = before + u64::from(requests + dice.between(1, 20));
+            let one = running[index].take().unwrap();
+            while site.ntopng.faults().requests() < until && !one.has_ended() {
+                pause();
+            }
+            let outcome = one.kill();
+            assert!(matches!(outcome.code, None | Some(0)), "{outcome:#?}");
+            killed += usize::from(outcome.code.is_none());
+        }
+        assert!(killed > 0, "round {round}: both had ended");
+        let again: Vec<Running> = doomed.iter().map(|index| start(&site, *index)).collect();
+        let all = running.into_iter().flatten().chain(again);
+        let reports: Vec<Value> = all.map(|running| report(&running.wait(), 0)).collect();
+        assert!(landed(&reports).values().all(|count| *count == 1), "round {round}: {reports:#?}");
+        let lake = site.fetch_lake();
+        truth(&site).assert_is(&Truth::in_lake(&lake));
+        assert_manifests(&lake);
+        assert_eq!(landed(&[report(&site.run(&[]).run(), 0)]), BTreeMap::new(), "round {round}: all has landed");
+        assert_eq!(s3.parts(), Vec::<String>::new(), "round {round}");
+    }
+}
+
+/// Whatever the others have landed by then, a shard reads of the lookback what it would have read before them.
+#[test]
+fn one_after_the_other_shards_read_again_what_a_whole_run_does() {
+    let alone = site(4, 0);
+    // The first night, two days ago, was that of a whole run.
+    let first = alone.now() - TimeDelta::days(2);
+    report(&alone.run_at(first, &[]).run(), 0);
+    let whole = outcomes(&[report(&alone.run(&[]).run(), 0)]);
+    assert!(whole.values().any(|outcomes| outcomes == &["unchanged"]), "nothing was read again: {whole:#?}");
+    let site = alone.with_new_folder();
+    report(&site.run_at(first, &[]).run(), 0);
+    let run = |index| report(&site.run(&["--shard", &shard(index)]).run(), 0);
+    let reports: Vec<Value> = (0..SHARDS).rev().map(run).collect();
+    let read = outcomes(&reports);
+    for (slice, outcomes) in &whole {
+        assert_eq!(read.get(slice), Some(outcomes), "{slice:?}");
+    }
+    assert!(read.values().all(|outcomes| outcomes.len() == 1), "{read:#?}");
+}
+
+/// Lets a moment pass; always false.
+fn pause() -> bool {
+    std::thread::sleep(Duration::from_millis(5));
+    false
+}
+
+/// A window of each day has one row.
+const DAILY: &str = "records: '.[]'
+paginate: none
+key: id
+window: {every: 1d, start: 2025-12-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to, time: to_timestamp_seconds(id)}";
+
+#[test]
+fn a_shard_keeps_out_whoever_divides_otherwise() {
+    let s3 = S3::start();
+    let is_free = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&is_free);
+    let bench = Bench::new(Api::start(move |request| {
+        // The first shard is at work until the others have come: a minute at most, or a test that fails would never end.
+        let _ = (0..12_000).any(|_| gate.load(SeqCst) || pause());
+        Answer::json(&json!([{"id": request.number("from")}]))
+    }));
+    bench.job(DAILY);
+    let run = |more: &[&str]| {
+        let arguments = ["run", "pipeline.yaml", "--state", "s3://lake/state", "--output", "json", "--now", NOW];
+        s3.env(bench.workspace.tidegate(&[&arguments, more].concat())).spawn()
+    };
+    let first = run(&["--shard", "0/2", "--lease-ttl", "15s"]);
+    let is_asked = || !bench.api.asked().is_empty();
+    assert!((0..12_000).any(|_| is_asked() || pause()), "the first shard asks for nothing");
+    let others = [&["--no-wait"][..], &["--no-wait", "--shard", "0/2"], &["--no-wait", "--shard", "1/3"]];
+    for (how, hasty) in others.map(|how| (how, run(how))) {
+        let hasty = hasty.wait();
+        assert_eq!(hasty.code, Some(4), "{how:?}: {hasty:#?}");
+        assert!(hasty.stderr.contains("lane 0-of-2 of the pipeline is held by process "), "{hasty:#?}");
+    }
+    let patient = run(&[]);
+    is_free.store(true, SeqCst);
+    let reports = [first, patient].map(|running| json!([Ran::of(running.wait()).report]));
+    assert!(reports.iter().all(|report| !landed(std::slice::from_ref(report)).is_empty()), "{reports:#?}");
+    let all = landed(&reports);
+    assert_eq!((all.len(), all.values().max()), (33, Some(&1)), "{all:#?}");
+    assert_eq!(bench.lines().len(), 33);
+}
+
+#[test]
+fn a_backfill_is_divided_too() {
+    let site = site(4, 0);
+    report(&site.run(&[]).run(), 0);
+    let asked = ["backfill", "--from", "2026-01-04T00:00:00Z", "--to", "2026-01-07T00:00:00Z"];
+    let backfill = |more: &[&str]| {
+        let now = ["--now", "2026-01-08T02:15:00Z", "--state", "state", "--output", "json"];
+        report(&site.tidegate(asked[0], &[&asked[1..], &now, more].concat()).run(), 0)
+    };
+    let shards: Vec<Value> = (0..SHARDS).map(|index| backfill(&["--shard", &shard(index)])).collect();
+    let read = outcomes(&shards);
+    assert!(read.values().all(|outcomes| outcomes.len() == 1), "{read:#?}");
+    let whole = outcomes(&[backfill(&[])]);
+    assert_eq!(read.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
+    assert!(read.values().any(|outcomes| outcomes == &["landed"]), "{read:#?}");
+}
+
+/// Two shards at once land the rows of one sink that sends, and one of them sends: with neither `find` nor a key that the desk knows
+/// again, a row that both sent would be two tickets.
+#[test]
+fn two_shards_and_one_sink_that_sends_make_one_ticket_of_an_alert() {
+    let it = TicketBench::new(0, Duration::from_millis(2), PLAIN);
+    let noon = |day: usize| 1_767_268_800 + 86_400 * day;
+    it.desk().alerts = (0..60).map(|id| json!({"id": id, "text": "disk", "t": noon(id % 10)})).collect();
+    let daily =
+        "key: id\n    window: {every: 1d, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to}";
+    let file = std::fs::read_to_string(it.bench.workspace.path("pipeline.yaml")).unwrap();
+    it.bench.workspace.write("pipeline.yaml", &file.replace("snapshot: every_run", daily));
+    let start = |shard: &str| {
+        let now = ["--now", "2026-01-11T12:00:00Z", "--state", "state", "--output", "json"];
+        let run = it.bench.workspace.tidegate(&[&["run", "pipeline.yaml", "--shard", shard], &now[..]].concat());
+        run.env("TOKEN", "a-token-of-the-desk").spawn()
+    };
+    let both = ["0/2", "1/2"].map(start).map(|running| Ran::of(running.wait()));
+    for ran in &both {
+        assert_eq!(ran.code(), 0, "{ran:?}");
+    }
+    let sends = |ran: &&Ran| ran.report["deliveries"].is_array();
+    let sender = both.iter().find(sends).unwrap_or_else(|| panic!("nobody sends: {both:?}"));
+    let other = both.iter().find(|ran| !sends(ran)).unwrap_or_else(|| panic!("both send: {both:?}"));
+    checked(&sender.report);
+    let name = sender.report["shard"].as_str().unwrap();
+    for (ran, who) in [(other, format!("shard {name}")), (sender, "this one".to_owned())] {
+        let told = ran.report["jobs"][0]["warnings"].to_string();
+        assert!(told.contains(&format!("of all shards {who} sends the rows for sink `tickets`")), "{told}");
+    }
+    let (code, last) = it.deliver(&[]);
+    assert_eq!((code, &last["left"]), (0, &json!(0)), "{last}");
+    it.assert_one_each();
+}
+
+#[test]
+fn an_indexed_job_says_which_shard_it_is() {
+    let site = site(2, 0);
+    let plan = |how: &[&str], index: &str| {
+        let run = site.tidegate("plan", &[&["--now", "2026-01-08T02:15:00Z", "--output", "json"], how].concat());
+        let outcome = if index.is_empty() { run.run() } else { run.env("JOB_COMPLETION_INDEX", index).run() };
+        assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+        outcome.stdout
+    };
+    assert_eq!(plan(&["--shards", "5"], "3"), plan(&["--shard", "3/5"], ""));
+    assert_eq!(plan(&[], "3"), plan(&[], ""), "without --shards the index means nothing");
+    for (how, index, why) in [
+        (&["--shards", "5"][..], None, "--shards 5 needs JOB_COMPLETION_INDEX"),
+        (&["--shards", "5"], Some("5"), "of --shards 5 the last is 4"),
+        (&["--shard", "5/5"], None, "'5/5' is no shard: expected I/N"),
+        (&["--shard", "0/5", "--accept", "future"], None, "cannot be used with"),
+    ] {
+        let run = site.tidegate("run", how);
+        let outcome = if let Some(index) = index { run.env("JOB_COMPLETION_INDEX", index).run() } else { run.run() };
+        assert_eq!(outcome.code, Some(2), "{outcome:#?}");
+        assert!(outcome.stderr.contains(why), "{outcome:#?}");
+    }
+}
