@@ -253,9 +253,8 @@ impl Runner<'_> {
         };
         // What a shard has read says something of its own chains only.
         let shard = self.options.shard;
-        let has_read = |at: &SliceRef| {
-            shard.is_whole() || (keys.contains(&at.key) && shard.takes_chain(&at.job, at.key.as_ref()))
-        };
+        let has_read =
+            |at: &SliceRef| shard.is_whole() || (keys.contains(&at.key) && shard.takes_chain(&at.job, at.key.as_ref()));
         let covered: Vec<Generation> = self.writer.state(|state| {
             let gone =
                 state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {

@@ -51,7 +51,6 @@ fn decoder() -> PageDecoder {
         max_depth: 16,
         lean_envelope: false,
         want_edges: false,
-        lean_envelope: false,
     })
 }
 
