@@ -65,7 +65,6 @@ fn scrutinizer_cells(bencher: Bencher<'_, '_>) {
         max_depth: 16,
         lean_envelope: true,
         want_edges: false,
-        lean_envelope: false,
     };
     let count = Jq::compile(COUNT, &variables).expect("the number of rows");
     let context = PageVars { status: 200, headers: json!({}) };

@@ -219,12 +219,14 @@ pub enum RunError {
         /// What that is called.
         verdict: &'static str,
     },
-    /// A slice read again has fewer rows than what landed.
+    /// A slice read again, or what was read anew, has fewer rows than what landed.
     #[error(
-        "the slice has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
+        "{what} has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
          landed stays; `--allow-shrink` replaces it"
     )]
     Shrunk {
+        /// Which part of the data.
+        what: String,
         /// Rows now.
         now: u64,
         /// Rows that landed.
