@@ -116,9 +116,9 @@ impl std::ops::AddAssign for Fetched {
 /// How long a slice's stages took. Slices are read side by side, so those of a run may add up to more than it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Took {
-    /// Milliseconds from the first request to the last page's rows, waits and retries included.
+    /// Milliseconds from the first request to the last page's rows, waits and retries included; rows that were written meanwhile, too.
     pub read_ms: u64,
-    /// Milliseconds of the transform, and of writing the files where no reader looks.
+    /// Milliseconds of the transform, and of writing the files where no reader looks, as far as that came after the last page.
     pub write_ms: u64,
     /// Milliseconds of publishing the files, and of the commit.
     pub commit_ms: u64,

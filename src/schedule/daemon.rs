@@ -213,6 +213,8 @@ impl Daemon {
                 _ = poll.tick() => self.reload().await,
                 _ = self.wake.1.recv() => {}
             }
+            // What ended is seen before ledgers and files are read for what is due.
+            self.publish();
             self.fire().await;
             self.begin_waiting().await;
             self.arm(&scheduler).await?;

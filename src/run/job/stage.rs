@@ -77,10 +77,7 @@ impl SliceRun {
         };
         let desk = self.desk(begin, version);
         let span = tracing::Span::current();
-        let write = move |schema, rows| {
-            let _entered = span.entered();
-            write(rows, &schema, &desk.shaping, &desk.destination())
-        };
+        let write = move |schema, rows| span.in_scope(|| write(rows, &schema, &desk.shaping, &desk.destination()));
         let memory = Arc::clone(self.extraction.exchange.client.memory());
         Some(Opening { schema, version, write: Box::new(write), memory })
     }
@@ -102,7 +99,8 @@ impl SliceRun {
             Some(_) => None,
             None => Some(self.extraction.room_to_land(extracted.largest).await),
         };
-        let (desk, span) = (self.desk(begin, version), tracing::Span::current());
+        let desk = self.desk(begin, version);
+        let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
             let staged = land(&extracted.collected, &extracted.schema, &desk.shaping, &desk.destination(), written)?;
