@@ -25,6 +25,7 @@ use tidegate::objects::{Bucket, Stores};
 use tidegate::pipeline::check;
 use tidegate::pipeline::load::{Lookup, Source};
 use tidegate::pipeline::spec::Pipeline;
+use tidegate::plan::Shard;
 use tidegate::run::{Bounds, Env, Options, Reads, Silent, new_id, plan};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -212,6 +213,7 @@ fn publication(Begin { slice, generation, .. }: Begin) -> Publication {
         generation,
         cursor_end: None,
         rows: 1000,
+        records: 1000,
         reconciliation,
         schema_version: None,
         files: vec![file],
@@ -252,6 +254,7 @@ fn options(state: String) -> Options {
     Options {
         run: new_id(start()),
         scheduled_for: None,
+        shard: Shard::WHOLE,
         state,
         lease_ttl: Duration::from_mins(1),
         now: start() + TimeDelta::hours(SLICES.try_into().unwrap()),

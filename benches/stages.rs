@@ -67,6 +67,7 @@ fn decoder() -> PageDecoder {
         by_hand: Vec::new(),
         max_depth: 16,
         want_edges: false,
+        lean_envelope: false,
     })
 }
 
@@ -98,7 +99,9 @@ fn parse(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn keys(bencher: Bencher<'_, '_>) {
     let (batch, columns) = (rows(), ["row_id".to_owned()]);
-    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| KeyIndex::new(&columns).observe(&batch, 0).unwrap());
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .bench_local(|| KeyIndex::new(&columns, 64 << 20).observe(&batch, 0).unwrap());
 }
 
 /// 100 pages, through a temporary file.
@@ -171,6 +174,7 @@ async fn land(writer: &Writer, number: i64, files: Vec<FileReceipt>) {
         generation: made.first().unwrap().generation,
         cursor_end: None,
         rows: 1,
+        records: 1,
         reconciliation,
         schema_version: None,
         files: files.clone(),

@@ -265,12 +265,14 @@ pub(super) struct RunArguments {
     /// Only these jobs, and the jobs that they need the rows of.
     #[arg(long = "job", value_name = "NAME")]
     pub(super) jobs: Vec<String>,
-    /// Only every N-th part of the slices, I from 0: N runs at once, each with its own I, share the work through the ledger.
+    /// Only the slices of one of N parts, I from 0: N runs at once, each with its own I, divide the work, in one ledger.
     ///
-    /// Runs that divide by another N, or not at all, wait for them. A killed one is repeated with the same I/N.
+    /// Which slices are whose follows from their names, and never changes. Runs that divide by another N, or not at all, wait; one that
+    /// was killed is repeated with the same I/N. Together they keep to the file's `rate_limit`; each has `concurrency` requests out, and
+    /// a session of its own. Snapshots carry the instant of the run that reads them: give all runs one `--now` where it must be the same.
     #[arg(long, env = "TIDEGATE_SHARD", value_name = "I/N", conflicts_with_all = ["shards", "accept"])]
     pub(super) shard: Option<Shard>,
-    /// As --shard, where I is in JOB_COMPLETION_INDEX: in an Indexed Job of Kubernetes.
+    /// As `--shard`, with I from `JOB_COMPLETION_INDEX`, which Kubernetes sets in an Indexed Job.
     #[arg(long, env = "TIDEGATE_SHARDS", value_name = "N", conflicts_with = "accept")]
     pub(super) shards: Option<NonZeroU32>,
     /// Set by Kubernetes in an Indexed Job.

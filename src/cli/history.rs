@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, ledger, load, print};
-use crate::ledger::{Entry, Ledger, LedgerError, Record, RunLife, RunOutcome, RunState, RunSummary};
+use crate::ledger::{Entry, Lane, Ledger, LedgerError, Record, RunLife, RunOutcome, RunState, RunSummary};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Env;
 
@@ -111,7 +111,7 @@ fn table(runs: &[(&RunState, RunLife)]) -> String {
             run.id.to_string(),
             run.started.format("%Y-%m-%d %H:%M:%S").to_string(),
             end.map_or_else(|| "–".to_owned(), |end| took(run.started, end.at)),
-            summary.map_or_else(|| "–".to_owned(), |summary| summary.verb.clone()),
+            verb(run),
             outcome(summary, *life).to_owned(),
             summary.map_or_else(|| "–".to_owned(), slices),
             count(|summary| summary.rows),
@@ -121,6 +121,12 @@ fn table(runs: &[(&RunState, RunLife)]) -> String {
         ]);
     }
     table.to_string()
+}
+
+/// Names the verb, and the lane where that is a shard's.
+fn verb(run: &RunState) -> String {
+    let verb = run.end.as_ref().map_or("–", |end| &end.summary.verb);
+    if run.lane == Lane::WHOLE { verb.to_owned() } else { format!("{verb} {}", run.lane) }
 }
 
 fn outcome(summary: Option<&RunSummary>, life: RunLife) -> &'static str {

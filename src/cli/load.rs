@@ -119,7 +119,7 @@ fn all(paths: &[impl AsRef<Path>], output: Output, load: fn(&Path) -> Loaded) ->
     for path in paths {
         let Loaded { source, checked } = load(path.as_ref());
         let found = match checked {
-            Ok(Checked { pipeline, warnings }) => {
+            Ok(Checked { pipeline, warnings, .. }) => {
                 pipelines.push(pipeline);
                 warnings
             }
@@ -137,7 +137,7 @@ fn all(paths: &[impl AsRef<Path>], output: Output, load: fn(&Path) -> Loaded) ->
 pub(super) fn pipeline_with(path: &Path, lookup: &dyn Lookup, output: Output) -> Option<Pipeline> {
     let Loaded { source, checked } = file_with(path, lookup);
     let (pipeline, found) = match checked {
-        Ok(Checked { pipeline, warnings }) => (Some(pipeline), warnings),
+        Ok(Checked { pipeline, warnings, .. }) => (Some(pipeline), warnings),
         Err(mistakes) => (None, mistakes),
     };
     show(&found, &source, output);

@@ -91,7 +91,7 @@ pub(super) fn options(arguments: &RunArguments, file: &Path, env: &Env) -> Optio
     let lock = if arguments.locked { Some(Arc::new(lock::read(file)?)) } else { None };
     let jobs = arguments.jobs.iter().map(JobName::new).collect();
     let shard = shard_of(arguments)?;
-    Some(Options { jobs, lock, shard, ..how(&arguments.how, env) })
+    Some(Options { jobs, shard, lock, ..how(&arguments.how, env) })
 }
 
 /// Returns the shard that is asked for. None where that can't be told: why is shown.

@@ -19,15 +19,18 @@ pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exi
     for (at, path) in files.iter().enumerate() {
         let Loaded { source, checked } = load::file(path);
         let (found, jobs) = match checked {
-            Ok(Checked { pipeline, mut warnings }) => match left(&pipeline, path, locked) {
-                Some(Err(left)) => {
-                    exit = Exit::Refused;
-                    warnings.push(left);
-                    (warnings, None)
+            Ok(Checked { pipeline, mut warnings, advice }) => {
+                warnings.extend(advice);
+                match left(&pipeline, path, locked) {
+                    Some(Err(left)) => {
+                        exit = Exit::Refused;
+                        warnings.push(left);
+                        (warnings, None)
+                    }
+                    Some(Ok(())) => (warnings, Some(pipeline.jobs.len())),
+                    None => return Ok(Exit::Refused),
                 }
-                Some(Ok(())) => (warnings, Some(pipeline.jobs.len())),
-                None => return Ok(Exit::Refused),
-            },
+            }
             Err(mistakes) => {
                 exit = Exit::Refused;
                 (mistakes, None)

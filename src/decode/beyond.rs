@@ -4,7 +4,7 @@
 use super::envelope::{Rows as _, TypedRows};
 use super::error::{DecodeError, json};
 
-/// How serde_json says it.
+/// How `serde_json` says it.
 const REASON: &str = "number out of range";
 
 /// Tells whether a page broke off at such a number.

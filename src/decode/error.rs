@@ -47,7 +47,10 @@ pub enum DecodeError {
         how: &'static str,
     },
     /// The body isn't UTF-8.
-    #[error("the body isn't utf-8 at byte {offset}: {excerpt}")]
+    #[error(
+        "the body isn't utf-8 at byte {offset}: {excerpt}; ask for utf-8, as some servers let you with the header `accept-charset: \
+         utf-8`, or tell the server's owner"
+    )]
     Utf8 {
         /// The first byte that isn't.
         offset: usize,
@@ -55,7 +58,7 @@ pub enum DecodeError {
         excerpt: String,
     },
     /// The body isn't JSON, was cut off, goes on after its end, or is nested more than 128 deep.
-    #[error("the body isn't json at byte {offset}: {reason}: {excerpt}")]
+    #[error("the body isn't json at byte {offset}: {reason}: {excerpt}; {remedy}")]
     Json {
         /// Where.
         offset: usize,
@@ -63,9 +66,11 @@ pub enum DecodeError {
         reason: String,
         /// Some 120 bytes around it.
         excerpt: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A line isn't a JSON document.
-    #[error("line {line} isn't json at byte {offset}: {reason}: {excerpt}")]
+    #[error("line {line} isn't json at byte {offset}: {reason}: {excerpt}; {remedy}")]
     Line {
         /// Which line of the body, from 1.
         line: usize,
@@ -75,6 +80,8 @@ pub enum DecodeError {
         reason: String,
         /// Some 120 bytes around it.
         excerpt: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The body isn't a table.
     #[error("the body isn't a csv table, at line {line}: {reason}: {excerpt}")]
@@ -161,5 +168,41 @@ pub(super) fn json(text: &str, error: &serde_json::Error) -> DecodeError {
         line => text.match_indices('\n').nth(line - 2).map_or(0, |(at, _)| at + 1),
     };
     let offset = (line_start + error.column().saturating_sub(1)).min(text.len());
-    DecodeError::Json { offset, reason: strict::reason(error), excerpt: excerpt(text.as_bytes(), offset) }
+    let (reason, excerpt) = (strict::reason(error), excerpt(text.as_bytes(), offset));
+    let own = if error.is_eof() {
+        "it ends too soon: ask for smaller pages, or tell the server's owner"
+    } else if reason == "trailing characters" {
+        "more comes after its end: for one document on each line write `format: jsonl`, else tell the server's owner"
+    } else {
+        "if the answer is of another format, write it as `format`; else tell the server's owner"
+    };
+    let remedy = remedy(&reason, text, offset).unwrap_or(own);
+    DecodeError::Json { offset, reason, excerpt, remedy }
+}
+
+/// Returns what to do about a text that isn't JSON at a byte, whatever it is a part of; none where that depends on it.
+pub(super) fn remedy(reason: &str, text: &str, offset: usize) -> Option<&'static str> {
+    if strict::is_twice(reason) {
+        return Some("one of its two values would be lost: tell the server's owner");
+    }
+    if reason == strict::TOO_DEEP {
+        return Some("ask for less of it, where the API has a parameter for that, or tell the server's owner");
+    }
+    if reason.ends_with(strict::LOSES_DIGITS) {
+        return Some("leave it out by a jq program, such as `.[] | {id}`");
+    }
+    is_no_number(text, offset).then_some(
+        "json has no such number: ask for the answer without that field, or tell the server's owner to write null",
+    )
+}
+
+/// Tells whether the word at a byte is a number that programs have and JSON hasn't.
+fn is_no_number(text: &str, offset: usize) -> bool {
+    let (before, after) = text.split_at(text.floor_char_boundary(offset));
+    let start = before.rfind(|c: char| !c.is_ascii_alphabetic()).map_or(0, |at| at + 1);
+    let is_word = |at: usize| after.get(at..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+    let sign = usize::from(after.starts_with(['-', '+']) && is_word(1));
+    let tail: String = after.chars().skip(sign).take_while(char::is_ascii_alphabetic).collect();
+    let word = format!("{}{tail}", before.get(start..).unwrap_or_default());
+    ["nan", "inf", "infinity"].iter().any(|name| word.eq_ignore_ascii_case(name))
 }

@@ -2,7 +2,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::error::{DecodeError, excerpt};
+use super::error::{DecodeError, excerpt, remedy};
 use super::strict;
 use crate::model::AnswerFormat;
 
@@ -45,7 +45,11 @@ pub(super) fn list(text: &str) -> Result<String, DecodeError> {
 pub(super) fn error(text: &str, ordinal: usize, line: &str, error: &serde_json::Error) -> DecodeError {
     let number = numbered(text).nth(ordinal).map_or(0, |(number, _)| number);
     let offset = error.column().saturating_sub(1).min(line.len());
-    DecodeError::Line { line: number, offset, reason: strict::reason(error), excerpt: excerpt(line.as_bytes(), offset) }
+    let (reason, excerpt) = (strict::reason(error), excerpt(line.as_bytes(), offset));
+    let own = "each document stands on a line of its own: for a body that is one document write `format: json`, else tell the \
+               server's owner";
+    let remedy = remedy(&reason, line, offset).unwrap_or(own);
+    DecodeError::Line { line: number, offset, reason, excerpt, remedy }
 }
 
 /// Tells whether the last line is only the beginning of a document.

@@ -54,10 +54,21 @@ pub(super) fn reason(error: &serde_json::Error) -> String {
     let told = error.to_string();
     let reason = told.split(" at line ").next().unwrap_or(&told);
     if reason == "recursion limit exceeded" {
-        return "it is nested more than 128 deep".to_owned();
+        return TOO_DEEP.to_owned();
     }
     // A key keeps its letters.
-    if reason.starts_with(TWICE) { reason.to_owned() } else { reason.to_lowercase() }
+    if is_twice(reason) { reason.to_owned() } else { reason.to_lowercase() }
+}
+
+/// What is said of a document that is nested too deep.
+pub(super) const TOO_DEEP: &str = "it is nested more than 128 deep";
+
+/// What is said of a number that a value has no room for.
+pub(super) const LOSES_DIGITS: &str = "is beyond 64 bits and would lose digits";
+
+/// Tells whether a reason is that a key comes twice.
+pub(super) fn is_twice(reason: &str) -> bool {
+    reason.starts_with(TWICE)
 }
 
 /// Says that a key comes twice.
@@ -126,9 +137,7 @@ impl<'de> Visitor<'de> for Unique {
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
         if self.exact && value.abs() >= BEYOND {
-            return Err(E::custom(format!(
-                "the number {value:e} is beyond 64 bits and would lose digits; leave it out by a jq program, such as `.[] | {{id}}`"
-            )));
+            return Err(E::custom(format!("the number {value:e} {LOSES_DIGITS}")));
         }
         Ok(())
     }

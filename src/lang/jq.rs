@@ -11,6 +11,7 @@
 mod convert;
 mod guard;
 mod habits;
+mod input;
 mod items;
 mod paths;
 
@@ -25,6 +26,7 @@ use jaq_json::Val;
 use serde_json::Value;
 
 use guard::{Budget, Engine, Guarded};
+pub use input::JqInput;
 use items::Along;
 pub use paths::{reaches_into, root_paths, variables};
 
@@ -176,8 +178,16 @@ impl Jq {
     /// # Errors
     /// As [`Jq::values`].
     pub fn one(&self, input: &Value, vars: &[Value]) -> Result<Value, JqRunError> {
+        self.one_of(&JqInput::new(input), vars)
+    }
+
+    /// As [`Jq::one`], on a value that several programs run on.
+    ///
+    /// # Errors
+    /// As [`Jq::values`].
+    pub fn one_of(&self, input: &JqInput<'_>, vars: &[Value]) -> Result<Value, JqRunError> {
         let mut first = Value::Null;
-        self.each_until(&self.0.filter, [Ok(convert::from_value(input))], vars, |output| {
+        self.each_until(&self.0.filter, [Ok(input.get())], vars, |output| {
             first = convert::to_value(&output)?;
             Ok(false)
         })?;
@@ -189,7 +199,15 @@ impl Jq {
     /// # Errors
     /// As [`Jq::values`].
     pub fn truthy(&self, input: &Value, vars: &[Value]) -> Result<bool, JqRunError> {
-        Ok(!matches!(self.one(input, vars)?, Value::Null | Value::Bool(false)))
+        self.truthy_of(&JqInput::new(input), vars)
+    }
+
+    /// As [`Jq::truthy`], on a value that several programs run on.
+    ///
+    /// # Errors
+    /// As [`Jq::values`].
+    pub fn truthy_of(&self, input: &JqInput<'_>, vars: &[Value]) -> Result<bool, JqRunError> {
+        Ok(!matches!(self.one_of(input, vars)?, Value::Null | Value::Bool(false)))
     }
 
     /// Runs the program on a JSON text and returns its outputs as JSON texts; numbers keep all their digits on the way.

@@ -199,6 +199,10 @@ pub struct Landing {
     pub replaces: Option<u32>,
     /// Rows that came out of the transform.
     pub rows: u64,
+    /// Records that went into it, and into quarantine: as many, however the job's data are cut into slices. Of what an earlier version
+    /// landed it isn't known, and 0.
+    #[serde(default)]
+    pub records: u64,
     /// What the reading proved; it counts the distinct keys too.
     pub reconciliation: Reconciliation,
     /// The version of the job's schema; absent where the job has never had a row.
@@ -347,7 +351,7 @@ mod tests {
                 }},
                 {"commit": {
                     "job": "j", "slice": "s0-41", "kind": {"incremental": {"series": 0, "start": 41, "end": 50}},
-                    "generation": 1, "rows": 9,
+                    "generation": 1, "rows": 9, "records": 9,
                     "reconciliation": {"received": 9, "distinct": 9, "end": "slice_full", "verdict": "complete"},
                     "schema_version": 1, "digest": "ab", "list": "files/j/s0-41-g1.json",
                     "totals": {"files": 1, "rows": 9, "bytes": 100}, "roots": ["file:///lake"]

@@ -378,6 +378,7 @@ impl Landed {
             generation: landing.generation,
             kind: landing.kind.clone(),
             rows: landing.rows,
+            records: landing.records,
             distinct: landing.reconciliation.distinct,
             verdict: landing.reconciliation.verdict,
             digest: landing.digest.clone(),

@@ -16,7 +16,7 @@
 //! | `lane-<lane>.lock` | on disk only: the OS lock of a lane | held while a [`Writer`] lives |
 //!
 //! [`Ledger`] reads; [`Ledger::acquire`] takes a lane's lease and gives the [`Writer`], which alone can append. Its steps are
-//! those of a slice: [`Writer::begin`], [`Writer::publish`], the files appear, [`Writer::commit`], [`Writer::tidy`]; and
+//! those of a slice: [`Writer::begin`], [`Writer::publish`], the files appear, [`Writer::commit`], [`Writer::tidy_in_turn`]; and
 //! [`Writer::recover`] finishes what a run that died has left between any two of them.
 //!
 //! In an object store leases go by the log alone: who sees no new entry of a holder for the holder's ttl, by the own monotonic clock,
@@ -46,6 +46,7 @@ mod schema;
 mod scribe;
 mod state;
 mod store;
+mod tidy;
 mod uptime;
 mod writer;
 

@@ -1,16 +1,9 @@
-//! Settling: what a run does after its commits, and what the next one does first for a run that died before it had.
-
-use std::collections::BTreeSet;
-use std::sync::PoisonError;
-
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+//! Settling: what a run does first for one that died.
 
 use super::LedgerError;
 use super::data::{DataStore, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
-use super::log::READ_AHEAD;
-use super::manifest::{ListedSlice, Manifest, ManifestFile, ManifestUpdate};
-use super::state::{Replaced, SliceState};
+use super::state::SliceState;
 use super::writer::{Writer, read_list};
 use crate::model::FileReceipt;
 
@@ -39,48 +32,6 @@ impl Writer {
         said.extend(self.tidy(data).await?);
         if self.state(|state| state.lanes.get(&self.held.lane).is_some_and(|lane| lane.settling)) {
             self.append(vec![Record::Lease(LeaseEvent::Settled)]).await?;
-        }
-        Ok(said)
-    }
-
-    /// Brings the lists of the data sets that commits have changed up to date, then deletes the files that were replaced.
-    /// Tells what it deleted, a sentence each.
-    ///
-    /// A list is written as a whole, so call it for many commits at a time, not after each.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::recover`]. What isn't done stays to be done.
-    pub async fn tidy(&self, data: &dyn DataStore) -> Result<Vec<String>, LedgerError> {
-        let _alone = self.tidying.lock().await;
-        let mut replaced = Vec::new();
-        let of = |at: &SliceRef, slice: &SliceState| {
-            (!slice.replaced.is_empty()).then(|| (at.clone(), slice.replaced.clone()))
-        };
-        for (at, generations) in self.mine(of) {
-            for Replaced { generation, list } in generations {
-                replaced.push((at.clone(), generation, self.files(&list).await?));
-            }
-        }
-        // A commit is in the state before its roots are in `dirty`, and a run that is cancelled here forgets what it took out of
-        // it: so the roots of what is going to be deleted are brought up to date in any case.
-        let mut dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
-        dirty.extend(replaced.iter().flat_map(|(_, _, files)| files).map(|file| file.root.clone()));
-        for root in &dirty {
-            if let Err(error) = self.update_manifest(root, data).await {
-                self.mark_dirty(dirty.clone());
-                return Err(error);
-            }
-        }
-        let mut said = Vec::new();
-        for (at, generation, files) in replaced {
-            let gone = |file: &&FileReceipt| self.state(|state| !state.has_left(&at.job, &file.root));
-            let gone: Vec<&FileReceipt> = files.iter().filter(gone).collect();
-            for file in &gone {
-                data.delete(&file.root, &file.path).await?;
-            }
-            said.push(format!("{at}: {} of generation {generation}, which was replaced, deleted", count(gone.len())));
-            self.cleaned(at, generation).await?;
         }
         Ok(said)
     }
@@ -144,30 +95,6 @@ impl Writer {
         Ok(said)
     }
 
-    /// Brings the list of one data set up to the log. Only files that it doesn't name yet are looked up.
-    async fn update_manifest(&self, root: &str, data: &dyn DataStore) -> Result<(), LedgerError> {
-        let pipeline = self.held.ledger.pipeline().clone();
-        let listed = Manifest::read(root, data.read_manifest(root).await?.as_deref())?.listed(&pipeline);
-        let (sequence, ledger, landed) = self.state(|state| {
-            let own = |(at, generation, list): (SliceRef, u32, &str)| ((at.job, at.slice, generation), list.to_owned());
-            let ledger = state.id().map(str::to_owned);
-            (state.sequence(), ledger, state.landed_in(root).into_iter().map(own).collect::<Vec<_>>())
-        });
-        let new = landed.iter().filter(|(slice, _)| !listed.contains(slice));
-        let lists = new.map(|(slice, list)| async move { Ok::<_, LedgerError>((slice, self.files(list).await?)) });
-        let lists: Vec<_> = stream::iter(lists).buffered(READ_AHEAD).try_collect().await?;
-        let files = lists.into_iter().flat_map(|(slice, files)| files.into_iter().map(move |file| (slice, file)));
-        let here = files.filter(|(_, file)| file.root == root);
-        let add = here.map(|(slice, file)| listing(&pipeline, slice, file)).collect();
-        // What a sink that was removed has listed stays listed.
-        let stays = self.state(|state| {
-            let left = listed.into_iter().filter(|(job, ..)| state.has_left(job, root));
-            left.collect::<Vec<_>>()
-        });
-        let landed: BTreeSet<_> = landed.into_iter().map(|(slice, _)| slice).chain(stays).collect();
-        data.update_manifest(root, &ManifestUpdate { pipeline, sequence, ledger, landed, add }).await
-    }
-
     /// Reads a list of files.
     ///
     /// # Errors
@@ -178,7 +105,7 @@ impl Writer {
     }
 
     /// Picks from the slices of this lane.
-    fn mine<T>(&self, pick: impl Fn(&SliceRef, &SliceState) -> Option<T>) -> Vec<T> {
+    pub(super) fn mine<T>(&self, pick: impl Fn(&SliceRef, &SliceState) -> Option<T>) -> Vec<T> {
         self.state(|state| {
             let mine = state.all_slices().filter(|(_, slice)| slice.lane == Some(self.held.lane));
             mine.filter_map(|(at, slice)| pick(&at, slice)).collect()
@@ -186,21 +113,7 @@ impl Writer {
     }
 }
 
-fn listing(pipeline: &crate::model::PipelineName, slice: &ListedSlice, file: FileReceipt) -> ManifestFile {
-    let (job, slice, generation) = slice.clone();
-    ManifestFile {
-        pipeline: pipeline.clone(),
-        job,
-        slice,
-        generation,
-        path: file.path,
-        sink: file.sink,
-        rows: file.rows,
-        bytes: file.bytes,
-        sha256: file.sha256,
-    }
-}
-
-fn count(files: usize) -> String {
+/// Says how many files it is.
+pub(super) fn count(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }

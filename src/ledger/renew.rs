@@ -21,7 +21,8 @@ impl JobState {
         }
         if accept == Accept::Restart {
             self.since = None;
-            self.keys.values_mut().for_each(KeyState::restart);
+            let stray = Shadow::of(self.stray().into_iter());
+            self.keys.values_mut().for_each(|key| key.restart(&stray));
         }
     }
 
@@ -35,12 +36,19 @@ impl JobState {
 }
 
 impl KeyState {
-    /// Sets all that has landed aside: it is read anew, under higher generations and series.
-    fn restart(&mut self) {
+    /// Sets all that has landed aside: it is read anew, under higher generations and series. What an earlier restart wanted and
+    /// hasn't been shown yet, `stray` being in its way or what this key had set aside, goes: it would stand beside that.
+    fn restart(&mut self, stray: &Shadow) {
+        let own = Shadow::of(self.outdated());
         self.ranges.clear();
         self.chain = self.chain.take().map(|chain| Chain { series: chain.series + 1, end: None, last: None });
         for slice in self.slices.values_mut() {
-            slice.outdated.extend(slice.landed.take().filter(|landed| landed.list.is_some()));
+            let Some(landed) = slice.landed.take() else { continue };
+            if own.hides(&landed.kind) || stray.hides(&landed.kind) {
+                slice.replaced.extend(landed.into_replaced());
+            } else {
+                slice.outdated.extend(Some(landed).filter(|landed| landed.list.is_some()));
+            }
         }
     }
 

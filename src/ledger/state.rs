@@ -124,6 +124,9 @@ pub struct Landed {
     pub kind: SliceKind,
     /// Rows that came out of the transform.
     pub rows: u64,
+    /// Records that went into it, and into quarantine; 0 where an earlier version landed it.
+    #[serde(default)]
+    pub records: u64,
     /// Rows with different keys; for a job with no `key`, rows received.
     pub distinct: u64,
     /// What the reading proved.

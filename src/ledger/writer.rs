@@ -18,6 +18,7 @@ use super::lane::Lane;
 use super::scribe::{Ask, Held, Scribe};
 use super::state::LedgerState;
 use super::store::{Put, Store};
+use super::tidy::Pace;
 use super::{Ledger, LedgerError, checkpoint, log};
 use crate::model::{CursorValue, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceKind, StagedPlace};
 
@@ -28,7 +29,7 @@ const QUEUE: usize = 256;
 const LISTS: u32 = 1000;
 
 /// How many generations one entry lets go, so that its size has a bound.
-const SUPERSEDED: usize = 1000;
+pub(super) const LET_GO: usize = 1000;
 
 /// How many parent rows are kept, for `plan` to show slices without asking the server; of more, the keys are.
 const PARENT_ROWS: usize = 10_000;
@@ -43,6 +44,8 @@ pub struct Writer {
     pub(super) dirty: Arc<Mutex<BTreeSet<String>>>,
     /// Held while lists are updated and replaced files deleted: a file may be deleted only once no list names it.
     pub(super) tidying: Arc<tokio::sync::Mutex<()>>,
+    /// How often that is done.
+    pub(super) pace: Arc<Mutex<Pace>>,
 }
 
 /// A slice to begin.
@@ -67,6 +70,8 @@ pub struct Publication {
     pub cursor_end: Option<CursorValue>,
     /// Rows that came out of the transform.
     pub rows: u64,
+    /// Records that went into it, and into quarantine.
+    pub records: u64,
     /// What the reading proved.
     pub reconciliation: Reconciliation,
     /// The schema version it was decoded against.
@@ -115,7 +120,7 @@ impl Writer {
             lock: taken.lock,
         };
         tokio::spawn(scribe.run().in_current_span());
-        Self { held, asks, dirty: Arc::default(), tidying: Arc::default() }
+        Self { held, asks, dirty: Arc::default(), tidying: Arc::default(), pace: Arc::default() }
     }
 
     /// Returns the lane.
@@ -198,7 +203,8 @@ impl Writer {
     }
 
     fn landing(&self, publication: Publication) -> Landing {
-        let Publication { slice, generation, cursor_end, rows, reconciliation, schema_version, files } = publication;
+        let Publication { slice, generation, cursor_end, rows, records, reconciliation, schema_version, files } =
+            publication;
         let at = SliceRef::of(&slice);
         let kind = match slice.kind {
             SliceKind::Incremental { series, start, end } => {
@@ -213,6 +219,7 @@ impl Writer {
             kind,
             generation,
             rows,
+            records,
             reconciliation,
             schema_version,
             digest: digest(&files),
@@ -242,15 +249,6 @@ impl Writer {
     /// As [`Self::append`].
     pub async fn void(&self, at: SliceRef, generation: u32) -> Result<(), LedgerError> {
         self.append(vec![Record::Void(Generation { at, generation })]).await
-    }
-
-    /// Says that the files of a replaced generation are deleted.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::append`].
-    pub async fn cleaned(&self, at: SliceRef, generation: u32) -> Result<(), LedgerError> {
-        self.append(vec![Record::Cleaned(Generation { at, generation })]).await
     }
 
     /// Ends a begun slice that doesn't land.
@@ -331,7 +329,7 @@ impl Writer {
             let jobs: BTreeSet<&JobName> = generations.iter().map(|generation| &generation.at.job).collect();
             jobs.into_iter().flat_map(|job| state.roots_of_job(job)).map(str::to_owned).collect::<Vec<_>>()
         });
-        for some in generations.chunks(SUPERSEDED) {
+        for some in generations.chunks(LET_GO) {
             self.append(vec![Record::Superseded(some.to_vec())]).await?;
         }
         self.mark_dirty(roots);

@@ -16,8 +16,14 @@ pub enum EndReason {
     /// A page came with no rows. One in the middle was shorter than asked for, and pages are counted by the size asked for: a server
     /// that gives fewer at a time has rows between them.
     EmptyAfterShort,
+    /// A page came with no rows. The only one before it was shorter than asked for, and pages are counted by the size asked for: a
+    /// server that gives fewer at a time has rows between the two. No page of the job, in this run, was full.
+    NeverFull,
     /// The server said that there is no more (`more` was false).
     MoreFalse,
+    /// The server said that there is no more. A page in the middle was shorter than asked for, and pages are counted by the size asked
+    /// for: a server that gives fewer at a time has rows between them.
+    MoreFalseAfterShort,
     /// A page was shorter than asked for, and all that `total` states had been received.
     TotalReached,
     /// A page was shorter than asked for, and the pipeline file says `short_page: end`.
@@ -110,6 +116,8 @@ impl Reconciliation {
                 | EndReason::TotalReached
                 | EndReason::ShortPage
                 | EndReason::EmptyAfterShort
+                | EndReason::NeverFull
+                | EndReason::MoreFalseAfterShort
                 | EndReason::NothingNew
                 | EndReason::NoCursor
                 | EndReason::NoLink => Verdict::Unknown,

@@ -94,8 +94,8 @@ impl Early {
     /// Tells whether somebody takes it.
     fn send(&self, fed: Fed) -> bool {
         // Not locked while it waits.
-        let feed = self.link().feed.clone();
-        feed.is_some_and(|feed| feed.send(fed).is_ok())
+        let taker = self.link().feed.clone();
+        taker.is_some_and(|taker| taker.send(fed).is_ok())
     }
 }
 

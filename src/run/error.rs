@@ -219,12 +219,14 @@ pub enum RunError {
         /// What that is called.
         verdict: &'static str,
     },
-    /// A slice read again has fewer rows than what landed.
+    /// A slice read again, or what was read anew, has fewer rows than what landed.
     #[error(
-        "the slice has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
+        "{what} has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
          landed stays; `--allow-shrink` replaces it"
     )]
     Shrunk {
+        /// Which part of the data.
+        what: String,
         /// Rows now.
         now: u64,
         /// Rows that landed.
@@ -429,6 +431,9 @@ pub enum RunError {
     /// A thread of ours ended early: a bug of ours.
     #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]
     Lost(#[from] tokio::task::JoinError),
+    /// What was written of a slice before its end isn't what lands: never seen outside.
+    #[error("the slice is written again")]
+    GivenUp,
     /// The run panicked: a bug of ours.
     #[error(
         "the run panicked: {said}; this is a bug of Tidegate; what had landed is safe, and the next run goes on from there"
@@ -437,9 +442,6 @@ pub enum RunError {
         /// What the panic said.
         said: String,
     },
-    /// What was written of a slice before its end isn't what lands: never seen outside.
-    #[error("the slice is written again")]
-    GivenUp,
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,

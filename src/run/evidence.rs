@@ -28,6 +28,7 @@ impl Evidence {
             pass.opening = total;
         }
         if total.is_some() {
+            pass.moved |= pass.totals.1.is_some() && pass.totals.1 != total;
             pass.totals = (pass.totals.0.or(total), total);
         }
     }
@@ -96,9 +97,22 @@ impl Evidence {
     /// Weighs the evidence of the last pass at its end. `keyed` says whether the job has a key.
     ///
     /// A total counts the server's rows: good and bad ones, each once as far as keys can tell; where a program made records of
-    /// them, the rows that it was given. Without one, rows that came twice are evidence too: the list moved while it was read,
-    /// and where some come twice others may not come at all. `overlap` says that pages share rows on purpose.
+    /// them, the rows that it was given. One that changed on the way, and rows that came twice, are evidence too: the list moved while
+    /// it was read, and where some rows come twice others may not come at all, though their number is right. `overlap` says that pages
+    /// share rows on purpose.
     pub(super) fn weigh(&self, end: EndReason, keyed: bool, overlap: bool) -> Reconciliation {
+        let (mut proved, twice) = self.count(end, keyed);
+        if proved.verdict == Verdict::Complete && twice && !overlap {
+            proved.verdict = Verdict::Unknown;
+        }
+        if self.passes.get(self.passes.number()).is_some_and(|pass| pass.moved) {
+            proved.verdict = Verdict::Moving;
+        }
+        proved
+    }
+
+    /// Weighs the numbers of the last pass alone. Tells whether rows came twice.
+    fn count(&self, end: EndReason, keyed: bool) -> (Reconciliation, bool) {
         let none = Pass::default();
         let pass = self.passes.get(self.passes.number()).unwrap_or(&none);
         let distinct = match keyed {
@@ -106,17 +120,14 @@ impl Evidence {
             true => pass.distinct(),
             false => pass.received,
         };
-        let mut proved = Reconciliation::of(pass.received, distinct, pass.totals, end);
-        let twice = keyed && !pass.exploded && distinct < pass.received && !overlap;
-        if twice && proved.total_last.is_none() && proved.verdict == Verdict::Complete {
-            proved.verdict = Verdict::Unknown;
-        }
-        proved
+        let twice = keyed && !pass.exploded && distinct < pass.received;
+        (Reconciliation::of(pass.received, distinct, pass.totals, end), twice)
     }
 
-    /// Weighs the evidence of a slice that is settled since the pass `since`.
-    pub(super) fn weigh_settled(&self, end: EndReason, since: usize, overlap: bool) -> Reconciliation {
-        let mut proved = self.weigh(end, true, overlap);
+    /// Weighs the evidence of a slice that is settled since the pass `since`, one after the first: what moved was found out, and read
+    /// again.
+    pub(super) fn weigh_settled(&self, end: EndReason, since: usize) -> Reconciliation {
+        let (mut proved, _) = self.count(end, true);
         let passes = since..self.passes.count();
         if passes.len() > 1 {
             // No pass by itself showed all rows; together they did.
@@ -191,10 +202,12 @@ mod tests {
     fn bad_rows_are_rows_of_the_total() {
         let mut evidence = Evidence::default();
         evidence.note_total(Some(3));
-        evidence.note_page(4, 4);
+        evidence.note_page(3, 3);
         assert_eq!(evidence.note_keyed(2, []), 2);
         assert!(evidence.note_unkeyed("{}"));
-        assert!(!evidence.note_unkeyed("{}"));
         assert_eq!(evidence.weigh(EndReason::EmptyPage, true, false).verdict, Verdict::Complete);
+        evidence.note_page(1, 1);
+        assert!(!evidence.note_unkeyed("{}"), "it came twice");
+        assert_eq!(evidence.weigh(EndReason::EmptyPage, true, false).verdict, Verdict::Unknown);
     }
 }

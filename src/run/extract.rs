@@ -139,12 +139,9 @@ impl Extraction {
         meter: &Meter,
     ) -> Result<Extracted, RunError> {
         let again = self.job.on_mismatch == OnMismatch::Refetch && limit.is_none();
-        let mut intake = Intake::new(&self.job, slice, now, pinned, &self.slice_memory(), limit.is_some())?;
         // Of a slice that is read again only the last passes land.
-        if let (Some((early, opening)), false) = (early, again) {
-            intake.collector.write_early(early, opening);
-        }
-        let intake = Arc::new(Mutex::new(intake));
+        let early = early.filter(|_| !again);
+        let intake = self.intake(slice, now, Wanted { pinned, limit, early })?;
         let mut reading = Reading {
             slice,
             now,
@@ -174,6 +171,20 @@ impl Extraction {
         let mut extracted = finished.await??;
         extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
         Ok(extracted)
+    }
+
+    /// Makes ready to take a slice's pages in. It is large: not a part of the future that reads them.
+    fn intake(
+        &self,
+        slice: &Slice,
+        now: DateTime<Utc>,
+        Wanted { pinned, limit, early }: Wanted,
+    ) -> Result<Arc<Mutex<Intake>>, RunError> {
+        let mut intake = Intake::new(&self.job, slice, now, pinned, &self.slice_memory(), limit.is_some())?;
+        if let Some((early, opening)) = early {
+            intake.collector.write_early(early, opening);
+        }
+        Ok(Arc::new(Mutex::new(intake)))
     }
 
     /// Reads a slice's pages, from the first one. Returns why there are no more.
@@ -411,10 +422,15 @@ const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, 
                                fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
                                its `total`";
 
+/// What a person should look at where the only page of a list by pages was short.
+const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
+                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
+
 /// Says what a person should look at where the end proves nothing.
 pub(super) fn unproven(end: EndReason) -> Option<String> {
     let (what, field) = match end {
-        EndReason::EmptyAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
+        EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
+        EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
         EndReason::NoCursor => ("cursor", "paginate.cursor"),
         EndReason::NoLink => ("link", "paginate.next_link"),
         _ => return None,

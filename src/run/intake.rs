@@ -16,6 +16,7 @@ use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVa
 use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;
+use crate::lang::jq::JqInput;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PartsSpec, Slicing};
@@ -197,7 +198,7 @@ impl Intake {
             return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
         }
         let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
-        let shown = pages::Shown { envelope: page.envelope(), rows: page.server_rows(), new_rows: 0 };
+        let shown = pages::Shown { envelope: JqInput::new(page.envelope()), rows: page.server_rows(), new_rows: 0 };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         let leads_on = limit.is_none() && !self.collector.fills_with(page.rows());
         Ok(Looked { page, seen, misfit: None, leads_on })

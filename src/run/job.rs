@@ -12,12 +12,13 @@ use super::extract::Extraction;
 use super::land::Target;
 use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, future, quarantine, tables};
 use crate::ledger::{
-    Accepted, Begin, BeginSlice, Closed, Generation, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
+    Accepted, Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
 };
 use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
 
+mod anew;
 mod backfill;
 mod pinned;
 mod replay;
@@ -239,41 +240,6 @@ impl Runner<'_> {
         report.warnings.push(decision.note);
         let accepted = Accepted { how: decision.how, left, since: decision.since };
         Ok(self.writer.set_fingerprint(&job.name, now, Some(accepted)).await?)
-    }
-
-    /// Lets go what had landed before the job was cut otherwise, as far as what was read anew covers it.
-    async fn supersede(&self, report: &JobReport) -> Result<(), RunError> {
-        let keys: HashSet<Option<FanoutKey>> = self.writer.state(|state| {
-            let parents = state.parents(&self.job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone()));
-            if self.job.for_each.is_some() { parents.collect() } else { HashSet::from([None]) }
-        });
-        let fine = |key: Option<&Option<FanoutKey>>| {
-            let mut slices = report.slices.iter().filter(|slice| key.is_none_or(|key| slice.key == *key));
-            slices.all(|slice| !matches!(slice.outcome, SliceOutcome::Failed { .. }))
-        };
-        let shard = self.options.shard;
-        let covered: Vec<Generation> = self.writer.state(|state| {
-            let gone =
-                state.outdated(&self.job.name).filter(|(at, landed)| match (landed.window(), &self.job.slicing) {
-                    (Some(window), Slicing::Window(_)) if keys.contains(&at.key) => {
-                        state.covers(&self.job.name, at.key.as_ref(), window)
-                    }
-                    // Under other values: all that there are now must have it.
-                    (Some(window), Slicing::Window(_)) => {
-                        keys.iter().all(|key| state.covers(&self.job.name, key.as_ref(), window))
-                    }
-                    // What this run has read says something of its own chains only.
-                    _ if !shard.is_whole()
-                        && !(keys.contains(&at.key) && shard.takes_chain(&at.job, at.key.as_ref())) =>
-                    {
-                        false
-                    }
-                    _ if keys.contains(&at.key) => fine(Some(&at.key)),
-                    _ => fine(None),
-                });
-            gone.map(|(at, landed)| Generation { at, generation: landed.generation }).collect()
-        });
-        if covered.is_empty() { Ok(()) } else { Ok(self.writer.supersede(covered).await?) }
     }
 
     async fn keys(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> Result<Option<Vec<Key>>, RunError> {

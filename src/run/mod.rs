@@ -31,6 +31,8 @@ mod meter;
 mod newest;
 mod owner;
 mod pages;
+#[cfg(test)]
+mod paging_tests;
 mod panicked;
 mod parents;
 mod parts;

@@ -17,8 +17,9 @@ use crate::extract::paginate::{
     parse_total, resolve,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
-use crate::lang::jq::Jq;
+use crate::lang::jq::{Jq, JqInput};
 use crate::model::{EndReason, Slice, SliceKind, Window};
+use crate::pipeline::file::Advance;
 use crate::pipeline::spec::{CursorSpec, GivenBy, Job, LinkFrom, PaginateKind, PartsSpec, Slicing, WindowSpec};
 
 /// Asks for one page after another.
@@ -34,8 +35,11 @@ pub(super) struct Pages {
     started: Instant,
     number: u64,
     redactor: Redactor,
-    /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place.
+    /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place. Of pages that
+    /// are counted by their size: whether one was full.
     had_one: Arc<AtomicBool>,
+    /// The size of pages that are counted by it.
+    counted: Option<u64>,
 }
 
 /// The cell that a slice is, and the parts of it that are still to be read.
@@ -93,6 +97,7 @@ impl Pages {
             number: 0,
             redactor: redactor.clone(),
             had_one: Arc::clone(had_one),
+            counted: counted(job),
         };
         pages.enter();
         pages
@@ -166,6 +171,9 @@ impl Pages {
         let elapsed = self.started.elapsed();
         self.guard.page(&asked.request, seen.rows, bytes, elapsed).map_err(|error| self.scrubbed(error))?;
         let failed = |source| RunError::Paginate { request: asked.line.clone(), source };
+        if self.counted.is_some_and(|size| seen.rows >= size) {
+            self.had_one.store(true, Ordering::Relaxed);
+        }
         match self.paginator.next(seen).map_err(failed)? {
             Decision::Done(reason) => return Ok(self.ended(reason)),
             Decision::Fetch(edits) => {
@@ -200,13 +208,23 @@ impl Pages {
         error.map_texts(|text| self.redactor.scrub(text))
     }
 
-    /// Says whether a missing cursor or link is the end: it is where the job has had one before.
+    /// Says whether a missing cursor or link is the end: it is where the job has had one before. So is an empty page after a short one
+    /// where the job has had a full page.
     fn known(&self, end: EndReason) -> EndReason {
         match end {
             EndReason::NoCursor if self.had_one.load(Ordering::Relaxed) => EndReason::CursorGone,
             EndReason::NoLink if self.had_one.load(Ordering::Relaxed) => EndReason::LinkGone,
+            EndReason::NeverFull if self.had_one.load(Ordering::Relaxed) => EndReason::EmptyPage,
             end => end,
         }
+    }
+}
+
+/// Returns how many rows a page is asked for, where the place of the next one depends on that.
+const fn counted(job: &Job) -> Option<u64> {
+    match &job.paginate.kind {
+        PaginateKind::Page { size, .. } | PaginateKind::Offset { size, advance: Advance::Size, .. } => Some(*size),
+        _ => None,
     }
 }
 
@@ -279,7 +297,7 @@ pub(super) fn fan_out(job: &Job, slice: &Slice) -> Vec<Value> {
 /// What a page holds: its body without the records, and how many rows the server put on it.
 pub(super) struct Shown<'p> {
     /// The envelope.
-    pub(super) envelope: &'p Value,
+    pub(super) envelope: JqInput<'p>,
     /// Rows on the page.
     pub(super) rows: u64,
     /// Rows that no earlier page had.
@@ -290,7 +308,7 @@ pub(super) struct Shown<'p> {
 pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
     let one = |field, program: &Jq| {
         let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
-        program.one(shown.envelope, vars).map_err(failed)
+        program.one_of(&shown.envelope, vars).map_err(failed)
     };
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
     let total = total.map(|total| parse_total(&total)).transpose();
@@ -356,7 +374,7 @@ fn given_by(
     shown: &Shown<'_>,
     vars: &[Value],
 ) -> Result<Given, RunError> {
-    let value = match by.value.one(shown.envelope, vars) {
+    let value = match by.value.one_of(&shown.envelope, vars) {
         Ok(value) => value,
         // An answer with no rows may be of another shape.
         Err(_) if shown.rows == 0 => return Ok(Given::Absent),
@@ -367,7 +385,7 @@ fn given_by(
         let source = PaginateError::NoCursorInRow { page: asked.page, expression };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
-    Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope, path))))
+    Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope.value(), path))))
 }
 
 /// Tells whether the key at `path` exists and is null.

@@ -14,6 +14,7 @@ use super::pages::{self, Asked, Facts};
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
+use crate::lang::jq::JqInput;
 use crate::model::{EndReason, JobName, Slice, SliceKind};
 use crate::pipeline::file::OnMismatch;
 use crate::plan::Key;
@@ -156,7 +157,7 @@ impl Extraction {
         let WholePage { rows, envelope, server_rows } = page;
         let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
         let vars = pages::variables(&self.job, slice, answer, &Facts { rows: server_rows, first, last });
-        let shown = pages::Shown { envelope: &envelope, rows: server_rows, new_rows: server_rows };
+        let shown = pages::Shown { envelope: JqInput::new(&envelope), rows: server_rows, new_rows: server_rows };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         Ok((rows, seen))
     }

@@ -43,6 +43,8 @@ pub(super) struct Pass {
     pub(super) opening: Option<u64>,
     /// The totals that were stated first and last.
     pub(super) totals: (Option<u64>, Option<u64>),
+    /// Whether two pages stated different totals.
+    pub(super) moved: bool,
     /// How it ended, and what that proves by itself.
     pub(super) ended: Option<(EndReason, Verdict)>,
 }

@@ -8,6 +8,7 @@ use super::pages::{self, Asked, Facts};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;
+use crate::lang::jq::JqInput;
 use crate::model::{AnswerFormat, Slice};
 use crate::pipeline::spec::{Job, PaginateKind};
 
@@ -40,7 +41,7 @@ impl Peek {
     pub(super) fn look(&self, asked: &Asked, answer: &RawAnswer) -> Option<Seen> {
         let envelope = crate::decode::envelope_of(&answer.body, self.job.source.format, &self.job.records);
         let vars = pages::variables(&self.job, &self.slice, answer, &Facts::default());
-        let shown = pages::Shown { envelope: &envelope, rows: 1, new_rows: 1 };
+        let shown = pages::Shown { envelope: JqInput::new(&envelope), rows: 1, new_rows: 1 };
         pages::seen(&self.job, asked, &shown, &vars).ok()
     }
 }

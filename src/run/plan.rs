@@ -93,7 +93,7 @@ fn planned(
         }
     };
     if !options.shard.is_whole() && job.lands() {
-        notes.push(format!("of shard {} only", options.shard));
+        notes.push(format!("the slices of shard {}", options.shard));
     }
     let extraction = Extraction { progress: Arc::new(super::Silent), ..Extraction::new(job, env)? };
     let shown = |slice: &Slice| {

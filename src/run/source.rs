@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{
     CutCheck, DEFAULT_MEMORY_LIMIT, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Memory, Patience,
-    Proxy, RateLimit, Repeat, RetryPolicy, RuleTexts, Rules, is_loopback,
+    Proxy, Purpose, RateLimit, Repeat, RetryPolicy, RuleTexts, Rules, is_loopback,
 };
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
@@ -67,20 +67,13 @@ impl Sources {
         let refused = Some(outbox.refused.text().to_owned());
         let rules = Rules::compile(&RuleTexts { refused, ..texts(&outbox.source) }, &[])?;
         let repeat = if outbox.idempotent { Repeat::Any } else { Repeat::Unheard };
-        let sends = self.exchange_of(
-            &outbox.source,
-            rules,
-            Patience { repeat, sent: Arc::clone(sent), ..Patience::default() },
-            WHOLE_TREE,
-        )?;
+        let patience =
+            |repeat| Patience { repeat, sent: Arc::clone(sent), purpose: Purpose::Sink, ..Patience::default() };
+        let sends = self.exchange_of(&outbox.source, rules, patience(repeat), WHOLE_TREE)?;
         let find = outbox.find.as_ref().map(|find| {
             let empty = find.absent.as_ref().map(|rule| rule.text().to_owned());
             let rules = Rules::compile(&RuleTexts { empty, ..texts(&outbox.source) }, &[])?;
-            Ok::<_, RunError>(Exchange {
-                rules: Arc::new(rules),
-                patience: Patience { sent: Arc::clone(sent), ..Patience::default() },
-                ..sends.clone()
-            })
+            Ok::<_, RunError>(Exchange { rules: Arc::new(rules), patience: patience(Repeat::Any), ..sends.clone() })
         });
         Ok((sends, find.transpose()?))
     }

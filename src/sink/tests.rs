@@ -225,6 +225,35 @@ fn beyond_its_memory_a_writer_ends_row_groups_early_and_the_same_each_time() {
 }
 
 #[test]
+fn a_file_that_is_encoded_as_its_rows_come_has_the_same_bytes() {
+    // Of 300 bytes: twice as many as are encoded ahead, and then some.
+    let batch = |part: &str, first: i64, rows: i64| {
+        let text = |id: i64| format!("{id:020}").repeat(15);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int64Array::from_iter_values(first..first + rows))),
+            ("part", Arc::new(StringArray::from_iter_values((0..rows).map(|_| part)))),
+            ("text", Arc::new(StringArray::from_iter_values((first..first + rows).map(text)))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let pages: Vec<RecordBatch> = (0..60).map(|page| batch("a", page * 1000, 1000)).collect();
+    let other = batch("b", 0, 1);
+    let digest = |batches: &[RecordBatch]| {
+        let root = tempdir().unwrap();
+        let files = write(&spec(root.path(), parquet(), &["part"]), &landing(1), batches).unwrap();
+        files.into_iter().find(|file| file.path.starts_with("part=a/")).map(|file| (file.rows, file.sha256))
+    };
+    let alone = digest(&pages).unwrap();
+    assert_eq!(alone.0, 60_000);
+    // Beside another one it is encoded at its end; where that one comes half way, some of it is encoded by then.
+    for at in [0, 30] {
+        let mut batches = pages.clone();
+        batches.insert(at, other.clone());
+        assert_eq!(digest(&batches).unwrap(), alone);
+    }
+}
+
+#[test]
 fn parquet_files_say_where_they_come_from_and_bound_their_row_groups() {
     let root = tempdir().unwrap();
     let options = ParquetOptions { row_group_rows: 8, ..ParquetOptions::default() };

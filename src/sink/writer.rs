@@ -137,9 +137,19 @@ impl SinkWriter {
                 self.append(&part.dir, &part.rows)?;
             }
             self.relieve()?;
+            self.advance()?;
             from += rows;
         }
         Ok(())
+    }
+
+    /// Encodes ahead where one file is open: the encoders of many take too much memory.
+    fn advance(&mut self) -> Result<(), SinkError> {
+        let (root, is_alone) = (&self.spec.url, self.open.len() == 1);
+        match self.open.values_mut().next().filter(|_| is_alone) {
+            Some(file) => file.encoder.advance().map_err(|source| encode_error(root, &file.path, source)),
+            None => Ok(()),
+        }
     }
 
     /// Appends rows to the file of their partition, and rolls it as often as its limits ask for.

@@ -108,7 +108,7 @@ impl Versions {
         let Some(sorter) = self.sorter else { return Ok(outdated) };
         // The key of the rows that are looked at, its length before it, and the greatest of those so far that land.
         let (mut key, mut greatest): (Vec<u8>, u64) = (Vec::new(), 0);
-        let sorted = sorter.finish(|batch| {
+        let read = sorter.finish(|batch| {
             let versions = batch.column(0).as_binary::<i32>().iter().flatten();
             let rows = batch.column(1).as_primitive::<UInt64Type>().values().iter().copied();
             for (version, row) in versions.zip(rows).filter(|(_, row)| lands(*row)) {
@@ -123,7 +123,7 @@ impl Versions {
             }
             Ok::<_, BoxError>(())
         });
-        sorted.map_err(sort_error)?;
+        read.map_err(sort_error)?;
         Ok(outdated)
     }
 }

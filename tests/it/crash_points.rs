@@ -1,10 +1,11 @@
-//! One pipeline that replaces a slice and lands another, stopped before each of its writes to a bucket: killed there, or frozen while
-//! another run takes over. And clocks that jump.
+//! One pipeline that replaces a slice and lands another, stopped before each of its writes to a bucket or a disk: killed there, or
+//! frozen while another run takes over. And clocks that jump.
+
+mod disk;
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,8 +13,8 @@ use serde_json::{Value, json};
 use crate::support::api::{Answer, Api};
 use crate::support::appliance::report;
 use crate::support::files::data_files;
-use crate::support::s3::S3;
-use crate::support::workspace::{Outcome, Running, Workspace};
+use crate::support::s3::{S3, Target};
+use crate::support::workspace::{Outcome, Run, Running, Workspace};
 
 const FIRST: &str = "2026-01-02T12:00:00Z";
 const SECOND: &str = "2026-01-03T12:00:00Z";
@@ -75,10 +76,14 @@ jobs:
         name
     }
 
-    fn start(&self, s3: Option<&S3>, lake: &str, now: &str, more: &[&str]) -> Running {
+    fn run(&self, lake: &str, now: &str, more: &[&str]) -> Run<'_> {
         let (pipeline, state) = (self.pipeline(lake), format!("{lake}/state"));
         let arguments = ["run", &pipeline, "--state", &state, "--now", now, "--output", "json", "--lease-ttl", "1s"];
-        let run = self.workspace.tidegate(&[&arguments[..], more].concat());
+        self.workspace.tidegate(&[&arguments[..], more].concat())
+    }
+
+    fn start(&self, s3: Option<&S3>, lake: &str, now: &str, more: &[&str]) -> Running {
+        let run = self.run(lake, now, more);
         match s3 {
             Some(s3) => s3.env(run).spawn(),
             None => run.spawn(),
@@ -87,7 +92,7 @@ jobs:
 
     /// Lands the first day, has the API say otherwise, and returns what an undisturbed second run leaves, and its writes.
     fn undisturbed(&self, s3: &S3) -> (BTreeMap<String, Vec<u8>>, usize) {
-        self.first(s3, "s3://lake/undisturbed");
+        self.first(Some(s3), "s3://lake/undisturbed");
         let writes = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&writes);
         s3.hook(move |request| {
@@ -100,9 +105,9 @@ jobs:
         (objects(s3, "undisturbed"), writes.load(Ordering::SeqCst))
     }
 
-    fn first(&self, s3: &S3, lake: &str) {
+    fn first(&self, s3: Option<&S3>, lake: &str) {
         self.edition.store(1, Ordering::SeqCst);
-        report(&self.start(Some(s3), lake, FIRST, &[]).wait(), 0);
+        report(&self.start(s3, lake, FIRST, &[]).wait(), 0);
         self.edition.store(2, Ordering::SeqCst);
     }
 
@@ -112,7 +117,8 @@ jobs:
         assert_eq!(again.code, Some(0), "{said}: {again:#?}");
         assert_adds_up(&report(&again, 0));
         assert_eq!(&objects(s3, name), expected, "{said}: {again:#?}");
-        assert_eq!(listed(s3, name), expected.keys().cloned().collect::<Vec<_>>(), "{said}");
+        let list = |set: &str| s3.objects(&format!("{name}/{set}/_tidegate")).into_values().next().unwrap();
+        assert_eq!(listed(list), expected.keys().cloned().collect::<Vec<_>>(), "{said}");
         assert_eq!(s3.parts(), Vec::<String>::new(), "{said}");
     }
 }
@@ -145,25 +151,28 @@ fn nameless(key: &str) -> String {
     format!("{before}-g#-{}", after.split_once('-').unwrap().1)
 }
 
-/// The data and the quarantine of a lake, by their keys up to the generation.
-fn objects(s3: &S3, lake: &str) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for (key, bytes) in s3.objects(lake) {
-        let key = key.strip_prefix(lake).unwrap().trim_start_matches('/');
+/// Of the files of a lake, by their names below it, the data and the quarantine, by their names up to the generation.
+fn data(found: impl IntoIterator<Item = (String, Vec<u8>)>) -> BTreeMap<String, Vec<u8>> {
+    let mut data = BTreeMap::new();
+    for (key, bytes) in found {
         if key.contains("_tidegate/") || (key.starts_with("state/") && !key.contains("/quarantine/")) {
             continue;
         }
-        assert_eq!(found.insert(nameless(key), bytes), None, "two generations of {key}");
+        assert_eq!(data.insert(nameless(&key), bytes), None, "two generations of {key}");
     }
-    found
+    data
 }
 
-/// What the lists of files name.
-fn listed(s3: &S3, lake: &str) -> Vec<String> {
+fn objects(s3: &S3, lake: &str) -> BTreeMap<String, Vec<u8>> {
+    let below = |key: &str| key.strip_prefix(lake).unwrap().trim_start_matches('/').to_owned();
+    data(s3.objects(lake).into_iter().map(|(key, bytes)| (below(&key), bytes)))
+}
+
+/// What the lists of files name, each of which is read by the folder of its data set.
+fn listed(read: impl Fn(&str) -> Vec<u8>) -> Vec<String> {
     let mut names = Vec::new();
     for set in ["a", "b", "state/shop/quarantine"] {
-        let list = s3.objects(&format!("{lake}/{set}/_tidegate")).into_values().next().unwrap();
-        let list: Value = serde_json::from_slice(&list).unwrap();
+        let list: Value = serde_json::from_slice(&read(set)).unwrap();
         let files = list["files"].as_array().unwrap().iter();
         names.extend(files.map(|file| format!("{set}/{}", nameless(file["path"].as_str().unwrap()))));
     }
@@ -171,67 +180,54 @@ fn listed(s3: &S3, lake: &str) -> Vec<String> {
     names
 }
 
-/// How many of so many places are tried: all of them at night.
-fn some_of(places: usize) -> impl Iterator<Item = usize> {
-    let rounds = std::env::var("TIDEGATE_KILL_ROUNDS").map_or(8, |rounds| rounds.parse::<usize>().unwrap());
-    (1..=places).step_by(places.div_ceil(rounds).max(1))
+fn is_night() -> bool {
+    std::env::var_os("TIDEGATE_KILL_ROUNDS").is_some()
 }
 
-/// Sends the process a signal before its `nth` write, which then doesn't happen: the store is too busy.
-fn signal_before(s3: &S3, nth: usize, signal: &'static str) -> Arc<AtomicU32> {
-    let (process, writes) = (Arc::new(AtomicU32::new(0)), AtomicUsize::new(0));
-    let known = Arc::clone(&process);
-    s3.hook(move |request| {
-        if !writes_to(&request.method) || writes.fetch_add(1, Ordering::SeqCst) + 1 != nth {
-            return None;
-        }
-        // It runs already, but may not have been told of yet.
-        while known.load(Ordering::SeqCst) == 0 {
-            std::thread::yield_now();
-        }
-        let process = known.load(Ordering::SeqCst).to_string();
-        // It may have ended: the request is its last one then, whose answer it didn't wait for.
-        let _ = Command::new("kill").args(["-s", signal, &process]).status().unwrap();
-        Some((503, "SlowDown"))
-    });
-    process
+/// Which of so many places are tried: about as many as `few`, and all of them at night.
+fn some_of(places: usize, few: usize) -> impl Iterator<Item = usize> {
+    (1..=places).step_by(if is_night() { 1 } else { places.div_ceil(few).max(1) })
 }
 
-#[test]
-fn killed_before_any_write_to_a_bucket_a_run_leaves_what_an_undisturbed_one_would() {
-    let (s3, shop) = (S3::start(), Shop::new());
-    let (expected, writes) = shop.undisturbed(&s3);
+/// Sends a process a signal before its `nth` write.
+fn signal_before(s3: &S3, nth: usize, signal: &'static str) -> Target {
+    let writes = AtomicUsize::new(0);
+    s3.signal_at(signal, move |request| writes_to(&request.method) && writes.fetch_add(1, Ordering::SeqCst) + 1 == nth)
+}
+
+fn kill_before_writes(s3: &S3, few: usize) {
+    let shop = Shop::new();
+    let (expected, writes) = shop.undisturbed(s3);
     assert!(writes > 15, "{writes}");
     let mut killed = 0;
-    for nth in some_of(writes) {
+    for nth in some_of(writes, few) {
         let (name, said) = (format!("killed-{nth}"), format!("killed before write {nth} of {writes}"));
-        shop.first(&s3, &format!("s3://lake/{name}"));
-        let process = signal_before(&s3, nth, "KILL");
-        let running = shop.start(Some(&s3), &format!("s3://lake/{name}"), SECOND, &[]);
-        process.store(running.id(), Ordering::SeqCst);
+        shop.first(Some(s3), &format!("s3://lake/{name}"));
+        let process = signal_before(s3, nth, "KILL");
+        let running = shop.start(Some(s3), &format!("s3://lake/{name}"), SECOND, &[]);
+        process.is(&running);
         let outcome = running.wait();
         s3.unhook();
         assert!(matches!(outcome.code, None | Some(0)), "{said}: {outcome:#?}");
         killed += usize::from(outcome.code.is_none());
-        shop.assert_settles(&s3, &name, &expected, &said);
+        shop.assert_settles(s3, &name, &expected, &said);
     }
     assert!(killed > 0);
 }
 
 /// The frozen run wakes up after another has ended its work, and makes the write that it was about to make.
-#[test]
-fn a_run_that_was_frozen_for_longer_than_its_lease_changes_nothing() {
-    let (s3, shop) = (S3::start(), Shop::new());
-    let (expected, writes) = shop.undisturbed(&s3);
+fn freeze_before_writes(s3: &S3, few: usize) {
+    let shop = Shop::new();
+    let (expected, writes) = shop.undisturbed(s3);
     let mut lost = 0;
-    for nth in some_of(writes) {
+    for nth in some_of(writes, few) {
         let (name, said) = (format!("frozen-{nth}"), format!("frozen before write {nth} of {writes}"));
         let lake = format!("s3://lake/{name}");
-        shop.first(&s3, &lake);
-        let process = signal_before(&s3, nth, "STOP");
-        let frozen = shop.start(Some(&s3), &lake, SECOND, &[]);
-        process.store(frozen.id(), Ordering::SeqCst);
-        let other = shop.start(Some(&s3), &lake, SECOND, &[]).wait();
+        shop.first(Some(s3), &lake);
+        let process = signal_before(s3, nth, "STOP");
+        let frozen = shop.start(Some(s3), &lake, SECOND, &[]);
+        process.is(&frozen);
+        let other = shop.start(Some(s3), &lake, SECOND, &[]).wait();
         s3.unhook();
         // The other is counted as well, so that it may be the one that stands still: then it is the first that ends.
         assert_eq!(other.code, Some(0), "{said}: {other:#?}");
@@ -244,9 +240,29 @@ fn a_run_that_was_frozen_for_longer_than_its_lease_changes_nothing() {
             );
             lost += 1;
         }
-        shop.assert_settles(&s3, &name, &expected, &said);
+        shop.assert_settles(s3, &name, &expected, &said);
     }
     assert!(lost > 0, "none of them lost its lease");
+}
+
+#[test]
+fn killed_before_any_write_to_a_bucket_a_run_leaves_what_an_undisturbed_one_would() {
+    kill_before_writes(&S3::start(), 8);
+}
+
+#[test]
+fn killed_before_any_write_to_moto_a_run_leaves_what_an_undisturbed_one_would() {
+    kill_before_writes(&S3::moto(), 4);
+}
+
+#[test]
+fn a_run_that_was_frozen_for_longer_than_its_lease_changes_nothing() {
+    freeze_before_writes(&S3::start(), 8);
+}
+
+#[test]
+fn a_run_that_was_frozen_for_longer_than_its_lease_changes_nothing_in_moto() {
+    freeze_before_writes(&S3::moto(), 3);
 }
 
 /// On a disk the lock lasts as long as the process, so that nobody takes over from one that only stands still.

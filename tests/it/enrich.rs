@@ -221,7 +221,7 @@ fn answers_that_are_no_json_are_errors_and_nothing_but_nulls_is_noticed() {
     let ran = bench.run();
     assert_eq!(ran.fine(), "latest landed: 5 of 5; complete");
     insta::assert_snapshot!(format!("{first}\n{}", ran.report["jobs"][0]["warnings"]), @r#"
-    ["slice latest: `detail` is null in 5 of 5 rows, whose child requests were answered by an error; the first: GET /d/1: the answer can't be read: the body isn't json at byte 0: expected value: <html>"]
+    ["slice latest: `detail` is null in 5 of 5 rows, whose child requests were answered by an error; the first: GET /d/1: the answer can't be read: the body isn't json at byte 0: expected value: <html>; if the answer is of another format, write it as `format`; else tell the server's owner"]
     ["slice latest: `detail` is null in all 5 rows, though their child requests succeeded; check `enrich.detail.value`"]
     "#);
 }

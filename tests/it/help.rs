@@ -102,6 +102,10 @@ fn help_of_each_verb() {
 
     Options:
           --job <NAME>           Only these jobs, and the jobs that they need the rows of
+          --shard <I/N>          Only the slices of one of N parts, I from 0: N runs at once, each with
+                                 its own I, divide the work, in one ledger [env: TIDEGATE_SHARD=]
+          --shards <N>           As `--shard`, with I from `JOB_COMPLETION_INDEX`, which Kubernetes sets
+                                 in an Indexed Job [env: TIDEGATE_SHARDS=]
           --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
@@ -164,6 +168,10 @@ fn help_of_each_verb() {
 
     Options:
           --job <NAME>           Only these jobs, and the jobs that they need the rows of
+          --shard <I/N>          Only the slices of one of N parts, I from 0: N runs at once, each with
+                                 its own I, divide the work, in one ledger [env: TIDEGATE_SHARD=]
+          --shards <N>           As `--shard`, with I from `JOB_COMPLETION_INDEX`, which Kubernetes sets
+                                 in an Indexed Job [env: TIDEGATE_SHARDS=]
           --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
                                  TIDEGATE_STATE=] [default: ./.tidegate]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
@@ -257,6 +265,23 @@ fn long_help() {
     Options:
           --job <NAME>
               Only these jobs, and the jobs that they need the rows of
+
+          --shard <I/N>
+              Only the slices of one of N parts, I from 0: N runs at once, each with its own I, divide
+              the work, in one ledger.
+
+              Which slices are whose follows from their names, and never changes. Runs that divide by
+              another N, or not at all, wait; one that was killed is repeated with the same I/N.
+              Together they keep to the file's `rate_limit`; each has `concurrency` requests out, and a
+              session of its own. Snapshots carry the instant of the run that reads them: give all runs
+              one `--now` where it must be the same.
+
+              [env: TIDEGATE_SHARD=]
+
+          --shards <N>
+              As `--shard`, with I from `JOB_COMPLETION_INDEX`, which Kubernetes sets in an Indexed Job
+
+              [env: TIDEGATE_SHARDS=]
 
           --state <URL>
               Where the ledger is kept: a folder, or `s3://bucket/prefix`.

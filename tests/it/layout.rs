@@ -198,6 +198,41 @@ fn parquet_files_are_what_their_options_say_to_pyarrow_and_duckdb() {
 }
 
 #[test]
+fn polars_reads_the_types_the_values_and_the_partitions() {
+    let bench = Bench::new(shuffled());
+    bench.job(&format!(
+        "{OF_ALL_TYPES}
+  lake: {{parquet: {{url: ./lake, sort_by: [score desc, host], row_group_rows: 600}}}}
+  parts: {{parquet: {{url: ./parts, partition_by: [part], compression: snappy}}}}"
+    ));
+    assert_eq!(bench.run().fine(), "latest landed: 2000 of 2000; unknown");
+    let polars = |set: &str, condition: &str| {
+        let glob = bench.workspace.path(&format!("{set}/**/*.parquet"));
+        python::run("read_polars.py", &[], &json!({"files": glob, "where": condition}).to_string())
+    };
+    let duck = |set: &str, condition: &str| {
+        let files = format!("read_parquet('{}/**/*.parquet')", bench.workspace.path(set).display());
+        let order = "tags, n, score, host, \"at\", amount, even, third, day, part";
+        duck::rows(&format!("SELECT {order}, snapshot FROM {files} WHERE {condition} ORDER BY n"))
+    };
+    let types = json!({
+        "tags": "Struct({'a': Int64, 'b': String})", "n": "Int64", "score": "Int64", "host": "String",
+        "at": "Datetime(time_unit='us', time_zone='UTC')", "amount": "Decimal(precision=18, scale=2)", "even": "Boolean",
+        "third": "Float64", "day": "Date", "part": "Int64", "snapshot": "String",
+    });
+    // By statistics whole row groups are skipped; by the names of folders whole files.
+    for (set, condition, rows) in
+        [("lake", "true", 2000), ("lake", "score > 98", 34), ("lake", "score IS NULL", 286), ("parts", "part = 2", 666)]
+    {
+        let found = polars(set, condition);
+        assert_eq!(found["types"], types, "{set}");
+        let expected = duck(set, condition);
+        assert_eq!(expected.len(), rows, "{set} where {condition}");
+        assert_eq!(found["rows"], Value::Array(expected), "{set} where {condition}");
+    }
+}
+
+#[test]
 fn bloom_filters_exclude_what_is_not_there() {
     let bench = Bench::new(shuffled());
     // Without the struct: DuckDB's function looks for the filter of another column where one stands before.

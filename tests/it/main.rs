@@ -35,6 +35,7 @@ mod k8s;
 mod lastline;
 mod layout;
 mod manners;
+mod many_keys;
 mod memory;
 mod moving_lists;
 mod moving_on;

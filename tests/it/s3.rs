@@ -1,5 +1,7 @@
 //! State and lake in a bucket, by the real binary.
 
+mod vacuum;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +16,11 @@ use crate::support::appliance::{Site, report};
 use crate::support::files::{assert_manifests, data_files};
 use crate::support::lake::Truth;
 use crate::support::s3::S3;
-use crate::support::workspace::{Outcome, Workspace};
+use crate::support::workspace::{Outcome, Running, Workspace};
 
-/// How many lakes are made by processes that are killed.
-fn rounds() -> u64 {
-    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
+/// How many lakes are made by processes that are killed: `few`, and more at night.
+fn rounds(few: u64) -> u64 {
+    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(few, |rounds| rounds.parse().unwrap())
 }
 
 /// Two days of an appliance, landed in a bucket.
@@ -72,15 +74,24 @@ fn a_lake_in_a_bucket_is_the_one_on_a_disk() {
 
 #[test]
 fn killed_at_any_moment_a_run_in_a_bucket_leaves_what_an_undisturbed_one_would() {
-    let s3 = Arc::new(S3::start());
+    kill_at_random(S3::start(), rounds(10));
+}
+
+#[test]
+fn killed_at_any_moment_a_run_in_moto_leaves_what_an_undisturbed_one_would() {
+    kill_at_random(S3::moto(), rounds(3));
+}
+
+fn kill_at_random(s3: S3, rounds: u64) {
+    let s3 = Arc::new(s3);
     let mut site = site(&s3, 3);
     let began = Instant::now();
     report(&site.run(&["--lease-ttl", "1s"]).run(), 0);
     let mut whole = u32::try_from(began.elapsed().as_millis()).unwrap();
     let undisturbed = data_files(&site.fetch_lake());
-    let mut dice = Dice::new(20_260_109, rounds());
+    let mut dice = Dice::new(20_260_109, rounds);
     let mut killed = 0;
-    for round in 0..rounds() {
+    for round in 0..rounds {
         site = site.with_new_folder();
         let mut moments = Vec::new();
         for _ in 0..dice.between(1, 3) {
@@ -175,8 +186,12 @@ jobs:
     }
 
     fn run(&self, s3: &S3, state: &str) -> Outcome {
-        let arguments = ["run", "pipeline.yaml", "--state", state, "--output", "json", "--now", "2026-01-03T12:00:00Z"];
-        s3.env(self.workspace.tidegate(&[&arguments[..], &["--lease-ttl", "1s"]].concat())).run()
+        self.start(s3, state, "2026-01-03T12:00:00Z").wait()
+    }
+
+    fn start(&self, s3: &S3, state: &str, now: &str) -> Running {
+        let arguments = ["run", "pipeline.yaml", "--state", state, "--output", "json", "--now", now];
+        s3.env(self.workspace.tidegate(&[&arguments[..], &["--lease-ttl", "1s"]].concat())).spawn()
     }
 }
 

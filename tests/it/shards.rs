@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tidegate::appliance::dice::Dice;
 use tidegate::appliance::ntopng::NtopngConfig;
 
-use crate::support::api::{Answer, Api};
+use crate::support::api::{Answer, Api, Request};
 use crate::support::appliance::{Site, report};
 use crate::support::bench::{Bench, NOW, Ran};
-use crate::support::desk::{PLAIN, TicketBench, checked};
+use crate::support::desk::{Mishap, PLAIN, TicketBench, checked};
 use crate::support::files::assert_manifests;
 use crate::support::lake::Truth;
 use crate::support::s3::S3;
@@ -122,9 +122,7 @@ fn of_five_shards_two_are_killed_and_repeated() {
         for (index, requests) in doomed.into_iter().zip([0, 20]) {
             let until = before + u64::from(requests + dice.between(1, 20));
             let one = running[index].take().unwrap();
-            while site.ntopng.faults().requests() < until && !one.has_ended() {
-                pause();
-            }
+            wait_until(|| site.ntopng.faults().requests() >= until || one.has_ended());
             let outcome = one.kill();
             assert!(matches!(outcome.code, None | Some(0)), "{outcome:#?}");
             killed += usize::from(outcome.code.is_none());
@@ -162,10 +160,13 @@ fn one_after_the_other_shards_read_again_what_a_whole_run_does() {
     assert!(read.values().all(|outcomes| outcomes.len() == 1), "{read:#?}");
 }
 
-/// Lets a moment pass; always false.
-fn pause() -> bool {
-    std::thread::sleep(Duration::from_millis(5));
-    false
+/// Waits for what must come, however slow the machine is.
+fn wait_until(has_come: impl Fn() -> bool) {
+    let moments = (0..60_000).find(|_| {
+        std::thread::sleep(Duration::from_millis(2));
+        has_come()
+    });
+    assert!(moments.is_some(), "it never comes");
 }
 
 /// A window of each day has one row.
@@ -179,19 +180,16 @@ fn a_shard_keeps_out_whoever_divides_otherwise() {
     let s3 = S3::start();
     let is_free = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&is_free);
-    let bench = Bench::new(Api::start(move |request| {
-        // The first shard is at work until the others have come: a minute at most, or a test that fails would never end.
-        let _ = (0..12_000).any(|_| gate.load(SeqCst) || pause());
-        Answer::json(&json!([{"id": request.number("from")}]))
-    }));
+    // The first shard is at work until the others have come.
+    let row = |request: &Request| Answer::json(&json!([{"id": request.number("from")}]));
+    let bench = Bench::new(Api::start(move |request| row(request).once(Some(Arc::clone(&gate)))));
     bench.job(DAILY);
     let run = |more: &[&str]| {
         let arguments = ["run", "pipeline.yaml", "--state", "s3://lake/state", "--output", "json", "--now", NOW];
         s3.env(bench.workspace.tidegate(&[&arguments, more].concat())).spawn()
     };
     let first = run(&["--shard", "0/2", "--lease-ttl", "15s"]);
-    let is_asked = || !bench.api.asked().is_empty();
-    assert!((0..12_000).any(|_| is_asked() || pause()), "the first shard asks for nothing");
+    wait_until(|| !bench.api.asked().is_empty());
     let others = [&["--no-wait"][..], &["--no-wait", "--shard", "0/2"], &["--no-wait", "--shard", "1/3"]];
     for (how, hasty) in others.map(|how| (how, run(how))) {
         let hasty = hasty.wait();
@@ -224,38 +222,100 @@ fn a_backfill_is_divided_too() {
     assert!(read.values().any(|outcomes| outcomes == &["landed"]), "{read:#?}");
 }
 
-/// Two shards at once land the rows of one sink that sends, and one of them sends: with neither `find` nor a key that the desk knows
-/// again, a row that both sent would be two tickets.
-#[test]
-fn two_shards_and_one_sink_that_sends_make_one_ticket_of_an_alert() {
+/// A desk with six alerts of each of ten days, in windows of a day, all of which are read again each time.
+fn daily_desk() -> TicketBench {
     let it = TicketBench::new(0, Duration::from_millis(2), PLAIN);
-    let noon = |day: usize| 1_767_268_800 + 86_400 * day;
-    it.desk().alerts = (0..60).map(|id| json!({"id": id, "text": "disk", "t": noon(id % 10)})).collect();
-    let daily =
-        "key: id\n    window: {every: 1d, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to}";
+    set_alerts(&it, "disk");
+    let daily = "key: id\n    window: {every: 1d, start: 2026-01-01T00:00:00Z, lookback: 30d, as: epoch_s, from: query.from, \
+                 to: query.to}";
     let file = std::fs::read_to_string(it.bench.workspace.path("pipeline.yaml")).unwrap();
     it.bench.workspace.write("pipeline.yaml", &file.replace("snapshot: every_run", daily));
-    let start = |shard: &str| {
-        let now = ["--now", "2026-01-11T12:00:00Z", "--state", "state", "--output", "json"];
-        let run = it.bench.workspace.tidegate(&[&["run", "pipeline.yaml", "--shard", shard], &now[..]].concat());
-        run.env("TOKEN", "a-token-of-the-desk").spawn()
-    };
-    let both = ["0/2", "1/2"].map(start).map(|running| Ran::of(running.wait()));
-    for ran in &both {
-        assert_eq!(ran.code(), 0, "{ran:?}");
-    }
-    let sends = |ran: &&Ran| ran.report["deliveries"].is_array();
-    let sender = both.iter().find(sends).unwrap_or_else(|| panic!("nobody sends: {both:?}"));
-    let other = both.iter().find(|ran| !sends(ran)).unwrap_or_else(|| panic!("both send: {both:?}"));
+    it
+}
+
+fn set_alerts(it: &TicketBench, text: &str) {
+    let noon = |day: usize| 1_767_268_800 + 86_400 * day;
+    it.desk().alerts = (0..60).map(|id| json!({"id": id, "text": text, "t": noon(id % 10)})).collect();
+}
+
+fn start_at_desk(it: &TicketBench, shard: &str) -> Running {
+    let now = ["--now", "2026-01-11T12:00:00Z", "--state", "state", "--output", "json"];
+    let run = it.bench.workspace.tidegate(&[&["run", "pipeline.yaml", "--shard", shard], &now[..]].concat());
+    run.env("TOKEN", "a-token-of-the-desk").spawn()
+}
+
+/// Runs both shards at once, which must end with these codes: of the one that sends, and of the other. Returns them in that order.
+fn both_at_desk(it: &TicketBench, codes: [i32; 2]) -> [Ran; 2] {
+    let [one, other] = ["0/2", "1/2"].map(|shard| start_at_desk(it, shard)).map(|running| Ran::of(running.wait()));
+    let sends = |ran: &Ran| ran.report["deliveries"].is_array();
+    assert_ne!(sends(&one), sends(&other), "one of them sends: {one:?} {other:?}");
+    let both = if sends(&one) { [one, other] } else { [other, one] };
+    assert_eq!([both[0].code(), both[1].code()], codes, "{both:?}");
+    both
+}
+
+/// With neither `find` nor a key that the desk knows again, a row that both shards sent would be two tickets.
+#[test]
+fn two_shards_and_one_sink_that_sends_make_one_ticket_of_an_alert() {
+    let it = daily_desk();
+    let [sender, other] = both_at_desk(&it, [0, 0]);
     checked(&sender.report);
     let name = sender.report["shard"].as_str().unwrap();
-    for (ran, who) in [(other, format!("shard {name}")), (sender, "this one".to_owned())] {
+    for (ran, who) in [(&other, format!("shard {name}")), (&sender, "this shard".to_owned())] {
         let told = ran.report["jobs"][0]["warnings"].to_string();
-        assert!(told.contains(&format!("of all shards {who} sends the rows for sink `tickets`")), "{told}");
+        assert!(told.contains(&format!("rows for sink `tickets` are sent by {who} alone")), "{told}");
     }
     let (code, last) = it.deliver(&[]);
     assert_eq!((code, &last["left"]), (0, &json!(0)), "{last}");
     it.assert_one_each();
+}
+
+#[test]
+fn rows_of_a_slice_that_another_shard_replaces_while_they_wait_are_sent_by_the_next_delivery() {
+    let it = daily_desk();
+    it.fault(|_, _| Mishap::Instead(503, "down"));
+    let [sender, other] = both_at_desk(&it, [3, 0]);
+    it.mend();
+    set_alerts(&it, "disk, again");
+    let is_open = Arc::new(AtomicBool::new(false));
+    it.desk().gate = Some(Arc::clone(&is_open));
+    let sending = start_at_desk(&it, sender.report["shard"].as_str().unwrap());
+    wait_until(|| !it.desk().tickets.is_empty());
+    let replaced = Ran::of(start_at_desk(&it, other.report["shard"].as_str().unwrap()).wait());
+    assert_eq!(replaced.code(), 0, "{replaced:?}");
+    assert!(replaced.slices().iter().all(|slice| slice["generation"] == 2), "{replaced:?}");
+    is_open.store(true, SeqCst);
+    let sent = Ran::of(sending.wait());
+    assert_eq!(sent.code(), 0, "{sent:?}");
+    assert!(checked(&sent.report)["left"].as_u64().unwrap() > 0, "{sent:?}");
+    let (code, last) = it.deliver(&[]);
+    assert_eq!((code, &last["left"]), (0, &json!(0)), "{last}");
+    it.assert_one_each();
+}
+
+/// Shards that were killed and aren't repeated are dead to a whole run, and to one that divides otherwise.
+#[test]
+fn what_killed_shards_have_left_is_settled_by_who_comes_next() {
+    let mut site = site(2, 20);
+    let mut dice = Dice::new(20_260_112, 2);
+    for next in [&[][..], &["--shard", "0/2"]] {
+        site = site.with_new_folder();
+        let before = site.ntopng.faults().requests();
+        let until = before + u64::from(dice.between(20, 40));
+        let three = [0, 1, 2].map(|index| site.run(&["--shard", &format!("{index}/3")]).spawn());
+        wait_until(|| site.ntopng.faults().requests() >= until || three.iter().all(Running::has_ended));
+        for running in three {
+            running.kill();
+        }
+        let mut reports = vec![report(&site.run(&[&["--no-wait"], next].concat()).run(), 0)];
+        if !next.is_empty() {
+            reports.push(report(&site.run(&["--no-wait", "--shard", "1/2"]).run(), 0));
+        }
+        assert!(landed(&reports).values().all(|count| *count == 1), "{reports:#?}");
+        truth(&site).assert_is(&Truth::in_lake(&site.lake()));
+        assert_manifests(&site.lake());
+        assert_eq!(landed(&[report(&site.run(&["--no-wait"]).run(), 0)]), BTreeMap::new());
+    }
 }
 
 #[test]

@@ -23,6 +23,63 @@ fn validate(arguments: &[&str]) -> (Workspace, Outcome) {
     (workspace, outcome)
 }
 
+/// A mistake beside a secret, and a field for one that is misspelt, are shown without it.
+#[test]
+fn a_literal_secret_is_never_quoted() {
+    let workspace = Workspace::new();
+    for auth in [
+        "basic: {username: 7, password: hunter2pl4nted}",
+        "basic: {username: me, passwrod: hunter2pl4nted}",
+        "login: {post: /l, body: {secret_key: hunter2pl4nted, x: '${NOTHERE}'}, tokne: hunter2pl4nted}",
+        "bearer: hunter2pl4nted, nonsense: 1",
+        "basic: {username: me, password: hunter2pl4nted",
+        "basic: {username: me, pasword: hunter2pl4nted",
+    ] {
+        let file = GOOD.replace("base_url: 'http://h'", &format!("base_url: 'http://h', auth: {{{auth}}}"));
+        workspace.write("x.yaml", &file);
+        for arguments in [
+            &["validate", "x.yaml"][..],
+            &["validate", "--output", "json", "x.yaml"],
+            &["plan", "x.yaml"],
+            &["run", "x.yaml"],
+        ] {
+            let outcome = workspace.tidegate(arguments).run();
+            assert_eq!(outcome.code, Some(2), "{outcome:?}");
+            assert!(!format!("{outcome:?}").contains("hunter2"), "{auth}, {arguments:?}: {outcome:?}");
+        }
+    }
+}
+
+/// A window whose rows aren't cut by their time is a matter for those who write the file, and `none` is an answer.
+#[test]
+fn a_window_without_a_time_is_warned_of_once() {
+    let workspace = Workspace::new();
+    let window = "    window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b TIME}\n";
+    let file = |time: &str| {
+        let job = format!(
+            "{}    sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}\n    paginate: none\n",
+            window.replace(" TIME", time)
+        );
+        GOOD.replace("    paginate: none\n", &job)
+    };
+    let check = |verb: &str, time: &str| {
+        workspace.write("x.yaml", &file(time));
+        let outcome = workspace.tidegate(&[verb, "x.yaml"]).run();
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stderr
+    };
+    insta::assert_snapshot!(check("validate", ""), @r"
+    warning: nothing shows whether rows lie in the window: a server that ignores it isn't noticed
+     --> x.yaml:7:21
+      |
+    7 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b}
+      |                     ^^
+      |
+      = help: add `time:`, SQL for a row's own time, such as `time: created_at`; where rows have none, write `time: none`
+    ");
+    assert_eq!([check("validate", ", time: none"), check("validate", ", time: at"), check("plan", "")], ["", "", ""]);
+}
+
 #[test]
 fn a_good_file_is_fine() {
     let (_, outcome) = validate(&["good.yaml"]);

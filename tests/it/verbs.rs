@@ -1,5 +1,7 @@
 //! Edits of what names the data, windows of the past, and the verbs that look into a ledger: by the binary, over HTTP.
 
+mod anew;
+
 use std::fs;
 use std::time::Duration;
 

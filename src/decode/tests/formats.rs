@@ -58,11 +58,11 @@ fn lines_that_are_no_objects_are_bad_rows_and_broken_ones_are_named() {
         ]
     );
     let error = |body: &str| error(AnswerFormat::JsonLines, ".[]", body);
-    insta::assert_snapshot!(error("{\"a\": 1}\n\n{\"a\": nope}\n{\"a\": 2}\n"), @r#"line 3 isn't json at byte 7: expected ident: {"a": nope}"#);
-    insta::assert_snapshot!(error("{\"a\": 1}\n{\"a\": 1} {\"a\": 2}\n"), @r#"line 2 isn't json at byte 9: trailing characters: {"a": 1} {"a": 2}"#);
-    insta::assert_snapshot!(error("{\"a\": 1}\n{\"a\": NaN}\n"), @r#"line 2 isn't json at byte 6: expected value: {"a": NaN}"#);
-    insta::assert_snapshot!(error("{\"a\": 1}\n{\"a\":"), @r#"line 2 isn't json at byte 4: eof while parsing a value: {"a":"#);
-    insta::assert_snapshot!(error("{\n  \"a\": 1\n}\n"), @"line 1 isn't json at byte 0: eof while parsing an object: {");
+    insta::assert_snapshot!(error("{\"a\": 1}\n\n{\"a\": nope}\n{\"a\": 2}\n"), @r#"line 3 isn't json at byte 7: expected ident: {"a": nope}; each document stands on a line of its own: for a body that is one document write `format: json`, else tell the server's owner"#);
+    insta::assert_snapshot!(error("{\"a\": 1}\n{\"a\": 1} {\"a\": 2}\n"), @r#"line 2 isn't json at byte 9: trailing characters: {"a": 1} {"a": 2}; each document stands on a line of its own: for a body that is one document write `format: json`, else tell the server's owner"#);
+    insta::assert_snapshot!(error("{\"a\": 1}\n{\"a\": NaN}\n"), @r#"line 2 isn't json at byte 6: expected value: {"a": NaN}; json has no such number: ask for the answer without that field, or tell the server's owner to write null"#);
+    insta::assert_snapshot!(error("{\"a\": 1}\n{\"a\":"), @r#"line 2 isn't json at byte 4: eof while parsing a value: {"a":; each document stands on a line of its own: for a body that is one document write `format: json`, else tell the server's owner"#);
+    insta::assert_snapshot!(error("{\n  \"a\": 1\n}\n"), @"line 1 isn't json at byte 0: eof while parsing an object: {; each document stands on a line of its own: for a body that is one document write `format: json`, else tell the server's owner");
     insta::assert_snapshot!(error("[{\"a\": 1}, {\"a\": 2}]"), @r#"the body is one json document, not jsonl: [{"a": 1}, {"a": 2}]; if it is an error, `success` and `error_message` see it"#);
     insta::assert_snapshot!(error("<html>log in</html>"), @"the body is html or xml, not jsonl: <html>log in</html>; if it is the page of a login or a proxy, check auth and base_url");
     insta::assert_snapshot!(error("\n \n"), @"the body is empty: jsonl was due; if the server means no rows by that, let `records` begin with `.[]?`");
@@ -88,7 +88,8 @@ fn a_program_sees_the_list() {
     assert_eq!(whole(CSV, ".[]? | .n", "").unwrap().rows, Vec::<Value>::new());
     assert_eq!(
         error(AnswerFormat::JsonLines, ".[] | .", "{}\n]}, [\n"),
-        "line 2 isn't json at byte 0: expected value: ]}, ["
+        "line 2 isn't json at byte 0: expected value: ]}, [; each document stands on a line of its own: for a body that is one \
+         document write `format: json`, else tell the server's owner"
     );
     let short = error(CSV, ".[] | .", "a,b\n1,2\n\n3\n");
     assert_eq!(short, "the body isn't a csv table, at line 4: expected 2 cells, got 1 cell: a,b 1,2  3 ");

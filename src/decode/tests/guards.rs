@@ -28,15 +28,17 @@ fn refused_alike(body: &[u8]) -> String {
 fn bodies_that_are_no_json() {
     insta::assert_snapshot!(refused_alike(b"  <html>log in</html>"), @"the body is html or xml, not json: <html>log in</html>; if it is the page of a login or a proxy, check auth and base_url");
     insta::assert_snapshot!(refused_alike(b"\r\n "), @"the body is empty: json was due; if the server means no rows by that, say so with `empty`");
-    insta::assert_snapshot!(refused_alike(br#"{"items": [{"a": 1}]} {"items": []}"#), @r#"the body isn't json at byte 22: trailing characters: {"items": [{"a": 1}]} {"items": []}"#);
-    insta::assert_snapshot!(refused_alike(br#"{"items": [{"a": 1}"#), @r#"the body isn't json at byte 18: eof while parsing a list: {"items": [{"a": 1}"#);
-    insta::assert_snapshot!(refused_alike(b"{\"items\": [{\"a\": \"\xc3\x28\"}]}"), @r#"the body isn't utf-8 at byte 18: {"items": [{"a": "�("}]}"#);
+    insta::assert_snapshot!(refused_alike(br#"{"items": [{"a": 1}]} {"items": []}"#), @r#"the body isn't json at byte 22: trailing characters: {"items": [{"a": 1}]} {"items": []}; more comes after its end: for one document on each line write `format: jsonl`, else tell the server's owner"#);
+    insta::assert_snapshot!(refused_alike(br#"{"items": [{"a": 1}"#), @r#"the body isn't json at byte 18: eof while parsing a list: {"items": [{"a": 1}; it ends too soon: ask for smaller pages, or tell the server's owner"#);
+    insta::assert_snapshot!(refused_alike(b"{\"items\": [{\"a\": \"\xc3\x28\"}]}"), @r#"the body isn't utf-8 at byte 18: {"items": [{"a": "�("}]}; ask for utf-8, as some servers let you with the header `accept-charset: utf-8`, or tell the server's owner"#);
     for number in ["NaN", "Infinity", "-Infinity", "nan", "01", "+1", ".5", "0x1F", "1."] {
         let error = refused_alike(format!(r#"{{"items": [{{"a": {number}}}]}}"#).as_bytes());
         assert!(
             error.starts_with("the body isn't json at byte 1") || error.starts_with("the body isn't json at byte 2"),
             "{number}: {error}"
         );
+        let is_a_word = number.to_lowercase().ends_with(['n', 'y']);
+        assert_eq!(error.contains("json has no such number"), is_a_word, "{number}: {error}");
     }
     insta::assert_snapshot!(refused_alike(b"\x1f\x8b\x08\x00\x00\x00\x00\x00"), @"the body is still gzip data: it was compressed more than once, or its header content-encoding doesn't say that it is; ask the server, or a proxy between, not to compress");
 }
@@ -44,7 +46,7 @@ fn bodies_that_are_no_json() {
 #[test]
 fn keys_that_come_twice() {
     let twice = r#"{"Total": 1, "items": [{"a": 1}], "Total": 2}"#;
-    insta::assert_snapshot!(refused_alike(twice.as_bytes()), @r#"the body isn't json at byte 44: the key `Total` comes twice: {"Total": 1, "items": [{"a": 1}], "Total": 2}"#);
+    insta::assert_snapshot!(refused_alike(twice.as_bytes()), @r#"the body isn't json at byte 44: the key `Total` comes twice: {"Total": 1, "items": [{"a": 1}], "Total": 2}; one of its two values would be lost: tell the server's owner"#);
     let within = r#"{"page": {"n": [{"x": 1, "x": 1}]}, "items": [{"a": 1}]}"#;
     assert!(refused_each(within.as_bytes()).iter().all(|error| error.contains("the key `x` comes twice")));
     let escaped = r#"{"total": 1, "items": [], "tot\u0061l": 2}"#;

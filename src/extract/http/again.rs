@@ -71,7 +71,7 @@ impl Rules {
     fn wait(&self, answer: &Answer<'_>, now: f64) -> Result<Option<Duration>, String> {
         let Some(rule) = &self.retry_after else { return Ok(None) };
         let vars: Vec<Value> = answer.vars.iter().cloned().chain([now.into()]).collect();
-        let given = rule.one(answer.envelope, &vars);
+        let given = rule.one_of(&answer.envelope, &vars);
         let given = given.map_err(|error| format!("'retry.after' can't be evaluated on the answer: {error}"))?;
         let seconds = match &given {
             Value::Null => return Ok(None),

@@ -399,7 +399,8 @@ impl HttpClient {
             }),
             Err(TryError::TooLarge) => {
                 let request = self.redactor.scrub(terms.line);
-                Err(HttpError::TooLarge { request, limit: self.options.max_response })
+                let (limit, remedy) = (self.options.max_response, terms.patience.purpose.too_large());
+                Err(HttpError::TooLarge { request, limit, remedy })
             }
             Err(TryError::Stale) => Err(HttpError::Stale { request: self.redactor.scrub(terms.line) }),
             Err(TryError::NoRoom) => Err(HttpError::NoRoom { request: self.redactor.scrub(terms.line) }),

@@ -132,14 +132,14 @@ pub enum HttpError {
         reason: String,
     },
     /// The body is larger than allowed.
-    #[error(
-        "{request}: the answer's body is larger than {limit} bytes, the limit; ask for smaller pages, or raise `max_response` (of the job, or of `source`)"
-    )]
+    #[error("{request}: the answer's body is larger than {limit} bytes, the limit; {remedy}")]
     TooLarge {
         /// The request in one line, scrubbed.
         request: String,
         /// The limit, in bytes after decompression.
         limit: u64,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The session ended while the request waited: it is sent with another one.
     #[error("{request}: not sent: its session has ended")]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::again::NOW;
-use crate::lang::jq::{Jq, JqError, JqRunError};
+use crate::lang::jq::{Jq, JqError, JqInput, JqRunError};
 
 /// The jq texts of a source or job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub enum Judged {
 /// What the rules look at.
 pub(super) struct Answer<'a> {
     status: StatusCode,
-    pub(super) envelope: &'a Value,
+    pub(super) envelope: JqInput<'a>,
     pub(super) vars: Vec<Value>,
 }
 
@@ -154,7 +154,7 @@ impl Rules {
     /// Joins what was judged with the server's words and the rules that failed.
     fn words(&self, judged: &str, answer: &Answer<'_>, broken: &[String]) -> String {
         let mut words = judged.to_owned();
-        let said = self.error_message.as_ref().map(|rule| rule.one(answer.envelope, &answer.vars));
+        let said = self.error_message.as_ref().map(|rule| rule.one_of(&answer.envelope, &answer.vars));
         match said {
             None | Some(Ok(Value::Null) | Err(_)) => {}
             Some(Ok(Value::String(said))) => words.push_str(&format!("; it says: {said}")),
@@ -172,11 +172,11 @@ impl<'a> Answer<'a> {
     pub(super) fn new(status: StatusCode, headers: &Value, envelope: &'a Value, extra: &[Value]) -> Self {
         let mut vars = vec![Value::from(status.as_u16()), headers.clone()];
         vars.extend_from_slice(extra);
-        Self { status, envelope, vars }
+        Self { status, envelope: JqInput::new(envelope), vars }
     }
 
     pub(super) fn says(&self, field: &str, rule: &Jq, broken: &mut Vec<String>) -> bool {
-        rule.truthy(self.envelope, &self.vars).unwrap_or_else(|error: JqRunError| {
+        rule.truthy_of(&self.envelope, &self.vars).unwrap_or_else(|error: JqRunError| {
             broken.push(format!("'{field}' can't be evaluated on the answer: {error}"));
             false
         })

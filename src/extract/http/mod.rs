@@ -29,4 +29,4 @@ pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};
 pub use self::memory::{DEFAULT_MEMORY_LIMIT, Memory, Room, Turn};
 pub use self::retry::{RetryPolicy, retry_after};
-pub use self::terms::{EnvelopeReader, Patience, Repeat};
+pub use self::terms::{EnvelopeReader, Patience, Purpose, Repeat};

@@ -23,6 +23,28 @@ pub struct Patience {
     pub sent: Arc<AtomicU64>,
     /// Which tries may be followed by another.
     pub repeat: Repeat,
+    /// What the requests are for.
+    pub purpose: Purpose,
+}
+
+/// What requests are for, as far as it tells what to do where one fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// The rows of a job.
+    #[default]
+    Job,
+    /// An `http` sink, which has a source of its own.
+    Sink,
+}
+
+impl Purpose {
+    /// Says what to do about an answer that is larger than allowed.
+    pub(super) const fn too_large(self) -> &'static str {
+        match self {
+            Self::Job => "ask for smaller pages, or raise `max_response` (of the job, or of `source`)",
+            Self::Sink => "raise `max_response` of the sink's `http`",
+        }
+    }
 }
 
 /// Which tries of a request may be followed by another.

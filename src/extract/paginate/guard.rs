@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::extract::request::{Fingerprint, RenderedRequest};
@@ -35,7 +36,8 @@ impl Default for Ceilings {
 pub enum GuardError {
     /// The request was sent before, in this slice.
     #[error(
-        "the same request would be sent twice in one slice: {request}; the paginator doesn't move, check what it writes to and from"
+        "the same request would be sent twice in one slice: {request}; paging doesn't move on: check in `paginate` what is read from a \
+         page, and whether the API pages by the parameter that it is written to"
     )]
     SameRequest {
         /// The request in one line.
@@ -43,7 +45,8 @@ pub enum GuardError {
     },
     /// A cursor came that had come before, in this slice.
     #[error(
-        "page {page} gives the cursor {cursor}, which an earlier page gave: the server pages in a circle; request: {request}"
+        "page {page} gives the cursor {cursor}, which an earlier page gave: the server pages in a circle; check in `paginate` where \
+         the cursor is read, or say by `more` when there is no other page; request: {request}"
     )]
     CursorCycle {
         /// The page, from 1.
@@ -87,7 +90,8 @@ impl GuardError {
 pub struct RequestGuard {
     ceilings: Ceilings,
     sent: HashSet<Fingerprint>,
-    cursors: HashSet<String>,
+    /// By their SHA-256: a cursor may be as long as a page.
+    cursors: HashSet<[u8; 32]>,
     pages: u64,
     rows: u64,
     bytes: u64,
@@ -133,7 +137,7 @@ impl RequestGuard {
     /// Takes the cursor that a page gave for the next one.
     pub fn cursor(&mut self, request: &RenderedRequest, cursor: &Value) -> Result<(), GuardError> {
         let cursor = cursor.to_string();
-        if self.cursors.insert(cursor.clone()) {
+        if self.cursors.insert(Sha256::digest(&cursor).into()) {
             return Ok(());
         }
         Err(GuardError::CursorCycle { page: self.pages, cursor, request: request.line() })

@@ -304,6 +304,8 @@ struct Tally {
     was_short: bool,
     /// Whether a page with rows came after a short one.
     short_in_the_middle: bool,
+    /// Whether a page had all the rows that were asked for.
+    was_full: bool,
 }
 
 impl Tally {
@@ -318,9 +320,12 @@ impl Tally {
     ) -> Result<Option<EndReason>, PaginateError> {
         self.short_in_the_middle |= self.was_short && seen.rows > 0;
         self.was_short = seen.rows < size;
+        self.was_full |= !self.was_short;
         let end = self.take(seen, size, rules, place)?;
         Ok(end.map(|end| match end {
             EndReason::EmptyPage if self.short_in_the_middle => EndReason::EmptyAfterShort,
+            EndReason::EmptyPage if self.received > 0 && !self.was_full => EndReason::NeverFull,
+            EndReason::MoreFalse if self.short_in_the_middle => EndReason::MoreFalseAfterShort,
             end => end,
         }))
     }

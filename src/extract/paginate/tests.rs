@@ -140,18 +140,18 @@ proptest! {
     }
 
     #[test]
-    fn pages_that_a_server_caps_prove_nothing(server in servers(0_u64..1000), size in 1_u64..25, cuts in any::<bool>()) {
+    fn pages_that_a_server_caps_prove_nothing(server in servers(0_u64..1000), size in 1_u64..25) {
         let server = Server { states_total: false, states_more: false, ..server };
         let mut paginator = PageNumber::new(place("query.page"), None, size, 0, rules());
         let (rows, _, end) = drive(&mut paginator, |edits, page| {
             // It counts pages by the size asked for, and puts fewer rows on them.
-            server.page(|_| true, number(edits, "query.page").unwrap() * size, size, page, cuts)
+            server.page(|_| true, number(edits, "query.page").unwrap() * size, size, page, false)
         }).unwrap();
-        if rows != all(&server) && server.rows.len() as u64 > size {
-            prop_assert_eq!(end, EndReason::EmptyAfterShort);
+        if rows != all(&server) {
+            prop_assert!(matches!(end, EndReason::EmptyAfterShort | EndReason::NeverFull), "{:?}", end);
         }
         let proved = Reconciliation::of(rows.len() as u64, rows.len() as u64, (None, None), end).verdict;
-        prop_assert!(proved != Verdict::Complete || rows == all(&server) || server.rows.len() as u64 <= size);
+        prop_assert!(proved != Verdict::Complete || rows == all(&server));
     }
 
     #[test]

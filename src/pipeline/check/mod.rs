@@ -47,6 +47,8 @@ pub struct Checked {
     pub pipeline: Pipeline,
     /// Warnings, in the order of the file.
     pub warnings: Vec<Diagnostic>,
+    /// What would make it safer: warnings for those who write the file, not for each of its runs.
+    pub advice: Vec<Diagnostic>,
 }
 
 /// Loads `source`, with `${...}` looked up in `lookup`, and checks it. Where a part of the file can't be read, the rest is checked.
@@ -59,12 +61,13 @@ pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnos
     let mut findings = Findings::new(&source.text, found.iter().map(|one| one.span.start).collect());
     let pipeline = file.and_then(|file| findings.pipeline(&file));
     seen.hide(&source.text, &mut findings.all);
+    seen.hide(&source.text, &mut findings.advice);
     // What stands at the empty span was made up for something missing, which has been reported.
     found.extend(findings.all.into_iter().filter(|one| one.span != Span::default()));
     load::diagnostic::sort(&mut found);
     match pipeline {
         Some(pipeline) if found.iter().all(|one| one.severity == Severity::Warning) => {
-            Ok(Checked { pipeline, warnings: found })
+            Ok(Checked { pipeline, warnings: found, advice: findings.advice })
         }
         _ => Err(found),
     }
@@ -73,6 +76,7 @@ pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnos
 /// What has been found so far.
 struct Findings<'t> {
     all: Vec<Diagnostic>,
+    advice: Vec<Diagnostic>,
     /// The text of the file.
     text: &'t str,
     /// Where parts of the file were refused, and are absent.
@@ -83,7 +87,7 @@ struct Findings<'t> {
 
 impl<'t> Findings<'t> {
     fn new(text: &'t str, holes: Vec<usize>) -> Self {
-        Self { all: Vec::new(), text, partial: !holes.is_empty(), holes }
+        Self { all: Vec::new(), advice: Vec::new(), text, partial: !holes.is_empty(), holes }
     }
 
     fn pipeline(&mut self, file: &PipelineFile) -> Option<Pipeline> {
@@ -192,6 +196,10 @@ impl<'t> Findings<'t> {
 
     fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.add(Diagnostic::warning(span, message).help(help));
+    }
+
+    fn advise(&mut self, span: Span, message: &str, help: &str) {
+        self.advice.push(Diagnostic::warning(span, message).help(help));
     }
 
     /// Checks a name of lower-case letters, digits and `joint`, which file names, metrics and SQL can all bear.

@@ -114,7 +114,7 @@ impl Findings<'_> {
             let help = "remove `bound: exclusive`: what goes on at the value comes again anyway";
             self.error(overlap.span, "`overlap` doesn't go with an exclusive `bound`", help);
         }
-        if job.window.as_ref().is_none_or(|window| window.value.time.is_none()) {
+        if job.window.as_ref().is_none_or(|window| window.value.own_time().is_none()) {
             let help =
                 "add a `window` with `time:`, SQL for a row's own time: one that doesn't change as the row goes on";
             self.missing(

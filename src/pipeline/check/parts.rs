@@ -74,7 +74,7 @@ impl Findings<'_> {
             let message = "the last point of a cell may still change when the cell is read";
             self.warn(resolution.step.span, message, "give the window a `lag` of one step or more");
         }
-        if window.time.is_none() && !self.partial {
+        if window.own_time().is_none() && !self.partial {
             let message = "servers put a point at both edges of what is asked for, and no `time` cuts the one that belongs elsewhere";
             let help = "add `time:`, SQL for a point's own time; else a point at an edge may land twice";
             self.warn(resolution.step.span, message, help);
@@ -114,7 +114,7 @@ impl Findings<'_> {
         let sent = |edge: bool, variable: &str| edge || names.contains(variable) || names.contains("window");
         let (from, to) = (sent(window.from.is_some(), "window.from"), sent(window.to.is_some(), "window.to"));
         // With neither, or where no `time` cuts what comes in excess, it has been said already.
-        if from != to && window.time.is_some() {
+        if from != to && window.own_time().is_some() {
             let message = format!("`{name}` asks for parts of a window, but one of its edges is never sent");
             self.missing(span, message, "name the places of both edges, `from:` and `to:`");
         }

@@ -134,7 +134,7 @@ impl Findings<'_> {
                 "; if the value means a whole cell, such as a day, write `at:` (or `{{ window.at }}`) instead",
             );
         }
-        if window.time.is_some() {
+        if window.own_time().is_some() {
             self.warn(window.span, message, format!("{help}; `time` drops those rows, but they are all read"));
         } else {
             self.missing(

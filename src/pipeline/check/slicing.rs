@@ -64,7 +64,7 @@ impl Findings<'_> {
         let at = window.at.as_ref().and_then(|at| self.sent(&at.value, job, vars));
         let from = self.edge(window.from.as_ref(), EdgeBound::Inclusive, job, vars);
         let to = self.edge(window.to.as_ref(), EdgeBound::Exclusive, job, vars);
-        if let Some(time) = &window.time {
+        if let Some(time) = window.own_time() {
             self.sql_expression(time);
         }
         let parts = self.parts(window, job, vars);
@@ -72,7 +72,7 @@ impl Findings<'_> {
             self.window_is_sent(window, request);
         }
         let inclusive = matches!(to, Some((_, EdgeBound::Inclusive)));
-        if let (None, true, Some(to), false) = (&window.time, inclusive, &window.to, self.partial) {
+        if let (None, true, Some(to), false) = (window.own_time(), inclusive, &window.to, self.partial) {
             let help = "add `time:`, SQL for a row's own time; else the end is sent one unit of `as` earlier, \
                         which is right only if times are whole units";
             self.warn(
@@ -80,8 +80,12 @@ impl Findings<'_> {
                 "the server includes the end of the window, and rows aren't cut by their own time",
                 help,
             );
+        } else if window.time.is_none() && !self.partial {
+            let help = "add `time:`, SQL for a row's own time, such as `time: created_at`; where rows have none, write `time: none`";
+            let message = "nothing shows whether rows lie in the window: a server that ignores it isn't noticed";
+            self.advise(window.every.span, message, help);
         }
-        if let (Some(pad), None) = (&window.pad, &window.time) {
+        if let (Some(pad), None) = (&window.pad, window.own_time()) {
             let help = "add `time:`, SQL for a row's own time, which cuts what is asked for in excess";
             self.missing(pad.span, "with `pad` and without `time`, rows would land in two slices", help);
         }
@@ -95,7 +99,7 @@ impl Findings<'_> {
             from,
             to,
             at,
-            time: window.time.clone(),
+            time: window.own_time().cloned(),
             pad_before: length(pad.before),
             pad_after: length(pad.after),
             parts: parts?,

@@ -34,8 +34,9 @@ pub struct WindowFile {
     /// the cell's first instant, as `as` writes it. Or a template uses `window.at`.
     #[serde(default)]
     pub at: Option<Spanned<Jq>>,
-    /// SQL: a row's own time, a timestamp. Rows outside `[from, to)` are dropped and counted. Without it, the server's
-    /// cut is trusted.
+    /// SQL: a row's own time, a timestamp. Rows outside `[from, to)` are dropped and counted, and a server that ignores the window is
+    /// noticed. Without it, the server's cut is trusted, and `tidegate validate` warns; write `none` where rows have no time, such as
+    /// sums over the window.
     #[serde(default)]
     pub time: Option<Sql>,
     /// Widens what is asked for, never what lands.
@@ -51,6 +52,13 @@ pub struct WindowFile {
     /// edges of the window. Such slices are reported as `unknown`.
     #[serde(default)]
     pub resolution: Option<Spanned<ResolutionFile>>,
+}
+
+impl WindowFile {
+    /// Returns the SQL for a row's own time, where rows have one.
+    pub fn own_time(&self) -> Option<&Sql> {
+        self.time.as_ref().filter(|time| time.as_str().trim() != "none")
+    }
 }
 
 /// The place of a window's edge, and how the server treats it.

@@ -26,6 +26,23 @@ pub(super) fn is_secretive(key: &str) -> bool {
         || matches!(plain.as_str(), "auth" | "signature" | "sig" | "session" | "pwd")
 }
 
+/// Tells whether a key may be a telling one that was misspelt: its last word is a letter or two away from one.
+pub(super) fn looks_telling(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let last = key.rsplit(['_', '-']).next().unwrap_or_default();
+    let alike = |name: &str| {
+        let most = if name.len() < 8 { 1 } else { 2 };
+        [key.as_str(), last].iter().any(|word| strsim::damerau_levenshtein(word, name) <= most)
+    };
+    TELLING.iter().any(|name| alike(name))
+}
+
+/// Returns where a text that can't be parsed has literal values of telling keys.
+pub(super) fn literal_secrets(text: &str) -> Vec<Span> {
+    let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+    starts.filter_map(|at| literal_secret(text, at)).collect()
+}
+
 /// Hides literal values of keys with telling names on the first lines of diagnostics, and in their texts.
 pub(super) fn conceal(text: &str, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
@@ -67,7 +84,8 @@ fn literal_secret(text: &str, at: usize) -> Option<Span> {
     let lower = line.to_ascii_lowercase();
     for (colon, _) in lower.match_indices(':') {
         let key = lower.get(..colon)?.trim_end_matches(['\'', '"', ' ']);
-        if !TELLING.iter().any(|name| key.ends_with(name)) {
+        let word = key.rsplit(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')).next();
+        if !is_telling(key) && !word.is_some_and(looks_telling) {
             continue;
         }
         let value = line.get(colon + 1..)?;
@@ -97,7 +115,18 @@ mod tests {
     }
 
     #[test]
+    fn a_telling_key_may_be_misspelt() {
+        for key in ["passwrod", "pasword", "Passwort", "tokne", "secrt", "api-key", "client_secert", "auhtorization"] {
+            assert!(looks_telling(key) || is_secretive(key), "{key}");
+        }
+        for key in ["header", "headers", "key", "username", "paths", "into", "select", "token_url", "transform"] {
+            assert!(!looks_telling(key), "{key}");
+        }
+    }
+
+    #[test]
     fn literal_values_of_telling_keys_are_found() {
+        check("  passwrod: hunter2", Some("hunter2"));
         check("  password: @hunter2", Some("@hunter2"));
         check("auth: {client_secret : 'x}, y: 1", Some("'x}, y: 1"));
         check("password: '${P}'", None);

@@ -3,6 +3,8 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
+use super::{conceal, shown};
+
 /// A half-open range of bytes in the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
@@ -131,9 +133,9 @@ pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic], source: &Source, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let text = without_secrets(&source.text, diagnostics);
-    let mut sorted = diagnostics.to_vec();
-    sort(&mut sorted);
+    let secrets = secrets(&source.text, diagnostics);
+    let text = covered(&source.text, &secrets);
+    let sorted = told(diagnostics, &source.text, &secrets);
     let shown: Vec<String> = sorted.iter().map(|one| render_one(one, &source.name, &text, &renderer)).collect();
     shown.join("\n\n")
 }
@@ -142,8 +144,7 @@ pub fn render(diagnostics: &[Diagnostic], source: &Source, colour: bool) -> Stri
 /// Lines and columns count from 1, columns in characters.
 #[must_use]
 pub fn to_json(diagnostics: &[Diagnostic], source: &Source) -> Value {
-    let mut sorted = diagnostics.to_vec();
-    sort(&mut sorted);
+    let sorted = told(diagnostics, &source.text, &secrets(&source.text, diagnostics));
     let one = |found: &Diagnostic| {
         let (line, column) = position(&source.text, found.span.start);
         let severity = match found.severity {
@@ -224,10 +225,43 @@ fn line_end(text: &str, offset: usize) -> usize {
     text.get(start..).and_then(|after| after.find('\n')).map_or(text.len(), |at| start + at)
 }
 
-/// Covers with `*` what diagnostics call a secret: another mistake on the same line would show it too.
-fn without_secrets(text: &str, diagnostics: &[Diagnostic]) -> String {
+/// Returns what no diagnostic may show: what one of them calls a secret, and what may be one by the name of its field. A mistake
+/// beside it would show it too, and a field that is misspelt isn't known to hold a secret.
+fn secrets(text: &str, diagnostics: &[Diagnostic]) -> Vec<Span> {
+    let by_name = shown::secrets(text).unwrap_or_else(|| conceal::literal_secrets(text));
+    diagnostics.iter().filter_map(|one| one.redact).chain(by_name).collect()
+}
+
+/// Sorts diagnostics, and takes out of their texts the secrets of the lines that they are about.
+fn told<'t>(diagnostics: &[Diagnostic], text: &'t str, secrets: &[Span]) -> Vec<Diagnostic> {
+    let mut sorted = diagnostics.to_vec();
+    sort(&mut sorted);
+    for found in &mut sorted {
+        let line = line_start(text, found.span.start)..line_end(text, found.span.end);
+        for secret in secrets.iter().filter(|secret| line.contains(&secret.start)) {
+            let plain = |text: &'t str| text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
+            let value = plain(secret.slice(text));
+            // What can't be parsed is taken for a secret up to the end of its line.
+            let word = plain(value.split([',', '}', ']']).next().unwrap_or_default());
+            let texts =
+                [Some(&mut found.message), Some(&mut found.label), found.expected.as_mut(), found.help.as_mut()];
+            for told in texts.into_iter().flatten() {
+                for hidden in [value, word].into_iter().filter(|hidden| hidden.len() >= LEAST_SECRET) {
+                    *told = told.replace(hidden, "***");
+                }
+            }
+        }
+    }
+    sorted
+}
+
+/// The shortest text that is taken out of a sentence, in bytes: shorter ones are a part of many words.
+const LEAST_SECRET: usize = 4;
+
+/// Covers secrets with `*`.
+fn covered(text: &str, secrets: &[Span]) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    for secret in diagnostics.iter().filter_map(|one| one.redact) {
+    for secret in secrets {
         let span = secret.start.min(bytes.len())..secret.end.min(bytes.len());
         for byte in bytes.get_mut(span).unwrap_or_default().iter_mut().filter(|byte| **byte != b'\n') {
             *byte = b'*';
@@ -256,6 +290,22 @@ mod tests {
         let shown = render(&[secret, other], &source, false);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("user: 1"), "{shown}");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_by_its_field_is_covered_whatever_the_mistake() {
+        for text in [
+            "auth: {passwrod: hunter2, user: 1}",
+            "auth: {password: hunter2, user: 1}",
+            "auth: {pasword: hunter2, user: 1",
+        ] {
+            let source = Source { name: "x.yaml".to_owned(), text: text.to_owned() };
+            let found = Diagnostic::error(Span::new(7, 15), "unknown field").help("`hunter2` isn't known");
+            let shown = render(std::slice::from_ref(&found), &source, false);
+            assert!(!shown.contains("hunter2") && shown.contains("*******"), "{shown}");
+            let told = to_json(&[found], &source).to_string();
+            assert!(told.contains("`***` isn't known"), "{told}");
+        }
     }
 
     #[test]

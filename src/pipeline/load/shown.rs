@@ -3,7 +3,7 @@
 //! Fields that hold a secret refuse a literal one, so what is hidden here is what looks like one all the same: in a header, in a URL, in
 //! a comment.
 
-use super::conceal::{is_secretive, is_telling};
+use super::conceal::{is_secretive, is_telling, looks_telling};
 use super::diagnostic::Span;
 use super::tree::{Kind, Node};
 use super::yaml;
@@ -14,14 +14,8 @@ const HIDDEN: &str = "***";
 /// Returns the text with what may be a secret hidden. None where it can't be parsed: then nothing says what stands where.
 #[must_use]
 pub fn shown(text: &str) -> Option<String> {
-    let (root, found) = yaml::parse(text);
-    let root = root.filter(|_| found.is_empty())?;
-    let mut spans = Vec::new();
-    walk(text, &root, None, &mut spans);
-    spans.extend(comments(text, &root));
-    spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
     let (mut out, mut at) = (String::new(), 0);
-    for span in spans.into_iter().filter(|span| span.start < span.end) {
+    for span in secrets(text)? {
         if span.start >= at {
             out.push_str(text.get(at..span.start)?);
             out.push_str(HIDDEN);
@@ -30,6 +24,18 @@ pub fn shown(text: &str) -> Option<String> {
     }
     out.push_str(text.get(at..)?);
     Some(out)
+}
+
+/// Returns where a text has what may be a secret, in order. None where it can't be parsed.
+pub(super) fn secrets(text: &str) -> Option<Vec<Span>> {
+    let (root, found) = yaml::parse(text);
+    let root = root.filter(|_| found.is_empty())?;
+    let mut spans = Vec::new();
+    walk(text, &root, None, &mut spans);
+    spans.extend(comments(text, &root));
+    spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+    spans.retain(|span| span.start < span.end);
+    Some(spans)
 }
 
 /// Collects what is to be hidden below a node; `key` is what it stands under.
@@ -49,7 +55,7 @@ fn walk(text: &str, node: &Node, key: Option<&str>, spans: &mut Vec<Span>) {
 }
 
 fn is_secret(key: &str) -> bool {
-    is_telling(key) || is_secretive(key)
+    is_telling(key) || is_secretive(key) || looks_telling(key)
 }
 
 fn scalar(text: &str, span: Span, key: &str, spans: &mut Vec<Span>) {

@@ -94,7 +94,7 @@ impl Collector {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
         let passes = self.evidence.passes();
         let reconciliation = if passes.count() > 1 {
-            self.evidence.weigh_settled(end, self.since, self.overlap)
+            self.evidence.weigh_settled(end, self.since)
         } else {
             self.evidence.weigh(end, self.keys.is_some(), self.overlap)
         };

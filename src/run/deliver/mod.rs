@@ -58,11 +58,11 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
 pub(super) fn tell_who_sends(jobs: &[&Job], shard: Shard, reports: &mut [JobReport]) {
     for (job, outbox) in outboxes(jobs).filter(|_| !shard.is_whole()) {
         let (sink, sender) = (&outbox.name, shard.sender(&job.name, &outbox.name));
-        let who = if sender == shard { "this one".to_owned() } else { format!("shard {sender}") };
+        let who = if sender == shard { "this shard".to_owned() } else { format!("shard {sender}") };
         for report in reports.iter_mut().filter(|report| report.job == job.name) {
             report.warnings.push(format!(
-                "of all shards {who} sends the rows for sink `{sink}`, as far as they have landed by then: the next run sends the others, \
-                 or `tidegate deliver`"
+                "rows for sink `{sink}` are sent by {who} alone, as far as they have landed by then; the next run sends the others, or \
+                 `tidegate deliver`"
             ));
         }
     }

@@ -185,7 +185,7 @@ impl SliceRun {
             return Err(RunError::AllBad { bad, landed: rows, first });
         }
         if distinct > proved.distinct && begin.slice.window().is_some() {
-            return Err(RunError::Shrunk { now: proved.distinct, landed: distinct });
+            return Err(RunError::Shrunk { what: "the slice".to_owned(), now: proved.distinct, landed: distinct });
         }
         Ok(())
     }
@@ -283,6 +283,7 @@ impl SliceRun {
                 generation: begin.generation,
                 cursor_end: extracted.collected.cursor_end.clone(),
                 rows: staged.rows_out,
+                records: extracted.collected.counts.decoded + extracted.collected.counts.quarantined,
                 reconciliation: extracted.collected.reconciliation.clone(),
                 schema_version: version,
                 files: staged.files.clone(),
@@ -292,12 +293,13 @@ impl SliceRun {
         let replaces = landing.replaces.is_some();
         self.writer.commit(landing).await?;
         tracing::debug!(rows = staged.rows_out, files = staged.files.len(), "slice committed");
-        if replaces && let Err(error) = self.writer.tidy(&self.data).await {
+        if replaces && let Err(error) = self.writer.tidy_in_turn(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
         }
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
     }
+
     /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by their keys.
     async fn keeps_all(&self, begin: &Begin, collected: &Collected, staged: &Staged) -> Result<(), RunError> {
         let is_guarded = self.replay && !self.allow_shrink && begin.slice.window().is_none();
@@ -309,7 +311,7 @@ impl SliceRun {
         let files = self.writer.files(&list).await?;
         let held = files.iter().filter(|file| file.sink.as_str() == SINK).map(|file| file.rows).sum::<u64>();
         let (now, landed) = (staged.rows_out + collected.counts.quarantined, rows + held);
-        if now < landed { Err(RunError::Shrunk { now, landed }) } else { Ok(()) }
+        if now < landed { Err(RunError::Shrunk { what: "the slice".to_owned(), now, landed }) } else { Ok(()) }
     }
 }
 

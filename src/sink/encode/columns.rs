@@ -1,11 +1,11 @@
 //! The columns of a row group, encoded by several threads. Which thread takes which column decides nothing: the bytes of a column
-//! depend on its rows alone, and columns are put into the file in their order.
+//! depend on its rows alone, in the batches in which they came, and columns are put into the file in their order.
 
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::FieldRef;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::errors::ParquetError;
@@ -16,6 +16,9 @@ const MOST_THREADS: usize = 4;
 /// Below so many bytes of rows a thread costs more than it saves.
 const WORTH_A_THREAD: usize = 1024 * 1024;
 
+/// The columns of a row group that has begun.
+pub(super) struct Columns(Vec<Column>);
+
 /// A column of the rows, and the writers of its leaves.
 struct Column {
     at: usize,
@@ -23,54 +26,72 @@ struct Column {
     writers: Vec<ArrowColumnWriter>,
 }
 
-type Done = (usize, Result<Vec<ArrowColumnChunk>, ParquetError>);
+impl Columns {
+    /// Gives each column of `like` the writers of its leaves.
+    pub(super) fn new(like: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result<Self, ParquetError> {
+        let (schema, mut writers) = (like.schema(), writers.into_iter());
+        let column = |(at, (field, array)): (usize, (&FieldRef, &ArrayRef))| {
+            let leaves = compute_leaves(field, &array.slice(0, 0))?.len();
+            Ok(Column { at, field: FieldRef::clone(field), writers: writers.by_ref().take(leaves).collect() })
+        };
+        let columns = schema.fields().iter().zip(like.columns()).enumerate().map(column);
+        columns.collect::<Result<_, _>>().map(Self)
+    }
 
-/// Encodes `rows`, of about `bytes` bytes, with the `writers` of their leaves; returns the chunks in the order of the leaves.
-pub(super) fn encode(
-    rows: &[RecordBatch],
-    bytes: usize,
-    writers: Vec<ArrowColumnWriter>,
-) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-    let columns = columns(rows, writers)?;
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores.min(MOST_THREADS).min(bytes / WORTH_A_THREAD).min(columns.len());
-    let waiting = Mutex::new(columns.into_iter());
-    let work = || -> Vec<Done> {
-        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-        std::iter::from_fn(next).map(|column| (column.at, column.encode(rows))).collect()
-    };
-    let mut done = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().map_err(|_| ParquetError::General("a thread that encodes died".to_owned()))?);
-        }
-        Ok::<_, ParquetError>(done)
-    })?;
-    done.sort_by_key(|(at, _)| *at);
-    let chunks = done.into_iter().map(|(_, chunks)| chunks).collect::<Result<Vec<_>, _>>()?;
-    Ok(chunks.into_iter().flatten().collect())
-}
+    /// Encodes `rows`, of about `bytes` bytes.
+    pub(super) fn write(&mut self, rows: &[RecordBatch], bytes: usize) -> Result<(), ParquetError> {
+        let threads = threads(bytes, self.0.len());
+        spread(self.0.iter_mut(), threads, |column| column.write(rows))?.into_iter().collect()
+    }
 
-/// Gives each column the writers of its leaves.
-fn columns(rows: &[RecordBatch], writers: Vec<ArrowColumnWriter>) -> Result<Vec<Column>, ParquetError> {
-    let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let schema = first.schema();
-    let mut writers = writers.into_iter();
-    let column = |(at, (field, array)): (usize, (&FieldRef, &arrow::array::ArrayRef))| {
-        let leaves = compute_leaves(field, &array.slice(0, 0))?.len();
-        Ok(Column { at, field: FieldRef::clone(field), writers: writers.by_ref().take(leaves).collect() })
-    };
-    schema.fields().iter().zip(first.columns()).enumerate().map(column).collect()
+    /// Encodes `rows`, the last ones, and returns the chunks in the order of the leaves.
+    pub(super) fn finish(self, rows: &[RecordBatch], bytes: usize) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+        let threads = threads(bytes, self.0.len());
+        let finish = |mut column: Column| {
+            let written = column.write(rows);
+            (column.at, written.and_then(|()| column.writers.into_iter().map(ArrowColumnWriter::close).collect()))
+        };
+        let mut done: Vec<(usize, Result<Vec<_>, _>)> = spread(self.0.into_iter(), threads, finish)?;
+        done.sort_by_key(|(at, _)| *at);
+        let chunks = done.into_iter().map(|(_, chunks)| chunks).collect::<Result<Vec<_>, _>>()?;
+        Ok(chunks.into_iter().flatten().collect())
+    }
 }
 
 impl Column {
-    fn encode(mut self, rows: &[RecordBatch]) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    fn write(&mut self, rows: &[RecordBatch]) -> Result<(), ParquetError> {
         for batch in rows {
             for (writer, leaf) in self.writers.iter_mut().zip(compute_leaves(&self.field, batch.column(self.at))?) {
                 writer.write(&leaf)?;
             }
         }
-        self.writers.into_iter().map(ArrowColumnWriter::close).collect()
+        Ok(())
     }
+}
+
+/// Returns how many threads are worth it.
+fn threads(bytes: usize, columns: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    cores.min(MOST_THREADS).min(bytes / WORTH_A_THREAD).min(columns)
+}
+
+/// Does `work` on all items, by so many threads, in no order.
+fn spread<T: Send, R: Send>(
+    items: impl Iterator<Item = T> + Send,
+    threads: usize,
+    work: impl Fn(T) -> R + Sync,
+) -> Result<Vec<R>, ParquetError> {
+    let waiting = Mutex::new(items);
+    let work = || -> Vec<R> {
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        std::iter::from_fn(next).map(&work).collect()
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().map_err(|_| ParquetError::General("a thread that encodes died".to_owned()))?);
+        }
+        Ok(done)
+    })
 }

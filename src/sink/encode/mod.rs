@@ -71,6 +71,11 @@ pub(super) trait Encoder: Send {
     /// Writes what is buffered as far as the format permits.
     fn flush(&mut self) -> Result<(), EncodeError>;
 
+    /// Encodes what is buffered as far as it can be without a difference to the bytes of the file: for a file that is open alone.
+    fn advance(&mut self) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
     /// Writes the end of the file, and returns it.
     fn finish(self: Box<Self>) -> Result<StagedFile, EncodeError>;
 }

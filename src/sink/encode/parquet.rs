@@ -1,7 +1,8 @@
 //! Parquet: rows are gathered until they are a row group, which is then encoded in one go.
 //!
 //! Gathered as they are, and not half encoded: the encoders of one row group, one a column, each with a compressor, take several
-//! times the memory of the rows where many partitions are open at once.
+//! times the memory of the rows where many partitions are open at once. A file that is open alone is encoded as its rows come
+//! ([`Encoder::advance`]); its bytes are the same.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -16,14 +17,18 @@ use parquet::schema::types::ColumnPath;
 
 use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, Statistics};
 use super::super::store::StagedFile;
+use super::columns::Columns;
 use super::weight::{compact, weight};
-use super::{EncodeError, Encoder, columns};
+use super::{EncodeError, Encoder};
 
 /// Who wrote the file. Without a version: a new release doesn't change files that hold the same rows.
 const CREATED_BY: &str = "tidegate";
 
 /// Bytes of gathered rows that end a row group.
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of gathered rows from which on it is worth to encode them before their row group is full.
+const STEP: usize = 8 * 1024 * 1024;
 
 /// How many bytes of rows make one byte of a file, about: for the size of what isn't encoded yet.
 const SHRINKS_BY: u64 = 4;
@@ -33,8 +38,12 @@ pub(super) struct ParquetEncoder {
     writer: SerializedFileWriter<StagedFile>,
     columns: ArrowRowGroupWriterFactory,
     row_group_rows: usize,
-    /// The rows of the row group to come.
+    /// What is encoded of the row group to come.
+    begun: Option<Columns>,
+    /// Its rows that aren't encoded yet, and their bytes.
     rows: Vec<RecordBatch>,
+    waiting: usize,
+    /// All its rows, and their bytes.
     row_count: usize,
     bytes: usize,
 }
@@ -66,15 +75,50 @@ impl ParquetEncoder {
         }
         let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties.build()))?;
         let (writer, columns) = writer.into_serialized_writer()?;
-        Ok(Self { writer, columns, row_group_rows: options.row_group_rows, rows: Vec::new(), row_count: 0, bytes: 0 })
+        Ok(Self {
+            writer,
+            columns,
+            row_group_rows: options.row_group_rows,
+            begun: None,
+            rows: Vec::new(),
+            waiting: 0,
+            row_count: 0,
+            bytes: 0,
+        })
     }
 }
 
 impl ParquetEncoder {
+    /// Returns the encoders of the row group; begins it where it hasn't.
+    fn begun(&mut self, like: &RecordBatch) -> Result<Columns, ParquetError> {
+        if let Some(begun) = self.begun.take() {
+            return Ok(begun);
+        }
+        Columns::new(like, self.columns.create_column_writers(self.writer.flushed_row_groups().len())?)
+    }
+
+    /// Encodes what waits.
+    fn encode(&mut self) -> Result<(), ParquetError> {
+        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.waiting));
+        if let Some(first) = rows.first() {
+            let mut columns = self.begun(first)?;
+            columns.write(&rows, bytes)?;
+            self.begun = Some(columns);
+        }
+        Ok(())
+    }
+
     /// Writes a row group.
-    fn row_group(&mut self, rows: &[RecordBatch], bytes: usize) -> Result<(), ParquetError> {
-        let writers = self.columns.create_column_writers(self.writer.flushed_row_groups().len())?;
-        let chunks = columns::encode(rows, bytes, writers)?;
+    fn row_group(&mut self) -> Result<(), ParquetError> {
+        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.waiting));
+        let columns = match rows.first() {
+            Some(first) => self.begun(first)?,
+            None => match self.begun.take() {
+                Some(begun) => begun,
+                None => return Ok(()),
+            },
+        };
+        let chunks = columns.finish(&rows, bytes)?;
         let mut group = self.writer.next_row_group()?;
         chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
         group.close()?;
@@ -88,7 +132,8 @@ impl Encoder for ParquetEncoder {
         while from < batch.num_rows() {
             let count = (self.row_group_rows - self.row_count).min(batch.num_rows() - from);
             let rows = batch.slice(from, count);
-            self.bytes += weight(&rows);
+            let bytes = weight(&rows);
+            (self.bytes, self.waiting) = (self.bytes + bytes, self.waiting + bytes);
             self.rows.push(compact(rows)?);
             self.row_count += count;
             from += count;
@@ -112,12 +157,12 @@ impl Encoder for ParquetEncoder {
     }
 
     fn flush(&mut self) -> Result<(), EncodeError> {
-        let (rows, bytes) = (std::mem::take(&mut self.rows), self.bytes);
         (self.row_count, self.bytes) = (0, 0);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.row_group(&rows, bytes).map_err(plain_io)
+        self.row_group().map_err(plain_io)
+    }
+
+    fn advance(&mut self) -> Result<(), EncodeError> {
+        if self.waiting < STEP { Ok(()) } else { self.encode().map_err(plain_io) }
     }
 
     fn finish(mut self: Box<Self>) -> Result<StagedFile, EncodeError> {

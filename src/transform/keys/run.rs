@@ -103,7 +103,9 @@ impl Run {
     /// Makes one run of several, the oldest first: the number of a key is that of the latest run that has it.
     pub(super) fn merge(mut runs: Vec<Self>, room: usize) -> io::Result<Self> {
         // They aren't asked any more, and their memory is needed.
-        runs.iter_mut().for_each(|run| run.filter = None);
+        for run in &mut runs {
+            run.filter = None;
+        }
         let (count, bytes) = (runs.iter().map(|run| run.items).sum(), runs.iter().map(|run| run.bytes).sum());
         let mut writer = Writer::new(count, bytes, room)?;
         let mut heads = runs.iter().map(Head::open).collect::<io::Result<Vec<_>>>()?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -51,6 +51,7 @@ pub(crate) struct Answer {
     body: Vec<u8>,
     end: End,
     delay: Duration,
+    gate: Option<Arc<AtomicBool>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Answer {
     /// Answers with any body, as JSON, status 200.
     pub(crate) fn bytes(body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status: 200, headers, body: body.into(), end: End::Whole, delay: Duration::ZERO }
+        Self { status: 200, headers, body: body.into(), end: End::Whole, delay: Duration::ZERO, gate: None }
     }
 
     /// Never answers.
@@ -100,6 +101,11 @@ impl Answer {
         Self { delay, ..self }
     }
 
+    /// Comes once the gate is open.
+    pub(crate) fn once(self, gate: Option<Arc<AtomicBool>>) -> Self {
+        Self { gate, ..self }
+    }
+
     /// Breaks the connection after the body. With a `content-length` it is too short, without one its last chunk is missing.
     pub(crate) fn torn(self) -> Self {
         Self { end: End::Torn, ..self }
@@ -110,6 +116,9 @@ impl Answer {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(self.delay).await;
+        while self.gate.as_ref().is_some_and(|gate| !gate.load(Ordering::SeqCst)) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         let mut builder = Response::builder().status(self.status);
         for (name, value) in &self.headers {
             builder = builder.header(name, value);

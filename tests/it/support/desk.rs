@@ -1,6 +1,7 @@
 //! A desk for tickets, beside the alerts that they are made of: it knows the truth of what was created.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(crate) struct Desk {
     /// Requests for tickets, by alert.
     asked: BTreeMap<String, usize>,
     fault: Option<Fault>,
+    /// Where there is one, tickets are answered once it is open.
+    pub(crate) gate: Option<Arc<AtomicBool>>,
 }
 
 /// A desk that serves, and a pipeline that feeds it.
@@ -191,7 +194,7 @@ fn answer(desk: &mut Desk, request: &Request, pace: Duration) -> Answer {
             let total = desk.tickets.iter().filter(|ticket| **ticket == request.query["alert"]).count();
             Answer::json(&json!({"total": total}))
         }
-        ("POST", "/desk/tickets") => create(desk, request).after(pace),
+        ("POST", "/desk/tickets") => create(desk, request).after(pace).once(desk.gate.clone()),
         _ => Answer::json(&json!({"error": "no such page"})).status(404),
     }
 }

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -23,10 +25,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tidegate::objects::{Bucket, Stores};
+use url::Url;
 
 use super::appliance::Served;
 use super::python;
-use super::workspace::Run;
+use super::workspace::{Run, Running};
 
 const KEY: &str = "AKIDTEST";
 const SECRET: &str = "a-secret-of-the-tests";
@@ -34,13 +37,28 @@ const SECRET: &str = "a-secret-of-the-tests";
 /// Asked before each request: an answer of its own, or none to have the store answer.
 pub(crate) type Hook = Box<dyn Fn(&S3Request) -> Option<(u16, &'static str)> + Send + Sync>;
 
+/// The answer of a hook that has to be asked again, since the time hasn't come.
+pub(crate) const LATER: (u16, &str) = (0, "Later");
+
 /// What a hook sees of a request.
 #[derive(Debug)]
 pub(crate) struct S3Request {
     /// The method.
     pub(crate) method: String,
+    /// The path: the bucket, then the key.
+    pub(crate) path: String,
     /// The query.
     pub(crate) query: String,
+}
+
+/// The process that a signal is for.
+pub(crate) struct Target(Arc<AtomicU32>);
+
+impl Target {
+    /// Says which one it is.
+    pub(crate) fn is(&self, running: &Running) {
+        self.0.store(running.id(), Ordering::SeqCst);
+    }
 }
 
 /// A server with the bucket `lake`. It ends with the value.
@@ -48,7 +66,7 @@ pub(crate) struct S3 {
     url: String,
     /// The folder of s3s-fs.
     folder: Option<TempDir>,
-    _served: Option<Served>,
+    _served: Served,
     process: Option<Child>,
     hook: Arc<Mutex<Option<Hook>>>,
 }
@@ -60,36 +78,61 @@ impl S3 {
         fs::create_dir(folder.path().join("lake")).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
-        let hook = Arc::new(Mutex::new(None));
-        let server = Arc::new(Server {
+        let hook = Arc::default();
+        let server = Server {
             service: builder.build(),
             folder: folder.path().to_owned(),
             conditional: tokio::sync::Mutex::new(()),
-            hook: Arc::clone(&hook),
-        });
-        let router = Router::new().fallback(move |request: Request| {
-            let server = Arc::clone(&server);
-            async move { server.answer(request).await }
-        });
-        let serving = Served::start(|listener, stop| async move {
-            axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.unwrap();
-        });
-        Self { url: serving.url.clone(), folder: Some(folder), _served: Some(serving), process: None, hook }
+        };
+        let served =
+            serve(
+                Arc::clone(&hook),
+                server,
+                |server: Arc<Server>, request| async move { server.answer(request).await },
+            );
+        Self { url: served.url.clone(), folder: Some(folder), _served: served, process: None, hook }
     }
 
-    /// Starts moto.
+    /// Starts moto, behind a server of this process that hands on what it is asked.
     pub(crate) fn moto() -> Self {
         let mut process = python::command("s3_server.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("moto didn't start: {error}"));
-        let url = format!("http://127.0.0.1:{}", told["port"]);
-        Self { url, folder: None, _served: None, process: Some(process), hook: Arc::default() }
+        let moto = Moto { url: format!("http://127.0.0.1:{}", told["port"]), client: plain_client() };
+        let hook = Arc::default();
+        let served =
+            serve(Arc::clone(&hook), moto, |moto: Arc<Moto>, request| async move { moto.answer(request).await });
+        Self { url: served.url.clone(), folder: None, _served: served, process: Some(process), hook }
     }
 
-    /// Has `hook` asked before each request; s3s-fs only.
+    /// Has `hook` asked before each request.
     pub(crate) fn hook(&self, hook: impl Fn(&S3Request) -> Option<(u16, &'static str)> + Send + Sync + 'static) {
         *self.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Sends a process a signal when `is_it` is told of the request for that, which then isn't done: the store is too busy.
+    pub(crate) fn signal_at(
+        &self,
+        signal: &'static str,
+        is_it: impl Fn(&S3Request) -> bool + Send + Sync + 'static,
+    ) -> Target {
+        let process = Arc::new(AtomicU32::new(0));
+        let known = Arc::clone(&process);
+        self.hook(move |request| {
+            if !is_it(request) {
+                return None;
+            }
+            // It runs already, but may not have been told of yet.
+            while known.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            let process = known.load(Ordering::SeqCst).to_string();
+            // It may have ended: the request is its last one then, whose answer it didn't wait for.
+            let _ = Command::new("kill").args(["-s", signal, &process]).status().unwrap();
+            Some((503, "SlowDown"))
+        });
+        Target(process)
     }
 
     /// Has no hook asked any more.
@@ -166,6 +209,22 @@ impl S3 {
         }
     }
 
+    /// Writes an object, whose key is taken as it is.
+    pub(crate) fn put(&self, key: &str, bytes: &'static str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let key = object_store::path::Path::parse(key).unwrap();
+        runtime.block_on(self.client().put(&key, bytes.into())).unwrap();
+    }
+
+    /// Makes the objects below a prefix look as if they had been written at an instant; s3s-fs only.
+    pub(crate) fn written_at(&self, prefix: &str, instant: SystemTime) {
+        let folder = self.folder.as_ref().unwrap().path().join("lake").join(prefix);
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let file = fs::File::options().write(true).open(entry.path()).unwrap();
+            file.set_modified(instant).unwrap();
+        }
+    }
+
     /// The ids of uploads that are neither completed nor aborted; s3s-fs only.
     pub(crate) fn uploads(&self) -> Vec<String> {
         let names = fs::read_dir(self.folder.as_ref().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
@@ -174,13 +233,38 @@ impl S3 {
         names.filter_map(id).collect()
     }
 
-    /// The parts of uploads that are neither completed nor aborted; s3s-fs only.
+    /// The parts of uploads that are neither completed nor aborted.
     pub(crate) fn parts(&self) -> Vec<String> {
-        let names = fs::read_dir(self.folder.as_ref().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+        let Some(folder) = &self.folder else { return self.parts_in_moto() };
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         let names = names.map(|name| name.to_str().unwrap().to_owned());
         // A part that an upload was completed without stays there, where S3 throws it away.
         let open = self.uploads();
         names.filter(|name| open.iter().any(|id| name.starts_with(&format!(".upload_id-{id}")))).collect()
+    }
+
+    /// As moto lists them, which checks no signatures.
+    fn parts_in_moto(&self) -> Vec<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = plain_client();
+            let get = async |url: Url| client.get(url).send().await.unwrap().text().await.unwrap();
+            let bucket = Url::parse(&format!("{}/lake", self.url)).unwrap();
+            let mut uploads = bucket.clone();
+            uploads.set_query(Some("uploads"));
+            let listed = get(uploads).await;
+            assert!(listed.contains("ListMultipartUploadsResult"), "{listed}");
+            let mut parts = Vec::new();
+            for (key, id) in elements(&listed, "Key").into_iter().zip(elements(&listed, "UploadId")) {
+                let mut upload = bucket.clone();
+                upload.path_segments_mut().unwrap().extend(key.split('/'));
+                upload.query_pairs_mut().append_pair("uploadId", &id);
+                let listed = get(upload).await;
+                assert!(listed.contains("<ListParts"), "{listed}");
+                parts.extend(elements(&listed, "PartNumber").into_iter().map(|number| format!("{key} {id} {number}")));
+            }
+            parts
+        })
     }
 
     /// Throws all uploads away, as a life-cycle rule of a bucket does; s3s-fs only.
@@ -206,17 +290,78 @@ struct Server {
     service: S3Service,
     folder: PathBuf,
     conditional: tokio::sync::Mutex<()>,
+}
+
+/// Asks the hook, then the server.
+fn serve<S: Send + Sync + 'static, F: Future<Output = Response<Body>> + Send>(
     hook: Arc<Mutex<Option<Hook>>>,
+    server: S,
+    answer: impl Fn(Arc<S>, Request) -> F + Clone + Send + Sync + 'static,
+) -> Served {
+    let server = Arc::new(server);
+    let router = Router::new().fallback(move |request: Request| {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let seen = S3Request { method: request.method().to_string(), path: request.uri().path().to_owned(), query };
+        let (hook, server, answer) = (Arc::clone(&hook), Arc::clone(&server), answer.clone());
+        async move {
+            loop {
+                let hooked = hook.lock().unwrap().as_ref().and_then(|hook| hook(&seen));
+                match hooked {
+                    Some(LATER) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    Some((status, code)) => return error(status, code),
+                    None => return answer(server, request).await,
+                }
+            }
+        }
+    });
+    Served::start(|listener, stop| async move {
+        axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.unwrap();
+    })
+}
+
+/// moto, wherever it listens.
+struct Moto {
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Moto {
+    async fn answer(&self, request: Request) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        // Whoever is killed while it sends has sent nothing.
+        let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return error(400, "IncompleteBody") };
+        let url = format!("{}{}", self.url, parts.uri.path_and_query().unwrap());
+        let sent = self.client.request(parts.method, url).headers(parts.headers).body(body);
+        // A task of its own: what has arrived is done, also where nobody waits for the answer any more.
+        let answered = tokio::spawn(async move {
+            let answer = sent.send().await.unwrap();
+            (answer.status(), answer.headers().clone(), answer.bytes().await.unwrap())
+        });
+        let (status, headers, body) = answered.await.unwrap();
+        let mut answer = Response::builder().status(status).body(Body::from(body)).unwrap();
+        *answer.headers_mut() = headers;
+        for name in ["connection", "transfer-encoding"] {
+            answer.headers_mut().remove(name);
+        }
+        answer
+    }
+}
+
+/// A client that changes nothing of what it sends and gets.
+fn plain_client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy().no_gzip().no_brotli().no_deflate().no_zstd();
+    builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// The texts of the elements of a name.
+fn elements(xml: &str, name: &str) -> Vec<String> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    xml.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap().replace("&amp;", "&")).collect()
 }
 
 impl Server {
     async fn answer(&self, request: Request) -> Response<Body> {
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let seen = S3Request { method: request.method().to_string(), query: query.clone() };
-        let hooked = self.hook.lock().unwrap().as_ref().and_then(|hook| hook(&seen));
-        if let Some((status, code)) = hooked {
-            return error(status, code);
-        }
         let is_conditional = ["if-none-match", "if-match"].iter().any(|name| request.headers().contains_key(*name));
         let writes = matches!(*request.method(), Method::PUT | Method::POST);
         let _alone = if is_conditional && writes { Some(self.conditional.lock().await) } else { None };

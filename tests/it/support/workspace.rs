@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::python;
+
 /// How long a run may take before it counts as stuck: far more than any needs, also on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -99,10 +101,23 @@ impl Run<'_> {
     fn under(self, told: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{told} && exec \"$0\" \"$@\"")]);
+        self.through(command)
+    }
+
+    /// Has another command start it, whose last arguments are its own command line.
+    fn through(self, mut command: Command) -> Self {
         command.arg(self.command.get_program()).args(self.command.get_args()).env_clear();
         command.envs(self.command.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
         command.current_dir(self.command.get_current_dir().unwrap());
         Self { command, ..self }
+    }
+
+    /// Kills it before its `nth` change to the folder, from 1; 0 lets it live. Its changes are listed in the file `listing`, see
+    /// `stop_before.py`.
+    pub(crate) fn stopped_before(self, nth: usize, folder: &Path, listing: &Path) -> Self {
+        let mut command = python::command("stop_before.py");
+        command.arg(folder).arg(nth.to_string()).arg(listing);
+        self.through(command)
     }
 
     /// Runs it to its end.

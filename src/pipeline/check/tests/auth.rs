@@ -333,7 +333,7 @@ fn a_token_url_is_safe() {
     error: `token_url` can't hold a user or a password
      --> p.yaml:6:32
       |
-    6 |     auth: {oauth2: {token_url: 'https://u:p@idp/t', client_id: c, client_secret: '${TOKEN}', scope: a b, client_auth: body, refresh_t...
+    6 |     auth: {oauth2: {token_url: 'https://***@idp/t', client_id: c, client_secret: '${TOKEN}', scope: a b, client_auth: body, refresh_t...
       |                                ^^^^^^^^^^^^^^^^^^^
       |
       = help: remove them, and use `client_id` and `client_secret`

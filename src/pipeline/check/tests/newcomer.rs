@@ -155,7 +155,7 @@ fn credentials_as_other_tools_say_them() {
     error: expected exactly one of `none`, `basic`, `bearer`, `header`, `query`, `form`, `login`, `oauth2` or `hmac`, found a map of 2 keys
      --> p.yaml:5:9
       |
-    5 |   auth: {type: bearer, token: x}
+    5 |   auth: {type: bearer, token: *}
       |         ^^^^^^^^^^^^^^^^^^^^^^^^
       |
       = help: the kind is the key itself: `{bearer: '${TOKEN}'}`, `{basic: {username: ..., password: ...}}`

@@ -157,7 +157,7 @@ fn base_urls() {
     error: `base_url` can't hold a user or a password
      --> p.yaml:3:20
       |
-    3 | source: {base_url: 'http://admin:pw@h/'}
+    3 | source: {base_url: 'http://********@h/'}
       |                    ^^^^^^^^^^^^^^^^^^^^
       |
       = help: remove them, and use `auth: {basic: ...}`

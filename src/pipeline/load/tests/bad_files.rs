@@ -268,7 +268,7 @@ jobs: {}
     error: a secret can't have a default in the file
      --> pipelines/x.yaml:3:38
       |
-    3 | source: {base_url: u, auth: {bearer: '${TOKEN:-x}'}}
+    3 | source: {base_url: u, auth: {bearer: '${TOKEN:-*}'}}
       |                                      ^^^^^^^^^^^^^
       |
       = note: expected `${NAME}` or `${file:path}`

@@ -1,0 +1,193 @@
+//! What was read anew, since the job is cut otherwise, takes the place of what had landed: once it covers that, and has no fewer rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Runner;
+use crate::ledger::{Generation, Landed, LedgerState, SliceRef};
+use crate::model::{FanoutKey, JobReport, SliceOutcome, Window};
+use crate::pipeline::spec::{Job, Slicing};
+use crate::plan::Shard;
+use crate::run::RunError;
+
+/// A value of the fan-out; none where the job doesn't fan out.
+type KeyOf = Option<FanoutKey>;
+
+/// What had landed, as far as the same slices were read anew for all of it: it goes as a whole, or stays.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    old: Vec<Old>,
+    /// Records of what had landed.
+    before: u64,
+    /// Records of what was read anew in its place.
+    now: u64,
+    /// The time that both cover; none where they have no windows in common.
+    window: Option<Window>,
+}
+
+/// A generation of before, and its window where it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Old {
+    generation: Generation,
+    window: Option<Window>,
+    rows: u64,
+}
+
+impl Old {
+    fn of(at: SliceRef, landed: &Landed) -> Self {
+        let generation = Generation { at, generation: landed.generation };
+        Self { generation, window: landed.window(), rows: landed.records }
+    }
+}
+
+impl Runner<'_> {
+    /// Lets go what had landed before the job was cut otherwise, as far as what was read anew covers it.
+    ///
+    /// # Errors
+    /// What was read anew has fewer rows, which wasn't allowed; the ledger can't be written.
+    pub(super) async fn supersede(&self, report: &JobReport) -> Result<(), RunError> {
+        let parts = self.writer.state(|state| parts(self.job, state, report, self.options.shard));
+        // A list of the present may be shorter than the last one.
+        let guarded = !self.options.allow_shrink && !matches!(self.job.slicing, Slicing::Snapshot(_));
+        let (short, fine): (Vec<Part>, Vec<Part>) =
+            parts.into_iter().partition(|part| guarded && part.now < part.before);
+        let gone: Vec<Generation> = fine.into_iter().flat_map(|part| part.old).map(|old| old.generation).collect();
+        if !gone.is_empty() {
+            self.writer.supersede(gone).await?;
+        }
+        let Some(first) = short.first() else { return Ok(()) };
+        Err(RunError::Shrunk { what: name(first, short.len() - 1), now: first.now, landed: first.before })
+    }
+}
+
+/// Names a part, and says how many `others` there are like it.
+fn name(part: &Part, others: usize) -> String {
+    let key = part.old.first().and_then(|old| old.generation.at.key.as_ref());
+    let what = match (part.window, key) {
+        (Some(window), _) => format!("{} to {}", window.from, window.to),
+        (None, Some(key)) => format!("all of {key}"),
+        (None, None) => "all of it".to_owned(),
+    };
+    let others = if others == 0 { String::new() } else { format!(" (like {others} more)") };
+    format!("{what}, read anew{others},")
+}
+
+/// Returns what can go now, sorted by fan-out value and time.
+fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Vec<Part> {
+    let keys: BTreeSet<KeyOf> = if job.for_each.is_some() {
+        state.parents(&job.name).unwrap_or_default().iter().map(|row| Some(row.key.clone())).collect()
+    } else {
+        BTreeSet::from([None])
+    };
+    // By the value that takes its place. That of values which the job has no longer is taken by all that it has.
+    let mut old: BTreeMap<Option<&KeyOf>, Vec<Old>> = BTreeMap::new();
+    for (at, landed) in state.outdated(&job.name) {
+        old.entry(keys.get(&at.key)).or_default().push(Old::of(at, landed));
+    }
+    let mut found = Vec::new();
+    for (key, old) in old {
+        let heirs: Vec<&KeyOf> = key.map_or_else(|| keys.iter().collect(), |key| vec![key]);
+        let landed = heirs.iter().flat_map(|heir| state.slices(&job.name, heir.as_ref()));
+        let new: Vec<&Landed> = landed.filter_map(|(_, slice)| slice.landed.as_ref()).collect();
+        let by_window = |old: &Old| old.window.is_some() && matches!(job.slicing, Slicing::Window(_));
+        let (windows, whole): (Vec<Old>, Vec<Old>) = old.into_iter().partition(by_window);
+        let windows = spans(windows, new.iter().filter_map(|new| Some((new.window()?, new.records))));
+        let covered = |window: Window| heirs.iter().all(|heir| state.covers(&job.name, heir.as_ref(), window));
+        found.extend(windows.into_iter().filter(|part| part.old.iter().filter_map(|old| old.window).all(covered)));
+        // What this run has read says something of its own chains only.
+        let is_own = shard.is_whole() || key.is_some_and(|key| shard.takes_chain(&job.name, key.as_ref()));
+        if !whole.is_empty() && is_own && is_read(report, &heirs) {
+            let before = whole.iter().map(|old| old.rows).sum();
+            let now = new.iter().map(|new| new.records).sum();
+            found.push(Part { old: whole, before, now, window: None });
+        }
+    }
+    found
+}
+
+/// Tells whether a run has read all that there is under these values.
+fn is_read(report: &JobReport, keys: &[&KeyOf]) -> bool {
+    let mut slices = report.slices.iter().filter(|slice| keys.contains(&&slice.key));
+    report.left.is_none() && slices.all(|slice| !matches!(slice.outcome, SliceOutcome::Failed { .. }))
+}
+
+/// Puts together what overlaps: old windows, and the new ones with their rows. A new window counts as a whole, also where it reaches
+/// beyond the old ones: which of its rows lie there isn't known.
+fn spans(old: Vec<Old>, new: impl Iterator<Item = (Window, u64)>) -> Vec<Part> {
+    let old = old.into_iter().filter_map(|old| Some((old.window?, Ok(old))));
+    let mut all: Vec<(Window, Result<Old, u64>)> = old.chain(new.map(|(window, rows)| (window, Err(rows)))).collect();
+    all.sort_by_key(|(window, _)| *window);
+    let mut parts: Vec<Part> = Vec::new();
+    for (window, side) in all {
+        let reach = parts.last().and_then(|part| part.window).filter(|reach| window.from < reach.to);
+        if reach.is_none() {
+            parts.push(Part { old: Vec::new(), before: 0, now: 0, window: None });
+        }
+        let Some(part) = parts.last_mut() else { continue };
+        part.window = Some(reach.map_or(window, |reach| Window { to: reach.to.max(window.to), ..reach }));
+        match side {
+            Ok(old) => {
+                part.before += old.rows;
+                part.old.push(old);
+            }
+            Err(rows) => part.now += rows,
+        }
+    }
+    parts.retain(|part| !part.old.is_empty());
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{JobName, SliceId};
+
+    fn hours(from: i64, to: i64) -> Window {
+        let at = |hour| DateTime::UNIX_EPOCH + TimeDelta::hours(hour);
+        Window { from: at(from), to: at(to) }
+    }
+
+    fn old(from: i64, to: i64, rows: u64) -> Old {
+        let at = SliceRef { job: JobName::new("j"), key: None, slice: SliceId::new(format!("{from}")) };
+        Old { generation: Generation { at, generation: 1 }, window: Some(hours(from, to)), rows }
+    }
+
+    fn found(old: Vec<Old>, new: &[(i64, i64, u64)]) -> Vec<(Window, usize, u64, u64)> {
+        let parts = spans(old, new.iter().map(|(from, to, rows)| (hours(*from, *to), *rows)));
+        parts.into_iter().map(|part| (part.window.unwrap(), part.old.len(), part.before, part.now)).collect()
+    }
+
+    #[test]
+    fn what_overlaps_is_compared_as_a_whole() {
+        let days = || vec![old(0, 24, 10), old(24, 48, 20)];
+        assert_eq!(
+            found(days(), &[(0, 12, 4), (12, 24, 5), (24, 36, 20), (36, 48, 0), (48, 60, 9)]),
+            [(hours(0, 24), 1, 10, 9), (hours(24, 48), 1, 20, 20)]
+        );
+        assert_eq!(found(days(), &[(0, 72, 31)]), [(hours(0, 72), 2, 30, 31)]);
+        assert_eq!(found(days(), &[(0, 30, 1), (30, 60, 2)]), [(hours(0, 60), 2, 30, 3)]);
+        assert_eq!(found(days(), &[]), [(hours(0, 24), 1, 10, 0), (hours(24, 48), 1, 20, 0)]);
+        assert_eq!(found(Vec::new(), &[(0, 1, 1)]), []);
+    }
+
+    proptest! {
+        /// Whatever the cuts: every old window is in one part, no two parts overlap, and no row is counted twice.
+        #[test]
+        fn every_old_window_is_in_one_part(one in 1_i64..9, other in 1_i64..9, cells in 1_i64..12) {
+            let olds: Vec<Old> = (0..cells).map(|cell| old(cell * one, (cell + 1) * one, 1)).collect();
+            let news: Vec<_> = (0..cells).map(|cell| (hours(cell * other, (cell + 1) * other), 1)).collect();
+            let parts = spans(olds.clone(), news.clone().into_iter());
+            prop_assert_eq!(parts.iter().map(|part| part.old.len()).sum::<usize>(), olds.len());
+            for part in &parts {
+                let window = part.window.unwrap();
+                let inside = |other: &Window| other.overlaps(&window);
+                prop_assert_eq!(part.before, olds.iter().filter(|old| inside(&old.window.unwrap())).count() as u64);
+                prop_assert_eq!(part.now, news.iter().filter(|(other, _)| inside(other)).count() as u64);
+            }
+            let disjoint = parts.windows(2).all(|two| two[0].window.unwrap().to <= two[1].window.unwrap().from);
+            prop_assert!(disjoint);
+        }
+    }
+}
