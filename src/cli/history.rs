@@ -191,3 +191,18 @@ fn detail((run, life): (&RunState, RunLife), entries: &[Entry]) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_panicked_is_our_bug_and_one_that_was_killed_died() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let bare = RunSummary::bare("run", now, RunOutcome::Failed, Some("the run panicked: no luck"));
+        let panicked = RunSummary { exit_code: Some(Exit::Bug.code()), ..bare.clone() };
+        assert_eq!(outcome(Some(&panicked), RunLife::Ended), "our bug");
+        assert_eq!(outcome(Some(&bare), RunLife::Ended), "failed");
+        assert_eq!(outcome(None, RunLife::Died), "died");
+    }
+}

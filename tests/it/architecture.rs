@@ -40,8 +40,10 @@ const SPEAKERS: &[&str] = &["cli", "main"];
 const LINES: usize = 450;
 
 /// The files that may be longer, and why.
-const LONG_FILES: &[(&str, &str)] =
-    &[("src/pipeline/load/tests/bad_files.rs", "one snapshot after the other of what is said about bad files")];
+const LONG_FILES: &[(&str, &str)] = &[
+    ("src/pipeline/load/tests/bad_files.rs", "one snapshot after the other of what is said about bad files"),
+    ("tests/it/help.rs", "one snapshot after the other of what is said of the verbs"),
+];
 
 /// A source file.
 #[derive(Debug, Clone)]
