@@ -267,7 +267,7 @@ mod tests {
         }
         writer.tidy(&data).await.unwrap();
         let listed: Vec<_> = data.data.manifest(ROOT).unwrap().files.into_iter().map(|file| file.path).collect();
-        assert_eq!(listed.len() as i64, slices);
+        assert_eq!(i64::try_from(listed.len()).unwrap(), slices);
         assert_eq!(listed, data.data.published(ROOT).into_keys().collect::<Vec<_>>());
         assert_eq!(writer.state(|state| state.uncleaned().count()), 0);
         data.written.load(Ordering::SeqCst) - before

@@ -26,9 +26,12 @@ enum Json {
 impl Json {
     /// Prints it, with characters as `\u` escapes where `escaped`.
     fn print(&self, escaped: bool) -> String {
-        let text = |text: &str| match escaped {
-            true => format!("\"{}\"", text.chars().map(escape).collect::<String>()),
-            false => Value::from(text).to_string(),
+        let text = |text: &str| {
+            if escaped {
+                format!("\"{}\"", text.chars().map(escape).collect::<String>())
+            } else {
+                Value::from(text).to_string()
+            }
         };
         match self {
             Self::Null => "null".to_owned(),

@@ -73,7 +73,7 @@ impl Slip {
                 let before = start.checked_sub(1).and_then(|at| rows.get(at)).copied();
                 before.into_iter().chain(part(rows, start, count).iter().copied()).take(count).collect()
             }
-            Self::Ignores(every) => part(rows, if number % every == 0 { 0 } else { start }, count).to_vec(),
+            Self::Ignores(every) => part(rows, if number.is_multiple_of(every) { 0 } else { start }, count).to_vec(),
             Self::Stops(at) => part(&rows[..at.min(rows.len())], start, count).to_vec(),
         }
     }

@@ -84,13 +84,13 @@ impl S3 {
             folder: folder.path().to_owned(),
             conditional: tokio::sync::Mutex::new(()),
         };
-        let served =
+        let facade =
             serve(
                 Arc::clone(&hook),
                 server,
                 |server: Arc<Server>, request| async move { server.answer(request).await },
             );
-        Self { url: served.url.clone(), folder: Some(folder), _served: served, process: None, hook }
+        Self { url: facade.url.clone(), folder: Some(folder), _served: facade, process: None, hook }
     }
 
     /// Starts moto, behind a server of this process that hands on what it is asked.
