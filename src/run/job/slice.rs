@@ -122,7 +122,7 @@ impl SliceRun {
                 limit: None,
                 early: self.opening(begin, pinned.as_ref()).map(|opening| (early.clone(), opening)),
             };
-            let reading = self.extraction.slice(&begin.slice, begin.now, wanted, meter);
+            let reading = Box::pin(self.extraction.slice(&begin.slice, begin.now, wanted, meter));
             let extracted = meter.time(|took| &mut took.read_ms, reading).await?;
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
