@@ -92,7 +92,9 @@ pub fn resolve_start(start: Start, pinned: Option<DateTime<Utc>>, now: DateTime<
 /// has landed under other fan-out values. A chain that has landed something of that time is one of those values.
 #[must_use]
 pub fn begins(start: DateTime<Utc>, since: Option<DateTime<Utc>>, landed: &[Stretch]) -> DateTime<Utc> {
-    let since = since.filter(|since| landed.first().is_none_or(|first| first.window.from >= *since));
+    // The first cell after it may have begun before it.
+    let is_after = |since| landed.first().is_none_or(|first| first.grid.cell(first.window.from).to > since);
+    let since = since.filter(|since| is_after(*since));
     since.map_or(start, |since| start.max(since))
 }
 

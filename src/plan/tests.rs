@@ -221,6 +221,21 @@ fn a_relative_start_is_counted_from_the_first_run_for_ever() {
     assert_eq!(resolve_start(ago, Some(pinned), now), pinned);
 }
 
+#[test]
+fn a_chain_begins_after_what_had_landed_under_other_values() {
+    let (start, since) = (instant("2026-01-01T00:00:00Z"), instant("2026-01-30T00:00:00Z"));
+    let two_days = |from: &str, cells: i32| {
+        let from = instant(from);
+        stretch(Window { from, to: from + TimeDelta::days(2) * cells }, Duration::from_secs(2 * DAY)).unwrap()
+    };
+    let begins = |landed: &[Stretch]| begins(start, Some(since), landed);
+    assert_eq!(begins(&[]), since);
+    // The first cell may have begun earlier; what began with one that had ended by then is of that time.
+    assert_eq!(begins(&[two_days("2026-01-29T00:00:00Z", 1)]), since);
+    assert_eq!(begins(&[two_days("2026-01-29T00:00:00Z", 9)]), since);
+    assert_eq!(begins(&[two_days("2026-01-27T00:00:00Z", 9)]), start);
+}
+
 proptest! {
     /// However the runs fall, what landed tiles the time from the start, and no cell lands twice without a lookback.
     #[test]
