@@ -21,7 +21,7 @@ pub async fn attempt(pipeline: &Pipeline, options: &Options, env: &Env) -> RunEn
     async {
         let started = env.clock.now();
         tracing::info!(scheduled_for = ?options.scheduled_for, "run begins");
-        let end = ended(pipeline, options, started, env, caught(run(pipeline, options, env)).await);
+        let end = ended(pipeline, options, started, env, caught(Box::pin(run(pipeline, options, env))).await);
         tracing::info!(exit_code = end.exit_code.code(), error = end.first_error(), "run ended");
         hooks::notify(pipeline, &end, env).await;
         end
