@@ -211,7 +211,7 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let world = World { ledger, data, writer: writer.clone() };
-    let done = panicked::caught(run_jobs(pipeline, &jobs, options, env, &world)).await;
+    let done = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world))).await;
     let done = done.map(|done| done.report(pipeline, options, env, before));
     release(pipeline, writer, summary(options.reads.verb(), options, &done)).await;
     done

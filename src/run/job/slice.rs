@@ -145,12 +145,12 @@ impl SliceRun {
                 }
                 version => version?,
             };
-            let staging = self.stage(begin, extracted, version.unwrap_or_default(), early);
+            let staging = Box::pin(self.stage(begin, extracted, version.unwrap_or_default(), early));
             let (mut extracted, mut staged) = meter.time(|took| &mut took.write_ms, staging).await?;
             extracted.notes.append(&mut staged.notes);
             extracted.notes.extend(again);
             let span = tracing::error_span!("commit", generation = begin.generation);
-            let commit = self.commit(begin, extracted, staged, version).instrument(span);
+            let commit = Box::pin(self.commit(begin, extracted, staged, version).instrument(span));
             return meter.time(|took| &mut took.commit_ms, commit).await;
         }
     }
