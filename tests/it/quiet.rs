@@ -76,7 +76,7 @@ fn a_row_that_does_not_fit_lies_in_quarantine() {
     assert_snapshot!(bad.join("\n"), @r#"
 {"reason":"expected int64, got string \"seven\"","column":"n","request":"GET /rows?offset=0","page":1,"row":"{\"id\":3,\"n\":\"seven\"}"}
 {"reason":"expected an object, got integer 7","column":"","request":"GET /rows?offset=2","page":2,"row":"7"}
-{"reason":"a column of `key` is null","column":"","request":"GET /rows?offset=2","page":2,"row":"{\"n\":9}"}
+{"reason":"is null, and `key` names it","column":"id","request":"GET /rows?offset=2","page":2,"row":"{\"n\":9}"}
 "#);
     let text =
         bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "state", "--now", "2026-01-03T14:00:00Z"]).run();
@@ -189,7 +189,7 @@ fn an_increment_of_bad_rows_alone_is_told_and_lands_once() {
         &SEEK.replace("cursor: id", "cursor: seq").replace("paginate:", "schema: {columns: {seq: int64}}\npaginate:"),
     );
     let failure = bench.failure();
-    assert_snapshot!(failure, @r#"1: s0-0: all 2 rows after the cursor 0 are bad, so there is nothing to go on from: they are read again, and go to quarantine with the next good row; the first: `incremental.cursor` is null: {"id":1}; check `incremental.cursor` and `schema.columns` against it"#);
+    assert_snapshot!(failure, @r#"1: s0-0: all 2 rows after the cursor 0 are bad, so there is nothing to go on from: they are read again, and go to quarantine with the next good row; the first: `seq` gives null for `incremental.cursor`: {"id":1}; check `incremental.cursor` and `schema.columns` against it"#);
     assert_eq!(bench.failure(), failure, "told in every run, as long as it is so");
     held.lock().unwrap().push(json!({"id": 3, "seq": 3}));
     assert_eq!(bench.run().rows(), "s0-0 landed: 1 of 3, 2 quarantined; complete");
