@@ -115,7 +115,9 @@ fn numbers_at(path: &str, text: &str, take: &mut impl FnMut(&str)) {
         (Some(b'-' | b'0'..=b'9'), _) if path.is_empty() => take(text),
         (Some(b'['), Some(rest)) => {
             let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-            items.iter().for_each(|item| numbers_at(rest.strip_prefix('.').unwrap_or(rest), item.get(), take));
+            for item in items {
+                numbers_at(rest.strip_prefix('.').unwrap_or(rest), item.get(), take);
+            }
         }
         (Some(b'{'), _) => {
             let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();

@@ -148,6 +148,29 @@ fn a_window_that_shrank_stays() {
 }
 
 #[test]
+fn a_row_outside_of_a_window_may_come_or_not() {
+    let row = |id: u8, t: i64| json!({"id": id, "t": t});
+    let (bench, held) = server(&[row(1, SECOND_DAY), row(2, SECOND_DAY + 1), row(3, SECOND_DAY + 86_400)]);
+    bench.job(&format!("{DAYS}\nkey: id")).run().fine();
+    held.lock().unwrap().pop();
+    assert_eq!(bench.run().fine(), "20260102T000000Z unchanged: 2 of 2; unknown");
+    assert_eq!(ids(&bench.lines()), [1, 2]);
+}
+
+#[test]
+fn json_says_nothing_of_which_version_is_the_latest() {
+    let (bench, _) = server(&[json!({"id": 1, "t": 9}), json!({"id": 1, "t": 10}), json!({"id": 2, "t": "n/a"})]);
+    bench.job(&format!("{LIST}\nkey: id\nlatest_by: t"));
+    assert_snapshot!(bench.failure(), @"1: latest: the rows' `key` can't be used: `latest_by` is the column `t`, which is json, so its values have no order: give it a type in `schema.columns`, or write an expression in `latest_by` that makes a number or a time of it, such as `TRY_CAST(t AS DOUBLE)`");
+    bench.job(&format!("{LIST}\nkey: id\nlatest_by: TRY_CAST(t AS DOUBLE)")).run().fine();
+    let landed: Vec<String> = bench.lines().iter().map(ToString::to_string).collect();
+    assert_snapshot!(landed.join("\n"), @r#"
+    {"id":1,"t":"10"}
+    {"id":2,"t":"\"n/a\""}
+    "#);
+}
+
+#[test]
 fn a_row_that_does_not_land_replaces_none() {
     let (bench, _) = server(&[
         json!({"id": 1, "t": SECOND_DAY, "v": "good"}),
