@@ -23,6 +23,7 @@ mod backfill;
 mod pinned;
 mod replay;
 mod reset;
+mod shrink;
 mod slice;
 mod stage;
 mod turns;

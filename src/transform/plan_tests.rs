@@ -224,7 +224,7 @@ fn mistakes_are_placed_and_put_right() {
     );
     assert_eq!(field.offset(), Some(14));
     let function = error("SELECT uper(Name) FROM records");
-    let text = "invalid function 'uper'. Did you mean 'upper'?";
+    let text = "there is no function `uper`: did you mean `upper`?";
     assert_eq!((function.to_string().as_str(), function.offset()), (text, Some(7)));
     let literal = error("SELECT Name FROM records WHERE ifid = 'x'");
     assert_eq!(
