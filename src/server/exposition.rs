@@ -58,7 +58,7 @@ pub(super) fn plain(open: &str) -> String {
                 _ => ("", kind),
             };
             if let Some((_, text)) = help.take().filter(|(of, _)| *of == name) {
-                out += &format!("# HELP {name}{suffix} {}\n", text);
+                out += &format!("# HELP {name}{suffix} {text}\n");
             }
             out += &format!("# TYPE {name}{suffix} {kind}\n");
         } else {
