@@ -56,9 +56,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
                 if told.is_some() {
                     return Ok(exit);
                 }
-                if exit == Exit::Terminated {
-                    terminated.note();
-                }
+                signal::note(exit, &terminated);
                 told = Some(exit);
                 stop.cancel();
             }

@@ -11,12 +11,17 @@ use crate::run::Terminated;
 pub(super) fn listen(cancel: CancellationToken, terminated: Terminated) -> io::Result<()> {
     let mut next = Next::new()?;
     tokio::spawn(async move {
-        if next.signal().await == Exit::Terminated {
-            terminated.note();
-        }
+        note(next.signal().await, &terminated);
         cancel.cancel();
     });
     Ok(())
+}
+
+/// Notes a signal that is about to end runs.
+pub(super) fn note(signal: Exit, terminated: &Terminated) {
+    if signal == Exit::Terminated {
+        terminated.note();
+    }
 }
 
 /// Waits for one signal after the other, as the exit code that each stands for.
