@@ -77,7 +77,7 @@ pub use prune::Spare;
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
 pub use runs::{JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary};
-pub use schedule::Pause;
+pub use schedule::{Pause, Settled};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};

@@ -9,7 +9,7 @@ use super::daemon::{Daemon, Event};
 use super::files::{self, FileDigest};
 use super::pipelines::{Entry, FileState};
 use super::view::FileError;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Pause, Settled};
 use crate::model::PipelineName;
 use crate::pipeline::spec::Pipeline;
 
@@ -87,7 +87,8 @@ impl Daemon {
                     entry.file.display()
                 ));
             }
-            entry.update(file.to_owned(), pipeline);
+            let settled = entry.update(file.to_owned(), pipeline, self.env.clock.now());
+            self.settle(&name, settled);
             return Ok(name);
         }
         let ledger = Ledger::open(&self.config.state, name.clone(), Arc::clone(&self.env.clock), &self.env.stores);
@@ -115,20 +116,17 @@ impl Daemon {
         for name in fresh {
             let Some(entry) = self.entries.get_mut(&name) else { continue };
             match remembered(&entry.ledger).await {
-                Ok((settled, pause)) => {
+                Ok((noted, pause)) => {
                     entry.paused = pause.map(|pause| pause.at);
                     let catch_up =
                         entry.pipeline.schedule.as_ref().map(|schedule| schedule.catch_up).unwrap_or_default();
                     let (table, now) = (entry.table.as_ref(), self.env.clock.now());
                     let catch_up = if entry.paused.is_some() { crate::pipeline::file::CatchUp::None } else { catch_up };
-                    let (turn, step, settled) = Turn::begin(settled, now, table, catch_up);
+                    let (turn, step, settled) = Turn::begin(entry.believed(noted), now, table, catch_up);
                     entry.turn = Some(turn);
                     entry.trouble = None;
                     self.tell_of(&name);
-                    match step {
-                        Some(step) => self.step(&name, step, settled),
-                        None => self.settle(&name, settled),
-                    }
+                    self.go_on(&name, step, settled);
                 }
                 Err(error) => {
                     let trouble = Some(error.to_string());
@@ -142,6 +140,6 @@ impl Daemon {
     }
 }
 
-async fn remembered(ledger: &Ledger) -> Result<(super::Settled, Option<crate::ledger::Pause>), LedgerError> {
+async fn remembered(ledger: &Ledger) -> Result<(Option<Settled>, Option<Pause>), LedgerError> {
     Ok((ledger.settled().await?, ledger.paused().await?))
 }

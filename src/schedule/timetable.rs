@@ -30,6 +30,18 @@ impl Timetable {
         Some(Self { cron: schedule.read()?, zone: pipeline.timezone, delay })
     }
 
+    /// Says by which schedule a pipeline goes, so that the same text means the same instants; the delay is no part of it.
+    #[must_use]
+    pub fn known_as(pipeline: &Pipeline) -> String {
+        pipeline.schedule.as_ref().map_or_else(
+            || "none".to_owned(),
+            |schedule| {
+                let fields: Vec<&str> = schedule.cron.split_whitespace().collect();
+                format!("{} {}", fields.join(" "), pipeline.timezone.name())
+            },
+        )
+    }
+
     /// Returns the first instant after `after`, UTC; none where there is none in the next years.
     #[must_use]
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
