@@ -20,7 +20,9 @@ const KEPT: usize = 10;
 pub(super) struct FileState {
     /// What it held when it was last read.
     pub(super) digest: FileDigest,
-    /// The pipeline that came of it, then or before.
+    /// The pipeline that it names; where it can't be read, the one that goes on.
+    pub(super) names: Option<PipelineName>,
+    /// The pipeline that came of it, then or before, and goes on.
     pub(super) pipeline: Option<PipelineName>,
     /// What is wrong with it.
     pub(super) error: Option<String>,

@@ -34,6 +34,7 @@ impl Daemon {
                 self.remove(&name, &file);
             }
         }
+        let mut read = Vec::new();
         for (file, digest) in found {
             let known = self.files.get(&file);
             // What was wrong may lie in another file: a secret, or a pipeline of the same name.
@@ -41,30 +42,54 @@ impl Daemon {
                 continue;
             }
             let loaded = files::load(&self.load, &file).await;
+            read.push((file, digest, loaded));
+        }
+        self.take_files(read);
+    }
+
+    /// Takes files that were read. Which names they have is known of all before one is taken: two may have swapped theirs.
+    fn take_files(&mut self, read: Vec<(PathBuf, FileDigest, Result<Pipeline, String>)>) {
+        for (file, _, loaded) in &read {
+            if let Some(known) = self.files.get_mut(file) {
+                known.names = loaded.as_ref().map_or_else(|_| known.pipeline.clone(), |read| Some(read.name.clone()));
+            }
+        }
+        for (file, digest, loaded) in read {
             self.loaded(&file, digest, loaded);
         }
     }
 
     /// Takes a file that was read.
-    pub(super) fn loaded(&mut self, file: &Path, digest: FileDigest, loaded: Result<Pipeline, String>) {
+    fn loaded(&mut self, file: &Path, digest: FileDigest, loaded: Result<Pipeline, String>) {
         let before = self.files.remove(file);
         let had = before.as_ref().and_then(|before| before.pipeline.clone());
+        let named = loaded.as_ref().ok().map(|pipeline| pipeline.name.clone());
+        let names = named.or_else(|| had.clone());
         let result = loaded.and_then(|pipeline| self.adopt(file, pipeline));
         let (pipeline, error) = match result {
             Ok(name) => {
-                if let Some(had) = had.filter(|had| *had != name) {
+                // Another file that was read with this one may have it from now on.
+                if let Some(had) = had
+                    .filter(|had| *had != name && !self.files.values().any(|other| other.names.as_ref() == Some(had)))
+                {
                     self.remove(&had, file);
                 }
                 (Some(name), None)
             }
-            Err(error) => (had, Some(error)),
+            // Another file may have it by now.
+            Err(error) => {
+                (had.filter(|had| self.entries.get(had).is_some_and(|entry| entry.file == file)), Some(error))
+            }
         };
         let changed = before.as_ref().is_none_or(|before| before.digest != digest || before.error != error);
-        self.files.insert(file.to_owned(), FileState { digest, pipeline: pipeline.clone(), error: error.clone() });
-        match (error, pipeline) {
-            (Some(error), _) if changed => self.tell(Event::Refused(FileError { file: file.to_owned(), error })),
+        let refused = error.clone().filter(|_| changed);
+        self.files.insert(file.to_owned(), FileState { digest, names, pipeline: pipeline.clone(), error });
+        match (refused, pipeline) {
+            (Some(error), pipeline) => {
+                self.tell(Event::Refused(FileError { file: file.to_owned(), error, goes_on: pipeline.is_some() }));
+            }
             // Of one that is new more is known once its ledger was read.
-            (None, Some(name)) if self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
+            (None, Some(name)) if changed && self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
                 self.tell_of(&name);
             }
             _ => {}
@@ -81,7 +106,8 @@ impl Daemon {
     fn adopt(&mut self, file: &Path, pipeline: Pipeline) -> Result<PipelineName, String> {
         let name = pipeline.name.clone();
         if let Some(entry) = self.entries.get_mut(&name) {
-            if entry.file != file && !entry.gone && self.files.contains_key(&entry.file) {
+            let still = self.files.get(&entry.file).is_some_and(|other| other.names.as_ref() == Some(&name));
+            if entry.file != file && !entry.gone && still {
                 return Err(format!(
                     "the pipeline `{name}` is in {} already: give one of them another name, or remove it",
                     entry.file.display()

@@ -216,3 +216,44 @@ async fn what_waits_for_a_place_or_for_a_run_is_skipped_once_the_pipeline_is_pau
         "none is made up for"
     );
 }
+
+#[tokio::test]
+async fn two_files_that_swap_names_in_one_save_are_both_taken() {
+    let (mut daemon, handle, folder) =
+        daemon(&[], 1, Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done)));
+    daemon.load = Arc::new(|path: &Path| match std::fs::read_to_string(path).unwrap().as_str() {
+        "broken" => Err("no pipeline".to_owned()),
+        name => Ok(pipeline(name, "cron: '0 0 29 2 *'")),
+    });
+    let file = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(file(name), text).unwrap();
+    let held =
+        |daemon: &Daemon, name: &str| daemon.entries.get(&PipelineName::new(name)).map(|entry| entry.file.clone());
+    let refused = |daemon: &Daemon| {
+        daemon.publish();
+        handle.view().refused.iter().map(|refused| (refused.file.clone(), refused.goes_on)).collect::<Vec<_>>()
+    };
+    write("1.yaml", "a");
+    write("2.yaml", "b");
+    write("3.yaml", "broken");
+    daemon.reload().await;
+    assert_eq!(refused(&daemon), [(file("3.yaml"), false)], "nothing was read from it before");
+    write("1.yaml", "b");
+    write("2.yaml", "a");
+    daemon.reload().await;
+    assert_eq!((held(&daemon, "a"), held(&daemon, "b")), (Some(file("2.yaml")), Some(file("1.yaml"))));
+    assert_eq!(refused(&daemon), [(file("3.yaml"), false)]);
+    // A name that is taken stays refused, and what the file had goes on, until it is free.
+    write("1.yaml", "a");
+    daemon.reload().await;
+    assert_eq!(refused(&daemon), [(file("1.yaml"), true), (file("3.yaml"), false)]);
+    assert_eq!((held(&daemon, "a"), held(&daemon, "b")), (Some(file("2.yaml")), Some(file("1.yaml"))));
+    write("2.yaml", "c");
+    daemon.reload().await;
+    daemon.reload().await;
+    let all = (held(&daemon, "a"), held(&daemon, "b"), held(&daemon, "c"));
+    assert_eq!(all, (Some(file("1.yaml")), None, Some(file("2.yaml"))));
+    write("2.yaml", "broken");
+    daemon.reload().await;
+    assert_eq!(refused(&daemon), [(file("2.yaml"), true), (file("3.yaml"), false)]);
+}

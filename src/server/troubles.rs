@@ -56,9 +56,9 @@ impl Trouble {
 }
 
 /// Says what is wrong with a file.
-pub(super) fn of_file(refused: &FileError, goes_on: bool) -> Trouble {
+pub(super) fn of_file(refused: &FileError) -> Trouble {
     let file = refused.file.display();
-    let rest = if goes_on { "; what was read from it before goes on" } else { "" };
+    let rest = if refused.goes_on { "; what was read from it before goes on" } else { "" };
     let what = format!("{file} can't be used{rest}");
     Trouble {
         why: Some(concealed(&refused.error)),
