@@ -70,7 +70,7 @@ pub use attempt::{attempt, new_id};
 pub use bounds::Bounds;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
-pub use error::RunError;
+pub use error::{RunError, is_of_another_ledger};
 pub use held::{HeldRow, HeldSample, HeldSlice, quarantine_sample, quarantined};
 pub use hooks::{PostError, notify, post};
 pub use locked::check_locked;

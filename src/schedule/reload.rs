@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Turn;
 use super::daemon::{Daemon, Event};
 use super::files::{self, FileDigest};
 use super::pipelines::{Entry, FileState};
 use super::view::FileError;
+use super::{Skip, Step, Turn};
 use crate::ledger::{Ledger, LedgerError, Pause, Settled};
 use crate::model::PipelineName;
+use crate::pipeline::file::CatchUp;
 use crate::pipeline::spec::Pipeline;
 
 impl Daemon {
@@ -147,8 +148,13 @@ impl Daemon {
                     let catch_up =
                         entry.pipeline.schedule.as_ref().map(|schedule| schedule.catch_up).unwrap_or_default();
                     let (table, now) = (entry.table.as_ref(), self.env.clock.now());
-                    let catch_up = if entry.paused.is_some() { crate::pipeline::file::CatchUp::None } else { catch_up };
+                    let paused = entry.paused.is_some();
+                    let catch_up = if paused { CatchUp::None } else { catch_up };
                     let (turn, step, settled) = Turn::begin(entry.believed(noted), now, table, catch_up);
+                    let step = match step {
+                        Some(Step::Skipped(instant, _)) if paused => Some(Step::Skipped(instant, Skip::Paused)),
+                        step => step,
+                    };
                     entry.turn = Some(turn);
                     entry.trouble = None;
                     self.tell_of(&name);
