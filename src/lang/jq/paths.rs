@@ -1,7 +1,7 @@
-//! Which parts of its input a program reads: a best effort on its syntax.
+//! Which parts of its input a program reads, by its syntax: rather too many than too few.
 
 use jaq_core::load::lex::StrPart;
-use jaq_core::load::parse::{BinaryOp, Pattern, Term};
+use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::path::Part;
 
 type Keys = Vec<String>;
@@ -12,14 +12,13 @@ const CONSTANTS: [&str; 3] = ["null", "true", "false"];
 /// Returns the plain paths, from the root of the input, that the program reads: `.rsp.records | length` gives `rsp`, `records`.
 ///
 /// A path ends where its next step isn't a fixed key. The empty path stands for the whole input. The arguments of a filter are taken to
-/// start where the filter's input stands, which names a few paths too many (`.a | map(.b)` gives `a.b` too), and what a filter returns
-/// isn't followed. A text that isn't jq reads nothing.
+/// start where the filter's input stands, and what a filter returns may be, or hold, its input or what its arguments give; that names a few
+/// paths too many (`.a | map(.b)` gives `a.b` too). A text that isn't jq reads nothing.
 #[must_use]
 pub fn root_paths(text: &str) -> Vec<Keys> {
     let Ok(program) = super::parse(text) else { return Vec::new() };
-    let mut walk = Walk { read: Vec::new(), bound: Vec::new(), named: Vec::new() };
-    let end = walk.term(&program, Some(&[]));
-    walk.note(end.as_deref());
+    let mut walk = Walk::new();
+    walk.used(&program, &[root()]);
     let mut read = walk.read;
     read.sort();
     read.dedup();
@@ -38,191 +37,311 @@ pub fn reaches_into(text: &str, keys: &[String]) -> bool {
 #[must_use]
 pub fn variables(text: &str) -> Vec<String> {
     let Ok(program) = super::parse(text) else { return Vec::new() };
-    let mut walk = Walk { read: Vec::new(), bound: Vec::new(), named: Vec::new() };
-    walk.term(&program, None);
+    let mut walk = Walk::new();
+    walk.term(&program, &[]);
     walk.named.sort_unstable();
     walk.named.dedup();
     walk.named.into_iter().map(|name| name.trim_start_matches('$').to_owned()).collect()
 }
 
-struct Walk<'s> {
+/// Where a value may stand in the input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    keys: Keys,
+    /// Whether it may be wrapped in what the program made: then a key may lead out of the wrapping, not on in the input.
+    wrapped: bool,
+}
+
+/// The places where a value may stand: of several the one or the other; none where it holds nothing of the input.
+type Places = Vec<Place>;
+
+/// The most places that are followed; of a program with more each stands for the whole input.
+const MOST_PLACES: usize = 64;
+
+/// How deep calls of the program's own definitions are followed.
+const MOST_CALLS: usize = 4;
+
+struct Walk<'s, 't> {
     read: Vec<Keys>,
-    bound: Vec<(&'s str, Keys)>,
+    bound: Vec<(&'s str, Places)>,
+    defined: Vec<(&'s str, &'t Term<&'s str>)>,
+    calls: usize,
     named: Vec<&'s str>,
 }
 
-impl<'s> Walk<'s> {
-    fn note(&mut self, path: Option<&[String]>) {
-        if let Some(path) = path {
-            self.read.push(path.to_vec());
-        }
+impl<'s, 't> Walk<'s, 't> {
+    fn new() -> Self {
+        Self { read: Vec::new(), bound: Vec::new(), defined: Vec::new(), calls: 0, named: Vec::new() }
+    }
+
+    fn note(&mut self, places: &[Place]) {
+        self.read.extend(places.iter().map(|place| place.keys.clone()));
     }
 
     /// Walks a term whose value is used up on the spot.
-    fn used(&mut self, term: &Term<&'s str>, at: Option<&[String]>) {
+    fn used(&mut self, term: &'t Term<&'s str>, at: &[Place]) -> Places {
         let end = self.term(term, at);
-        self.note(end.as_deref());
+        self.note(&end);
+        end
     }
 
-    /// Walks a term whose input stands at `at` (`None`: not known), and returns where its output stands.
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of term")]
-    fn term(&mut self, term: &Term<&'s str>, at: Option<&[String]>) -> Option<Keys> {
-        match term {
-            Term::Id => return at.map(<[String]>::to_vec),
+    fn all(&mut self, terms: impl IntoIterator<Item = &'t Term<&'s str>>, at: &[Place]) -> Places {
+        terms.into_iter().flat_map(|term| self.used(term, at)).collect()
+    }
+
+    /// Walks a term whose input stands at `at`, and returns where its output stands.
+    fn term(&mut self, term: &'t Term<&'s str>, at: &[Place]) -> Places {
+        let places = match term {
+            Term::Id => at.to_vec(),
             Term::Path(base, parts) => {
                 let base = self.term(base, at);
-                return self.path(base, &parts.0, at);
+                self.path(base, &parts.0, at)
             }
             Term::Var(name) => {
                 self.named.push(name);
-                return self.bound.iter().rev().find(|(bound, _)| bound == name).map(|(_, path)| path.clone());
+                self.bound
+                    .iter()
+                    .rev()
+                    .find(|(bound, _)| bound == name)
+                    .map(|(_, places)| places.clone())
+                    .unwrap_or_default()
             }
-            Term::BinOp(left, op, right) => return self.operator(left, op, right, at),
+            Term::BinOp(left, op, right) => self.operator(left, op, right, at),
             Term::TryCatch(inner, catch) => {
-                if let Some(catch) = catch {
-                    self.used(catch, None);
-                }
-                return self.term(inner, at);
+                let caught = self.all(catch.as_deref(), at);
+                joined(self.term(inner, at), caught)
             }
-            Term::Call("select", arguments) => {
-                self.all(arguments, at);
-                return at.map(<[String]>::to_vec);
-            }
-            Term::Call(name, _) if CONSTANTS.contains(name) => {}
-            Term::Call(_, arguments) => {
+            Term::Call(name, arguments) => self.call(name, arguments, at),
+            Term::Recurse => {
                 self.note(at);
-                self.all(arguments, at);
+                wrapped(at.to_vec())
             }
-            Term::Recurse => self.note(at),
-            Term::Neg(inner) | Term::Label(_, inner) => self.used(inner, at),
-            Term::Arr(inner) => {
-                if let Some(inner) = inner {
-                    self.used(inner, at);
-                }
-            }
-            Term::Obj(entries) => {
-                for (key, value) in entries {
-                    self.entry(key, value.as_ref(), at);
-                }
-            }
-            Term::Str(_, parts) => self.interpolated(parts, at),
-            Term::IfThenElse(branches, otherwise) => {
-                for (condition, then) in branches {
-                    self.used(condition, at);
-                    self.used(then, at);
-                }
-                if let Some(otherwise) = otherwise {
-                    self.used(otherwise, at);
-                }
-            }
-            Term::Fold(_, source, _, arguments) => {
-                self.used(source, at);
-                if let Some((start, turns)) = arguments.split_first() {
-                    self.used(start, at);
-                    self.all(turns, None);
-                }
-            }
-            Term::Def(defs, inner) => {
-                for def in defs {
-                    self.used(&def.body, at);
-                    if CONSTANTS.contains(&def.name) {
-                        self.note(Some(&[]));
-                    }
-                }
-                return self.term(inner, at);
-            }
-            Term::Num(_) | Term::Break(_) => {}
-        }
-        None
-    }
-
-    fn all(&mut self, terms: &[Term<&'s str>], at: Option<&[String]>) {
-        for term in terms {
-            self.used(term, at);
-        }
-    }
-
-    fn interpolated(&mut self, parts: &[StrPart<&'s str, Term<&'s str>>], at: Option<&[String]>) {
-        for part in parts {
-            if let StrPart::Term(inner) = part {
+            Term::Neg(inner) => {
                 self.used(inner, at);
+                Places::new()
             }
+            Term::Label(_, inner) => self.used(inner, at),
+            Term::Arr(inner) => wrapped(self.all(inner.as_deref(), at)),
+            Term::Obj(entries) => {
+                wrapped(entries.iter().flat_map(|(key, value)| self.entry(key, value.as_ref(), at)).collect())
+            }
+            Term::Str(_, parts) => wrapped(
+                parts
+                    .iter()
+                    .flat_map(|part| match part {
+                        StrPart::Term(inner) => self.used(inner, at),
+                        StrPart::Str(_) | StrPart::Char(_) => Places::new(),
+                    })
+                    .collect(),
+            ),
+            Term::IfThenElse(branches, otherwise) => self.branches(branches, otherwise.as_deref(), at),
+            Term::Fold(_, source, pattern, arguments) => self.fold(source, pattern, arguments, at),
+            Term::Def(defs, inner) => self.definitions(defs, inner, at),
+            Term::Num(_) | Term::Break(_) => Places::new(),
+        };
+        bounded(places)
+    }
+
+    fn branches(
+        &mut self,
+        branches: &'t [(Term<&'s str>, Term<&'s str>)],
+        otherwise: Option<&'t Term<&'s str>>,
+        at: &[Place],
+    ) -> Places {
+        let mut ends = Places::new();
+        for (condition, then) in branches {
+            self.used(condition, at);
+            ends.extend(self.term(then, at));
         }
+        // Without `else` the input comes out.
+        ends.extend(otherwise.map_or_else(|| at.to_vec(), |otherwise| self.term(otherwise, at)));
+        // What is used of them isn't known to the one who looks at the places alone.
+        self.note(&ends);
+        ends
+    }
+
+    fn fold(
+        &mut self,
+        source: &'t Term<&'s str>,
+        pattern: &'t Pattern<&'s str>,
+        arguments: &'t [Term<&'s str>],
+        at: &[Place],
+    ) -> Places {
+        let (items, before) = (self.used(source, at), self.bound.len());
+        self.bind(pattern, &wrapped(items.clone()), at);
+        let mut state = Places::new();
+        if let Some((start, turns)) = arguments.split_first() {
+            state = wrapped(self.used(start, at));
+            state.extend(wrapped(items));
+            state.extend(self.all(turns, &state.clone()));
+        }
+        self.bound.truncate(before);
+        wrapped(state)
+    }
+
+    fn definitions(&mut self, defs: &'t [Def<&'s str>], inner: &'t Term<&'s str>, at: &[Place]) -> Places {
+        let before = self.defined.len();
+        for def in defs {
+            self.used(&def.body, at);
+            if CONSTANTS.contains(&def.name) {
+                self.note(&[root()]);
+            }
+            self.defined.push((def.name, &def.body));
+        }
+        let end = self.term(inner, at);
+        self.defined.truncate(before);
+        end
+    }
+
+    /// Walks a call: what comes out may be its input, or what its arguments give, or may hold either.
+    fn call(&mut self, name: &&'s str, arguments: &'t [Term<&'s str>], at: &[Place]) -> Places {
+        let own = self.defined.iter().rev().find(|(defined, _)| defined == name).map(|(_, body)| *body);
+        match (own, *name) {
+            (None, "select") => {
+                self.all(arguments, at);
+                return at.to_vec();
+            }
+            (None, constant) if CONSTANTS.contains(&constant) => return Places::new(),
+            _ => {}
+        }
+        self.note(at);
+        let given = self.all(arguments, at);
+        let mut end = wrapped(joined(at.to_vec(), given));
+        if let Some(body) = own
+            && self.calls < MOST_CALLS
+        {
+            self.calls += 1;
+            let input = end.clone();
+            end.extend(self.used(body, &input));
+            self.calls -= 1;
+        }
+        end
     }
 
     /// Walks an entry of an object: `{a}` is short for `{a: .a}`.
-    fn entry(&mut self, key: &Term<&'s str>, value: Option<&Term<&'s str>>, at: Option<&[String]>) {
-        match (value, literal(key), at) {
-            (Some(value), ..) => {
+    fn entry(&mut self, key: &'t Term<&'s str>, value: Option<&'t Term<&'s str>>, at: &[Place]) -> Places {
+        match (value, literal(key)) {
+            (Some(value), _) => {
                 self.used(key, at);
-                self.used(value, at);
+                self.used(value, at)
             }
-            (None, Some(key), Some(at)) => self.read.push(at.iter().cloned().chain([key]).collect()),
-            (None, ..) => self.used(key, at),
+            (None, Some(key)) => {
+                let end = stepped(at.to_vec(), &key);
+                self.note(&end);
+                end
+            }
+            (None, None) => self.used(key, at),
         }
     }
 
     fn operator(
         &mut self,
-        left: &Term<&'s str>,
-        op: &BinaryOp<&'s str>,
-        right: &Term<&'s str>,
-        at: Option<&[String]>,
-    ) -> Option<Keys> {
+        left: &'t Term<&'s str>,
+        op: &'t BinaryOp<&'s str>,
+        right: &'t Term<&'s str>,
+        at: &[Place],
+    ) -> Places {
         match op {
             BinaryOp::Pipe(None) => {
                 let middle = self.term(left, at);
-                self.term(right, middle.as_deref())
+                self.term(right, &middle)
             }
             BinaryOp::Pipe(Some(pattern)) => {
-                let bound = self.term(left, at);
-                let before = self.bound.len();
-                match (pattern, bound) {
-                    (Pattern::Var(name), Some(path)) => self.bound.push((name, path)),
-                    (_, bound) => self.note(bound.as_deref()),
-                }
+                let (bound, before) = (self.term(left, at), self.bound.len());
+                self.bind(pattern, &bound, at);
                 let end = self.term(right, at);
                 self.bound.truncate(before);
                 end
             }
-            _ => {
+            BinaryOp::Comma | BinaryOp::Alt => joined(self.used(left, at), self.used(right, at)),
+            BinaryOp::Math(_) => wrapped(joined(self.used(left, at), self.used(right, at))),
+            BinaryOp::Or | BinaryOp::And | BinaryOp::Cmp(_) => {
                 self.used(left, at);
                 self.used(right, at);
-                None
+                Places::new()
+            }
+            // The whole input comes out, with something changed.
+            BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt => {
+                self.note(at);
+                let changed = self.used(left, at);
+                let given = joined(self.used(right, at), self.used(right, &changed));
+                joined(at.to_vec(), wrapped(given))
             }
         }
     }
 
-    /// Follows fixed keys; the first step that isn't one ends the path.
-    fn path(
-        &mut self,
-        base: Option<Keys>,
-        parts: &[(Part<Term<&'s str>>, jaq_core::path::Opt)],
-        at: Option<&[String]>,
-    ) -> Option<Keys> {
+    fn bind(&mut self, pattern: &'t Pattern<&'s str>, places: &[Place], at: &[Place]) {
+        match pattern {
+            Pattern::Var(name) => self.bound.push((name, places.to_vec())),
+            Pattern::Arr(parts) => {
+                self.note(places);
+                parts.iter().for_each(|part| self.bind(part, &wrapped(places.to_vec()), at));
+            }
+            Pattern::Obj(parts) => {
+                self.note(places);
+                for (key, part) in parts {
+                    self.used(key, at);
+                    self.bind(part, &wrapped(places.to_vec()), at);
+                }
+            }
+        }
+    }
+
+    /// Notes what a step starts from that isn't a fixed key: what comes out lies below that, but for what the program has wrapped.
+    fn used_up(&mut self, base: &mut Places) {
+        self.note(base);
+        base.retain(|place| place.wrapped);
+    }
+
+    /// Follows fixed keys.
+    fn path(&mut self, base: Places, parts: &'t [(Part<Term<&'s str>>, jaq_core::path::Opt)], at: &[Place]) -> Places {
         let mut base = base;
         for (part, _) in parts {
             match part {
-                Part::Index(index) => {
-                    let key = literal(index);
-                    if key.is_none() {
-                        self.note(base.take().as_deref());
+                Part::Index(index) => match literal(index) {
+                    Some(key) => base = stepped(base, &key),
+                    None => {
+                        self.used_up(&mut base);
                         self.used(index, at);
                     }
-                    if let (Some(path), Some(key)) = (base.as_mut(), key) {
-                        path.push(key);
-                    }
-                }
+                },
                 Part::Range(from, to) => {
-                    self.note(base.take().as_deref());
-                    for bound in from.iter().chain(to) {
-                        self.used(bound, at);
-                    }
+                    self.used_up(&mut base);
+                    self.all(from.iter().chain(to), at);
                 }
             }
         }
         base
     }
+}
+
+fn root() -> Place {
+    Place { keys: Keys::new(), wrapped: false }
+}
+
+fn joined(mut one: Places, other: Places) -> Places {
+    one.extend(other);
+    one
+}
+
+fn wrapped(places: Places) -> Places {
+    places.into_iter().map(|place| Place { wrapped: true, ..place }).collect()
+}
+
+/// Goes one key further from each place; out of a wrapping it may not have gone at all.
+fn stepped(places: Places, key: &str) -> Places {
+    let step = |place: Place| {
+        let on = Place { keys: place.keys.iter().cloned().chain([key.to_owned()]).collect(), wrapped: place.wrapped };
+        let stays = place.wrapped.then_some(place);
+        stays.into_iter().chain([on])
+    };
+    bounded(places.into_iter().flat_map(step).collect())
+}
+
+fn bounded(mut places: Places) -> Places {
+    places.sort_unstable();
+    places.dedup();
+    if places.len() > MOST_PLACES { vec![Place { wrapped: true, ..root() }] } else { places }
 }
 
 /// Returns the text of a string that holds no expression.

@@ -189,6 +189,42 @@ fn root_paths_are_found() {
     assert!(!reaches_into(".rsp | length", &keys));
     assert!(!reaches_into(".rsp.total", &keys));
     assert!(!reaches_into(".", &[]));
+    let rows = ["rows".to_owned()];
+    for reaches in [
+        "if .error then {rows: []} end | .rows | length == 2",
+        ".n = 1 | (.rows | length) == 2",
+        "(.n |= 1) as $d | ($d.rows | length) == 2",
+        "[.n, (.n |= 1)][1] | .rows | length == 2",
+        ".n += 1 | .rows",
+        ".n //= 1 | .rows",
+        "{r: .} | .r.rows",
+        "(. + {}) | .rows",
+        "first(.) | .rows",
+        "def f: .rows; . | f",
+        "def f(g): g | .rows; f(.)",
+        "to_entries | from_entries | .rows",
+        "reduce .x as $x (.; .rows)",
+        "foreach .x as $x (.; .; .rows)",
+        "{d: .} as {d: $d} | $d.rows",
+        "[.] as [$d] | $d.rows",
+        "try error catch .rows",
+        "tojson | fromjson | .rows",
+        "\"\\(.)\" | fromjson | .rows",
+        "(.a // .) | .rows",
+        "label $l | ., break $l | .rows",
+        "with_entries(.) | .rows | length",
+    ] {
+        assert!(reaches_into(reaches, &rows), "{reaches}: {:?}", root_paths(reaches));
+    }
+    for apart in [
+        ".total",
+        ".meta | keys",
+        ".links | map(select(.rel == \"next\")) | .[0].href",
+        "{total: .n} | .total",
+        ".a.rows",
+    ] {
+        assert!(!reaches_into(apart, &rows), "{apart}: {:?}", root_paths(apart));
+    }
 }
 
 #[test]
