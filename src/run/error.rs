@@ -232,7 +232,7 @@ pub enum RunError {
         /// Rows that landed.
         landed: u64,
     },
-    /// The lake has files that another ledger landed. [`is_of_another_ledger`] knows the message.
+    /// The lake has files that another ledger landed. [`super::is_of_another_ledger`] knows the message.
     #[error(
         "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
          `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \
@@ -445,22 +445,4 @@ pub enum RunError {
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
-}
-/// Tells whether a message is [`RunError::OtherLedger`]'s, which each further run ends with as well: reports and ledgers keep
-/// messages only.
-#[must_use]
-pub fn is_of_another_ledger(message: &str) -> bool {
-    message.contains("has files of this pipeline that the ledger in `")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_message_of_another_ledger_is_known_again() {
-        let error = RunError::OtherLedger { root: "lake".to_owned(), state: "state".to_owned() };
-        assert!(is_of_another_ledger(&format!("rows: {error}")), "{error}");
-        assert!(!is_of_another_ledger("rows: no connection"));
-    }
 }

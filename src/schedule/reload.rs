@@ -64,8 +64,7 @@ impl Daemon {
     fn loaded(&mut self, file: &Path, digest: FileDigest, loaded: Result<Pipeline, String>) {
         let before = self.files.remove(file);
         let had = before.as_ref().and_then(|before| before.pipeline.clone());
-        let named = loaded.as_ref().ok().map(|pipeline| pipeline.name.clone());
-        let names = named.or_else(|| had.clone());
+        let names = loaded.as_ref().map_or_else(|_| had.clone(), |pipeline| Some(pipeline.name.clone()));
         let result = loaded.and_then(|pipeline| self.adopt(file, pipeline));
         let (pipeline, error) = match result {
             Ok(name) => {
