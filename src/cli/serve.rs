@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Output, ServeArguments};
 use super::{CliError, Exit, load, page, print, report, signal};
 use crate::run::{self, Env};
-use crate::schedule::{Config, Daemon, Event, Loader, Runner, Skip};
+use crate::schedule::{Config, Daemon, Event, FileError, Loader, Runner, Skip};
 use crate::server::{Metrics, Site};
 
 /// Keeps the schedules until a signal, and ends as the signal says where something had to be thrown away.
@@ -120,7 +120,9 @@ fn sentence(event: &Event) -> String {
             format!("{pipeline}: read from {}; {next}", file.display())
         }
         Event::Refused(refused) => {
-            format!("{} can't be used; what was read from it before goes on\n{}", refused.file.display(), refused.error)
+            let rest =
+                if refused.goes_on { "; what was read from it before goes on" } else { ", and nothing runs by it" };
+            format!("{} can't be used{rest}\n{}", refused.file.display(), refused.error)
         }
         Event::Gone(pipeline) => format!("{pipeline}: its file is gone, and it isn't run any more"),
         Event::Began(pipeline, running) => match running.scheduled_for {
@@ -152,7 +154,10 @@ fn document(event: &Event, at: DateTime<Utc>) -> Value {
         Event::Loaded { file, pipeline, next } => {
             json!({"at": at, "event": "loaded", "pipeline": pipeline, "file": file, "next": next})
         }
-        Event::Refused(refused) => json!({"at": at, "event": "refused", "file": refused.file, "error": refused.error}),
+        Event::Refused(refused) => {
+            let FileError { file, error, goes_on } = refused;
+            json!({"at": at, "event": "refused", "file": file, "error": error, "goes_on": goes_on})
+        }
         Event::Gone(pipeline) => json!({"at": at, "event": "gone", "pipeline": pipeline}),
         Event::Began(pipeline, running) => {
             let (run, scheduled_for) = (&running.run, running.scheduled_for);

@@ -70,7 +70,7 @@ async fn deliver(to: &str, runs: Vec<RunEnd>, exit_code: Exit, env: &Env) {
     let report = Report { version: 1, tidegate: env!("CARGO_PKG_VERSION").to_owned(), exit_code, runs };
     let delivered = match Url::parse(to) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => {
-            run::post(&url, &report, Arc::clone(&env.clock)).await.map_err(|error| error.to_string())
+            run::post(&url, "--report", &report, Arc::clone(&env.clock)).await.map_err(|error| error.to_string())
         }
         _ => serde_json::to_vec_pretty(&report)
             .map_err(std::io::Error::from)

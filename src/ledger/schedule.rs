@@ -1,17 +1,34 @@
 //! What a daemon must know of a pipeline after its machine is gone: up to which instant of the schedule all is settled, and
 //! whether the pipeline is paused. Objects of their own, as refusals are: who reads only the log needn't know of them.
 //!
-//! `settled/<unix seconds, 20 digits>.json` names the instant; `paused.json` is there while the pipeline is paused.
+//! `settled/<unix seconds, 20 digits>.json` names the instant, and says by which schedule; `paused.json` is there while the
+//! pipeline is paused.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::entry::FORMAT;
-use super::store::numbered;
+use super::store::{Put, numbered};
 use super::{Ledger, LedgerError, log};
 
 const PAUSED: &str = "paused.json";
+
+/// Up to which instant nothing of a schedule is left to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The instant, itself included, UTC; kept in whole seconds.
+    pub until: DateTime<Utc>,
+    /// The schedule that it was decided by; none where a version noted it that didn't say so.
+    pub schedule: Option<String>,
+}
+
+/// What the object of a [`Settled`] says beside its name.
+#[derive(Deserialize)]
+struct Note {
+    #[serde(default)]
+    schedule: Option<String>,
+}
 
 /// That a pipeline is paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +52,31 @@ impl Ledger {
     ///
     /// # Errors
     ///
+    /// [`LedgerError::Store`], [`LedgerError::NewerFormat`], [`LedgerError::Corrupt`].
+    pub async fn settled(&self) -> Result<Option<Settled>, LedgerError> {
+        while let Some(seconds) = self.store.numbers("settled", None).await?.pop() {
+            let path = numbered("settled", seconds);
+            // Who replaces a note may have deleted it meanwhile.
+            let Some(bytes) = self.store.get(&path).await? else { continue };
+            let Note { schedule } = log::decode(&path, &bytes)?;
+            let until = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+            return Ok(until.map(|until| Settled { until, schedule }));
+        }
+        Ok(None)
+    }
+
+    async fn schedule_of(&self, path: &str) -> Result<Option<String>, LedgerError> {
+        let Some(bytes) = self.store.get(path).await? else { return Ok(None) };
+        Ok(log::decode::<Note>(path, &bytes)?.schedule)
+    }
+
+    /// Tells whether anything was ever written for the pipeline.
+    ///
+    /// # Errors
+    ///
     /// [`LedgerError::Store`].
-    pub async fn settled(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
-        let last = self.store.numbers("settled", None).await?.pop();
-        Ok(last.and_then(|seconds| DateTime::from_timestamp(i64::try_from(seconds).ok()?, 0)))
+    pub async fn is_there(&self) -> Result<bool, LedgerError> {
+        Ok(!self.store.is_empty().await?)
     }
 
     /// Notes up to which instant nothing of the schedule is left to do, in whole seconds, in place of what was noted before.
@@ -46,10 +84,17 @@ impl Ledger {
     /// # Errors
     ///
     /// [`LedgerError::Store`], [`LedgerError::Disk`].
-    pub async fn settle(&self, until: DateTime<Utc>) -> Result<(), LedgerError> {
-        let seconds = u64::try_from(until.timestamp()).unwrap_or_default();
-        let text = serde_json::json!({ "format": FORMAT, "settled": until }).to_string();
-        self.store.create(&numbered("settled", seconds), Bytes::from(text)).await?;
+    pub async fn settle(&self, settled: &Settled) -> Result<(), LedgerError> {
+        let seconds = u64::try_from(settled.until.timestamp()).unwrap_or_default();
+        let (path, until) = (numbered("settled", seconds), settled.until);
+        let text = serde_json::json!({ "format": FORMAT, "settled": until, "schedule": settled.schedule }).to_string();
+        if self.store.create(&path, Bytes::from(text.clone())).await? == Put::Taken
+            && self.schedule_of(&path).await? != settled.schedule
+        {
+            // The same second, by another schedule. Where the process dies in between, what was missed isn't made up for.
+            self.store.delete(&path).await?;
+            self.store.create(&path, Bytes::from(text)).await?;
+        }
         for other in self.store.numbers("settled", None).await? {
             if other != seconds {
                 self.store.delete(&numbered("settled", other)).await?;
@@ -109,10 +154,15 @@ mod tests {
     async fn the_last_note_counts_also_where_the_clock_was_set_back() {
         let ledger = ledger();
         assert_eq!(ledger.settled().await.unwrap(), None);
-        for seconds in [1_800_000_000, 1_800_000_060, 1_700_000_000, 1_700_000_000] {
-            ledger.settle(at(seconds)).await.unwrap();
-            assert_eq!(ledger.settled().await.unwrap(), Some(at(seconds)));
+        assert!(!ledger.is_there().await.unwrap());
+        for (seconds, schedule) in
+            [(1_800_000_000, "a"), (1_800_000_060, "a"), (1_700_000_000, "a"), (1_700_000_000, "b")]
+        {
+            let settled = Settled { until: at(seconds), schedule: Some(schedule.to_owned()) };
+            ledger.settle(&settled).await.unwrap();
+            assert_eq!(ledger.settled().await.unwrap(), Some(settled));
         }
+        assert!(ledger.is_there().await.unwrap());
     }
 
     #[tokio::test]

@@ -170,6 +170,12 @@ impl Store {
         Ok(numbers)
     }
 
+    /// Tells whether there is no object at all.
+    pub(super) async fn is_empty(&self) -> Result<bool, LedgerError> {
+        let first = self.inner.list(Some(&self.base)).try_next().await;
+        first.map(|first| first.is_none()).map_err(|error| self.failed("list", "", &error))
+    }
+
     /// Returns the objects below a directory, with their paths below the base.
     pub(super) async fn objects(&self, directory: &str) -> Result<Vec<Listed>, LedgerError> {
         let objects: Vec<_> = self

@@ -232,7 +232,7 @@ pub enum RunError {
         /// Rows that landed.
         landed: u64,
     },
-    /// The lake has files that another ledger landed.
+    /// The lake has files that another ledger landed. [`super::is_of_another_ledger`] knows the message.
     #[error(
         "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
          `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \

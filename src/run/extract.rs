@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-
 use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
@@ -170,8 +169,7 @@ impl Extraction {
         let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
         let enricher = reading.enricher.take();
         drop(reading);
-        let finished = tokio::task::spawn_blocking(move || finish(intake, end, largest, &redactor));
-        let mut extracted = finished.await??;
+        let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, largest, &redactor)).await??;
         extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
         Ok(extracted)
     }

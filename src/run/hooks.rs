@@ -11,7 +11,9 @@ use url::Url;
 use super::{Env, build};
 use crate::clock::Clock;
 use crate::extract::auth::{CredentialGate, EachTry, Redactor};
-use crate::extract::http::{CutCheck, HostSlots, HttpClient, HttpOptions, RetryPolicy, is_loopback};
+use crate::extract::http::{
+    CutCheck, HostSlots, HttpClient, HttpError, HttpOptions, RetryPolicy, TransportKind, is_loopback,
+};
 use crate::extract::request::{Payload, RequestSpec, RequestTree};
 use crate::lang::tree::Tree;
 use crate::model::{AnswerFormat, Exit, RunEnd, SliceOutcome};
@@ -72,17 +74,22 @@ async fn send_to(field: &str, hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) 
     if !headers.keys().any(|name| name.eq_ignore_ascii_case(ONCE)) {
         headers.insert(ONCE.to_owned(), Tree::from(Value::from(format!("{}-{field}", end.run))));
     }
-    let post = Post::new(&hook.url, headers, hook.body.as_ref().map(build::tree))?;
+    let post = Post::new(&hook.url, format!("the `url` of {field}"), headers, hook.body.as_ref().map(build::tree))?;
     let body = hook.body.is_none().then(|| document(end)).transpose().map_err(|error| post.error(error.to_string()))?;
     post.send(&json!({ "run": variable(end) }), body, clock).await
 }
 
-/// Posts a document as JSON, with a few tries.
+/// Posts a document as JSON, with a few tries. `named` says what to check where the URL leads nowhere, such as `--report`.
 ///
 /// # Errors
 /// The server can't be reached, or doesn't answer with 2xx.
-pub async fn post<T: Serialize + Sync>(url: &Url, value: &T, clock: Arc<dyn Clock>) -> Result<(), PostError> {
-    let post = Post::new(url, IndexMap::new(), None)?;
+pub async fn post<T: Serialize + Sync>(
+    url: &Url,
+    named: &str,
+    value: &T,
+    clock: Arc<dyn Clock>,
+) -> Result<(), PostError> {
+    let post = Post::new(url, named.to_owned(), IndexMap::new(), None)?;
     let body = document(value).map_err(|error| post.error(error.to_string()))?;
     post.send(&Value::Null, Some(body), clock).await
 }
@@ -94,21 +101,36 @@ fn document<T: Serialize>(value: &T) -> Result<Tree, serde_json::Error> {
 /// A request that is about to be sent after a run.
 struct Post<'u> {
     url: &'u Url,
+    /// Where that stands, for a person.
+    named: String,
     tree: RequestTree,
 }
 
 impl<'u> Post<'u> {
-    fn new(url: &'u Url, headers: IndexMap<String, Tree>, body: Option<Tree>) -> Result<Self, PostError> {
+    fn new(
+        url: &'u Url,
+        named: String,
+        headers: IndexMap<String, Tree>,
+        body: Option<Tree>,
+    ) -> Result<Self, PostError> {
         let spec = RequestSpec { method: http::Method::POST, headers, body, ..RequestSpec::default() };
         let origin = url.origin().ascii_serialization();
         match RequestTree::compile(&origin, spec) {
-            Ok(tree) => Ok(Self { url, tree }),
+            Ok(tree) => Ok(Self { url, named, tree }),
             Err(error) => Err(PostError { origin, reason: error.to_string() }),
         }
     }
 
     fn error(&self, reason: impl Into<String>) -> PostError {
         PostError { origin: self.url.origin().ascii_serialization(), reason: reason.into() }
+    }
+
+    /// Makes the error of a request without an answer. It isn't a source's, so its URL isn't a `base_url`.
+    fn unsent(&self, mut error: HttpError) -> PostError {
+        if let HttpError::Transport { kind: TransportKind::Connect, note: note @ None, .. } = &mut error {
+            *note = Some(format!("check {}, and the network", self.named));
+        }
+        self.error(crate::objects::chain(&error))
     }
 
     async fn send(&self, context: &Value, body: Option<Tree>, clock: Arc<dyn Clock>) -> Result<(), PostError> {
@@ -132,7 +154,7 @@ impl<'u> Post<'u> {
         let cut = CutCheck { format: AnswerFormat::Json, is_cut: |_, _| false };
         let fetch = client.fetch(&request, "the request", &pass, EachTry::Nothing, cut);
         let answer = match tokio::time::timeout(ALL_TRIES, fetch).await {
-            Ok(answer) => answer.map_err(|error| self.error(crate::objects::chain(&error)))?,
+            Ok(answer) => answer.map_err(|error| self.unsent(error))?,
             Err(_) => return Err(self.error(format!("no answer within {} s", ALL_TRIES.as_secs()))),
         };
         if answer.status.is_success() {
@@ -185,6 +207,22 @@ mod tests {
     use super::*;
     use crate::model::{PipelineName, RunId};
     use crate::pipeline::file::RUN_FIELDS;
+
+    #[test]
+    fn a_url_that_leads_nowhere_is_named_as_it_was_given() {
+        let url = Url::parse("http://127.0.0.1:9/secret").unwrap();
+        let post = Post::new(&url, "--report".to_owned(), IndexMap::new(), None).unwrap();
+        let error = HttpError::Transport {
+            request: "the request".to_owned(),
+            origin: "http://127.0.0.1:9".to_owned(),
+            kind: TransportKind::Connect,
+            attempts: 4,
+            reason: "refused".to_owned(),
+            note: None,
+        };
+        let said = post.unsent(error).to_string();
+        assert!(said.ends_with("(refused); check --report, and the network"), "{said}");
+    }
 
     #[test]
     fn the_variable_has_the_fields_that_the_checker_knows() {

@@ -74,6 +74,7 @@ pub use error::RunError;
 pub use held::{HeldRow, HeldSample, HeldSlice, quarantine_sample, quarantined};
 pub use hooks::{PostError, hook, notify, post};
 pub use locked::check_locked;
+pub use owner::is_of_another_ledger;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, PreviewFile, PreviewSink, preview};

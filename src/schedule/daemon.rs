@@ -10,15 +10,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
-use super::files::{self, Loader};
+use super::files::Loader;
 use super::notes::Notes;
 use super::pipelines::{Entry, FileState};
 use super::starts::{Ask, Runner, Starts};
 use super::view::{FileError, RunningView, View};
 use super::{Settled, Skip, Step};
+use crate::ledger;
 use crate::model::{Exit, JobName, PipelineName, RunEnd};
-use crate::plan::Shard;
-use crate::run::{Backfill, Env, Options, Reads, new_id};
+use crate::run::{Backfill, Env};
 
 /// How often the folder is looked at, and the clock, which may have been set or have stood still.
 const POLL: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ pub enum CommandError {
     Running(PipelineName),
     /// The ledger can't be written.
     #[error(transparent)]
-    Ledger(#[from] crate::ledger::LedgerError),
+    Ledger(#[from] ledger::LedgerError),
     /// The process is about to end.
     #[error("the daemon is about to end")]
     Ending,
@@ -232,13 +232,8 @@ impl Daemon {
             self.entries.iter().filter_map(|(name, entry)| Some((name.clone(), entry.due(now)?))).collect();
         for (name, instant) in due {
             let Some(entry) = self.entries.get_mut(&name) else { continue };
-            // Another process may have switched it: `tidegate pause`.
-            match entry.ledger.paused().await {
-                Ok(pause) => entry.paused = pause.map(|pause| pause.at),
-                Err(error) => tracing::warn!(pipeline = %name, %error, "whether the pipeline is paused can't be read"),
-            }
+            let paused = entry.look_for_pause().await;
             let overlap = entry.pipeline.schedule.as_ref().map(|schedule| schedule.overlap).unwrap_or_default();
-            let paused = entry.paused.is_some();
             let Some(turn) = &mut entry.turn else { continue };
             let (step, settled) = turn.fire(instant, paused, overlap);
             self.step(&name, step, settled);
@@ -261,46 +256,18 @@ impl Daemon {
         self.settle(name, settled);
     }
 
-    pub(super) fn settle(&self, name: &PipelineName, settled: Settled) {
-        if let (Some(entry), Some(until)) = (self.entries.get(name), settled) {
-            self.notes.settle(entry.ledger.clone(), until);
+    /// Does what a turn says, where it says anything.
+    pub(super) fn go_on(&mut self, name: &PipelineName, next: Option<Step>, settled: Settled) {
+        match next {
+            Some(step) => self.step(name, step, settled),
+            None => self.settle(name, settled),
         }
     }
 
-    /// Begins the runs that have a place. Each file is read anew: a secret that it names may have changed where the file hasn't.
-    async fn begin_waiting(&mut self) {
-        while let Some(Ask { pipeline: name, scheduled_for, backfill }) = self.starts.next() {
-            let Some(file) = self.entries.get(&name).map(|entry| entry.file.clone()) else { continue };
-            let loaded = files::load(&self.load, &file).await;
-            let Some(entry) = self.entries.get_mut(&name) else { continue };
-            match loaded {
-                Ok(pipeline) if pipeline.name == name => entry.update(file, pipeline),
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(pipeline = %name, error, "the file can't be used now; it runs as it was before");
-                }
-            }
-            let now = self.env.clock.now();
-            let (backfill, jobs) = backfill.unzip();
-            let options = Options {
-                shard: Shard::WHOLE,
-                run: new_id(now),
-                scheduled_for,
-                state: self.config.state.clone(),
-                lease_ttl: self.config.lease_ttl,
-                now,
-                jobs: jobs.unwrap_or_default(),
-                wait: true,
-                allow_shrink: false,
-                retry_refused: false,
-                accept: None,
-                allow_future: false,
-                lock: None,
-                reads: backfill.map_or(Reads::Due, Reads::Backfill),
-            };
-            let running = self.starts.begin(Arc::clone(&entry.pipeline), options);
-            entry.running = Some(running.clone());
-            self.tell(Event::Began(name, running));
+    pub(super) fn settle(&self, name: &PipelineName, settled: Settled) {
+        if let (Some(entry), Some(until)) = (self.entries.get(name), settled) {
+            let schedule = Some(entry.schedule.clone());
+            self.notes.settle(entry.ledger.clone(), ledger::Settled { until, schedule });
         }
     }
 
@@ -316,10 +283,8 @@ impl Daemon {
         let gone = entry.gone;
         self.tell(Event::Ended(end));
         if let Some((next, settled)) = after {
-            match next.filter(|_| !self.draining && !gone) {
-                Some(step) => self.step(&name, step, settled),
-                None => self.settle(&name, settled),
-            }
+            let next = next.filter(|_| !self.draining && !gone);
+            self.go_on(&name, next, settled);
         }
         if gone {
             self.entries.remove(&name);
@@ -349,7 +314,7 @@ impl Daemon {
                 self.starts.ask(ask);
             }
             Command::Pause(_) => {
-                entry.ledger.pause(&crate::ledger::Pause::new(now)).await?;
+                entry.ledger.pause(&ledger::Pause::new(now)).await?;
                 entry.paused.get_or_insert(now);
             }
             Command::Resume(_) => {
@@ -392,10 +357,10 @@ impl Daemon {
     pub(super) fn publish(&self) {
         let now = self.env.clock.now();
         let pipelines = self.entries.iter().map(|(name, entry)| entry.view(self.starts.waits(name), now)).collect();
-        let refused = self
-            .files
-            .iter()
-            .filter_map(|(file, state)| Some(FileError { file: file.clone(), error: state.error.clone()? }));
+        let refused = self.files.iter().filter_map(|(file, state)| {
+            let (error, goes_on) = (state.error.clone()?, state.pipeline.is_some());
+            Some(FileError { file: file.clone(), error, goes_on })
+        });
         let view = View { at: Some(now), pipelines, refused: refused.collect(), draining: self.draining };
         self.view.send_replace(Arc::new(view));
     }

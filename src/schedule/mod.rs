@@ -4,6 +4,7 @@
 //! they say: it reads the folder, starts runs, and drains them. [`Handle`] is what others see of it: a view that is cheap to take,
 //! and commands.
 
+mod begin;
 mod daemon;
 mod drain;
 mod files;
@@ -22,5 +23,5 @@ pub use daemon::{Command, CommandError, Config, Daemon, Event, Handle};
 pub use files::Loader;
 pub use starts::Runner;
 pub use timetable::Timetable;
-pub use turn::{Settled, Skip, Step, Turn};
+pub use turn::{Settled, Skip, Step, Turn, after_pause};
 pub use view::{FileError, JobProgress, LiveProgress, PipelineView, RunningView, View};

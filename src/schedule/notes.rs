@@ -2,28 +2,27 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Settled};
 
 /// The longest that one note may take.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Writes notes. One that can't be written is told: then an instant may be made up for that was settled, which finds nothing due.
 pub(super) struct Notes {
-    queue: Option<mpsc::UnboundedSender<(Ledger, DateTime<Utc>)>>,
+    queue: Option<mpsc::UnboundedSender<(Ledger, Settled)>>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Notes {
     pub(super) fn start() -> Self {
-        let (queue, mut asked) = mpsc::unbounded_channel::<(Ledger, DateTime<Utc>)>();
+        let (queue, mut asked) = mpsc::unbounded_channel::<(Ledger, Settled)>();
         let task = tokio::spawn(async move {
-            while let Some((ledger, until)) = asked.recv().await {
+            while let Some((ledger, settled)) = asked.recv().await {
                 let pipeline = ledger.pipeline();
-                match tokio::time::timeout(LONGEST, ledger.settle(until)).await {
+                match tokio::time::timeout(LONGEST, ledger.settle(&settled)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(%pipeline, %error, "where the schedule stands can't be noted"),
                     Err(_) => {
@@ -35,10 +34,10 @@ impl Notes {
         Self { queue: Some(queue), task: Some(task) }
     }
 
-    pub(super) fn settle(&self, ledger: Ledger, until: DateTime<Utc>) {
+    pub(super) fn settle(&self, ledger: Ledger, settled: Settled) {
         if let Some(queue) = &self.queue {
             // The task ends only with the queue.
-            let _ = queue.send((ledger, until));
+            let _ = queue.send((ledger, settled));
         }
     }
 

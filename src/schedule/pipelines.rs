@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 
 use super::files::FileDigest;
 use super::view::{PipelineView, RunningView};
-use super::{Timetable, Turn};
-use crate::ledger::Ledger;
+use super::{Settled, Timetable, Turn};
+use crate::ledger::{self, Ledger};
 use crate::model::{PipelineName, RunEnd};
 use crate::pipeline::spec::Pipeline;
 
@@ -20,7 +20,9 @@ const KEPT: usize = 10;
 pub(super) struct FileState {
     /// What it held when it was last read.
     pub(super) digest: FileDigest,
-    /// The pipeline that came of it, then or before.
+    /// The pipeline that it names; where it can't be read, the one that goes on.
+    pub(super) names: Option<PipelineName>,
+    /// The pipeline that came of it, then or before, and goes on.
     pub(super) pipeline: Option<PipelineName>,
     /// What is wrong with it.
     pub(super) error: Option<String>,
@@ -32,6 +34,8 @@ pub(super) struct Entry {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) ledger: Ledger,
     pub(super) table: Option<Timetable>,
+    /// Which schedule that is.
+    pub(super) schedule: String,
     /// Where it stands in its schedule; none until the ledger has told.
     pub(super) turn: Option<Turn>,
     pub(super) paused: Option<DateTime<Utc>>,
@@ -50,6 +54,7 @@ impl Entry {
         let table = Timetable::of(&pipeline);
         Self {
             file,
+            schedule: Timetable::known_as(&pipeline),
             pipeline: Arc::new(pipeline),
             ledger,
             table,
@@ -64,12 +69,35 @@ impl Entry {
         }
     }
 
-    /// Takes what the file says now.
-    pub(super) fn update(&mut self, file: PathBuf, pipeline: Pipeline) {
+    /// Takes what the file says `now`. Returns what the ledger is to remember, where that is another schedule.
+    pub(super) fn update(&mut self, file: PathBuf, pipeline: Pipeline, now: DateTime<Utc>) -> Settled {
         self.file = file;
         self.table = Timetable::of(&pipeline);
+        let schedule = Timetable::known_as(&pipeline);
         self.pipeline = Arc::new(pipeline);
         self.gone = false;
+        if schedule == self.schedule {
+            return None;
+        }
+        self.schedule = schedule;
+        self.turn.as_mut().and_then(|turn| turn.rescheduled(now))
+    }
+
+    /// Returns up to where the schedule of now was kept, by what the ledger remembers; none where it is another one.
+    pub(super) fn believed(&self, noted: Option<ledger::Settled>) -> Settled {
+        let same = |noted: &ledger::Settled| noted.schedule.as_ref().is_none_or(|schedule| *schedule == self.schedule);
+        noted.filter(same).map(|noted| noted.until)
+    }
+
+    /// Reads whether it is paused: another process may have switched it (`tidegate pause`).
+    pub(super) async fn look_for_pause(&mut self) -> bool {
+        match self.ledger.paused().await {
+            Ok(pause) => self.paused = pause.map(|pause| pause.at),
+            Err(error) => {
+                tracing::warn!(pipeline = %self.pipeline.name, %error, "whether the pipeline is paused can't be read");
+            }
+        }
+        self.paused.is_some()
     }
 
     /// Returns the instant of the schedule that comes next, and when its run begins.

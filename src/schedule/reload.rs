@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Turn;
 use super::daemon::{Daemon, Event};
 use super::files::{self, FileDigest};
 use super::pipelines::{Entry, FileState};
 use super::view::FileError;
-use crate::ledger::{Ledger, LedgerError};
+use super::{Skip, Step, Turn};
+use crate::ledger::{Ledger, LedgerError, Pause, Settled};
 use crate::model::PipelineName;
+use crate::pipeline::file::CatchUp;
 use crate::pipeline::spec::Pipeline;
 
 impl Daemon {
@@ -34,6 +35,7 @@ impl Daemon {
                 self.remove(&name, &file);
             }
         }
+        let mut read = Vec::new();
         for (file, digest) in found {
             let known = self.files.get(&file);
             // What was wrong may lie in another file: a secret, or a pipeline of the same name.
@@ -41,30 +43,53 @@ impl Daemon {
                 continue;
             }
             let loaded = files::load(&self.load, &file).await;
+            read.push((file, digest, loaded));
+        }
+        self.take_files(read);
+    }
+
+    /// Takes files that were read. Which names they have is known of all before one is taken: two may have swapped theirs.
+    fn take_files(&mut self, read: Vec<(PathBuf, FileDigest, Result<Pipeline, String>)>) {
+        for (file, _, loaded) in &read {
+            if let Some(known) = self.files.get_mut(file) {
+                known.names = loaded.as_ref().map_or_else(|_| known.pipeline.clone(), |read| Some(read.name.clone()));
+            }
+        }
+        for (file, digest, loaded) in read {
             self.loaded(&file, digest, loaded);
         }
     }
 
     /// Takes a file that was read.
-    pub(super) fn loaded(&mut self, file: &Path, digest: FileDigest, loaded: Result<Pipeline, String>) {
+    fn loaded(&mut self, file: &Path, digest: FileDigest, loaded: Result<Pipeline, String>) {
         let before = self.files.remove(file);
         let had = before.as_ref().and_then(|before| before.pipeline.clone());
+        let names = loaded.as_ref().map_or_else(|_| had.clone(), |pipeline| Some(pipeline.name.clone()));
         let result = loaded.and_then(|pipeline| self.adopt(file, pipeline));
         let (pipeline, error) = match result {
             Ok(name) => {
-                if let Some(had) = had.filter(|had| *had != name) {
+                // Another file that was read with this one may have it from now on.
+                if let Some(had) = had
+                    .filter(|had| *had != name && !self.files.values().any(|other| other.names.as_ref() == Some(had)))
+                {
                     self.remove(&had, file);
                 }
                 (Some(name), None)
             }
-            Err(error) => (had, Some(error)),
+            // Another file may have it by now.
+            Err(error) => {
+                (had.filter(|had| self.entries.get(had).is_some_and(|entry| entry.file == file)), Some(error))
+            }
         };
         let changed = before.as_ref().is_none_or(|before| before.digest != digest || before.error != error);
-        self.files.insert(file.to_owned(), FileState { digest, pipeline: pipeline.clone(), error: error.clone() });
-        match (error, pipeline) {
-            (Some(error), _) if changed => self.tell(Event::Refused(FileError { file: file.to_owned(), error })),
+        let refused = error.clone().filter(|_| changed);
+        self.files.insert(file.to_owned(), FileState { digest, names, pipeline: pipeline.clone(), error });
+        match (refused, pipeline) {
+            (Some(error), pipeline) => {
+                self.tell(Event::Refused(FileError { file: file.to_owned(), error, goes_on: pipeline.is_some() }));
+            }
             // Of one that is new more is known once its ledger was read.
-            (None, Some(name)) if self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
+            (None, Some(name)) if changed && self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
                 self.tell_of(&name);
             }
             _ => {}
@@ -81,13 +106,15 @@ impl Daemon {
     fn adopt(&mut self, file: &Path, pipeline: Pipeline) -> Result<PipelineName, String> {
         let name = pipeline.name.clone();
         if let Some(entry) = self.entries.get_mut(&name) {
-            if entry.file != file && !entry.gone && self.files.contains_key(&entry.file) {
+            let still = self.files.get(&entry.file).is_some_and(|other| other.names.as_ref() == Some(&name));
+            if entry.file != file && !entry.gone && still {
                 return Err(format!(
                     "the pipeline `{name}` is in {} already: give one of them another name, or remove it",
                     entry.file.display()
                 ));
             }
-            entry.update(file.to_owned(), pipeline);
+            let settled = entry.update(file.to_owned(), pipeline, self.env.clock.now());
+            self.settle(&name, settled);
             return Ok(name);
         }
         let ledger = Ledger::open(&self.config.state, name.clone(), Arc::clone(&self.env.clock), &self.env.stores);
@@ -115,20 +142,22 @@ impl Daemon {
         for name in fresh {
             let Some(entry) = self.entries.get_mut(&name) else { continue };
             match remembered(&entry.ledger).await {
-                Ok((settled, pause)) => {
+                Ok((noted, pause)) => {
                     entry.paused = pause.map(|pause| pause.at);
                     let catch_up =
                         entry.pipeline.schedule.as_ref().map(|schedule| schedule.catch_up).unwrap_or_default();
                     let (table, now) = (entry.table.as_ref(), self.env.clock.now());
-                    let catch_up = if entry.paused.is_some() { crate::pipeline::file::CatchUp::None } else { catch_up };
-                    let (turn, step, settled) = Turn::begin(settled, now, table, catch_up);
+                    let paused = entry.paused.is_some();
+                    let catch_up = if paused { CatchUp::None } else { catch_up };
+                    let (turn, step, settled) = Turn::begin(entry.believed(noted), now, table, catch_up);
+                    let step = match step {
+                        Some(Step::Skipped(instant, _)) if paused => Some(Step::Skipped(instant, Skip::Paused)),
+                        step => step,
+                    };
                     entry.turn = Some(turn);
                     entry.trouble = None;
                     self.tell_of(&name);
-                    match step {
-                        Some(step) => self.step(&name, step, settled),
-                        None => self.settle(&name, settled),
-                    }
+                    self.go_on(&name, step, settled);
                 }
                 Err(error) => {
                     let trouble = Some(error.to_string());
@@ -142,6 +171,6 @@ impl Daemon {
     }
 }
 
-async fn remembered(ledger: &Ledger) -> Result<(super::Settled, Option<crate::ledger::Pause>), LedgerError> {
+async fn remembered(ledger: &Ledger) -> Result<(Option<Settled>, Option<Pause>), LedgerError> {
     Ok((ledger.settled().await?, ledger.paused().await?))
 }

@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
+use super::pipelines::Entry;
 use super::timetable::tests::pipeline;
 use super::*;
 use crate::clock::SystemClock;
+use crate::ledger::{self, Ledger, Pause};
 use crate::model::{Exit, PipelineName, RunEnd};
+use crate::pipeline::file::{CatchUp, Overlap};
 use crate::pipeline::spec::{Hook, Pipeline};
 use crate::run::{Bounds, Env, Options, Silent};
 
@@ -214,4 +218,124 @@ async fn hooks_are_sent_before_the_process_ends() {
     assert!(!served.is_finished(), "a hook isn't answered yet");
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert!(served.await.unwrap().unwrap());
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_instant_from_before_an_edit_of_the_schedule_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let env = env();
+    let state = folder.path().display().to_string();
+    let ledger = Ledger::open(&state, PipelineName::new("p"), Arc::clone(&env.clock), &env.stores).unwrap();
+    let of = |cron: &str| pipeline("p", &format!("cron: '{cron}', catch_up: none"));
+    let mut entry = Entry::new("p.yaml".into(), of("0 5 1 1 *"), ledger);
+    let (begun, edited) = (at("2026-11-25T22:10:00Z"), at("2026-11-25T23:43:02Z"));
+    entry.turn = Some(Turn::begin(None, begun, entry.table.as_ref(), CatchUp::None).0);
+    assert_eq!(entry.update("p.yaml".into(), of(" 0  5 1 1 * "), edited), None, "the same schedule");
+    assert_eq!(entry.update("p.yaml".into(), of("43 * * * *"), edited), Some(edited), "another one");
+    assert_eq!(entry.due(edited), None, "23:43:00 was before the edit");
+    assert_eq!(entry.next(edited).map(|(instant, _)| instant), Some(at("2026-11-26T00:43:00Z")));
+    // The same edit while no daemon was there: the note is by the schedule of before.
+    let noted = |schedule: Option<&str>| ledger::Settled { until: begun, schedule: schedule.map(str::to_owned) };
+    for (schedule, believed) in [("43 * * * * UTC", Some(begun)), ("0 5 1 1 * UTC", None), ("none", None)] {
+        assert_eq!(entry.believed(Some(noted(Some(schedule)))), believed, "{schedule}");
+    }
+    assert_eq!(entry.believed(Some(noted(None))), Some(begun), "a version before this one noted it");
+}
+
+/// A daemon that has taken up one pipeline, whose schedule stands still while the test moves its turn, and a runner that only counts.
+async fn taken_up(overlap: &str) -> (Daemon, Arc<AtomicUsize>, tempfile::TempDir) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&begun);
+    let runner: Runner = Arc::new(move |pipeline, options, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        ended(options, &pipeline.name, Exit::Done)
+    });
+    let (mut daemon, _, folder) = daemon(&["p"], 1, runner);
+    let schedule = format!("cron: '0 0 29 2 *', overlap: {overlap}");
+    daemon.load = Arc::new(move |_: &Path| Ok(pipeline("p", &schedule)));
+    daemon.reload().await;
+    (daemon, begun, folder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_place_or_for_a_run_is_skipped_once_the_pipeline_is_paused() {
+    let (mut daemon, begun, _folder) = taken_up("queue").await;
+    let name = PipelineName::new("p");
+    let pause = Pause::new(at("2026-11-25T10:00:00Z"));
+    let first = daemon.env.clock.now();
+    let fire = |daemon: &mut Daemon, instant| {
+        let turn = daemon.entries.get_mut(&name).unwrap().turn.as_mut().unwrap();
+        let (step, settled) = turn.fire(instant, false, Overlap::Queue);
+        daemon.step(&name, step, settled);
+    };
+    // One that waits for a place.
+    fire(&mut daemon, first);
+    let ledger = daemon.entries[&name].ledger.clone();
+    ledger.pause(&pause).await.unwrap();
+    daemon.begin_waiting().await;
+    assert_eq!((daemon.starts.count(), daemon.entries[&name].skipped), (0, 1));
+    assert!(!daemon.entries[&name].turn.as_ref().unwrap().is_active(), "the next instant finds it free");
+    // One that waits for the run before it.
+    ledger.resume().await.unwrap();
+    let (second, third) = (first + TimeDelta::minutes(1), first + TimeDelta::minutes(2));
+    fire(&mut daemon, second);
+    daemon.begin_waiting().await;
+    fire(&mut daemon, third);
+    ledger.pause(&pause).await.unwrap();
+    let end = daemon.starts.ended().await;
+    daemon.take(end);
+    daemon.begin_waiting().await;
+    assert_eq!((daemon.starts.count(), daemon.entries[&name].skipped, begun.load(Ordering::SeqCst)), (0, 2, 1));
+    daemon.notes.close().await;
+    let settled = ledger.settled().await.unwrap().unwrap();
+    assert_eq!(
+        (settled.until.timestamp(), settled.schedule.as_deref()),
+        (third.timestamp(), Some("0 0 29 2 * UTC")),
+        "none is made up for"
+    );
+}
+
+#[tokio::test]
+async fn two_files_that_swap_names_in_one_save_are_both_taken() {
+    let (mut daemon, handle, folder) =
+        daemon(&[], 1, Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done)));
+    daemon.load = Arc::new(|path: &Path| match std::fs::read_to_string(path).unwrap().as_str() {
+        "broken" => Err("no pipeline".to_owned()),
+        name => Ok(pipeline(name, "cron: '0 0 29 2 *'")),
+    });
+    let file = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(file(name), text).unwrap();
+    let held =
+        |daemon: &Daemon, name: &str| daemon.entries.get(&PipelineName::new(name)).map(|entry| entry.file.clone());
+    let refused = |daemon: &Daemon| {
+        daemon.publish();
+        handle.view().refused.iter().map(|refused| (refused.file.clone(), refused.goes_on)).collect::<Vec<_>>()
+    };
+    write("1.yaml", "a");
+    write("2.yaml", "b");
+    write("3.yaml", "broken");
+    daemon.reload().await;
+    assert_eq!(refused(&daemon), [(file("3.yaml"), false)], "nothing was read from it before");
+    write("1.yaml", "b");
+    write("2.yaml", "a");
+    daemon.reload().await;
+    assert_eq!((held(&daemon, "a"), held(&daemon, "b")), (Some(file("2.yaml")), Some(file("1.yaml"))));
+    assert_eq!(refused(&daemon), [(file("3.yaml"), false)]);
+    // A name that is taken stays refused, and what the file had goes on, until it is free.
+    write("1.yaml", "a");
+    daemon.reload().await;
+    assert_eq!(refused(&daemon), [(file("1.yaml"), true), (file("3.yaml"), false)]);
+    assert_eq!((held(&daemon, "a"), held(&daemon, "b")), (Some(file("2.yaml")), Some(file("1.yaml"))));
+    write("2.yaml", "c");
+    daemon.reload().await;
+    daemon.reload().await;
+    let all = (held(&daemon, "a"), held(&daemon, "b"), held(&daemon, "c"));
+    assert_eq!(all, (Some(file("1.yaml")), None, Some(file("2.yaml"))));
+    write("2.yaml", "broken");
+    daemon.reload().await;
+    assert_eq!(refused(&daemon), [(file("2.yaml"), true), (file("3.yaml"), false)]);
 }

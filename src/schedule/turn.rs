@@ -77,6 +77,13 @@ impl Turn {
         table.next_after(from)
     }
 
+    /// Goes by another schedule from `now` on: what that had before isn't due. Returns what the ledger is to remember.
+    #[must_use]
+    pub const fn rescheduled(&mut self, now: DateTime<Utc>) -> Settled {
+        self.decided = now;
+        self.settled()
+    }
+
     /// Decides on an instant whose time has come. Where the process was held up, or the machine slept, it stands for those before it
     /// too.
     #[must_use]
@@ -127,9 +134,18 @@ impl Turn {
         (None, self.settled())
     }
 
-    fn settled(&self) -> Settled {
-        (!self.active).then_some(self.decided)
+    const fn settled(&self) -> Settled {
+        if self.active { None } else { Some(self.decided) }
     }
+}
+
+/// Returns up to which instant nothing is left to do once a pause ends, which no daemon may have seen: what came while it lasted isn't
+/// made up for. None where something from before it is: then the last that was missed is made up for, as after any stop.
+#[must_use]
+pub fn after_pause(settled: DateTime<Utc>, paused: DateTime<Utc>, now: DateTime<Utc>, table: &Timetable) -> Settled {
+    let until = now - table.delay();
+    let open = table.last_within(settled, paused.min(until)).is_some();
+    (!open && until > settled).then_some(until)
 }
 
 #[cfg(test)]
@@ -163,6 +179,24 @@ mod tests {
         assert_eq!((step, settled), (Some(Step::Skipped(at(40), Skip::Missed)), Some(at(40))));
         let (_, step, settled) = Turn::begin(Some(at(40)), at(45), Some(&table), CatchUp::Latest);
         assert_eq!((step, settled), (None, None), "nothing was missed");
+    }
+
+    #[test]
+    fn another_schedule_counts_from_when_it_was_seen() {
+        let table = timetable("cron: '*/10 * * * *'");
+        let mut turn = Turn::begin(None, at(0), None, CatchUp::Latest).0;
+        assert_eq!(turn.rescheduled(at(45)), Some(at(45)), "the ledger is to know");
+        assert_eq!(turn.next(at(45), &table), Some(at(50)), "not the one at 10");
+        assert!(turn.begin_by_hand());
+        assert_eq!(turn.rescheduled(at(55)), None, "a run goes on, which is to be made up for where it dies");
+    }
+
+    #[test]
+    fn what_came_in_a_pause_is_settled_by_its_end() {
+        let table = timetable("cron: '*/10 * * * *'");
+        assert_eq!(after_pause(at(20), at(25), at(45), &table), Some(at(45)));
+        assert_eq!(after_pause(at(10), at(25), at(45), &table), None, "a run for 20 goes on, or was missed");
+        assert_eq!(after_pause(at(50), at(25), at(45), &table), None, "the clock was set back");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct FileError {
     pub file: PathBuf,
     /// What is wrong with it, in full.
     pub error: String,
+    /// Whether the pipeline that was read from it before goes on as it was.
+    pub goes_on: bool,
 }
 
 /// One pipeline.

@@ -71,11 +71,7 @@ pub(super) async fn page(app: &App) -> Result<Html<String>, PageError> {
     let view = app.site.handle.view();
     let now = app.site.env.clock.now();
     let known = app.all_known(&view, FRESH).await;
-    let mut found: Vec<Trouble> = view
-        .refused
-        .iter()
-        .map(|refused| troubles::of_file(refused, view.pipelines.iter().any(|one| one.file == refused.file)))
-        .collect();
+    let mut found: Vec<Trouble> = view.refused.iter().map(troubles::of_file).collect();
     let mut lines = Vec::new();
     for (one, known) in view.pipelines.iter().zip(&known) {
         let all = runs::all(one, known);

@@ -100,7 +100,7 @@ async fn page(app: &App, name: &str, asked: &Asked) -> Result<Html<String>, Page
     let last = runs::last(&all);
     let troubles = troubles::of_pipeline(&view, &known, last, &app.site.state);
     let refused = app.site.handle.view().refused.iter().find(|refused| refused.file == view.file).cloned();
-    let troubles: Vec<_> = refused.iter().map(|refused| troubles::of_file(refused, true)).chain(troubles).collect();
+    let troubles: Vec<_> = refused.iter().map(troubles::of_file).chain(troubles).collect();
     let typed = Typed::new(&view, &app.site.state);
     let first = asked.page.saturating_mul(RUNS);
     let jobs_with_windows = view.pipeline.jobs.iter().filter(|job| matches!(job.slicing, Slicing::Window(_)));

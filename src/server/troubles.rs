@@ -8,6 +8,7 @@ use super::runs::{Failure, RunLine, failures};
 use super::text::{count, plural, word};
 use crate::model::Window;
 use crate::pipeline::load::concealed;
+use crate::run::is_of_another_ledger;
 use crate::schedule::{FileError, PipelineView};
 
 /// How many jobs of one run, and holes of one job, are named one by one.
@@ -56,9 +57,9 @@ impl Trouble {
 }
 
 /// Says what is wrong with a file.
-pub(super) fn of_file(refused: &FileError, goes_on: bool) -> Trouble {
+pub(super) fn of_file(refused: &FileError) -> Trouble {
     let file = refused.file.display();
-    let rest = if goes_on { "; what was read from it before goes on" } else { "" };
+    let rest = if refused.goes_on { "; what was read from it before goes on" } else { "" };
     let what = format!("{file} can't be used{rest}");
     Trouble {
         why: Some(concealed(&refused.error)),
@@ -146,12 +147,13 @@ fn of_run(view: &PipelineView, known: &Known, line: &RunLine, typed: &Typed) -> 
                 None => ("run", holes(known, job)),
             };
             let of_job = job.map(|job| format!("--job {job}")).unwrap_or_default();
+            let (next, commands) = what_helps(&failure.why, next, typed.line(verb, &of_job));
             Trouble {
                 at: line.ended.or(Some(line.started)),
                 why: Some(failure.why),
                 missing,
-                next: Some(then(next)),
-                commands: vec![typed.line(verb, &of_job)],
+                next: Some(next),
+                commands,
                 run: Some(line.id.clone()),
                 ..Trouble::new("bad", Some(view), what)
             }
@@ -189,6 +191,14 @@ fn then(next: Next) -> String {
         Next(Some(at), _) => format!("The next run tries again, at {} UTC.", at.format("%Y-%m-%d %H:%M:%S")),
         Next(None, _) => "It has no schedule, so nothing tries again by itself.".to_owned(),
     }
+}
+
+/// Says what comes next, and what to type: nothing where the reason says what helps, and no run does.
+fn what_helps(why: &str, next: Next, command: String) -> (String, Vec<String>) {
+    if is_of_another_ledger(why) {
+        return ("Each run ends like this until what the reason says is done: choose one.".to_owned(), Vec::new());
+    }
+    (then(next), vec![command])
 }
 
 /// Names what a job, or the pipeline, should have landed and hasn't.
@@ -246,4 +256,24 @@ fn overdue(view: &PipelineView, known: &Known, found: &[Trouble], typed: &Typed)
         });
     }
     troubles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::RunError;
+
+    #[test]
+    fn a_run_is_not_advised_where_none_helps() {
+        let next = Next("2026-11-26T00:00:00Z".parse().ok(), false);
+        let of = |why: &str| what_helps(why, next, "tidegate run p.yaml".to_owned());
+        let other = RunError::OtherLedger { root: "lake".to_owned(), state: "state".to_owned() };
+        let (said, commands) = of(&other.to_string());
+        assert!(!said.contains("tries again") && commands.is_empty(), "{said} {commands:?}");
+        let (said, commands) = of("no connection");
+        assert!(
+            said.starts_with("The next run tries again") && commands == ["tidegate run p.yaml"],
+            "{said} {commands:?}"
+        );
+    }
 }

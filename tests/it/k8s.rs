@@ -58,6 +58,8 @@ fn kubernetes_takes_what_is_printed_for_the_shipped_pipelines() {
         let mut arguments = vec!["--state", "s3://lake/_tidegate", "--set", "LAKE=s3://lake/data"];
         VALUES.iter().for_each(|value| arguments.extend(["--set", value]));
         texts.push(printed(&file, &arguments));
+        let head = texts.last().and_then(|text| text.lines().next()).unwrap_or_default();
+        assert!(head.starts_with("# `jitter` isn't kept"), "{name}: {head}");
         arguments.extend(["--namespace", "etl", "--from", "2026-01-01T00:00:00Z"]);
         texts.push(printed(&file, &arguments));
         arguments.extend(["--shards", "5"]);

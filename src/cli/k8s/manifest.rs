@@ -5,7 +5,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::needs::{FOLDER, Needs};
-use super::schedule::Cron5;
+use super::schedule::{Cron5, unkept as unkept_of};
 use crate::pipeline::spec::Pipeline;
 
 /// The most bytes of a `ConfigMap`: <https://kubernetes.io/docs/concepts/configuration/configmap/>.
@@ -71,9 +71,10 @@ impl Manifest<'_> {
             return Err(format!("the pipeline file has {} bytes, and a ConfigMap holds 1 MiB", self.text.len()));
         }
         let mut name = format!("tidegate-{}", self.pipeline.name);
-        let (mut cron, mut backfill) = (None, None);
+        let (mut cron, mut backfill, mut unkept) = (None, None, Vec::new());
         match &self.kind {
             Kind::Cron(schedule) => {
+                unkept = self.pipeline.schedule.as_ref().map(unkept_of).unwrap_or_default();
                 cron = Some(context! {
                     cron => schedule.cron.as_str(), zone => schedule.zone.name(), deadline => schedule.deadline,
                 });
@@ -95,7 +96,7 @@ impl Manifest<'_> {
         let files: Vec<_> = self.needs.files.iter().map(|(path, key)| context! { path, key }).collect();
         let memory = |bytes: u64| format!("{}Mi", bytes.div_ceil(1024 * 1024));
         let values = context! {
-            name, cron, backfill, secrets, optional, files,
+            name, cron, backfill, unkept, secrets, optional, files,
             pipeline => self.pipeline.name.as_str(),
             config => format!("tidegate-{}", self.pipeline.name),
             path => format!("{FOLDER}/{}", self.file),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use crate::pipeline::file::CatchUp;
+use crate::pipeline::file::{CatchUp, Overlap};
 use crate::pipeline::spec::Schedule;
 
 /// How many firings may be missed before Kubernetes gives up a `CronJob` is 100 ("Too many missed start times"); half of that is safe.
@@ -53,6 +53,20 @@ pub(super) fn of(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> Result<Cr
     Ok(Cron5 { cron, zone, deadline: deadline.num_seconds().max(LEAST_DEADLINE) })
 }
 
+/// Says what of a schedule a `CronJob` doesn't keep, a line each.
+pub(super) fn unkept(schedule: &Schedule) -> Vec<&'static str> {
+    let mut unkept = Vec::new();
+    if !schedule.jitter.is_zero() {
+        unkept.push("`jitter` isn't kept: Kubernetes starts each run at its minute. `tidegate serve` keeps it.");
+    }
+    if schedule.overlap == Overlap::Queue {
+        unkept.push(
+            "`overlap: queue` isn't kept: Kubernetes skips a run that meets the one before it. `tidegate serve` keeps it.",
+        );
+    }
+    unkept
+}
+
 /// Refuses days that Kubernetes' parser reads otherwise, or not at all: <https://github.com/robfig/cron/blob/v3.0.1/parser.go>.
 fn check_days(day: &str, weekday: &str) -> Result<(), String> {
     let is_sunday = |part: &str| part.split('-').any(|end| end == "7");
@@ -89,7 +103,6 @@ fn made_up_for(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> Option<Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::file::Overlap;
 
     fn check(cron: &str, expect: Result<(&str, i64), &str>) {
         let schedule = Schedule {
@@ -121,6 +134,18 @@ mod tests {
         check("0 6 13 * */2", Err("one of `13` and `*/2`"));
         check("0 6 */7 * *", Ok(("0 6 */7 * *", 86_400)));
         check("0 6 13 * FRI", Ok(("0 6 13 * FRI", 86_400)));
+    }
+
+    #[test]
+    fn what_is_not_kept_is_said() {
+        let said = |overlap: Overlap, jitter: u64| {
+            let jitter = std::time::Duration::from_secs(jitter);
+            let schedule = Schedule { cron: "@daily".to_owned(), overlap, catch_up: CatchUp::Latest, jitter };
+            unkept(&schedule).iter().filter_map(|line| line.split('`').nth(1)).collect::<Vec<_>>()
+        };
+        assert!(said(Overlap::Skip, 0).is_empty());
+        assert_eq!(said(Overlap::Skip, 1), ["jitter"]);
+        assert_eq!(said(Overlap::Queue, 1), ["jitter", "overlap: queue"]);
     }
 
     #[test]

@@ -275,7 +275,9 @@ impl<'s, 't> Walk<'s, 't> {
             Pattern::Var(name) => self.bound.push((name, places.to_vec())),
             Pattern::Arr(parts) => {
                 self.note(places);
-                parts.iter().for_each(|part| self.bind(part, &wrapped(places.to_vec()), at));
+                for part in parts {
+                    self.bind(part, &wrapped(places.to_vec()), at);
+                }
             }
             Pattern::Obj(parts) => {
                 self.note(places);
@@ -298,13 +300,14 @@ impl<'s, 't> Walk<'s, 't> {
         let mut base = base;
         for (part, _) in parts {
             match part {
-                Part::Index(index) => match literal(index) {
-                    Some(key) => base = stepped(base, &key),
-                    None => {
+                Part::Index(index) => {
+                    if let Some(key) = literal(index) {
+                        base = stepped(base, &key);
+                    } else {
                         self.used_up(&mut base);
                         self.used(index, at);
                     }
-                },
+                }
                 Part::Range(from, to) => {
                     self.used_up(&mut base);
                     self.all(from.iter().chain(to), at);

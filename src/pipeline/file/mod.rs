@@ -70,8 +70,9 @@ pub struct PipelineFile {
 pub struct ScheduleFile {
     /// Five cron fields (minute, hour, day of month, month, day of week), six with seconds first, or `@daily` and the like.
     /// Day of month and day of week are joined by OR where both are given, as in Vixie cron; by AND where one of them begins with
-    /// `*`, such as `*/2`. What daylight saving skips comes right after the gap; what it repeats comes once, unless it is every
-    /// hour, minute or second. Put it in single quotes.
+    /// `*`, such as `*/2`. Daylight saving, as in Vixie cron too: what it skips comes right after the gap, once; what it repeats comes
+    /// the first time only. Where the second, minute or hour begins with `*` the clock on the wall counts: what it doesn't show
+    /// isn't run, what it shows twice is run twice. Put it in single quotes.
     pub cron: Spanned<String>,
     /// The IANA time zone of `cron`, and of the days of `snapshot: daily`. Default: `UTC`.
     #[serde(default)]
