@@ -107,7 +107,7 @@ mod tests {
             "ab/cd+ef%3cgh%3e&%c3%a9%2212345-zz%f0%9f%98%80",
             "ab%252Fcd%252Bef%253Cgh%253E%2526%25C3%25A9%252212345-zz%25F0%259F%2598%2580",
             r#"ab\/cd+ef<gh>&\u00e9\"12345-zz\ud83d\ude00"#,
-            r#"ab/cd\u002Bef\u003Cgh\u003E\u0026\u00E9\u002212345-zz\uD83D\uDE00"#,
+            r"ab/cd\u002Bef\u003Cgh\u003E\u0026\u00E9\u002212345-zz\uD83D\uDE00",
             r#"ab\\/cd+ef\\u003cgh\\u003e&é\\"12345-zz😀"#,
             "ab/cd+ef&lt;gh&gt;&amp;é&quot;12345-zz&#128512;",
             "ab&#x2F;cd&#43;ef&lt;gh&gt;&amp;&#xe9;&#34;12345-zz&#x1F600;",
