@@ -78,10 +78,13 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
     } else {
         BTreeSet::from([None])
     };
-    // By the value that takes its place. That of values which the job has no longer is taken by all that it has.
+    let names = keys.first().map(names);
+    // By the value that takes its place, or none where all do.
     let mut old: BTreeMap<Option<&KeyOf>, Vec<Old>> = BTreeMap::new();
     for (at, landed) in state.outdated(&job.name) {
-        old.entry(keys.get(&at.key)).or_default().push(Old::of(at, landed));
+        if let Some(heir) = heir(&keys, names.as_deref(), &at.key) {
+            old.entry(heir).or_default().push(Old::of(at, landed));
+        }
     }
     let mut found = Vec::new();
     for (key, old) in old {
@@ -102,6 +105,20 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
         }
     }
     found
+}
+
+/// Returns the value among `keys` that takes the place of `gone`: itself, or all of them (`Some(None)`) where they are of other columns.
+/// One that is gone from a list of the same columns has no heir: its data stay as they have landed.
+fn heir<'k>(keys: &'k BTreeSet<KeyOf>, columns: Option<&[String]>, gone: &KeyOf) -> Option<Option<&'k KeyOf>> {
+    match keys.get(gone) {
+        Some(same) => Some(Some(same)),
+        None => columns.is_some_and(|columns| columns != names(gone)).then_some(None),
+    }
+}
+
+/// Returns the names of a value's columns.
+fn names(key: &KeyOf) -> Vec<String> {
+    key.as_ref().map(FanoutKey::names).unwrap_or_default()
 }
 
 /// Tells whether a run has read all that there is under these values.
@@ -170,6 +187,21 @@ mod tests {
         assert_eq!(found(days(), &[(0, 30, 1), (30, 60, 2)]), [(hours(0, 60), 2, 30, 3)]);
         assert_eq!(found(days(), &[]), [(hours(0, 24), 1, 10, 0), (hours(24, 48), 1, 20, 0)]);
         assert_eq!(found(Vec::new(), &[(0, 1, 1)]), []);
+    }
+
+    #[test]
+    fn a_value_that_is_gone_has_heirs_of_other_columns_only() {
+        let key = |name, value: &str| Some(FanoutKey::new([(name, serde_json::json!(value))]));
+        let keys = BTreeSet::from([key("site", "aa"), key("site", "cc")]);
+        let columns = keys.first().map(names);
+        let heir_of = |gone: &KeyOf| heir(&keys, columns.as_deref(), gone);
+        assert_eq!(heir_of(&key("site", "aa")), Some(Some(&key("site", "aa"))));
+        assert_eq!(heir_of(&key("site", "bb")), None, "it stays");
+        assert_eq!(heir_of(&key("place", "bb")), Some(None), "`for_each.key` was changed");
+        assert_eq!(heir_of(&None), Some(None), "the job didn't fan out");
+        let single = BTreeSet::from([None]);
+        assert_eq!(heir(&single, Some(&[]), &key("site", "aa")), Some(None), "it doesn't fan out any more");
+        assert_eq!(heir(&BTreeSet::new(), None, &key("site", "aa")), None, "a list with no values takes no place");
     }
 
     proptest! {
