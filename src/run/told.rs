@@ -4,6 +4,8 @@ use super::{RunError, SchemaError};
 use crate::extract::auth::Redactor;
 use crate::ledger::LedgerError;
 use crate::model::Exit;
+use crate::objects::Kind;
+use crate::sink::SinkError;
 
 impl RunError {
     /// Returns the exit code of a run that ends by this.
@@ -11,8 +13,15 @@ impl RunError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
+            Self::Ledger(LedgerError::Environment(store)) | Self::Sink(SinkError::Store { error: store, .. })
+                if matches!(store.kind(), Kind::Unfit) =>
+            {
+                Exit::Refused
+            }
             Self::NoJob { .. }
             | Self::NoWindows { .. }
+            | Self::Renamed { .. }
+            | Self::NotAccepted { .. }
             | Self::Future { .. }
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
