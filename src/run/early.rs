@@ -40,6 +40,9 @@ pub(super) struct Opening {
     pub(super) schema: Option<RecordSchema>,
     /// The version that the schema has, or will get.
     pub(super) version: u32,
+    /// Tells whether rows of a schema go through one by one. What sorts or groups them goes by how they lie in memory, where equal
+    /// rows may come out in another order; and it takes memory of its own.
+    pub(super) streams: Box<dyn FnOnce(&RecordSchema) -> bool + Send>,
     /// Writes the rows. It blocks.
     pub(super) write: Write,
     /// What the writing takes its memory of.
@@ -201,6 +204,9 @@ impl Feeder {
         let State::Small { opening, batches, .. } = std::mem::replace(&mut self.state, State::GivenUp) else {
             return Ok(false);
         };
+        if !(opening.streams)(schema) {
+            return Ok(false);
+        }
         let mut room = opening.memory.room(Turn::later(), (self.largest as u64).saturating_mul(LANDING));
         if !room.reserve_expected(0) {
             return Ok(false);

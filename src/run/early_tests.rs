@@ -36,7 +36,13 @@ fn opening(schema: Option<RecordSchema>, memory: u64) -> Opening {
         }
         Ok(staged)
     };
-    Opening { schema, version: 1, write: Box::new(write), memory: Arc::new(Memory::new(memory)) }
+    Opening {
+        schema,
+        version: 1,
+        streams: Box::new(|_| true),
+        write: Box::new(write),
+        memory: Arc::new(Memory::new(memory)),
+    }
 }
 
 /// Feeds `pages` pages, and returns the feeder.
@@ -122,7 +128,12 @@ async fn an_error_of_the_writing_is_left_to_the_writing_at_the_end() {
         other => panic!("rows came first: {}", other.is_some()),
     };
     let memory = Arc::new(Memory::new(MEMORY));
-    let feeder = fed(&early, Opening { schema: None, version: 1, write: Box::new(write), memory }, 10).await;
+    let feeder = fed(
+        &early,
+        Opening { schema: None, version: 1, streams: Box::new(|_| true), write: Box::new(write), memory },
+        10,
+    )
+    .await;
     if let Some(written) = feeder.end(990, &left_out(10)) {
         assert!(written.keep(&narrow(), 1).await.is_none());
     }

@@ -9,6 +9,14 @@ use hashbrown::DefaultHashBuilder;
 use super::passes::{MOST_PASSES, Pass, Passes};
 use crate::model::{EndReason, Reconciliation, Verdict};
 
+/// What a person should know where a page came twice.
+const PAGE_AGAIN: &str = "a page came twice, row for row: if rows can't be equal, those of another page are missing and these are doubled; name the \
+                          `key` of a row, so that it is known which of them are new";
+
+/// What a person should know where rows came twice.
+const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
+                          it is known to be whole: `on_mismatch: refetch`";
+
 /// The evidence of one slice.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
@@ -18,6 +26,8 @@ pub(super) struct Evidence {
     unkeyed: HashMap<u64, usize>,
     /// The pages of a job with no key, by the hash of their rows.
     pages: HashSet<u64>,
+    /// Whether one of them came twice.
+    page_again: bool,
 }
 
 impl Evidence {
@@ -73,6 +83,7 @@ impl Evidence {
             hash(&column.to_data(), &mut hasher);
         }
         let known = !self.pages.insert(hasher.finish());
+        self.page_again |= known;
         let pass = self.passes.current();
         !known || pass.totals.1.is_some_and(|total| pass.server_rows <= total)
     }
@@ -102,13 +113,23 @@ impl Evidence {
     /// share rows on purpose.
     pub(super) fn weigh(&self, end: EndReason, keyed: bool, overlap: bool) -> Reconciliation {
         let (mut proved, twice) = self.count(end, keyed);
-        if proved.verdict == Verdict::Complete && twice && !overlap {
+        if proved.verdict == Verdict::Complete && (self.page_again || twice && !overlap) {
             proved.verdict = Verdict::Unknown;
         }
         if self.passes.get(self.passes.number()).is_some_and(|pass| pass.moved) {
             proved.verdict = Verdict::Moving;
         }
         proved
+    }
+
+    /// Says why what would be complete otherwise isn't known to be, where that is because something came twice.
+    pub(super) fn doubt(&self, end: EndReason, keyed: bool, overlap: bool) -> Option<&'static str> {
+        let (proved, twice) = self.count(end, keyed);
+        match proved.verdict {
+            Verdict::Complete if self.page_again => Some(PAGE_AGAIN),
+            Verdict::Complete if twice && !overlap => Some(ROWS_AGAIN),
+            _ => None,
+        }
     }
 
     /// Weighs the numbers of the last pass alone. Tells whether rows came twice.
@@ -174,6 +195,20 @@ mod tests {
         assert!(evidence.is_new(&page(&[1, 2])));
         assert!(evidence.is_new(&page(&[2, 1])));
         assert!(!evidence.is_new(&page(&[1, 2])));
+    }
+
+    #[test]
+    fn a_page_that_came_twice_proves_nothing() {
+        for total in [None, Some(6)] {
+            let mut evidence = Evidence::default();
+            for values in [[1, 2], [1, 2], [3, 4]] {
+                evidence.note_total(total);
+                evidence.note_page(2, 2);
+                evidence.is_new(&page(&values));
+            }
+            assert_eq!(evidence.weigh(EndReason::EmptyPage, false, false).verdict, Verdict::Unknown);
+            assert_eq!(evidence.doubt(EndReason::EmptyPage, false, false), Some(PAGE_AGAIN));
+        }
     }
 
     #[test]

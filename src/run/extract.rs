@@ -27,7 +27,7 @@ use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::Job;
-use crate::transform::{dedupe, spool};
+use crate::transform::{dedupe, engine, spool};
 
 /// The slices of a job together keep this part of the memory limit in memory as rows; what is more goes to a temporary file.
 const SPOOLED: u64 = 8;
@@ -40,6 +40,9 @@ const KEYED: u64 = 4;
 
 /// The least that a slice keeps of keys, in bytes: below it the buffers of the files are the larger part.
 const LEAST_KEYS: usize = 2 << 20;
+
+/// The least that the SQL of a slice may take, in bytes: with less it can't even begin to sort from a file.
+const LEAST_SQL: usize = 32 << 20;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -338,6 +341,12 @@ impl Extraction {
     }
 
     /// Returns what a slice keeps in memory until its last page is in.
+    /// Returns how many bytes the SQL of a slice may take before it goes on from temporary files: its share of the limit.
+    pub(super) fn memory_of_sql(&self) -> usize {
+        let share = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
+        usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SQL, engine::MEMORY_LIMIT)
+    }
+
     fn slice_memory(&self) -> SliceMemory {
         let limit = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
         let share = |part| usize::try_from(limit / part).unwrap_or(usize::MAX);
@@ -406,6 +415,7 @@ fn finish(
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
+    notes.extend(collected.doubt.map(str::to_owned));
     let (passes, vanished) = (collected.reconciliation.passes, collected.vanished);
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")

@@ -12,7 +12,7 @@ use super::extract::Extraction;
 use super::land::Target;
 use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, future, quarantine, tables};
 use crate::ledger::{
-    Accepted, Begin, BeginSlice, Closed, LandedRange, Ledger, LedgerState, ParentRow, SliceRef, Writer,
+    Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
 use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
@@ -49,6 +49,14 @@ struct Waiting {
     slice: Slice,
     /// Its begin, once it has one.
     begin: Option<Begin>,
+    /// Whether an earlier run has begun it: then something of it may have been read.
+    is_old: bool,
+}
+
+impl Waiting {
+    const fn new(slice: Slice) -> Self {
+        Self { slice, begin: None, is_old: false }
+    }
 }
 
 impl Runner<'_> {
@@ -83,7 +91,7 @@ impl Runner<'_> {
         };
         self.warn_of_the_future(report);
         self.env.progress.planned(&self.job.name, (due.len() + ended.len()) as u64);
-        let mut queue = due.into_iter().map(|slice| Waiting { slice, begin: None }).collect();
+        let mut queue = due.into_iter().map(Waiting::new).collect();
         for finished in ended {
             self.finished(finished, &mut queue, report);
         }
@@ -150,9 +158,13 @@ impl Runner<'_> {
                     }
                     self.finished(finished, &mut queue, report);
                 }
-                () = self.env.cancel.cancelled() => return Err(RunError::Interrupted),
+                () = self.env.cancel.cancelled() => {
+                    self.release(&queue).await?;
+                    return Err(RunError::Interrupted);
+                }
             }
         }
+        self.release(&queue).await?;
         report.slices.sort_by_key(|slice| places.get(&slice.slice).copied());
         report.left = (!queue.is_empty()).then_some(Left::Slices(queue.len() as u64));
         Ok(())
@@ -168,7 +180,7 @@ impl Runner<'_> {
         }
         if let Some(next) = finished.next {
             self.env.progress.planned(&self.job.name, 1);
-            queue.push_front(Waiting { slice: next, begin: None });
+            queue.push_front(Waiting::new(next));
         }
         for note in finished.notes {
             if !report.warnings.contains(&note) {
@@ -182,15 +194,29 @@ impl Runner<'_> {
     /// changes no other. Before there is a schema only the first is begun.
     async fn begin(&self, queue: &mut VecDeque<Waiting>, version: Option<u32>) -> Result<(), RunError> {
         let count = if version.is_some() { queue.len() } else { queue.len().min(1) };
-        let fresh: Vec<BeginSlice> = self.writer.state(|state| {
-            let waiting = queue.iter().take(count).filter(|waiting| waiting.begin.is_none());
-            waiting.map(|waiting| begin_slice(state, &waiting.slice, self.options.now, version)).collect()
-        });
+        let mut fresh = Vec::new();
+        for waiting in queue.iter_mut().take(count).filter(|waiting| waiting.begin.is_none()) {
+            if self.writer.state(|state| is_another(state, &waiting.slice)) {
+                self.writer.close(SliceRef::of(&waiting.slice), Closed::Dropped).await?;
+            }
+            self.writer.state(|state| {
+                waiting.is_old = begun(state, &waiting.slice).is_some();
+                fresh.push(begin_slice(state, &waiting.slice, self.options.now, version));
+            });
+        }
         let mut begins = self.writer.begin(fresh).await?.into_iter();
         for waiting in queue.iter_mut().take(count).filter(|waiting| waiting.begin.is_none()) {
             waiting.begin = begins.next();
         }
         Ok(())
+    }
+
+    /// Lets go what was begun with the others and wasn't started: the next run begins it, as of its own instant.
+    async fn release(&self, queue: &VecDeque<Waiting>) -> Result<(), RunError> {
+        let begun = queue.iter().filter(|waiting| waiting.begin.is_some() && !waiting.is_old);
+        let close = |waiting: &Waiting| Record::Close(Close { at: SliceRef::of(&waiting.slice), why: Closed::Dropped });
+        let closed: Vec<Record> = begun.map(close).collect();
+        if closed.is_empty() { Ok(()) } else { Ok(self.writer.append(closed).await?) }
     }
 
     async fn pinned(&self, version: Option<u32>) -> Result<Option<(u32, RecordSchema)>, RunError> {
@@ -274,10 +300,19 @@ impl Runner<'_> {
     }
 }
 
+/// Returns the begin that an earlier run left.
+fn begun<'s>(state: &'s LedgerState, slice: &Slice) -> Option<&'s Begin> {
+    state.slice(&SliceRef::of(slice))?.begun.as_ref()
+}
+
+/// Tells whether an earlier run has begun another window under the name of the slice: `every` was another then.
+fn is_another(state: &LedgerState, slice: &Slice) -> bool {
+    begun(state, slice).is_some_and(|begin| begin.slice.window() != slice.window())
+}
+
 /// Returns a fresh begin, or the one that an earlier run left: its instant, its parent's row and its schema stay.
 fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: Option<u32>) -> BeginSlice {
-    let open = state.slice(&SliceRef::of(slice)).and_then(|state| state.begun.as_ref());
-    open.map_or_else(
+    begun(state, slice).map_or_else(
         || BeginSlice { slice: slice.clone(), now, schema_version: version },
         |open| BeginSlice {
             slice: open.slice.clone(),

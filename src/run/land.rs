@@ -67,13 +67,15 @@ pub(super) struct Shaping {
     pub(super) expect: Arc<[Expect]>,
     /// The instant of the run, and the window of the slice.
     pub(super) at: Moment,
+    /// Bytes that sorting, grouping and joining may use before they go on from temporary files.
+    pub(super) memory: usize,
 }
 
 impl Shaping {
     /// Plans the SQL for records of a schema.
     pub(super) fn plan(&self, records: &RecordSchema) -> Result<TransformPlan, RunError> {
         let sql = self.sql.as_ref().map(Sql::as_str);
-        let plan = TransformPlan::with_tables(sql, arrow_schema(records), &self.tables, self.at);
+        let plan = TransformPlan::with_tables(sql, arrow_schema(records), &self.tables, self.at, self.memory);
         plan.map_err(|source| RunError::Transform { field: "transform", source })
     }
 }

@@ -16,7 +16,7 @@ use crate::ledger::LedgerState;
 use crate::model::{JobName, RecordSchema, RowCounts, SinkName, SliceId, SliceKind};
 use crate::pipeline::spec::{Job, Pipeline, Sink};
 use crate::sink::{Landing, foresee};
-use crate::transform::{Moment, RowExpr};
+use crate::transform::{Moment, RowExpr, engine};
 
 /// What a job would land, stage by stage.
 #[derive(Debug)]
@@ -98,8 +98,12 @@ pub async fn preview(
     let (job, env) = (Job::clone(job), env.clone());
     let shape = move || {
         let (sql, expect) = (job.transform.clone(), job.expect.as_slice().into());
-        let stages =
-            Stages { job: &job, shaping: &Shaping { sql, tables, expect, at }, landing: &landing, limit: rows };
+        let stages = Stages {
+            job: &job,
+            shaping: &Shaping { sql, tables, expect, at, memory: engine::MEMORY_LIMIT },
+            landing: &landing,
+            limit: rows,
+        };
         let preview = stages.show(request, extracted)?;
         // What echoes a credential is no JSON any more where it stood outside of a text: then it is shown as a text.
         let raw = redactor.scrub(&preview.raw.to_string());

@@ -17,7 +17,7 @@ use crate::model::{
 use crate::objects::Stores;
 use crate::pipeline::file::Contract;
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
-use crate::transform::Moment;
+use crate::transform::{Moment, engine};
 
 /// What is pinned of a job.
 #[derive(Debug, Clone)]
@@ -240,7 +240,13 @@ pub(super) async fn output_of(
     let window = matches!(job.slicing, Slicing::Window(_)).then_some(Window { from: now, to: now });
     let plan = move || {
         let at = Moment { now, window };
-        let shaping = Shaping { sql: job.transform.clone(), tables, expect: job.expect.as_slice().into(), at };
+        let shaping = Shaping {
+            sql: job.transform.clone(),
+            tables,
+            expect: job.expect.as_slice().into(),
+            at,
+            memory: engine::MEMORY_LIMIT,
+        };
         Ok(super::job::columns(&shaping.plan(&records)?.output_schema()))
     };
     tokio::task::spawn_blocking(plan).await?

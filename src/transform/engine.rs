@@ -14,7 +14,7 @@ use super::{functions, zoned};
 
 /// How much memory sorting, grouping and joining may use before they go on from temporary files: 256 MiB, so that a
 /// process with a few slices in hand stays below the memory that a small pod has.
-pub(super) const MEMORY_LIMIT: usize = 256 * 1024 * 1024;
+pub const MEMORY_LIMIT: usize = 256 * 1024 * 1024;
 
 /// Makes a session with `now` as its one instant: one partition, names as they are written, no files, no `random()`.
 pub(super) fn session(now: DateTime<Utc>, memory_limit: usize) -> Result<SessionState, DataFusionError> {

@@ -6,7 +6,7 @@
 mod addresses;
 pub mod conform;
 pub mod dedupe;
-mod engine;
+pub mod engine;
 mod error;
 pub mod expect;
 pub mod expr;

@@ -10,7 +10,8 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::execution_plan::EmissionType;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _, execute_stream};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt as _;
 use futures::executor::block_on;
@@ -60,17 +61,18 @@ pub struct Counts {
 impl TransformPlan {
     /// Plans `sql` over a table `records` of the schema `records`, with `now` as the instant that `now()` gives.
     pub fn new(sql: Option<&str>, records: SchemaRef, now: impl Into<Moment>) -> Result<Self, TransformError> {
-        Self::with_tables(sql, records, &[], now)
+        Self::plan(sql, records, &[], now.into(), MEMORY_LIMIT)
     }
 
-    /// As [`TransformPlan::new`], with `tables` to join.
+    /// As [`TransformPlan::new`], with `tables` to join, and held to `memory_limit` bytes as [`TransformPlan::with_memory_limit`] is.
     pub fn with_tables(
         sql: Option<&str>,
         records: SchemaRef,
         tables: &[Table],
         now: impl Into<Moment>,
+        memory_limit: usize,
     ) -> Result<Self, TransformError> {
-        Self::plan(sql, records, tables, now.into(), MEMORY_LIMIT)
+        Self::plan(sql, records, tables, now.into(), memory_limit)
     }
 
     /// As [`TransformPlan::new`], with sorting, grouping and joining held to `memory_limit` bytes before they use the disk.
@@ -94,6 +96,12 @@ impl TransformPlan {
         let query = QueryPlan::new(sql, records, tables, at, memory_limit)?;
         let output = output_schema(&query.plan.schema())?;
         Ok(Self { output, query: Some(query) })
+    }
+
+    /// Tells whether rows go through one by one: nothing is sorted, grouped or read twice.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        self.query.as_ref().is_none_or(|query| is_incremental(&query.plan) && reads_once(query.plan.as_ref()))
     }
 
     /// Returns the schema that every batch of the result has.
@@ -210,6 +218,11 @@ async fn physical_plan(
     let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     only_queries.verify_plan(&plan)?;
     state.create_physical_plan(&plan).await
+}
+
+/// Says whether each part of `plan` gives rows as it takes them.
+fn is_incremental(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.pipeline_behavior() == EmissionType::Incremental && plan.children().into_iter().all(is_incremental)
 }
 
 /// Says whether `plan` takes the records at most once. A recursive CTE runs its scans again for every step.

@@ -61,6 +61,7 @@ mod serve;
 mod sessions;
 mod sessions_secrets;
 mod shards;
+mod stopped_early;
 mod stores;
 mod support;
 mod tickets;

@@ -35,6 +35,8 @@ pub(in crate::run) struct Collected {
     pub(in crate::run) cursor_end: Option<CursorValue>,
     /// Different rows that were gone when the slice was read again.
     pub(in crate::run) vanished: u64,
+    /// Why it isn't known to be whole, where something came twice.
+    pub(in crate::run) doubt: Option<&'static str>,
 }
 
 impl Collected {
@@ -98,6 +100,10 @@ impl Collector {
         } else {
             self.evidence.weigh(end, self.keys.is_some(), self.overlap)
         };
+        let doubt = match passes.count() {
+            1 => self.evidence.doubt(end, self.keys.is_some(), self.overlap),
+            _ => None,
+        };
         let (first, vanished) =
             (passes.get(self.since).map_or(0, |pass| pass.first), passes.vanished_before(self.since));
         self.leave_earlier_passes(first);
@@ -125,6 +131,7 @@ impl Collector {
             reconciliation,
             cursor_end,
             vanished,
+            doubt,
         })
     }
 

@@ -42,6 +42,7 @@ impl SliceRun {
             tables: Arc::clone(&self.tables),
             expect: job.expect.as_slice().into(),
             at,
+            memory: self.extraction.memory_of_sql(),
         }
     }
 
@@ -76,10 +77,13 @@ impl SliceRun {
             (None, Some(_)) => return None,
         };
         let desk = self.desk(begin, version);
+        let shaping = desk.shaping.clone();
+        // What can't be planned says so at the end of the slice.
+        let streams = move |schema: &RecordSchema| shaping.plan(schema).is_ok_and(|plan| plan.streams());
         let span = tracing::Span::current();
         let write = move |schema, rows| span.in_scope(|| write(rows, &schema, &desk.shaping, &desk.destination()));
         let memory = Arc::clone(self.extraction.exchange.client.memory());
-        Some(Opening { schema, version, write: Box::new(write), memory })
+        Some(Opening { schema, version, streams: Box::new(streams), write: Box::new(write), memory })
     }
 
     /// Writes the files, but for those that were written as the pages came.
