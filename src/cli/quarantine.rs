@@ -70,11 +70,14 @@ async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Re
     Ok(end.exit_code)
 }
 
-/// Says how many rows sinks refused, and where they lie: a sentence each.
+/// Says how many rows the servers of sinks refused, and where they lie: a line each.
 fn told(refused: &[RefusedRows]) -> String {
     let one = |RefusedRows { job, sink, rows, files }: &RefusedRows| {
-        let (count, they) = if *rows == 1 { ("1 row".to_owned(), "it") } else { (format!("{} rows", print::count(*rows)), "them") };
-        format!("the sink `{sink}` of the job `{job}` refused {count}: see {files}; `tidegate deliver --refused` sends {they} again\n")
+        let (count, they) =
+            if *rows == 1 { ("1 row".to_owned(), "it") } else { (format!("{} rows", print::count(*rows)), "them") };
+        format!(
+            "the server of sink `{sink}` of job `{job}` refused {count}: see {files}; `tidegate deliver --refused` sends {they} again\n"
+        )
     };
     refused.iter().map(one).collect()
 }

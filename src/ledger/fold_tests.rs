@@ -352,7 +352,8 @@ fn a_new_cut_that_is_given_up_leaves_what_it_has_not_replaced() {
     edit(&mut log, Accept::GiveUp, &[]);
     assert_eq!(shown(&log), before, "readers see no change");
     assert!(!log.state.relands(&name) && log.state.due_anew(&name, None).is_empty());
-    let uncleaned: Vec<_> = log.state.uncleaned().map(|(at, gone)| format!("{} g{}", at.slice, gone.generation)).collect();
+    let uncleaned: Vec<_> =
+        log.state.uncleaned().map(|(at, gone)| format!("{} g{}", at.slice, gone.generation)).collect();
     let [zero, one, two] = ["00", "01", "02"].map(|hour| format!("19700101T{hour}0000Z"));
     assert_eq!(uncleaned, [format!("{zero} g1"), format!("{one} g1"), format!("{two} g2")]);
     let ranges = log.state.landed_ranges(&name, None).iter();

@@ -4,7 +4,7 @@ use super::LedgerError;
 use super::data::{DataStore, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
 use super::state::SliceState;
-use super::writer::{Writer, read_list};
+use super::writer::{LET_GO, Writer, read_list};
 use crate::model::FileReceipt;
 
 impl Writer {
@@ -22,11 +22,20 @@ impl Writer {
         for landing in self.mine(|_, slice| slice.published.clone()) {
             said.push(self.settle(landing, data).await?);
         }
-        for (at, places) in self.mine(|at, slice| slice.begun.as_ref().map(|_| (at.clone(), slice.staged.clone()))) {
+        let mut begins = Vec::new();
+        for (at, begun, places) in self.mine(|at, slice| Some((at.clone(), slice.begun.clone()?, slice.staged.clone())))
+        {
+            if !places.is_empty() {
+                begins.push(Record::Begin(begun));
+            }
             for place in places {
                 data.discard(&place.into_receipt()).await?;
             }
             said.push(format!("{at} was begun and not published: it is read again"));
+        }
+        // So that the ledger forgets what they had staged, and nobody looks for it again.
+        for some in begins.chunks(LET_GO) {
+            self.append(some.to_vec()).await?;
         }
         self.mark_dirty(self.state(|state| state.roots().into_iter().map(str::to_owned).collect::<Vec<_>>()));
         said.extend(self.tidy(data).await?);

@@ -101,7 +101,8 @@ impl KeyState {
         windows.sort();
         self.ranges.clear();
         for window in windows {
-            ranges::insert(&mut self.ranges, window).map_err(|at| format!("{} to {} has landed twice", at.from, at.to))?;
+            ranges::insert(&mut self.ranges, window)
+                .map_err(|at| format!("{} to {} has landed twice", at.from, at.to))?;
         }
         Ok(())
     }

@@ -178,7 +178,8 @@ pub(super) fn decide(
         }
         let (how, after) = given_up(job, state).map_err(|why| refuse(&why))?;
         future(job, edit, &after).map_err(|why| refuse(&why))?;
-        let note = format!("what was to be read again and hasn't been stays as it has landed{}", takes_over(job, &after));
+        let note =
+            format!("what was to be read again and hasn't been stays as it has landed{}", takes_over(job, &after));
         return Ok(Some(Decision { how, since: None, leaves, note }));
     }
     if !edit.changes.is_empty() && accept.is_none() {

@@ -9,8 +9,8 @@ use tracing::Instrument as _;
 use super::following;
 use super::turns::Turns;
 use crate::ledger::{
-    Begin, Closed, DataStore as _, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
-    publish_all,
+    Begin, Closed, DataStore as _, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer,
+    digest, publish_all,
 };
 use crate::model::{
     Fetched, PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,

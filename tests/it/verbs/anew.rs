@@ -110,7 +110,8 @@ fn cut_otherwise_twice_before_all_was_read_anew_the_list_has_each_row_once() {
 /// The windows of `for_each` values, an event every half minute of each.
 fn sites(bench: &Bench, values: &str, every: &str) {
     let api = "records: '.rows[]'\npaginate: none\nkey: [site, id]\nquery: {site: '{{ site }}'}";
-    let window = format!("window: {{every: {every}, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to}}");
+    let window =
+        format!("window: {{every: {every}, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to}}");
     bench.job(&format!("for_each: {{values: [{values}], as: site}}\n{api}\n{window}"));
 }
 
