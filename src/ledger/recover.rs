@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::tests::{ROOT, World, begin_slice, publication};
-    use crate::ledger::{Entry, FORMAT, Lane, MemoryData, log};
+    use crate::ledger::{Entry, FORMAT, Lane, LedgerState, MemoryData, log};
     use crate::model::{JobName, Slice, SliceKind, Window};
 
     fn window(from: i64, to: i64) -> Slice {
@@ -205,7 +205,7 @@ mod tests {
         // As an earlier version wrote it, which accepted such a publish.
         let list = Some(format!("files/j/{}-g1.json", second.id));
         let landing = Landing { at: SliceRef::of(&second), kind: second.kind.clone(), list, ..first.clone() };
-        let sequence = writer.state(|state| state.sequence()) + 1;
+        let sequence = writer.state(LedgerState::sequence) + 1;
         let entry = Entry {
             format: FORMAT,
             sequence,

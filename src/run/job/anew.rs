@@ -79,16 +79,18 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
         BTreeSet::from([None])
     };
     let names = keys.first().map(names);
-    // By the value that takes its place, or none where all do.
-    let mut old: BTreeMap<Option<&KeyOf>, Vec<Old>> = BTreeMap::new();
+    let mut old: BTreeMap<Heirs<'_>, Vec<Old>> = BTreeMap::new();
     for (at, landed) in state.outdated(&job.name) {
-        if let Some(heir) = heir(&keys, names.as_deref(), &at.key) {
-            old.entry(heir).or_default().push(Old::of(at, landed));
+        if let Some(heirs) = heirs(&keys, names.as_deref(), &at.key) {
+            old.entry(heirs).or_default().push(Old::of(at, landed));
         }
     }
     let mut found = Vec::new();
-    for (key, old) in old {
-        let heirs: Vec<&KeyOf> = key.map_or_else(|| keys.iter().collect(), |key| vec![key]);
+    for (of, old) in old {
+        let heirs: Vec<&KeyOf> = match of {
+            Heirs::All => keys.iter().collect(),
+            Heirs::Itself(key) => vec![key],
+        };
         let landed = heirs.iter().flat_map(|heir| state.slices(&job.name, heir.as_ref()));
         let new: Vec<&Landed> = landed.filter_map(|(_, slice)| slice.landed.as_ref()).collect();
         let by_window = |old: &Old| old.window.is_some() && matches!(job.slicing, Slicing::Window(_));
@@ -97,7 +99,8 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
         let covered = |window: Window| heirs.iter().all(|heir| state.covers(&job.name, heir.as_ref(), window));
         found.extend(windows.into_iter().filter(|part| part.old.iter().filter_map(|old| old.window).all(covered)));
         // What this run has read says something of its own chains only.
-        let is_own = shard.is_whole() || key.is_some_and(|key| shard.takes_chain(&job.name, key.as_ref()));
+        let takes = |of| matches!(of, Heirs::Itself(key) if shard.takes_chain(&job.name, key.as_ref()));
+        let is_own = shard.is_whole() || takes(of);
         if !whole.is_empty() && is_own && is_read(report, &heirs) {
             let before = whole.iter().map(|old| old.rows).sum();
             let now = new.iter().map(|new| new.records).sum();
@@ -107,12 +110,21 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
     found
 }
 
-/// Returns the value among `keys` that takes the place of `gone`: itself, or all of them (`Some(None)`) where they are of other columns.
-/// One that is gone from a list of the same columns has no heir: its data stay as they have landed.
-fn heir<'k>(keys: &'k BTreeSet<KeyOf>, columns: Option<&[String]>, gone: &KeyOf) -> Option<Option<&'k KeyOf>> {
-    match keys.get(gone) {
-        Some(same) => Some(Some(same)),
-        None => columns.is_some_and(|columns| columns != names(gone)).then_some(None),
+/// Who takes the place of what has landed under a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Heirs<'k> {
+    /// All values that the job has: they are of other columns.
+    All,
+    /// The same value.
+    Itself(&'k KeyOf),
+}
+
+/// Returns who among `keys`, values of these columns, takes the place of `old`. One that is gone from a list of the same columns has no
+/// heirs: its data stay as they have landed.
+fn heirs<'k>(keys: &'k BTreeSet<KeyOf>, columns: Option<&[String]>, old: &KeyOf) -> Option<Heirs<'k>> {
+    match keys.get(old) {
+        Some(same) => Some(Heirs::Itself(same)),
+        None => columns.is_some_and(|columns| columns != names(old)).then_some(Heirs::All),
     }
 }
 
@@ -194,14 +206,14 @@ mod tests {
         let key = |name, value: &str| Some(FanoutKey::new([(name, serde_json::json!(value))]));
         let keys = BTreeSet::from([key("site", "aa"), key("site", "cc")]);
         let columns = keys.first().map(names);
-        let heir_of = |gone: &KeyOf| heir(&keys, columns.as_deref(), gone);
-        assert_eq!(heir_of(&key("site", "aa")), Some(Some(&key("site", "aa"))));
-        assert_eq!(heir_of(&key("site", "bb")), None, "it stays");
-        assert_eq!(heir_of(&key("place", "bb")), Some(None), "`for_each.key` was changed");
-        assert_eq!(heir_of(&None), Some(None), "the job didn't fan out");
+        let of = |old: &KeyOf| heirs(&keys, columns.as_deref(), old);
+        assert_eq!(of(&key("site", "aa")), Some(Heirs::Itself(&key("site", "aa"))));
+        assert_eq!(of(&key("site", "bb")), None, "it stays");
+        assert_eq!(of(&key("place", "bb")), Some(Heirs::All), "`for_each.key` was changed");
+        assert_eq!(of(&None), Some(Heirs::All), "the job didn't fan out");
         let single = BTreeSet::from([None]);
-        assert_eq!(heir(&single, Some(&[]), &key("site", "aa")), Some(None), "it doesn't fan out any more");
-        assert_eq!(heir(&BTreeSet::new(), None, &key("site", "aa")), None, "a list with no values takes no place");
+        assert_eq!(heirs(&single, Some(&[]), &key("site", "aa")), Some(Heirs::All), "it doesn't fan out any more");
+        assert_eq!(heirs(&BTreeSet::new(), None, &key("site", "aa")), None, "a list with no values takes no place");
     }
 
     proptest! {
