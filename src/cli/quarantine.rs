@@ -10,7 +10,7 @@ use super::args::{Output, QuarantineCommand};
 use super::{CliError, Exit, load, pinned, print, run};
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 use crate::model::JobName;
-use crate::run::{self as runs, Env, HeldRow, HeldSlice, Options, Reads};
+use crate::run::{self as runs, Env, HeldRow, HeldSlice, Options, Reads, RefusedRows, RunError};
 
 /// Returns the memory limit that was typed, in bytes.
 pub(super) const fn memory(command: &QuarantineCommand) -> u64 {
@@ -34,9 +34,13 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
     let Some((pipeline, options)) = pinned::looked_at(&of.file, &of.state, of.job.as_ref(), output, &env) else {
         return Ok(Exit::Refused);
     };
-    let mut held = match runs::quarantined(&pipeline, &options, &env).await {
-        Ok(held) => held,
+    let read = async {
+        Ok((runs::quarantined(&pipeline, &options, &env).await?, runs::refused_rows(&pipeline, &options, &env).await?))
+    };
+    let (mut held, refused) = match read.await {
+        Ok(read) => read,
         Err(error) => {
+            let error: RunError = error;
             print::problem(&error.chain());
             return Ok(env.exit(&error));
         }
@@ -49,8 +53,8 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
         return Ok(Exit::Refused);
     }
     match limit {
-        None => list(&held, output)?,
-        Some(limit) => show(&held, limit, output)?,
+        None => list(&held, &refused, output)?,
+        Some(limit) => show(&held, &refused, limit, output)?,
     }
     Ok(Exit::Done)
 }
@@ -66,7 +70,21 @@ async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Re
     Ok(end.exit_code)
 }
 
-fn list(held: &[HeldSlice], output: Output) -> Result<(), CliError> {
+/// Says how many rows the servers of sinks refused, and where they lie: a line each.
+fn told(refused: &[RefusedRows]) -> String {
+    let one = |RefusedRows { job, sink, rows, files }: &RefusedRows| {
+        let (count, they) =
+            if *rows == 1 { ("1 row".to_owned(), "it") } else { (format!("{} rows", print::count(*rows)), "them") };
+        format!(
+            "the server of sink `{sink}` of job `{job}` refused {count}: see {files}; `tidegate deliver --refused` sends {they} again\n"
+        )
+    };
+    refused.iter().map(one).collect()
+}
+
+fn list(held: &[HeldSlice], refused: &[RefusedRows], output: Output) -> Result<(), CliError> {
+    let refusals = told(refused);
+    let said = refusals.trim_end();
     if output == Output::Json {
         let fault =
             |((column, reason), rows): ((&str, &str), u64)| json!({"column": column, "reason": reason, "rows": rows});
@@ -77,11 +95,12 @@ fn list(held: &[HeldSlice], output: Output) -> Result<(), CliError> {
                 "replay": slice.stays.is_none(), "why_not": slice.stays,
             })
         };
-        print::json(&held.iter().map(slice).collect::<Vec<_>>())?;
+        let sink = |refused: &RefusedRows| json!(refused);
+        print::json(&held.iter().map(slice).chain(refused.iter().map(sink)).collect::<Vec<_>>())?;
         return Ok(());
     }
     if held.is_empty() {
-        print::text("quarantine is empty")?;
+        print::text(if refused.is_empty() { "quarantine is empty" } else { said })?;
         return Ok(());
     }
     let mut table = print::table(&["job", "slice", "#rows", "column", "reason", "replay"]);
@@ -98,11 +117,12 @@ fn list(held: &[HeldSlice], output: Output) -> Result<(), CliError> {
         }
     }
     let rows: usize = held.iter().map(|slice| slice.rows.len()).sum();
-    print::text(&format!("{table}\n{} rows; `tidegate quarantine show` has them all", print::count(rows as u64)))?;
+    let rows = print::count(rows as u64);
+    print::text(format!("{table}\n{rows} rows; `tidegate quarantine show` has them all\n{said}").trim_end())?;
     Ok(())
 }
 
-fn show(held: &[HeldSlice], limit: usize, output: Output) -> Result<(), CliError> {
+fn show(held: &[HeldSlice], refused: &[RefusedRows], limit: usize, output: Output) -> Result<(), CliError> {
     let all: Vec<(&HeldSlice, &HeldRow)> =
         held.iter().flat_map(|slice| slice.rows.iter().map(move |row| (slice, row))).collect();
     let shown = &all[..all.len().min(limit)];
@@ -111,7 +131,7 @@ fn show(held: &[HeldSlice], limit: usize, output: Output) -> Result<(), CliError
         print::json(&ShownRows { total: all.len(), rows })?;
         return Ok(());
     }
-    let mut out = String::new();
+    let mut out = told(refused);
     for (slice, row) in shown {
         let column = if row.column.is_empty() { String::new() } else { format!("`{}` ", row.column) };
         out.push_str(&format!(
@@ -120,7 +140,7 @@ fn show(held: &[HeldSlice], limit: usize, output: Output) -> Result<(), CliError
         ));
     }
     match all.len() - shown.len() {
-        0 if all.is_empty() => out.push_str("quarantine is empty"),
+        0 if all.is_empty() && refused.is_empty() => out.push_str("quarantine is empty"),
         0 => {}
         more => out.push_str(&format!("and {} more; `--limit` shows more", print::count(more as u64))),
     }

@@ -300,6 +300,8 @@ pub enum Accept {
     Reland,
     /// It is read anew as other slices, since the edit cuts the data otherwise; it stays until [`Record::Superseded`].
     Restart,
+    /// As [`Self::Future`], and a [`Self::Restart`] before it that isn't done ends: what it set aside stays instead of what was read anew.
+    GiveUp,
 }
 
 /// The immutable list of a generation's files, `files/<job>/<slice>-g<generation>.json`.

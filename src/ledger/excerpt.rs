@@ -1,8 +1,8 @@
 //! The part of a state that some records touch: a writer checks them on it before it writes them.
 
-use super::entry::{Record, SliceRef};
+use super::entry::{Landing, Record, SliceRef};
 use super::state::{JobState, KeyState, LedgerState, key_text};
-use crate::model::{FanoutKey, JobName};
+use crate::model::{FanoutKey, JobName, SliceKind};
 
 impl LedgerState {
     /// Copies what folding `records` reads, so that applying them to the copy fails exactly where it would fail here.
@@ -24,6 +24,27 @@ impl LedgerState {
             }
         }
         part
+    }
+
+    /// Says which of `records`, which are folded in, publishes a window that another publish which is still open has a part of: only one
+    /// of the two could be committed. A log that has both, as earlier versions wrote them, is read all the same.
+    pub(super) fn collision<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Option<String> {
+        let publishes = records.into_iter().filter_map(|record| match record {
+            Record::Publish(landing) => Some(landing),
+            _ => None,
+        });
+        publishes.filter(|landing| self.collides(landing)).map(|landing| &landing.at).next().map(|at| {
+            format!("{at} publishes a part of the data that another slice has published, and not committed yet")
+        })
+    }
+
+    fn collides(&self, landing: &Landing) -> bool {
+        let (SliceKind::Window(window), Some(key)) =
+            (&landing.kind, self.key(&landing.at.job, landing.at.key.as_ref()))
+        else {
+            return false;
+        };
+        key.publishing.iter().filter(|open| open.overlaps(window)).count() > 1
     }
 
     fn copy_slice(&self, at: &SliceRef, part: &mut Self) {
@@ -49,6 +70,7 @@ impl LedgerState {
             key: found.key.clone(),
             ranges: found.ranges.clone(),
             chain: found.chain.clone(),
+            publishing: found.publishing.clone(),
             ..KeyState::default()
         });
     }

@@ -85,8 +85,9 @@ impl LedgerState {
         lane.settling = false;
         let slices =
             self.jobs.values_mut().flat_map(|job| job.keys.values_mut()).flat_map(|key| key.slices.values_mut());
-        for slice in slices.filter(|slice| slice.lane == Some(from)) {
-            slice.lane = Some(to);
+        for slice in slices {
+            let lanes = slice.replaced.iter_mut().map(|gone| &mut gone.lane).chain([&mut slice.lane]);
+            lanes.filter(|lane| **lane == Some(from)).for_each(|lane| *lane = Some(to));
         }
     }
 
@@ -124,13 +125,13 @@ impl LedgerState {
                 let job = self.job(job);
                 job.fingerprint = Some(fingerprint.clone());
                 if let Some(accept) = accept {
-                    job.accept(*accept, left, *since);
+                    job.accept(*accept, left, *since, entry.lane)?;
                 }
                 Ok(())
             }
             Record::Superseded(generations) => {
                 for generation in generations {
-                    self.supersede(generation);
+                    self.supersede(generation, entry.lane);
                 }
                 Ok(())
             }
@@ -187,6 +188,9 @@ impl LedgerState {
         slice.lane = Some(lane);
         slice.staged.clear();
         slice.published = Some(landing.clone());
+        if let SliceKind::Window(window) = landing.kind {
+            key.publishing.push(window);
+        }
         Ok(())
     }
 
@@ -195,6 +199,7 @@ impl LedgerState {
         let roots = job.places(&landing.roots);
         let key = job.key_mut(landing.at.key.as_ref());
         let again = key.may_land(landing)?;
+        key.published(&landing.kind);
         let slice = key.slices.entry(landing.at.slice.clone()).or_default();
         match slice.published.take() {
             Some(published) if published == *landing => {}
@@ -209,7 +214,7 @@ impl LedgerState {
         slice.begun = None;
         slice.staged.clear();
         let before = slice.landed.replace(Landed::of(landing, roots, entry.at));
-        slice.replaced.extend(before.and_then(Landed::into_replaced));
+        slice.replaced.extend(before.and_then(|before| before.into_replaced(entry.lane)));
         if again { Ok(()) } else { key.extend(landing) }
     }
 
@@ -219,13 +224,17 @@ impl LedgerState {
     }
 
     fn void(&mut self, void: &Generation) -> Result<(), Contradiction> {
-        let slice = self.slice_mut(&void.at);
+        let key = self.key_mut(&void.at.job, void.at.key.as_ref());
+        let slice = key.slices.entry(void.at.slice.clone()).or_default();
         if slice.published.as_ref().is_none_or(|published| published.generation != void.generation) {
             return Err(format!("{} voids generation {}, which isn't published", void.at, void.generation));
         }
-        slice.published = None;
+        let published = slice.published.take();
         if let Some(begun) = &mut slice.begun {
             begun.generation = void.generation + 1;
+        }
+        if let Some(published) = published {
+            key.published(&published.kind);
         }
         Ok(())
     }
@@ -341,6 +350,13 @@ impl KeyState {
         }
     }
 
+    /// Notes that a publish is over.
+    fn published(&mut self, kind: &SliceKind) {
+        if let SliceKind::Window(window) = kind {
+            self.publishing.retain(|open| open != window);
+        }
+    }
+
     /// Adds a part that [`Self::may_land`] found to be free.
     fn extend(&mut self, landing: &Landing) -> Result<(), Contradiction> {
         match &landing.kind {
@@ -398,7 +414,8 @@ impl Landed {
         }
     }
 
-    pub(super) fn into_replaced(self) -> Option<Replaced> {
-        Some(Replaced { generation: self.generation, list: self.list? })
+    /// Returns what is to be deleted of it by `lane`.
+    pub(super) fn into_replaced(self, lane: Lane) -> Option<Replaced> {
+        Some(Replaced { generation: self.generation, list: self.list?, lane: Some(lane) })
     }
 }

@@ -300,6 +300,71 @@ fn what_is_cut_otherwise_stays_in_sight_until_it_is_covered() {
     assert_eq!(serde_json::from_str::<LedgerState>(&stored).unwrap(), log.state);
 }
 
+/// Says which generations readers are shown, under which value and from which hour on.
+fn shown(log: &Log) -> Vec<String> {
+    let shown = log.state.landed_in("file:///lake");
+    let key = |at: &SliceRef| at.key.as_ref().map(|key| format!("{key} ")).unwrap_or_default();
+    shown.iter().map(|(at, generation, _)| format!("{}{}h g{generation}", key(at), &at.slice.as_str()[9..11])).collect()
+}
+
+#[test]
+fn values_that_are_gone_hide_nothing_of_values_of_the_same_columns() {
+    let (mut log, name) = (Log::new(), JobName::new("j"));
+    let key = |column, value| FanoutKey::new([(column, json!(value))]);
+    let cell = |key: &FanoutKey, from, to| {
+        let kind = SliceKind::Window(Window { from: at(from), to: at(to) });
+        Slice::new(JobName::new("j"), Some(key.clone()), Value::Null, kind)
+    };
+    let (aa, bb, xx) = (key("site", "aa"), key("site", "bb"), key("place", "xx"));
+    let parents = |log: &mut Log, keys: &[&FanoutKey]| {
+        let rows = keys.iter().map(|key| ParentRow { key: (*key).clone(), row: Value::Null }).collect();
+        log.one(Record::Parents { job: name.clone(), rows }).unwrap();
+    };
+    parents(&mut log, &[&aa, &bb]);
+    for key in [&aa, &bb] {
+        (0..2).for_each(|hour| log.land(&cell(key, hour, hour + 1)).unwrap());
+    }
+    edit(&mut log, Accept::Restart, &[]);
+    parents(&mut log, &[&aa]);
+    log.land(&cell(&aa, 0, 2)).unwrap();
+    let gone = |hour| Generation { at: SliceRef::of(&cell(&aa, hour, hour + 1)), generation: 1 };
+    log.one(Record::Superseded(vec![gone(0), gone(1)])).unwrap();
+    let all = [r#"{"site":"aa"} 00h g2"#, r#"{"site":"bb"} 00h g1"#, r#"{"site":"bb"} 01h g1"#];
+    assert_eq!(shown(&log), all);
+    // Other columns: what was before is in the way of all that is read anew.
+    edit(&mut log, Accept::Restart, &[]);
+    parents(&mut log, &[&xx]);
+    log.land(&cell(&xx, 0, 2)).unwrap();
+    assert_eq!(shown(&log), all);
+}
+
+#[test]
+fn a_new_cut_that_is_given_up_leaves_what_it_has_not_replaced() {
+    let (mut log, name) = (Log::new(), JobName::new("j"));
+    (0..4).for_each(|hour| log.land(&window(hour, hour + 1)).unwrap());
+    edit(&mut log, Accept::Restart, &[]);
+    log.land(&window(0, 2)).unwrap();
+    log.land(&window(2, 4)).unwrap();
+    let gone = |hour| Generation { at: SliceRef::of(&window(hour, hour + 1)), generation: 1 };
+    log.one(Record::Superseded(vec![gone(0), gone(1)])).unwrap();
+    let before = shown(&log);
+    assert_eq!(before, ["00h g2", "02h g1", "03h g1"]);
+    edit(&mut log, Accept::GiveUp, &[]);
+    assert_eq!(shown(&log), before, "readers see no change");
+    assert!(!log.state.relands(&name) && log.state.due_anew(&name, None).is_empty());
+    let uncleaned: Vec<_> =
+        log.state.uncleaned().map(|(at, gone)| format!("{} g{}", at.slice, gone.generation)).collect();
+    let [zero, one, two] = ["00", "01", "02"].map(|hour| format!("19700101T{hour}0000Z"));
+    assert_eq!(uncleaned, [format!("{zero} g1"), format!("{one} g1"), format!("{two} g2")]);
+    let ranges = log.state.landed_ranges(&name, None).iter();
+    let ranges: Vec<_> = ranges.map(|range| (range.from, range.to, range.every().num_hours())).collect();
+    assert_eq!(ranges, [(at(0), at(2), 2), (at(2), at(4), 1)]);
+    log.land(&window(2, 3)).unwrap();
+    assert_eq!(log.state.landed(&SliceRef::of(&window(2, 3))).unwrap().generation, 3);
+    refused(log.land(&window(2, 4)), "another part");
+    log.land(&window(4, 6)).unwrap();
+}
+
 #[test]
 fn a_run_that_says_nothing_at_its_end_has_died() {
     let mut log = Log::new();

@@ -223,7 +223,12 @@ fn shortest_poll(state: &LedgerState) -> Duration {
 fn lanes_with_open_ends(state: &LedgerState) -> BTreeSet<Lane> {
     let open =
         |slice: &super::SliceState| slice.published.is_some() || !slice.replaced.is_empty() || !slice.staged.is_empty();
-    state.all_slices().filter(|(_, slice)| open(slice)).filter_map(|(_, slice)| slice.lane).collect()
+    let mut lanes = BTreeSet::new();
+    for (_, slice) in state.all_slices().filter(|(_, slice)| open(slice)) {
+        lanes.extend(slice.lane);
+        lanes.extend(slice.replaced.iter().filter_map(|gone| gone.lane));
+    }
+    lanes
 }
 
 /// Names this process for people.

@@ -4,7 +4,7 @@ use super::LedgerError;
 use super::data::{DataStore, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
 use super::state::SliceState;
-use super::writer::{Writer, read_list};
+use super::writer::{LET_GO, Writer, read_list};
 use crate::model::FileReceipt;
 
 impl Writer {
@@ -22,11 +22,20 @@ impl Writer {
         for landing in self.mine(|_, slice| slice.published.clone()) {
             said.push(self.settle(landing, data).await?);
         }
-        for (at, places) in self.mine(|at, slice| slice.begun.as_ref().map(|_| (at.clone(), slice.staged.clone()))) {
+        let mut begins = Vec::new();
+        for (at, begun, places) in self.mine(|at, slice| Some((at.clone(), slice.begun.clone()?, slice.staged.clone())))
+        {
+            if !places.is_empty() {
+                begins.push(Record::Begin(begun));
+            }
             for place in places {
                 data.discard(&place.into_receipt()).await?;
             }
             said.push(format!("{at} was begun and not published: it is read again"));
+        }
+        // So that the ledger forgets what they had staged, and nobody looks for it again.
+        for some in begins.chunks(LET_GO) {
+            self.append(some.to_vec()).await?;
         }
         self.mark_dirty(self.state(|state| state.roots().into_iter().map(str::to_owned).collect::<Vec<_>>()));
         said.extend(self.tidy(data).await?);
@@ -51,7 +60,8 @@ impl Writer {
         } else {
             let gone =
                 found.iter().filter(|presence| matches!(presence, Presence::Missing | Presence::Foreign)).count();
-            self.roll_back(landing, &files, gone, data).await
+            let why = are_gone(gone, landing.generation);
+            self.roll_back(landing, &files, &why, data).await
         }
     }
 
@@ -61,13 +71,20 @@ impl Writer {
         files: &[FileReceipt],
         data: &dyn DataStore,
     ) -> Result<String, LedgerError> {
+        let (at, generation) = (landing.at.clone(), landing.generation);
         match publish_all(data, files).await {
             // It was there a moment ago, or some of its parts weren't.
-            Err(error) if error.gone => return self.roll_back(landing, files, 1, data).await,
+            Err(error) if error.gone => return self.roll_back(landing, files, &are_gone(1, generation), data).await,
             published => published?,
         }
-        let (at, generation) = (landing.at.clone(), landing.generation);
-        self.commit(landing).await?;
+        match self.commit(landing.clone()).await {
+            // It contradicts what has landed, and always will.
+            Err(LedgerError::Refused { why }) => {
+                let why = format!("generation {generation} can't be ({why})");
+                return self.roll_back(landing, files, &why, data).await;
+            }
+            committed => committed?,
+        }
         Ok(format!("{at} was published and not committed: {} of generation {generation} committed", count(files.len())))
     }
 
@@ -75,9 +92,29 @@ impl Writer {
         &self,
         landing: Landing,
         files: &[FileReceipt],
-        gone: usize,
+        why: &str,
         data: &dyn DataStore,
     ) -> Result<String, LedgerError> {
+        let Landing { at, generation, .. } = landing;
+        let said = format!(
+            "{at} was published and not committed, and {why}: what was left of it is deleted, and it is read again"
+        );
+        self.take_back(at, generation, files, data).await?;
+        Ok(said)
+    }
+
+    /// Takes a publish back whose commit can't be: its files go, those that are still staged too, and the slice is to be read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::recover`]. What isn't done is done by that.
+    pub async fn take_back(
+        &self,
+        at: SliceRef,
+        generation: u32,
+        files: &[FileReceipt],
+        data: &dyn DataStore,
+    ) -> Result<(), LedgerError> {
         // What is staged goes first: a run that lost its lease may be about to make it appear.
         for file in files {
             data.discard(file).await?;
@@ -85,14 +122,7 @@ impl Writer {
         for file in files {
             data.delete(&file.root, &file.path).await?;
         }
-        let Landing { at, generation, .. } = landing;
-        let said = format!(
-            "{at} was published and not committed, and {} of generation {generation} gone or changed: what was left of it is \
-             deleted, and it is read again",
-            count(gone)
-        );
-        self.void(at, generation).await?;
-        Ok(said)
+        self.void(at, generation).await
     }
 
     /// Reads a list of files.
@@ -113,7 +143,89 @@ impl Writer {
     }
 }
 
+fn are_gone(files: usize, generation: u32) -> String {
+    format!("{} of generation {generation} gone or changed", count(files))
+}
+
 /// Says how many files it is.
 pub(super) fn count(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::{DateTime, TimeDelta};
+    use object_store::memory::InMemory;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::ledger::tests::{ROOT, World, begin_slice, publication};
+    use crate::ledger::{Entry, FORMAT, Lane, LedgerState, MemoryData, log};
+    use crate::model::{JobName, Slice, SliceKind, Window};
+
+    fn window(from: i64, to: i64) -> Slice {
+        let at = |hour| DateTime::UNIX_EPOCH + TimeDelta::hours(hour);
+        let kind = SliceKind::Window(Window { from: at(from), to: at(to) });
+        Slice::new(JobName::new("j"), None, Value::Null, kind)
+    }
+
+    /// Begins a slice and stages its file.
+    async fn publish(writer: &Writer, data: &MemoryData, slice: &Slice) -> Result<Landing, LedgerError> {
+        let begun = writer.begin(vec![begin_slice(slice)]).await?;
+        let publication = publication(slice, begun[0].generation, &["a"]);
+        publication.files.iter().for_each(|file| data.stage(file));
+        writer.publish(publication).await
+    }
+
+    #[tokio::test]
+    async fn of_two_windows_that_overlap_the_second_is_not_published() {
+        let world = World::new(Arc::new(InMemory::new()));
+        let data = MemoryData::default();
+        let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+        let first = publish(&writer, &data, &window(0, 2)).await.unwrap();
+        let refused = publish(&writer, &data, &window(1, 3)).await.unwrap_err();
+        assert!(refused.to_string().contains("another slice has published"), "{refused}");
+        publish(&writer, &data, &window(2, 3)).await.unwrap();
+        writer.commit(first.clone()).await.unwrap();
+        // One that is voided is in nobody's way.
+        writer.void(SliceRef::of(&window(2, 3)), 1).await.unwrap();
+        publish(&writer, &data, &window(2, 4)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_publish_that_can_never_be_committed_is_taken_back() {
+        let world = World::new(Arc::new(InMemory::new()));
+        let data = MemoryData::default();
+        let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+        let first = publish(&writer, &data, &window(0, 2)).await.unwrap();
+        let second = window(1, 3);
+        publish(&writer, &data, &second).await.unwrap_err();
+        // As an earlier version wrote it, which accepted such a publish.
+        let list = Some(format!("files/j/{}-g1.json", second.id));
+        let landing = Landing { at: SliceRef::of(&second), kind: second.kind.clone(), list, ..first.clone() };
+        let sequence = writer.state(LedgerState::sequence) + 1;
+        let entry = Entry {
+            format: FORMAT,
+            sequence,
+            nonce: "0".to_owned(),
+            lane: Lane::WHOLE,
+            lease: 1,
+            at: DateTime::UNIX_EPOCH,
+            records: vec![Record::Publish(landing)],
+        };
+        let path = log::entry_path(sequence);
+        world.ledger().store.create(&path, log::encode(&path, &entry).unwrap()).await.unwrap();
+        writer.commit(first).await.unwrap();
+        assert_eq!(writer.state(|state| state.open_publishes().count()), 1);
+        let said = writer.recover(&data).await.unwrap();
+        assert!(said[0].contains("overlaps what has landed") && said[0].contains("read again"), "{said:?}");
+        assert_eq!(writer.state(|state| state.open_publishes().count()), 0);
+        assert!(data.published(ROOT).keys().all(|path| !path.contains(second.id.as_str())), "its file is gone");
+        assert_eq!(data.staged(), 1, "that of the first, which nobody made appear");
+        let said = writer.recover(&data).await.unwrap();
+        assert!(said.iter().all(|said| !said.contains("was published")), "once: {said:?}");
+        publish(&writer, &data, &window(2, 3)).await.unwrap();
+    }
 }

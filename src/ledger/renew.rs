@@ -1,17 +1,24 @@
 //! What an accepted edit does to what has landed: which of it is due again, what readers see meanwhile, and what may go.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
 use super::entry::{Accept, Generation, SliceRef};
-use super::ranges::LandedRange;
+use super::lane::Lane;
+use super::ranges::{self, LandedRange};
 use super::state::{Chain, JobState, KeyState, Landed, LedgerState};
 use crate::model::{FanoutKey, JobName, SliceKind, Window};
 
 impl JobState {
-    /// Does what an accepted edit says.
-    pub(super) fn accept(&mut self, accept: Accept, left: &[String], since: Option<DateTime<Utc>>) {
+    /// Does what an accepted edit says; `lane` deletes what that lets go.
+    pub(super) fn accept(
+        &mut self,
+        accept: Accept,
+        left: &[String],
+        since: Option<DateTime<Utc>>,
+        lane: Lane,
+    ) -> Result<(), String> {
         self.left = left.iter().cloned().collect();
         self.since = since.or(self.since);
         for slice in self.keys.values_mut().flat_map(|key| key.slices.values_mut()) {
@@ -19,37 +26,85 @@ impl JobState {
                 landed.again = accept == Accept::Reland;
             }
         }
-        if accept == Accept::Restart {
-            self.since = None;
-            let stray = Shadow::of(self.stray().into_iter());
-            self.keys.values_mut().for_each(|key| key.restart(&stray));
+        match accept {
+            Accept::Future | Accept::Reland => {}
+            Accept::Restart => {
+                self.since = None;
+                let shadows = self.shadows();
+                for key in self.keys.values_mut() {
+                    key.restart(&key.shadow(&shadows), lane);
+                }
+            }
+            Accept::GiveUp => {
+                let shadows = self.shadows();
+                for key in self.keys.values_mut() {
+                    key.give_up(&key.shadow(&shadows), lane)?;
+                }
+            }
         }
+        Ok(())
     }
 
-    /// Returns what had landed before a restart and still stands, under values that the job no longer fans out to.
-    fn stray(&self) -> Vec<&Landed> {
-        let Some(parents) = &self.parents else { return Vec::new() };
-        let known: BTreeSet<&FanoutKey> = parents.iter().map(|row| &row.key).collect();
-        let gone = self.keys.values().filter(|key| !key.key.as_ref().is_some_and(|key| known.contains(key)));
-        gone.flat_map(KeyState::outdated).collect()
+    /// Returns what lies on fan-out values of each columns: what had landed before a restart, under values of other columns, and still
+    /// stands. Values that are gone from a list of the same columns have no heirs, and are in nobody's way.
+    fn shadows(&self) -> BTreeMap<Vec<String>, Shadow> {
+        let mut outdated: BTreeMap<Vec<String>, Vec<&Landed>> = BTreeMap::new();
+        for key in self.keys.values() {
+            outdated.entry(names(key.key.as_ref())).or_default().extend(key.outdated());
+        }
+        let others = |names| outdated.iter().filter(move |(other, _)| *other != names).flat_map(|(_, landed)| landed);
+        outdated.keys().map(|names| (names.clone(), Shadow::of(others(names).copied()))).collect()
     }
 }
 
+/// Returns the names of the columns of a fan-out value; none where a job doesn't fan out.
+fn names(key: Option<&FanoutKey>) -> Vec<String> {
+    key.map(FanoutKey::names).unwrap_or_default()
+}
+
 impl KeyState {
+    /// Returns what this value had set aside, and the shadow of others that lies on it.
+    fn shadow<'s>(&self, shadows: &'s BTreeMap<Vec<String>, Shadow>) -> Shadows<'s> {
+        Shadows { own: Shadow::of(self.outdated()), others: shadows.get(&names(self.key.as_ref())) }
+    }
+
     /// Sets all that has landed aside: it is read anew, under higher generations and series. What an earlier restart wanted and
-    /// hasn't been shown yet, `stray` being in its way or what this key had set aside, goes: it would stand beside that.
-    fn restart(&mut self, stray: &Shadow) {
-        let own = Shadow::of(self.outdated());
+    /// hasn't been shown yet goes: it would stand beside what is in its way.
+    fn restart(&mut self, shadow: &Shadows<'_>, lane: Lane) {
         self.ranges.clear();
         self.chain = self.chain.take().map(|chain| Chain { series: chain.series + 1, end: None, last: None });
         for slice in self.slices.values_mut() {
             let Some(landed) = slice.landed.take() else { continue };
-            if own.hides(&landed.kind) || stray.hides(&landed.kind) {
-                slice.replaced.extend(landed.into_replaced());
+            if shadow.hides(&landed.kind) {
+                slice.replaced.extend(landed.into_replaced(lane));
             } else {
                 slice.outdated.extend(Some(landed).filter(|landed| landed.list.is_some()));
             }
         }
+    }
+
+    /// Takes windows that a restart has set aside back, in the place of what was read anew and isn't shown yet.
+    fn give_up(&mut self, shadow: &Shadows<'_>, lane: Lane) -> Result<(), String> {
+        if self.outdated().any(|landed| landed.window().is_none()) {
+            return Err("what had landed before the job was cut otherwise isn't in windows".to_owned());
+        }
+        let mut windows = Vec::new();
+        for slice in self.slices.values_mut() {
+            if let Some(hidden) = slice.landed.take_if(|landed| shadow.hides(&landed.kind)) {
+                slice.replaced.extend(hidden.into_replaced(lane));
+            }
+            if slice.landed.is_none() {
+                slice.landed = slice.outdated.pop();
+            }
+            windows.extend(slice.landed.as_ref().and_then(Landed::window));
+        }
+        windows.sort();
+        self.ranges.clear();
+        for window in windows {
+            ranges::insert(&mut self.ranges, window)
+                .map_err(|at| format!("{} to {} has landed twice", at.from, at.to))?;
+        }
+        Ok(())
     }
 
     fn outdated(&self) -> impl Iterator<Item = &Landed> {
@@ -92,6 +147,18 @@ impl Shadow {
         let SliceKind::Window(window) = kind else { return self.whole || !self.windows.is_empty() };
         let at = self.windows.partition_point(|other| other.to <= window.from);
         self.whole || self.windows.get(at).is_some_and(|other| other.overlaps(window))
+    }
+}
+
+/// All that is in the way of what a fan-out value has read anew.
+struct Shadows<'s> {
+    own: Shadow,
+    others: Option<&'s Shadow>,
+}
+
+impl Shadows<'_> {
+    fn hides(&self, kind: &SliceKind) -> bool {
+        self.own.hides(kind) || self.others.is_some_and(|others| others.hides(kind))
     }
 }
 
@@ -185,11 +252,11 @@ impl LedgerState {
             let there = |landed: &&Landed| {
                 landed.roots.iter().any(|place| job.roots.get(*place).is_some_and(|known| known == root))
             };
-            let stray = Shadow::of(job.stray().into_iter());
+            let shadows = job.shadows();
             for key in job.keys.values() {
-                let own = Shadow::of(key.outdated());
+                let shadow = key.shadow(&shadows);
                 for (slice, state) in &key.slices {
-                    let shown = state.landed.iter().filter(|new| !own.hides(&new.kind) && !stray.hides(&new.kind));
+                    let shown = state.landed.iter().filter(|new| !shadow.hides(&new.kind));
                     for landed in shown.chain(&state.outdated).filter(there) {
                         let at = SliceRef { job: name.clone(), key: key.key.clone(), slice: slice.clone() };
                         found.extend(landed.list.as_deref().map(|list| (at, landed.generation, list)));
@@ -200,13 +267,28 @@ impl LedgerState {
         found
     }
 
-    /// Lets a generation of before a restart go.
-    pub(super) fn supersede(&mut self, gone: &Generation) {
+    /// Returns the state as it would be if a restart of the job that isn't done were given up.
+    ///
+    /// # Errors
+    ///
+    /// Why that can't be.
+    pub fn given_up(&self, job: &JobName) -> Result<Self, String> {
+        let mut jobs = BTreeMap::new();
+        if let Some(state) = self.jobs.get(job) {
+            let mut state = state.clone();
+            state.accept(Accept::GiveUp, &[], None, Lane::WHOLE)?;
+            jobs.insert(job.clone(), state);
+        }
+        Ok(Self { jobs, ..Self::default() })
+    }
+
+    /// Lets a generation of before a restart go; `lane` deletes it.
+    pub(super) fn supersede(&mut self, gone: &Generation, lane: Lane) {
         let slice = self.slice_mut(&gone.at);
         let (stay, go) = std::mem::take(&mut slice.outdated)
             .into_iter()
             .partition(|landed: &Landed| landed.generation != gone.generation);
         slice.outdated = stay;
-        slice.replaced.extend(Vec::into_iter(go).filter_map(Landed::into_replaced));
+        slice.replaced.extend(Vec::into_iter(go).filter_map(|gone| gone.into_replaced(lane)));
     }
 }

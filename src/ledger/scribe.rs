@@ -160,7 +160,7 @@ impl Scribe {
 
     fn contradiction(&self, entry: &Entry) -> Option<String> {
         let mut part = reading(&self.held.state).excerpt(&entry.records);
-        part.try_apply(entry).err()
+        part.try_apply(entry).err().or_else(|| part.collision(&entry.records))
     }
 
     fn entry(&self, records: Vec<Record>) -> Entry {

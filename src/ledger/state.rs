@@ -10,7 +10,7 @@ use super::entry::{Begin, Landing, ParentRow, SliceRef};
 use super::lane::Lane;
 use super::ranges::LandedRange;
 use super::runs::RunState;
-use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, StagedPlace, Verdict};
+use crate::model::{CursorValue, FanoutKey, JobName, SliceId, SliceKind, StagedPlace, Verdict, Window};
 
 /// All that a reader of the whole log would know. Pure: [`LedgerState::apply`] is the only way to change it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub(super) struct KeyState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) chain: Option<Chain>,
     pub(super) slices: BTreeMap<SliceId, SliceState>,
+    /// The windows that are published, and neither committed nor voided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) publishing: Vec<Window>,
 }
 
 /// How far an incremental job has come.
@@ -156,6 +159,9 @@ pub struct Replaced {
     pub generation: u32,
     /// The object that lists its files.
     pub list: String,
+    /// The lane that let it go, and deletes them; where an earlier version did, that of the slice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
 }
 
 impl LedgerState {

@@ -12,7 +12,7 @@ use super::entry::{Generation, Record, SliceRef};
 use super::log::READ_AHEAD;
 use super::manifest::{ListedSlice, Manifest, ManifestFile, ManifestUpdate};
 use super::recover::count;
-use super::state::{Replaced, SliceState};
+use super::state::Replaced;
 use super::writer::{LET_GO, Writer};
 use crate::model::{FileReceipt, PipelineName};
 
@@ -113,15 +113,17 @@ impl Writer {
         Ok(said)
     }
 
-    /// Returns what was replaced in this lane and is still there.
+    /// Returns what this lane has let go, of its own slices or others', and is still there.
     async fn replaced(&self) -> Result<Vec<Gone>, LedgerError> {
-        let of = |at: &SliceRef, slice: &SliceState| {
-            (!slice.replaced.is_empty()).then(|| (at.clone(), slice.replaced.clone()))
-        };
-        let lists = self.mine(of).into_iter().flat_map(|(at, generations)| {
-            generations.into_iter().map(move |Replaced { generation, list }| (at.clone(), generation, list))
+        let lists = self.state(|state| {
+            let all = state.all_slices().flat_map(|(at, slice)| {
+                let mine = |gone: &&Replaced| gone.lane.or(slice.lane) == Some(self.held.lane);
+                let gone = slice.replaced.iter().filter(mine);
+                gone.map(|gone| (at.clone(), gone.generation, gone.list.clone())).collect::<Vec<_>>()
+            });
+            all.collect::<Vec<_>>()
         });
-        let read = lists.map(|(at, generation, list)| async move {
+        let read = lists.into_iter().map(|(at, generation, list)| async move {
             let files = self.files(&list).await?;
             Ok::<_, LedgerError>((at, generation, files))
         });
@@ -212,7 +214,8 @@ mod tests {
 
     use super::*;
     use crate::ledger::tests::{ROOT, World, land, window};
-    use crate::ledger::{DataError, Lane, MemoryData, Presence};
+    use crate::ledger::{Accept, Accepted, DataError, Lane, MemoryData, Presence};
+    use crate::model::JobName;
 
     /// Counts how often lists are written, and sees that nothing is deleted that a list still names.
     #[derive(Default)]
@@ -296,6 +299,41 @@ mod tests {
         land(&writer, &data.data, &window("j", 1), &["b"]).await.unwrap();
         writer.tidy_in_turn(&data).await.unwrap();
         assert_eq!(writer.state(|state| state.uncleaned().count()), 0);
+    }
+
+    /// Lands two windows as one shard, and lets them go as another, as after a job was cut otherwise.
+    async fn let_go_by_another(world: &World, data: &MemoryData) -> Writer {
+        let shard = async |index| world.ledger().acquire(Lane::shard(index, 2).unwrap(), false).await.unwrap();
+        let writer = shard(0).await;
+        for hour in 0..2 {
+            land(&writer, data, &window("j", hour), &["a"]).await.unwrap();
+        }
+        let restart = Accepted { how: Accept::Restart, left: Vec::new(), since: None };
+        writer.set_fingerprint(&JobName::new("j"), serde_json::json!({}), Some(restart)).await.unwrap();
+        writer.tidy(data).await.unwrap();
+        writer.release().await.unwrap();
+        let other = shard(1).await;
+        let gone = (0..2).map(|hour| Generation { at: SliceRef::of(&window("j", hour)), generation: 1 });
+        other.supersede(gone.collect()).await.unwrap();
+        other
+    }
+
+    #[tokio::test]
+    async fn who_lets_a_generation_go_deletes_it_though_another_shard_landed_it() {
+        let (world, data) = (World::new(Arc::new(InMemory::new())), MemoryData::default());
+        let writer = let_go_by_another(&world, &data).await;
+        assert_eq!(data.published(ROOT).len(), 2);
+        assert_eq!(writer.tidy(&data).await.unwrap().len(), 2);
+        assert_eq!((data.published(ROOT).len(), writer.state(|state| state.uncleaned().count())), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_a_shard_let_go_and_left_is_deleted_by_the_run_that_adopts_it() {
+        let (world, data) = (World::new(Arc::new(InMemory::new())), MemoryData::default());
+        let_go_by_another(&world, &data).await.release().await.unwrap();
+        let whole = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+        whole.recover(&data).await.unwrap();
+        assert_eq!((data.published(ROOT).len(), whole.state(|state| state.uncleaned().count())), (0, 0));
     }
 
     #[test]

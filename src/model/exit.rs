@@ -14,7 +14,7 @@ pub enum Exit {
     Done = 0,
     /// Slices were due, and none landed; or rows were to be sent, and none was. Running again may help, after a while: what is due stays due.
     NothingLanded = 1,
-    /// The pipeline file or the usage was refused. Running again can't help: a person must change something.
+    /// The pipeline file, an edit of it that wasn't accepted, a store that can't be used, or the usage was refused. Running again can't help: a person must change something.
     Refused = 2,
     /// Some slices landed, or some rows were sent, and some failed. As for [`Exit::NothingLanded`]: only what failed is tried again.
     SomeFailed = 3,
@@ -51,12 +51,14 @@ impl Exit {
         let failed = report.count(|outcome| matches!(outcome, SliceOutcome::Failed { .. }))
             + report.jobs.iter().filter(|job| job.error.is_some()).count()
             + report.deliveries.iter().filter(|delivery| delivery.error.is_some()).count();
+        let refused = report.jobs.iter().filter(|job| job.refused).count();
         let delivered = report.deliveries.iter().map(|delivery| &delivery.counts);
         let delivered = delivered.filter(|counts| counts.sent + counts.found + counts.refused > 0);
         let ended_well = report.count(|outcome| !matches!(outcome, SliceOutcome::Failed { .. })) + delivered.count();
         match (failed, ended_well) {
             (0, _) if report.stopped.is_some() => Self::Stopped,
             (0, _) => Self::Done,
+            (failed, 0) if failed == refused => Self::Refused,
             (_, 0) => Self::NothingLanded,
             _ => Self::SomeFailed,
         }
@@ -66,9 +68,10 @@ impl Exit {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self.min(other), self.max(other)) {
-            (Self::Done, Self::NothingLanded) | (Self::NothingLanded | Self::SomeFailed, Self::Stopped) => {
-                Self::SomeFailed
-            }
+            (Self::Done, Self::NothingLanded)
+            | (Self::NothingLanded | Self::Refused | Self::SomeFailed, Self::Stopped) => Self::SomeFailed,
+            // Running again may help one of the two.
+            (Self::NothingLanded, Self::Refused) => Self::NothingLanded,
             (_, greater) => greater,
         }
     }
@@ -141,6 +144,8 @@ mod tests {
         assert_eq!(Exit::Done.and(Exit::Stopped), Exit::Stopped);
         assert_eq!(Exit::Stopped.and(Exit::NothingLanded), Exit::SomeFailed);
         assert_eq!(Exit::SomeFailed.and(Exit::Stopped), Exit::SomeFailed);
+        assert_eq!(Exit::Stopped.and(Exit::Refused), Exit::SomeFailed);
+        assert_eq!(Exit::Refused.and(Exit::NothingLanded), Exit::NothingLanded);
         assert_eq!(Exit::Stopped.and(Exit::Bug), Exit::Bug);
     }
 }

@@ -92,6 +92,12 @@ impl FanoutKey {
         }
     }
 
+    /// Returns the names of the columns, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.columns().into_iter().map(|(name, _)| name).collect()
+    }
+
     /// Returns the first 16 hexadecimal digits of the SHA-256 of the canonical JSON, as file names carry them.
     #[must_use]
     pub fn digest(&self) -> String {

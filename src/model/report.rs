@@ -170,6 +170,9 @@ pub struct JobReport {
     /// Why the job's slices couldn't be planned at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether running again can't help against that: a person must change something. The exit code says it.
+    #[serde(skip)]
+    pub refused: bool,
     /// What was due and hasn't begun, since the run stopped before; absent where that is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Left>,
@@ -206,7 +209,7 @@ impl JobReport {
     /// Starts the report of a job of which nothing is known yet.
     #[must_use]
     pub const fn new(job: JobName) -> Self {
-        Self { job, slices: Vec::new(), error: None, left: None, warnings: Vec::new() }
+        Self { job, slices: Vec::new(), error: None, refused: false, left: None, warnings: Vec::new() }
     }
 
     /// Counts the slices whose outcome `is` as asked.

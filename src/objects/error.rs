@@ -27,8 +27,9 @@ pub enum Kind {
     Taken,
     /// The object isn't the one that was read.
     Changed,
-    /// The bucket isn't there, the credentials don't suffice, the store can't be reached, it has no conditional writes: anything
-    /// else, said in the text.
+    /// The store has no conditional writes: it can't be used, however often it is tried.
+    Unfit,
+    /// The bucket isn't there, the credentials don't suffice, the store can't be reached: anything else, said in the text.
     Other,
 }
 
@@ -56,6 +57,11 @@ impl StoreError {
     /// Makes one with a reason of our own.
     pub fn because(url: impl fmt::Display, why: impl Into<String>) -> Self {
         Self { url: url.to_string(), why: why.into(), kind: Kind::Other }
+    }
+
+    /// Makes one of a store that can't be used.
+    pub(super) fn unfit(url: impl fmt::Display, why: impl Into<String>) -> Self {
+        Self { kind: Kind::Unfit, ..Self::because(url, why) }
     }
 
     /// Returns its kind.

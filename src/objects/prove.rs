@@ -18,7 +18,7 @@ pub(super) async fn conditional_writes(store: &dyn ObjectStore, at: &Location) -
             "the store has no conditional writes ({what}), so that two runs could overwrite what the other has written: use a \
              store that keeps to If-None-Match and If-Match, such as Amazon S3, or keep state and lake on a disk"
         );
-        StoreError::because(at, why)
+        StoreError::unfit(at, why)
     };
     let url = format!("{}/{NAME}", at.to_string().trim_end_matches('/'));
     let key = at.key(NAME).ok_or_else(|| StoreError::because(&url, "it can't be the key of an object"))?;
@@ -69,7 +69,9 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_writes_all_the_same_is_refused_with_the_reason() {
         assert_eq!(prove(Flaw::None).await, Ok(()));
-        let error = prove(Flaw::IgnoresCreate).await.unwrap_err().to_string();
+        let error = prove(Flaw::IgnoresCreate).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unfit);
+        let error = error.to_string();
         assert!(
             error.starts_with("memory://lake/x: the store has no conditional writes (it wrote an object that"),
             "{error}"

@@ -1,5 +1,6 @@
 //! What names a job's data: an edit of it would leave a lake whose files no longer mean what the pipeline file says.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::RunError;
 use crate::lang::Selector;
 use crate::ledger::{Accept, LedgerState};
-use crate::model::SliceKind;
+use crate::model::{FanoutKey, SliceKind};
 use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
@@ -168,12 +169,18 @@ pub(super) fn decide(
     accept: Option<Accept>,
     state: &LedgerState,
 ) -> Result<Option<Decision>, RunError> {
-    let refuse = |why: &str| RunError::NotAccepted { job: job.name.clone(), what: edit.text(), why: why.to_owned() };
+    let what = || if edit.is_empty() { "it was cut otherwise before".to_owned() } else { edit.text() };
+    let refuse = |why: &str| RunError::NotAccepted { job: job.name.clone(), what: what(), why: why.to_owned() };
     let leaves = !edit.removed.is_empty();
     if edit.is_empty() {
-        let gives_up = accept == Some(Accept::Future) && state.relands(&job.name);
-        let note = "what was to be read again stays as it has landed".to_owned();
-        return Ok(gives_up.then_some(Decision { how: Accept::Future, since: None, leaves, note }));
+        if accept != Some(Accept::Future) || !state.relands(&job.name) {
+            return Ok(None);
+        }
+        let (how, after) = given_up(job, state).map_err(|why| refuse(&why))?;
+        future(job, edit, &after).map_err(|why| refuse(&why))?;
+        let note =
+            format!("what was to be read again and hasn't been stays as it has landed{}", takes_over(job, &after));
+        return Ok(Some(Decision { how, since: None, leaves, note }));
     }
     if !edit.changes.is_empty() && accept.is_none() {
         return Err(RunError::Renamed { job: job.name.clone(), what: edit.text() });
@@ -188,10 +195,11 @@ pub(super) fn decide(
         }));
     }
     if accept == Some(Accept::Future) {
-        let since = future(job, edit, state).map_err(|why| refuse(&why))?;
+        let (how, after) = given_up(job, state).map_err(|why| refuse(&why))?;
+        let since = future(job, edit, &after).map_err(|why| refuse(&why))?;
         let note =
             format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
-        return Ok(Some(Decision { how: Accept::Future, since, leaves, note: note + &takes_over(job, state) }));
+        return Ok(Some(Decision { how, since, leaves, note: note + &takes_over(job, &after) }));
     }
     if past {
         return Err(refuse("a list of the past can't be read again: use `--accept future`"));
@@ -203,6 +211,35 @@ pub(super) fn decide(
         (Accept::Reland, "what has landed is read again, slice by slice, and replaced")
     };
     Ok(Some(Decision { how, since: None, leaves, note: format!("{}{what}", of_sinks(edit, false)) }))
+}
+
+/// Returns how an edit for the future is noted, and what has landed then: where all is being read anew since the job was cut otherwise, that
+/// is given up.
+///
+/// # Errors
+/// It can't be given up: only windows can be taken back, and only under the columns of the fan-out that they have landed under.
+fn given_up<'s>(job: &Job, state: &'s LedgerState) -> Result<(Accept, Cow<'s, LedgerState>), String> {
+    let mut outdated = state.outdated(&job.name).peekable();
+    if outdated.peek().is_none() {
+        return Ok((Accept::Future, Cow::Borrowed(state)));
+    }
+    let refuse = || {
+        "part of it has been read anew since, and it isn't known how to go on from what had landed before: run without `--accept` until \
+         nothing is left, with `--allow-shrink` where the source has fewer rows by now"
+            .to_owned()
+    };
+    let columns = state.fingerprint(&job.name).and_then(|landed| landed.get("for_each.key"));
+    let columns: BTreeSet<&str> =
+        columns.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_like = |key: Option<FanoutKey>| {
+        let names = key.map(|key| key.names()).unwrap_or_default();
+        names.iter().map(String::as_str).collect::<BTreeSet<_>>() == columns
+    };
+    if !matches!(job.slicing, Slicing::Window(_)) || !outdated.all(|(at, _)| is_like(at.key)) {
+        return Err(refuse());
+    }
+    let after = state.given_up(&job.name)?;
+    Ok((Accept::GiveUp, Cow::Owned(after)))
 }
 
 /// Tells whether an edit may apply to the future alone, and from where on values that have landed nothing are then read.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::quarantine::SINK;
-use super::{Data, Env, Options, RunError, chosen, job};
+use super::{Data, Env, Options, RunError, chosen, deliver, job, quarantine};
 use crate::ledger::{Ledger, SliceRef};
-use crate::model::FileReceipt;
+use crate::model::{FileReceipt, JobName, SinkName};
 use crate::pipeline::spec::Pipeline;
 
 /// A slice with rows in quarantine.
@@ -97,6 +97,38 @@ pub async fn quarantined(pipeline: &Pipeline, options: &Options, env: &Env) -> R
         };
         found.push(HeldSlice { generation: landed.generation, rows, stays, at });
     }
+    Ok(found)
+}
+
+/// Rows that the server of a sink refused for good.
+#[derive(Debug, Serialize)]
+pub struct RefusedRows {
+    /// The job.
+    pub job: JobName,
+    /// The sink.
+    pub sink: SinkName,
+    /// How many: those that were sent since, and taken, don't count.
+    pub rows: u64,
+    /// The files that they lie in, each with the answer: a folder and a pattern of names.
+    pub files: String,
+}
+
+/// Returns the sinks that send and have had rows refused, of the jobs in `options`, or of all.
+///
+/// # Errors
+/// A ledger that can't be read, an unknown job.
+pub async fn refused_rows(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Vec<RefusedRows>, RunError> {
+    let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
+    let folder = quarantine::sink(&options.state, &pipeline.name).url;
+    let mut found = Vec::new();
+    for job in chosen(pipeline, &options.jobs)? {
+        for outbox in &job.outboxes {
+            let rows = ledger.delivery(&job.name, &outbox.name).await?.refused();
+            let files = format!("{folder}/{}-delivery-*.jsonl", deliver::file_stem(pipeline, job, outbox));
+            found.push(RefusedRows { job: job.name.clone(), sink: outbox.name.clone(), rows, files });
+        }
+    }
+    found.retain(|refused| refused.rows > 0);
     Ok(found)
 }
 

@@ -14,7 +14,7 @@ use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, fu
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
-use crate::model::{FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
+use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
 
@@ -74,6 +74,7 @@ impl Runner<'_> {
     pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
         let mut report = JobReport::new(self.job.name.clone());
         if let Err(error) = self.land(rows, &mut report).await {
+            report.refused = error.exit() == Exit::Refused;
             report.error = Some(error.chain());
         }
         self.env.progress.ended(&self.job.name);
@@ -331,7 +332,7 @@ fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: 
 
 /// Returns a report of a job whose rows others need and that couldn't be read.
 pub(super) fn failed(job: &Job, error: &RunError) -> JobReport {
-    JobReport { error: Some(error.chain()), ..JobReport::new(job.name.clone()) }
+    JobReport { error: Some(error.chain()), refused: error.exit() == Exit::Refused, ..JobReport::new(job.name.clone()) }
 }
 
 /// Returns the keys of a job's fan-out; none where it has no `for_each`.

@@ -71,7 +71,7 @@ pub use bounds::Bounds;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
-pub use held::{HeldRow, HeldSample, HeldSlice, quarantine_sample, quarantined};
+pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
 pub use hooks::{PostError, hook, notify, post};
 pub use locked::check_locked;
 pub use owner::is_of_another_ledger;

@@ -7,6 +7,8 @@ use super::{Env, RunError, SchemaError};
 use crate::extract::auth::Redactor;
 use crate::ledger::LedgerError;
 use crate::model::Exit;
+use crate::objects::Kind;
+use crate::sink::SinkError;
 
 /// Whether it was SIGTERM that told the process to end. Clones tell the same.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +42,15 @@ impl RunError {
     pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
+            Self::Ledger(LedgerError::Environment(store)) | Self::Sink(SinkError::Store { error: store, .. })
+                if matches!(store.kind(), Kind::Unfit) =>
+            {
+                Exit::Refused
+            }
             Self::NoJob { .. }
             | Self::NoWindows { .. }
+            | Self::Renamed { .. }
+            | Self::NotAccepted { .. }
             | Self::Future { .. }
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,

@@ -68,6 +68,7 @@ pub async fn vacuum(
     }
     let writer = ledger.acquire(Lane::WHOLE, false).await?;
     let removed = async {
+        let mut removed = open_ends(&ledger, &writer.state(Clone::clone)).await?;
         let settled = writer.recover(&data).await?;
         let known = writer.state(Clone::clone);
         let found = list(&data, &roots(pipeline, state, &known)?).await?;
@@ -78,7 +79,8 @@ pub async fn vacuum(
         for spare in &all.spare {
             ledger.discard(spare).await?;
         }
-        Ok::<_, RunError>(Vacuumed { settled, ..all.found })
+        removed.extend(all.found.removed);
+        Ok::<_, RunError>(Vacuumed { settled, removed, unknown: all.found.unknown })
     };
     let removed = removed.await;
     let outcome = if removed.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };

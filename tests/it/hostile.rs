@@ -250,7 +250,7 @@ fn an_edit_that_renames_what_has_landed() {
     bench.job(ONE_PAGE).run().fine();
     bench.job(&format!("{ONE_PAGE}\nkey: id\ntransform: SELECT id AS renamed FROM records"));
     let ran = bench.run();
-    assert_eq!(ran.code(), 1);
+    assert_eq!(ran.code(), 2);
     assert_snapshot!(ran.errors().join("\n"), @r#"the job `rows` was changed after data landed: `key` was [] and is ["id"], `transform` was nothing and is "SELECT id AS renamed FROM records"; what is in the lake would no longer match: take the edit back; or run once with `--accept future` (what has landed stays, the edit applies to what lands from now on) or `--accept reland` (what has landed is read again and replaced); or give the job another name, and its sinks another `url`"#);
     assert_eq!(bench.lines(), [json!({"id": 1})], "what landed stays");
 }

@@ -114,12 +114,20 @@ fn a_refused_row_lies_in_quarantine_with_the_answer_and_the_others_go() {
     assert_eq!((bad.len(), row), (1, alert(2)));
     let reason = it.bench.workspace.redact(bad[0]["reason"].as_str().unwrap());
     insta::assert_snapshot!(reason, @r#"POST /desk/tickets {"alert":2,"text":"Alert: disk 2 \"full\""}: status 400 after 1 try: the server answered 400 Bad Request; it says: the text is bad; you are Bearer [redacted]; body: {"error":"the text is bad; you are Bearer [redacted]"}; correct the row in the transform, or what the sink makes of it"#);
+    let list = |more: &[&str]| {
+        let arguments = [&["quarantine", "list", "pipeline.yaml", "--state", "state"], more].concat();
+        it.bench.workspace.tidegate(&arguments).run().stdout
+    };
+    insta::assert_snapshot!(list(&[]).trim_end(), @"the server of sink `tickets` of job `alerts` refused 1 row: see state/test/quarantine/test-alerts-tickets-delivery-*.jsonl; `tidegate deliver --refused` sends it again");
+    let listed: Value = serde_json::from_str(&list(&["--output", "json"])).unwrap();
+    assert_eq!((&listed[0]["sink"], &listed[0]["rows"]), (&json!("tickets"), &json!(1)), "{listed}");
     // It isn't sent again, until somebody says so.
     assert_eq!(numbers(&checked(&it.run(1).report), ["known"]), [4]);
     it.mend();
     let (code, delivery) = it.deliver(&["--refused"]);
     assert_eq!((code, numbers(&delivery, ["sent", "left"])), (0, [1, 0]), "{delivery}");
     it.assert_one_each();
+    assert_eq!(list(&[]).trim_end(), "quarantine is empty");
     assert_eq!(numbers(&it.status(), ["sent", "refused"]), [4, 0]);
 }
 

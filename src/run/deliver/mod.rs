@@ -131,7 +131,7 @@ async fn one(
         sender: &sender,
         writer: &world.writer,
         cancel: &env.cancel,
-        name: format!("{}-{}-{}", pipeline.name, job.name, outbox.name),
+        name: file_stem(pipeline, job, outbox),
         packer: Packer::new(outbox.batch, log.state().in_doubt()),
         log,
         backlog,
@@ -152,6 +152,11 @@ async fn one(
         }
         (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
     }
+}
+
+/// Returns what the names of files begin with in which rows lie that a sink refused.
+pub(super) fn file_stem(pipeline: &Pipeline, job: &Job, outbox: &Outbox) -> String {
+    format!("{}-{}-{}", pipeline.name, job.name, outbox.name)
 }
 
 /// Tells how far the sinks of a pipeline that send have come.

@@ -78,14 +78,19 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
     } else {
         BTreeSet::from([None])
     };
-    // By the value that takes its place. That of values which the job has no longer is taken by all that it has.
-    let mut old: BTreeMap<Option<&KeyOf>, Vec<Old>> = BTreeMap::new();
+    let names = keys.first().map(names);
+    let mut old: BTreeMap<Heirs<'_>, Vec<Old>> = BTreeMap::new();
     for (at, landed) in state.outdated(&job.name) {
-        old.entry(keys.get(&at.key)).or_default().push(Old::of(at, landed));
+        if let Some(heirs) = heirs(&keys, names.as_deref(), &at.key) {
+            old.entry(heirs).or_default().push(Old::of(at, landed));
+        }
     }
     let mut found = Vec::new();
-    for (key, old) in old {
-        let heirs: Vec<&KeyOf> = key.map_or_else(|| keys.iter().collect(), |key| vec![key]);
+    for (of, old) in old {
+        let heirs: Vec<&KeyOf> = match of {
+            Heirs::All => keys.iter().collect(),
+            Heirs::Itself(key) => vec![key],
+        };
         let landed = heirs.iter().flat_map(|heir| state.slices(&job.name, heir.as_ref()));
         let new: Vec<&Landed> = landed.filter_map(|(_, slice)| slice.landed.as_ref()).collect();
         let by_window = |old: &Old| old.window.is_some() && matches!(job.slicing, Slicing::Window(_));
@@ -94,7 +99,8 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
         let covered = |window: Window| heirs.iter().all(|heir| state.covers(&job.name, heir.as_ref(), window));
         found.extend(windows.into_iter().filter(|part| part.old.iter().filter_map(|old| old.window).all(covered)));
         // What this run has read says something of its own chains only.
-        let is_own = shard.is_whole() || key.is_some_and(|key| shard.takes_chain(&job.name, key.as_ref()));
+        let takes = |of| matches!(of, Heirs::Itself(key) if shard.takes_chain(&job.name, key.as_ref()));
+        let is_own = shard.is_whole() || takes(of);
         if !whole.is_empty() && is_own && is_read(report, &heirs) {
             let before = whole.iter().map(|old| old.rows).sum();
             let now = new.iter().map(|new| new.records).sum();
@@ -102,6 +108,29 @@ fn parts(job: &Job, state: &LedgerState, report: &JobReport, shard: Shard) -> Ve
         }
     }
     found
+}
+
+/// Who takes the place of what has landed under a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Heirs<'k> {
+    /// All values that the job has: they are of other columns.
+    All,
+    /// The same value.
+    Itself(&'k KeyOf),
+}
+
+/// Returns who among `keys`, values of these columns, takes the place of `old`. One that is gone from a list of the same columns has no
+/// heirs: its data stay as they have landed.
+fn heirs<'k>(keys: &'k BTreeSet<KeyOf>, columns: Option<&[String]>, old: &KeyOf) -> Option<Heirs<'k>> {
+    match keys.get(old) {
+        Some(same) => Some(Heirs::Itself(same)),
+        None => columns.is_some_and(|columns| columns != names(old)).then_some(Heirs::All),
+    }
+}
+
+/// Returns the names of a value's columns.
+fn names(key: &KeyOf) -> Vec<String> {
+    key.as_ref().map(FanoutKey::names).unwrap_or_default()
 }
 
 /// Tells whether a run has read all that there is under these values.
@@ -170,6 +199,21 @@ mod tests {
         assert_eq!(found(days(), &[(0, 30, 1), (30, 60, 2)]), [(hours(0, 60), 2, 30, 3)]);
         assert_eq!(found(days(), &[]), [(hours(0, 24), 1, 10, 0), (hours(24, 48), 1, 20, 0)]);
         assert_eq!(found(Vec::new(), &[(0, 1, 1)]), []);
+    }
+
+    #[test]
+    fn a_value_that_is_gone_has_heirs_of_other_columns_only() {
+        let key = |name, value: &str| Some(FanoutKey::new([(name, serde_json::json!(value))]));
+        let keys = BTreeSet::from([key("site", "aa"), key("site", "cc")]);
+        let columns = keys.first().map(names);
+        let of = |old: &KeyOf| heirs(&keys, columns.as_deref(), old);
+        assert_eq!(of(&key("site", "aa")), Some(Heirs::Itself(&key("site", "aa"))));
+        assert_eq!(of(&key("site", "bb")), None, "it stays");
+        assert_eq!(of(&key("place", "bb")), Some(Heirs::All), "`for_each.key` was changed");
+        assert_eq!(of(&None), Some(Heirs::All), "the job didn't fan out");
+        let single = BTreeSet::from([None]);
+        assert_eq!(heirs(&single, Some(&[]), &key("site", "aa")), Some(Heirs::All), "it doesn't fan out any more");
+        assert_eq!(heirs(&BTreeSet::new(), None, &key("site", "aa")), None, "a list with no values takes no place");
     }
 
     proptest! {

@@ -10,8 +10,8 @@ use super::following;
 use super::shrink::shrunk;
 use super::turns::Turns;
 use crate::ledger::{
-    Begin, Closed, DataStore as _, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer, digest,
-    publish_all,
+    Begin, Closed, DataStore as _, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer,
+    digest, publish_all,
 };
 use crate::model::{
     Fetched, PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,
@@ -293,7 +293,13 @@ impl SliceRun {
             .await?;
         publish_all(&self.data, &staged.files).await?;
         let replaces = landing.replaces.is_some();
-        self.writer.commit(landing).await?;
+        match self.writer.commit(landing).await {
+            Err(error @ LedgerError::Refused { .. }) => {
+                self.writer.take_back(at, begin.generation, &staged.files, &self.data).await?;
+                return Err(error.into());
+            }
+            committed => committed?,
+        }
         tracing::debug!(rows = staged.rows_out, files = staged.files.len(), "slice committed");
         if replaces && let Err(error) = self.writer.tidy_in_turn(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.

@@ -106,3 +106,74 @@ fn cut_otherwise_twice_before_all_was_read_anew_the_list_has_each_row_once() {
     assert_eq!((ids(&bench, "lake"), listed(&bench)), (quarters(0, 8), quarters(0, 8)));
     assert_listed(&bench, "lake");
 }
+
+/// The windows of `for_each` values, an event every half minute of each.
+fn sites(bench: &Bench, values: &str, every: &str) {
+    let api = "records: '.rows[]'\npaginate: none\nkey: [site, id]\nquery: {site: '{{ site }}'}";
+    let window =
+        format!("window: {{every: {every}, start: 2026-01-01T00:00:00Z, as: epoch_s, from: query.from, to: query.to}}");
+    bench.job(&format!("for_each: {{values: [{values}], as: site}}\n{api}\n{window}"));
+}
+
+/// An event a quarter of each site, `t` in quarters.
+fn visited() -> Bench {
+    Bench::new(Api::start(|request| {
+        let within = |name: &str| request.query[name].parse::<u64>().unwrap() / 900;
+        Answer::json(&json!({"rows": (within("from")..within("to")).map(|id| json!({"id": id})).collect::<Vec<_>>()}))
+    }))
+}
+
+fn twice(ids: Vec<u64>) -> Vec<u64> {
+    ids.into_iter().flat_map(|id| [id, id]).collect()
+}
+
+#[test]
+fn values_that_are_gone_when_a_job_is_cut_otherwise_stay_as_they_have_landed() {
+    let bench = visited();
+    let noon = "2026-01-01T12:00:00Z";
+    sites(&bench, "aa, bb", "1h");
+    bench.run_at(noon, &[]).fine();
+    assert_eq!(listed(&bench), twice(quarters(0, 12)));
+    sites(&bench, "aa", "2h");
+    bench.run_at(noon, &["--accept", "reland"]).fine();
+    assert_eq!(listed(&bench), twice(quarters(0, 12)), "bb stays");
+    assert_listed(&bench, "lake");
+    bench.run_at(noon, &[]).fine();
+    assert_eq!(listed(&bench), twice(quarters(0, 12)));
+    // It comes again, and is read anew as well.
+    sites(&bench, "aa, bb", "2h");
+    bench.run_at(noon, &[]).fine();
+    assert_eq!((listed(&bench), ids(&bench, "lake")), (twice(quarters(0, 12)), twice(quarters(0, 12))));
+}
+
+#[test]
+fn values_that_are_gone_hide_nothing_from_the_list() {
+    let bench = visited();
+    let noon = "2026-01-01T12:00:00Z";
+    sites(&bench, "aa, bb", "1h");
+    bench.run_at(noon, &[]).fine();
+    sites(&bench, "aa, cc", "2h");
+    let part = bench.run_at(noon, &["--accept", "reland", "--max-slices", "3"]);
+    assert_eq!((part.code(), listed(&bench)), (5, twice(quarters(0, 12))), "{part:?}");
+    assert_listed(&bench, "lake");
+}
+
+#[test]
+fn for_the_future_what_has_not_been_read_anew_yet_stays() {
+    let (bench, purged) = forgetful();
+    let noon = "2026-01-01T12:00:00Z";
+    bench.job(&windows("1h", "")).run_at(noon, &[]).fine();
+    purged.store(2, Ordering::SeqCst);
+    bench.job(&windows("6h", ""));
+    let short = bench.run_at(noon, &["--accept", "reland"]);
+    assert_eq!(short.code(), 3, "{short:?}");
+    let given_up = bench.run_at(noon, &["--accept", "future"]);
+    given_up.fine();
+    assert_snapshot!(warnings(&given_up), @"what was to be read again and hasn't been stays as it has landed");
+    assert_eq!((ids(&bench, "lake"), listed(&bench)), (quarters(0, 12), quarters(0, 12)));
+    assert_listed(&bench, "lake");
+    assert_eq!(bench.run_at(noon, &["--accept", "future"]).fine(), "", "said once or always");
+    bench.run_at("2026-01-01T18:00:00Z", &[]).fine();
+    assert_eq!(listed(&bench), quarters(0, 18));
+    assert_listed(&bench, "lake");
+}
