@@ -167,6 +167,7 @@ impl World {
             sources: Arc::default(),
             stores: Arc::clone(&self.stores),
             cancel: CancellationToken::new(),
+            terminated: tidegate::run::Terminated::default(),
             bounds: Bounds::default(),
         }
     }

@@ -1,7 +1,12 @@
 //! Log set-up. Logs go to standard error; bodies, credentials and query strings with secrets never go anywhere.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+
+/// The crate that wakes the daemon. It tells of each instant that it is armed for as if that were news.
+const CHATTY: &str = "tokio_cron_scheduler";
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +22,45 @@ pub enum LogFormat {
 /// # Errors
 /// A filter that can't be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter_of(filter)?).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first: there is one log.
     let _ = match format {
-        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(colour()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     Ok(())
+}
+
+/// Tells whether standard error may be coloured: it is a terminal, and `NO_COLOR` isn't set (<https://no-color.org>).
+#[must_use]
+pub fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Reads a filter. What [`CHATTY`] tells below a warning is left out, unless the filter names that crate.
+fn filter_of(filter: &str) -> Result<EnvFilter, ParseError> {
+    let parsed = EnvFilter::builder().parse(filter)?;
+    let hears_it = parsed.max_level_hint().is_none_or(|most| most > LevelFilter::WARN);
+    if !hears_it || filter.contains(CHATTY) {
+        return Ok(parsed);
+    }
+    Ok(parsed.add_directive(format!("{CHATTY}=warn").parse()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheduler_only_warns_unless_it_is_asked_for() {
+        for (filter, expect) in [
+            ("info", "tokio_cron_scheduler=warn,info"),
+            ("error", "error"),
+            ("off", "off"),
+            ("tokio_cron_scheduler=debug,warn", "tokio_cron_scheduler=debug,warn"),
+        ] {
+            assert_eq!(filter_of(filter).unwrap().to_string(), expect);
+        }
+        assert!(filter_of("tidegate=loud").is_err());
+    }
 }

@@ -55,11 +55,11 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
             }
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
-                error.exit()
+                env.exit(&error)
             }
         };
         exit = Some(exit.map_or(ended, |exit| exit.and(ended)));
-        if ended == Exit::Interrupted {
+        if ended.is_interruption() {
             break;
         }
     }

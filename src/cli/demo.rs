@@ -127,7 +127,7 @@ pub(super) async fn run(arguments: &DemoArguments, output: Output, env: Env) -> 
             Err(ended) => ended,
         };
         exit = Some(exit.map_or(ended, |exit| exit.and(ended)));
-        if ended == Exit::Interrupted {
+        if ended.is_interruption() {
             break;
         }
     }

@@ -130,13 +130,14 @@ fn verb(run: &RunState) -> String {
 }
 
 fn outcome(summary: Option<&RunSummary>, life: RunLife) -> &'static str {
-    if summary.is_some_and(|summary| summary.exit_code == Some(Exit::Bug.code())) {
+    if summary.and_then(RunSummary::exit) == Some(Exit::Bug) {
         return "our bug";
     }
-    match (summary.map(|summary| summary.outcome), life) {
+    match (summary.map(RunSummary::ended), life) {
         (Some(RunOutcome::Done), _) => "done",
         (Some(RunOutcome::SomeFailed), _) => "some failed",
         (Some(RunOutcome::Failed), _) => "failed",
+        (Some(RunOutcome::Stopped), _) => "stopped early",
         (Some(RunOutcome::Interrupted), _) => "interrupted",
         (None, RunLife::Died) => "died",
         (None, _) => "runs, or died",
@@ -204,5 +205,7 @@ mod tests {
         assert_eq!(outcome(Some(&panicked), RunLife::Ended), "our bug");
         assert_eq!(outcome(Some(&bare), RunLife::Ended), "failed");
         assert_eq!(outcome(None, RunLife::Died), "died");
+        let noted_as_done = RunSummary { exit_code: Some(Exit::Stopped.code()), outcome: RunOutcome::Done, ..bare };
+        assert_eq!(outcome(Some(&noted_as_done), RunLife::Ended), "stopped early");
     }
 }

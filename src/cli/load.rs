@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::model::PipelineName;
 use crate::pipeline::check::{self, Checked};
-use crate::pipeline::load::{Diagnostic, Environment, Lookup, Source, Span};
+use crate::pipeline::load::{Diagnostic, Environment, Lookup, Source, Span, concealed, diagnostic};
 use crate::pipeline::spec::Pipeline;
 
 use super::args::Output;
@@ -114,23 +115,45 @@ pub(super) fn pipelines_to_look_at(paths: &[impl AsRef<Path>], output: Output) -
 }
 
 fn all(paths: &[impl AsRef<Path>], output: Output, load: fn(&Path) -> Loaded) -> Option<Vec<Pipeline>> {
-    let mut pipelines = Vec::new();
-    let mut refused = Vec::new();
-    for path in paths {
-        let Loaded { source, checked } = load(path.as_ref());
-        let found = match checked {
-            Ok(Checked { pipeline, warnings, .. }) => {
-                pipelines.push(pipeline);
-                warnings
-            }
-            Err(mistakes) => {
-                refused.push(source.name.clone());
-                mistakes
-            }
-        };
-        show(&found, &source, output);
+    // Each of them is shown, whatever the first one is like.
+    let loaded: Vec<_> = paths.iter().map(|path| one(path.as_ref(), output, load)).collect();
+    loaded.into_iter().map(Result::ok).collect()
+}
+
+/// A file that was refused.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    /// The name of its pipeline, as far as it can be told.
+    pub(super) name: PipelineName,
+    /// What is wrong with it, as it is shown, with no secret in it.
+    pub(super) why: String,
+}
+
+/// Reads and checks files that are to be used, one by one, and shows what is wrong with them.
+pub(super) fn each(paths: &[impl AsRef<Path>], output: Output) -> Vec<Result<Pipeline, Refused>> {
+    paths.iter().map(|path| one(path.as_ref(), output, file)).collect()
+}
+
+fn one(path: &Path, output: Output, load: fn(&Path) -> Loaded) -> Result<Pipeline, Refused> {
+    let Loaded { source, checked } = load(path);
+    match checked {
+        Ok(Checked { pipeline, warnings, .. }) => {
+            show(&warnings, &source, output);
+            Ok(pipeline)
+        }
+        Err(mistakes) => {
+            show(&mistakes, &source, output);
+            let name = check::name(&source.text).unwrap_or_else(|| named_after(path));
+            let why = concealed(diagnostic::render(&mistakes, &source, false).trim_end());
+            Err(Refused { name, why })
+        }
     }
-    refused.is_empty().then_some(pipelines)
+}
+
+/// Names a pipeline after its file, whose text doesn't tell.
+fn named_after(path: &Path) -> PipelineName {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    PipelineName::new(check::plain_name(&stem, '-').unwrap_or_else(|| "unnamed".to_owned()))
 }
 
 /// Reads and checks a file with `${...}` from somewhere else, and shows what is wrong with it.
@@ -146,12 +169,34 @@ pub(super) fn pipeline_with(path: &Path, lookup: &dyn Lookup, output: Output) ->
 
 /// Shows what was found in a file.
 pub(super) fn show(found: &[Diagnostic], source: &Source, output: Output) {
-    use crate::pipeline::load::diagnostic;
     if found.is_empty() {
         return;
     }
     match output {
         Output::Text => print::note(diagnostic::render(found, source, print::colour()).trim_end()),
         Output::Json => print::note(&diagnostic::to_json(found, source).to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_file_has_the_name_that_it_says_or_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text, expect) in [
+            ("a.yaml", "version: 1\nname: hosts\nsource: {}\n", "hosts"),
+            ("My hosts.yaml", "name: No good\n", "my-hosts"),
+            ("b.yaml", "name: ${NAME}\n", "b"),
+            ("c.yaml", "name: [1\n", "c"),
+        ] {
+            let path = folder.path().join(file);
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(one(&path, Output::Json, super::file).unwrap_err().name.as_str(), expect, "{file}");
+        }
+        let nowhere = one(&folder.path().join("d.yaml"), Output::Json, file).unwrap_err();
+        assert_eq!(nowhere.name.as_str(), "d");
+        assert!(nowhere.why.contains("d.yaml can't be read"), "{}", nowhere.why);
     }
 }

@@ -12,25 +12,11 @@ pub(super) fn path(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Reads it; what is wrong with it is shown.
-pub(super) fn read(file: &Path) -> Option<SchemaLock> {
+/// Reads it, or says what is wrong with it.
+pub(super) fn read(file: &Path) -> Result<SchemaLock, String> {
     let path = path(file);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            print::problem(&format!(
-                "{} can't be read: {error}; `tidegate schema lock {}` writes it",
-                path.display(),
-                file.display()
-            ));
-            return None;
-        }
-    };
-    match SchemaLock::read(&text) {
-        Ok(lock) => Some(lock),
-        Err(error) => {
-            print::problem(&format!("{}: {}", path.display(), print::chain(&error)));
-            None
-        }
-    }
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!("{} can't be read: {error}; `tidegate schema lock {}` writes it", path.display(), file.display())
+    })?;
+    SchemaLock::read(&text).map_err(|error| format!("{}: {}", path.display(), print::chain(&error)))
 }

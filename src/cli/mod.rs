@@ -24,6 +24,7 @@ mod serve;
 mod signal;
 mod status;
 mod timeline;
+mod told;
 mod vacuum;
 mod validate;
 
@@ -40,7 +41,7 @@ use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 pub use crate::model::Exit;
 use crate::objects::Stores;
-use crate::run::{Bounds, Env, Progress, Silent, Sources};
+use crate::run::{Bounds, Env, Progress, Silent, Sources, Terminated};
 use crate::telemetry;
 
 /// Why a verb ended without an exit code of its own.
@@ -62,7 +63,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version come this way too, and are no mistake.
             let exit = if error.use_stderr() { Exit::Refused } else { Exit::Done };
-            return if error.print().is_ok() { exit.into() } else { Exit::Bug.into() };
+            return printed(exit, &error.print()).into();
         }
     };
     let exit = std::panic::catch_unwind(|| start(&arguments)).unwrap_or_else(|_| {
@@ -70,6 +71,15 @@ pub fn main() -> ExitCode {
         Exit::Bug
     });
     exit.into()
+}
+
+/// Returns how the process ends that had to print help, or what is wrong with its arguments. A mistake stays one where nobody reads of it,
+/// and so does help that is read by nobody.
+fn printed(exit: Exit, printed: &io::Result<()>) -> Exit {
+    match printed {
+        Err(error) if exit == Exit::Done && error.kind() != io::ErrorKind::BrokenPipe => Exit::Bug,
+        _ => exit,
+    }
 }
 
 fn start(arguments: &Arguments) -> Exit {
@@ -131,7 +141,7 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     verb: impl FnOnce(Env) -> F,
 ) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
-    let cancel = CancellationToken::new();
+    let (cancel, terminated) = (CancellationToken::new(), Terminated::default());
     let progress: Arc<dyn Progress> = match progress::Bars::on_terminal() {
         Some(bars) => Arc::new(bars),
         None => Arc::new(Silent),
@@ -142,13 +152,28 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
         sources: Arc::new(Sources::new(memory_limit)),
         stores: Arc::new(Stores::default()),
         cancel: cancel.clone(),
+        terminated: terminated.clone(),
         bounds: Bounds::default(),
     };
     let exit = runtime.block_on(async {
-        let signals = signal::listen(cancel).map_err(CliError::Runtime)?;
-        Ok(signals.name(verb(env).await?))
+        signal::listen(cancel, terminated).map_err(CliError::Runtime)?;
+        verb(env).await
     });
     // What still runs on blocking threads writes only where no reader looks.
     runtime.shutdown_background();
     exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_usage_is_one_where_nobody_reads_of_it() {
+        let closed = || Err(io::Error::from_raw_os_error(9));
+        assert_eq!(printed(Exit::Refused, &closed()), Exit::Refused);
+        assert_eq!(printed(Exit::Refused, &Ok(())), Exit::Refused);
+        assert_eq!(printed(Exit::Done, &closed()), Exit::Bug, "help was asked for, and there is none");
+        assert_eq!(printed(Exit::Done, &Err(io::ErrorKind::BrokenPipe.into())), Exit::Done);
+    }
 }

@@ -47,7 +47,7 @@ pub(super) async fn run(command: &SchemaCommand, output: Output, env: Env) -> Re
         Ok(()) => Ok(Exit::Done),
         Err(Failed::Run(error)) => {
             print::problem(&error.chain());
-            Ok(error.exit())
+            Ok(env.exit(&error))
         }
         Err(Failed::Cli(error)) => Err(error),
     }

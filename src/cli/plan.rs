@@ -12,13 +12,19 @@ pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> R
     let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut plans = Vec::new();
     for (pipeline, file) in pipelines.iter().zip(&arguments.files) {
-        let Some(options) = run::options(arguments, file, &env) else { return Ok(Exit::Refused) };
+        let options = match run::asked(arguments, file) {
+            Ok(asked) => run::options(arguments, asked, &env),
+            Err(why) => {
+                print::problem(&why);
+                return Ok(Exit::Refused);
+            }
+        };
         match runs::plan(pipeline, &options, &env).await {
             Ok(plan) if output == Output::Text => print::text(&text(&plan))?,
             Ok(plan) => plans.push(serde_json::json!({"pipeline": pipeline.name, "jobs": plan})),
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
-                return Ok(error.exit());
+                return Ok(env.exit(&error));
             }
         }
     }

@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: &PreviewArguments, output: Output, env: Env) 
         Ok(preview) => print::text(&as_text(&preview))?,
         Err(error) => {
             print::problem(&format!("{}: {}", arguments.job, error.chain()));
-            return Ok(error.exit());
+            return Ok(env.exit(&error));
         }
     }
     Ok(Exit::Done)

@@ -7,6 +7,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent
 use serde::Serialize;
 
 pub(super) use crate::objects::chain;
+pub(super) use crate::telemetry::colour;
 
 /// Prints text to standard output, with a line end.
 pub(super) fn text(text: &str) -> io::Result<()> {
@@ -29,11 +30,6 @@ pub(super) fn problem(message: &str) {
 /// Prints a line to standard error.
 pub(super) fn note(message: &str) {
     let _ = writeln!(io::stderr().lock(), "{message}");
-}
-
-/// Tells whether problems may be coloured.
-pub(super) fn colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Starts a table with these heads; those that begin with `#` are numbers, and stand to the right.

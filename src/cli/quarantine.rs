@@ -42,7 +42,7 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
         Err(error) => {
             let error: RunError = error;
             print::problem(&error.chain());
-            return Ok(error.exit());
+            return Ok(env.exit(&error));
         }
     };
     held.retain(|slice| only.is_none_or(|only| slice.at.slice.as_str() == only));

@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
     };
     let Some(page) = page::open(&arguments.page, output).await? else { return Ok(Exit::Refused) };
     let mut signals = signal::Next::new().map_err(CliError::Runtime)?;
-    let (clock, metrics) = (Arc::clone(&env.clock), Metrics::default());
+    let (clock, metrics, terminated) = (Arc::clone(&env.clock), Metrics::default(), env.terminated.clone());
     let (daemon, handle, mut events) = Daemon::new(config.clone(), env.clone(), loader(), runner());
     let site = Site {
         handle,
@@ -56,6 +56,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
                 if told.is_some() {
                     return Ok(exit);
                 }
+                signal::note(exit, &terminated);
                 told = Some(exit);
                 stop.cancel();
             }

@@ -1,38 +1,26 @@
 //! The signals that end the process.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
+use crate::run::Terminated;
 
-/// The signals that came.
-pub(super) struct Signals {
-    terminated: Arc<AtomicBool>,
-}
-
-/// Cancels `cancel` at the first SIGINT or SIGTERM. Must be called within the runtime.
-pub(super) fn listen(cancel: CancellationToken) -> io::Result<Signals> {
-    let terminated = Arc::new(AtomicBool::new(false));
-    let noted = Arc::clone(&terminated);
+/// Cancels `cancel` at the first SIGINT or SIGTERM, once `terminated` says which of them it was. Must be called within the runtime.
+pub(super) fn listen(cancel: CancellationToken, terminated: Terminated) -> io::Result<()> {
     let mut next = Next::new()?;
     tokio::spawn(async move {
-        let exit = next.signal().await;
-        noted.store(exit == Exit::Terminated, Ordering::Relaxed);
+        note(next.signal().await, &terminated);
         cancel.cancel();
     });
-    Ok(Signals { terminated })
+    Ok(())
 }
 
-impl Signals {
-    /// Names an interruption by its signal.
-    pub(super) fn name(&self, exit: Exit) -> Exit {
-        match exit {
-            Exit::Interrupted if self.terminated.load(Ordering::Relaxed) => Exit::Terminated,
-            exit => exit,
-        }
+/// Notes a signal that is about to end runs.
+pub(super) fn note(signal: Exit, terminated: &Terminated) {
+    if signal == Exit::Terminated {
+        terminated.note();
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -
             })),
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
-                return Ok(error.exit());
+                return Ok(env.exit(&error));
             }
         }
     }

@@ -65,7 +65,7 @@ fn left(pipeline: &Pipeline, file: &Path, locked: bool) -> Option<Result<(), Dia
     if !locked {
         return Some(Ok(()));
     }
-    let compared = check_locked(pipeline, &lock::read(file)?);
+    let compared = check_locked(pipeline, &lock::read(file).inspect_err(|why| print::problem(why)).ok()?);
     let told = |error: SchemaError| Diagnostic::error(Span::default(), error.to_string());
     Some(compared.map_err(|error| told(error).help("`tidegate schema diff` shows what the API answers")))
 }

@@ -2,6 +2,7 @@
 
 use arrow::error::ArrowError;
 
+use super::beyond::Beyond;
 use super::strict;
 use crate::lang::jq::JqRunError;
 
@@ -190,6 +191,9 @@ pub(super) fn remedy(reason: &str, text: &str, offset: usize) -> Option<&'static
     }
     if reason.ends_with(strict::LOSES_DIGITS) {
         return Some("leave it out by a jq program, such as `.[] | {id}`");
+    }
+    if let Some(beyond) = Beyond::of(reason) {
+        return Some(beyond.remedy());
     }
     is_no_number(text, offset).then_some(
         "json has no such number: ask for the answer without that field, or tell the server's owner to write null",

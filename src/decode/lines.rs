@@ -2,6 +2,7 @@
 
 use serde::de::IgnoredAny;
 
+use super::beyond;
 use super::error::{DecodeError, excerpt, remedy};
 use super::strict;
 use crate::model::AnswerFormat;
@@ -33,7 +34,7 @@ pub(super) fn list(text: &str) -> Result<String, DecodeError> {
     let lines = split(text)?;
     let mut list = String::with_capacity(text.len() + 2);
     for (ordinal, line) in lines.iter().enumerate() {
-        strict::check(line).map_err(|broken| error(text, ordinal, line, &broken))?;
+        beyond::check(line).map_err(|broken| error(text, ordinal, line, &broken))?;
         list.push(if ordinal == 0 { '[' } else { ',' });
         list.push_str(line);
     }

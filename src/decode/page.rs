@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::beyond;
 use super::envelope::{End, NoRows, RawRows, Rows, TypedRows, walk};
 use super::error::{DecodeError, excerpt, json};
 use super::infer;
@@ -62,7 +63,7 @@ impl<'b> Page<'b> {
             Selector::Program(program) => {
                 let document = document(text, format, known)?;
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
-                strict::check(&document).map_err(|error| json(&document, &error))?;
+                beyond::check(&document).map_err(|error| json(&document, &error))?;
                 let (emitted, list) = emitted(program, &document, vars).map_err(|source| match text.trim_ascii() {
                     "" => empty(format),
                     _ => DecodeError::Records(source),
@@ -105,7 +106,7 @@ impl<'b> Page<'b> {
     fn whole(&self) -> Result<Value, DecodeError> {
         match &self.list {
             Some(list) if self.is_lean => Ok(list.envelope.clone()),
-            _ => serde_json::from_str(&self.text).map_err(|error| json(&self.text, &error)),
+            _ => beyond::value(&self.text).map_err(|error| json(&self.text, &error)),
         }
     }
 
@@ -285,9 +286,7 @@ pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Va
             path.and_then(|path| walk(text, &path.keys, &mut NoRows, true).ok()).map(|(envelope, _)| envelope)
         }
         Selector::Plain { paths } => Page::plain(text, format, paths, &known).ok().map(|_| Value::Null),
-        Selector::Program(_) => {
-            document(text, format, &known).ok().and_then(|document| serde_json::from_str(&document).ok())
-        }
+        Selector::Program(_) => document(text, format, &known).ok().and_then(|document| beyond::value(&document).ok()),
     };
     seen.unwrap_or_else(whole)
 }

@@ -1,5 +1,9 @@
 //! Why a row doesn't fit, kept while the pass goes on.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
 use super::RejectedRow;
 use super::infer::Number;
 
@@ -88,8 +92,43 @@ pub(super) fn report(ordinal: u64, misfit: &Misfit, raw: &[&str]) -> RejectedRow
         ordinal,
         column: misfit.path.clone(),
         expected: misfit.expected.clone(),
-        got: misfit.got.clone(),
+        got: digits(misfit, text).unwrap_or_else(|| misfit.got.clone()),
         raw: text.into(),
+    }
+}
+
+/// Returns what came with all its digits, where it is a number that was read as a double.
+fn digits(misfit: &Misfit, record: &str) -> Option<String> {
+    let double: f64 = misfit.got.strip_prefix("number ")?.parse().ok()?;
+    let mut came = None;
+    numbers_at(&misfit.path, record, &mut |text| {
+        if text.parse().is_ok_and(|number: f64| number.to_bits() == double.to_bits()) {
+            came.get_or_insert_with(|| describe(text));
+        }
+    });
+    came
+}
+
+/// Gives the texts of the numbers at a path within a JSON text to `take`. A name may have a dot, so each one is tried.
+fn numbers_at(path: &str, text: &str, take: &mut impl FnMut(&str)) {
+    match (text.as_bytes().first(), path.strip_prefix("[]")) {
+        (Some(b'-' | b'0'..=b'9'), _) if path.is_empty() => take(text),
+        (Some(b'['), Some(rest)) => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+            for item in items {
+                numbers_at(rest.strip_prefix('.').unwrap_or(rest), item.get(), take);
+            }
+        }
+        (Some(b'{'), _) => {
+            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+            for (name, value) in fields {
+                let Some(rest) = path.strip_prefix(name.as_str()) else { continue };
+                if rest.is_empty() || rest.starts_with(['.', '[']) {
+                    numbers_at(rest.strip_prefix('.').unwrap_or(rest), value.get(), take);
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -116,5 +155,25 @@ fn cut(text: &str) -> String {
     match text.char_indices().nth(40) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}...", &text[..at]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_keeps_its_digits_in_the_reason() {
+        let got = |path: &str, got: &str, raw: &str| {
+            let misfit =
+                Misfit { path: path.to_owned(), expected: "int64".to_owned(), got: got.to_owned(), is_value: true };
+            report(0, &misfit, &[raw]).got
+        };
+        let huge = "number 18446744073709552000";
+        assert_eq!(got("id", huge, r#"{"id": 18446744073709551616}"#), "integer 18446744073709551616");
+        let raw = r#"{"a.b": [{"c": 1}, {"c": 18446744073709551616}], "c": 18446744073709551617}"#;
+        assert_eq!(got("a.b[].c", huge, raw), "integer 18446744073709551616");
+        assert_eq!(got("n[]", "number 0.5", r#"{"n": [5.0e-1]}"#), "number 5.0e-1");
+        assert_eq!(got("n", "number 0.5", "n;0.5"), "number 0.5", "a row of a table isn't JSON");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The text is read with the parser that the engine uses, so what passes here fails later only over columns and types.
 
+mod functions;
 mod window;
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+pub use functions::{ADDED_FUNCTIONS, unknown as unknown_function};
 pub use window::{WINDOW_NAMES, bind_window, find_window};
 
 static DIALECT: GenericDialect = GenericDialect {};
@@ -274,6 +276,10 @@ impl Checker<'_> {
                 "{name}() has no type of its own: write json_get_str, json_get_int, json_get_float, json_get_bool, json_get_array, \
                  json_get_json, or json_as_text"
             );
+            return self.refuse(&function.name, message);
+        }
+        // A name in double quotes is as it stands there: the engine says whether there is one.
+        if let Some(message) = functions::unknown(&name).filter(|_| !name.contains('"')) {
             return self.refuse(&function.name, message);
         }
         let over = match self.rules {

@@ -131,3 +131,21 @@ fn deep_nesting_is_an_error_and_no_crash() {
     assert!(check_expr(&parens).expect_err("deep").message.contains("nested"));
     assert_eq!(check_expr(&vec!["a = 1"; 60].join(" OR ")), Ok(()));
 }
+
+#[test]
+fn unknown_functions_are_placed() {
+    let error = check_select("SELECT id, uper(name) FROM records", &[]).expect_err("misspelt");
+    assert_eq!((error.offset, error.message.as_str()), (11, "there is no function `uper`: did you mean `upper`?"));
+    let error = check_expr("from_unixtime_of_mysql(t)").expect_err("unknown");
+    insta::assert_snapshot!(error, @"there is no function `from_unixtime_of_mysql`: the SQL is that of Apache DataFusion, whose documentation lists its functions");
+    let error = check_aggregate("cuont(*) > 0").expect_err("misspelt");
+    assert_eq!(error.message, "there is no function `cuont`: did you mean `count`?");
+    for sql in [
+        "SELECT COUNT(*), nvl(a, b), unnest(c), row_number() OVER (), parse_timestamp(d, '%s', 'UTC') FROM records",
+        "SELECT substring(a FROM 1 FOR 2), extract(year FROM b), position('x' IN a), trim(a), ceil(c), CAST(a AS int) FROM records",
+        "SELECT current_date, now(), current_timestamp, struct(a), first_value(a) FROM records",
+        "SELECT \"upper\"(a) FROM records",
+    ] {
+        check_select(sql, &[]).expect(sql);
+    }
+}

@@ -131,6 +131,8 @@ pub enum RunOutcome {
     SomeFailed,
     /// Slices were due, and none landed; or the run broke off.
     Failed,
+    /// What had begun has landed, and the rest was left for another run: at a limit, or since the process was told to end.
+    Stopped,
     /// It was interrupted.
     Interrupted,
 }
@@ -153,6 +155,7 @@ impl RunSummary {
             now: report.now,
             outcome: match exit {
                 Exit::SomeFailed => RunOutcome::SomeFailed,
+                Exit::Stopped => RunOutcome::Stopped,
                 exit if exit.is_failure() => RunOutcome::Failed,
                 _ => RunOutcome::Done,
             },
@@ -171,6 +174,18 @@ impl RunSummary {
             error: first.as_deref().map(cut),
             jobs,
         }
+    }
+
+    /// Returns the exit code; none in records of older versions, and for a vacuum.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit_code.and_then(|code| Exit::ALL.into_iter().find(|exit| exit.code() == code))
+    }
+
+    /// Returns how the run ended. Older versions noted one that stopped early as done, so the exit code is asked too.
+    #[must_use]
+    pub fn ended(&self) -> RunOutcome {
+        if self.exit() == Some(Exit::Stopped) { RunOutcome::Stopped } else { self.outcome }
     }
 
     /// Makes the summary of a run that broke off, or that lands nothing.

@@ -83,6 +83,12 @@ impl Exit {
         matches!(self, Self::NothingLanded | Self::Refused | Self::SomeFailed | Self::Bug)
     }
 
+    /// Tells whether a signal ended it before its time.
+    #[must_use]
+    pub const fn is_interruption(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Terminated)
+    }
+
     /// Returns the code.
     #[must_use]
     pub const fn code(self) -> u8 {

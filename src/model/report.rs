@@ -359,6 +359,6 @@ pub struct Report {
     pub tidegate: String,
     /// How the process ends.
     pub exit_code: Exit,
-    /// Its runs, one a pipeline, in the order in which they were made.
+    /// Its runs, one a pipeline, in the order in which they were made. Where a file was refused, none began, and each has the exit code 2.
     pub runs: Vec<RunEnd>,
 }

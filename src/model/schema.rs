@@ -82,6 +82,17 @@ impl RecordSchema {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.binary_search_by(|column| column.name.as_str().cmp(name)).ok().map(|at| &self.columns[at])
     }
+
+    /// Returns the type of a column, or of a field within it: each part of `path` but the first is a field of the one before.
+    #[must_use]
+    pub fn kind_at<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Option<&ColumnType> {
+        let mut path = path.into_iter();
+        let kind = &self.column(path.next()?)?.kind;
+        path.try_fold(kind, |kind, name| match kind {
+            ColumnType::Struct(fields) => fields.iter().find(|field| field.name == name).map(|field| &field.kind),
+            _ => None,
+        })
+    }
 }
 
 /// Two schemas give one column two types.
@@ -179,6 +190,8 @@ mod tests {
         assert_eq!(both, other.union(&one).unwrap());
         assert_eq!(both.column("n").unwrap().kind, ColumnType::String);
         assert_eq!(both.column("s").unwrap().kind.to_string(), "struct<a: int64, b: int64>");
+        assert_eq!(both.kind_at(["s", "b"]), Some(&ColumnType::Int64));
+        assert_eq!((both.kind_at(["s", "c"]), both.kind_at(["n", "b"]), both.kind_at([])), (None, None, None));
     }
 
     #[test]

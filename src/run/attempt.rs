@@ -1,10 +1,10 @@
-//! A run as whoever started it sees it: it ends, one way or another, and its hooks are told.
+//! A run as whoever started it sees it: it ends, one way or another.
 
 use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
 
 use super::panicked::caught;
-use super::{Env, Options, RunError, hooks, run};
+use super::{Env, Options, RunError, run};
 use crate::model::{Exit, RunEnd, RunId};
 use crate::pipeline::spec::Pipeline;
 
@@ -14,16 +14,14 @@ pub fn new_id(now: DateTime<Utc>) -> RunId {
     RunId::new(format!("{}-{:08x}", now.format("%Y%m%dT%H%M%SZ"), rand::random::<u32>()))
 }
 
-/// Runs a pipeline once, says how that ended, and sends the hook that the pipeline file has for it. A hook that can't be sent is
-/// told in the log, and changes nothing.
+/// Runs a pipeline once, and says how that ended. Whoever started it sends its hook, by [`super::notify`], once nobody waits for the run.
 pub async fn attempt(pipeline: &Pipeline, options: &Options, env: &Env) -> RunEnd {
     let span = tracing::error_span!("run", pipeline = %pipeline.name, run = %options.run);
     async {
         let started = env.clock.now();
-        tracing::info!(scheduled_for = ?options.scheduled_for, "run begins");
+        tracing::info!(scheduled_for = options.scheduled_for.map(tracing::field::display), "run begins");
         let end = ended(pipeline, options, started, env, caught(Box::pin(run(pipeline, options, env))).await);
         tracing::info!(exit_code = end.exit_code.code(), error = end.first_error(), "run ended");
-        hooks::notify(pipeline, &end, env).await;
         end
     }
     .instrument(span)
@@ -39,7 +37,7 @@ fn ended(
 ) -> RunEnd {
     let (exit_code, error, report) = match result {
         Ok(report) => (Exit::of(&report), None, Some(report)),
-        Err(error) => (error.exit(), Some(error.chain()), None),
+        Err(error) => (env.exit(&error), Some(error.chain()), None),
     };
     RunEnd {
         pipeline: pipeline.name.clone(),

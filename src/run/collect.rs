@@ -15,7 +15,7 @@ use super::cursor;
 use super::early::{Early, Feeder, Opening};
 use super::evidence::Evidence;
 use super::increment::{Fate, Increment};
-use super::quarantine::BadRow;
+use super::quarantine::{BadRow, Fault};
 use super::row::RowSql;
 use crate::decode::DecodedPage;
 use crate::model::{CursorValue, RecordSchema, RowCounts, SliceKind, Window};
@@ -165,7 +165,7 @@ impl Collector {
             self.undecoded += 1;
         }
         let batch = page.batch;
-        let new_good = self.observe(&batch, first, request, number)?;
+        let new_good = self.observe(&batch, &page.schema, first, request, number)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, request, number)?;
@@ -226,7 +226,14 @@ impl Collector {
     }
 
     /// Returns how many rows of a batch no earlier page had.
-    fn observe(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<u64, RunError> {
+    fn observe(
+        &mut self,
+        batch: &RecordBatch,
+        schema: &RecordSchema,
+        first: u64,
+        request: &str,
+        page: u64,
+    ) -> Result<u64, RunError> {
         let rows = batch.num_rows() as u64;
         if rows == 0 {
             return Ok(0);
@@ -237,17 +244,21 @@ impl Collector {
         let observed = match &mut self.latest_by {
             None => keys.observe(batch, first)?,
             Some(row) => {
-                let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
+                let compiled = row.compiled(&batch.schema(), self.now)?;
+                compiled.check_order(schema)?;
+                let values = compiled.evaluate(batch);
                 keys.observe_versions(batch, first, &values.map_err(|source| row.failed(source))?)?
             }
         };
+        let fault = |row: &usize| (*row, Fault::of_key(keys.null_column(batch, *row).unwrap_or_default()));
+        let null_keys: Vec<(usize, Fault)> = observed.null_keys.iter().map(fault).collect();
         let earlier = observed.superseded.iter().map(|(earlier, _)| *earlier);
         let mut new_rows = self.evidence.note_keyed(observed.new_rows, earlier);
         for (earlier, later) in observed.superseded {
             self.replaced.push(earlier, later)?;
         }
-        for row in observed.null_keys {
-            if let Some(bad) = self.reject(batch, first, row, "a column of `key` is null", request, page)? {
+        for (row, fault) in null_keys {
+            if let Some(bad) = self.reject(batch, first, row, &fault, request, page)? {
                 new_rows += u64::from(self.evidence.note_unkeyed(&bad));
             }
         }
@@ -261,11 +272,11 @@ impl Collector {
         }
         let (window, asked) = (*window, *asked);
         let times = row.compiled(&batch.schema(), self.now)?.timestamps_us(batch);
-        let times = times.map_err(|source| row.failed(source))?;
+        let (times, null) = (times.map_err(|source| row.failed(source))?, row.null());
         let mut ignored = 0;
         for at in 0..batch.num_rows() {
             if times.is_null(at) {
-                self.reject(batch, first, at, "`window.time` is null", request, page)?;
+                self.reject(batch, first, at, &null, request, page)?;
                 continue;
             }
             let time = DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
@@ -298,11 +309,11 @@ impl Collector {
         } else {
             increment.take_bad(bad.len());
         }
-        let full = increment.is_full();
+        let (full, null) = (increment.is_full(), row.null());
         for (at, fate) in fates.into_iter().enumerate() {
             match fate {
                 Fate::Null => {
-                    self.reject(batch, first, at, "`incremental.cursor` is null", request, page)?;
+                    self.reject(batch, first, at, &null, request, page)?;
                 }
                 Fate::Outside => {
                     self.outside.insert(first + at as u64);
@@ -319,7 +330,7 @@ impl Collector {
         batch: &RecordBatch,
         first: u64,
         row: usize,
-        reason: &str,
+        fault: &Fault,
         request: &str,
         page: u64,
     ) -> Result<Option<String>, RunError> {
@@ -327,7 +338,7 @@ impl Collector {
             return Ok(None);
         }
         let which = Which::Decoded(first + row as u64);
-        let bad = BadRow::of(batch, row, reason, request, page);
+        let bad = BadRow::of(batch, row, fault, request, page);
         let text = bad.row().to_owned();
         self.bad.push(bad, which, self.evidence.passes().number())?;
         Ok(Some(text))

@@ -28,6 +28,10 @@ const ALL_TRIES: Duration = Duration::from_secs(45);
 const RETRY: RetryPolicy =
     RetryPolicy { attempts: 4, max_delay: Duration::from_secs(10), base: Duration::from_millis(500) };
 
+/// The header that names a hook of a run, the same in each try, so that its server can tell one that comes twice: one that didn't answer
+/// may have heard. Source: the `IETF`'s draft `idempotency-key-header`.
+const ONCE: &str = "idempotency-key";
+
 /// Why a request after a run couldn't be sent. Of the URL it says the origin only: the rest may be a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {reason}")]
@@ -38,22 +42,36 @@ pub struct PostError {
     reason: String,
 }
 
-/// Sends the hook that the pipeline has for such an end; nothing where it has none. It is sent once, with a few tries.
-pub async fn notify(pipeline: &Pipeline, end: &RunEnd, env: &Env) {
-    let (field, hook) = match end.exit_code {
+/// Returns the hook that the pipeline has for such an end, and its field.
+#[must_use]
+pub fn hook(pipeline: &Pipeline, exit: Exit) -> Option<(&'static str, &Hook)> {
+    let (field, hook) = match exit {
         Exit::Done => ("on_success", &pipeline.on_success),
         exit if exit.is_failure() => ("on_failure", &pipeline.on_failure),
-        _ => return,
+        _ => return None,
     };
-    let Some(hook) = hook else { return };
-    match send_to(hook, end, Arc::clone(&env.clock)).await {
-        Ok(()) => tracing::info!(hook = field, "hook sent"),
-        Err(error) => tracing::error!(hook = field, %error, "a hook can't be sent; the run stays as it ended"),
+    Some((field, hook.as_ref()?))
+}
+
+/// Sends the hook that the pipeline has for such an end; nothing where it has none. It is sent once, with a few tries. One that can't be
+/// sent is told in the log, and changes nothing.
+pub async fn notify(pipeline: &Pipeline, end: &RunEnd, env: &Env) {
+    let Some((field, hook)) = hook(pipeline, end.exit_code) else { return };
+    let (pipeline, run) = (&end.pipeline, &end.run);
+    match send_to(field, hook, end, Arc::clone(&env.clock)).await {
+        Ok(()) => tracing::info!(%pipeline, %run, hook = field, "hook sent"),
+        Err(error) => {
+            tracing::error!(%pipeline, %run, hook = field, %error, "a hook can't be sent; the run stays as it ended");
+        }
     }
 }
 
-async fn send_to(hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) -> Result<(), PostError> {
-    let headers = hook.headers.iter().map(|(name, value)| (name.clone(), build::tree(value))).collect();
+async fn send_to(field: &str, hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) -> Result<(), PostError> {
+    let headers = hook.headers.iter().map(|(name, value)| (name.clone(), build::tree(value)));
+    let mut headers: IndexMap<String, Tree> = headers.collect();
+    if !headers.keys().any(|name| name.eq_ignore_ascii_case(ONCE)) {
+        headers.insert(ONCE.to_owned(), Tree::from(Value::from(format!("{}-{field}", end.run))));
+    }
     let post = Post::new(&hook.url, headers, hook.body.as_ref().map(build::tree))?;
     let body = hook.body.is_none().then(|| document(end)).transpose().map_err(|error| post.error(error.to_string()))?;
     post.send(&json!({ "run": variable(end) }), body, clock).await

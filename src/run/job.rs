@@ -23,6 +23,7 @@ mod backfill;
 mod pinned;
 mod replay;
 mod reset;
+mod shrink;
 mod slice;
 mod stage;
 mod turns;
@@ -173,10 +174,16 @@ impl Runner<'_> {
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
         self.env.progress.slice(&self.job.name, &finished.outcome);
         if let Some(slice) = &finished.report {
-            tracing::info!(
-                job = %self.job.name, slice = %slice.slice, pages = slice.fetched.pages, rows = slice.rows.transformed,
-                landed = finished.outcome == SliceOutcome::Landed, "slice ended"
-            );
+            let (job, pages, rows) = (&self.job.name, slice.fetched.pages, slice.rows.transformed);
+            match &finished.outcome {
+                SliceOutcome::Failed { error } => {
+                    tracing::warn!(%job, slice = %slice.slice, pages, rows, error, "slice failed");
+                }
+                outcome => {
+                    let landed = *outcome == SliceOutcome::Landed;
+                    tracing::info!(%job, slice = %slice.slice, pages, rows, landed, "slice ended");
+                }
+            }
         }
         if let Some(next) = finished.next {
             self.env.progress.planned(&self.job.name, 1);

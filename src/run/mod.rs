@@ -72,7 +72,7 @@ pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use error::RunError;
 pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
-pub use hooks::{PostError, notify, post};
+pub use hooks::{PostError, hook, notify, post};
 pub use locked::check_locked;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
@@ -86,6 +86,7 @@ pub use schema_error::SchemaError;
 pub use source::Sources;
 pub use standing::{Standing, standings};
 pub use timeline::{Mark, Stretch, Timeline};
+pub use told::Terminated;
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use crate::clock::Clock;
@@ -109,6 +110,8 @@ pub struct Env {
     pub stores: Arc<Stores>,
     /// Ends the run early, where it is cancelled: what isn't published by then is thrown away.
     pub cancel: CancellationToken,
+    /// Whether SIGTERM did that.
+    pub terminated: Terminated,
     /// When the run begins no further slices.
     pub bounds: Bounds,
 }
@@ -213,7 +216,7 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     let world = World { ledger, data, writer: writer.clone() };
     let done = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world))).await;
     let done = done.map(|done| done.report(pipeline, options, env, before));
-    release(pipeline, writer, summary(options.reads.verb(), options, &done)).await;
+    release(pipeline, writer, summary(options.reads.verb(), options, env, &done)).await;
     done
 }
 
@@ -229,14 +232,14 @@ async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSummary) {
     }
 }
 
-fn summary(verb: &str, options: &Options, done: &Result<RunReport, RunError>) -> RunSummary {
+fn summary(verb: &str, options: &Options, env: &Env, done: &Result<RunReport, RunError>) -> RunSummary {
     let (summary, exit) = match done {
         Ok(report) => (RunSummary::of(verb, report), Exit::of(report)),
         Err(error) => {
             let interrupted = matches!(error, RunError::Interrupted);
             let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
             let text = (!interrupted).then(|| error.chain());
-            (RunSummary::bare(verb, options.now, outcome, text.as_deref()), error.exit())
+            (RunSummary::bare(verb, options.now, outcome, text.as_deref()), env.exit(error))
         }
     };
     let run = Some(options.run.clone());

@@ -32,6 +32,15 @@ pub(super) struct BadRow {
     page: u64,
 }
 
+/// What is wrong with a row that was decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// As in [`BadRow`].
+    column: String,
+    /// Why it doesn't fit, after the column.
+    reason: String,
+}
+
 impl BadRow {
     /// Makes one of a row that the decoder rejected.
     pub(super) fn rejected(row: RejectedRow, request: &str, page: u64) -> Self {
@@ -77,7 +86,7 @@ impl BadRow {
     }
 
     /// Makes one of a row that was decoded.
-    pub(super) fn of(batch: &RecordBatch, row: usize, reason: &str, request: &str, page: u64) -> Self {
+    pub(super) fn of(batch: &RecordBatch, row: usize, fault: &Fault, request: &str, page: u64) -> Self {
         let mut text = Vec::new();
         let mut writer = arrow::json::LineDelimitedWriter::new(&mut text);
         // A row that can't be printed is still counted and reported, with its place.
@@ -87,7 +96,23 @@ impl BadRow {
             Ok(()) => String::from_utf8_lossy(&text).trim_end().to_owned(),
             Err(error) => format!("row {row} of page {page} can't be printed: {error}"),
         };
-        Self { row: text, reason: reason.to_owned(), column: String::new(), request: request.to_owned(), page }
+        let Fault { column, reason } = fault.clone();
+        Self { row: text, reason, column, request: request.to_owned(), page }
+    }
+}
+
+impl Fault {
+    /// Says that a column of `key` is null.
+    pub(super) fn of_key(column: &str) -> Self {
+        Self { column: column.to_owned(), reason: "is null, and `key` names it".to_owned() }
+    }
+
+    /// Says that the SQL of a field of the pipeline file gave null; `column` is the one that it reads, where that is one.
+    pub(super) fn of_sql(field: &str, column: Option<String>) -> Self {
+        match column {
+            Some(column) => Self { column, reason: format!("gives null for `{field}`") },
+            None => Self { column: String::new(), reason: format!("`{field}` is null") },
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 
 use super::RunError;
+use super::quarantine::Fault;
 use crate::transform::{RowExpr, TransformError};
 
 /// An SQL expression over rows.
@@ -33,6 +34,12 @@ impl RowSql {
             Some((_, compiled)) => Ok(compiled),
             None => Err(RunError::Account { account: self.sql.clone() }),
         }
+    }
+
+    /// Says that the expression gave null for a row, with the column that it reads, where that is one.
+    pub(super) fn null(&self) -> Fault {
+        let column = self.compiled.as_ref().and_then(|(_, compiled)| compiled.only_column());
+        Fault::of_sql(self.field, column)
     }
 
     /// Names the field in an error of the expression.

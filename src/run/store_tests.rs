@@ -85,6 +85,7 @@ async fn run_heard(
         sources: Arc::default(),
         stores,
         cancel: CancellationToken::new(),
+        terminated: crate::run::Terminated::default(),
         bounds: Bounds::default(),
     };
     let options = Options {

@@ -1,16 +1,45 @@
 //! How errors of a run are told: in one line, without secrets, as an exit code.
 
-use super::{RunError, SchemaError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Env, RunError, SchemaError};
 use crate::extract::auth::Redactor;
 use crate::ledger::LedgerError;
 use crate::model::Exit;
 use crate::objects::Kind;
 use crate::sink::SinkError;
 
-impl RunError {
-    /// Returns the exit code of a run that ends by this.
+/// Whether it was SIGTERM that told the process to end. Clones tell the same.
+#[derive(Debug, Clone, Default)]
+pub struct Terminated(Arc<AtomicBool>);
+
+impl Terminated {
+    /// Notes that it was. Comes before what ends the runs, so that they say so.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Env {
+    /// Returns the exit code of a run that ends by `error`. An interruption is named by its signal here and nowhere else: the process,
+    /// the report, the ledger and the metrics say the same.
     #[must_use]
-    pub const fn exit(&self) -> Exit {
+    pub fn exit(&self, error: &RunError) -> Exit {
+        match error.exit() {
+            Exit::Interrupted if self.terminated.is_noted() => Exit::Terminated,
+            exit => exit,
+        }
+    }
+}
+
+impl RunError {
+    /// Returns the exit code of a run that ends by this, by whichever signal.
+    pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
             Self::Ledger(LedgerError::Environment(store)) | Self::Sink(SinkError::Store { error: store, .. })

@@ -310,7 +310,7 @@ impl Daemon {
         let Some(entry) = self.entries.get_mut(&name) else { return };
         entry.running = None;
         // A run that was broken off isn't done with its instant: the next daemon makes up for it.
-        let broken_off = self.draining && matches!(end.exit_code, Exit::Interrupted | Exit::Stopped);
+        let broken_off = self.draining && (end.exit_code.is_interruption() || end.exit_code == Exit::Stopped);
         let end = entry.keep(end);
         let after = entry.turn.as_mut().map(super::Turn::ended).filter(|_| !broken_off);
         let gone = entry.gone;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::daemon::{Daemon, Event};
-use crate::model::Exit;
 
 /// How long runs have to throw away what they can't finish. What they leave then, the next run throws away.
 const THROW_AWAY: Duration = Duration::from_secs(5);
@@ -16,24 +17,25 @@ impl Daemon {
         self.starts.wind_down.cancel();
         self.publish();
         self.tell(Event::Draining { runs: self.starts.count() });
-        let mut whole = self.until_idle(self.config.grace).await;
+        let deadline = Instant::now() + self.config.grace;
+        let mut whole = self.until_idle(deadline).await;
         if !self.starts.is_idle() {
             whole = false;
             self.starts.cancel.cancel();
-            self.until_idle(THROW_AWAY).await;
+            self.until_idle(Instant::now() + THROW_AWAY).await;
         }
+        self.starts.hooks.drain(deadline).await;
         self.notes.close().await;
         self.publish();
         whole
     }
 
-    /// Takes the ends of runs until none goes on, or `time` is over. Returns whether all of them came to an end of their own.
-    async fn until_idle(&mut self, time: Duration) -> bool {
-        let deadline = tokio::time::Instant::now() + time;
+    /// Takes the ends of runs until none goes on, or until `deadline`. Returns whether all of them came to an end of their own.
+    async fn until_idle(&mut self, deadline: Instant) -> bool {
         let mut whole = true;
         while !self.starts.is_idle() {
             let Ok(end) = tokio::time::timeout_at(deadline, self.starts.ended()).await else { break };
-            whole &= end.exit_code != Exit::Interrupted;
+            whole &= !end.exit_code.is_interruption();
             self.take(end);
             self.publish();
         }

@@ -7,6 +7,7 @@
 mod daemon;
 mod drain;
 mod files;
+mod hooks;
 mod notes;
 mod pipelines;
 mod reload;

@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::hooks::Hooks;
 use super::view::{LiveProgress, RunningView};
 use crate::model::{Exit, JobName, PipelineName, RunEnd};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{Backfill, Bounds, Env, Options, RunError, notify};
+use crate::run::{Backfill, Bounds, Env, Options, RunError};
 
 /// What makes a run, on a thread of its own, to its end: [`crate::run::attempt`], but in tests.
 pub type Runner = Arc<dyn Fn(&Pipeline, &Options, &Env) -> RunEnd + Send + Sync>;
@@ -24,6 +25,8 @@ pub(super) struct Starts {
     waiting: VecDeque<Ask>,
     tasks: JoinSet<RunEnd>,
     running: HashMap<Id, Running>,
+    /// What is sent of those that have ended.
+    pub(super) hooks: Hooks,
     /// Lets no run begin a slice any more.
     pub(super) wind_down: CancellationToken,
     /// Throws away what isn't published.
@@ -63,6 +66,7 @@ impl Starts {
             waiting: VecDeque::new(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
+            hooks: Hooks::default(),
             wind_down: CancellationToken::new(),
             cancel: CancellationToken::new(),
         }
@@ -112,17 +116,21 @@ impl Starts {
         view
     }
 
-    /// Waits for the end of a run; for ever where none goes on.
+    /// Waits for the end of a run, whose hook is then sent; for ever where none goes on.
     pub(super) async fn ended(&mut self) -> RunEnd {
         loop {
             match self.tasks.join_next_with_id().await {
                 Some(Ok((id, end))) => {
-                    self.running.remove(&id);
+                    if let Some(running) = self.running.remove(&id) {
+                        self.hooks.send(&running.pipeline, &end, &self.env);
+                    }
                     return end;
                 }
                 Some(Err(error)) => {
                     if let Some(running) = self.running.remove(&error.id()) {
-                        return self.lost(&running, error);
+                        let end = self.lost(&running, error);
+                        self.hooks.send(&running.pipeline, &end, &self.env);
+                        return end;
                     }
                 }
                 None => std::future::pending().await,
@@ -147,8 +155,6 @@ impl Starts {
             report: None,
         };
         tracing::error!(pipeline = %end.pipeline, run = %end.run, error = end.error, "run lost");
-        let (pipeline, env, told) = (Arc::clone(&running.pipeline), self.env.clone(), end.clone());
-        tokio::spawn(async move { notify(&pipeline, &told, &env).await });
         end
     }
 }

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::timetable::tests::pipeline;
 use super::*;
 use crate::clock::SystemClock;
 use crate::model::{Exit, PipelineName, RunEnd};
+use crate::pipeline::spec::{Hook, Pipeline};
 use crate::run::{Bounds, Env, Options, Silent};
 
 fn env() -> Env {
@@ -20,6 +22,7 @@ fn env() -> Env {
         sources: Arc::default(),
         stores: Arc::default(),
         cancel: CancellationToken::new(),
+        terminated: crate::run::Terminated::default(),
         bounds: Bounds::default(),
     }
 }
@@ -45,6 +48,16 @@ fn ended(options: &Options, name: &PipelineName, exit_code: Exit) -> RunEnd {
 
 /// A daemon over some files, and the folder that it lives in.
 fn daemon(names: &[&str], most: usize, runner: Runner) -> (Daemon, Handle, tempfile::TempDir) {
+    daemon_with(names, most, runner, loader(), Duration::from_secs(60))
+}
+
+fn daemon_with(
+    names: &[&str],
+    most: usize,
+    runner: Runner,
+    loader: Loader,
+    grace: Duration,
+) -> (Daemon, Handle, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
         std::fs::write(folder.path().join(format!("{name}.yaml")), "").unwrap();
@@ -53,10 +66,10 @@ fn daemon(names: &[&str], most: usize, runner: Runner) -> (Daemon, Handle, tempf
         folder: folder.path().to_owned(),
         state: folder.path().join("state").display().to_string(),
         lease_ttl: Duration::from_secs(60),
-        grace: Duration::from_secs(60),
+        grace,
         max_concurrent_runs: most,
     };
-    let (daemon, handle, _) = Daemon::new(config, env(), loader(), runner);
+    let (daemon, handle, _) = Daemon::new(config, env(), loader, runner);
     (daemon, handle, folder)
 }
 
@@ -132,4 +145,73 @@ async fn runs_wait_for_their_turn_and_end_gracefully() {
     stop.cancel();
     assert!(served.await.unwrap().unwrap(), "the run stopped by itself");
     assert_eq!(ends(&handle.view(), "a")[0], Exit::Stopped);
+}
+
+/// A server that hears hooks, and answers when it is told to.
+struct Slow {
+    listener: tokio::net::TcpListener,
+}
+
+impl Slow {
+    async fn start() -> (Self, Loader) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: url::Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let loader: Loader = Arc::new(move |path: &Path| {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let hook = Hook { url: url.clone(), headers: indexmap::IndexMap::new(), body: None };
+            Ok(Pipeline { on_success: Some(hook), ..pipeline(name, "cron: '0 0 29 2 *'") })
+        });
+        (Self { listener }, loader)
+    }
+
+    /// Takes one hook: the head of the request, in lower case, and what answers it.
+    async fn hears(&self) -> (String, tokio::net::TcpStream) {
+        let (mut stream, _) = self.listener.accept().await.unwrap();
+        let mut text = Vec::new();
+        while !text.windows(4).any(|end| end == b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut text).await.unwrap() > 0, "the request broke off");
+        }
+        (String::from_utf8_lossy(&text).to_lowercase(), stream)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_is_not_answered_holds_up_no_run() {
+    let (slow, loader) = Slow::start().await;
+    let runner: Runner = Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done));
+    let (daemon, mut handle, _folder) = daemon_with(&["a", "b"], 1, runner, loader, Duration::ZERO);
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(daemon.run(stop.clone()));
+    until(&mut handle, |view| view.pipelines.len() == 2).await;
+    let run = |name: &str| Command::RunNow(PipelineName::new(name));
+    let mut unanswered = Vec::new();
+    for name in ["a", "a", "b"] {
+        let before = ends(&handle.view(), name).len();
+        handle.ask(run(name)).await.unwrap();
+        until(&mut handle, |view| ends(view, name).len() > before).await;
+        let id = handle.view().pipeline(&PipelineName::new(name)).unwrap().ended[0].run.to_string().to_lowercase();
+        let (request, stream) = slow.hears().await;
+        assert!(request.contains(&format!("idempotency-key: {id}-on_success\r\n")), "{id}: {request}");
+        unanswered.push(stream);
+    }
+    stop.cancel();
+    assert!(served.await.unwrap().unwrap(), "the hooks are given up, and no run is");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hooks_are_sent_before_the_process_ends() {
+    let (slow, loader) = Slow::start().await;
+    let runner: Runner = Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done));
+    let (daemon, mut handle, _folder) = daemon_with(&["a"], 1, runner, loader, Duration::from_secs(60));
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(daemon.run(stop.clone()));
+    until(&mut handle, |view| view.pipelines.len() == 1).await;
+    handle.ask(Command::RunNow(PipelineName::new("a"))).await.unwrap();
+    let (_, mut stream) = slow.hears().await;
+    stop.cancel();
+    until(&mut handle, |view| view.draining).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!served.is_finished(), "a hook isn't answered yet");
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    assert!(served.await.unwrap().unwrap());
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::ledger::{Ledger, LedgerState, RunOutcome};
-use crate::model::{Exit, PipelineName, RunId, Window};
+use crate::model::{PipelineName, RunId, Window};
 use crate::pipeline::spec::Pipeline;
 use crate::run::{Env, Standing, Timeline, standings};
 use crate::schedule::PipelineView;
@@ -50,24 +50,31 @@ pub(super) struct Chain {
 pub(super) struct KnownEnd {
     /// When it ended, UTC.
     pub(super) at: DateTime<Utc>,
-    /// How.
-    pub(super) outcome: RunOutcome,
-    /// Whether it left something undone that a person must hear of.
-    pub(super) failed: bool,
+    /// Whether all that was due had landed.
+    pub(super) done: bool,
 }
 
 impl Known {
     /// Reads a ledger. One that can't be read, or doesn't answer, is said to be so.
     pub async fn read(pipeline: &Arc<Pipeline>, state: &str, env: &Env) -> Self {
-        let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores);
+        Self::of_ledger(&pipeline.name, Some(Arc::clone(pipeline)), state, env).await
+    }
+
+    /// As [`Known::read`], of a pipeline whose file can't be used: what its ledger says of runs, and of no job.
+    pub async fn read_runs(pipeline: &PipelineName, state: &str, env: &Env) -> Self {
+        Self::of_ledger(pipeline, None, state, env).await
+    }
+
+    async fn of_ledger(name: &PipelineName, pipeline: Option<Arc<Pipeline>>, state: &str, env: &Env) -> Self {
+        let ledger = Ledger::open(state, name.clone(), Arc::clone(&env.clock), &env.stores);
         let read = async { ledger?.read_state().await };
         let state = match tokio::time::timeout(PATIENCE, read).await {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => return Self::unknown(crate::objects::chain(&error)),
             Err(_) => return Self::unknown(format!("the ledger hasn't answered within {PATIENCE:?}")),
         };
-        let (pipeline, now) = (Arc::clone(pipeline), env.clock.now());
-        let known = tokio::task::spawn_blocking(move || Self::of(&pipeline, state, now)).await;
+        let now = env.clock.now();
+        let known = tokio::task::spawn_blocking(move || Self::of(pipeline.as_deref(), state, now)).await;
         known.unwrap_or_else(|error| Self::unknown(format!("the ledger can't be summed up: {error}")))
     }
 
@@ -75,21 +82,20 @@ impl Known {
         Self { state: LedgerState::default(), chains: Vec::new(), ends: Vec::new(), error: Some(error) }
     }
 
-    fn of(pipeline: &Pipeline, state: LedgerState, now: DateTime<Utc>) -> Self {
+    fn of(pipeline: Option<&Pipeline>, state: LedgerState, now: DateTime<Utc>) -> Self {
         let ends: Vec<KnownEnd> = state.runs().filter_map(|(run, _)| run.end.as_ref()).filter_map(end).collect();
         let last = state.runs().filter_map(|(run, _)| run.end.as_ref()).find(|end| end.summary.verb == "run");
         let due = last.map(|end| end.summary.now);
-        let chains = pipeline.jobs.iter().flat_map(|job| standings(job, &state, now));
-        let chains = chains.map(|standing| chain(pipeline, standing, &state, due)).collect();
+        let jobs = pipeline.into_iter().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
+        let chains =
+            jobs.flat_map(|(pipeline, job)| standings(job, &state, now).into_iter().map(move |one| (pipeline, one)));
+        let chains = chains.map(|(pipeline, standing)| chain(pipeline, standing, &state, due)).collect();
         Self { state, chains, ends, error: None }
     }
 }
 
 fn end(end: &crate::ledger::RunEnd) -> Option<KnownEnd> {
-    let summary = &end.summary;
-    let exit = summary.exit_code.and_then(|code| Exit::ALL.into_iter().find(|exit| exit.code() == code));
-    let failed = exit.map_or(matches!(summary.outcome, RunOutcome::Failed | RunOutcome::SomeFailed), Exit::is_failure);
-    (summary.verb != "vacuum").then_some(KnownEnd { at: end.at, outcome: summary.outcome, failed })
+    (end.summary.verb != "vacuum").then(|| KnownEnd { at: end.at, done: end.summary.ended() == RunOutcome::Done })
 }
 
 fn chain(pipeline: &Pipeline, standing: Standing, state: &LedgerState, due: Option<DateTime<Utc>>) -> Chain {

@@ -16,14 +16,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::exposition::{Exposition, plain};
 use super::known::Known;
-use crate::ledger::RunOutcome;
 use crate::model::{DeliveryReport, Exit, JobReport, PipelineName, RowCounts, RunEnd, SliceOutcome, Verdict};
-use crate::pipeline::spec::Pipeline;
 use crate::schedule::{Event, Skip, View};
-
-/// The content type of what [`Metrics::render`] returns.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The upper bounds of the histogram of durations, in seconds: from a second to half a day.
 const DURATIONS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 43_200.0];
@@ -59,7 +55,7 @@ pub struct Metrics {
 #[derive(Debug)]
 pub struct Stands<'s> {
     /// The pipeline.
-    pub pipeline: &'s Pipeline,
+    pub pipeline: &'s PipelineName,
     /// What its ledger says.
     pub known: &'s Known,
     /// Its last run of this process: one that failed before it had the lease isn't in the ledger.
@@ -178,11 +174,16 @@ impl Metrics {
         }
     }
 
-    /// Returns all metrics as `OpenMetrics` text: counters, what the ledgers say, and where there is a daemon, how it stands.
+    /// Returns all metrics as text: counters, what the ledgers say, and where there is a daemon, how it stands.
     ///
     /// # Errors
     /// None but of formatting.
-    pub fn render(&self, stands: &[Stands<'_>], view: Option<&View>) -> Result<String, fmt::Error> {
+    pub fn render(
+        &self,
+        stands: &[Stands<'_>],
+        view: Option<&View>,
+        exposition: Exposition,
+    ) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("tidegate");
         registry.register(
             "build",
@@ -196,7 +197,10 @@ impl Metrics {
         }
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
-        Ok(text)
+        Ok(match exposition {
+            Exposition::OpenMetrics => text,
+            Exposition::Plain => plain(&text),
+        })
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -241,15 +245,16 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
     let (missing, overdue, held) = (Gauges::default(), Gauges::default(), Gauges::default());
     let (doubtful, readable) = (Gauges::default(), Gauges::default());
     for Stands { pipeline, known, end } in stands {
-        let labels = vec![("pipeline", pipeline.name.to_string())];
+        let labels = vec![("pipeline", pipeline.to_string())];
         readable.get_or_create(&labels).set(i64::from(known.error.is_none()));
-        let own = end.map(|end| (end.ended, end.exit_code.is_failure()));
-        let newest = known.ends.first().map(|end| (end.at, end.failed)).max(own);
-        if let Some((at, is_failure)) = newest {
+        // A run that found another one on left the work to that one, and says nothing of it.
+        let own = end.filter(|end| end.exit_code != Exit::Held).map(|end| (end.ended, end.exit_code != Exit::Done));
+        let newest = known.ends.first().map(|end| (end.at, !end.done)).max(own);
+        if let Some((at, left_something)) = newest {
             last.get_or_create(&labels).set(seconds(at));
-            failed.get_or_create(&labels).set(i64::from(is_failure));
+            failed.get_or_create(&labels).set(i64::from(left_something));
         }
-        if let Some(done) = known.ends.iter().find(|end| end.outcome == RunOutcome::Done) {
+        if let Some(done) = known.ends.iter().find(|end| end.done) {
             success.get_or_create(&labels).set(seconds(done.at));
         }
         let mut jobs: BTreeMap<&str, [u64; 4]> = BTreeMap::new();

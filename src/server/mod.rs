@@ -7,10 +7,13 @@
 mod actions;
 mod chart;
 mod detail;
+mod exposition;
 mod guard;
 mod home;
 mod known;
 mod metrics;
+#[cfg(test)]
+mod metrics_tests;
 mod pages;
 mod pipeline;
 mod routes;
@@ -24,8 +27,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+pub use self::exposition::Exposition;
 pub use self::known::Known;
-pub use self::metrics::{CONTENT_TYPE, Metrics, Stands};
+pub use self::metrics::{Metrics, Stands};
 use crate::run::Env;
 use crate::schedule::Handle;
 use crate::secret::Secret;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE as CONTENT_TYPE_HEADER;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -13,6 +13,7 @@ use futures::{StreamExt as _, stream};
 use minijinja::Environment;
 use serde_json::{Value, json};
 
+use super::exposition::Exposition;
 use super::known::{Known, Ledgers};
 use super::{Site, actions, detail, guard, home, metrics, pages, pipeline};
 use crate::lang::template::to_template;
@@ -131,7 +132,7 @@ async fn run(State(app): State<Arc<App>>, Path((name, run)): Path<(String, Strin
 }
 
 fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    ([(CONTENT_TYPE_HEADER, kind)], text)
+    ([(CONTENT_TYPE, kind)], text)
 }
 
 /// Alive: the daemon goes on.
@@ -155,16 +156,19 @@ async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn scrape(State(app): State<Arc<App>>) -> Response {
+async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let view = app.site.handle.view();
     let known = app.all_known(&view, SCRAPED).await;
     let stands = view.pipelines.iter().zip(&known).map(|(pipeline, known)| metrics::Stands {
-        pipeline: &pipeline.pipeline,
+        pipeline: &pipeline.pipeline.name,
         known,
         end: pipeline.ended.first().map(AsRef::as_ref),
     });
-    match app.site.metrics.render(&stands.collect::<Vec<_>>(), Some(&view)) {
-        Ok(text) => ([(CONTENT_TYPE_HEADER, metrics::CONTENT_TYPE)], text).into_response(),
+    // A list may stand in several headers of one name.
+    let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let exposition = Exposition::accepted(&accept.join(","));
+    match app.site.metrics.render(&stands.collect::<Vec<_>>(), Some(&view), exposition) {
+        Ok(text) => ([(CONTENT_TYPE, exposition.content_type())], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -58,6 +58,7 @@ impl Badge {
             RunOutcome::Done => Self::good("done"),
             RunOutcome::SomeFailed => Self::bad("some failed"),
             RunOutcome::Failed => Self::bad("failed"),
+            RunOutcome::Stopped => Self::doubtful("stopped early"),
             RunOutcome::Interrupted => Self::doubtful("interrupted"),
         }
     }
@@ -153,11 +154,9 @@ impl RunLine {
         let end = run.end.as_ref();
         let summary = end.map(|end| &end.summary);
         let named = summary.and_then(|summary| summary.run.as_ref());
-        let code = summary.and_then(|summary| summary.exit_code);
-        let exit = code.and_then(|code| Exit::ALL.into_iter().find(|exit| exit.code() == code));
-        let badge = match (exit, summary, life) {
+        let badge = match (summary.and_then(RunSummary::exit), summary, life) {
             (Some(exit), ..) => Badge::of_exit(exit),
-            (None, Some(summary), _) => Badge::of_outcome(summary.outcome),
+            (None, Some(summary), _) => Badge::of_outcome(summary.ended()),
             (None, None, RunLife::Died) => Badge::bad("died"),
             (None, None, _) => Badge::doubtful("runs elsewhere, or died"),
         };

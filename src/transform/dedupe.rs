@@ -28,7 +28,10 @@ pub enum DedupeError {
         present: Vec<String>,
     },
     /// A column of the key has another type than in the batches before, so equal keys can't be told.
-    #[error("key column `{column}` was {before} and is now {now}")]
+    #[error(
+        "key column `{column}` was {before} and is now {now}, so equal keys can't be told; give it a type in `schema.columns` that \
+         holds both, such as `{column}: string`"
+    )]
     TypeChanged {
         /// The column of `key`.
         column: String,
@@ -42,6 +45,15 @@ pub enum DedupeError {
     NoOrder {
         /// The type.
         found: DataType,
+    },
+    /// The values of `latest_by` are JSON texts, whose order isn't that of what they say: `10` stands before `9`.
+    #[error(
+        "`latest_by` is the column `{column}`, which is json, so its values have no order: give it a type in `schema.columns`, or \
+         write an expression in `latest_by` that makes a number or a time of it, such as `TRY_CAST({column} AS DOUBLE)`"
+    )]
+    Json {
+        /// The column, with a dot before each field.
+        column: String,
     },
     /// The values of `latest_by` have another type than in the batches before.
     #[error(
@@ -124,6 +136,15 @@ impl KeyIndex {
             }
             Ok(())
         })
+    }
+
+    /// Returns the first column of the key that is null in a row of `batch`.
+    pub fn null_column(&self, batch: &RecordBatch, row: usize) -> Option<&str> {
+        let is_null = |name: &&String| {
+            let column = batch.column_by_name(name);
+            column.is_some_and(|column| column.data_type() == &DataType::Null || column.is_null(row))
+        };
+        self.columns.iter().find(is_null).map(String::as_str)
     }
 
     /// As [`KeyIndex::observe`], where not the last row of a key stays but the one with the greatest of `values`: which rows

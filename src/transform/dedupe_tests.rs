@@ -135,6 +135,9 @@ fn a_column_of_only_nulls_is_no_key_and_may_get_a_type_later() {
     .expect("batch");
     let mut index = index();
     assert_eq!(index.observe(&untyped, 0).expect("observed").null_keys, [0, 1]);
+    assert_eq!(index.null_column(&untyped, 1), Some("id"));
+    let rows = batch(&[(Some(1), None), (Some(1), Some("a".into()))]);
+    assert_eq!((index.null_column(&rows, 0), index.null_column(&rows, 1)), (Some("name"), None));
     assert_eq!(index.observe(&batch(&[(Some(1), Some("a".into()))]), 2).expect("observed").new_rows, 1);
 }
 
@@ -149,5 +152,5 @@ fn wrong_columns_are_named() {
     let texts =
         RecordBatch::try_from_iter(vec![("id", Arc::new(StringArray::from(vec!["1"])) as ArrayRef)]).expect("ok");
     let error = index.observe(&texts, 1).expect_err("another type");
-    assert_eq!(error.to_string(), "key column `id` was Int64 and is now Utf8");
+    insta::assert_snapshot!(error, @"key column `id` was Int64 and is now Utf8, so equal keys can't be told; give it a type in `schema.columns` that holds both, such as `id: string`");
 }

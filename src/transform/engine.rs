@@ -56,3 +56,23 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     functions.extend(functions::of_json());
     functions.into_iter().map(zoned::mended).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::registry::FunctionRegistry as _;
+
+    use super::*;
+    use crate::lang::sql::{ADDED_FUNCTIONS, unknown_function};
+
+    #[test]
+    fn the_functions_that_there_are_are_those_that_a_pipeline_file_may_name() {
+        let state = session(DateTime::UNIX_EPOCH, MEMORY_LIMIT).unwrap();
+        for name in ADDED_FUNCTIONS {
+            assert!(state.udf(name).is_ok(), "{name} isn't there");
+        }
+        for name in state.udfs().into_iter().chain(state.udafs()).chain(state.udwfs()) {
+            assert_eq!(unknown_function(&name), None);
+        }
+        assert!(unknown_function("no_such_function").is_some());
+    }
+}

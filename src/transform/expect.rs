@@ -1,6 +1,6 @@
 //! What is expected of a slice's rows, checked over all of them before anything lands.
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::util::display::array_value_to_string;
 
@@ -11,7 +11,7 @@ use super::plan::TransformPlan;
 /// Something that must hold of all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expectation {
-    /// This expression, with aggregates, is true.
+    /// This condition is true: with aggregates once, of all rows, else of each row. With no rows one without aggregates holds.
     Sql(String),
     /// None of these columns has a null.
     NotNull(Vec<String>),
@@ -43,19 +43,14 @@ where
     };
     match expectation {
         Expectation::Sql(sql) => {
-            let answer = ask(&format!("SELECT ({sql}) FROM records"))?;
-            let found = answer.first().map(|batch| batch.column(0));
-            match found.map(|found| (found, found.data_type())) {
-                Some((found, DataType::Boolean)) if found.is_valid(0) && found.as_boolean().value(0) => Ok(None),
-                Some((found, DataType::Boolean | DataType::Null)) => {
-                    let what = if found.is_null(0) { "null" } else { "false" };
-                    Ok(Some(format!("`{sql}` is {what}")))
-                }
-                found => {
-                    let found = found.map_or_else(String::new, |(_, kind)| kind.to_string());
-                    Err(TransformError::NotACondition { sql: sql.clone(), found })
-                }
+            let counts = count(sql, rows, Box::new(batches()), at)?;
+            if counts.is_true == counts.asked {
+                return Ok(None);
             }
+            // One answer may be that of the slice's only row. With no rows an aggregate gives one too.
+            let none = || Box::new(std::iter::empty::<Result<RecordBatch, BoxError>>());
+            let is_one = counts.asked == 1 && count(sql, rows, none(), at)?.asked == 1;
+            Ok(Some(if is_one { counts.describe_one(sql) } else { counts.describe(sql) }))
         }
         Expectation::NotNull(columns) => {
             let is_null: Vec<String> = columns.iter().map(|column| format!("{} IS NULL", quoted(column))).collect();
@@ -74,9 +69,56 @@ where
     }
 }
 
+/// How often a condition was asked, and what it gave.
+#[derive(Debug, Default)]
+struct Counts {
+    asked: u64,
+    is_true: u64,
+    is_null: u64,
+}
+
+impl Counts {
+    fn describe_one(&self, sql: &str) -> String {
+        format!("`{sql}` is {}", if self.is_null == 0 { "false" } else { "null" })
+    }
+
+    fn describe(&self, sql: &str) -> String {
+        let Self { asked, is_true, is_null } = self;
+        let null = if *is_null == 0 { String::new() } else { format!("; it is null in {is_null}") };
+        let rows = if *asked == 1 { "row" } else { "rows" };
+        format!("`{sql}` isn't true in {} of {asked} {rows}{null}", asked - is_true)
+    }
+}
+
+/// Asks a condition of all rows, or of each.
+fn count<E: Into<BoxError> + 'static>(
+    sql: &str,
+    rows: &SchemaRef,
+    batches: Box<dyn Iterator<Item = Result<RecordBatch, E>> + Send>,
+    at: Moment,
+) -> Result<Counts, TransformError> {
+    let plan = TransformPlan::new(Some(&format!("SELECT ({sql}) FROM records")), SchemaRef::clone(rows), at)?;
+    match plan.output_schema().field(0).data_type() {
+        DataType::Boolean | DataType::Null => {}
+        kind => return Err(TransformError::NotACondition { sql: sql.to_owned(), found: kind.to_string() }),
+    }
+    let mut counts = Counts::default();
+    plan.run(batches, |batch| {
+        let found = batch.column(0);
+        counts.asked += found.len() as u64;
+        counts.is_true += found.as_boolean_opt().map_or(0, BooleanArray::true_count) as u64;
+        counts.is_null += found.logical_null_count() as u64;
+        Ok::<_, BoxError>(())
+    })?;
+    Ok(counts)
+}
+
 fn describe_twice(twice: &RecordBatch, columns: &[String]) -> Result<String, TransformError> {
     let count = |at: usize| twice.column(at).as_primitive::<Int64Type>().value(0);
-    let value = |at: usize| array_value_to_string(twice.column(at + 2), 0);
+    let value = |at: usize| match twice.column(at + 2) {
+        values if values.is_null(0) || values.data_type() == &DataType::Null => Ok("null".to_owned()),
+        values => array_value_to_string(values, 0),
+    };
     let values = (0..columns.len())
         .map(value)
         .collect::<Result<Vec<_>, _>>()
@@ -133,6 +175,25 @@ mod tests {
     }
 
     #[test]
+    fn sql_of_one_row_must_be_true_of_each() {
+        assert_eq!(sql("\"a \"\"name\"\"\" < 'd'"), "");
+        assert_eq!(sql("id < 2"), "`id < 2` isn't true in 3 of 4 rows; it is null in 1");
+        assert_eq!(sql("id IS NOT NULL"), "`id IS NOT NULL` isn't true in 1 of 4 rows");
+        assert_eq!(sql("NULL"), "`NULL` isn't true in 4 of 4 rows; it is null in 4");
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let one = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+        let check = |sql: &str, rows: usize| {
+            let rows = one.slice(0, rows);
+            let batches = || std::iter::once(Ok::<_, BoxError>(rows.clone()));
+            unmet(&Expectation::Sql(sql.to_owned()), &one.schema(), batches, DateTime::UNIX_EPOCH).unwrap()
+        };
+        assert_eq!(check("id > 1", 1).as_deref(), Some("`id > 1` isn't true in 1 of 1 row"));
+        assert_eq!(check("max(id) > 1", 1).as_deref(), Some("`max(id) > 1` is false"));
+        assert_eq!(check("id > 1", 0), None, "there is no row of which it isn't true");
+        assert_eq!(check("max(id) > 1", 0).as_deref(), Some("`max(id) > 1` is null"));
+    }
+
+    #[test]
     fn columns_without_nulls_and_columns_that_are_unique() {
         let not_null = |names: &[&str]| check(&Expectation::NotNull(columns(names))).unwrap();
         assert_eq!(not_null(&["a \"name\""]), None);
@@ -141,6 +202,14 @@ mod tests {
         assert_eq!(
             unique(&["id", "a \"name\""]).as_deref(),
             Some("`id`, `a \"name\"` isn't unique: 1 value comes more than once; 2, b comes in 2 rows")
+        );
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![None, None, Some(1)]));
+        let nulls = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+        let batches = || std::iter::once(Ok::<_, BoxError>(nulls.clone()));
+        let unique = Expectation::Unique(columns(&["id"]));
+        assert_eq!(
+            unmet(&unique, &nulls.schema(), batches, DateTime::UNIX_EPOCH).unwrap().as_deref(),
+            Some("`id` isn't unique: 1 value comes more than once; null comes in 2 rows")
         );
     }
 }

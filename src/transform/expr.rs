@@ -10,15 +10,19 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 
 use super::conform::conform;
+use super::dedupe::DedupeError;
 use super::engine::{self, MEMORY_LIMIT};
 use super::error::TransformError;
 use super::moment::Moment;
 use super::plan::columns_named;
 use crate::lang::sql::{WINDOW_NAMES, bind_window, parse_expr};
+use crate::model::{ColumnType, RecordSchema};
 
 /// A scalar SQL expression, compiled for batches of one schema.
 #[derive(Debug, Clone)]
@@ -50,6 +54,22 @@ impl RowExpr {
     /// Returns the type of the values.
     pub fn data_type(&self) -> &DataType {
         &self.data_type
+    }
+
+    /// Returns the column that the expression reads, where it reads one and no other.
+    pub fn only_column(&self) -> Option<String> {
+        let mut columns = collect_columns(&self.compiled).into_iter();
+        columns.next().filter(|_| columns.next().is_none()).map(|column| column.name().to_owned())
+    }
+
+    /// Checks that the values have an order where they are those of a column, or of a field, of `records`: `json` is text to SQL, and
+    /// its order that of letters.
+    pub fn check_order(&self, records: &RecordSchema) -> Result<(), DedupeError> {
+        let path = path(self.compiled.as_ref()).unwrap_or_default();
+        match records.kind_at(path.iter().map(String::as_str)) {
+            Some(ColumnType::Json) => Err(DedupeError::Json { column: path.join(".") }),
+            _ => Ok(()),
+        }
     }
 
     /// Works the expression out for every row of `batch`, whose schema is the compiled one or an earlier state of it.
@@ -102,6 +122,22 @@ impl RowExpr {
         };
         Err(TransformError::NotATimestamp { sql: sql.clone(), found: self.data_type.to_string(), proposal })
     }
+}
+
+/// Returns the column that an expression is, and the fields within it on the way to its value; none where it makes something of one.
+fn path(expr: &dyn PhysicalExpr) -> Option<Vec<String>> {
+    if let Some(column) = expr.downcast_ref::<Column>() {
+        return Some(vec![column.name().to_owned()]);
+    }
+    let (of, fields) =
+        expr.downcast_ref::<ScalarFunctionExpr>().filter(|call| call.name() == "get_field")?.args().split_first()?;
+    let field = |name: &Arc<dyn PhysicalExpr>| {
+        let name = name.downcast_ref::<Literal>()?.value();
+        name.try_as_str().flatten().map(str::to_owned)
+    };
+    let mut path = path(of.as_ref())?;
+    path.extend(fields.iter().map(field).collect::<Option<Vec<_>>>()?);
+    Some(path)
 }
 
 fn compile(

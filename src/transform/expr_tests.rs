@@ -97,3 +97,34 @@ fn earlier_states_of_the_schema_are_filled_up() {
     let empty = Arc::new(Schema::empty());
     assert!(RowExpr::new("a", &empty, now()).expect_err("none").to_string().contains("there are none"));
 }
+
+#[test]
+fn json_has_no_order() {
+    use crate::model::Column;
+    let column = |name: &str, kind| Column { name: name.to_owned(), kind };
+    let tstamp = ColumnType::Struct(vec![column("value", ColumnType::Json)]);
+    let records = RecordSchema::new(vec![
+        column("row_id", ColumnType::Json),
+        column("severity", ColumnType::String),
+        column("tstamp", tstamp),
+    ]);
+    for (sql, column) in [
+        ("row_id", "row_id"),
+        ("(\"row_id\")", "row_id"),
+        ("tstamp.value", "tstamp.value"),
+        ("tstamp['value']", "tstamp.value"),
+    ] {
+        let error = compiled(sql).check_order(&records).expect_err(sql);
+        assert!(matches!(&error, DedupeError::Json { column: found } if found == column), "{sql}: {error}");
+    }
+    for sql in ["severity", "TRY_CAST(row_id AS DOUBLE)", "concat(row_id, '')", "tstamp", "day"] {
+        compiled(sql).check_order(&records).expect(sql);
+    }
+}
+
+#[test]
+fn the_column_that_is_read_is_named_where_there_is_one() {
+    let column = |sql: &str| compiled(sql).only_column();
+    assert_eq!(column("to_timestamp_seconds(tstamp.value)").as_deref(), Some("tstamp"));
+    assert_eq!((column("coalesce(row_id, severity)"), column("1 + 1")), (None, None));
+}

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder, StructArray};
+use arrow::datatypes::DataType;
 use arrow::util::pretty::pretty_format_batches;
 
 use chrono::{DateTime, Utc};
@@ -223,7 +224,7 @@ fn mistakes_are_placed_and_put_right() {
     );
     assert_eq!(field.offset(), Some(14));
     let function = error("SELECT uper(Name) FROM records");
-    let text = "invalid function 'uper'. Did you mean 'upper'?";
+    let text = "there is no function `uper`: did you mean `upper`?";
     assert_eq!((function.to_string().as_str(), function.offset()), (text, Some(7)));
     let literal = error("SELECT Name FROM records WHERE ifid = 'x'");
     assert_eq!(
@@ -260,6 +261,30 @@ fn errors_of_both_sides_come_through() {
         let input = Box::new(std::iter::once(Ok::<_, Gone>(alerts())));
         let error = plan.run(input, |_| Err(Gone)).expect_err("output");
         assert!(matches!(&error, TransformError::Output(source) if source.is::<Gone>()), "{error:?}");
+    }
+}
+
+#[test]
+fn what_sorts_or_groups_or_reads_twice_does_not_stream() {
+    let records =
+        Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("n", DataType::Int64, true)]));
+    let streams =
+        |sql: &str| TransformPlan::new(Some(sql), Arc::clone(&records), DateTime::UNIX_EPOCH).unwrap().streams();
+    assert!(TransformPlan::new(None, Arc::clone(&records), DateTime::UNIX_EPOCH).unwrap().streams());
+    for sql in
+        ["SELECT * FROM records", "SELECT id + 1 AS id FROM records WHERE n > 3", "SELECT * FROM records LIMIT 5"]
+    {
+        assert!(streams(sql), "{sql}");
+    }
+    for sql in [
+        "SELECT * FROM records ORDER BY n",
+        "SELECT n, count(*) AS c FROM records GROUP BY n",
+        "SELECT DISTINCT n FROM records",
+        "SELECT id, sum(n) OVER (ORDER BY n) AS s FROM records",
+        "SELECT * FROM records UNION ALL SELECT * FROM records",
+        "SELECT a.id FROM records a JOIN records b ON a.id = b.n",
+    ] {
+        assert!(!streams(sql), "{sql}");
     }
 }
 

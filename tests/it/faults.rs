@@ -141,6 +141,7 @@ async fn try_cells(server: &Faulty, url: &str, row: &Row, paging: Paging, folder
         sources: Arc::new(Sources::default()),
         stores: Arc::default(),
         cancel: tokio_util::sync::CancellationToken::new(),
+        terminated: tidegate::run::Terminated::default(),
         bounds: Bounds::default(),
     };
     let options = Options {

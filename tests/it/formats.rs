@@ -147,7 +147,7 @@ fn what_comes_instead_of_a_table_is_an_error() {
     assert_snapshot!(refused(&ruled, r#"{"error": "no such list"}"#), @r#"1: 20260103: GET /rows: status 200 after 1 try: 'success' is not true; it says: no such list; body: {"error": "no such list"}; check the request, and the source's success and error_message"#);
     assert_snapshot!(refused(&csv, ""), @"1: 20260103: GET /rows: the answer can't be read: the body is empty: csv was due; if the server means no rows by that, let `records` begin with `.[]?`");
     assert_snapshot!(refused(&csv, "a,b\n1,\"2\n"), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't a csv table, at line 2: a quote is opened and never closed: the body may be cut off: a,b 1,"2"#);
-    assert_snapshot!(refused(&csv, b"a,b\n1,K\xf6ln\n".to_vec()), @"1: 20260103: GET /rows: the answer can't be read: the body isn't utf-8 at byte 7: a,b 1,K�ln; ask for utf-8, as some servers let you with the header `accept-charset: utf-8`, or tell the server's owner");
+    assert_snapshot!(refused(&csv, b"a,b\n1,K\xf6ln\n".to_vec()), @"1: 20260103: GET /rows: the answer can't be read: the body isn't utf-8 at byte 7: a,b 1,K�ln ; ask for utf-8, as some servers let you with the header `accept-charset: utf-8`, or tell the server's owner");
     let lines = format!("format: jsonl\n{ONE_PAGE}");
     assert_snapshot!(refused(&lines, "{\"a\": 1}\n{\"a\": 2\n"), @r#"1: 20260103: GET /rows: the answer can't be read: line 2 isn't json at byte 6: eof while parsing an object: {"a": 2; each document stands on a line of its own: for a body that is one document write `format: json`, else tell the server's owner"#);
 }
@@ -247,5 +247,5 @@ fn keys_that_come_twice() {
     let record = r#"{"items": [{"id": 1, "id": 2}, {"id": 3}]}"#;
     assert_eq!(bench(&plain, Answer::bytes(record)).run().rows(), "20260103 landed: 1 of 2, 1 quarantined; unknown");
     assert_snapshot!(refused(&program, record), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 28: the key `id` comes twice: {"items": [{"id": 1, "id": 2}, {"id": 3}]}; one of its two values would be lost: tell the server's owner"#);
-    assert_snapshot!(refused(&plain, r#"{"total": 1, "items": [{"id": 1}], "total": 2}; one of its two values would be lost: tell the server's owner"#), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 45: the key `total` comes twice: {"total": 1, "items": [{"id": 1}], "total": 2}; one of its two values would be lost: tell the server's owner"#);
+    assert_snapshot!(refused(&plain, r#"{"total": 1, "items": [{"id": 1}], "total": 2}"#), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 45: the key `total` comes twice: {"total": 1, "items": [{"id": 1}], "total": 2}; one of its two values would be lost: tell the server's owner"#);
 }

@@ -146,6 +146,7 @@ jobs:
         sources: Arc::new(Sources::default()),
         stores: Arc::default(),
         cancel: tokio_util::sync::CancellationToken::new(),
+        terminated: tidegate::run::Terminated::default(),
         bounds: Bounds::default(),
     };
     let options = Options {

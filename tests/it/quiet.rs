@@ -76,7 +76,7 @@ fn a_row_that_does_not_fit_lies_in_quarantine() {
     assert_snapshot!(bad.join("\n"), @r#"
 {"reason":"expected int64, got string \"seven\"","column":"n","request":"GET /rows?offset=0","page":1,"row":"{\"id\":3,\"n\":\"seven\"}"}
 {"reason":"expected an object, got integer 7","column":"","request":"GET /rows?offset=2","page":2,"row":"7"}
-{"reason":"a column of `key` is null","column":"","request":"GET /rows?offset=2","page":2,"row":"{\"n\":9}"}
+{"reason":"is null, and `key` names it","column":"id","request":"GET /rows?offset=2","page":2,"row":"{\"n\":9}"}
 "#);
     let text =
         bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "state", "--now", "2026-01-03T14:00:00Z"]).run();
@@ -148,6 +148,29 @@ fn a_window_that_shrank_stays() {
 }
 
 #[test]
+fn a_row_outside_of_a_window_may_come_or_not() {
+    let row = |id: u8, t: i64| json!({"id": id, "t": t});
+    let (bench, held) = server(&[row(1, SECOND_DAY), row(2, SECOND_DAY + 1), row(3, SECOND_DAY + 86_400)]);
+    bench.job(&format!("{DAYS}\nkey: id")).run().fine();
+    held.lock().unwrap().pop();
+    assert_eq!(bench.run().fine(), "20260102T000000Z unchanged: 2 of 2; unknown");
+    assert_eq!(ids(&bench.lines()), [1, 2]);
+}
+
+#[test]
+fn json_says_nothing_of_which_version_is_the_latest() {
+    let (bench, _) = server(&[json!({"id": 1, "t": 9}), json!({"id": 1, "t": 10}), json!({"id": 2, "t": "n/a"})]);
+    bench.job(&format!("{LIST}\nkey: id\nlatest_by: t"));
+    assert_snapshot!(bench.failure(), @"1: latest: the rows' `key` can't be used: `latest_by` is the column `t`, which is json, so its values have no order: give it a type in `schema.columns`, or write an expression in `latest_by` that makes a number or a time of it, such as `TRY_CAST(t AS DOUBLE)`");
+    bench.job(&format!("{LIST}\nkey: id\nlatest_by: TRY_CAST(t AS DOUBLE)")).run().fine();
+    let landed: Vec<String> = bench.lines().iter().map(ToString::to_string).collect();
+    assert_snapshot!(landed.join("\n"), @r#"
+    {"id":1,"t":"10"}
+    {"id":2,"t":"\"n/a\""}
+    "#);
+}
+
+#[test]
 fn a_row_that_does_not_land_replaces_none() {
     let (bench, _) = server(&[
         json!({"id": 1, "t": SECOND_DAY, "v": "good"}),
@@ -189,7 +212,7 @@ fn an_increment_of_bad_rows_alone_is_told_and_lands_once() {
         &SEEK.replace("cursor: id", "cursor: seq").replace("paginate:", "schema: {columns: {seq: int64}}\npaginate:"),
     );
     let failure = bench.failure();
-    assert_snapshot!(failure, @r#"1: s0-0: all 2 rows after the cursor 0 are bad, so there is nothing to go on from: they are read again, and go to quarantine with the next good row; the first: `incremental.cursor` is null: {"id":1}; check `incremental.cursor` and `schema.columns` against it"#);
+    assert_snapshot!(failure, @r#"1: s0-0: all 2 rows after the cursor 0 are bad, so there is nothing to go on from: they are read again, and go to quarantine with the next good row; the first: `seq` gives null for `incremental.cursor`: {"id":1}; check `incremental.cursor` and `schema.columns` against it"#);
     assert_eq!(bench.failure(), failure, "told in every run, as long as it is so");
     held.lock().unwrap().push(json!({"id": 3, "seq": 3}));
     assert_eq!(bench.run().rows(), "s0-0 landed: 1 of 3, 2 quarantined; complete");

@@ -123,7 +123,7 @@ fn told_to_end_in_the_middle_of_a_slice_it_throws_away_and_the_next_one_makes_up
     assert_eq!(outcome.code, Some(143), "{outcome:#?}");
     let ended = events(&outcome.stdout, "ended");
     assert_eq!(ended.len(), 1, "{outcome:#?}");
-    assert_eq!(ended[0]["end"]["exit_code"], 130);
+    assert_eq!(ended[0]["end"]["exit_code"], 143);
     assert_eq!(settled(&workspace, "p"), Some(before), "the instant isn't done with");
     assert!(!workspace.path("lake/p").join("_tidegate/files.json").exists());
     // It is made up for at once, though the next instant is far away.
@@ -232,6 +232,7 @@ fn hooks_and_reports_tell_of_a_run_and_never_fail_it() {
     assert_eq!(hooks.len(), 2, "once a run: {hooks:#?}");
     assert_eq!(serde_json::from_str::<Value>(&hooks[0].body).unwrap(), json!({"text": "good: 2 rows", "code": 0}));
     assert_eq!(hooks[0].query["secret"], "1");
+    assert!(hooks[0].headers["idempotency-key"].ends_with("-on_success"), "{:#?}", hooks[0]);
     let own: Value = serde_json::from_str(&hooks[1].body).unwrap();
     assert_eq!((&own["pipeline"], &own["exit_code"]), (&json!("bad"), &json!(1)), "{own:#}");
     let posted = told("/report");
@@ -261,8 +262,18 @@ fn a_run_stops_at_its_bounds_and_the_next_goes_on() {
     };
     let dry = run(&["--dry-run"]);
     assert_eq!((dry.code, api.asked().len()), (Some(0), 0), "{dry:#?}");
-    let two = run(&["--max-slices", "2"]);
+    for more in [["--report", "r.json"], ["--metrics-file", "m.prom"]] {
+        let refused = run(&[&["--dry-run"], more.as_slice()].concat());
+        assert_eq!(refused.code, Some(2), "{refused:#?}");
+        assert!(refused.stderr.contains("leave out --report and --metrics-file"), "{}", refused.stderr);
+    }
+    let two = run(&["--max-slices", "2", "--metrics-file", "m.prom"]);
     assert_eq!((two.code, api.asked().len()), (Some(5), 2), "{two:#?}");
+    let metrics = std::fs::read_to_string(workspace.path("m.prom")).unwrap();
+    assert!(metrics.contains("tidegate_last_run_failed{pipeline=\"p\"} 1\n"), "{metrics}");
+    assert!(!metrics.contains("tidegate_last_success_timestamp_seconds{"), "{metrics}");
+    let history = workspace.tidegate(&["history", "p.yaml", "--state", "state"]).run();
+    assert!(history.stdout.contains("stopped early"), "{}", history.stdout);
     assert!(two.stdout.contains("rows: 3 slices that are due haven't begun"), "{}", two.stdout);
     assert!(two.stdout.contains("stopped at --max-slices, run again for the rest"), "{}", two.stdout);
     let none = run(&["--max-duration", "0s", "--output", "json"]);
@@ -354,4 +365,43 @@ fn each_line_of_a_run_says_of_which_run_it_is_and_each_request_of_which_slice() 
     pages.sort();
     pages.dedup();
     assert!(pages.len() == all && all >= 10, "{pages:?}");
+}
+
+#[test]
+fn what_was_refused_is_in_the_report_and_in_the_metrics() {
+    let api = Api::always(rows());
+    let workspace = Workspace::new();
+    workspace.write("p.yaml", &pipeline("p", "cron: '@daily'", &api.url()));
+    workspace.write("good.yaml", &pipeline("good", "cron: '@daily'", &api.url()));
+    let to = ["--state", "state", "--report", "r.json", "--metrics-file", "m.prom"];
+    let run = |files: &[&str]| workspace.tidegate(&[&["run"], files, to.as_slice()].concat()).run();
+    let metrics = || std::fs::read_to_string(workspace.path("m.prom")).unwrap();
+    let success = || {
+        let text = metrics();
+        let line =
+            text.lines().find(|line| line.starts_with("tidegate_last_success_timestamp_seconds{pipeline=\"p\"}"));
+        line.expect("a success").to_owned()
+    };
+    assert_eq!(run(&["p.yaml"]).code, Some(0));
+    assert!(metrics().contains("tidegate_last_run_failed{pipeline=\"p\"} 0\n"), "{}", metrics());
+    let before = success();
+    // A variable that isn't set, on a line with a secret.
+    let broken =
+        pipeline("p", "cron: '@daily'", "${NOT_SET}").replace("source: {", "source: {auth: {bearer: hunter2}, ");
+    workspace.write("p.yaml", &broken);
+    let refused = run(&["p.yaml", "good.yaml"]);
+    assert_eq!((refused.code, api.asked().len()), (Some(2), 1), "{refused:#?}");
+    for name in ["p", "good"] {
+        assert!(metrics().contains(&format!("tidegate_last_run_failed{{pipeline=\"{name}\"}} 1\n")), "{}", metrics());
+    }
+    assert_eq!(success(), before, "the last success is still known");
+    let written = std::fs::read_to_string(workspace.path("r.json")).unwrap();
+    let document: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!((&document["exit_code"], &document["runs"][0]["pipeline"]), (&json!(2), &json!("p")), "{document:#}");
+    assert!(document["runs"][0]["error"].as_str().unwrap().contains("NOT_SET"), "{document:#}");
+    assert!(document["runs"][1]["error"].as_str().unwrap().contains("`p` was refused"), "{document:#}");
+    assert!(!written.contains("hunter2"), "{written}");
+    let schema = serde_json::from_str(&workspace.tidegate(&["schema", "--report"]).run().stdout).unwrap();
+    let complaints = crate::support::python::check_json_schema(&schema, &[&written]);
+    assert!(complaints.iter().all(Vec::is_empty), "{complaints:#?}");
 }

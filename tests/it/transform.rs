@@ -100,6 +100,9 @@ fn expectations_fail_a_slice_or_warn() {
     let ran = warned.run();
     assert_eq!(ran.fine(), "20260103T120000Z landed: 3 of 3; unknown");
     insta::assert_snapshot!(ran.report["jobs"][0]["warnings"].to_string(), @r#"["expectation not met: `id` isn't unique: 1 value comes more than once; 2 comes in 2 rows","expectation not met: `count(*) > 9` is false"]"#);
+    let each = bench(&rows());
+    job(&each, "expect: [{sql: score > 5}, {sql: id > 0}]");
+    insta::assert_snapshot!(each.failure(), @"1: 20260103T120000Z: expectation not met: `score > 5` isn't true in 2 of 3 rows; it is null in 1; nothing of the slice has landed: if its rows are right, change `expect`");
     let wrong = bench(&rows());
     job(&wrong, "expect: [{sql: 'count(*)'}]");
     insta::assert_snapshot!(wrong.failure(), @"1: 20260103T120000Z: expect: `count(*)` is Int64, not a condition: compare it with something");

@@ -145,3 +145,32 @@ fn a_number_beyond_doubles_costs_its_record_and_not_the_page() {
     // Where the type isn't pinned it is the column that gives way.
     assert_eq!(schema_of(&[r#"[{"a": 1}]"#, r#"[{"a": 1e999}]"#]), "a: json");
 }
+
+#[test]
+fn a_program_too_loses_no_page_to_a_number_beyond_doubles() {
+    let body = r#"{"rows": [{"a": 1}, {"a": 1e999}, {"a": -1e999}, {"a": 3}], "n": 1e999}"#;
+    let columns = vec![Column { name: "a".to_owned(), kind: ColumnType::Int64 }];
+    for records in [".rows[] | {a}", ".rows[] | select(.a != 7)", "[.rows[]][]"] {
+        let pinned = DecodeOptions { pinned: Some(RecordSchema::new(columns.clone())), ..options(&[records]) };
+        let page = page(&mut PageDecoder::new(pinned), body);
+        assert_eq!(lines(&page.batch), [r#"{"a":1}"#, r#"{"a":3}"#], "{records}");
+        let rejected: Vec<u64> = page.rejected.iter().map(|row| row.ordinal).collect();
+        assert_eq!(rejected, [1, 2], "{records}");
+        assert_eq!(page.envelope["n"], json!(f64::MAX), "{records}");
+    }
+}
+
+#[test]
+fn half_of_a_pair_of_surrogates_costs_its_record_and_not_the_page() {
+    let record = |text: &str| format!(r#"{{"a": "{text}"}}"#);
+    for text in [r"\ud83d", r"\ude00 x", r"\ud83d\n", r"\ud83d\ud83d"] {
+        let bad = record(text);
+        let body = format!("[{}, {bad}, {}]", record(r"\ud83d\ude00"), record("z"));
+        let page = page(&mut PageDecoder::new(options(&[".[]"])), body);
+        assert_eq!(lines(&page.batch), [r#"{"a":"😀"}"#, r#"{"a":"z"}"#], "{text}");
+        let rejected: Vec<_> = page.rejected.iter().map(|row| (row.ordinal, row.got.as_str(), &*row.raw)).collect();
+        assert_eq!(rejected, [(1, "one with half of a pair of surrogates", bad.as_str())], "{text}");
+    }
+    let error = refused(&[".[] | ."], br#"[{"a": "\ud83d"}]"#);
+    assert!(error.contains("half of a pair of surrogates is no character") && !error.contains("`format`"), "{error}");
+}

@@ -3,6 +3,7 @@
 //! A kind is a variant of [`Auth`] and, where it does more than put a text somewhere, a file of its own.
 
 mod cookies;
+mod escapes;
 mod gate;
 mod hmac;
 mod login;

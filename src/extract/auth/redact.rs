@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::escapes;
 use crate::lang::template::URL_ESCAPED;
 use crate::secret::Secret;
 
@@ -22,6 +23,9 @@ const LOOKED_AT: usize = 16 * 1024;
 
 /// Base64 shorter than this would be found in innocent texts.
 const SHORTEST_BASE64: usize = 6;
+
+/// Secrets shorter than this aren't looked for in other escapes than the usual ones.
+const SHORTEST_ESCAPED: usize = 6;
 
 /// Secrets shorter than this are left in data.
 const SHORTEST_IN_DATA: usize = 8;
@@ -43,6 +47,8 @@ struct Known {
     learned: VecDeque<(Secret, Vec<String>)>,
     /// All forms. Longest first, so that no part of a longer form is left standing.
     forms: Vec<String>,
+    /// Of the forms those as they are that may be escaped, longest first.
+    plain: Vec<String>,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -110,6 +116,13 @@ impl Redactor {
                 clean = clean.replace(form.as_str(), REDACTED);
             }
         }
+        if escapes::may_escape(&clean) {
+            for plain in known.plain.iter().filter(|plain| plain.len() >= shortest) {
+                if let Some(cleaner) = escapes::replace(&clean, plain, REDACTED) {
+                    clean = cleaner;
+                }
+            }
+        }
         clean
     }
 }
@@ -120,6 +133,13 @@ impl Known {
         let mut forms: Vec<_> = self.given.iter().chain(learned).cloned().collect();
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
+        // What is escaped the usual way is among the forms; what is escaped once more isn't looked for.
+        let may_be = |form: &&String| {
+            form.len() >= SHORTEST_ESCAPED
+                && form.contains(|c: char| !c.is_ascii_alphanumeric())
+                && !form.contains(['%', '\\'])
+        };
+        self.plain = forms.iter().filter(may_be).cloned().collect();
         self.forms = forms;
     }
 }

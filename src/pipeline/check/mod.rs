@@ -31,6 +31,7 @@ use self::request::{ANSWER_VARS, PAGE_VARS};
 use super::cron;
 use super::file::{PipelineFile, ScheduleFile};
 use super::load::fields::Text;
+use super::load::tree::Kind;
 use super::load::{self, Diagnostic, Jq as JqText, Lookup, Severity, Source, Span, Spanned, Sql};
 use super::spec::{Pipeline, Schedule};
 use crate::lang::jq::{Jq, JqError};
@@ -71,6 +72,15 @@ pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnos
         }
         _ => Err(found),
     }
+}
+
+/// Returns the name of the pipeline in a file that may have mistakes; none where it doesn't say a plain one.
+#[must_use]
+pub fn name(text: &str) -> Option<PipelineName> {
+    let Kind::Map(entries) = load::yaml::parse(text).0?.kind else { return None };
+    let named = entries.iter().find(|entry| entry.key.text == "name")?;
+    let Kind::Scalar(scalar) = &named.value.kind else { return None };
+    plain_name(scalar.text(), '-').filter(|plain| plain == scalar.text()).map(PipelineName::new)
 }
 
 /// What has been found so far.
@@ -269,7 +279,8 @@ fn word<L>(text: &Text<L>, offset: usize) -> Span {
 }
 
 /// Makes an acceptable name of one that isn't, where there is anything to make it of.
-fn plain_name(name: &str, joint: char) -> Option<String> {
+/// Makes a name of a text; `joint` stands for what a name can't have. None where nothing is left, or too much.
+pub(crate) fn plain_name(name: &str, joint: char) -> Option<String> {
     let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
     let plain = parts.map(str::to_ascii_lowercase).collect::<Vec<_>>().join(&joint.to_string());
     (!plain.is_empty() && plain.len() <= MAX_NAME).then_some(plain)

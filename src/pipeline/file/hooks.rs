@@ -27,7 +27,9 @@ pub const RUN_FIELDS: [&str; 15] = [
 
 /// A request that is sent once after a run, tried a few times, and never fails the run. Its templates see `run`: `pipeline`, `id`,
 /// `scheduled_for`, `started`, `ended`, `seconds`, `exit_code`, `outcome` (`succeeded` or `failed`), `error` (the first one),
-/// `slices.landed`, `slices.unchanged`, `slices.failed`, `rows.received`, `rows.landed` and `rows.quarantined`.
+/// `slices.landed`, `slices.unchanged`, `slices.failed`, `rows.received`, `rows.landed` and `rows.quarantined`. A try that wasn't answered
+/// may have been heard, so it may come twice: its header `Idempotency-Key`, unless `headers` has one, is the same then. `tidegate serve` sends it beside
+/// further runs; what isn't answered within `--grace`, once the process is told to end, is given up and told in the log.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookFile {

@@ -86,7 +86,7 @@ with_source_keys! {
         #[serde(default)]
         pub tables: Option<Spanned<IndexMap<Spanned<String>, TableFile>>>,
         /// Checks of the transform's rows, before anything of the slice lands: `{sql: count(*) > 0}`, `{not_null: [id, ts]}`,
-        /// `{unique: [id]}`. A slice with no rows is checked too, by `sql`.
+        /// `{unique: [id]}`. A slice with no rows is checked too, by `sql`: a condition without an aggregate holds then.
         #[serde(default)]
         pub expect: Option<Spanned<Vec<Expectation>>>,
         /// Child requests, one for each row that is received, whose answers become columns of `records`, by name. The columns
@@ -228,7 +228,8 @@ pub enum TableFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
-    /// SQL over all rows of the slice that must be true: `count(*) > 0`, `max(score) <= 100`.
+    /// SQL that must be true: with aggregates once, over all rows of the slice, `count(*) > 0`, `max(score) <= 100`; without, of
+    /// each row, `score <= 100`, and a null isn't true.
     #[serde(default)]
     pub sql: Option<Sql>,
     /// Columns without nulls.

@@ -8,26 +8,38 @@ use super::diagnostic::{Diagnostic, Span};
 /// Keys that hold a secret by their name, in lower case.
 const TELLING: [&str; 7] = ["password", "passwd", "secret", "token", "bearer", "authorization", "api_key"];
 
-/// Tells whether a key holds a secret by its name.
+/// Ends of names that hold a secret wherever they stand, without signs.
+const ENDS: [&str; 4] = ["cookie", "credential", "passphrase", "sessionid"];
+
+/// What a key is of that is a secret: `x-api-key`, `routing_key`. Others name a column.
+const KEYS: [&str; 10] =
+    ["access", "account", "api", "auth", "function", "integration", "private", "routing", "service", "subscription"];
+
+/// Tells whether a key holds a secret by its name: a field's, a header's, a parameter's.
 pub(super) fn is_telling(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    TELLING.iter().any(|name| key.ends_with(name))
-}
-
-/// Tells whether a header or a parameter may hold a secret by its name: more names than [`is_telling`] knows, since servers choose them.
-pub(super) fn is_secretive(key: &str) -> bool {
-    const ENDS: [&str; 4] = ["cookie", "credential", "passphrase", "sessionid"];
-    const KEYS: [&str; 7] = ["access", "account", "api", "auth", "function", "private", "subscription"];
-    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
     let is_key = plain.strip_suffix("key").is_some_and(|rest| KEYS.iter().any(|word| rest.contains(word)));
     is_key
+        || TELLING.iter().any(|name| key.ends_with(name))
         || plain.contains("secret")
         || ENDS.iter().any(|end| plain.ends_with(end))
-        || matches!(plain.as_str(), "auth" | "signature" | "sig" | "session" | "pwd")
+        || matches!(plain.as_str(), "signature" | "sig" | "session" | "pwd")
+}
+
+/// Tells whether what stands under a key may not be shown: the key tells of a secret, or nearly does, or is `auth`, which as a field has
+/// others in it that say what they hold.
+pub(super) fn is_secret(key: &str) -> bool {
+    is_telling(key) || looks_telling(key) || key.eq_ignore_ascii_case("auth")
+}
+
+/// Tells whether the value of a URL's parameter may not be shown. There a plain `key` is one that lets in.
+pub(super) fn is_secret_parameter(name: &str) -> bool {
+    is_secret(name) || name.eq_ignore_ascii_case("key")
 }
 
 /// Tells whether a key may be a telling one that was misspelt: its last word is a letter or two away from one.
-pub(super) fn looks_telling(key: &str) -> bool {
+fn looks_telling(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let last = key.rsplit(['_', '-']).next().unwrap_or_default();
     let alike = |name: &str| {
@@ -77,22 +89,23 @@ pub fn concealed(text: &str) -> String {
     out
 }
 
-/// Finds the first literal value of a telling key on the line of a byte, up to the end of the line.
+/// Finds the first literal value of a telling key or parameter on the line of a byte, up to the end of the line.
 fn literal_secret(text: &str, at: usize) -> Option<Span> {
     let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text.get(start..)?.lines().next()?;
-    let lower = line.to_ascii_lowercase();
-    for (colon, _) in lower.match_indices(':') {
-        let key = lower.get(..colon)?.trim_end_matches(['\'', '"', ' ']);
-        let word = key.rsplit(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')).next();
-        if !is_telling(key) && !word.is_some_and(looks_telling) {
-            continue;
-        }
-        let value = line.get(colon + 1..)?;
+    for (sign, which) in line.match_indices([':', '=']) {
+        let before = line.get(..sign)?.trim_end_matches(['\'', '"', ' ']);
+        let name = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')).next()?;
+        let value = line.get(sign + 1..)?;
         let blank = value.len() - value.trim_start().len();
         let value = value.trim();
-        if !value.is_empty() && !value.trim_start_matches(['\'', '"']).starts_with("${") {
-            let first = start + colon + 1 + blank;
+        let tells = if which == "=" {
+            before.strip_suffix(name)?.ends_with(['?', '&']) && is_secret_parameter(name)
+        } else {
+            is_secret(name) && !(name == "auth" && value.starts_with('{'))
+        };
+        if tells && !value.is_empty() && !value.trim_start_matches(['\'', '"']).starts_with("${") {
+            let first = start + sign + 1 + blank;
             return Some(Span::new(first, first + value.len()));
         }
     }
@@ -117,10 +130,10 @@ mod tests {
     #[test]
     fn a_telling_key_may_be_misspelt() {
         for key in ["passwrod", "pasword", "Passwort", "tokne", "secrt", "api-key", "client_secert", "auhtorization"] {
-            assert!(looks_telling(key) || is_secretive(key), "{key}");
+            assert!(is_secret(key), "{key}");
         }
         for key in ["header", "headers", "key", "username", "paths", "into", "select", "token_url", "transform"] {
-            assert!(!looks_telling(key), "{key}");
+            assert!(!is_secret(key), "{key}");
         }
     }
 
@@ -129,6 +142,12 @@ mod tests {
         check("  passwrod: hunter2", Some("hunter2"));
         check("  password: @hunter2", Some("@hunter2"));
         check("auth: {client_secret : 'x}, y: 1", Some("'x}, y: 1"));
+        check("on_failure: {post: 'https://h/v2', body: {routing_key: R012}}", Some("R012}}"));
+        check("session: hunter2", Some("hunter2"));
+        check("post: https://h/send?key=hunter2&a=b", Some("hunter2&a=b"));
+        check("get: /x?page=1&api_key=${K}", None);
+        check("auth: {bearer: '${T}'}", None);
+        check("where: key = 'b'", None);
         check("password: '${P}'", None);
         check("password:", None);
         check("key: [a, b]", None);

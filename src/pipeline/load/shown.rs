@@ -3,7 +3,7 @@
 //! Fields that hold a secret refuse a literal one, so what is hidden here is what looks like one all the same: in a header, in a URL, in
 //! a comment.
 
-use super::conceal::{is_secretive, is_telling, looks_telling};
+use super::conceal::{is_secret, is_secret_parameter};
 use super::diagnostic::Span;
 use super::tree::{Kind, Node};
 use super::yaml;
@@ -52,10 +52,6 @@ fn walk(text: &str, node: &Node, key: Option<&str>, spans: &mut Vec<Span>) {
         Kind::Scalar(_) => scalar(text, node.span, key.unwrap_or_default(), spans),
         Kind::Hole | Kind::Wild(_) => {}
     }
-}
-
-fn is_secret(key: &str) -> bool {
-    is_telling(key) || is_secretive(key) || looks_telling(key)
 }
 
 fn scalar(text: &str, span: Span, key: &str, spans: &mut Vec<Span>) {
@@ -122,8 +118,10 @@ fn of_url(value: &str) -> impl Iterator<Item = (usize, usize)> {
         }
     }
     for (at, _) in value.match_indices('=') {
-        let name = value.get(..at).unwrap_or_default();
-        let name = name.rsplit(['?', '&', ' ', ';']).next().unwrap_or_default();
+        let before = value.get(..at).unwrap_or_default();
+        let name = before.rsplit(['?', '&', ' ', ';']).next().unwrap_or_default();
+        let is_parameter = before.strip_suffix(name).is_some_and(|before| before.ends_with(['?', '&']));
+        let tells = if is_parameter { is_secret_parameter(name) } else { is_secret(name) };
         let end = value
             .get(at..)
             .and_then(|rest| rest.find(['&', '\'', '"', ' ', ';', '#']))
@@ -131,7 +129,7 @@ fn of_url(value: &str) -> impl Iterator<Item = (usize, usize)> {
         let literal = value
             .get(at + 1..end)
             .is_some_and(|text| !text.starts_with("${") && !text.starts_with("{{") && !text.is_empty());
-        if literal && !name.contains(['{', '(', '\n']) && is_secret(name) {
+        if literal && tells && !name.contains(['{', '(', '\n']) {
             parts.push((at + 1, end));
         }
     }
@@ -208,6 +206,8 @@ mod tests {
             "headers: {x-secret-key: '${K:-***}', x-key: v}\n",
         );
         check("headers:\n  X-Api-Key: hunter2 # old\n", "headers:\n  X-Api-Key: *** # old\n");
+        check("body: {routing_key: R012, event: a}\n", "body: {routing_key: ***, event: a}\n");
+        check("body: {integration_key: R012, serviceKey: s}\n", "body: {integration_key: ***, serviceKey: ***}\n");
         check("headers: {cookie: \"session=hunter2; a=b\"}\n", "headers: {cookie: \"***\"}\n");
         check("password: '${P:-hunter2}'\n", "password: '${P:-***}'\n");
         check("client_secret: pre${P}post\n", "client_secret: ***${P}***\n");
@@ -220,6 +220,8 @@ mod tests {
         check("base_url: https://bob:hunter2@example.com/v1\n", "base_url: https://***@example.com/v1\n");
         check("get: /x?api_key=hunter2&page=1\n", "get: /x?api_key=***&page=1\n");
         check("get: /x?token=${T}\n", "get: /x?token=${T}\n");
+        check("post: https://h/send?key=hunter2&a=b\n", "post: https://h/send?key=***&a=b\n");
+        check("transform: SELECT * FROM records WHERE key='b'\n", "transform: SELECT * FROM records WHERE key='b'\n");
         check("post: https://hooks.slack.com/services/T0/B0/hunter2\n", "post: https://hooks.slack.com***\n");
         check("a: 1 # password: hunter2\n", "a: 1 # password: ***\n");
         check("# SHOP_TOKEN=hunter2\na: '# not a comment'\n", "# SHOP_TOKEN=***\na: '# not a comment'\n");

@@ -49,7 +49,7 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
         Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries: deliveries? })
     };
     let done = done.await.map(|done| done.report(pipeline, options, env, before));
-    super::release(pipeline, writer, super::summary("deliver", options, &done)).await;
+    super::release(pipeline, writer, super::summary("deliver", options, env, &done)).await;
     done
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn all(
         }
         tracing::info!(
             job = %report.job, sink = %report.sink, sent = report.counts.sent, found = report.counts.found,
-            refused = report.counts.refused, left = report.counts.left, "delivery ended"
+            refused = report.counts.refused, left = report.counts.left, error = report.error, "delivery ended"
         );
         reports.push(report);
         if env.cancel.is_cancelled() {

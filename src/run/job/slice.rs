@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
 use super::following;
+use super::shrink::shrunk;
 use super::turns::Turns;
 use crate::ledger::{
     Begin, Closed, DataStore as _, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer,
@@ -174,9 +175,10 @@ impl SliceRun {
         reconcile(&self.extraction.job, proved)?;
         few_enough_are_bad(&self.extraction.job, collected)?;
         let landed = |state: &LedgerState| {
-            state.landed(&SliceRef::of(&begin.slice)).map(|landed| (landed.rows, landed.distinct))
+            let landed = state.landed(&SliceRef::of(&begin.slice))?;
+            Some((landed.rows, shrunk(landed, &collected.counts, proved.distinct)))
         };
-        let (rows, distinct) = self.writer.state(landed).unwrap_or_default();
+        let (rows, shrunk) = self.writer.state(landed).unwrap_or_default();
         if self.allow_shrink {
             return Ok(());
         }
@@ -184,8 +186,8 @@ impl SliceRun {
             let (bad, first) = (collected.counts.quarantined, first_bad(collected));
             return Err(RunError::AllBad { bad, landed: rows, first });
         }
-        if distinct > proved.distinct && begin.slice.window().is_some() {
-            return Err(RunError::Shrunk { what: "the slice".to_owned(), now: proved.distinct, landed: distinct });
+        if let (Some((now, landed)), Some(_)) = (shrunk, begin.slice.window()) {
+            return Err(RunError::Shrunk { what: "the slice".to_owned(), now, landed });
         }
         Ok(())
     }
@@ -306,7 +308,7 @@ impl SliceRun {
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
     }
 
-    /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by their keys.
+    /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by [`SliceRun::check`].
     async fn keeps_all(&self, begin: &Begin, collected: &Collected, staged: &Staged) -> Result<(), RunError> {
         let is_guarded = self.replay && !self.allow_shrink && begin.slice.window().is_none();
         let list = self.writer.state(|state| {

@@ -1,0 +1,123 @@
+//! Where `run` tells besides what its runs did: the report, and the metrics. Both are written however the process ends, or a file would
+//! go on saying what an earlier run did.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use url::Url;
+
+use super::load::Refused;
+use super::{Exit, print};
+use crate::model::{PipelineName, Report, RunEnd};
+use crate::pipeline::spec::Pipeline;
+use crate::run::{self, Env};
+use crate::server::{Exposition, Known, Metrics, Stands};
+
+/// Where what runs did is told besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Deliver<'a> {
+    /// The file or the URL of the report.
+    pub(super) report: Option<&'a str>,
+    /// The file of the metrics.
+    pub(super) metrics: Option<&'a Path>,
+}
+
+impl Deliver<'_> {
+    /// Writes the metrics and delivers the report. `pipelines` are those that could be read, and `state` is where their ledgers are.
+    pub(super) async fn tell(self, pipelines: Vec<Pipeline>, ends: Vec<RunEnd>, exit: Exit, state: &str, env: &Env) {
+        if let Some(path) = self.metrics {
+            count(path, pipelines, &ends, state, env).await;
+        }
+        if let Some(to) = self.report {
+            deliver(to, ends, exit, env).await;
+        }
+    }
+}
+
+/// Makes the ends of runs that didn't begin, one a file: those that were refused say why, the others that they weren't to blame.
+pub(super) fn refused<T>(
+    asked: &[Result<T, Refused>],
+    name: impl Fn(&T) -> &PipelineName,
+    now: DateTime<Utc>,
+) -> Vec<RunEnd> {
+    let others: Vec<String> =
+        asked.iter().filter_map(|one| one.as_ref().err()).map(|refused| format!("`{}`", refused.name)).collect();
+    let others =
+        format!("not run, since {} was refused: files that are given together run together", others.join(", "));
+    let end = |one: &Result<T, Refused>| {
+        let (pipeline, error) = match one {
+            Ok(fine) => (name(fine), &others),
+            Err(Refused { name, why }) => (name, why),
+        };
+        RunEnd {
+            pipeline: pipeline.clone(),
+            run: run::new_id(now),
+            scheduled_for: None,
+            started: now,
+            ended: now,
+            exit_code: Exit::Refused,
+            error: Some(error.clone()),
+            report: None,
+        }
+    };
+    asked.iter().map(end).collect()
+}
+
+/// Writes or posts the report. Where that fails it is told, and the exit code stays that of the runs: what has landed has landed.
+async fn deliver(to: &str, runs: Vec<RunEnd>, exit_code: Exit, env: &Env) {
+    let report = Report { version: 1, tidegate: env!("CARGO_PKG_VERSION").to_owned(), exit_code, runs };
+    let delivered = match Url::parse(to) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            run::post(&url, &report, Arc::clone(&env.clock)).await.map_err(|error| error.to_string())
+        }
+        _ => serde_json::to_vec_pretty(&report)
+            .map_err(std::io::Error::from)
+            .and_then(|text| write(Path::new(to), &text))
+            .map_err(|error| format!("{to}: {error}")),
+    };
+    if let Err(error) = delivered {
+        print::problem(&format!("the report can't be delivered to {error}"));
+    }
+}
+
+/// Writes the metrics of the runs, and of what the ledgers say after them. Of a pipeline whose file was refused the ledger still says when
+/// a run last succeeded.
+async fn count(path: &Path, pipelines: Vec<Pipeline>, ends: &[RunEnd], state: &str, env: &Env) {
+    let metrics = Metrics::default();
+    for end in ends {
+        metrics.ended(end);
+    }
+    let mut known = Vec::new();
+    let unread = ends.iter().filter(|end| pipelines.iter().all(|pipeline| pipeline.name != end.pipeline));
+    for end in unread {
+        known.push((end.pipeline.clone(), Known::read_runs(&end.pipeline, state, env).await));
+    }
+    for pipeline in pipelines {
+        let name = pipeline.name.clone();
+        known.push((name, Known::read(&Arc::new(pipeline), state, env).await));
+    }
+    let stands = known.iter().map(|(pipeline, known)| {
+        let end = ends.iter().find(|end| end.pipeline == *pipeline);
+        Stands { pipeline, known, end }
+    });
+    let text = metrics.render(&stands.collect::<Vec<_>>(), None, Exposition::Plain);
+    let written = text.map_err(std::io::Error::other).and_then(|text| write(path, text.as_bytes()));
+    if let Err(error) = written {
+        print::problem(&format!("the metrics can't be written to {}: {error}", path.display()));
+    }
+}
+
+/// Writes a file so that nobody reads half of it.
+fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tidegate-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(text)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
