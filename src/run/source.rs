@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use indexmap::IndexMap;
+
 use super::{RunError, auth};
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
@@ -13,7 +15,9 @@ use crate::extract::http::{
 };
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
+use crate::pipeline::load::{self, RequestValue};
 use crate::pipeline::spec::{self, Job, Outbox, Source};
+use crate::secret::Secret;
 
 /// The clients of a process. Keep one: its limits for a host and its memory of refused credentials count over all runs.
 #[derive(Debug)]
@@ -54,7 +58,9 @@ impl Sources {
         let extra: Vec<&str> = job.for_each.iter().map(|for_each| for_each.name.as_str()).collect();
         let rules = Rules::compile(&texts(&job.source), &extra)?;
         let patience = Patience { envelope: Some(envelope(job)), sent: Arc::clone(sent), ..Patience::default() };
-        self.exchange_of(&job.source, rules, patience, weight(&job.records))
+        let exchange = self.exchange_of(&job.source, rules, patience, weight(&job.records))?;
+        exchange.client.redactor().know(&secrets_in(&job.request.headers));
+        Ok(exchange)
     }
 
     /// Returns what sends the rows of an outbox, and what looks them up, where it does. One whose requests can't be known again sends
@@ -129,6 +135,23 @@ impl Sources {
         let client = client.within(Arc::clone(&self.memory));
         Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))
     }
+}
+
+/// Values shorter than this may stand in any message by chance.
+const SHORTEST_SECRET: usize = 6;
+
+/// Returns what lets in by its header, though it isn't given by `auth`: a cookie, with its parts, and whatever is named as a key.
+fn secrets_in(headers: &IndexMap<String, RequestValue>) -> Vec<Secret> {
+    let telling = headers.iter().filter(|(name, _)| load::is_secret_header(name));
+    let texts = telling.filter_map(|(_, value)| match value {
+        RequestValue::String(text) if !text.as_str().contains("{{") => Some(text.as_str()),
+        _ => None,
+    });
+    let parts = texts.flat_map(|text| {
+        let values = text.split(';').filter_map(|part| Some(part.split_once('=')?.1.trim()));
+        std::iter::once(text).chain(values)
+    });
+    parts.filter(|part| part.len() >= SHORTEST_SECRET).map(Secret::new).collect()
 }
 
 /// How many bytes a tree of a body takes for each of the body.

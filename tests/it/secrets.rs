@@ -171,3 +171,27 @@ jobs:
     assert!(bench.api.asked().iter().any(|request| request.headers.contains_key("proxy-authorization")));
     check(&said, &OTHERS, "the proxy and the bucket");
 }
+
+#[test]
+fn a_cookie_and_a_key_in_a_header_show_nowhere_when_the_server_echoes_them() {
+    const COOKIE: &str = "f0/a+b==-cookie";
+    const KEY: &str = "k3y<of>the/header";
+    let bench = Bench::new(Api::start(|request: &Request| {
+        let escaped = format!("{COOKIE} {KEY}").replace('/', "\\/").replace('<', "\\u003C");
+        let echoed = format!("{{\"error\": \"{escaped}\", \"cookie\": {}}}", json!(request.headers.get("cookie")));
+        Answer::bytes(echoed).status(500)
+    }));
+    bench.job(
+        "records: '.[]'
+headers: {Cookie: 'lang=it; sid=${SID}', X-Key: '${XKEY}'}
+snapshot: latest
+paginate: none",
+    );
+    let ran = bench.run_with("2026-01-03T12:00:00Z", &["--log", "debug"], &[("SID", COOKIE), ("XKEY", KEY)]);
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let said = format!("{}{}", ran.outcome.stdout, ran.outcome.stderr);
+    assert!(said.contains("[redacted]"), "{said}");
+    for secret in [COOKIE, KEY, "a+b==-cookie", "of>the"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+}

@@ -33,6 +33,12 @@ pub(super) fn is_secret(key: &str) -> bool {
     is_telling(key) || looks_telling(key) || key.eq_ignore_ascii_case("auth")
 }
 
+/// Tells whether the value of a request's header may not be shown: there a name that ends with `key` is one that lets in.
+#[must_use]
+pub fn is_secret_header(name: &str) -> bool {
+    is_secret(name) || name.to_ascii_lowercase().ends_with("key")
+}
+
 /// Tells whether the value of a URL's parameter may not be shown. There a plain `key` is one that lets in.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
     is_secret(name) || name.eq_ignore_ascii_case("key")
