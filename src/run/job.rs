@@ -160,7 +160,9 @@ impl Runner<'_> {
                     self.finished(finished, &mut queue, report);
                 }
                 () = self.env.cancel.cancelled() => {
-                    self.release(&queue).await?;
+                    if let Err(lost) = self.release(&queue).await {
+                        tracing::warn!(job = %self.job.name, error = %lost, "what hadn't started stays begun: the next run reads it");
+                    }
                     return Err(RunError::Interrupted);
                 }
             }

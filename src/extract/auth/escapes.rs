@@ -5,7 +5,10 @@ pub(super) fn replace(text: &str, secret: &str, with: &str) -> Option<String> {
     let mut chars = secret.chars();
     let (first, rest) = (chars.next()?, chars.as_str());
     let (mut clean, mut copied, mut at) = (String::new(), 0, 0);
-    while let Some(here) = text.get(at..).filter(|here| !here.is_empty()) {
+    let begins = |c: char| c == first || matches!(c, '%' | '\\' | '&' | '+');
+    while let Some(skipped) = text.get(at..).and_then(|rest| rest.find(begins)) {
+        at += skipped;
+        let here = &text[at..];
         let end = one(here, first).and_then(|length| Some(length + all(&here[length..], rest)?));
         if let Some(length) = end {
             clean.push_str(&text[copied..at]);

@@ -42,12 +42,14 @@ pub struct Redactor(Arc<RwLock<Known>>);
 #[derive(Default)]
 struct Known {
     /// Those that were known from the start, never forgotten.
+    secrets: Vec<Secret>,
+    /// Their forms.
     given: Vec<String>,
     /// Those that came later, such as tokens, the oldest first: each with its forms.
     learned: VecDeque<(Secret, Vec<String>)>,
     /// All forms. Longest first, so that no part of a longer form is left standing.
     forms: Vec<String>,
-    /// Of the forms those as they are that may be escaped, longest first.
+    /// The secrets as they are, where a server may escape them in a way of its own. Longest first.
     plain: Vec<String>,
 }
 
@@ -61,8 +63,9 @@ impl std::fmt::Debug for Redactor {
 impl Redactor {
     /// Learns `secrets`: as they are, percent-encoded, escaped in JSON, and in base64, also as a part of a longer text.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let given: Vec<_> = secrets.into_iter().flat_map(|secret| forms(secret.expose())).collect();
-        let mut known = Known { given, ..Known::default() };
+        let secrets: Vec<Secret> = secrets.into_iter().cloned().collect();
+        let given = secrets.iter().flat_map(|secret| forms(secret.expose())).collect();
+        let mut known = Known { secrets, given, ..Known::default() };
         known.sort();
         Self(Arc::new(RwLock::new(known)))
     }
@@ -70,9 +73,10 @@ impl Redactor {
     /// Learns more secrets that are never to be forgotten; an empty one is none.
     pub fn know<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let secrets = secrets.into_iter().map(Secret::expose).filter(|secret| !secret.is_empty());
-        let given: Vec<_> = secrets.flat_map(forms).collect();
+        let secrets: Vec<Secret> = secrets.into_iter().filter(|secret| !secret.expose().is_empty()).cloned().collect();
+        let given: Vec<_> = secrets.iter().flat_map(|secret| forms(secret.expose())).collect();
         if given.iter().any(|form| !known.given.contains(form)) {
+            known.secrets.extend(secrets);
             known.given.extend(given);
             known.sort();
         }
@@ -133,13 +137,14 @@ impl Known {
         let mut forms: Vec<_> = self.given.iter().chain(learned).cloned().collect();
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
-        // What is escaped the usual way is among the forms; what is escaped once more isn't looked for.
-        let may_be = |form: &&String| {
-            form.len() >= SHORTEST_ESCAPED
-                && form.contains(|c: char| !c.is_ascii_alphanumeric())
-                && !form.contains(['%', '\\'])
-        };
-        self.plain = forms.iter().filter(may_be).cloned().collect();
+        let learned = self.learned.iter().map(|(secret, _)| secret);
+        let texts = self.secrets.iter().chain(learned).flat_map(|secret| plain(secret.expose()));
+        let may_be =
+            |text: &&str| text.len() >= SHORTEST_ESCAPED && text.contains(|c: char| !c.is_ascii_alphanumeric());
+        let mut texts: Vec<String> = texts.filter(may_be).map(str::to_owned).collect();
+        texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        texts.dedup();
+        self.plain = texts;
         self.forms = forms;
     }
 }
@@ -159,12 +164,17 @@ pub fn excerpt(redactor: &Redactor, body: &[u8]) -> String {
     shown
 }
 
-fn forms(secret: &str) -> Vec<String> {
+/// Returns a secret as it is, and what of it is one by itself.
+fn plain(secret: &str) -> [&str; 3] {
     let trimmed = secret.trim();
     // `Token abc` as the value of a header: the token alone is the secret.
     let bare = trimmed.rsplit_once(' ').map_or(trimmed, |(_, bare)| bare);
+    [secret, trimmed, bare]
+}
+
+fn forms(secret: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    for text in [secret, trimmed, bare] {
+    for text in plain(secret) {
         if text.is_empty() {
             continue;
         }
