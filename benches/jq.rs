@@ -6,7 +6,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use serde_json::{Value, json};
-use tidegate::decode::{Contract, DecodeOptions, PAGE_VARIABLES, PageDecoder, PageVars};
+use tidegate::decode::{DecodeOptions, PAGE_VARIABLES, PageDecoder, PageVars};
 use tidegate::lang::Selector;
 use tidegate::lang::jq::Jq;
 use tidegate::model::AnswerFormat;
@@ -55,16 +55,12 @@ fn scrutinizer_cells(bencher: Bencher<'_, '_>) {
     let page = json!({"report": {"table": {"inbound": {"rows": rows}}}}).to_string();
     let variables = [&PAGE_VARIABLES[..], &["direction"]].concat();
     let options = DecodeOptions {
-        format: AnswerFormat::Json,
-        selector: Selector::parse_with(&[RECORDS.to_owned()], &variables).expect("the records"),
         constants: vec![("direction".to_owned(), json!("inbound"))],
-        contract: Contract::Evolve,
-        nulls: false,
-        pinned: None,
-        by_hand: Vec::new(),
-        max_depth: 16,
         lean_envelope: true,
-        want_edges: false,
+        ..DecodeOptions::new(
+            AnswerFormat::Json,
+            Selector::parse_with(&[RECORDS.to_owned()], &variables).expect("the records"),
+        )
     };
     let count = Jq::compile(COUNT, &variables).expect("the number of rows");
     let context = PageVars { status: 200, headers: json!({}) };

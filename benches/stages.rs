@@ -15,7 +15,7 @@ use divan::{AllocProfiler, Bencher};
 use serde_json::json;
 use tempfile::TempDir;
 use tidegate::clock::SystemClock;
-use tidegate::decode::{Contract, DecodeOptions, PAGE_VARIABLES, PageDecoder, PageVars};
+use tidegate::decode::{DecodeOptions, PAGE_VARIABLES, PageDecoder, PageVars};
 use tidegate::lang::Selector;
 use tidegate::ledger::{BeginSlice, Lane, Ledger, Publication, Writer};
 use tidegate::model::{
@@ -57,18 +57,10 @@ fn body() -> Bytes {
 }
 
 fn decoder() -> PageDecoder {
-    PageDecoder::new(DecodeOptions {
-        format: AnswerFormat::Json,
-        selector: Selector::parse_with(&[".rsp.records[]".to_owned()], &PAGE_VARIABLES).unwrap(),
-        constants: Vec::new(),
-        contract: Contract::Evolve,
-        nulls: false,
-        pinned: None,
-        by_hand: Vec::new(),
-        max_depth: 16,
-        want_edges: false,
-        lean_envelope: false,
-    })
+    PageDecoder::new(DecodeOptions::new(
+        AnswerFormat::Json,
+        Selector::parse_with(&[".rsp.records[]".to_owned()], &PAGE_VARIABLES).unwrap(),
+    ))
 }
 
 fn page_of(decoder: &mut PageDecoder, body: &Bytes) -> RecordBatch {

@@ -65,6 +65,10 @@ pub enum Contract {
     Discard,
 }
 
+/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
+/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
+const MAX_DEPTH: usize = 16;
+
 /// How the pages of a slice are decoded.
 #[derive(Debug, Clone)]
 pub struct DecodeOptions {
@@ -82,13 +86,32 @@ pub struct DecodeOptions {
     pub pinned: Option<RecordSchema>,
     /// Columns typed by hand: they exist even if never seen, and never change; objects may have more fields than were named.
     pub by_hand: Vec<HandColumn>,
-    /// How deep lists and objects are typed, 64 as a rule; what lies deeper makes its column `json`.
+    /// How deep lists and objects are typed; what lies deeper makes its column `json`.
     pub max_depth: usize,
     /// Leave the list that a program takes apart out of the envelope, which then needn't be read a second time: for where nobody
     /// looks at it there.
     pub lean_envelope: bool,
     /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
     pub want_edges: bool,
+}
+
+impl DecodeOptions {
+    /// Returns how pages are decoded of which nothing is known, and nothing is asked but their records.
+    #[must_use]
+    pub const fn new(format: AnswerFormat, selector: Selector) -> Self {
+        Self {
+            format,
+            selector,
+            constants: Vec::new(),
+            contract: Contract::Evolve,
+            nulls: false,
+            pinned: None,
+            by_hand: Vec::new(),
+            max_depth: MAX_DEPTH,
+            lean_envelope: false,
+            want_edges: false,
+        }
+    }
 }
 
 /// What a program sees of the response beside its body.

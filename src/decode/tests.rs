@@ -15,16 +15,8 @@ mod seen;
 fn options(records: &[&str]) -> DecodeOptions {
     let texts: Vec<String> = records.iter().map(|&text| text.to_owned()).collect();
     DecodeOptions {
-        format: AnswerFormat::Json,
-        selector: Selector::parse_with(&texts, &PAGE_VARIABLES).unwrap(),
-        constants: Vec::new(),
-        contract: Contract::Evolve,
-        pinned: None,
-        by_hand: Vec::new(),
-        nulls: false,
         max_depth: 64,
-        lean_envelope: false,
-        want_edges: false,
+        ..DecodeOptions::new(AnswerFormat::Json, Selector::parse_with(&texts, &PAGE_VARIABLES).unwrap())
     }
 }
 

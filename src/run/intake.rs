@@ -21,10 +21,6 @@ use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PartsSpec, Slicing};
 
-/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
-/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
-pub(super) const MAX_DEPTH: usize = 16;
-
 /// The part that computes: it is locked on blocking threads only, by one of them at a time.
 pub(super) struct Intake {
     job: Arc<Job>,
@@ -138,17 +134,15 @@ impl Intake {
             has_room(job, pinned)?;
         }
         let options = DecodeOptions {
-            format: job.source.format,
-            selector: job.records.clone(),
             constants: constants(job, slice)?,
             contract,
             nulls: job.bad_rows == file::BadRows::Null,
             pinned,
             by_hand: job.columns.clone(),
-            max_depth: MAX_DEPTH,
             lean_envelope: nobody_sees_items(job),
             // They take another pass over the page.
             want_edges: shown || pages::programs(job).iter().any(|program| program.names(&["first", "last"])),
+            ..DecodeOptions::new(job.source.format, job.records.clone())
         };
         let foresight = match (&job.slicing, slice.window()) {
             (Slicing::Window(spec), Some(window)) if !job.enrich.is_empty() => {

@@ -28,6 +28,8 @@ mod job;
 mod land;
 mod locked;
 mod meter;
+#[cfg(test)]
+mod moving_list;
 mod newest;
 mod owner;
 mod pages;

@@ -13,7 +13,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::RunError;
-use crate::decode::{Contract, DecodeOptions, PageDecoder, PageVars};
+use crate::decode::{DecodeOptions, PageDecoder, PageVars};
 use crate::lang::Selector;
 use crate::model::AnswerFormat;
 use crate::objects::{Location, Purpose, StoreError, Stores};
@@ -190,18 +190,8 @@ fn parquet(bytes: &Bytes, room: &mut usize) -> Result<Vec<RecordBatch>, BoxError
 }
 
 fn json_lines(bytes: &Bytes, room: &mut usize) -> Result<Vec<RecordBatch>, BoxError> {
-    let mut decoder = PageDecoder::new(DecodeOptions {
-        format: AnswerFormat::JsonLines,
-        selector: Selector::parse(&[".[]?".to_owned()])?,
-        constants: Vec::new(),
-        contract: Contract::Evolve,
-        nulls: false,
-        pinned: None,
-        by_hand: Vec::new(),
-        max_depth: super::intake::MAX_DEPTH,
-        lean_envelope: false,
-        want_edges: false,
-    });
+    let mut decoder =
+        PageDecoder::new(DecodeOptions::new(AnswerFormat::JsonLines, Selector::parse(&[".[]?".to_owned()])?));
     let no_headers = PageVars { status: 200, headers: serde_json::Value::Null };
     let page = decoder.decode(bytes, &no_headers, None, &[])?;
     if let Some(row) = page.rejected.first() {

@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use serde_json::json;
-use tidegate::decode::{Contract, DecodeOptions, PAGE_VARIABLES, PageDecoder, PageVars};
+use tidegate::decode::{DecodeOptions, PAGE_VARIABLES, PageDecoder, PageVars};
 use tidegate::lang::Selector;
 use tidegate::model::AnswerFormat;
 use tidegate::transform::KeyIndex;
@@ -40,18 +40,10 @@ fn page(records: usize) -> Bytes {
 }
 
 fn decoder() -> PageDecoder {
-    PageDecoder::new(DecodeOptions {
-        format: AnswerFormat::Json,
-        selector: Selector::parse_with(&[".rsp.records[]".to_owned()], &PAGE_VARIABLES).unwrap(),
-        constants: Vec::new(),
-        contract: Contract::Evolve,
-        nulls: false,
-        pinned: None,
-        by_hand: Vec::new(),
-        max_depth: 16,
-        lean_envelope: false,
-        want_edges: false,
-    })
+    PageDecoder::new(DecodeOptions::new(
+        AnswerFormat::Json,
+        Selector::parse_with(&[".rsp.records[]".to_owned()], &PAGE_VARIABLES).unwrap(),
+    ))
 }
 
 /// Counts the allocations of decoding a page whose schema is known.

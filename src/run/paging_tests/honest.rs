@@ -49,6 +49,19 @@ fn link(kind: usize, number: usize) -> String {
     }
 }
 
+/// Cuts a list into pages of these sizes in turn, empty ones among them, until all rows are on one; where the sizes allow it.
+fn cut<'r>(rows: &'r [Row], sizes: &[usize]) -> Vec<&'r [Row]> {
+    let (mut pages, mut from) = (Vec::new(), 0);
+    for size in sizes.iter().cycle().take(sizes.len() * 40) {
+        pages.push(part(rows, from, *size));
+        from += size;
+        if from >= rows.len() {
+            break;
+        }
+    }
+    pages
+}
+
 proptest! {
     #[test]
     fn offset_is_exact(
@@ -122,16 +135,8 @@ proptest! {
         let more_field = if more { ", more: .more" } else { "" };
         let (request, into) = if in_body { ("post: /rows\n    body: {}", "body.cursor") } else { ("get: /rows", "query.cursor") };
         let job = job(request, &format!("{{cursor: {{into: {into}, value: .next}}, total: .total{more_field}}}"), 1);
-        // Pages as they come, empty ones among them, until all rows are on one.
-        let (mut pages, mut from) = (Vec::new(), 0);
-        for size in sizes.iter().cycle().take(sizes.len() * 40) {
-            pages.push(part(&rows, from, *size));
-            from += size;
-            if from >= rows.len() {
-                break;
-            }
-        }
-        prop_assume!(from >= rows.len());
+        let pages = cut(&rows, &sizes);
+        prop_assume!(pages.iter().map(|page| page.len()).sum::<usize>() == rows.len());
         let mut asked = 0;
         let outcome = read(&job, |request| {
             let got = if in_body {
@@ -162,15 +167,8 @@ proptest! {
         let more_field = if more { ", more: .more" } else { "" };
         let from = if in_header { "{header: Link}" } else { "{url: .next}" };
         let job = job("get: /rows", &format!("{{next_link: {from}, total: .total{more_field}}}"), 1);
-        let (mut pages, mut from) = (Vec::new(), 0);
-        for size in sizes.iter().cycle().take(sizes.len() * 40) {
-            pages.push(part(&rows, from, *size));
-            from += size;
-            if from >= rows.len() {
-                break;
-            }
-        }
-        prop_assume!(from >= rows.len());
+        let pages = cut(&rows, &sizes);
+        prop_assume!(pages.iter().map(|page| page.len()).sum::<usize>() == rows.len());
         let mut asked = 0;
         let outcome = read(&job, |request| {
             assert_eq!(request.url().host_str(), Some("a.example"));

@@ -2,33 +2,16 @@
 
 use super::server::{number, param, part};
 use super::*;
-
-/// What happens to a list between two requests.
-#[derive(Debug, Clone, Copy)]
-enum Move {
-    Insert(usize),
-    Delete(usize),
-    Reorder(usize, usize),
-    /// A row goes, and another comes in: the total stays.
-    Replace(usize, usize),
-}
+use crate::run::moving_list::{Move, MovingList, any_move};
 
 fn moves() -> impl Strategy<Value = Vec<Vec<Move>>> {
-    let place = 0_usize..12;
-    let one = prop_oneof![
-        2 => place.clone().prop_map(Move::Insert),
-        2 => place.clone().prop_map(Move::Delete),
-        3 => (place.clone(), place.clone()).prop_map(|(from, to)| Move::Reorder(from, to)),
-        3 => (place.clone(), place).prop_map(|(from, to)| Move::Replace(from, to)),
-    ];
-    let between = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(one, 1..3)];
+    let between = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(any_move(), 1..3)];
     prop::collection::vec(between, 0..24)
 }
 
 /// A server's list. A row's place is also the value that `seek` goes by: a row that goes elsewhere has another one from then on.
 struct List {
-    rows: Vec<u64>,
-    next: u64,
+    list: MovingList,
     moves: std::vec::IntoIter<Vec<Move>>,
     /// The list as it was before each request, and is after the last.
     truths: BTreeSet<Vec<u64>>,
@@ -36,40 +19,22 @@ struct List {
 
 impl List {
     fn new(rows: u64, moves: Vec<Vec<Move>>) -> Self {
-        let list: Vec<u64> = (1..=rows).collect();
-        Self { next: rows + 1, truths: [list.clone()].into(), rows: list, moves: moves.into_iter() }
+        let list = MovingList::new(1..rows + 1);
+        Self { truths: [list.rows.clone()].into(), list, moves: moves.into_iter() }
     }
 
     /// Moves as is due before a request; each step of it makes another list.
     fn tick(&mut self) {
         for step in self.moves.next().unwrap_or_default() {
-            let len = self.rows.len();
-            match step {
-                Move::Insert(at) => self.insert(at),
-                Move::Delete(at) if len > 0 => drop(self.rows.remove(at % len)),
-                Move::Reorder(from, to) if len > 0 => {
-                    let row = self.rows.remove(from % len);
-                    self.rows.insert(to % len, row);
-                }
-                Move::Replace(from, to) if len > 0 => {
-                    self.rows.remove(from % len);
-                    self.insert(to);
-                }
-                _ => {}
-            }
-            let mut truth = self.rows.clone();
+            self.list.make(step);
+            let mut truth = self.list.rows.clone();
             truth.sort_unstable();
             self.truths.insert(truth);
         }
     }
 
-    fn insert(&mut self, at: usize) {
-        self.rows.insert(at % (self.rows.len() + 1), self.next);
-        self.next += 1;
-    }
-
     fn page(&self, from: usize, size: usize) -> Answer {
-        let rows: Vec<Row> = self.rows.iter().map(|id| Row { id: *id, value: 0 }).collect();
+        let rows: Vec<Row> = self.list.rows.iter().map(|id| Row { id: *id, value: 0 }).collect();
         Answer { total: Total::Number(rows.len() as u64), ..Answer::of(part(&rows, from, size)) }
     }
 }
@@ -90,7 +55,7 @@ fn read_list(kind: usize, list: &mut List, size: usize, refetch: bool) -> Result
         let from = if kind == 1 { at * size } else { at };
         let mut answer = list.page(from, size);
         let end = from + answer.rows.len();
-        if end < list.rows.len() && !answer.rows.is_empty() {
+        if end < list.list.rows.len() && !answer.rows.is_empty() {
             answer.next = Some(if kind == 3 { json!(format!("?at={end}")) } else { json!(end) });
         }
         answer
@@ -135,10 +100,10 @@ proptest! {
         ), size));
         let mut list = List::new(rows, moves);
         // A row that moves gets another value, such as that of its last change.
-        let mut values: Vec<(u64, u64)> = list.rows.iter().map(|id| (*id, id * 100)).collect();
+        let mut values: Vec<(u64, u64)> = list.list.rows.iter().map(|id| (*id, id * 100)).collect();
         let outcome = read(&job, |request| {
             list.tick();
-            values = valued(&values, &list.rows);
+            values = valued(&values, &list.list.rows);
             let from = param(request, "from").map(|text| text.parse::<u64>().unwrap());
             let due = values.iter().filter(|(_, value)| from.is_none_or(|from| *value > from || (inclusive && *value == from)));
             let page: Vec<Row> = due.take(size).map(|(id, value)| Row { id: *id, value: *value }).collect();
