@@ -21,6 +21,7 @@ mod extract;
 mod fingerprint;
 mod future;
 mod held;
+mod hidden;
 mod hooks;
 mod increment;
 mod intake;
