@@ -414,7 +414,9 @@ fn remedy(path: &PlainPath, end: &End) -> String {
             let here = object(*depth);
             let here = here.strip_suffix("[]").filter(|here| *here != ".").unwrap_or(".");
             let each = if here == "." { "to_entries[]".to_owned() } else { format!("{here} | to_entries[]") };
-            format!("if it is one record, write `records: '{here}'`; if it has a record under each key, `records: '{each} | .value + {{key}}'`")
+            format!(
+                "if it is one record, write `records: '{here}'`; if it has a record under each key, `records: '{each} | .value + {{key}}'`"
+            )
         }
         End::Other(depth, "an array") => {
             format!("if that is the list, write `records: '{}'`", object(*depth))

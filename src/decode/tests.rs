@@ -396,7 +396,10 @@ fn what_is_no_page_says_so() {
         refused(&[".a.b[]"], br#"{"a": [1]}"#),
         "the path `.a.b[]` finds no records: `a` is an array; if that is the list, write `records: '.a[]'`"
     );
-    assert!(refused(&[".[]"], b"{}").contains("write `records: '.'`; if it has a record under each key, `records: 'to_entries[] |"));
+    assert!(
+        refused(&[".[]"], b"{}")
+            .contains("write `records: '.'`; if it has a record under each key, `records: 'to_entries[] |")
+    );
     assert!(refused(&[".a[]"], br#"{"a": 1}"#).ends_with("`a` is a number; correct the path: it must lead to a list"));
     assert_eq!(
         refused(&[".a[]"], br#"{"a": [], "a": []}"#),

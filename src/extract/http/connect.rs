@@ -131,7 +131,8 @@ fn through(proxy: &Proxy) -> Result<reqwest::Proxy, HttpError> {
 
 /// Says by which proxy `url` is asked, as the client decides it; none where it is asked directly.
 pub(super) fn proxy_of(options: &HttpOptions, url: &Url) -> Option<String> {
-    let variable = |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase())).unwrap_or_default();
+    let variable =
+        |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase())).unwrap_or_default();
     let (matcher, from) = match &options.proxy {
         Some(proxy) => {
             let all = proxy.url.as_str().to_owned();

@@ -142,7 +142,9 @@ async fn too_many_requests_and_unavailable_are_tried_again() {
 
 #[tokio::test]
 async fn a_request_with_no_body_says_that_it_has_none_where_one_is_due() {
-    for (method, due) in [("POST", Some("0")), ("PUT", Some("0")), ("PATCH", Some("0")), ("GET", None), ("DELETE", None)] {
+    for (method, due) in
+        [("POST", Some("0")), ("PUT", Some("0")), ("PATCH", Some("0")), ("GET", None), ("DELETE", None)]
+    {
         let (url, _) = serve(Duration::ZERO, move |_, headers| {
             let length = headers.get("content-length").map(|length| length.to_str().unwrap());
             if length == due { StatusCode::OK } else { StatusCode::LENGTH_REQUIRED }.into_response()

@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_header_that_ends_with_key_lets_in_unless_it_is_one_of_data() {
-        for name in ["X-Key", "key", "X-Api-Key", "Access-Key", "apikey", "X-Sort-Api-Key", "Ocp-Apim-Subscription-Key"] {
+        for name in ["X-Key", "key", "X-Api-Key", "Access-Key", "apikey", "X-Sort-Api-Key", "Ocp-Apim-Subscription-Key"]
+        {
             assert!(is_secret_header(name), "{name}");
         }
         for name in ["X-Sort-Key", "sortkey", "Partition-Key", "x-primary-key", "Idempotency-Key", "X-Keyword"] {
