@@ -170,6 +170,7 @@ impl Collector {
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, request, number)?;
         let full = self.cut_by_cursor(&batch, first, &stood, request, number)?;
+        self.bad.check(self.counts.received)?;
         self.feed(&batch, first, &page.schema)?;
         let batch = self.tagged(batch, page.schema)?;
         self.spool.push(batch)?;
