@@ -17,7 +17,7 @@ use super::evidence::Evidence;
 use super::increment::{Fate, Increment};
 use super::quarantine::{BadRow, Fault};
 use super::row::RowSql;
-use crate::decode::DecodedPage;
+use crate::decode::{DecodeOptions, DecodedPage};
 use crate::model::{CursorValue, RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::file::SeekBound;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
@@ -56,6 +56,8 @@ pub(super) struct Collector {
     cursor: Option<(RowSql, Increment)>,
     spool: Spool,
     schemas: Vec<RecordSchema>,
+    /// How the pages are decoded.
+    options: DecodeOptions,
     counts: RowCounts,
     /// Rows for quarantine.
     bad: BadRows,
@@ -79,13 +81,15 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Starts with an empty slice. `asked` is the window with its padding, `memory` what the rows and their keys may take.
+    /// Starts with an empty slice. `asked` is the window with its padding, `memory` what the rows and their keys may take, `options` how
+    /// the pages are decoded.
     pub(super) fn new(
         job: &Job,
         kind: &SliceKind,
         asked: Option<Window>,
         now: DateTime<Utc>,
         memory: &SliceMemory,
+        options: DecodeOptions,
     ) -> Self {
         let time = match (&job.slicing, kind) {
             (Slicing::Window(spec), SliceKind::Window(window)) => spec
@@ -109,6 +113,7 @@ impl Collector {
             cursor,
             spool: Spool::new(memory.rows),
             schemas: Vec::new(),
+            options,
             counts: RowCounts::default(),
             bad: BadRows::default(),
             undecoded: 0,
@@ -128,7 +133,7 @@ impl Collector {
     /// Has the rows written as they come, but where only the slice's end tells which of them land.
     pub(super) fn write_early(&mut self, early: Early, opening: Opening) {
         if self.latest_by.is_none() && self.cursor.is_none() && !self.overlap {
-            self.feeder = Some(Feeder::new(early, opening));
+            self.feeder = Some(Feeder::new(early, opening, self.options.clone()));
         }
     }
 
@@ -143,6 +148,7 @@ impl Collector {
     /// Takes a page in. `request` names it in errors and in quarantine.
     pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
         let first = self.spool.rows();
+        let held = page.held().map_err(|source| RunError::Decode { request: request.to_owned(), source })?;
         self.counts.received += page.rows;
         self.counts.discarded_fields += page.discarded_fields;
         self.counts.nulled_values += page.nulled_values;
@@ -170,8 +176,8 @@ impl Collector {
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, request, number)?;
         let full = self.cut_by_cursor(&batch, first, &stood, request, number)?;
-        self.feed(&batch, first, &page.schema)?;
-        let batch = self.tagged(batch, page.schema)?;
+        self.feed(&held, first, &page.schema)?;
+        let batch = self.tagged(held, page.schema)?;
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
         Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(last)) })
