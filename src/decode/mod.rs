@@ -19,6 +19,7 @@ mod held;
 mod infer;
 mod lattice;
 mod lines;
+mod origin;
 mod page;
 mod precise;
 mod reject;
@@ -44,6 +45,7 @@ use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
 pub use held::Widener;
 use lattice::Node;
+pub use origin::Origin;
 use page::Page;
 pub use page::envelope_of;
 use reject::{Misfit, Nulls, Row};
@@ -172,6 +174,8 @@ pub struct DecodedPage {
     pub nulled_values: u64,
     /// The first row with such a value, in full.
     pub first_nulled: Option<RejectedRow>,
+    /// All records as they came.
+    pub origin: Origin,
     /// The rows of `batch` as they came, where it doesn't tell all that counts should `schema` grow: see [`DecodedPage::held`].
     texts: Option<StringArray>,
 }
@@ -253,6 +257,7 @@ impl PageDecoder {
             Some(program) => page.count(program, &vars)?,
             None => decoded.rows,
         };
+        decoded.origin = Origin::of(page.into_records(), body, self.options.format);
         Ok(decoded)
     }
 
@@ -331,6 +336,7 @@ impl PageDecoder {
             discarded_fields,
             nulled_values,
             first_nulled,
+            origin: Origin::of_records(Vec::new()),
             texts,
         })
     }
