@@ -85,11 +85,9 @@ impl Widener {
         let records = texts.iter().flatten().map(str::to_owned).collect();
         let page = PageDecoder::new(self.options.clone()).decode_open(&Page::of_records(records))?;
         match page.rejected.first() {
-            Some(row) => Err(DecodeError::Widen {
-                column: row.column.clone(),
-                from: row.got.clone(),
-                to: row.expected.clone(),
-            }),
+            Some(row) => {
+                Err(DecodeError::Widen { column: row.column.clone(), from: row.got.clone(), to: row.expected.clone() })
+            }
             None => schema::conform(&page.batch, &page.schema, &self.to),
         }
     }

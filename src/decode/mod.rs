@@ -380,7 +380,10 @@ impl PageDecoder {
         let names = root.names().map(str::to_owned).collect();
         let columns = root.finish_columns()?;
         root.harvest(&mut self.root);
-        Ok((Pass { columns, names, rows, bad, nulls, grows: row.grows, loses: row.loses, discarded: row.discarded }, envelope))
+        Ok((
+            Pass { columns, names, rows, bad, nulls, grows: row.grows, loses: row.loses, discarded: row.discarded },
+            envelope,
+        ))
     }
 
     /// Begins the rows of a page.

@@ -293,7 +293,12 @@ impl Collector {
         }
         let rows = batch.num_rows() as u64;
         if ignored * 2 > rows && !self.reaching {
-            return Err(RunError::WindowIgnored { request: came.request.to_owned(), outside: ignored, rows, window: asked });
+            return Err(RunError::WindowIgnored {
+                request: came.request.to_owned(),
+                outside: ignored,
+                rows,
+                window: asked,
+            });
         }
         Ok(())
     }
@@ -324,13 +329,7 @@ impl Collector {
     }
 
     /// Moves a row that was decoded to quarantine, and returns its text; none where it is there already.
-    fn reject(
-        &mut self,
-        first: u64,
-        row: usize,
-        fault: &Fault,
-        came: &Came<'_>,
-    ) -> Result<Option<String>, RunError> {
+    fn reject(&mut self, first: u64, row: usize, fault: &Fault, came: &Came<'_>) -> Result<Option<String>, RunError> {
         if !self.nulls.insert(first + row as u64) {
             return Ok(None);
         }

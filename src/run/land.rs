@@ -67,7 +67,10 @@ impl Staged {
             1 => "holds nothing but nulls: it joins",
             _ => "hold nothing but nulls: each joins",
         };
-        Some(format!("{} {rest} the Parquet files with its first value, or its type in `schema.columns`", names.join(", ")))
+        Some(format!(
+            "{} {rest} the Parquet files with its first value, or its type in `schema.columns`",
+            names.join(", ")
+        ))
     }
 }
 
