@@ -155,7 +155,7 @@ impl Intake {
             }
             _ => None,
         };
-        let collector = Collector::new(job, &slice.kind, asked, now, memory);
+        let collector = Collector::new(job, &slice.kind, asked, now, memory, options.clone());
         let decoder = PageDecoder::new(options);
         let slice = slice.clone();
         Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })

@@ -178,7 +178,8 @@ pub struct SchemaFile {
     /// in microseconds, UTC; what is finer is cut. `date` reads `2026-01-31`, or another format: `date("%d/%m/%Y")`.
     ///
     /// Numbers and booleans by hand are taken from texts as well (`"42"`), and a `string` takes numbers and booleans as the text
-    /// that they came as. A `decimal` keeps every digit, or the row doesn't fit.
+    /// that they came as. A `decimal` keeps every digit, or the row doesn't fit; so does an integer, however it is written: `1e2` and
+    /// `100.0` are 100, and `-0` is 0.
     #[serde(default)]
     pub columns: IndexMap<Spanned<String>, Spanned<String>>,
 }
