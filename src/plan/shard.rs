@@ -70,8 +70,8 @@ impl Shard {
         match slice.kind {
             SliceKind::Window(window) => {
                 let key = slice.key.as_ref().map(FanoutKey::digest).unwrap_or_default();
-                let first = hash(&["windows", slice.job.as_str(), &key]);
-                self.is_whole() || self.remainder(first + ordinal(window, self.of)) == self.index
+                let first = self.place(&["windows", slice.job.as_str(), &key]);
+                self.is_whole() || self.remainder(u64::from(first) + ordinal(window, self.of)) == self.index
             }
             SliceKind::Incremental { .. } | SliceKind::Snapshot { .. } => {
                 self.takes_chain(&slice.job, slice.key.as_ref())
@@ -113,10 +113,10 @@ impl Shard {
     }
 }
 
-/// Returns a number for a name, below 2^32. A hash that isn't ours to change: another one would give slices that a killed shard has begun
+/// Returns a number for a name. A hash that isn't ours to change: another one would give slices that a killed shard has begun
 /// to other shards.
 fn hash(name: &[&str]) -> u64 {
-    Sha256::digest(name.join("\0")).iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    Sha256::digest(name.join("\0")).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Returns the number of a window among those of its length, counted from 1970, modulo `of`. What is cut by another length once `every`
