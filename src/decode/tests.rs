@@ -379,7 +379,7 @@ fn the_first_path_whose_last_key_exists_wins() {
     assert_eq!(rows("{}").unwrap(), 0);
     assert_eq!(
         rows(r#"{"results": null, "Results": [{}]}"#).unwrap_err().to_string(),
-        "the path `.results[]` finds no records: `results` is null"
+        "the path `.results[]` finds no records: `results` is null; where that means no rows, write `records: '.results[]?'`; otherwise correct the path"
     );
 }
 
@@ -387,13 +387,26 @@ fn the_first_path_whose_last_key_exists_wins() {
 fn what_is_no_page_says_so() {
     assert_eq!(
         refused(&[".rsp.records[]"], br#"{"rc": 0, "rsp": {"data": [], "sort": 1}}"#),
-        "the path `.rsp.records[]` finds no records: there is no `records` in `rsp`, which has `data`, `sort`"
+        "the path `.rsp.records[]` finds no records: there is no `records` in `rsp`, which has `data`, `sort`; \
+         where that means no rows, write `records: '.rsp.records[]?'`; otherwise correct the path"
     );
-    assert_eq!(refused(&[".a[]"], br#"{"a": {}}"#), "the path `.a[]` finds no records: `a` is an object");
-    assert_eq!(refused(&[".a.b[]"], br#"{"a": [1]}"#), "the path `.a.b[]` finds no records: `a` is an array");
+    assert_eq!(
+        refused(&[".a[]"], br#"{"a": {}}"#),
+        "the path `.a[]` finds no records: `a` is an object; if it is one record, write `records: '.a'`; if it has a record under each \
+         key, `records: '.a | to_entries[] | .value + {key}'`"
+    );
+    assert_eq!(
+        refused(&[".a.b[]"], br#"{"a": [1]}"#),
+        "the path `.a.b[]` finds no records: `a` is an array; if that is the list, write `records: '.a[]'`"
+    );
+    assert!(
+        refused(&[".[]"], b"{}")
+            .contains("write `records: '.'`; if it has a record under each key, `records: 'to_entries[] |")
+    );
+    assert!(refused(&[".a[]"], br#"{"a": 1}"#).ends_with("`a` is a number; correct the path: it must lead to a list"));
     assert_eq!(
         refused(&[".a[]"], br#"{"a": [], "a": []}"#),
-        "the path `.a[]` finds no records: the key `a` comes twice"
+        "the path `.a[]` finds no records: the key `a` comes twice; one of its two values would be lost: tell the server's owner"
     );
     assert!(refused(&[".[]"], b"  <html>login</html>").starts_with("the body is html or xml, not json: <html>login"));
     assert!(refused(&[".[]"], b"\n ").starts_with("the body is empty"));

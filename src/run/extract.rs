@@ -330,7 +330,7 @@ impl Extraction {
 
     /// Says why a page can't be read.
     pub(super) fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
-        unreadable(self.exchange.client.redactor(), line, answer, source)
+        unreadable(self.exchange.client.redactor(), line, answer, source.at_line(self.job.records_line))
     }
 
     /// Returns the first request of a slice in one line, redacted.

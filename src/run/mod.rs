@@ -22,6 +22,7 @@ mod extract;
 mod fingerprint;
 mod future;
 mod held;
+mod hidden;
 mod hooks;
 mod increment;
 mod intake;

@@ -264,6 +264,11 @@ const UNWANTED: &str = "correct the row in the transform, or what the sink makes
 fn what_to_do(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..300 => "check the request, and the source's success and error_message",
+        304 => {
+            "it answers a request that asks whether something changed, and none such was sent: a cache on the way answers in the \
+             server's place, so look at the proxies between, or send the header `cache-control: no-cache`; if the file's own `headers` \
+             have `if-none-match` or `if-modified-since`, remove them"
+        }
         300..400 => "check base_url; where it leads to a login page, check auth, and say so with auth_failed",
         403 => "check what the credential's account may read",
         404 => "check the path and base_url; if it means that there are no rows, say so with empty",
