@@ -101,7 +101,7 @@ impl Extraction {
             let (extraction, slice) = (self.clone(), slice.clone());
             move |answer: &RawAnswer| extraction.read_page(answer, &slice)
         };
-        let dispatched = ahead.answer(&asked.request).await?;
+        let dispatched = ahead.answer(&asked.request).await?.asked;
         let answered = self.exchange.settle(&asked.request, dispatched, read).await?;
         let bytes = answered.answer.body.len() as u64;
         ahead.note_size(bytes);
