@@ -48,15 +48,15 @@ impl PageDecoder {
         self.version
     }
 
-    /// Decodes a page before its turn, as [`PageDecoder::decode`] does, and then knows what it knew before. None where that has to be
-    /// done in its turn: the page can't be read, or shows types that aren't known yet. Then this decoder has served its time.
+    /// Decodes a page before its turn, as [`PageDecoder::decode`] does; returns the decoder too, which knows what it knew before. None where
+    /// the page has to be decoded in its turn: it can't be read, or shows types that aren't known yet.
     pub fn decode_early(
-        &mut self,
+        mut self,
         body: &Bytes,
         context: &PageVars,
         rows_program: Option<&Jq>,
         vars: &[Value],
-    ) -> Option<EarlyPage> {
+    ) -> Option<(EarlyPage, Self)> {
         let version = self.version;
         let mut before = Vec::new();
         each(&mut self.root, &mut |node| before.push(node.facts));
@@ -68,7 +68,7 @@ impl PageDecoder {
         each(&mut self.root, &mut |node| {
             facts.push(std::mem::replace(&mut node.facts, known.next().copied().unwrap_or_default()));
         });
-        Some(EarlyPage { page, version, facts })
+        Some((EarlyPage { page, version, facts }, self))
     }
 
     /// Takes a page over whose turn has come, and that a fork has decoded. None where this decoder knows other types than the fork did.

@@ -105,9 +105,9 @@ impl Readers {
     }
 
     fn page(&self, answer: &RawAnswer) -> Option<Reading> {
-        let mut decoder = self.idle().decoders.pop()?;
+        let decoder = self.idle().decoders.pop()?;
         let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
-        let page = decoder.decode_early(&answer.body, &context, self.job.rows.as_ref(), &self.fan_out)?;
+        let (page, decoder) = decoder.decode_early(&answer.body, &context, self.job.rows.as_ref(), &self.fan_out)?;
         let mut idle = self.idle();
         if idle.version == decoder.version() {
             idle.decoders.push(decoder);
