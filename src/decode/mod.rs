@@ -9,6 +9,7 @@
 //! [`Contract::Evolve`] new columns and new fields join, and what was only ever null takes a type; anything else is rejected. Number in
 //! a string column, string in a number column, decimal in an integer column: all rejected, since no cast is guessed.
 
+mod ahead;
 mod beyond;
 mod builders;
 mod cells;
@@ -39,6 +40,7 @@ use serde_json::Value;
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::model::{AnswerFormat, HandColumn, RecordSchema};
+pub use ahead::EarlyPage;
 use builders::StructBuilder;
 pub use cut::is_cut;
 use envelope::{Rows as _, TypedRows};
@@ -188,6 +190,8 @@ pub struct PageDecoder {
     schema: RecordSchema,
     /// What is known of tables.
     known: Known,
+    /// How often `root` has changed but for the facts of values that fit.
+    version: u64,
 }
 
 impl std::fmt::Debug for PageDecoder {
@@ -230,7 +234,7 @@ impl PageDecoder {
         }
         let schema = RecordSchema::new(root.columns());
         let known = Known::of(options.pinned.as_ref(), &options.by_hand);
-        Self { options, root, builder: None, schema, known }
+        Self { options, root, builder: None, schema, known, version: 0 }
     }
 
     /// Decodes one page. `rows_program` says how many rows the server put on the page; `vars` are the values of the programs' variables
@@ -343,7 +347,9 @@ impl PageDecoder {
 
     /// Adds what the records say to the working schema; tells whether that changed it.
     fn grow(&mut self, page: &Page<'_>, records: &[&str]) -> Result<bool, DecodeError> {
+        let before = self.root.clone();
         page.observe(&mut self.root, records, self.options.max_depth)?;
+        self.version += u64::from(self.root != before);
         Ok(self.renew())
     }
 

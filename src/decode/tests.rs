@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::model::{Column, ColumnType, HandColumn, HandType};
 
+mod ahead;
 mod formats;
 mod guards;
 mod oracle;

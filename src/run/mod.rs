@@ -46,6 +46,7 @@ mod plan;
 mod preview;
 mod progress;
 pub mod quarantine;
+mod readers;
 mod refused;
 mod row;
 mod sample;
