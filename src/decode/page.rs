@@ -37,7 +37,8 @@ struct List {
     envelope: Value,
 }
 
-enum Records<'b> {
+/// Where the records of a page lie.
+pub(super) enum Records<'b> {
     /// Along a path, in the text itself.
     Along(&'b PlainPath),
     /// Each line a JSON document.
@@ -91,6 +92,11 @@ impl<'b> Page<'b> {
             AnswerFormat::Csv(dialect) => page(Records::Table(Table::open(text, dialect, known)?)),
             AnswerFormat::Json | AnswerFormat::JsonLines => page(Records::Lines(lines::split(text)?)),
         }
+    }
+
+    /// Gives the records away.
+    pub(super) fn into_records(self) -> Records<'b> {
+        self.records
     }
 
     /// Makes a page of nothing but records, each a JSON text.
@@ -296,7 +302,7 @@ pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Va
 const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
 
 /// Returns the body as text, or says what it is instead. A byte order mark is dropped. An empty body is none of JSON.
-fn text_of(body: &[u8], format: AnswerFormat) -> Result<&str, DecodeError> {
+pub(super) fn text_of(body: &[u8], format: AnswerFormat) -> Result<&str, DecodeError> {
     if i32::try_from(body.len()).is_err() {
         return Err(DecodeError::TooLarge { bytes: body.len() });
     }

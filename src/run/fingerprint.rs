@@ -189,20 +189,27 @@ pub(super) fn decide(
         return Err(RunError::Renamed { job: job.name.clone(), what: edit.text() });
     }
     let past = has_past_snapshots(job, state);
-    if edit.changes.is_empty() && accept.is_none() && (edit.added.is_empty() || past) {
-        return Ok(Some(Decision {
-            how: Accept::Future,
-            since: None,
-            leaves,
-            note: of_sinks(edit, past).trim_end_matches("; ").to_owned(),
-        }));
+    let concerns_nothing_landed = match accept {
+        None => edit.added.is_empty() || past,
+        // That a sink is gone is no reason to stop what goes on: who wants that says so when there is no edit.
+        Some(Accept::Future) => edit.added.is_empty(),
+        Some(_) => false,
+    };
+    if edit.changes.is_empty() && concerns_nothing_landed {
+        let mut note = of_sinks(edit, past).trim_end_matches("; ").to_owned();
+        if accept.is_some() && state.relands(&job.name) {
+            note +=
+                "; what was to be read again still is: say `--accept future` once more, and it stays as it has landed";
+        }
+        return Ok(Some(Decision { how: Accept::Sinks, since: None, leaves, note }));
     }
     if accept == Some(Accept::Future) {
         let (how, after) = given_up(job, state).map_err(|why| refuse(&why))?;
         let since = future(job, edit, &after).map_err(|why| refuse(&why))?;
         let note =
             format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
-        return Ok(Some(Decision { how, since, leaves, note: note + &takes_over(job, &after) }));
+        let given_up = if state.relands(&job.name) { "; what was to be read again isn't any more" } else { "" };
+        return Ok(Some(Decision { how, since, leaves, note: note + given_up + &takes_over(job, &after) }));
     }
     if past {
         return Err(refuse("a list of the past can't be read again: use `--accept future`"));

@@ -45,6 +45,8 @@ pub struct Dispatched {
     grant: Option<Arc<Grant>>,
     answer: RawAnswer,
     room: Room,
+    /// Whether the work on it has its room.
+    has_room: bool,
 }
 
 impl Dispatched {
@@ -116,6 +118,17 @@ impl Exchange {
         Some(async move { exchange.dispatch(&request, extra, pass, room).await })
     }
 
+    /// Makes room for the work on an answer before its turn. Tells whether that was free.
+    pub fn make_room(&self, asked: &mut Dispatched) -> bool {
+        asked.has_room = asked.has_room || asked.room.try_grow(self.work(&asked.answer));
+        asked.has_room
+    }
+
+    /// Returns how many bytes the work on an answer takes.
+    fn work(&self, answer: &RawAnswer) -> u64 {
+        (answer.body.len() as u64).saturating_mul(self.weight)
+    }
+
     async fn dispatch(
         &self,
         request: &RenderedRequest,
@@ -141,7 +154,7 @@ impl Exchange {
             let (cut, patience) = (self.cut, &self.patience);
             let terms = Terms { line: &line, pass: &pass, session, each_try, cut, patience, rules };
             match self.client.fetch_by(&signed, &terms, &mut room).await {
-                Ok(answer) => return Ok(Dispatched { line, extra, pass, grant, answer, room }),
+                Ok(answer) => return Ok(Dispatched { line, extra, pass, grant, answer, room, has_room: false }),
                 // It waited, and the session was replaced or ended meanwhile.
                 Err(HttpError::Stale { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -167,8 +180,8 @@ impl Exchange {
         let read = Arc::new(read);
         let mut renewals = Renewals::default();
         loop {
-            let Dispatched { line, extra, pass, grant, answer, mut room } = asked;
-            let work = (answer.body.len() as u64).saturating_mul(self.weight);
+            let Dispatched { line, extra, pass, grant, answer, mut room, has_room } = asked;
+            let work = if has_room { 0 } else { self.work(&answer) };
             room.grow(work).await.map_err(|_| HttpError::NoRoom { request: self.client.redactor().scrub(&line) })?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint, fault) = match judged {

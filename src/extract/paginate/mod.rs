@@ -104,6 +104,30 @@ pub enum PaginateError {
         /// What the paginator writes its position to.
         place: String,
     },
+    /// A page has more rows than asked for, and the next one begins the size asked for further on.
+    #[error(
+        "page {page} has {rows} rows where {size} were asked for, and by `advance: size` the next one begins {size} rows further on, so \
+         that rows would come twice; make `size` what the server sends at a time, or leave `advance` out"
+    )]
+    MoreThanAsked {
+        /// The page, from 1.
+        page: u64,
+        /// Its rows.
+        rows: u64,
+        /// Rows asked for.
+        size: u64,
+    },
+    /// Page after page had no rows, and gave something to move on by.
+    #[error(
+        "the last {pages} pages had no rows, and each pointed to another one; check in `paginate` where the {what} is read; if the server \
+         skips that much, say by `max_pages` how far to go on"
+    )]
+    OnlyEmptyPages {
+        /// How many.
+        pages: u64,
+        /// `cursor` or `link`.
+        what: &'static str,
+    },
     /// More pages than `max_pages`.
     #[error(
         "page {pages} is the last that max_pages allows, and the server may have more; raise max_pages, or make the slices smaller"

@@ -57,6 +57,9 @@ impl Paginator for Offset {
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let end = match self.advance {
             Advance::Received => self.tally.take_received(seen, self.size, &self.rules, &self.into)?,
+            Advance::Size if seen.rows > self.size => {
+                return Err(PaginateError::MoreThanAsked { page: seen.page, rows: seen.rows, size: self.size });
+            }
             Advance::Size => self.tally.take_fixed(seen, self.size, &self.rules, &self.into)?,
         };
         if let Some(end) = end {

@@ -340,6 +340,14 @@ fn behind_an_empty_page_is_asked_for_as_far_as_a_page_reaches() {
 }
 
 #[test]
+fn a_page_larger_than_the_step_would_bring_rows_twice() {
+    let by = |advance| Offset::new(place("query.start"), None, 3, 0, advance, rules());
+    assert!(by(Advance::Received).next(&seen(5, 1)).is_ok());
+    let error = by(Advance::Size).next(&seen(5, 1)).unwrap_err();
+    assert_eq!(error, PaginateError::MoreThanAsked { page: 1, rows: 5, size: 3 });
+}
+
+#[test]
 fn the_second_page_with_nothing_new_is_an_error() {
     let mut paginator = offset(5, rules());
     let stale = |page| Seen { new_rows: 0, ..seen(5, page) };
