@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::model::{Column, ColumnType, HandColumn, HandType};
+use crate::lang::Selector;
+use crate::model::{AnswerFormat, Column, ColumnType, HandColumn, HandType};
 
 mod formats;
 mod guards;
