@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn half_pairs_become_what_is_no_character_and_nothing_else_changes() {
-        let text = r#"{"\ud83d\ude00\\ud83d": "\ud83d x \ude00\n\u00e9", "b": "\ud83d\ud83d\ude00", "c": ["\ud8", 1e999]}"#;
+        let text =
+            r#"{"\ud83d\ude00\\ud83d": "\ud83d x \ude00\n\u00e9", "b": "\ud83d\ud83d\ude00", "c": ["\ud8", 1e999]}"#;
         let text = text.replace(r#""\ud8""#, r#""\ud800""#);
         let read = part(&text).unwrap();
         assert_eq!(read["\u{1f600}\\ud83d"], Value::from("\u{ffff} x \u{ffff}\n\u{e9}"));

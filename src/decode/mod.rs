@@ -9,6 +9,7 @@
 //! [`Contract::Evolve`] new columns and new fields join, and what was only ever null takes a type; anything else is rejected. Number in
 //! a string column, string in a number column, decimal in an integer column: all rejected, since no cast is guessed.
 
+mod ahead;
 mod beyond;
 mod builders;
 mod cells;
@@ -41,6 +42,7 @@ use serde_json::Value;
 use crate::lang::jq::Jq;
 use crate::model::RecordSchema;
 use crate::pipeline::load::nearest;
+pub use ahead::EarlyPage;
 pub use beyond::is_beyond_value;
 use builders::StructBuilder;
 pub use cut::is_cut;
@@ -115,6 +117,8 @@ pub struct PageDecoder {
     known: Known,
     /// The columns typed by hand that some row had a value of.
     met: BTreeSet<String>,
+    /// How often `root` has changed but for the facts of values that fit.
+    version: u64,
 }
 
 impl std::fmt::Debug for PageDecoder {
@@ -157,7 +161,7 @@ impl PageDecoder {
         }
         let schema = RecordSchema::new(root.columns());
         let known = Known::of(options.pinned.as_ref(), &options.by_hand);
-        Self { options, root, builder: None, schema, known, met: BTreeSet::new() }
+        Self { options, root, builder: None, schema, known, met: BTreeSet::new(), version: 0 }
     }
 
     /// Decodes one page. `rows_program` says how many rows the server put on the page; `vars` are the values of the programs' variables
@@ -209,7 +213,8 @@ impl PageDecoder {
         let by_hand = |name: &str| self.options.by_hand.iter().any(|column| column.name == name);
         let others: Vec<&str> = self.root.fields.keys().map(String::as_str).filter(|name| !by_hand(name)).collect();
         let is_new = |name: &&str| self.options.pinned.as_ref().is_none_or(|pinned| pinned.column(name).is_none());
-        let unmet = self.options.by_hand.iter().map(|column| column.name.as_str()).filter(|name| !self.met.contains(*name));
+        let unmet =
+            self.options.by_hand.iter().map(|column| column.name.as_str()).filter(|name| !self.met.contains(*name));
         unmet.filter(is_new).filter_map(|name| Some((name, nearest(name, &others)?))).collect()
     }
 
@@ -261,12 +266,7 @@ impl PageDecoder {
         let texts = loses.then(|| held::texts(&raw, &pass.bad));
         let (rows, discarded_fields, nulled_values) = (pass.rows, pass.discarded, pass.nulls.values);
         let batch = self.assemble(pass)?;
-        for column in &self.options.by_hand {
-            let has = |values: &ArrayRef| values.null_count() < values.len();
-            if !self.met.contains(&column.name) && batch.column_by_name(&column.name).is_some_and(has) {
-                self.met.insert(column.name.clone());
-            }
-        }
+        self.meet(&batch);
         let schema = self.schema.clone();
         Ok(DecodedPage {
             batch,
@@ -285,9 +285,21 @@ impl PageDecoder {
         })
     }
 
+    /// Notes which columns typed by hand have values.
+    fn meet(&mut self, batch: &RecordBatch) {
+        let has = |values: &ArrayRef| values.null_count() < values.len();
+        for column in &self.options.by_hand {
+            if !self.met.contains(&column.name) && batch.column_by_name(&column.name).is_some_and(has) {
+                self.met.insert(column.name.clone());
+            }
+        }
+    }
+
     /// Adds what the records say to the working schema; tells whether that changed it.
     fn grow(&mut self, page: &Page<'_>, records: &[&str]) -> Result<bool, DecodeError> {
+        let before = self.root.clone();
         page.observe(&mut self.root, records, self.options.max_depth)?;
+        self.version += u64::from(self.root != before);
         Ok(self.renew())
     }
 

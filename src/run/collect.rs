@@ -177,6 +177,7 @@ impl Collector {
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.cut_by_time(&batch, first, &came)?;
         let full = self.cut_by_cursor(&batch, first, &came)?;
+        self.bad.check(self.counts.received)?;
         self.feed(&held, first, &page.schema)?;
         let batch = self.tagged(held, page.schema)?;
         self.spool.push(batch)?;

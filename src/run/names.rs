@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
-use super::{RunError, build};
 use super::deliver::OutboxError;
 use super::land::Shaping;
+use super::{RunError, build};
 use crate::decode::{PageDecoder, arrow_schema};
 use crate::model::{RecordSchema, SchemaLock, SinkName, Window};
 use crate::pipeline::file::Contract;

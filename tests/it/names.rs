@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::support::api::{Answer, Api};
 use crate::support::bench::Bench;
 
-const WINDOW: &str = "window: {every: 1d, start: 2026-01-02T00:00:00Z, as: epoch_s, from: query.from, to: query.to, time: none}";
+const WINDOW: &str =
+    "window: {every: 1d, start: 2026-01-02T00:00:00Z, as: epoch_s, from: query.from, to: query.to, time: none}";
 
 /// What a job says, which word of it is wrong, and the name that is meant.
 fn mistakes() -> Vec<(String, &'static str, &'static str)> {
@@ -63,11 +64,13 @@ fn a_preview_says_it_too() {
 
 #[test]
 fn a_type_for_a_column_that_no_row_has_is_told_once() {
-    let job = format!("records: '.[]'\npaginate: none\n{WINDOW}\nschema: {{columns: {{scoer: int64, absent: string}}}}");
+    let job =
+        format!("records: '.[]'\npaginate: none\n{WINDOW}\nschema: {{columns: {{scoer: int64, absent: string}}}}");
     let bench = bench(&job);
     let ran = bench.run();
     ran.fine();
-    let told = format!("{}: `schema.columns` types `scoer`, which no row has; did you mean `score`?", place(&bench, "scoer"));
+    let told =
+        format!("{}: `schema.columns` types `scoer`, which no row has; did you mean `score`?", place(&bench, "scoer"));
     assert_eq!(ran.report["jobs"][0]["warnings"], json!([told]));
     assert_eq!(bench.run_at("2026-01-05T12:00:00Z", &[]).report["jobs"][0]["warnings"], Value::Null);
 }
@@ -90,7 +93,10 @@ fn the_lock_file_tells_before_a_run_does() {
             let (kind, code) = if contract == "evolve" { ("warning", 0) } else { ("error", 2) };
             assert_eq!(said.code, Some(code), "{job}\n{said:?}");
             let of_place = said.stderr.split(&place(&bench, word)).nth(1).unwrap_or_else(|| panic!("{job}\n{said:?}"));
-            assert!(said.stderr.contains(kind) && of_place.contains("when the lock file was written"), "{job}\n{said:?}");
+            assert!(
+                said.stderr.contains(kind) && of_place.contains("when the lock file was written"),
+                "{job}\n{said:?}"
+            );
             assert!(said.stderr.contains(&format!("did you mean `{meant}`?")), "{job}\n{said:?}");
         }
     }

@@ -194,8 +194,7 @@ fn an_edge_that_cannot_be_read_costs_its_record_only() {
     let body = r#"[{"a": "\ud83d", "n": 1}, {"a": "x", "n": 2}, {"a": "y", "n": 3, "z": 1e999}]"#;
     let columns = [("a", ColumnType::String), ("n", ColumnType::Int64), ("z", ColumnType::Int64)];
     let pinned = columns.into_iter().map(|(name, kind)| Column { name: name.to_owned(), kind }).collect();
-    let edges =
-        DecodeOptions { want_edges: true, pinned: Some(RecordSchema::new(pinned)), ..options(&[".[]"]) };
+    let edges = DecodeOptions { want_edges: true, pinned: Some(RecordSchema::new(pinned)), ..options(&[".[]"]) };
     let page = page(&mut PageDecoder::new(edges.clone()), body);
     assert_eq!((page.batch.num_rows(), page.rejected.len()), (1, 2));
     assert_eq!((&page.first["n"], &page.last["n"]), (&json!(1), &json!(3)));

@@ -303,7 +303,8 @@ pub enum OnMismatch {
     /// many as its first page stated as the `total`: then they are the list as it was at that moment. Rows that were gone by then
     /// don't land. Without a `total` two passes must show the same rows, each once. A slice that never comes to rest fails. Rows
     /// are told apart by `key`, which is required; not for `incremental`. A parent is read so too, by its `key`, or else by all
-    /// that its rows hold.
+    /// that its rows hold. It takes for granted that all answers come of one list (not of copies of which one is behind), and that a row
+    /// which goes doesn't come back under its key meanwhile.
     Refetch,
 }
 

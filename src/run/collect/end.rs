@@ -195,7 +195,7 @@ impl Collector {
     fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
         let (_, increment) = self.cursor.as_ref()?;
         let (end, after) = increment.end(cut_short)?;
-        self.outside.extend(after);
+        self.outside.extend(after.into_iter().flatten());
         Some(end)
     }
 }
