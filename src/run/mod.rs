@@ -32,6 +32,7 @@ mod locked;
 mod meter;
 #[cfg(test)]
 mod moving_list;
+mod names;
 mod newest;
 mod owner;
 mod pages;
@@ -79,6 +80,7 @@ pub use error::RunError;
 pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
 pub use hooks::{PostError, hook, notify, post};
 pub use locked::check_locked;
+pub use names::unknown_names;
 pub use owner::is_of_another_ledger;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};

@@ -39,6 +39,7 @@ mod many_keys;
 mod memory;
 mod moving_lists;
 mod moving_on;
+mod names;
 mod ntopng;
 mod ntopng_again;
 mod ntopng_faults;
