@@ -6,9 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId, Strays,
-};
+use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId, Strays};
 
 /// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]

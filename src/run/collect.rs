@@ -1,5 +1,6 @@
 //! The pages of a slice, taken in: which rows are new, which lie outside of the slice, which are bad, and what that proves.
 
+mod edges;
 mod end;
 mod strays;
 
@@ -10,6 +11,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+pub(super) use self::edges::Edges;
 pub(super) use self::end::{Collected, PassEnd};
 use self::strays::OwnTime;
 use super::RunError;
@@ -293,7 +295,7 @@ impl Collector {
                 outside += 1;
                 example = example.or(Some(instant));
             }
-            time.note(instant);
+            time.note(batch, at, instant);
         }
         for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
             self.reject(batch, first, at, &null, request, page)?;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::deliver::OutboxError;
+use super::job::EdgeError;
 use super::loss_error::LossError;
 use super::parts::PartError;
 use super::schema_error::SchemaError;
@@ -223,6 +224,9 @@ pub enum RunError {
         /// What that is called.
         verdict: &'static str,
     },
+    /// A row is missing where it belongs.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
     /// What was read has lost something of what landed.
     #[error(transparent)]
     Loss(#[from] LossError),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, future, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
@@ -20,6 +20,7 @@ use crate::plan::{self, History, Key, Shard};
 
 mod anew;
 mod backfill;
+mod edges;
 mod judge;
 mod pinned;
 mod replay;
@@ -31,6 +32,8 @@ mod told;
 mod turns;
 
 pub(super) use backfill::check as check_backfill;
+pub use edges::EdgeError;
+use edges::Neighbours;
 pub(super) use judge::reconcile;
 pub(super) use replay::{held, stays};
 pub(super) use slice::columns;
@@ -117,11 +120,7 @@ impl Runner<'_> {
 
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
     /// with rows decides; after that as many at a time as the source allows. Returns the columns in which a row had a value.
-    async fn slices(
-        &self,
-        mut queue: VecDeque<Waiting>,
-        report: &mut JobReport,
-    ) -> Result<BTreeSet<String>, RunError> {
+    async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<BTreeSet<String>, RunError> {
         let run = Arc::new(SliceRun {
             extraction: self.extraction()?,
             tables: tables::load(self.job, &self.env.stores).await?,
@@ -134,6 +133,7 @@ impl Runner<'_> {
             replay: self.options.reads == Reads::Quarantined,
             lock: self.options.lock.clone(),
             turns: Turns::new(queue.len()),
+            neighbours: Neighbours::default(),
         });
         // Where a slice stands in the report: at its place in the plan, and those that follow it in its chain right after.
         let mut places: HashMap<SliceId, usize> =
@@ -242,15 +242,6 @@ impl Runner<'_> {
         let Some(version) = version else { return Ok(None) };
         let schema = self.ledger.schema(&self.job.name, version).await?;
         Ok(Some((version, schema.records)))
-    }
-
-    /// Warns where what has landed reaches beyond the present.
-    fn warn_of_the_future(&self, report: &mut JobReport) {
-        let last = self.writer.state(|state| {
-            let keys = state.keys(&self.job.name);
-            keys.filter_map(|key| state.landed_ranges(&self.job.name, key).last().map(|range| range.to)).max()
-        });
-        report.warnings.extend(last.and_then(|last| future::beyond(last, self.options.now)));
     }
 
     fn extraction(&self) -> Result<Extraction, RunError> {

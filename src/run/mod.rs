@@ -78,6 +78,7 @@ pub use error::RunError;
 pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
 pub use hints::nothing_yet;
 pub use hooks::{PostError, hook, notify, post};
+pub use job::EdgeError;
 pub use locked::check_locked;
 pub use loss_error::LossError;
 pub use owner::is_of_another_ledger;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use arrow::array::RecordBatch;
 use serde_json::Value;
 
-use super::{Collector, SCHEMA_TAG};
+use super::{Collector, Edges, SCHEMA_TAG};
 use crate::decode::PageDecoder;
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, Strays, Verdict};
 use crate::run::RunError;
@@ -39,6 +39,8 @@ pub(in crate::run) struct Collected {
     pub(in crate::run) doubt: Option<&'static str>,
     /// Rows from outside of what was asked for.
     pub(in crate::run) strays: Strays,
+    /// What came at the edges of the window.
+    pub(in crate::run) edges: Option<Edges>,
     /// The columns in which a row had a value.
     pub(in crate::run) valued: BTreeSet<String>,
 }
@@ -142,6 +144,7 @@ impl Collector {
             vanished,
             doubt,
             strays,
+            edges: self.time.and_then(|time| time.edges),
             valued: self.valued,
         })
     }

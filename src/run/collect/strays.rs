@@ -1,8 +1,10 @@
 //! Rows from outside of what was asked for, as evidence: a server that gives what lies before an edge reads it otherwise than it is
 //! meant, and may then keep what lies before the other edge.
 
+use arrow::array::RecordBatch;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::edges::Edges;
 use crate::model::{Stray, Strays, Window};
 use crate::pipeline::spec::{Job, PaginateKind, PartsSpec, WindowSpec};
 use crate::run::row::RowSql;
@@ -22,6 +24,8 @@ pub(super) struct OwnTime {
     pub(super) reaching: bool,
     /// What lay further outside.
     pub(super) strays: Strays,
+    /// The rows that its neighbours were asked for too.
+    pub(super) edges: Option<Edges>,
 }
 
 impl OwnTime {
@@ -39,11 +43,19 @@ impl OwnTime {
             slack,
             reaching: matches!(job.paginate.kind, PaginateKind::Seek { overlap: true, .. }),
             strays: Strays::default(),
+            edges: Edges::new(job, spec, window, asked),
         })
     }
 
-    /// Notes a row's time, where it is a sign.
-    pub(super) fn note(&mut self, time: DateTime<Utc>) {
+    /// Notes a row of a page by its time, where it is a sign.
+    pub(super) fn note(&mut self, batch: &RecordBatch, row: usize, time: DateTime<Utc>) {
+        if let Some(edges) = &mut self.edges {
+            edges.note(batch, row, time);
+        }
+        self.note_stray(time);
+    }
+
+    fn note_stray(&mut self, time: DateTime<Utc>) {
         if time < self.asked.from && !self.reaching {
             self.note_by(self.asked.from - time, time, true);
         } else if time > self.asked.to {
@@ -77,6 +89,7 @@ mod tests {
             slack: TimeDelta::minutes(1),
             reaching,
             strays: Strays::default(),
+            edges: None,
         }
     }
 
@@ -84,7 +97,7 @@ mod tests {
     fn what_was_asked_for_and_one_unit_more_is_no_sign() {
         let mut day = day(false);
         for time in ["1T23:59", "2T00:00", "2T12:00", "3T00:00", "3T01:00", "3T01:01"] {
-            day.note(at(time));
+            day.note_stray(at(time));
         }
         assert_eq!(day.strays, Strays::default());
     }
@@ -94,7 +107,7 @@ mod tests {
         let noted = |reaching| {
             let mut day = day(reaching);
             for time in ["1T23:50", "1T23:00", "1T23:30", "3T01:02"] {
-                day.note(at(time));
+                day.note_stray(at(time));
             }
             day.strays
         };

@@ -150,7 +150,11 @@ mod tests {
         for kind in ["window", "snapshot"] {
             let lost = |landed: &Landed, counts: RowCounts| of(kind, landed, &counts, EndReason::OnePage);
             assert_eq!(lost(&landed(3, 3, Some(3), 3), counts(1, 2, 0)), unfit(2, 1, 3));
-            assert_eq!(lost(&landed(3, 4, Some(3), 4), counts(2, 3, 0)), unfit(1, 2, 3), "one more has come, bad as well");
+            assert_eq!(
+                lost(&landed(3, 4, Some(3), 4), counts(2, 3, 0)),
+                unfit(1, 2, 3),
+                "one more has come, bad as well"
+            );
             assert_eq!(lost(&landed(3, 3, Some(3), 3), counts(3, 5, 0)), None, "all that fitted may be there");
             assert_eq!(lost(&landed(3, 3, None, 3), counts(0, 3, 0)), unfit(1, 0, 1), "how many fitted isn't known");
             assert_eq!(lost(&landed(3, 3, None, 3), counts(1, 2, 0)), None, "how many fitted isn't known");

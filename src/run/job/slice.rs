@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
+use super::edges::Neighbours;
 use super::following;
 use super::judge::{few_enough_are_bad, first_bad, reconcile, some_fit};
 use super::shrink::lost;
@@ -15,8 +16,8 @@ use crate::ledger::{
     digest, publish_all,
 };
 use crate::model::{
-    Fetched, PipelineName, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,
-    SliceReport, Strays, Took, Window,
+    Fetched, PipelineName, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport, Strays,
+    Took, Window,
 };
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
@@ -43,6 +44,7 @@ pub(super) struct SliceRun {
     /// The schemas that mustn't be left.
     pub(super) lock: Option<Arc<SchemaLock>>,
     pub(super) turns: Turns,
+    pub(super) neighbours: Neighbours,
 }
 
 /// A slice that has ended.
@@ -126,7 +128,8 @@ impl SliceRun {
                 early: self.opening(begin, pinned.as_ref()).map(|opening| (early.clone(), opening)),
             };
             let reading = Box::pin(self.extraction.slice(&begin.slice, begin.now, wanted, meter));
-            let extracted = meter.time(|took| &mut took.read_ms, reading).await?;
+            let mut extracted = meter.time(|took| &mut took.read_ms, reading).await?;
+            self.compare(&mut extracted, begin)?;
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;

@@ -1,12 +1,21 @@
-//! What a run says of a job besides its slices, once they have ended.
+//! What a run says of a job besides its slices.
 
 use std::collections::BTreeSet;
 
 use super::Runner;
 use crate::model::{ColumnType, Drift, JobReport, RecordSchema};
-use crate::run::{RunError, hints};
+use crate::run::{RunError, future, hints};
 
 impl Runner<'_> {
+    /// Warns where what has landed reaches beyond the present.
+    pub(super) fn warn_of_the_future(&self, report: &mut JobReport) {
+        let last = self.writer.state(|state| {
+            let keys = state.keys(&self.job.name);
+            keys.filter_map(|key| state.landed_ranges(&self.job.name, key).last().map(|range| range.to)).max()
+        });
+        report.warnings.extend(last.and_then(|last| future::beyond(last, self.options.now)));
+    }
+
     /// Says what a person should know of a job. `before` is the version of its schema before the run, `valued` are the columns in which
     /// a row that was read had a value.
     pub(super) async fn tell(

@@ -278,7 +278,8 @@ fn columns_that_are_known_by_their_place_must_be_decided() {
         assert!(say(&format!("    transform: {star}\n")).contains("known by their place"), "{star}");
     }
     assert!(say("    schema: {columns: {a: int64}}\n").contains("known by their place"), "new ones join");
-    for decided in ["transform: SELECT a, b FROM records", "schema: {contract: discard}", "schema: {contract: freeze}"] {
+    for decided in ["transform: SELECT a, b FROM records", "schema: {contract: discard}", "schema: {contract: freeze}"]
+    {
         assert_eq!(say(&format!("    {decided}\n")), "", "{decided}");
     }
 }
