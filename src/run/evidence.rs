@@ -17,6 +17,30 @@ const PAGE_AGAIN: &str = "a page came twice, row for row: if rows can't be equal
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
                           it is known to be whole: `on_mismatch: refetch`";
 
+/// What a person should look at where pages in the middle of a list by pages were short.
+const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
+                               fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
+                               its `total`";
+
+/// What a person should look at where the only page of a list by pages was short.
+const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
+                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
+
+/// Says what a person should look at where the end proves nothing.
+pub(super) fn unproven(end: EndReason) -> Option<String> {
+    let (what, field) = match end {
+        EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
+        EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
+        EndReason::NoCursor => ("cursor", "paginate.cursor"),
+        EndReason::NoLink => ("link", "paginate.next_link"),
+        _ => return None,
+    };
+    Some(format!(
+        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
+         with `tidegate preview`"
+    ))
+}
+
 /// The evidence of one slice.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
@@ -116,7 +140,9 @@ impl Evidence {
         if proved.verdict == Verdict::Complete && (self.page_again || twice && !overlap) {
             proved.verdict = Verdict::Unknown;
         }
-        if self.passes.get(self.passes.number()).is_some_and(|pass| pass.moved) {
+        // Rows that join while a slice is filled lie beyond it.
+        let moved = self.passes.get(self.passes.number()).is_some_and(|pass| pass.moved);
+        if moved && end != EndReason::SliceFull {
             proved.verdict = Verdict::Moving;
         }
         proved
@@ -141,7 +167,7 @@ impl Evidence {
             true => pass.distinct(),
             false => pass.received,
         };
-        let twice = keyed && !pass.exploded && distinct < pass.received;
+        let twice = keyed && pass.distinct() < pass.received;
         (Reconciliation::of(pass.received, distinct, pass.totals, end), twice)
     }
 
@@ -220,6 +246,30 @@ mod tests {
             evidence.is_new(&page(&[0, 0]))
         };
         assert_eq!([take(), take(), take()], [true, true, false]);
+    }
+
+    #[test]
+    fn records_of_a_program_that_came_twice_leave_it_open_too() {
+        let mut evidence = Evidence::default();
+        evidence.note_total(Some(2));
+        evidence.note_page(1, 2);
+        evidence.note_keyed(2, []);
+        evidence.note_page(1, 2);
+        evidence.note_keyed(0, [0, 1]);
+        assert_eq!(evidence.weigh(EndReason::EmptyPage, true, false).verdict, Verdict::Unknown);
+        assert_eq!(evidence.doubt(EndReason::EmptyPage, true, false), Some(ROWS_AGAIN));
+    }
+
+    #[test]
+    fn rows_that_join_beyond_a_full_slice_are_no_movement() {
+        let mut evidence = Evidence::default();
+        for total in [30, 31] {
+            evidence.note_total(Some(total));
+            evidence.note_page(5, 5);
+            evidence.note_keyed(5, []);
+        }
+        assert_eq!(evidence.weigh(EndReason::SliceFull, true, false).verdict, Verdict::Complete);
+        assert_eq!(evidence.weigh(EndReason::EmptyPage, true, false).verdict, Verdict::Moving);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One slice, from its first request to its last row.
 
+mod fetch;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +18,12 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
-use super::{Env, Progress, RunError, build, future};
+use super::{Env, Progress, RunError, build, evidence, future};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
-use crate::extract::paginate::{PaginateError, Seen};
+use crate::extract::paginate::{Ceilings, PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
@@ -52,6 +54,8 @@ pub(super) struct Extraction {
     pub(super) progress: Arc<dyn Progress>,
     /// Whether a page of the job has given something to move on by.
     pub(super) had_one: Arc<AtomicBool>,
+    /// The most that a slice may take.
+    pub(super) most: Ceilings,
     /// What the slices that are read at once share.
     pub(super) lanes: Lanes,
     /// This machine's clock, where windows that haven't ended for the server are refused.
@@ -116,6 +120,7 @@ impl Extraction {
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),
             had_one: Arc::default(),
+            most: env.bounds.ceilings,
             lanes: Lanes::new(job.source.concurrency as usize),
             clock: None,
         })
@@ -144,12 +149,13 @@ impl Extraction {
         // Of a slice that is read again only the last passes land.
         let early = early.filter(|_| !again);
         let intake = self.intake(slice, now, Wanted { pinned, limit, early })?;
+        let readers = lock(&intake).readers();
         let mut reading = Reading {
             slice,
             now,
             limit,
             intake: Arc::clone(&intake),
-            ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes),
+            ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes).read_by(readers),
             peek: Peek::new(&self.job, slice),
             enricher: self.enricher(slice, now)?,
             meter,
@@ -262,49 +268,6 @@ impl Extraction {
         Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
     }
 
-    /// Fetches one page and decodes it.
-    async fn fetch(
-        &self,
-        asked: &Asked,
-        pages: &Pages,
-        reading: &mut Reading<'_>,
-    ) -> Result<Exchanged<Result<PageRead, DecodeError>>, RunError> {
-        let intake = Arc::clone(&reading.intake);
-        let dispatched = reading.ahead.answer(&asked.request).await?;
-        let peek = Self::peek(asked, reading, dispatched.answer());
-        let settle = self.exchange.settle(&asked.request, dispatched, move |answer| lock(&intake).decode(answer));
-        let ahead = &mut reading.ahead;
-        let early = async {
-            if let Some(seen) = peek.await? {
-                ahead.send(pages.foresee(asked, &seen, ahead.most())).await;
-            }
-            Ok::<_, RunError>(())
-        };
-        let (settled, peeked) = futures::join!(settle, early);
-        let fetched = settled?;
-        peeked?;
-        Ok(fetched)
-    }
-
-    /// Looks at an answer while it is decoded, where that is worth it.
-    fn peek(
-        asked: &Asked,
-        reading: &Reading<'_>,
-        answer: &RawAnswer,
-    ) -> impl Future<Output = Result<Option<Seen>, RunError>> + use<> {
-        let worth_it = reading.limit.is_none() && !reading.ahead.is_surprised() && Peek::is_worth_it(answer);
-        let work = reading.peek.as_ref().filter(|_| worth_it).cloned().map(|peek| {
-            let (asked, answer) = (asked.clone(), answer.clone());
-            tokio::task::spawn_blocking(move || peek.look(&asked, &answer))
-        });
-        async {
-            match work {
-                Some(work) => Ok(work.await?),
-                None => Ok(None),
-            }
-        }
-    }
-
     /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.
     async fn enriched(
         &self,
@@ -330,7 +293,7 @@ impl Extraction {
 
     /// Says why a page can't be read.
     pub(super) fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
-        unreadable(self.exchange.client.redactor(), line, answer, source)
+        unreadable(self.exchange.client.redactor(), line, answer, source.at_line(self.job.records_line))
     }
 
     /// Returns the first request of a slice in one line, redacted.
@@ -338,13 +301,13 @@ impl Extraction {
         Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
     }
 
-    /// Returns what a slice keeps in memory until its last page is in.
     /// Returns how many bytes the SQL of a slice may take before it goes on from temporary files: its share of the limit.
     pub(super) fn memory_of_sql(&self) -> usize {
         let share = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
         usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SQL, engine::MEMORY_LIMIT)
     }
 
+    /// Returns what a slice keeps in memory until its last page is in.
     fn slice_memory(&self) -> SliceMemory {
         let limit = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
         let share = |part| usize::try_from(limit / part).unwrap_or(usize::MAX);
@@ -364,7 +327,8 @@ impl Extraction {
 
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
-        Pages::new(&self.job, &self.tree, slice, &printed(now), self.exchange.client.redactor(), &self.had_one)
+        let redactor = self.exchange.client.redactor();
+        Pages::new(&self.job, &self.tree, slice, &printed(now), redactor, &self.had_one, self.most)
     }
 }
 
@@ -394,8 +358,8 @@ pub(super) fn printed(now: DateTime<Utc>) -> String {
     now.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
-    intake.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn finish(
@@ -407,7 +371,7 @@ fn finish(
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
-    notes.extend(unproven(end));
+    notes.extend(evidence::unproven(end));
     notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.scrub(redactor);
@@ -424,27 +388,3 @@ fn finish(
 /// What a person should look at where points came and didn't show their step.
 const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
                                 points have the native step; if it does so for all of them, check it with `tidegate preview`";
-
-/// What a person should look at where pages in the middle of a list by pages were short.
-const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                               fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
-                               its `total`";
-
-/// What a person should look at where the only page of a list by pages was short.
-const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
-
-/// Says what a person should look at where the end proves nothing.
-pub(super) fn unproven(end: EndReason) -> Option<String> {
-    let (what, field) = match end {
-        EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
-        EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
-        EndReason::NoCursor => ("cursor", "paginate.cursor"),
-        EndReason::NoLink => ("link", "paginate.next_link"),
-        _ => return None,
-    };
-    Some(format!(
-        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
-         with `tidegate preview`"
-    ))
-}

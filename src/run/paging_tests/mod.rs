@@ -29,6 +29,7 @@ use super::job::reconcile;
 use super::pages::Pages;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
+use crate::extract::paginate::Ceilings;
 use crate::extract::request::RenderedRequest;
 use crate::model::{EndReason, Slice, SliceKind, Verdict};
 use crate::pipeline::check;
@@ -116,7 +117,8 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
     let (mut requests, mut shown) = (0, Vec::new());
     let end = loop {
         shown.clear();
-        let mut pages = Pages::new(job, &tree, &slice, "1970-01-01T00:00:00Z", &Redactor::default(), &had_one);
+        let (redactor, most) = (Redactor::default(), Ceilings::default());
+        let mut pages = Pages::new(job, &tree, &slice, "1970-01-01T00:00:00Z", &redactor, &had_one, most);
         let end = loop {
             requests += 1;
             assert!(requests < MOST_REQUESTS, "reading doesn't end");
@@ -124,8 +126,10 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
             let answer = serve(&asked.request);
             let raw = raw(&answer);
             shown.push(answer);
-            let page =
-                intake.decode(&raw).1.map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
+            let page = intake
+                .decode(&raw, None)
+                .1
+                .map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
             let Looked { page, seen, .. } = intake.look(page, &asked, &raw, None)?;
             let page = intake.typed(page).map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
             let (seen, _) = intake.take(page, seen, &BTreeSet::new(), &asked)?;
@@ -184,11 +188,10 @@ impl Outcome {
         }
         prop_assert!(overlaps || ids.len() == distinct.len(), "complete, though rows came twice: {self:?}");
         if let (Some(size), true) = (counted, totals.is_empty()) {
-            let with_rows: Vec<u64> =
-                self.shown.iter().map(|answer| answer.rows.len() as u64).filter(|rows| *rows > 0).collect();
-            let middle = &with_rows[..with_rows.len().saturating_sub(1)];
+            let pages: Vec<u64> = self.shown.iter().map(|answer| answer.rows.len() as u64).collect();
+            let last = pages.iter().rposition(|rows| *rows > 0).unwrap_or_default();
             prop_assert!(
-                middle.iter().all(|rows| *rows >= size),
+                pages[..last].iter().all(|rows| *rows >= size),
                 "complete, though a page in the middle was short: {self:?}"
             );
         }
