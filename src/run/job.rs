@@ -142,8 +142,7 @@ impl Runner<'_> {
         loop {
             let version = self.writer.state(|state| state.schema_version(&self.job.name));
             let pinned = self.pinned(version).await?;
-            let stopped = self.env.bounds.stop().is_some();
-            if !stopped {
+            if self.env.bounds.stop().is_none() {
                 self.begin(&mut queue, version).await?;
             }
             let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };

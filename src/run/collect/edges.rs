@@ -54,9 +54,10 @@ impl Edges {
         let Self { window, asked, .. } = *self;
         let (before, after) = (window.from - asked.from, asked.to - window.to);
         let is_own = window.contains(time);
-        let is_shared = match is_own {
-            true => time <= window.from + after || time >= window.to - before,
-            false => asked.from <= time && time <= asked.to,
+        let is_shared = if is_own {
+            time <= window.from + after || time >= window.to - before
+        } else {
+            asked.from <= time && time <= asked.to
         };
         if !is_shared || self.is_full {
             return;
