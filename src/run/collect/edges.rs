@@ -111,8 +111,8 @@ mod tests {
             Window { from: at(24 * day - 1), to: at(24 * day + 25) },
         );
         let mut edges = Edges::of(vec!["id".to_owned()], window, asked);
-        let ids: ArrayRef = Arc::new(Int64Array::from_iter(rows.iter().map(|(id, _)| (*id > 0).then_some(*id))));
-        let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+        let ids: Int64Array = rows.iter().map(|(id, _)| (*id > 0).then_some(*id)).collect();
+        let batch = RecordBatch::try_from_iter([("id", Arc::new(ids) as ArrayRef)]).unwrap();
         rows.iter().enumerate().for_each(|(row, (_, hour))| edges.note(&batch, row, at(*hour)));
         edges
     }
