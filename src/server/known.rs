@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
-use crate::ledger::{Ledger, LedgerState, RunOutcome};
+use crate::ledger::{Ledger, LedgerState, RunOutcome, moves_data};
 use crate::model::{PipelineName, RunId, Window};
 use crate::pipeline::spec::Pipeline;
 use crate::run::{Env, Standing, Timeline, standings};
@@ -113,7 +113,7 @@ impl Known {
 }
 
 fn end(end: &crate::ledger::RunEnd) -> Option<KnownEnd> {
-    (end.summary.verb != "vacuum").then(|| KnownEnd {
+    moves_data(&end.summary.verb).then(|| KnownEnd {
         at: end.at,
         done: end.summary.ended() == RunOutcome::Done,
         run: end.summary.run.clone(),

@@ -69,12 +69,12 @@ fn broken_bodies() {
 
 #[test]
 fn a_record_that_nests_deep_is_kept_aside() {
-    let deep = format!(r#"{{"items": [{{"a": {}1{}}}]}}"#, "[".repeat(20_000), "]".repeat(20_000));
+    let deep = format!(r#"{{"items": [{{"b": 1}}, {{"a": {}1{}}}]}}"#, "[".repeat(20_000), "]".repeat(20_000));
     let bench = Bench::new(Api::always(Answer::bytes(deep)));
     let ran = bench
         .job(&format!("{ONE_PAGE}\nsinks: {{lake: {{parquet: {{url: ./lake}}}}, j: {{jsonl: {{url: ./j}}}}}}"))
         .run();
-    assert_eq!(ran.fine(), "20260103 landed: 0 of 1, 1 quarantined; unknown");
+    assert_eq!(ran.fine(), "20260103 landed: 1 of 2, 1 quarantined; unknown");
     let kept = bench.quarantine();
     assert!(kept[0]["reason"].as_str().unwrap().contains("nested more than 128 deep"), "{}", kept[0]["reason"]);
 }
@@ -137,7 +137,7 @@ window: {every: 1d, start: 2026-01-02T00:00:00Z, as: epoch_s, from: query.from, 
 #[test]
 fn a_window_that_is_ignored() {
     let rows: Vec<Value> = (0..3).map(|day| json!({"t": 1_700_000_000 + day * 86_400})).collect();
-    assert_snapshot!(refused_by(WINDOW, Answer::json(&json!({"items": rows}))), @"1: 20260102T000000Z: GET /rows?from=1767312000&to=1767398400: 3 of 3 rows lie outside of the time asked for (2026-01-02 00:00:00 UTC to 2026-01-03 00:00:00 UTC): the server ignored the window; check the places of `window.from` and `window.to` and the format of `window.as`");
+    assert_snapshot!(refused_by(WINDOW, Answer::json(&json!({"items": rows}))), @"1: 20260102T000000Z: GET /rows?from=1767312000&to=1767398400: by `window.time`, 3 of 3 rows lie outside of the time asked for (2026-01-02 00:00:00 UTC to 2026-01-03 00:00:00 UTC), such as one of 2023-11-14 22:13:20 UTC: either the server ignored the window (check the places of `window.from` and `window.to`, and the format of `window.as`), or `window.time` misreads the rows, as one that takes seconds for milliseconds does");
 }
 
 #[test]

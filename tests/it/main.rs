@@ -19,6 +19,7 @@ mod architecture;
 mod crash;
 mod crash_points;
 mod demo;
+mod doubts;
 mod drift;
 mod early;
 mod enrich;

@@ -37,6 +37,7 @@ impl Findings<'_> {
         self.latest_by(job);
         let enrich = self.enrich(job, &file.source, for_each.as_ref(), request.as_ref(), &vars);
         let sinks = self.sinks(job);
+        self.headless(job, schema.contract);
         let outboxes = self.outboxes(job);
         self.fits(&Parts {
             name,
