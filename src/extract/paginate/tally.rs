@@ -20,14 +20,23 @@ pub(super) struct Tally {
     pub(super) largest: u64,
     /// Whether a page stated a total.
     has_total: bool,
-    /// Whether the last page had as many rows as a page can have.
-    was_full: bool,
-    /// Whether the last page was empty, and the one after it is asked for all the same.
-    is_doubtful: bool,
+    last: Last,
     /// Whether a page with rows came after one that wasn't full.
     short_in_the_middle: bool,
     /// Whether a page had all the rows that were asked for.
     ever_full: bool,
+}
+
+/// What the last page was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Last {
+    /// It had as many rows as a page can have.
+    Full,
+    /// It had fewer, or none; or there was none yet.
+    #[default]
+    Short,
+    /// It was empty, and the one after it is asked for all the same.
+    Doubtful,
 }
 
 impl Tally {
@@ -40,7 +49,7 @@ impl Tally {
         rules: &EndRules,
         place: &Place,
     ) -> Result<Option<EndReason>, PaginateError> {
-        self.short_in_the_middle |= self.pages > 0 && !self.was_full && seen.rows > 0;
+        self.short_in_the_middle |= self.pages > 0 && self.last != Last::Full && seen.rows > 0;
         let full = seen.rows >= size;
         self.ever_full |= full;
         let end = self.take(seen, size, full, rules, place)?;
@@ -61,7 +70,7 @@ impl Tally {
         rules: &EndRules,
         place: &Place,
     ) -> Result<Option<EndReason>, PaginateError> {
-        if self.is_doubtful && seen.rows > 0 {
+        if self.last == Last::Doubtful && seen.rows > 0 {
             return Err(PaginateError::RowsAfterEmpty { page: seen.page });
         }
         let full = seen.rows >= size || (self.pages > 0 && seen.rows >= self.largest);
@@ -81,11 +90,16 @@ impl Tally {
         self.pages += u64::from(seen.rows > 0);
         self.largest = self.largest.max(seen.rows);
         self.has_total |= seen.total.is_some();
-        let after_full = std::mem::replace(&mut self.was_full, full);
-        self.is_doubtful = seen.rows == 0 && after_full && !self.has_total && !rules.short_page_ends;
+        let may_go_on = self.last == Last::Full && !self.has_total && !rules.short_page_ends;
+        self.last = match seen.rows {
+            0 if may_go_on => Last::Doubtful,
+            0 => Last::Short,
+            _ if full => Last::Full,
+            _ => Last::Short,
+        };
         match (seen.rows, seen.more) {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
-            (0, None) if self.is_doubtful => return Ok(None),
+            (0, None) if self.last == Last::Doubtful => return Ok(None),
             (0, _) => return Ok(Some(EndReason::EmptyPage)),
             (_, Some(false)) => return Ok(Some(EndReason::MoreFalse)),
             _ => {}
