@@ -40,6 +40,7 @@ pub(super) struct Intake {
 }
 
 /// A page that was read, as far as that goes before child requests.
+#[expect(clippy::large_enum_variant, reason = "a slice has one at a time")]
 pub(super) enum PageRead {
     /// Its records are typed: the job has no child requests.
     Typed(DecodedPage),
