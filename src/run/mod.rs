@@ -34,6 +34,7 @@ mod loss_error;
 mod meter;
 #[cfg(test)]
 mod moving_list;
+mod names;
 mod newest;
 mod owner;
 mod pages;
@@ -84,6 +85,7 @@ pub use hooks::{PostError, hook, notify, post};
 pub use job::EdgeError;
 pub use locked::check_locked;
 pub use loss_error::LossError;
+pub use names::unknown_names;
 pub use owner::is_of_another_ledger;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};

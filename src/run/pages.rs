@@ -10,6 +10,7 @@ use url::Url;
 
 use super::parts::{Misfit, Parts};
 use super::{RunError, build, increment, window};
+use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
@@ -308,7 +309,8 @@ pub(super) struct Shown<'p> {
 pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
     let one = |field, program: &Jq| {
         let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
-        program.one_of(&shown.envelope, vars).map_err(failed)
+        let value = program.one_of(&shown.envelope, vars).map_err(failed)?;
+        readable(field, asked, value)
     };
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
     let total = total.map(|total| parse_total(&total)).transpose();
@@ -380,12 +382,25 @@ fn given_by(
         Err(_) if shown.rows == 0 => return Ok(Given::Absent),
         Err(source) => return Err(RunError::Expression { request: asked.line.clone(), field, source }),
     };
+    let value = readable(field, asked, value)?;
     if by.of_row && value.is_null() && shown.rows > 0 {
         let expression = by.value.text().to_owned();
         let source = PaginateError::NoCursorInRow { page: asked.page, expression };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
     Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope.value(), path))))
+}
+
+/// Refuses to go by a value that an answer has and that can't be read: of the others on the page none is needed.
+fn readable(field: &'static str, asked: &Asked, value: Value) -> Result<Value, RunError> {
+    if !is_beyond_value(&value) {
+        return Ok(value);
+    }
+    let problem = format!(
+        "`{field}` gives a number beyond the range of a double, or a text with half of a pair of surrogates: it can't be gone by; choose \
+         another value, or tell the server's owner"
+    );
+    Err(RunError::Answer { request: asked.line.clone(), problem })
 }
 
 /// Tells whether the key at `path` exists and is null.

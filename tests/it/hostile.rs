@@ -288,3 +288,44 @@ fn a_slice_that_fails_says_how_far_it_came() {
     assert!(slice["bytes"].as_u64().unwrap() > 50, "{slice}");
     assert_eq!(slice["rows"]["received"], 0, "the account is of what landed");
 }
+
+#[test]
+fn what_cannot_be_read_fails_only_what_goes_by_it() {
+    let api = |next: &'static str| {
+        Api::start(move |request| {
+            Answer::bytes(match request.query.get("c").map(String::as_str) {
+                Some("b") => r#"{"rows": [{"id": 3}], "took": 1e999, "next": null}"#.to_owned(),
+                _ => r#"{"rows": [{"id": 1}, {"id": 2, "t": "\ud800"}], "took": 1e999, "by": "\udfff", "next": NEXT}"#
+                    .replace("NEXT", next),
+            })
+        })
+    };
+    let job = "records: '.rows[]'\nsnapshot: latest\npaginate: {cursor: {into: query.c, value: .next}}";
+    let bench = Bench::new(api(r#""b""#));
+    assert_eq!(bench.job(job).run().fine(), "latest landed: 2 of 3, 1 quarantined; complete");
+    for next in [r#""\ud800b""#, "1e999"] {
+        let failure = Bench::new(api(next)).job(job).failure();
+        let told = "GET /rows: `paginate.cursor.value` gives a number beyond the range of a double, or a text with half of a pair";
+        assert!(failure.contains(told), "{next}: {failure}");
+    }
+}
+
+#[test]
+fn a_last_row_that_cannot_be_read_is_gone_by_all_the_same() {
+    let api = |field: &'static str| {
+        Api::start(move |request| {
+            let bad = format!(r#"{{"id": 2, "{field}": "\ud800"}}"#);
+            Answer::bytes(match request.number("after") {
+                0 => format!(r#"[{{"id": 1, "t": "x"}}, {bad}]"#),
+                2 => r#"[{"id": 3, "t": "y"}]"#.to_owned(),
+                _ => "[]".to_owned(),
+            })
+        })
+    };
+    let job = "records: '.[]'\nquery: {after: 0}\nsnapshot: latest\nkey: id
+paginate: {seek: {into: query.after, value: '$last.VALUE', order: asc, bound: exclusive, size: 2}}";
+    let bench = Bench::new(api("t"));
+    assert_eq!(bench.job(&job.replace("VALUE", "id")).run().fine(), "latest landed: 2 of 3, 1 quarantined; complete");
+    let failure = Bench::new(api("t")).job(&job.replace("VALUE", "t")).failure();
+    assert!(failure.contains("`paginate.seek.value` gives a number beyond"), "{failure}");
+}

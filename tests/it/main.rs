@@ -40,6 +40,7 @@ mod many_keys;
 mod memory;
 mod moving_lists;
 mod moving_on;
+mod names;
 mod ntopng;
 mod ntopng_again;
 mod ntopng_faults;

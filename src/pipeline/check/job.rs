@@ -6,7 +6,7 @@ use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
-use super::{Findings, unbuilt, word};
+use super::{Findings, names, unbuilt, word};
 use crate::lang::{Selector, SelectorError};
 use crate::model::JobName;
 
@@ -71,6 +71,7 @@ impl Findings<'_> {
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
             outboxes,
+            places: names::places(job),
         })
     }
 
