@@ -214,7 +214,8 @@ impl Intake {
             return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
         }
         let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
-        let shown = pages::Shown { envelope: JqInput::new(page.envelope()), rows: page.server_rows(), new_rows: 0 };
+        let (envelope, rows) = (JqInput::new(page.envelope()), page.server_rows());
+        let shown = pages::Shown { envelope, body: &answer.body, rows, new_rows: 0 };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         let leads_on = limit.is_none() && !self.collector.fills_with(page.rows());
         Ok(Looked { page, seen, misfit: None, leads_on })

@@ -162,7 +162,8 @@ impl Extraction {
         let WholePage { rows, envelope, server_rows } = page;
         let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
         let vars = pages::variables(&self.job, slice, answer, &Facts { rows: server_rows, first, last });
-        let shown = pages::Shown { envelope: JqInput::new(&envelope), rows: server_rows, new_rows: server_rows };
+        let (envelope, body) = (JqInput::new(&envelope), &answer.body);
+        let shown = pages::Shown { envelope, body, rows: server_rows, new_rows: server_rows };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         Ok((rows, seen))
     }
