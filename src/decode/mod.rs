@@ -13,6 +13,7 @@ mod ahead;
 mod beyond;
 mod builders;
 mod cells;
+mod charset;
 mod cut;
 mod envelope;
 mod error;
@@ -28,6 +29,7 @@ mod schema;
 mod split;
 mod strict;
 mod table;
+mod text;
 mod visitor;
 mod whole;
 
@@ -97,6 +99,8 @@ pub struct DecodeOptions {
     /// Leave the list that a program takes apart out of the envelope, which then needn't be read a second time: for where nobody
     /// looks at it there.
     pub lean_envelope: bool,
+    /// Columns that the header of a table must name: without them nobody knows which row is which.
+    pub due: Vec<String>,
     /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
     pub want_edges: bool,
 }
@@ -115,6 +119,7 @@ impl DecodeOptions {
             by_hand: Vec::new(),
             max_depth: MAX_DEPTH,
             lean_envelope: false,
+            due: Vec::new(),
             want_edges: false,
         }
     }
@@ -233,7 +238,7 @@ impl PageDecoder {
             }
         }
         let schema = RecordSchema::new(root.columns());
-        let known = Known::of(options.pinned.as_ref(), &options.by_hand);
+        let known = Known::of(options.pinned.as_ref(), &options.by_hand, &options.due);
         Self { options, root, builder: None, schema, known, version: 0 }
     }
 
@@ -256,7 +261,7 @@ impl PageDecoder {
         let page = if self.options.lean_envelope { page.lean() } else { page };
         page.has_objects(&selector)?;
         let mut decoded = self.decode_open(&page)?;
-        self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));
+        self.version += u64::from(self.known.learn(&page, decoded.rows > 0));
         decoded.server_rows = match rows_program {
             Some(program) => page.count(program, &vars)?,
             None => decoded.rows,

@@ -40,7 +40,7 @@ impl PageDecoder {
         let page = if self.options.lean_envelope { page.lean() } else { page };
         page.has_objects(&selector)?;
         let (records, envelope) = page.texts()?;
-        self.known.width = self.known.width.or(page.width().filter(|_| !records.is_empty()));
+        self.version += u64::from(self.known.learn(&page, !records.is_empty()));
         let edge =
             |record: Option<&String>| record.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let (first, last) = (edge(records.first()), edge(records.last()));
