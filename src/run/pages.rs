@@ -62,7 +62,7 @@ pub(super) struct Asked {
 }
 
 impl Pages {
-    /// Prepares the requests of a slice. `now` is the run's instant; `had_one` is shared by the slices of the job.
+    /// Prepares the requests of a slice. `now` is the run's instant; `had_one` is shared by the slices of the job; `most` is what the slice may take.
     pub(super) fn new(
         job: &Job,
         tree: &Arc<RequestTree>,
@@ -70,6 +70,7 @@ impl Pages {
         now: &str,
         redactor: &Redactor,
         had_one: &Arc<AtomicBool>,
+        most: Ceilings,
     ) -> Self {
         let paginator = build::paginator(job, &slice.kind);
         let fixed = match (&job.slicing, &slice.kind) {
@@ -92,7 +93,7 @@ impl Pages {
             next: paginator.first(),
             link: None,
             paginator,
-            guard: RequestGuard::new(ceilings(job)),
+            guard: RequestGuard::new(ceilings(job, most)),
             started: Instant::now(),
             number: 0,
             redactor: redactor.clone(),
@@ -229,9 +230,8 @@ const fn counted(job: &Job) -> Option<u64> {
 }
 
 /// The most that a slice may take: what the pipeline file says of pages is for the paginator to keep, which knows how to say it.
-fn ceilings(job: &Job) -> Ceilings {
-    let usual = Ceilings::default();
-    Ceilings { pages: usual.pages.max(job.paginate.max_pages.saturating_add(1)), ..usual }
+fn ceilings(job: &Job, most: Ceilings) -> Ceilings {
+    Ceilings { pages: most.pages.max(job.paginate.max_pages.saturating_add(1)), ..most }
 }
 
 /// What templates see beside the window's edges: `now`, `cursor`, and the fan-out's row under its name.

@@ -37,7 +37,7 @@ fn statuses() {
     assert_snapshot!(refused(error(500)), @r#"1: 20260103: GET /rows: status 500 after 2 tries: the server answered 500 Internal Server Error; body: {"error": "no such list"}; look at the server's own log, or run later"#);
     assert_snapshot!(refused(error(429).header("retry-after", "3600")), @r#"1: 20260103: GET /rows: status 429 after 2 tries: the server answered 429 Too Many Requests; body: {"error": "no such list"}; the server asked to wait 1h, longer than retry.max_delay allows ([TIME]); raise it, or run later"#);
     assert_snapshot!(refused(Answer::bytes("").status(302).header("location", "/login?next=%2Frows")), @"1: 20260103: GET /rows: status 302 after 1 try: the server redirects to /login?next=%2Frows, and redirects aren't followed; the body is empty; check base_url; where it leads to a login page, check auth, and say so with auth_failed");
-    assert_snapshot!(refused(Answer::bytes("").status(304)), @"");
+    assert_snapshot!(refused(Answer::bytes("").status(304)), @"1: 20260103: GET /rows: status 304 after 1 try: the server answered 304 Not Modified; the body is empty; it answers a request that asks whether something changed, and none such was sent: a cache on the way answers in the server's place, so look at the proxies between, or send the header `cache-control: no-cache`; if the file's own `headers` have `if-none-match` or `if-modified-since`, remove them");
     assert_snapshot!(refused(Answer::bytes("").status(204)), @"1: 20260103: GET /rows: the answer can't be read: the body is empty: json was due; if the server means no rows by that, say so with `empty`");
 }
 
@@ -168,8 +168,8 @@ fn a_proxy_that_does_not_answer_is_named_without_its_password() {
     };
     // Nothing listens at port 1.
     let named = [("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1")];
-    assert_snapshot!(of("", &named), @"");
-    assert_snapshot!(of(", proxy: 'http://${P_USER}:${P_WORD}@127.0.0.1:1'", &[("P_USER", "me"), ("P_WORD", "hunter2")]), @"");
+    assert_snapshot!(of("", &named), @"20260103: GET /rows: no connection after 1 try to http://export.invalid (error sending request: client error (Connect): tcp connect error: Connection refused (os error 111), through the proxy http://127.0.0.1:[PORT]/ (of HTTP_PROXY)); check that the proxy is there and lets the request through; then base_url, the network, and tls");
+    assert_snapshot!(of(", proxy: 'http://${P_USER}:${P_WORD}@127.0.0.1:1'", &[("P_USER", "me"), ("P_WORD", "hunter2")]), @"20260103: GET /rows: no connection after 1 try to http://export.invalid (error sending request: client error (Connect): tcp connect error: Connection refused (os error 111), through the proxy http://127.0.0.1:[PORT]/ (of `proxy`)); check that the proxy is there and lets the request through; then base_url, the network, and tls");
     let excepted = of("", &[named[0], ("NO_PROXY", "export.invalid")]);
     assert!(!excepted.contains("proxy"), "it was asked directly: {excepted}");
 }
