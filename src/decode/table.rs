@@ -227,10 +227,7 @@ impl<'b> Table<'b> {
                 "the header doesn't name the column `{column}`, which `key` has: is it a message, or another spelling?"
             )
         } else if let Some(column) = lacks(&known.columns) {
-            format!(
-                "the header doesn't name the column `{column}`, which the slice's first page has: is it a message, a table of another \
-                 kind, or a page that goes on without a header? Each page of a slice needs one, with the same columns"
-            )
+            other_header(&column)
         } else if !known.columns.is_empty() || known.names.iter().any(|name| has(name)) {
             return Ok(());
         } else if !known.names.is_empty() {
@@ -387,6 +384,14 @@ pub(super) fn raw_rows(text: &str, delimiter: u8, start: usize) -> Result<Vec<&s
         rows.push(row.raw);
     }
     Ok(rows)
+}
+
+/// Says what is wrong with a header that lacks a column of the slice's first page.
+pub(super) fn other_header(column: &str) -> String {
+    format!(
+        "the header doesn't name the column `{column}`, which the slice's first page has: is it a message, a table of another kind, or a \
+         page that goes on without a header? Each page of a slice needs one, with the same columns"
+    )
 }
 
 /// Returns the first name that was there before.

@@ -240,6 +240,19 @@ fn the_pages_of_a_slice_have_one_header() {
 }
 
 #[test]
+fn the_pages_of_a_parent_have_one_header() {
+    let columns = whole(CSV, ".[]", "id,v\n0,a\n").unwrap().columns;
+    assert_eq!(columns, ["id", "v"]);
+    for (body, goes_on) in
+        [("v,id,x\n", true), ("", true), ("ID,v\n1,b\n", false), ("Internal error, try later\n1,2\n", false)]
+    {
+        let page = whole(CSV, ".[]? | .", body).unwrap();
+        assert_eq!(page.goes_on(&columns).is_ok(), goes_on, "{body}");
+        assert!(page.goes_on(&[]).is_ok());
+    }
+}
+
+#[test]
 fn the_header_of_a_page_that_is_decoded_early_is_looked_at_in_its_turn() {
     let pinned = Some(page(&mut of(CSV), "id,v\n0,a\n").schema);
     let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, pinned, ..options(&[".[]"]) });
