@@ -102,8 +102,11 @@ fn next_target(header: &str) -> Result<Option<String>, &'static str> {
     Ok(None)
 }
 
+/// Names and values.
+type Params = Vec<(String, String)>;
+
 /// Reads the parameters of a link, up to the comma that ends it; returns them, names in lower case, and what follows.
-fn params(text: &str) -> Result<(Vec<(String, String)>, &str), &'static str> {
+fn params(text: &str) -> Result<(Params, &str), &'static str> {
     let mut params = Vec::new();
     let mut rest = text.trim_start();
     while let Some(after) = rest.strip_prefix(';') {
