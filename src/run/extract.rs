@@ -370,9 +370,8 @@ fn finish(
 ) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());
     notes.extend(evidence::unproven(end));
-    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
@@ -384,7 +383,3 @@ fn finish(
     }));
     Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes })
 }
-
-/// What a person should look at where points came and didn't show their step.
-const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
-                                points have the native step; if it does so for all of them, check it with `tidegate preview`";

@@ -10,11 +10,12 @@ use url::Url;
 
 use super::parts::{Misfit, Parts};
 use super::{RunError, build, increment, window};
+use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
     Ceilings, Decision, Digits, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header,
-    parse_total, resolve, rewritten,
+    is_part, names_next, parse_total, resolve, rewritten,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::{Jq, JqInput};
@@ -310,7 +311,8 @@ pub(super) struct Shown<'p> {
 pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
     let one = |field, program: &Jq| {
         let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
-        program.one_of(&shown.envelope, vars).map_err(failed)
+        let value = program.one_of(&shown.envelope, vars).map_err(failed)?;
+        readable(field, asked, value)
     };
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
     let total = total.map(|total| parse_total(&total)).transpose();
@@ -338,8 +340,9 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
 
 /// Reads what the page gives to move on by.
 fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Given, RunError> {
+    let headers = vars.get(HEADERS).unwrap_or(&Value::Null);
     let header = |name: &str| {
-        let given = from_header(vars.get(HEADERS).unwrap_or(&Value::Null), name, asked.page);
+        let given = from_header(headers, name, asked.page);
         given.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })
     };
     match &job.paginate.kind {
@@ -357,30 +360,12 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
         }
         PaginateKind::NextLink(LinkFrom::Answer(url)) => given_by("paginate.next_link.url", url, asked, shown, vars),
         PaginateKind::NextLink(LinkFrom::Header(name)) => header(name),
-        PaginateKind::None if is_part(vars) => Ok(Given::Next(Value::Null)),
+        PaginateKind::None if is_part(vars.first(), headers) => Ok(Given::Next(Value::Null)),
         // It is asked for evidence only: what names no relation `next`, however it is written, is none.
-        PaginateKind::None if !names_next(vars) => Ok(Given::Absent),
+        PaginateKind::None if !names_next(headers) => Ok(Given::Absent),
         PaginateKind::None => header("link"),
         PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => Ok(Given::Absent),
     }
-}
-
-/// Tells whether an answer says that it is a part of something: by its status (RFC 9110, section 15.3.7), or by a `Content-Range` that
-/// ends before its total, as many APIs count rows.
-fn is_part(vars: &[Value]) -> bool {
-    let range = vars.get(HEADERS).and_then(|headers| headers.get("content-range")).and_then(Value::as_str);
-    let ends_early = |range: &str| {
-        let (range, total) = range.rsplit_once('/')?;
-        let (_, last) = range.rsplit_once('-')?;
-        Some(last.trim().parse::<u64>().ok()?.checked_add(1)? < total.trim().parse().ok()?)
-    };
-    vars.first() == Some(&json!(206)) || range.and_then(ends_early) == Some(true)
-}
-
-/// Tells whether the header `Link` has the word `next` in it.
-fn names_next(vars: &[Value]) -> bool {
-    let link = vars.get(HEADERS).and_then(|headers| headers.get("link")).and_then(Value::as_str);
-    link.is_some_and(|link| link.to_ascii_lowercase().contains("next"))
 }
 
 /// Evaluates one expression for what the page gives.
@@ -397,6 +382,7 @@ fn given_by(
         Err(_) if shown.rows == 0 => return Ok(Given::Absent),
         Err(source) => return Err(RunError::Expression { request: asked.line.clone(), field, source }),
     };
+    let value = readable(field, asked, value)?;
     if by.of_row && value.is_null() && shown.rows > 0 {
         let expression = by.value.text().to_owned();
         let source = PaginateError::NoCursorInRow { page: asked.page, expression };
@@ -407,6 +393,18 @@ fn given_by(
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
     Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope.value(), path))))
+}
+
+/// Refuses to go by a value that an answer has and that can't be read: of the others on the page none is needed.
+fn readable(field: &'static str, asked: &Asked, value: Value) -> Result<Value, RunError> {
+    if !is_beyond_value(&value) {
+        return Ok(value);
+    }
+    let problem = format!(
+        "`{field}` gives a number beyond the range of a double, or a text with half of a pair of surrogates: it can't be gone by; choose \
+         another value, or tell the server's owner"
+    );
+    Err(RunError::Answer { request: asked.line.clone(), problem })
 }
 
 /// Tells whether the key at `path` exists and is null.
@@ -423,21 +421,5 @@ fn stated(asked: &Asked, more: &Value) -> Result<Option<bool>, RunError> {
             let problem = format!("`paginate.more` gives {other}; it must be true, false or null");
             Err(RunError::Answer { request: asked.line.clone(), problem })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_is_a_part_says_so() {
-        let answer = |status: u16, range: &str| [json!(status), json!({"content-range": range})];
-        assert!(is_part(&answer(206, "")));
-        assert!(is_part(&answer(200, "items 0-2/100")));
-        for whole in ["", "items 0-99/100", "items 0-2/*", "items */0", "bytes", "-/"] {
-            assert!(!is_part(&answer(200, whole)), "{whole}");
-        }
-        assert!(!is_part(&[json!(200), Value::Null]));
     }
 }

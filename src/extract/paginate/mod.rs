@@ -28,7 +28,7 @@ pub use self::cursor::Cursor;
 pub use self::given::Given;
 pub use self::guard::{Ceilings, GuardError, RequestGuard};
 pub use self::next_link::{NextLink, from_header, resolve};
-pub use self::none::OnePage;
+pub use self::none::{OnePage, is_part, names_next};
 pub use self::offset::{Advance, Offset};
 pub use self::order::{compare, further};
 pub use self::page::PageNumber;
