@@ -45,6 +45,7 @@ mod preview;
 mod progress;
 pub mod quarantine;
 mod refused;
+mod room;
 mod row;
 mod sample;
 mod schema;
