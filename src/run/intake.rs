@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::collect::{Collector, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
+use super::readers::Readers;
 use super::row::RowSql;
 use super::{RunError, source, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
+use crate::decode::{DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, SplitPage};
 use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;
@@ -28,6 +29,8 @@ pub(super) struct Intake {
     pub(super) decoder: PageDecoder,
     foresight: Option<Foresight>,
     pub(super) collector: Collector,
+    /// What decodes pages before their turn.
+    readers: Arc<Readers>,
     /// Whether an answer with several points didn't show their step.
     pub(super) step_is_unproven: bool,
 }
@@ -155,14 +158,33 @@ impl Intake {
             }
             _ => None,
         };
-        let collector = Collector::new(job, &slice.kind, asked, now, memory);
+        let collector = Collector::new(job, &slice.kind, asked, now, memory, options.clone());
         let decoder = PageDecoder::new(options);
-        let slice = slice.clone();
-        Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })
+        let (job, readers, slice) = (Arc::clone(job), Arc::new(Readers::new(job, slice)), slice.clone());
+        Ok(Self { job, slice, decoder, foresight, collector, readers, step_is_unproven: false })
     }
 
-    /// Decodes a page; returns the envelope that the answer is judged by, and the page.
-    pub(super) fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<PageRead, DecodeError>) {
+    /// Returns what decodes pages before their turn.
+    pub(super) fn readers(&self) -> Arc<Readers> {
+        Arc::clone(&self.readers)
+    }
+
+    /// Decodes a page, unless it was before its turn and that stands; returns the envelope that the answer is judged by, and the page.
+    pub(super) fn decode(
+        &mut self,
+        answer: &RawAnswer,
+        early: Option<EarlyPage>,
+    ) -> (Value, Result<PageRead, DecodeError>) {
+        if let Some(page) = early.and_then(|early| self.decoder.adopt(early)) {
+            return (page.envelope.clone(), Ok(PageRead::Typed(page)));
+        }
+        let version = self.decoder.version();
+        let decoded = self.decode_now(answer);
+        self.readers.learn(&self.decoder, version);
+        decoded
+    }
+
+    fn decode_now(&mut self, answer: &RawAnswer) -> (Value, Result<PageRead, DecodeError>) {
         let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
         let vars = pages::fan_out(&self.job, &self.slice);
         let rows = self.job.rows.as_ref();
