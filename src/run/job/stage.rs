@@ -111,12 +111,11 @@ impl SliceRun {
             None => None,
         };
         early.give_up().await;
-        let room = match &written {
-            Some(_) => None,
-            None => {
-                let pages = extracted.largest.saturating_mul(LANDING);
-                Some(self.extraction.room(pages.saturating_add(takes.most())).await)
-            }
+        let room = if written.is_none() {
+            let pages = extracted.largest.saturating_mul(LANDING);
+            Some(self.extraction.room(pages.saturating_add(takes.most())).await)
+        } else {
+            None
         };
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
