@@ -3,6 +3,7 @@
 //! The text is read with the parser that the engine uses, so what passes here fails later only over columns and types.
 
 mod functions;
+mod select_list;
 mod window;
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 pub use functions::{ADDED_FUNCTIONS, unknown as unknown_function};
+pub use select_list::selects_all;
 pub use window::{WINDOW_NAMES, bind_window, find_window};
 
 static DIALECT: GenericDialect = GenericDialect {};

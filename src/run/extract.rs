@@ -18,12 +18,12 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
-use super::{Env, Progress, RunError, build, future};
+use super::{Env, Progress, RunError, build, evidence, future};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, Exchanged, RawAnswer};
-use crate::extract::paginate::{PaginateError, Seen};
+use crate::extract::paginate::{Ceilings, PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
@@ -38,6 +38,8 @@ pub(super) struct Extraction {
     pub(super) progress: Arc<dyn Progress>,
     /// Whether a page of the job has given something to move on by.
     pub(super) had_one: Arc<AtomicBool>,
+    /// The most that a slice may take.
+    pub(super) most: Ceilings,
     /// What the slices that are read at once share.
     pub(super) lanes: Lanes,
     /// This machine's clock, where windows that haven't ended for the server are refused.
@@ -102,6 +104,7 @@ impl Extraction {
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),
             had_one: Arc::default(),
+            most: env.bounds.ceilings,
             lanes: Lanes::new(job.source.concurrency as usize),
             clock: None,
         })
@@ -287,7 +290,8 @@ impl Extraction {
 
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
-        Pages::new(&self.job, &self.tree, slice, &printed(now), self.exchange.client.redactor(), &self.had_one)
+        let redactor = self.exchange.client.redactor();
+        Pages::new(&self.job, &self.tree, slice, &printed(now), redactor, &self.had_one, self.most)
     }
 }
 
@@ -329,9 +333,8 @@ fn finish(
 ) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
-    notes.extend(unproven(end));
-    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
+    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());
+    notes.extend(evidence::unproven(end));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
@@ -342,32 +345,4 @@ fn finish(
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
     Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes })
-}
-
-/// What a person should look at where points came and didn't show their step.
-const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
-                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
-
-/// What a person should look at where pages in the middle of a list by pages were short.
-const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                               fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
-                               its `total`";
-
-/// What a person should look at where the only page of a list by pages was short.
-const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
-
-/// Says what a person should look at where the end proves nothing.
-pub(super) fn unproven(end: EndReason) -> Option<String> {
-    let (what, field) = match end {
-        EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
-        EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
-        EndReason::NoCursor => ("cursor", "paginate.cursor"),
-        EndReason::NoLink => ("link", "paginate.next_link"),
-        _ => return None,
-    };
-    Some(format!(
-        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
-         with `tidegate preview`"
-    ))
 }

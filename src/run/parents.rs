@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::RunError;
 use super::ahead::Ahead;
-use super::evidence::Evidence;
-use super::extract::{Extraction, unproven};
+use super::evidence::{Evidence, unproven};
+use super::extract::Extraction;
 use super::intake::constants;
 use super::pages::{self, Asked, Facts};
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
