@@ -22,6 +22,10 @@ pub(super) struct Misfit {
 
 /// What one row's visit leaves behind, beside the values.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two are settings, and two are facts that are independent of each other"
+)]
 pub(super) struct Row {
     /// The first misfit.
     pub(super) misfit: Option<Misfit>,

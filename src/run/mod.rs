@@ -51,6 +51,7 @@ mod progress;
 pub mod quarantine;
 mod readers;
 mod refused;
+mod room;
 mod row;
 mod sample;
 mod schema;
