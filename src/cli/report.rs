@@ -1,6 +1,7 @@
 //! The report of a run, for people.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::print;
 use crate::model::{Fetched, JobReport, Left, RunEnd, RunReport, SliceOutcome, SliceReport, Stop, Verdict};
@@ -11,8 +12,8 @@ const FAILURES_SHOWN: usize = 5;
 /// The most notes of a job that are shown one by one.
 const NOTES_SHOWN: usize = 5;
 
-/// Writes the table of jobs and what a person should know.
-pub(super) fn text(report: &RunReport) -> String {
+/// Writes the table of jobs and what a person should know; `file` is the pipeline file, as it was typed.
+pub(super) fn text(report: &RunReport, file: &Path) -> String {
     let mut out = String::new();
     for sentence in &report.recovered {
         let _ = writeln!(out, "settled: {sentence}");
@@ -37,7 +38,7 @@ pub(super) fn text(report: &RunReport) -> String {
         let _ = writeln!(out, "{table}");
     }
     for job in &report.jobs {
-        details(&mut out, report, job);
+        details(&mut out, file, job);
     }
     deliveries(&mut out, report);
     let _ = write!(out, "{}", closing(report));
@@ -83,24 +84,24 @@ fn deliveries(out: &mut String, report: &RunReport) {
         if counts.refused > 0 {
             let _ = writeln!(
                 out,
-                "{at}: {} rows refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver --refused` sends \
-                 them again",
-                print::count(counts.refused),
+                "{at}: {} refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver --refused` sends \
+                 what was refused again",
+                print::counted(counts.refused, "row"),
                 report.pipeline
             );
         }
         if counts.maybe_sent > 0 {
             let _ = writeln!(
                 out,
-                "{at}: {} rows may have been sent twice: give the sink `find:`, or an `idempotency_key:` that the server honours",
-                print::count(counts.maybe_sent)
+                "{at}: {} may have been sent twice: give the sink `find:`, or an `idempotency_key:` that the server honours",
+                print::counted(counts.maybe_sent, "row")
             );
         }
         if let Some(error) = &delivery.error {
             let _ = writeln!(
                 out,
-                "{at}: {error}; what has landed stays landed, and {} rows wait: the next run sends them, or `tidegate deliver`",
-                print::count(counts.left)
+                "{at}: {error}; what has landed stays landed, and {} left to send: the next run does, or `tidegate deliver`",
+                print::counted(counts.left, "row")
             );
         }
     }
@@ -148,13 +149,13 @@ fn proof(job: &JobReport) -> String {
     }
 }
 
-fn details(out: &mut String, report: &RunReport, job: &JobReport) {
+fn details(out: &mut String, file: &Path, job: &JobReport) {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
     match job.left {
         Some(Left::Slices(slices)) => {
-            let _ = writeln!(out, "{}: {} slices that are due haven't begun", job.job, print::count(slices));
+            let _ = writeln!(out, "{}: {} due, not begun", job.job, print::counted(slices, "slice"));
         }
         Some(Left::Unplanned) => {
             let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
@@ -169,7 +170,8 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         let _ = writeln!(out, "{}: and {more}; `--output json` has them all", job.job);
     }
     let rows = job.rows();
-    let quarantine = format!("in quarantine (in {}/quarantine below --state, each with its reason)", report.pipeline);
+    let quarantine =
+        format!("in quarantine; `tidegate quarantine show {} {}` has the reasons", print::word(file), job.job);
     let others = [
         (rows.quarantined, quarantine.as_str()),
         (rows.outside_window, "outside of their slice, dropped"),

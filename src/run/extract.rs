@@ -8,6 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
+use super::answered::{Answered, one_of_several};
 use super::collect::{Collected, PassEnd, SliceMemory};
 use super::early::{Early, LANDING, Opening};
 use super::enrich::Enricher;
@@ -16,6 +17,7 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
+use super::unproven::{STEP_IS_UNPROVEN, unproven};
 use super::{Env, Progress, RunError, build, future};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
@@ -81,6 +83,8 @@ pub(super) struct Extracted {
     pub(super) full: bool,
     /// What a person should know of its schema.
     pub(super) notes: Vec<String>,
+    /// What the first answer said beside its records, for a preview.
+    pub(super) answered: Option<Answered>,
 }
 
 /// A page that was fetched.
@@ -407,7 +411,9 @@ fn finish(
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
-    notes.extend(unproven(end));
+    // Where nothing came there is nothing to go on from, as on each quiet day of an `incremental`.
+    notes.extend(unproven(end).filter(|_| intake.collector.received() > 0));
+    notes.extend(intake.unread.as_deref().map(one_of_several));
     notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.scrub(redactor);
@@ -418,33 +424,5 @@ fn finish(
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
-    Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes })
-}
-
-/// What a person should look at where points came and didn't show their step.
-const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
-                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
-
-/// What a person should look at where pages in the middle of a list by pages were short.
-const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                               fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
-                               its `total`";
-
-/// What a person should look at where the only page of a list by pages was short.
-const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
-
-/// Says what a person should look at where the end proves nothing.
-pub(super) fn unproven(end: EndReason) -> Option<String> {
-    let (what, field) = match end {
-        EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
-        EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
-        EndReason::NoCursor => ("cursor", "paginate.cursor"),
-        EndReason::NoLink => ("link", "paginate.next_link"),
-        _ => return None,
-    };
-    Some(format!(
-        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
-         with `tidegate preview`"
-    ))
+    Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes, answered: intake.answered })
 }

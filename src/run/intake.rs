@@ -7,6 +7,7 @@ use arrow::array::Array as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::answered::{Answered, unread_more};
 use super::collect::{Collector, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
@@ -30,6 +31,11 @@ pub(super) struct Intake {
     pub(super) collector: Collector,
     /// Whether an answer with several points didn't show their step.
     pub(super) step_is_unproven: bool,
+    /// What the first answer said beside its records, for a preview.
+    pub(super) answered: Option<Answered>,
+    /// What an answer says of further pages, where the job reads one.
+    pub(super) unread: Option<String>,
+    shown: bool,
 }
 
 /// A page that was read, as far as that goes before child requests.
@@ -158,7 +164,17 @@ impl Intake {
         let collector = Collector::new(job, &slice.kind, asked, now, memory);
         let decoder = PageDecoder::new(options);
         let slice = slice.clone();
-        Ok(Self { job: Arc::clone(job), slice, decoder, foresight, collector, step_is_unproven: false })
+        Ok(Self {
+            job: Arc::clone(job),
+            slice,
+            decoder,
+            foresight,
+            collector,
+            step_is_unproven: false,
+            answered: None,
+            unread: None,
+            shown,
+        })
     }
 
     /// Decodes a page; returns the envelope that the answer is judged by, and the page.
@@ -194,6 +210,13 @@ impl Intake {
         let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
         let shown = pages::Shown { envelope: JqInput::new(page.envelope()), rows: page.server_rows(), new_rows: 0 };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        let (paginate, envelope) = (&self.job.paginate, page.envelope());
+        if self.shown && self.answered.is_none() {
+            self.answered = Some(Answered::of(paginate, &seen, envelope));
+        }
+        if paginate.reads_nothing_of_pages() && self.unread.is_none() {
+            self.unread = unread_more(envelope);
+        }
         let leads_on = limit.is_none() && !self.collector.fills_with(page.rows());
         Ok(Looked { page, seen, misfit: None, leads_on })
     }

@@ -2,6 +2,7 @@
 //! tidy. It reads like the path of the data in the design.
 
 mod ahead;
+mod answered;
 mod attempt;
 mod auth;
 mod bad;
@@ -12,6 +13,8 @@ mod cursor;
 mod data;
 mod deliver;
 mod early;
+mod edit;
+mod edit_error;
 mod enrich;
 mod enriched;
 mod error;
@@ -57,6 +60,7 @@ mod store_tests;
 mod tables;
 mod timeline;
 mod told;
+mod unproven;
 mod vacuum;
 mod window;
 
@@ -68,6 +72,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use answered::Answered;
 pub use attempt::{attempt, new_id};
 pub use bounds::Bounds;
 pub use data::Data;

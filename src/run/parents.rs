@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::RunError;
 use super::ahead::Ahead;
 use super::evidence::Evidence;
-use super::extract::{Extraction, unproven};
+use super::extract::Extraction;
 use super::intake::constants;
 use super::pages::{self, Asked, Facts};
+use super::unproven::unproven;
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
@@ -82,7 +83,7 @@ impl Extraction {
             seen.new_rows = if found.is_empty() { seen.rows } else { new_rows };
             rows.extend(found);
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
-                if let Some(note) = unproven(end) {
+                if let Some(note) = unproven(end).filter(|_| !rows.is_empty()) {
                     tracing::warn!(job = %self.job.name, "{note}");
                 }
                 return Ok((end, rows));

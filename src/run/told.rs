@@ -49,8 +49,7 @@ impl RunError {
             }
             Self::NoJob { .. }
             | Self::NoWindows { .. }
-            | Self::Renamed { .. }
-            | Self::NotAccepted { .. }
+            | Self::Edit(_)
             | Self::Future { .. }
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,

@@ -81,7 +81,7 @@ fn a_row_that_does_not_fit_lies_in_quarantine() {
     let text =
         bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "state", "--now", "2026-01-03T14:00:00Z"]).run();
     assert!(text.stdout.contains("rows: 3 rows in quarantine"), "{}", text.stdout);
-    assert_snapshot!(text.stdout.lines().find(|line| line.contains("quarantine")).unwrap(), @"rows: 3 rows in quarantine (in test/quarantine below --state, each with its reason)");
+    assert_snapshot!(text.stdout.lines().find(|line| line.contains("quarantine")).unwrap(), @"rows: 3 rows in quarantine; `tidegate quarantine show pipeline.yaml rows` has the reasons");
 }
 
 #[test]
@@ -379,12 +379,13 @@ fn no_secret_is_ever_said() {
                 Answer::bytes(format!("{} {}", json!(sent), request.body)).status(status)
             }));
             let verb = if kind.starts_with("form") { "post: /rows, form: {a: b}" } else { "get: /rows" };
-            let landing = "snapshot: latest, sinks: {lake: {jsonl: {url: ./lake}}}";
+            let landing = |name: &str| format!("snapshot: latest, sinks: {{lake: {{jsonl: {{url: ./lake/{name}}}}}}}");
+            let (rows, child) = (landing("rows"), landing("child"));
             bench.file(&format!(
                 "source: {{base_url: '{}', auth: {{{kind}}}, retry: {{attempts: 2, max_delay: 1ms}}}}\njobs:
-  rows: {{{verb}, records: '.items[]', paginate: none, {landing}}}
+  rows: {{{verb}, records: '.items[]', paginate: none, {rows}}}
   parent: {{{verb}, records: '.items[]', paginate: none}}
-  child: {{{verb}, for_each: {{rows_of: parent, as: p, key: id}}, query: {{p: '{{{{ p.id }}}}'}}, records: '.items[]', paginate: none, {landing}}}\n",
+  child: {{{verb}, for_each: {{rows_of: parent, as: p, key: id}}, query: {{p: '{{{{ p.id }}}}'}}, records: '.items[]', paginate: none, {child}}}\n",
                 bench.api.url()
             ));
             let state = ["--state", "state"];

@@ -373,3 +373,15 @@ jobs:
       = help: write a plain path such as `.rsp.records[]`, a list of them, or one jq program
     ");
 }
+
+#[test]
+fn an_abbreviation_is_not_taken_for_another() {
+    for zone in ["PST", "CEST", "EST5", "Utc+1"] {
+        let said = super::say(&format!(
+            "version: 1\nname: x\nschedule: {{cron: '0 1 * * *', timezone: {zone}}}\nsource: {{base_url: 'http://h'}}\n\
+             jobs: {{a: {{get: /x, paginate: none, records: '.[]'}}}}\n"
+        ));
+        assert!(said.contains(&format!("the time zone `{zone}` is not known")), "{said}");
+        assert!(said.contains("write an IANA name") && !said.contains("did you mean"), "{said}");
+    }
+}

@@ -140,3 +140,16 @@ fn a_value_is_refused_by_its_name() {
       |                  ^^^^^^^^
     ");
 }
+
+#[test]
+fn a_secret_that_is_too_short_to_be_hidden() {
+    let file = |password: &str| {
+        format!(
+            "version: 1\nname: x\nsource: {{base_url: 'http://h', auth: {{login: {{post: /in, form: {{user: '${{SHORT}}', password: '{password}'}}}}}}}}\n\
+             jobs: {{a: {{get: /x, paginate: none, records: '.[]'}}}}\n"
+        )
+    };
+    let said = say(&file("${SHORT}"));
+    insta::assert_snapshot!(said, @"");
+    assert_eq!(say(&file("${TOKEN}")), "", "a user isn't a secret");
+}

@@ -227,7 +227,7 @@ fn requests_and_sinks_as_other_tools_say_them() {
     12 |     sinks: {parquet: {url: ./lake}}
        |                       ^^^
        |
-       = note: expected `parquet`, `csv`, `jsonl`, `http`, `stdout` or `where`
+       = note: expected `parquet`, `csv`, `jsonl`, `http` or `where`
        = help: a sink has a name of its own first: `lake: {parquet: {url: ./lake}}`
     ");
     insta::assert_snapshot!(instead("url: ./lake", "path: ./lake, partition_by: day(created)"), @"

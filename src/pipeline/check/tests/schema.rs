@@ -1,6 +1,6 @@
 //! Types by hand, and how many rows may be bad.
 
-use super::say_landing;
+use super::{say_job, say_landing};
 
 #[test]
 fn types_by_hand() {
@@ -155,4 +155,18 @@ fn expectations_and_tables() {
       = note: expected `sql`, `not_null`, `unique` or `severity`
       = help: did you mean `not_null`?
     ");
+}
+
+#[test]
+fn nothing_is_not_a_word() {
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    schema: {bad_rows: null}\n"), @"");
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    schema: {contract: ~, max_bad_rows:}\n"), @"");
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    auth: null\n    rate_limit:\n"), @"");
+    assert_eq!(say_landing("    snapshot: daily\n    schema: {bad_rows: 'null'}\n"), "");
+}
+
+#[test]
+fn yes_and_no_are_no_booleans() {
+    insta::assert_snapshot!(say_job("    snapshot: daily\n    sinks: {lake: {csv: {url: ./lake, header: off}}}\n"), @"");
+    insta::assert_snapshot!(say_job("    snapshot: daily\n    sinks: {lake: {parquet: {url: ./lake, statistics: no, dictionary: yes}}}\n"), @"");
 }
