@@ -256,8 +256,10 @@ fn closing(report: &RunReport) -> String {
         Some(Stop::Requests) => "; stopped at --max-requests, run again for the rest",
         Some(Stop::Slices) => "; stopped at --max-slices, run again for the rest",
     };
+    let bad: u64 = report.jobs.iter().map(|job| job.rows().quarantined).sum();
+    let bad = if bad > 0 { format!(", {} in quarantine", print::counted(bad, "row")) } else { String::new() };
     let shard = report.shard.as_ref().map(|shard| format!(", shard {shard}")).unwrap_or_default();
-    format!("{}{shard}: {what}, in {seconds:.1} s{left}\n", report.pipeline)
+    format!("{}{shard}: {what}{bad}, in {seconds:.1} s{left}\n", report.pipeline)
 }
 
 /// Says in a line how a run ended, with the first thing that went wrong.

@@ -67,7 +67,7 @@ fn a_change_in_long_sql_is_shown_where_it_is() {
     let columns = |last: &str| format!("SELECT {}, {last} FROM records", "a_column_with_a_long_name, ".repeat(20));
     let edit = edited(&json!({"transform": columns("amount")}), &json!({"transform": columns("amount * 2")}));
     assert_eq!(edit.text(), "`transform` is another");
-    let long = "me, a_column_with_a_long_name, a_column_with_a_long_name, ";
+    let long = "olumn_with_a_long_name, a_column_with_a_long_name, ";
     assert_eq!(
         edit.lines(),
         format!(

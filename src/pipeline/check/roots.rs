@@ -4,6 +4,7 @@ use super::super::file::{PipelineFile, SinkFile};
 use super::super::load::{Diagnostic, Spanned};
 use super::Findings;
 use super::sinks::root;
+use crate::objects::{Location, Scheme};
 
 /// The folder of a sink.
 struct Root<'f> {
@@ -20,7 +21,7 @@ impl Findings<'_> {
     pub(super) fn roots(&mut self, file: &PipelineFile) {
         let roots = file.jobs.iter().flat_map(|(job, keys)| {
             keys.sinks.iter().filter_map(|(sink, file)| {
-                let (format, url) = place(file)?;
+                let (format, url) = place(file).filter(|(_, url)| is_folder(&url.value))?;
                 Some(Root { job: &job.value, sink: &sink.value, url, path: root(&url.value), format })
             })
         });
@@ -54,6 +55,15 @@ fn clash(one: &Root<'_>, other: &Root<'_>) -> Option<(String, &'static str)> {
         let message = format!("the data set of {} would lie within that of {}", name(inner), name(outer));
         (message, "give each a folder beside the other: who reads the outer one would find the rows of both")
     })
+}
+
+/// Tells whether rows can land there; what else is written has been refused.
+fn is_folder(url: &str) -> bool {
+    match Location::parse(url) {
+        Ok(None) => !url.is_empty(),
+        Ok(Some(at)) => at.scheme() != Scheme::Memory,
+        Err(_) => false,
+    }
 }
 
 fn lies_within(outer: &str, inner: &str) -> bool {

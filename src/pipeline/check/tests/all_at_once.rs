@@ -93,7 +93,6 @@ jobs:
     7 |   timeot: {connect: 10s}
       |   ^^^^^^
       |
-      = note: expected `base_url`, `auth`, `auth_failed`, `success`, `error_message`, `empty`, `headers`, `query`, `timeout`, `retry`, `rate_limit`, `concurrency`, `tls`, `proxy`, `format` or `max_response`
       = help: did you mean `timeout`?
 
     error: jq: expected term, found `=`
