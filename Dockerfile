@@ -30,5 +30,7 @@ COPY --from=build /rootfs/ /
 # Time zones are in the binary. An authority of your own is named in the pipeline file, by `tls.ca_file`.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt TMPDIR=/tmp
 USER 65532:65532
+# No HEALTHCHECK stands here, since most containers of it run once and serve nothing. One of `serve` is asked by the binary itself, in
+# Compose: `healthcheck: {test: ["CMD", "/tidegate", "health"]}`.
 ENTRYPOINT ["/tidegate"]
 CMD ["--help"]

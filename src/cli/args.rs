@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use self::serve::{BoundArguments, Listen, PageArguments, ServeArguments, SwitchArguments};
+pub(super) use self::serve::{BoundArguments, HealthArguments, Listen, PageArguments, ServeArguments, SwitchArguments};
 use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;
@@ -87,6 +87,8 @@ pub(super) enum Command {
     /// Run every pipeline file of a folder on its own schedule, until told to end.
     #[command(after_long_help = SERVE_HELP)]
     Serve(ServeArguments),
+    /// Ask whether `tidegate serve` goes on: a health check for an image without a shell. Exit code 1 where it doesn't.
+    Health(HealthArguments),
     /// Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed.
     Pause(SwitchArguments),
     /// Resume paused pipelines with their next instant. What came while they were paused isn't made up for.

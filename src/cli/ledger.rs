@@ -154,6 +154,7 @@ const fn accepted(accept: Accept) -> &'static str {
         Accept::Reland => " edited, what has landed is read again",
         Accept::Restart => " edited, all is read anew",
         Accept::GiveUp => " edited, for the future: what isn't read anew yet stays",
+        Accept::Sinks => " edited, its sinks only",
     }
 }
 

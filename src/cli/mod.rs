@@ -4,6 +4,7 @@ mod args;
 mod backfill;
 mod deliver;
 mod demo;
+mod health;
 mod history;
 mod k8s;
 mod ledger;
@@ -121,6 +122,7 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
         Command::Run { run, bounds } => block_on(run.how.memory.bytes(), |env| run::run(run, bounds, output, env)),
         Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
+        Command::Health(health) => block_on(DEFAULT_MEMORY_LIMIT, |_| health::run(health, output)),
         Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),
         Command::Resume(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, false, output, env)),
         Command::Backfill(backfill) => {

@@ -173,7 +173,9 @@ fn text_of(schema: &JobSchema) -> String {
     for column in &schema.columns {
         let note = match () {
             () if column.by_hand => "by hand",
-            () if column.kind == ColumnType::Null => "only nulls so far: takes the first type that comes",
+            () if column.kind == ColumnType::Null => {
+                "only nulls so far: takes the first type that comes, and isn't in Parquet files until then"
+            }
             () if became_json(column) => "its values have no type in common: kept as JSON text",
             () => "",
         };

@@ -14,7 +14,12 @@ const SHOWN: usize = 50;
 
 /// What `vacuum` takes.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  tidegate vacuum ntopng.yaml --dry-run\n  tidegate vacuum ntopng.yaml")]
+#[command(
+    after_help = "In a bucket, uploads that a killed run has begun cost money until they are aborted, which this does. It takes the permission \
+                        to list uploads (s3:ListBucketMultipartUploads). For stores that don't list them, and as a second net, let a \
+                        lifecycle rule of the bucket abort incomplete uploads after seven days.\n\n\
+                        Examples:\n  tidegate vacuum ntopng.yaml --dry-run\n  tidegate vacuum ntopng.yaml"
+)]
 pub(super) struct VacuumArguments {
     /// The pipeline files.
     #[arg(required = true, value_name = "FILE")]
@@ -63,6 +68,7 @@ fn text(found: &Vacuumed, dry_run: bool) -> String {
     for place in found.unknown.iter().take(SHOWN) {
         out += &format!("  left alone: {place}: its name is like ours, but this ledger knows no such slice\n");
     }
+    out.extend(found.notes.iter().map(|note| format!("  note: {note}\n")));
     let verb = if dry_run { "would be removed" } else { "removed" };
     let what = if count == 1 { "1 object".to_owned() } else { format!("{} objects", print::count(count as u64)) };
     out + &format!("{what} {verb}, {}", print::size(found.bytes()))

@@ -81,6 +81,12 @@ pub(super) fn read(raw: &[&str], rows: &mut TypedRows<'_>, trial: &mut TypedRows
     Ok(())
 }
 
+/// Says in a few words what is wrong with a value that [`check`] refuses.
+pub(super) fn reason(error: &serde_json::Error) -> String {
+    let reason = strict::reason(error);
+    Beyond::of(&reason).map_or(reason, |beyond| beyond.words().1.to_owned())
+}
+
 /// As [`strict::check`], for a document whose records are still to be picked out: numbers beyond a double cost those only.
 pub(super) fn check(document: &str) -> Result<(), serde_json::Error> {
     strict::check(document).or_else(|error| match Beyond::of(&strict::reason(&error)) {

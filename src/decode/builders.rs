@@ -119,10 +119,10 @@ impl Builder {
         })
     }
 
-    /// Adds the facts that the types don't tell to the node that the builder was made of.
-    pub(super) fn harvest(&self, node: &mut Node) {
-        node.facts |= self.facts;
-        match &self.values {
+    /// Moves the facts that the types don't tell to the node that the builder was made of.
+    pub(super) fn harvest(&mut self, node: &mut Node) {
+        node.facts |= std::mem::take(&mut self.facts);
+        match &mut self.values {
             Values::List(list) => list.item.harvest(node.item()),
             Values::Struct(fields) => fields.harvest(node),
             _ => {}
@@ -262,8 +262,8 @@ impl StructBuilder {
         StructArray::try_new(fields, columns, Some(valid))
     }
 
-    pub(super) fn harvest(&self, node: &mut Node) {
-        for (name, field) in self.names.iter().zip(&self.fields) {
+    pub(super) fn harvest(&mut self, node: &mut Node) {
+        for (name, field) in self.names.iter().zip(&mut self.fields) {
             if let Some(node) = node.fields.get_mut(&**name) {
                 field.harvest(node);
             }

@@ -101,12 +101,16 @@ pub enum DecodeError {
         bytes: usize,
     },
     /// There are no records where they were due.
-    #[error("the path `{path}` finds no records: {found}")]
+    #[error("the path `{path}` finds no records: {found}; {remedy}{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
     NoRecords {
         /// The plain path.
         path: String,
         /// What lies there instead.
         found: String,
+        /// What to do.
+        remedy: String,
+        /// The line of the pipeline file that has the path, from 1, where it is known.
+        line: Option<usize>,
     },
     /// A fan-out key doesn't have the type of its column.
     #[error("the fan-out key `{column}` is {got} and its column is {expected}: give the new values another name")]
@@ -152,6 +156,17 @@ pub enum DecodeError {
     /// Arrow refused the columns.
     #[error("the page can't be put into columns")]
     Arrow(#[from] ArrowError),
+}
+
+impl DecodeError {
+    /// Adds which line of the pipeline file says where the records are.
+    #[must_use]
+    pub fn at_line(self, line: usize) -> Self {
+        match self {
+            Self::NoRecords { path, found, remedy, .. } => Self::NoRecords { path, found, remedy, line: Some(line) },
+            other => other,
+        }
+    }
 }
 
 /// Returns some 120 bytes of `body` around `offset`, what isn't printable replaced.

@@ -3,21 +3,24 @@
 //! A slice is decoded against a **working schema** that only grows (the table of types is in `lattice`). A page is read in one pass,
 //! straight into column builders. Where a field is new, or a value doesn't fit a type that may still change, the types of that page's
 //! records are inferred, the working schema grows, and the page is read again. Nothing is encoded before a slice has ended, so batches
-//! of its earlier pages are brought to the final schema by [`PageDecoder::conform`].
+//! of its earlier pages are brought to the final schema by a [`Widener`].
 //!
 //! What earlier slices have pinned never changes its type, so that all files of a job can be read as one table: under
 //! [`Contract::Evolve`] new columns and new fields join, and what was only ever null takes a type; anything else is rejected. Number in
 //! a string column, string in a number column, decimal in an integer column: all rejected, since no cast is guessed.
 
+mod ahead;
 mod beyond;
 mod builders;
 mod cells;
 mod cut;
 mod envelope;
 mod error;
+mod held;
 mod infer;
 mod lattice;
 mod lines;
+mod origin;
 mod page;
 mod precise;
 mod reject;
@@ -30,18 +33,21 @@ mod whole;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
 use crate::model::{AnswerFormat, HandColumn, RecordSchema};
+pub use ahead::EarlyPage;
 use builders::StructBuilder;
 pub use cut::is_cut;
 use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
+pub use held::Widener;
 use lattice::Node;
+pub use origin::Origin;
 use page::Page;
 pub use page::envelope_of;
 use reject::{Misfit, Nulls, Row};
@@ -150,7 +156,7 @@ pub struct RejectedRow {
 pub struct DecodedPage {
     /// The rows that fit, in the order of the page, under `schema`.
     pub batch: RecordBatch,
-    /// The working schema at this moment: what [`PageDecoder::conform`] must be told of the batch.
+    /// The working schema at this moment: what a [`Widener`] must be told of the batch.
     pub schema: RecordSchema,
     /// Records on the page, rejected ones included.
     pub rows: u64,
@@ -170,6 +176,10 @@ pub struct DecodedPage {
     pub nulled_values: u64,
     /// The first row with such a value, in full.
     pub first_nulled: Option<RejectedRow>,
+    /// All records as they came.
+    pub origin: Origin,
+    /// The rows of `batch` as they came, where it doesn't tell all that counts should `schema` grow: see [`DecodedPage::held`].
+    texts: Option<StringArray>,
 }
 
 /// Decodes the pages of one slice.
@@ -180,6 +190,8 @@ pub struct PageDecoder {
     schema: RecordSchema,
     /// What is known of tables.
     known: Known,
+    /// How often `root` has changed but for the facts of values that fit.
+    version: u64,
 }
 
 impl std::fmt::Debug for PageDecoder {
@@ -196,6 +208,7 @@ struct Pass {
     bad: Vec<(u64, Misfit)>,
     nulls: Nulls,
     grows: bool,
+    loses: bool,
     discarded: u64,
 }
 
@@ -221,7 +234,7 @@ impl PageDecoder {
         }
         let schema = RecordSchema::new(root.columns());
         let known = Known::of(options.pinned.as_ref(), &options.by_hand);
-        Self { options, root, builder: None, schema, known }
+        Self { options, root, builder: None, schema, known, version: 0 }
     }
 
     /// Decodes one page. `rows_program` says how many rows the server put on the page; `vars` are the values of the programs' variables
@@ -248,6 +261,7 @@ impl PageDecoder {
             Some(program) => page.count(program, &vars)?,
             None => decoded.rows,
         };
+        decoded.origin = Origin::of(page.into_records(), body, self.options.format);
         Ok(decoded)
     }
 
@@ -265,13 +279,10 @@ impl PageDecoder {
         notes
     }
 
-    /// Makes a batch that was decoded under an older working schema of the same slice, `from`, fit the schema `to`: new columns, fields
-    /// and items are null, types are widened, and what has become `json` is printed as JSON.
-    ///
-    /// # Errors
-    /// Where `to` isn't a schema that `from` can grow into.
-    pub fn conform(batch: &RecordBatch, from: &RecordSchema, to: &RecordSchema) -> Result<RecordBatch, DecodeError> {
-        schema::conform(batch, from, to)
+    /// Makes what brings the batches of the slice's pages to the schema that it ended with, `to`.
+    #[must_use]
+    pub fn widener(&self, to: RecordSchema) -> Widener {
+        Widener::new(&self.options, to)
     }
 
     fn decode_open(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {
@@ -301,7 +312,8 @@ impl PageDecoder {
             }
             raw = Some(records);
         }
-        if (!pass.bad.is_empty() || pass.nulls.values > 0 || self.options.want_edges) && raw.is_none() {
+        let loses = pass.loses && evolves;
+        if (loses || !pass.bad.is_empty() || pass.nulls.values > 0 || self.options.want_edges) && raw.is_none() {
             raw = Some(page.raw(false)?.0);
         }
         let raw = raw.unwrap_or_default();
@@ -312,6 +324,7 @@ impl PageDecoder {
         let (first, last) = (edge(0)?, edge(raw.len().saturating_sub(1))?);
         let rejected = pass.bad.iter().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw)).collect();
         let first_nulled = pass.nulls.first.as_ref().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw));
+        let texts = loses.then(|| held::texts(&raw, &pass.bad));
         let (rows, discarded_fields, nulled_values) = (pass.rows, pass.discarded, pass.nulls.values);
         let batch = self.assemble(pass)?;
         let schema = self.schema.clone();
@@ -327,12 +340,16 @@ impl PageDecoder {
             discarded_fields,
             nulled_values,
             first_nulled,
+            origin: Origin::of_records(Vec::new()),
+            texts,
         })
     }
 
     /// Adds what the records say to the working schema; tells whether that changed it.
     fn grow(&mut self, page: &Page<'_>, records: &[&str]) -> Result<bool, DecodeError> {
+        let before = self.root.clone();
         page.observe(&mut self.root, records, self.options.max_depth)?;
+        self.version += u64::from(self.root != before);
         Ok(self.renew())
     }
 
@@ -369,7 +386,10 @@ impl PageDecoder {
         let names = root.names().map(str::to_owned).collect();
         let columns = root.finish_columns()?;
         root.harvest(&mut self.root);
-        Ok((Pass { columns, names, rows, bad, nulls, grows: row.grows, discarded: row.discarded }, envelope))
+        Ok((
+            Pass { columns, names, rows, bad, nulls, grows: row.grows, loses: row.loses, discarded: row.discarded },
+            envelope,
+        ))
     }
 
     /// Begins the rows of a page.

@@ -37,7 +37,8 @@ struct List {
     envelope: Value,
 }
 
-enum Records<'b> {
+/// Where the records of a page lie.
+pub(super) enum Records<'b> {
     /// Along a path, in the text itself.
     Along(&'b PlainPath),
     /// Each line a JSON document.
@@ -81,7 +82,8 @@ impl<'b> Page<'b> {
         let (last, others) = paths.split_last().ok_or_else(no_path)?;
         if let Some(path) = others.iter().chain([last]).find(|path| !path.keys.is_empty()) {
             let found = format!("a page of {} is a list, whose items `.[]` names", format.name());
-            return Err(DecodeError::NoRecords { path: path.to_string(), found });
+            let remedy = "write `records: '.[]'`".to_owned();
+            return Err(DecodeError::NoRecords { path: path.to_string(), found, remedy, line: None });
         }
         if text.trim_ascii().is_empty() && !last.optional {
             return Err(empty(format));
@@ -90,6 +92,11 @@ impl<'b> Page<'b> {
             AnswerFormat::Csv(dialect) => page(Records::Table(Table::open(text, dialect, known)?)),
             AnswerFormat::Json | AnswerFormat::JsonLines => page(Records::Lines(lines::split(text)?)),
         }
+    }
+
+    /// Gives the records away.
+    pub(super) fn into_records(self) -> Records<'b> {
+        self.records
     }
 
     /// Makes a page of nothing but records, each a JSON text.
@@ -251,7 +258,7 @@ impl<'b> Page<'b> {
         let (envelope, end) = walk(&self.text, &path.keys, rows, keep).map_err(|error| json(&self.text, &error))?;
         match judge(path, &end) {
             None => Ok(envelope),
-            Some(found) => Err(DecodeError::NoRecords { path: path.to_string(), found }),
+            Some((found, remedy)) => Err(DecodeError::NoRecords { path: path.to_string(), found, remedy, line: None }),
         }
     }
 }
@@ -295,7 +302,7 @@ pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Va
 const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
 
 /// Returns the body as text, or says what it is instead. A byte order mark is dropped. An empty body is none of JSON.
-fn text_of(body: &[u8], format: AnswerFormat) -> Result<&str, DecodeError> {
+pub(super) fn text_of(body: &[u8], format: AnswerFormat) -> Result<&str, DecodeError> {
     if i32::try_from(body.len()).is_err() {
         return Err(DecodeError::TooLarge { bytes: body.len() });
     }
@@ -361,7 +368,8 @@ fn document<'b>(text: &'b str, format: AnswerFormat, known: &Known) -> Result<Co
 }
 
 fn no_path() -> DecodeError {
-    DecodeError::NoRecords { path: String::new(), found: "there is no path".to_owned() }
+    let (found, remedy) = ("there is no path".to_owned(), "write one, such as `records: '.data[]'`".to_owned());
+    DecodeError::NoRecords { path: String::new(), found, remedy, line: None }
 }
 
 /// Returns the first path whose last key exists, even where it is null; where there is none, the last path, whose end decides.
@@ -381,22 +389,48 @@ fn choose<'p>(text: &str, paths: &'p [PlainPath]) -> Result<&'p PlainPath, Decod
     Ok(last)
 }
 
-/// Says what is wrong with where the path ended, if anything is.
-fn judge(path: &PlainPath, end: &End) -> Option<String> {
+/// Says what is wrong with where the path ended, and what to do about it, if anything is.
+fn judge(path: &PlainPath, end: &End) -> Option<(String, String)> {
     let at = |depth: usize| match depth {
         0 => "the body".to_owned(),
         depth => format!("`{}`", path.keys[..depth.min(path.keys.len())].join(".")),
     };
-    match end {
-        End::Array | End::EmptyOnTheWay => None,
-        End::Null(_) | End::Missing(..) if path.optional => None,
-        End::Null(depth) => Some(format!("{} is null", at(*depth))),
-        End::Other(depth, what) => Some(format!("{} is {what}", at(*depth))),
-        End::Twice(depth) => Some(format!("the key `{}` comes twice", path.keys[*depth])),
+    let found = match end {
+        End::Array | End::EmptyOnTheWay => return None,
+        End::Null(_) | End::Missing(..) if path.optional => return None,
+        End::Null(depth) => format!("{} is null", at(*depth)),
+        End::Other(depth, what) => format!("{} is {what}", at(*depth)),
+        End::Twice(depth) => format!("the key `{}` comes twice", path.keys[*depth]),
         End::Missing(depth, names) => {
             let shown: Vec<String> = names.iter().take(20).map(|name| format!("`{name}`")).collect();
             let there = if shown.is_empty() { "no key at all".to_owned() } else { shown.join(", ") };
-            Some(format!("there is no `{}` in {}, which has {there}", path.keys[*depth], at(*depth)))
+            format!("there is no `{}` in {}, which has {there}", path.keys[*depth], at(*depth))
         }
+    };
+    Some((found, remedy(path, end)))
+}
+
+/// Says what to do where a path ended elsewhere than at a list.
+fn remedy(path: &PlainPath, end: &End) -> String {
+    let list = PlainPath { optional: true, ..path.clone() };
+    let whole = path.keys.len();
+    let object = |depth: usize| PlainPath { keys: path.keys[..depth].to_vec(), optional: false }.to_string();
+    match end {
+        End::Other(depth, "an object") if *depth == whole => {
+            let here = object(*depth);
+            let here = here.strip_suffix("[]").filter(|here| *here != ".").unwrap_or(".");
+            let each = if here == "." { "to_entries[]".to_owned() } else { format!("{here} | to_entries[]") };
+            format!(
+                "if it is one record, write `records: '{here}'`; if it has a record under each key, `records: '{each} | .value + {{key}}'`"
+            )
+        }
+        End::Other(depth, "an array") => {
+            format!("if that is the list, write `records: '{}'`", object(*depth))
+        }
+        End::Twice(_) => "one of its two values would be lost: tell the server's owner".to_owned(),
+        End::Null(_) | End::Missing(..) => {
+            format!("where that means no rows, write `records: '{list}'`; otherwise correct the path")
+        }
+        _ => "correct the path: it must lead to a list".to_owned(),
     }
 }

@@ -170,6 +170,31 @@ fn parts(text: &str) -> Option<(i128, i32)> {
     Some((if mantissa.starts_with('-') { -digits } else { digits }, exponent))
 }
 
+/// Tells whether the shortest text of a double, the one that it is printed as, is the number that `text` is.
+pub(super) fn keeps_digits(text: &str, double: f64) -> bool {
+    // Any 15 digits come back from a double.
+    const SAFE: usize = 15;
+    if text.len() <= SAFE && !text.contains(['e', 'E']) {
+        return true;
+    }
+    let number = |text: &str| {
+        let (mut digits, mut exponent) = parts(text)?;
+        while digits != 0 && digits % 10 == 0 {
+            (digits, exponent) = (digits / 10, exponent + 1);
+        }
+        Some((digits, if digits == 0 { 0 } else { exponent }))
+    };
+    number(text).is_some_and(|came| number(&format!("{double:e}")) == Some(came))
+}
+
+/// Reads a whole number, however it is written: `1e2` and `100.0` are 100, and `-0` is 0.
+pub(super) fn whole(text: &str) -> Option<i128> {
+    text.parse().ok().or_else(|| {
+        let (digits, exponent) = parts(text)?;
+        scaled(digits, exponent, Beyond::Refuse)
+    })
+}
+
 /// Returns `digits` times ten to the power of `exponent`.
 fn scaled(digits: i128, exponent: i32, beyond: Beyond) -> Option<i128> {
     if digits == 0 {

@@ -34,6 +34,8 @@ pub(super) struct Row {
     /// Unknown fields are left out, and counted here.
     pub(super) discard: bool,
     pub(super) discarded: u64,
+    /// Something came that the columns don't tell, and which counts should the type of its column change.
+    pub(super) loses: bool,
 }
 
 impl Row {

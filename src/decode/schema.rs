@@ -50,7 +50,8 @@ pub(super) fn data_type(kind: &ColumnType) -> DataType {
 
 /// Makes a batch of an older working schema, `from`, fit `to`: new columns and fields are null, types are widened.
 ///
-/// A column that has become `json` is printed as JSON, with no white space and without the fields that are null.
+/// A column that has become `json` is printed as JSON, with no white space and without the fields that are null. What the columns
+/// don't tell isn't there: see [`super::held`].
 pub(super) fn conform(batch: &RecordBatch, from: &RecordSchema, to: &RecordSchema) -> Result<RecordBatch, DecodeError> {
     let rows = batch.num_rows();
     let column = |column: &Column| match (from.column(&column.name), batch.column_by_name(&column.name)) {
@@ -123,7 +124,7 @@ fn print(array: &ArrayRef, kind: &ColumnType) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(texts.finish()))
 }
 
-fn print_value(array: &ArrayRef, kind: &ColumnType, row: usize, out: &mut String) -> std::fmt::Result {
+pub(super) fn print_value(array: &ArrayRef, kind: &ColumnType, row: usize, out: &mut String) -> std::fmt::Result {
     if array.is_null(row) || *kind == ColumnType::Null {
         out.push_str("null");
         return Ok(());

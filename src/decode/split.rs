@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::page::Page;
-use super::{DecodeError, DecodedPage, PageDecoder, PageVars};
+use super::{DecodeError, DecodedPage, Origin, PageDecoder, PageVars};
 use crate::lang::jq::Jq;
 
 /// A page whose records are picked out, and still text.
@@ -61,7 +61,9 @@ impl PageDecoder {
         if i32::try_from(bytes).is_err() {
             return Err(DecodeError::TooLarge { bytes });
         }
-        let decoded = self.decode_open(&Page::of_records(records))?;
-        Ok(DecodedPage { envelope, first, last, server_rows, ..decoded })
+        let page = Page::of_records(records);
+        let decoded = self.decode_open(&page)?;
+        let origin = Origin::of(page.into_records(), &Bytes::new(), self.options.format);
+        Ok(DecodedPage { envelope, first, last, server_rows, origin, ..decoded })
     }
 }

@@ -256,12 +256,12 @@ impl<'b> Table<'b> {
 
     /// Returns the text of every row, without line ends.
     pub(super) fn raw_rows(&self) -> Result<Vec<&'b str>, DecodeError> {
-        let mut rows = Vec::new();
-        self.each(|raw, _, _| {
-            rows.push(raw);
-            Ok(())
-        })?;
-        Ok(rows)
+        raw_rows(self.text, self.delimiter, self.start)
+    }
+
+    /// Returns where the first row begins.
+    pub(super) const fn start(&self) -> usize {
+        self.start
     }
 
     /// Adds what the rows say to the working schema: all that they hold is text.
@@ -332,6 +332,16 @@ impl<'b> Table<'b> {
         let fields = self.names.iter().zip(cells).map(|(name, cell)| (name.as_ref().to_owned(), value(cell)));
         Value::Object(fields.collect())
     }
+}
+
+/// Returns the text of every row of a table, without line ends; the first begins at `start`.
+pub(super) fn raw_rows(text: &str, delimiter: u8, start: usize) -> Result<Vec<&str>, DecodeError> {
+    let mut reader = Reader { position: start, ..Reader::new(text, delimiter) };
+    let (mut rows, mut cells) = (Vec::new(), Vec::new());
+    while let Some(row) = reader.next(&mut cells).map_err(|unclosed| unclosed.error(text))? {
+        rows.push(row.raw);
+    }
+    Ok(rows)
 }
 
 /// Returns the first name that was there before.

@@ -6,9 +6,11 @@ use serde_json::json;
 use super::*;
 use crate::model::{Column, ColumnType, HandColumn, HandType};
 
+mod ahead;
 mod formats;
 mod guards;
 mod oracle;
+mod pages;
 mod properties;
 mod seen;
 
@@ -142,7 +144,9 @@ fn later_pages_widen_the_schema_and_earlier_batches_follow() {
     let pages: Vec<DecodedPage> = bodies.iter().map(|&body| page(&mut decoder, body)).collect();
     let merged: Vec<String> = pages
         .iter()
-        .flat_map(|page| lines(&PageDecoder::conform(&page.batch, &page.schema, decoder.schema()).unwrap()))
+        .flat_map(|page| {
+            lines(&decoder.widener(decoder.schema().clone()).widen(&page.held().unwrap(), &page.schema).unwrap())
+        })
         .collect();
     assert_eq!(
         merged,
@@ -151,7 +155,7 @@ fn later_pages_widen_the_schema_and_earlier_batches_follow() {
             r#"{"a":2.5,"j":"1","l":[0.5],"m":"7","n":[{"y":1}],"new":true,"o":{"z":"w"}}"#,
         ]
     );
-    let back = PageDecoder::conform(&pages[1].batch, &pages[1].schema, &pages[0].schema).unwrap_err();
+    let back = decoder.widener(pages[0].schema.clone()).widen(&pages[1].batch, &pages[1].schema).unwrap_err();
     assert!(matches!(back, DecodeError::Widen { .. }));
 }
 
@@ -376,7 +380,7 @@ fn the_first_path_whose_last_key_exists_wins() {
     assert_eq!(rows("{}").unwrap(), 0);
     assert_eq!(
         rows(r#"{"results": null, "Results": [{}]}"#).unwrap_err().to_string(),
-        "the path `.results[]` finds no records: `results` is null"
+        "the path `.results[]` finds no records: `results` is null; where that means no rows, write `records: '.results[]?'`; otherwise correct the path"
     );
 }
 
@@ -384,13 +388,26 @@ fn the_first_path_whose_last_key_exists_wins() {
 fn what_is_no_page_says_so() {
     assert_eq!(
         refused(&[".rsp.records[]"], br#"{"rc": 0, "rsp": {"data": [], "sort": 1}}"#),
-        "the path `.rsp.records[]` finds no records: there is no `records` in `rsp`, which has `data`, `sort`"
+        "the path `.rsp.records[]` finds no records: there is no `records` in `rsp`, which has `data`, `sort`; \
+         where that means no rows, write `records: '.rsp.records[]?'`; otherwise correct the path"
     );
-    assert_eq!(refused(&[".a[]"], br#"{"a": {}}"#), "the path `.a[]` finds no records: `a` is an object");
-    assert_eq!(refused(&[".a.b[]"], br#"{"a": [1]}"#), "the path `.a.b[]` finds no records: `a` is an array");
+    assert_eq!(
+        refused(&[".a[]"], br#"{"a": {}}"#),
+        "the path `.a[]` finds no records: `a` is an object; if it is one record, write `records: '.a'`; if it has a record under each \
+         key, `records: '.a | to_entries[] | .value + {key}'`"
+    );
+    assert_eq!(
+        refused(&[".a.b[]"], br#"{"a": [1]}"#),
+        "the path `.a.b[]` finds no records: `a` is an array; if that is the list, write `records: '.a[]'`"
+    );
+    assert!(
+        refused(&[".[]"], b"{}")
+            .contains("write `records: '.'`; if it has a record under each key, `records: 'to_entries[] |")
+    );
+    assert!(refused(&[".a[]"], br#"{"a": 1}"#).ends_with("`a` is a number; correct the path: it must lead to a list"));
     assert_eq!(
         refused(&[".a[]"], br#"{"a": [], "a": []}"#),
-        "the path `.a[]` finds no records: the key `a` comes twice"
+        "the path `.a[]` finds no records: the key `a` comes twice; one of its two values would be lost: tell the server's owner"
     );
     assert!(refused(&[".[]"], b"  <html>login</html>").starts_with("the body is html or xml, not json: <html>login"));
     assert!(refused(&[".[]"], b"\n ").starts_with("the body is empty"));
@@ -434,4 +451,38 @@ fn a_program_that_gives_lists_is_a_mistake_of_the_pipeline_file() {
     assert!(decode(".items[] | .", r#"{"items": [[1], [2]]}"#).is_err());
     assert_eq!(decode(".items[] | .", r#"{"items": [[1], {"id": 2}]}"#), Ok(1));
     assert_eq!(decode(".items[] | .", r#"{"items": []}"#), Ok(0));
+}
+
+#[test]
+fn whole_numbers_are_whole_however_they_are_written() {
+    let read = |kind: &str, text: &str| {
+        let column = HandColumn { name: "a".to_owned(), kind: HandType::parse(kind).unwrap() };
+        let mut decoder = PageDecoder::new(DecodeOptions { by_hand: vec![column], ..options(&[".[]"]) });
+        let page = page(&mut decoder, format!(r#"[{{"a": {text}}}]"#));
+        let shown = lines(&page.batch).first().map(|row| row.replace(r#"{"a":"#, "").replace('}', ""));
+        shown.unwrap_or_else(|| page.rejected[0].got.clone())
+    };
+    for (text, int, float) in [
+        ("9007199254740993.0", "9007199254740993", "9.007199254740992e15"),
+        ("\"9007199254740993.0\"", "9007199254740993", "9.007199254740992e15"),
+        ("9007199254740993", "9007199254740993", "integer 9007199254740993"),
+        ("-0", "0", "-0.0"),
+        ("-0.0", "0", "-0.0"),
+        ("1e2", "100", "100.0"),
+        ("\"1e2\"", "100", "100.0"),
+        ("0.00000000000000000001e20", "1", "1.0"),
+        ("1e18", "1000000000000000000", "1.0e18"),
+        ("1.5", "number 1.5", "1.5"),
+        ("1e19", "number 1e19", "1.0e19"),
+        ("true", "true", "true"),
+        ("[]", "a list", "a list"),
+    ] {
+        assert_eq!((read("int64", text).as_str(), read("float64", text).as_str()), (int, float), "{text}");
+    }
+    assert_eq!(read("uint64", "18446744073709551615.0"), "18446744073709551615");
+    assert_eq!(read("uint64", "-1e0"), "number -1e0");
+    assert_eq!(read("decimal(38, 0)", "9007199254740993.0"), "9007199254740993");
+    // What isn't typed by hand takes no number that is written as another kind.
+    let mut pinned = pinned(&[("a", ColumnType::Int64)], Contract::Evolve);
+    assert_eq!(page(&mut pinned, r#"[{"a": 1}, {"a": -0}, {"a": 1.0}, {"a": 1e2}]"#).rejected.len(), 3);
 }

@@ -9,11 +9,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::beyond;
 use super::builders::{Builder, Slot, StructBuilder, Values};
 use super::infer::Number;
 use super::lattice::{EMPTY_LIST, EMPTY_OBJECT, is_exact, signed_facts, unsigned_facts};
+use super::precise::{keeps_digits, whole};
 use super::reject::{Row, describe, quote};
-use super::strict;
 
 /// Reads one record into the root's builder.
 pub(super) struct RecordSeed<'r> {
@@ -202,76 +203,51 @@ impl ValueSeed<'_> {
 
     /// Appends what the raw text of a value says: the way for the types to which a number's digits matter.
     fn raw(self, text: &str) -> bool {
-        match &mut self.column.values {
+        if text == "null" {
+            self.column.append_null();
+            return true;
+        }
+        let fits = match &mut self.column.values {
             Values::Json(values) => {
                 // Readers of the text would keep one of two values with one key, and many can't go deeper than this.
-                if text.starts_with(['{', '['])
-                    && let Err(error) = strict::check(text)
-                {
-                    return self.misfit(strict::reason(&error));
+                let is_plain = !text.starts_with(['{', '[']) && !text.contains("\\u");
+                if !is_plain && let Err(error) = beyond::check(text) {
+                    return self.misfit(beyond::reason(&error));
                 }
-                if text == "null" {
-                    values.append_null();
-                } else {
-                    values.append_value(text);
-                }
+                values.append_value(text);
                 true
             }
-            Values::Text(values) => match scalar(text) {
-                Some(text) => {
-                    values.append_value(text);
-                    true
-                }
-                None if text == "null" => {
-                    values.append_null();
-                    true
-                }
-                None => self.misfit(describe(text)),
-            },
+            Values::Text(values) => scalar(text).map(|text| values.append_value(text)).is_some(),
             Values::Precise(values) => {
-                if text == "null" {
-                    values.append_null();
-                    return true;
-                }
-                let fits = !matches!(text, "true" | "false") && scalar(text).is_some_and(|text| values.append(&text));
-                fits || self.misfit(describe(text))
+                !matches!(text, "true" | "false") && scalar(text).is_some_and(|text| values.append(&text))
             }
             Values::Float64(values) => {
-                let first = text.as_bytes().first().copied().unwrap_or(b'n');
-                if first == b'n' {
-                    values.append_null();
-                    return true;
-                }
-                let number = match scalar(text).filter(|_| first == b'"' && self.column.by_hand) {
+                let number = match scalar(text).filter(|_| text.starts_with('"') && self.column.by_hand) {
                     Some(text) => double(&text),
                     None => double(text),
                 };
-                match number {
-                    Some(value) => {
-                        values.append_value(value);
-                        true
-                    }
-                    None => self.misfit(describe(text)),
-                }
+                self.row.loses |= number.is_some_and(|value| !self.column.fixed && !keeps_digits(text, value));
+                number.map(|value| values.append_value(value)).is_some()
             }
-            _ => self.misfit(describe(text)),
-        }
+            values => scalar(text).is_some_and(|text| by_text(values, &text)),
+        };
+        fits || self.misfit(describe(text))
     }
 }
 
 /// Appends a number or a boolean that came as text, to a column that is typed by hand; false where it isn't one.
 pub(super) fn by_text(values: &mut Values, text: &str) -> bool {
-    match (values, Number::parse(text)) {
-        (Values::Int64(values), Number::Signed(value)) => values.append_value(value),
-        (Values::Uint64(values), Number::Unsigned(value)) => values.append_value(value),
-        (Values::Uint64(values), Number::Signed(value)) => match u64::try_from(value) {
-            Ok(value) => values.append_value(value),
-            Err(_) => return false,
-        },
-        (Values::Bool(values), _) if matches!(text, "true" | "false") => values.append_value(text == "true"),
-        _ => return false,
-    }
-    true
+    let fits = match values {
+        Values::Int64(values) => {
+            whole(text).and_then(|value| value.try_into().ok()).map(|value| values.append_value(value))
+        }
+        Values::Uint64(values) => {
+            whole(text).and_then(|value| value.try_into().ok()).map(|value| values.append_value(value))
+        }
+        Values::Bool(values) if matches!(text, "true" | "false") => Some(values.append_value(text == "true")),
+        _ => None,
+    };
+    fits.is_some()
 }
 
 /// Reads a scalar other than null as text: a string without its quotes, a number with all its digits.
@@ -301,7 +277,12 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        if matches!(self.column.values, Values::Float64(_) | Values::Precise(_) | Values::Text(_) | Values::Json(_)) {
+        let by_digits = match self.column.values {
+            Values::Float64(_) | Values::Precise(_) | Values::Text(_) | Values::Json(_) => true,
+            Values::Int64(_) | Values::Uint64(_) => self.column.by_hand,
+            _ => false,
+        };
+        if by_digits {
             let text: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
             return Ok(self.raw(text.get()));
         }
@@ -349,9 +330,6 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<bool, E> {
-        if self.column.by_hand && by_text(&mut self.column.values, &format!("{value}")) {
-            return Ok(true);
-        }
         Ok(self.misfit(format!("number {value}")))
     }
 
@@ -379,6 +357,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         }
         let empty = seq.next_element::<IgnoredAny>()?.is_none();
         if empty && matches!(self.column.values, Values::Struct(_) | Values::Null(_)) {
+            self.row.loses |= !self.column.fixed;
             if matches!(self.column.values, Values::Null(_)) {
                 self.column.facts |= EMPTY_LIST;
             }
@@ -399,6 +378,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         }
         if empty && matches!(self.column.values, Values::Null(_)) {
             self.column.facts |= EMPTY_OBJECT;
+            self.row.loses = true;
             self.column.append_null();
             return Ok(true);
         }

@@ -302,6 +302,8 @@ pub enum Accept {
     Restart,
     /// As [`Self::Future`], and a [`Self::Restart`] before it that isn't done ends: what it set aside stays instead of what was read anew.
     GiveUp,
+    /// It stays, in other sinks than the job has now; what is to be read again, or anew, still is.
+    Sinks,
 }
 
 /// The immutable list of a generation's files, `files/<job>/<slice>-g<generation>.json`.

@@ -270,6 +270,23 @@ fn what_is_to_land_again_stays_until_its_next_generation_has_landed() {
 }
 
 #[test]
+fn other_sinks_leave_what_is_due_again_due() {
+    let (mut log, name) = (Log::new(), JobName::new("j"));
+    log.land(&window(0, 1)).unwrap();
+    log.land(&window(1, 2)).unwrap();
+    edit(&mut log, Accept::Reland, &[]);
+    log.land(&window(0, 1)).unwrap();
+    edit(&mut log, Accept::Sinks, &["file:///gone"]);
+    assert_eq!(log.state.due_again(&name, None), [Window { from: at(1), to: at(2) }]);
+    assert!(log.state.has_left(&name, "file:///gone") && log.state.has_left_file(&name, "file:///gone/x/y"));
+    edit(&mut log, Accept::Future, &[]);
+    assert!(!log.state.relands(&name) && !log.state.has_left(&name, "file:///gone"));
+    edit(&mut log, Accept::Restart, &[]);
+    edit(&mut log, Accept::Sinks, &[]);
+    assert_eq!(log.state.due_anew(&name, None), [Window { from: at(0), to: at(2) }]);
+}
+
+#[test]
 fn what_is_cut_otherwise_stays_in_sight_until_it_is_covered() {
     let (mut log, name) = (Log::new(), JobName::new("j"));
     for hour in 0..3 {

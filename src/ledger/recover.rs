@@ -1,11 +1,16 @@
 //! Settling: what a run does first for one that died.
 
+use futures::{StreamExt as _, TryStreamExt as _};
+
 use super::LedgerError;
 use super::data::{DataStore, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
 use super::state::SliceState;
 use super::writer::{LET_GO, Writer, read_list};
 use crate::model::FileReceipt;
+
+/// How many uploads are thrown away at a time.
+const DISCARDS: usize = 16;
 
 impl Writer {
     /// Settles what earlier runs of this lane, and of dead lanes that it adopted, have left open. Tells it, a sentence each.
@@ -22,27 +27,38 @@ impl Writer {
         for landing in self.mine(|_, slice| slice.published.clone()) {
             said.push(self.settle(landing, data).await?);
         }
-        let mut begins = Vec::new();
-        for (at, begun, places) in self.mine(|at, slice| Some((at.clone(), slice.begun.clone()?, slice.staged.clone())))
-        {
-            if !places.is_empty() {
-                begins.push(Record::Begin(begun));
-            }
-            for place in places {
-                data.discard(&place.into_receipt()).await?;
-            }
-            said.push(format!("{at} was begun and not published: it is read again"));
-        }
-        // So that the ledger forgets what they had staged, and nobody looks for it again.
-        for some in begins.chunks(LET_GO) {
-            self.append(some.to_vec()).await?;
-        }
+        let begun = self.mine(|at, slice| slice.begun.is_some().then(|| at.clone()));
+        said.extend(begun.into_iter().map(|at| format!("{at} was begun and not published: it is read again")));
+        self.unstage(data).await?;
         self.mark_dirty(self.state(|state| state.roots().into_iter().map(str::to_owned).collect::<Vec<_>>()));
         said.extend(self.tidy(data).await?);
         if self.state(|state| state.lanes.get(&self.held.lane).is_some_and(|lane| lane.settling)) {
             self.append(vec![Record::Lease(LeaseEvent::Settled)]).await?;
         }
         Ok(said)
+    }
+
+    /// Throws away what begun slices of this lane have staged. They stay begun.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::append`], and [`LedgerError::Data`]. What isn't done is done by the next run.
+    pub async fn unstage(&self, data: &dyn DataStore) -> Result<(), LedgerError> {
+        let staged = self.mine(|_, slice| {
+            let is_begun_only = slice.published.is_none() && !slice.staged.is_empty();
+            is_begun_only.then(|| Some((slice.begun.clone()?, slice.staged.clone()))).flatten()
+        });
+        let (begins, places): (Vec<_>, Vec<_>) = staged.into_iter().unzip();
+        let discards = futures::stream::iter(places.into_iter().flatten())
+            .map(async |place| data.discard(&place.into_receipt()).await)
+            .buffer_unordered(DISCARDS);
+        discards.try_collect::<()>().await?;
+        // So that the ledger forgets what they had staged, and nobody looks for it again.
+        let begins: Vec<Record> = begins.into_iter().map(Record::Begin).collect();
+        for some in begins.chunks(LET_GO) {
+            self.append(some.to_vec()).await?;
+        }
+        Ok(())
     }
 
     /// Finishes one publish, or takes it back: all of its files that have appeared go, and so do those that are still staged.

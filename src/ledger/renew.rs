@@ -21,13 +21,16 @@ impl JobState {
     ) -> Result<(), String> {
         self.left = left.iter().cloned().collect();
         self.since = since.or(self.since);
+        if accept == Accept::Sinks {
+            return Ok(());
+        }
         for slice in self.keys.values_mut().flat_map(|key| key.slices.values_mut()) {
             if let Some(landed) = &mut slice.landed {
                 landed.again = accept == Accept::Reland;
             }
         }
         match accept {
-            Accept::Future | Accept::Reland => {}
+            Accept::Future | Accept::Reland | Accept::Sinks => {}
             Accept::Restart => {
                 self.since = None;
                 let shadows = self.shadows();
@@ -236,6 +239,12 @@ impl LedgerState {
     #[must_use]
     pub fn has_left(&self, job: &JobName, root: &str) -> bool {
         self.jobs.get(job).is_some_and(|job| job.left.contains(root))
+    }
+
+    /// Tells whether a file lies below a root in which no sink of the job writes any more, at whatever depth.
+    #[must_use]
+    pub fn has_left_file(&self, job: &JobName, place: &str) -> bool {
+        self.jobs.get(job).is_some_and(|job| job.left.iter().any(|root| place.starts_with(root.as_str())))
     }
 
     /// Returns every root in which a slice of the job has or had a file.

@@ -99,6 +99,10 @@ impl Reconciliation {
     pub const fn of(received: u64, distinct: u64, totals: (Option<u64>, Option<u64>), end: EndReason) -> Self {
         let (total_first, total_last) = totals;
         let verdict = match (total_first, total_last) {
+            // A total counts the rows that are left for later slices too, and those that join at the end.
+            (Some(first), Some(last)) if matches!(end, EndReason::SliceFull) && last >= first && distinct <= last => {
+                Verdict::Complete
+            }
             (Some(first), Some(last)) if first != last => Verdict::Moving,
             (_, Some(last)) if distinct < last => Verdict::Short,
             (_, Some(last)) if distinct > last => Verdict::Over,
@@ -141,6 +145,13 @@ mod tests {
         assert_eq!(verdict(9, (Some(10), Some(10)), EndReason::EmptyPage), Verdict::Short);
         assert_eq!(verdict(11, (Some(10), Some(10)), EndReason::MoreFalse), Verdict::Over);
         assert_eq!(verdict(10, (Some(9), Some(10)), EndReason::EmptyPage), Verdict::Moving);
+    }
+
+    #[test]
+    fn a_total_counts_what_is_left_for_later_slices() {
+        assert_eq!(verdict(10, (Some(30), Some(31)), EndReason::SliceFull), Verdict::Complete);
+        assert_eq!(verdict(10, (Some(30), Some(29)), EndReason::SliceFull), Verdict::Moving);
+        assert_eq!(verdict(10, (Some(9), Some(9)), EndReason::SliceFull), Verdict::Over);
     }
 
     #[test]

@@ -27,9 +27,10 @@ pub enum Kind {
     Taken,
     /// The object isn't the one that was read.
     Changed,
-    /// The store has no conditional writes: it can't be used, however often it is tried.
+    /// It can't be used, however often it is tried, until a person does something: it has no conditional writes, there is no such bucket,
+    /// the environment says something else than is meant.
     Unfit,
-    /// The bucket isn't there, the credentials don't suffice, the store can't be reached: anything else, said in the text.
+    /// The credentials don't suffice, the store can't be reached: anything else, said in the text.
     Other,
 }
 
@@ -47,11 +48,15 @@ impl StoreError {
         let url = url.to_string();
         let text = scrubbed(chain(error), |name| std::env::var(name).ok());
         let kind = kind(error, &text);
-        let why = match advice(url.split("://").next().unwrap_or_default(), &text) {
-            Some(advice) => format!("{}; {advice}", shown(&text)),
-            None => shown(&text),
-        };
+        let why = advised(&url, &text);
         Self { url, why, kind }
+    }
+
+    /// Makes one of an answer of the store to a request of our own.
+    pub(super) fn answered(url: impl fmt::Display, status: http::StatusCode, body: &str) -> Self {
+        let url = url.to_string();
+        let text = scrubbed(body.to_owned(), |name| std::env::var(name).ok());
+        Self { why: format!("{status}: {}", advised(&url, &text)), url, kind: Kind::Other }
     }
 
     /// Makes one with a reason of our own.
@@ -82,7 +87,7 @@ impl Error for StoreError {}
 fn kind(error: &object_store::Error, text: &str) -> Kind {
     // A bucket that is gone is no reason to believe that the upload is.
     if text.contains("NoSuchBucket") {
-        return Kind::Other;
+        return Kind::Unfit;
     }
     match error {
         object_store::Error::NotFound { .. } => Kind::Missing,
@@ -112,6 +117,14 @@ pub fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Shows a text of the store at `url`, with what to do about it where that can be known.
+fn advised(url: &str, text: &str) -> String {
+    match advice(url.split("://").next().unwrap_or_default(), text) {
+        Some(advice) => format!("{}; {advice}", shown(text)),
+        None => shown(text),
+    }
 }
 
 /// Reduces the XML of an answer to what it says, and cuts what is long.
@@ -165,7 +178,7 @@ fn advice(scheme: &str, text: &str) -> Option<&'static str> {
         _ if has(&["NoSuchBucket", "bucket does not exist", "ContainerNotFound"]) => "make the bucket, or mend the url",
         "s3" if has(&["AccessDenied", "403 Forbidden", "401 Unauthorized"]) => {
             "the credentials (AWS_ACCESS_KEY_ID, or the machine's role) must be allowed to get, put, delete and list objects there, \
-             and to abort uploads"
+             to abort uploads and, for `vacuum`, to list them"
         }
         "s3" if has(&["error sending request", "tcp connect", "dns error", "timed out", "connection closed"]) => {
             "check the network, AWS_ENDPOINT_URL and AWS_REGION"
@@ -216,6 +229,6 @@ mod tests {
         let missing =
             |text: &str| object_store::Error::NotFound { path: "x".to_owned(), source: text.to_owned().into() };
         assert_eq!(StoreError::of("s3://lake/x", &missing("<Code>NoSuchKey</Code>")).kind(), Kind::Missing);
-        assert_eq!(StoreError::of("s3://lake/x", &missing("<Code>NoSuchBucket</Code>")).kind(), Kind::Other);
+        assert_eq!(StoreError::of("s3://lake/x", &missing("<Code>NoSuchBucket</Code>")).kind(), Kind::Unfit);
     }
 }

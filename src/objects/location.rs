@@ -46,6 +46,9 @@ pub enum LocationError {
     /// No store has the scheme.
     #[error("`{0}://` is no kind of store: use s3://bucket/prefix, or a folder")]
     Scheme(String),
+    /// What follows a scheme isn't `://`. As a folder of that name it would be lost with the machine.
+    #[error("`{0}:` isn't followed by `//`: write {0}://bucket/prefix; for a folder of that name write ./{0}:")]
+    Slashes(&'static str),
     /// There is no bucket.
     #[error("it names no bucket: write {0}://bucket/prefix")]
     NoBucket(&'static str),
@@ -68,7 +71,10 @@ impl Location {
     ///
     /// It is neither.
     pub fn parse(url: &str) -> Result<Option<Self>, LocationError> {
-        let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
+        let Some((scheme, rest)) = url.split_once("://") else {
+            let begins = |(_, name): &&(Scheme, &str)| url.split_once(':').is_some_and(|(before, _)| before == *name);
+            return Scheme::ALL.iter().find(begins).map_or(Ok(None), |(_, name)| Err(LocationError::Slashes(name)));
+        };
         if scheme == "file" {
             return Ok(None);
         }
@@ -156,7 +162,7 @@ mod tests {
             assert_eq!(read(url).to_string(), printed);
             assert_eq!(read(&read(url).to_string()), read(url));
         }
-        for folder in ["./lake", "/lake", "", "file:///lake"] {
+        for folder in ["./lake", "/lake", "", "file:///lake", "./s3:/lake", "s3", "a:b"] {
             assert_eq!(Location::parse(folder), Ok(None));
         }
         for wrong in [
@@ -167,6 +173,8 @@ mod tests {
             "s3://lake/../x",
             "ftp://x",
             "s3://lake/x?y=1",
+            "s3:/lake/x",
+            "s3:lake",
         ] {
             let error = Location::parse(wrong).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");

@@ -10,6 +10,7 @@ mod open;
 mod prove;
 #[cfg(test)]
 pub(crate) mod testing;
+mod uploads;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -21,6 +22,8 @@ use object_store::multipart::MultipartStore;
 
 pub use error::{Kind, StoreError, chain};
 pub use location::{Location, LocationError, Scheme};
+use uploads::Listing;
+pub use uploads::{OpenUpload, OpenUploads};
 
 /// What a store is opened for: how long one may wait for it differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,12 +39,17 @@ pub enum Purpose {
 pub struct Bucket {
     objects: Arc<dyn ObjectStore>,
     uploads: Arc<dyn MultipartStore>,
+    listing: Listing,
 }
 
 impl Bucket {
-    /// Makes one of a store that knows uploads in parts.
+    /// Makes one of a store that knows uploads in parts, none of which outlives the process.
     pub fn new<T: ObjectStore + MultipartStore>(store: Arc<T>) -> Self {
-        Self { objects: Arc::<T>::clone(&store), uploads: store }
+        Self::listed(store, Listing::Needless)
+    }
+
+    fn listed<T: ObjectStore + MultipartStore>(store: Arc<T>, listing: Listing) -> Self {
+        Self { objects: Arc::<T>::clone(&store), uploads: store, listing }
     }
 
     /// Returns its objects.
@@ -54,6 +62,15 @@ impl Bucket {
     #[must_use]
     pub const fn uploads(&self) -> &Arc<dyn MultipartStore> {
         &self.uploads
+    }
+
+    /// Lists the uploads below a place of it that are neither completed nor aborted.
+    ///
+    /// # Errors
+    ///
+    /// The store can't be reached, or its answer can't be read.
+    pub async fn open_uploads(&self, at: &Location) -> Result<OpenUploads, StoreError> {
+        self.listing.below(at).await
     }
 }
 

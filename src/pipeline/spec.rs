@@ -102,6 +102,8 @@ pub struct Job {
     pub paginate: Paginate,
     /// Where the records are.
     pub records: Selector,
+    /// Which line of the file says so, from 1.
+    pub records_line: usize,
     /// How many rows the server put on a page, where `records` is a program.
     pub rows: Option<Jq>,
     /// Columns that identify a row within a slice, those of the fan-out key included; empty where there is no `key`.

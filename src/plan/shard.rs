@@ -1,6 +1,11 @@
 //! Shards: how runs at once divide a pipeline's slices, with nothing to agree on but their number.
 //!
-//! Which shard a slice belongs to follows from its name alone. What a shard plans follows from its own slices alone: the others'
+//! Which shard a slice belongs to follows from its name alone. Windows are dealt out in turn, by their number on the grid of time: of any
+//! `k` windows on end that a chain has, a shard gets `k / N`, rounded down or up. Where the turn begins differs from chain to chain, so
+//! that many chains of one window each are spread too. What must stay together, a chain of increments or of snapshots, goes by a hash:
+//! the rank of a fan-out value would change as others come and go. With few chains that is less even.
+//!
+//! What a shard plans follows from its own slices alone: the others'
 //! may land before it looks, or after. So `lookback`, which counts from the last window that has landed, counts from the shard's
 //! own last one. Counted from the last of all, a shard that begins a little later than the others would read fewer windows again,
 //! since those that the others have landed meanwhile had moved the lookback on. All shards together read at least what a whole
@@ -15,7 +20,7 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{FanoutKey, JobName, SinkName, Slice, SliceKind};
+use crate::model::{FanoutKey, JobName, SinkName, Slice, SliceKind, Window};
 
 /// One of `of` parts of a pipeline's slices. Of the parts with the same `of` each slice belongs to exactly one, today and always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +63,16 @@ impl Shard {
         self.of == 1
     }
 
-    /// Tells whether the slice is its. Windows are divided one by one; the slices of a chain, which must follow each other, stay
+    /// Tells whether the slice is its. Windows are dealt out one by one; the slices of a chain, which must follow each other, stay
     /// together.
     #[must_use]
     pub fn takes(self, slice: &Slice) -> bool {
         match slice.kind {
-            SliceKind::Window(_) => self.has(&["window", slice.job.as_str(), slice.id.as_str()]),
+            SliceKind::Window(window) => {
+                let key = slice.key.as_ref().map(FanoutKey::digest).unwrap_or_default();
+                let first = self.place(&["windows", slice.job.as_str(), &key]);
+                self.is_whole() || self.remainder(u64::from(first) + ordinal(window, self.of)) == self.index
+            }
             SliceKind::Incremental { .. } | SliceKind::Snapshot { .. } => {
                 self.takes_chain(&slice.job, slice.key.as_ref())
             }
@@ -93,14 +102,29 @@ impl Shard {
         self.is_whole() || self.place(name) == self.index
     }
 
-    /// Returns the shard that something belongs to, by its name alone. A hash that isn't ours to change: another one would give slices
-    /// that a killed shard has begun to other shards.
+    /// Returns the shard that something belongs to, by its name alone.
     fn place(self, name: &[&str]) -> u32 {
-        let hash = Sha256::digest(name.join("\0"));
-        let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        // The remainder is less than `of`, a `u32`.
+        self.remainder(hash(name))
+    }
+
+    fn remainder(self, number: u64) -> u32 {
+        // It is less than `of`, a `u32`.
         u32::try_from(number % u64::from(self.of)).unwrap_or_default()
     }
+}
+
+/// Returns a number for a name. A hash that isn't ours to change: another one would give slices that a killed shard has begun
+/// to other shards.
+fn hash(name: &[&str]) -> u64 {
+    Sha256::digest(name.join("\0")).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Returns the number of a window among those of its length, counted from 1970, modulo `of`. What is cut by another length once `every`
+/// is edited is dealt out by that.
+fn ordinal(window: Window, of: u32) -> u64 {
+    let length = (window.to - window.from).num_microseconds().unwrap_or(i64::MAX).max(1);
+    let number = window.from.timestamp_micros().div_euclid(length).rem_euclid(i64::from(of));
+    number.unsigned_abs()
 }
 
 impl fmt::Display for Shard {
@@ -122,11 +146,14 @@ impl FromStr for Shard {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use chrono::{DateTime, TimeDelta, Utc};
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{CursorValue, Window};
+    use crate::model::CursorValue;
+    use crate::plan::Grid;
 
     fn window(job: &str, hour: i64, key: Option<&str>) -> Slice {
         let from = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(hour);
@@ -147,10 +174,41 @@ mod tests {
         (0..of).filter(|index| Shard::new(*index, of).unwrap().takes(slice)).collect()
     }
 
+    /// Windows on end, as the grid of `every` has them.
+    fn cells(every: Duration, from: DateTime<Utc>, count: usize, key: Option<&str>) -> Vec<Slice> {
+        let cells = Grid::new(every).unwrap().cells(from, DateTime::<Utc>::MAX_UTC).take(count);
+        cells.map(|cell| Slice::new(JobName::new("j"), key.map(fanout), Value::Null, SliceKind::Window(cell))).collect()
+    }
+
+    /// How many slices each shard has.
+    fn counts(of: u32, slices: &[Slice]) -> Vec<usize> {
+        let shards = (0..of).map(|index| Shard::new(index, of).unwrap());
+        shards.map(|shard| slices.iter().filter(|slice| shard.takes(slice)).count()).collect()
+    }
+
+    fn is_even(counts: &[usize]) -> bool {
+        counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1
+    }
+
     proptest::proptest! {
         #[test]
-        fn each_slice_belongs_to_exactly_one_shard(of in 1_u32..200, hour in 0_i64..1_000_000, key: Option<String>) {
-            proptest::prop_assert_eq!(owners(of, &window("j", hour, key.as_deref())).len(), 1);
+        fn each_slice_belongs_to_exactly_one_shard(
+            of in 1_u32..200, at in -4_000_000_000_i64..40_000_000_000, every in 1_u64..10_000_000, key: Option<String>,
+        ) {
+            let at = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(at);
+            let window = &cells(Duration::from_secs(every), at, 1, key.as_deref())[0];
+            proptest::prop_assert_eq!(owners(of, window).len(), 1);
+        }
+
+        /// Whichever windows on end are planned, and however long they are: those of a backfill, of a lookback, of a morning.
+        #[test]
+        fn windows_on_end_are_divided_evenly(
+            of in 1_u32..40, at in -4_000_000_000_i64..4_000_000_000, every in 1_u64..10_000_000_000, count in 1_usize..100,
+            key: Option<String>,
+        ) {
+            let at = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(at);
+            let counts = counts(of, &cells(Duration::from_millis(every), at, count, key.as_deref()));
+            proptest::prop_assert!(is_even(&counts), "{:?}", counts);
         }
 
         #[test]
@@ -160,17 +218,29 @@ mod tests {
     }
 
     #[test]
-    fn windows_and_chains_are_divided_evenly() {
+    fn few_windows_are_divided_evenly_too() {
+        // The last Sunday of March and of October among them: the grid is of UTC.
+        for from in ["2026-01-01T00:00:00Z", "2026-03-24T13:30:00Z", "2026-10-20T00:00:00Z"] {
+            for every in [Duration::from_secs(900), Duration::from_hours(1), Duration::from_hours(24)] {
+                let counts = counts(5, &cells(every, from.parse().unwrap(), 10, None));
+                assert_eq!(counts, [2; 5], "{every:?} from {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_chains_are_divided_evenly() {
         for of in [2, 3, 5, 8] {
-            let slices = (0..4000).map(|hour| window("j", hour, None));
-            let chains = (0..4000).map(|key| increment(7, &format!("host-{key}")));
-            for slices in [slices.collect::<Vec<_>>(), chains.collect()] {
+            let chains: Vec<Slice> = (0..4000).map(|key| increment(7, &format!("host-{key}"))).collect();
+            // One window each: where each chain's turn begins is what divides them.
+            let windows: Vec<Slice> = (0..4000).map(|key| window("j", 7, Some(&format!("host-{key}")))).collect();
+            for slices in [chains, windows] {
                 let fair = 4000 / of as usize;
-                for index in 0..of {
-                    let shard = Shard::new(index, of).unwrap();
-                    let taken = slices.iter().filter(|slice| shard.takes(slice)).count();
-                    assert!(taken.abs_diff(fair) < fair / 5, "{shard} takes {taken}, a fair share is {fair}");
-                }
+                let counts = counts(of, &slices);
+                assert!(
+                    counts.iter().all(|count| count.abs_diff(fair) < fair / 5),
+                    "{counts:?}, a fair share is {fair}"
+                );
             }
         }
     }
@@ -179,6 +249,8 @@ mod tests {
     fn the_division_is_fixed_for_ever() {
         let windows: Vec<u32> = (0..12).flat_map(|hour| owners(5, &window("j", hour, None))).collect();
         assert_eq!(windows, [4, 4, 3, 2, 2, 2, 0, 3, 4, 3, 2, 0]);
+        let chains: Vec<u32> = (0..8).flat_map(|key| owners(5, &increment(7, &format!("host-{key}")))).collect();
+        assert_eq!(chains, [4, 4, 3, 2, 2, 2, 0, 3]);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
 use super::RunError;
-use crate::extract::http::{Dispatched, Exchange, ExchangeError, HttpError, Turn};
+use super::readers::{Answered, Readers};
+use crate::extract::http::{Exchange, ExchangeError, HttpError, Turn};
 use crate::extract::request::RenderedRequest;
 
 /// The slices of a job that are being read: they share what the source allows at once.
@@ -33,6 +34,8 @@ pub(super) struct Ahead {
     exchange: Exchange,
     extra: Arc<[Value]>,
     lane: Lane,
+    /// What decodes their pages.
+    readers: Option<Arc<Readers>>,
     /// In the order in which they are going to be asked for.
     out: VecDeque<Early>,
     /// The largest body so far, in bytes: what is expected of the next one.
@@ -47,7 +50,7 @@ pub(super) struct Ahead {
 struct Early {
     request: RenderedRequest,
     turn: Turn,
-    answer: JoinHandle<Result<Dispatched, ExchangeError>>,
+    answer: JoinHandle<Result<Answered, ExchangeError>>,
 }
 
 impl Drop for Early {
@@ -76,6 +79,11 @@ impl Lane {
         let waiting = usize::from(running == 1 && self.0.at_once > 1);
         (self.0.at_once / running).max(1) + waiting
     }
+
+    /// Tells whether no other slice is being read.
+    fn is_alone(&self) -> bool {
+        self.0.running.load(Ordering::Relaxed) <= 1
+    }
 }
 
 impl Drop for Lane {
@@ -91,6 +99,7 @@ impl Ahead {
             exchange: exchange.clone(),
             extra: extra.into(),
             lane: lanes.enter(),
+            readers: None,
             out: VecDeque::new(),
             largest: 0,
             surprised: false,
@@ -98,8 +107,13 @@ impl Ahead {
         }
     }
 
+    /// Lets `readers` decode pages before their turn.
+    pub(super) fn read_by(self, readers: Arc<Readers>) -> Self {
+        Self { readers: Some(readers), ..self }
+    }
+
     /// Returns the answer to `request`, which is the slice's next one: the one that was asked for early, or one that is now.
-    pub(super) async fn answer(&mut self, request: &RenderedRequest) -> Result<Dispatched, RunError> {
+    pub(super) async fn answer(&mut self, request: &RenderedRequest) -> Result<Answered, RunError> {
         if let Some(mut early) = self.out.pop_front() {
             if early.request == *request {
                 early.turn.comes();
@@ -112,7 +126,8 @@ impl Ahead {
                 self.surprise();
             }
         }
-        Ok(self.exchange.ask(request, Arc::clone(&self.extra), self.largest).await?)
+        let asked = self.exchange.ask(request, Arc::clone(&self.extra), self.largest).await?;
+        Ok(Answered { asked, early: None })
     }
 
     /// Returns the size of the largest body so far.
@@ -146,6 +161,14 @@ impl Ahead {
             let extra = Arc::clone(&self.extra);
             let Some(answer) = self.exchange.ask_early(request.clone(), extra, self.largest, turn.clone()) else {
                 return;
+            };
+            let (exchange, readers) = (self.exchange.clone(), self.readers.clone().filter(|_| self.lane.is_alone()));
+            let answer = async move {
+                let asked = answer.await?;
+                Ok(match readers {
+                    Some(readers) => readers.read(&exchange, asked).await,
+                    None => Answered { asked, early: None },
+                })
             };
             // Polled here once, so that they get their slots of the host in this order, whichever thread goes on with them.
             let mut answer = Box::pin(answer.instrument(self.slice.clone()));

@@ -12,6 +12,9 @@ use crate::transform::{Spool, Spooled};
 /// How many bytes of bad rows a slice keeps in memory.
 const IN_MEMORY: usize = 4 << 20;
 
+/// How many bad rows a slice may have. What is known of each takes about 150 bytes of memory, and so many rows aren't bad by themselves.
+const MOST: usize = 1_000_000;
+
 /// How many rows, and bytes of them, are put into the spool at once.
 const BATCH: (usize, usize) = (1024, 256 << 10);
 
@@ -44,6 +47,9 @@ pub(super) struct BadRows {
     bytes: usize,
     marks: Vec<Mark>,
     pushed: u64,
+    most: usize,
+    /// The first of all, and why it is bad.
+    first: String,
 }
 
 /// The bad rows of a slice that has ended.
@@ -56,13 +62,24 @@ pub(super) struct Bad {
 
 impl Default for BadRows {
     fn default() -> Self {
-        Self { spool: Spool::new(IN_MEMORY), waiting: Vec::new(), bytes: 0, marks: Vec::new(), pushed: 0 }
+        Self {
+            spool: Spool::new(IN_MEMORY),
+            waiting: Vec::new(),
+            bytes: 0,
+            marks: Vec::new(),
+            pushed: 0,
+            most: MOST,
+            first: String::new(),
+        }
     }
 }
 
 impl BadRows {
     /// Takes a row.
     pub(super) fn push(&mut self, row: BadRow, which: Which, pass: usize) -> Result<(), RunError> {
+        if self.first.is_empty() {
+            self.first = row.excerpt();
+        }
         let mut digest = [0; 16];
         digest.copy_from_slice(&Sha256::digest(row.row().as_bytes())[..16]);
         self.marks.push(Mark { which, pass, digest, ordinal: self.pushed });
@@ -70,6 +87,18 @@ impl BadRows {
         self.bytes += row.row().len();
         self.waiting.push(row);
         if self.waiting.len() >= BATCH.0 || self.bytes >= BATCH.1 { self.flush() } else { Ok(()) }
+    }
+
+    /// Sees that there aren't too many to keep, of the rows `received` so far.
+    pub(super) fn check(&self, received: u64) -> Result<(), RunError> {
+        if self.marks.len() <= self.most {
+            return Ok(());
+        }
+        let allowed = format!(
+            "a slice keeps {} at most, whatever `max_bad_rows` allows: mend what makes them bad, or cut the data into smaller slices",
+            self.most
+        );
+        Err(RunError::BadRows { bad: self.marks.len() as u64, received, allowed, first: self.first.clone() })
     }
 
     /// Returns the rows that weren't left out, without their texts.
@@ -177,6 +206,21 @@ mod tests {
         assert_eq!((bad.count, bad.first(1).unwrap()), (2000, vec![row(1, 4000)]));
         let landed: usize = bad.batches().map(|batch| batch.unwrap().num_rows()).sum();
         assert_eq!(landed, 2000);
+    }
+
+    #[test]
+    fn more_than_can_be_kept_is_an_error() {
+        let mut rows = BadRows { most: 2, ..BadRows::default() };
+        for number in 0..2 {
+            rows.push(row(number, 3), Which::Decoded(number), 1).unwrap();
+            rows.check(number).unwrap();
+        }
+        rows.push(row(2, 3), Which::Decoded(2), 1).unwrap();
+        let error = rows.check(7).unwrap_err().chain();
+        assert!(
+            error.starts_with("3 of 7 rows are bad, and a slice keeps 2 at most") && error.contains("reason 0"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The pages of a slice, taken in: which rows are new, which lie outside of the slice, which are bad, and what that proves.
 
+mod came;
 mod end;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use self::came::Came;
 pub(super) use self::end::{Collected, PassEnd};
 use super::RunError;
 use super::bad::{BadRows, Which};
@@ -17,7 +19,7 @@ use super::evidence::Evidence;
 use super::increment::{Fate, Increment};
 use super::quarantine::{BadRow, Fault};
 use super::row::RowSql;
-use crate::decode::DecodedPage;
+use crate::decode::{DecodeOptions, DecodedPage};
 use crate::model::{CursorValue, RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::file::SeekBound;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
@@ -56,6 +58,8 @@ pub(super) struct Collector {
     cursor: Option<(RowSql, Increment)>,
     spool: Spool,
     schemas: Vec<RecordSchema>,
+    /// How the pages are decoded.
+    options: DecodeOptions,
     counts: RowCounts,
     /// Rows for quarantine.
     bad: BadRows,
@@ -79,13 +83,15 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Starts with an empty slice. `asked` is the window with its padding, `memory` what the rows and their keys may take.
+    /// Starts with an empty slice. `asked` is the window with its padding, `memory` what the rows and their keys may take, `options` how
+    /// the pages are decoded.
     pub(super) fn new(
         job: &Job,
         kind: &SliceKind,
         asked: Option<Window>,
         now: DateTime<Utc>,
         memory: &SliceMemory,
+        options: DecodeOptions,
     ) -> Self {
         let time = match (&job.slicing, kind) {
             (Slicing::Window(spec), SliceKind::Window(window)) => spec
@@ -109,6 +115,7 @@ impl Collector {
             cursor,
             spool: Spool::new(memory.rows),
             schemas: Vec::new(),
+            options,
             counts: RowCounts::default(),
             bad: BadRows::default(),
             undecoded: 0,
@@ -128,7 +135,7 @@ impl Collector {
     /// Has the rows written as they come, but where only the slice's end tells which of them land.
     pub(super) fn write_early(&mut self, early: Early, opening: Opening) {
         if self.latest_by.is_none() && self.cursor.is_none() && !self.overlap {
-            self.feeder = Some(Feeder::new(early, opening));
+            self.feeder = Some(Feeder::new(early, opening, self.options.clone()));
         }
     }
 
@@ -143,6 +150,7 @@ impl Collector {
     /// Takes a page in. `request` names it in errors and in quarantine.
     pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
         let first = self.spool.rows();
+        let held = page.held().map_err(|source| RunError::Decode { request: request.to_owned(), source })?;
         self.counts.received += page.rows;
         self.counts.discarded_fields += page.discarded_fields;
         self.counts.nulled_values += page.nulled_values;
@@ -154,10 +162,9 @@ impl Collector {
         }
         self.evidence.note_page(page.server_rows, page.rows);
         let new_bad = page.rejected.iter().filter(|row| self.evidence.note_unkeyed(&row.raw)).count() as u64;
-        // Before which of the rows that could be decoded each of the others stood.
         let stood =
             page.rejected.iter().enumerate().map(|(bad, row)| usize::try_from(row.ordinal).unwrap_or(usize::MAX) - bad);
-        let stood: Vec<usize> = stood.collect();
+        let came = Came::new(request, number, stood.collect(), &page.origin);
         for row in page.rejected {
             let which = Which::Undecoded(self.undecoded);
             let pass = self.evidence.passes().number();
@@ -165,13 +172,14 @@ impl Collector {
             self.undecoded += 1;
         }
         let batch = page.batch;
-        let new_good = self.observe(&batch, &page.schema, first, request, number)?;
+        let new_good = self.observe(&batch, &page.schema, first, &came)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
-        self.cut_by_time(&batch, first, request, number)?;
-        let full = self.cut_by_cursor(&batch, first, &stood, request, number)?;
-        self.feed(&batch, first, &page.schema)?;
-        let batch = self.tagged(batch, page.schema)?;
+        self.cut_by_time(&batch, first, &came)?;
+        let full = self.cut_by_cursor(&batch, first, &came)?;
+        self.bad.check(self.counts.received)?;
+        self.feed(&held, first, &page.schema)?;
+        let batch = self.tagged(held, page.schema)?;
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
         Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(last)) })
@@ -231,8 +239,7 @@ impl Collector {
         batch: &RecordBatch,
         schema: &RecordSchema,
         first: u64,
-        request: &str,
-        page: u64,
+        came: &Came<'_>,
     ) -> Result<u64, RunError> {
         let rows = batch.num_rows() as u64;
         if rows == 0 {
@@ -258,14 +265,14 @@ impl Collector {
             self.replaced.push(earlier, later)?;
         }
         for (row, fault) in null_keys {
-            if let Some(bad) = self.reject(batch, first, row, &fault, request, page)? {
+            if let Some(bad) = self.reject(first, row, &fault, came)? {
                 new_rows += u64::from(self.evidence.note_unkeyed(&bad));
             }
         }
         Ok(new_rows)
     }
 
-    fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, request: &str, page: u64) -> Result<(), RunError> {
+    fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<(), RunError> {
         let Some((row, window, asked)) = &mut self.time else { return Ok(()) };
         if batch.num_rows() == 0 {
             return Ok(());
@@ -276,7 +283,7 @@ impl Collector {
         let mut ignored = 0;
         for at in 0..batch.num_rows() {
             if times.is_null(at) {
-                self.reject(batch, first, at, &null, request, page)?;
+                self.reject(first, at, &null, came)?;
                 continue;
             }
             let time = DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
@@ -287,33 +294,31 @@ impl Collector {
         }
         let rows = batch.num_rows() as u64;
         if ignored * 2 > rows && !self.reaching {
-            return Err(RunError::WindowIgnored { request: request.to_owned(), outside: ignored, rows, window: asked });
+            return Err(RunError::WindowIgnored {
+                request: came.request.to_owned(),
+                outside: ignored,
+                rows,
+                window: asked,
+            });
         }
         Ok(())
     }
 
-    fn cut_by_cursor(
-        &mut self,
-        batch: &RecordBatch,
-        first: u64,
-        bad: &[usize],
-        request: &str,
-        page: u64,
-    ) -> Result<bool, RunError> {
+    fn cut_by_cursor(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<bool, RunError> {
         let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
         let mut fates = Vec::new();
         if batch.num_rows() > 0 {
             let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
             let (kind, cursors) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
-            fates = increment.take(kind, &cursors, first, bad, request)?;
+            fates = increment.take(kind, &cursors, first, &came.stood, came.request)?;
         } else {
-            increment.take_bad(bad.len());
+            increment.take_bad(came.stood.len());
         }
         let (full, null) = (increment.is_full(), row.null());
         for (at, fate) in fates.into_iter().enumerate() {
             match fate {
                 Fate::Null => {
-                    self.reject(batch, first, at, &null, request, page)?;
+                    self.reject(first, at, &null, came)?;
                 }
                 Fate::Outside => {
                     self.outside.insert(first + at as u64);
@@ -324,21 +329,13 @@ impl Collector {
         Ok(full)
     }
 
-    /// Moves a row of a batch to quarantine, and returns its text; none where it is there already.
-    fn reject(
-        &mut self,
-        batch: &RecordBatch,
-        first: u64,
-        row: usize,
-        fault: &Fault,
-        request: &str,
-        page: u64,
-    ) -> Result<Option<String>, RunError> {
+    /// Moves a row that was decoded to quarantine, and returns its text; none where it is there already.
+    fn reject(&mut self, first: u64, row: usize, fault: &Fault, came: &Came<'_>) -> Result<Option<String>, RunError> {
         if !self.nulls.insert(first + row as u64) {
             return Ok(None);
         }
         let which = Which::Decoded(first + row as u64);
-        let bad = BadRow::of(batch, row, fault, request, page);
+        let bad = came.bad(row, fault)?;
         let text = bad.row().to_owned();
         self.bad.push(bad, which, self.evidence.passes().number())?;
         Ok(Some(text))

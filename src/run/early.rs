@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::RunError;
 use super::collect::keep;
 use super::land::Staged;
-use crate::decode::PageDecoder;
+use crate::decode::{DecodeOptions, Widener};
 use crate::extract::http::{Memory, Turn};
 use crate::model::RecordSchema;
 use crate::transform::Ordinals;
@@ -112,6 +112,8 @@ impl Early {
 pub(super) struct Feeder {
     early: Early,
     state: State,
+    /// How the pages are decoded.
+    options: DecodeOptions,
     /// The largest batch so far, in bytes.
     largest: usize,
     /// The rows given away.
@@ -131,6 +133,7 @@ enum State {
     Large {
         schema: RecordSchema,
         version: u32,
+        widener: Widener,
     },
     GivenUp,
 }
@@ -144,9 +147,9 @@ pub(super) struct Written {
 
 impl Feeder {
     /// Waits for rows.
-    pub(super) fn new(early: Early, opening: Opening) -> Self {
+    pub(super) fn new(early: Early, opening: Opening, options: DecodeOptions) -> Self {
         let state = State::Small { opening, batches: Vec::new(), bytes: 0 };
-        Self { early, state, largest: 0, rows: 0, left_out: Ordinals::default() }
+        Self { early, state, options, largest: 0, rows: 0, left_out: Ordinals::default() }
     }
 
     /// Stops for good: a row that was given away won't land.
@@ -155,7 +158,7 @@ impl Feeder {
         self.early.link().feed = None;
     }
 
-    /// Takes the rows of a page, numbered from `first` on, without those that are in one of the sets of `left_out`.
+    /// Takes the rows of a page, as it is held, numbered from `first` on, without those that are in one of the sets of `left_out`.
     pub(super) fn take(
         &mut self,
         batch: &RecordBatch,
@@ -179,7 +182,9 @@ impl Feeder {
                 batches.push((batch, schema.clone()));
                 fits && (*bytes < WORTH_IT || self.begin(schema)?)
             }
-            State::Large { schema: wanted, .. } => wanted == schema && self.early.send(Fed::Rows(batch)),
+            State::Large { schema: wanted, widener, .. } => {
+                wanted == schema && self.early.send(Fed::Rows(widened(widener, &batch, schema)?))
+            }
             State::GivenUp => false,
         };
         if !goes_on {
@@ -223,26 +228,30 @@ impl Feeder {
                 staged
             }));
         }
+        let widener = Widener::new(&self.options, schema.clone());
         for (batch, from) in batches {
-            let batch = PageDecoder::conform(&batch, &from, schema);
-            let batch = batch.map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })?;
-            if !self.early.send(Fed::Rows(batch)) {
+            if !self.early.send(Fed::Rows(widened(&widener, &batch, &from)?)) {
                 return Ok(false);
             }
         }
-        self.state = State::Large { schema: schema.clone(), version: opening.version };
+        self.state = State::Large { schema: schema.clone(), version: opening.version, widener };
         Ok(true)
     }
 
     /// Says what was written, if it is all that lands: `rows`, which are all but those of `left_out`.
     pub(super) fn end(self, rows: u64, left_out: &Ordinals) -> Option<Written> {
         match self.state {
-            State::Large { schema, version } if self.rows == rows && self.left_out.iter().eq(left_out.iter()) => {
+            State::Large { schema, version, .. } if self.rows == rows && self.left_out.iter().eq(left_out.iter()) => {
                 Some(Written { early: self.early, schema, version })
             }
             _ => None,
         }
     }
+}
+
+/// Brings rows of a page to the schema of the slice.
+pub(super) fn widened(widener: &Widener, held: &RecordBatch, from: &RecordSchema) -> Result<RecordBatch, RunError> {
+    widener.widen(held, from).map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
 }
 
 impl Written {

@@ -6,7 +6,8 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use super::*;
 use crate::decode::arrow_schema;
-use crate::model::{Column, ColumnType};
+use crate::lang::Selector;
+use crate::model::{AnswerFormat, Column, ColumnType};
 
 const MIB: usize = 1024 * 1024;
 
@@ -45,9 +46,13 @@ fn opening(schema: Option<RecordSchema>, memory: u64) -> Opening {
     }
 }
 
+fn options() -> DecodeOptions {
+    DecodeOptions::new(AnswerFormat::Json, Selector::parse(&[".[]".to_owned()]).unwrap())
+}
+
 /// Feeds `pages` pages, and returns the feeder.
 async fn fed(early: &Early, opening: Opening, pages: i64) -> Feeder {
-    let mut feeder = Feeder::new(early.clone(), opening);
+    let mut feeder = Feeder::new(early.clone(), opening, options());
     tokio::task::spawn_blocking(move || {
         for at in 0..pages {
             let first = at * 100;

@@ -223,8 +223,9 @@ pub enum RunError {
     },
     /// A slice read again, or what was read anew, has fewer rows than what landed.
     #[error(
-        "{what} has {now} rows now, and {landed} rows landed before: the source may have purged its history, so what \
-         landed stays; `--allow-shrink` replaces it"
+        "{what} has {now} rows now, and {landed} rows landed before, so what landed stays: the source may have purged its history, or \
+         the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and \
+         an edit that is for later slices only is taken in by `--accept future`"
     )]
     Shrunk {
         /// Which part of the data.

@@ -116,7 +116,9 @@ impl Evidence {
         if proved.verdict == Verdict::Complete && (self.page_again || twice && !overlap) {
             proved.verdict = Verdict::Unknown;
         }
-        if self.passes.get(self.passes.number()).is_some_and(|pass| pass.moved) {
+        // Rows that join while a slice is filled lie beyond it.
+        let moved = self.passes.get(self.passes.number()).is_some_and(|pass| pass.moved);
+        if moved && end != EndReason::SliceFull {
             proved.verdict = Verdict::Moving;
         }
         proved
@@ -141,7 +143,7 @@ impl Evidence {
             true => pass.distinct(),
             false => pass.received,
         };
-        let twice = keyed && !pass.exploded && distinct < pass.received;
+        let twice = keyed && pass.distinct() < pass.received;
         (Reconciliation::of(pass.received, distinct, pass.totals, end), twice)
     }
 
@@ -220,6 +222,30 @@ mod tests {
             evidence.is_new(&page(&[0, 0]))
         };
         assert_eq!([take(), take(), take()], [true, true, false]);
+    }
+
+    #[test]
+    fn records_of_a_program_that_came_twice_leave_it_open_too() {
+        let mut evidence = Evidence::default();
+        evidence.note_total(Some(2));
+        evidence.note_page(1, 2);
+        evidence.note_keyed(2, []);
+        evidence.note_page(1, 2);
+        evidence.note_keyed(0, [0, 1]);
+        assert_eq!(evidence.weigh(EndReason::EmptyPage, true, false).verdict, Verdict::Unknown);
+        assert_eq!(evidence.doubt(EndReason::EmptyPage, true, false), Some(ROWS_AGAIN));
+    }
+
+    #[test]
+    fn rows_that_join_beyond_a_full_slice_are_no_movement() {
+        let mut evidence = Evidence::default();
+        for total in [30, 31] {
+            evidence.note_total(Some(total));
+            evidence.note_page(5, 5);
+            evidence.note_keyed(5, []);
+        }
+        assert_eq!(evidence.weigh(EndReason::SliceFull, true, false).verdict, Verdict::Complete);
+        assert_eq!(evidence.weigh(EndReason::EmptyPage, true, false).verdict, Verdict::Moving);
     }
 
     #[test]

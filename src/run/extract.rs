@@ -1,5 +1,7 @@
 //! One slice, from its first request to its last row.
 
+mod fetch;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -148,12 +150,13 @@ impl Extraction {
         // Of a slice that is read again only the last passes land.
         let early = early.filter(|_| !again);
         let intake = self.intake(slice, now, Wanted { pinned, limit, early })?;
+        let readers = lock(&intake).readers();
         let mut reading = Reading {
             slice,
             now,
             limit,
             intake: Arc::clone(&intake),
-            ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes),
+            ahead: Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes).read_by(readers),
             peek: Peek::new(&self.job, slice),
             enricher: self.enricher(slice, now)?,
             meter,
@@ -266,49 +269,6 @@ impl Extraction {
         Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
     }
 
-    /// Fetches one page and decodes it.
-    async fn fetch(
-        &self,
-        asked: &Asked,
-        pages: &Pages,
-        reading: &mut Reading<'_>,
-    ) -> Result<Exchanged<Result<PageRead, DecodeError>>, RunError> {
-        let intake = Arc::clone(&reading.intake);
-        let dispatched = reading.ahead.answer(&asked.request).await?;
-        let peek = Self::peek(asked, reading, dispatched.answer());
-        let settle = self.exchange.settle(&asked.request, dispatched, move |answer| lock(&intake).decode(answer));
-        let ahead = &mut reading.ahead;
-        let early = async {
-            if let Some(seen) = peek.await? {
-                ahead.send(pages.foresee(asked, &seen, ahead.most())).await;
-            }
-            Ok::<_, RunError>(())
-        };
-        let (settled, peeked) = futures::join!(settle, early);
-        let fetched = settled?;
-        peeked?;
-        Ok(fetched)
-    }
-
-    /// Looks at an answer while it is decoded, where that is worth it.
-    fn peek(
-        asked: &Asked,
-        reading: &Reading<'_>,
-        answer: &RawAnswer,
-    ) -> impl Future<Output = Result<Option<Seen>, RunError>> + use<> {
-        let worth_it = reading.limit.is_none() && !reading.ahead.is_surprised() && Peek::is_worth_it(answer);
-        let work = reading.peek.as_ref().filter(|_| worth_it).cloned().map(|peek| {
-            let (asked, answer) = (asked.clone(), answer.clone());
-            tokio::task::spawn_blocking(move || peek.look(&asked, &answer))
-        });
-        async {
-            match work {
-                Some(work) => Ok(work.await?),
-                None => Ok(None),
-            }
-        }
-    }
-
     /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.
     async fn enriched(
         &self,
@@ -334,7 +294,7 @@ impl Extraction {
 
     /// Says why a page can't be read.
     pub(super) fn unreadable(&self, line: &str, answer: &RawAnswer, source: DecodeError) -> RunError {
-        unreadable(self.exchange.client.redactor(), line, answer, source)
+        unreadable(self.exchange.client.redactor(), line, answer, source.at_line(self.job.records_line))
     }
 
     /// Returns the first request of a slice in one line, redacted.
@@ -342,13 +302,13 @@ impl Extraction {
         Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
     }
 
-    /// Returns what a slice keeps in memory until its last page is in.
     /// Returns how many bytes the SQL of a slice may take before it goes on from temporary files: its share of the limit.
     pub(super) fn memory_of_sql(&self) -> usize {
         let share = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
         usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SQL, engine::MEMORY_LIMIT)
     }
 
+    /// Returns what a slice keeps in memory until its last page is in.
     fn slice_memory(&self) -> SliceMemory {
         let limit = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
         let share = |part| usize::try_from(limit / part).unwrap_or(usize::MAX);
@@ -398,8 +358,8 @@ pub(super) fn printed(now: DateTime<Utc>) -> String {
     now.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-fn lock(intake: &Mutex<Intake>) -> std::sync::MutexGuard<'_, Intake> {
-    intake.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn finish(

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::RunError;
 use super::edit::Edit;
 use super::edit_error::EditError;
+use super::{RunError, hidden};
 use crate::lang::{Selector, spell};
 use crate::ledger::{Accept, LedgerState};
 use crate::model::{FanoutKey, SliceKind};
@@ -16,6 +16,7 @@ use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
 use crate::plan;
+use crate::secret::Secret;
 
 /// Returns the fingerprint of a job, part by part, so that a difference can be named.
 pub(super) fn of(job: &Job) -> Value {
@@ -23,8 +24,10 @@ pub(super) fn of(job: &Job) -> Value {
     let mut part = |name: &str, value: Value| parts.insert(name.to_owned(), value);
     part("for_each.key", json!(job.for_each.as_ref().map(|for_each| &for_each.key)));
     part("key", json!(job.key));
-    part("base_url", json!(system(&job.source.base_url)));
-    part("path", json!(job.request.path.as_str()));
+    let (source, path) = (&job.source, &job.request.path);
+    let hidden: Vec<String> = source.hidden.iter().map(|secret| as_path(&source.base_url, secret)).collect();
+    part("base_url", json!(hidden::marked(&system(&source.base_url), hidden.iter().map(String::as_str))));
+    part("path", json!(hidden::marked(path.as_str(), path.looked_up().map(|(_, value)| value))));
     part("records", json!(records(&job.records)));
     part("latest_by", json!(job.latest_by.as_ref().map(Sql::as_str)));
     part("transform", json!(job.transform.as_ref().map(Sql::as_str)));
@@ -115,20 +118,27 @@ pub(super) fn decide(
     if !edit.changes.is_empty() && accept.is_none() {
         return Err(EditError::Renamed { job: job.name.clone(), what: edit.text(), lines: edit.lines() }.into());
     }
-    if edit.changes.is_empty() && accept.is_none() && (edit.added.is_empty() || past) {
-        return Ok(Some(Decision {
-            how: Accept::Future,
-            since: None,
-            leaves,
-            note: of_sinks(edit, past).trim_end_matches("; ").to_owned(),
-        }));
+    let concerns_nothing_landed = match accept {
+        None => edit.added.is_empty() || past,
+        // That a sink is gone is no reason to stop what goes on: who wants that says so when there is no edit.
+        Some(Accept::Future) => edit.added.is_empty(),
+        Some(_) => false,
+    };
+    if edit.changes.is_empty() && concerns_nothing_landed {
+        let mut note = of_sinks(edit, past).trim_end_matches("; ").to_owned();
+        if accept.is_some() && state.relands(&job.name) {
+            note +=
+                "; what was to be read again still is: say `--accept future` once more, and it stays as it has landed";
+        }
+        return Ok(Some(Decision { how: Accept::Sinks, since: None, leaves, note }));
     }
     if accept == Some(Accept::Future) {
         let (how, after) = given_up(job, state).map_err(|why| refuse(&why))?;
         let since = future(job, edit, &after).map_err(|why| refuse(&why))?;
         let note =
             format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
-        return Ok(Some(Decision { how, since, leaves, note: note + &takes_over(job, &after) }));
+        let given_up = if state.relands(&job.name) { "; what was to be read again isn't any more" } else { "" };
+        return Ok(Some(Decision { how, since, leaves, note: note + given_up + &takes_over(job, &after) }));
     }
     if past {
         return Err(refuse("a list of the past can't be read again: use `--accept future`").into());
@@ -255,6 +265,13 @@ fn system(url: &url::Url) -> String {
     let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let port = url.port().filter(|_| !loopback).map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}{}", if loopback { "loopback" } else { host }, url.path().trim_end_matches('/'))
+}
+
+/// Returns a part of a URL's path as the URL has it.
+fn as_path(url: &url::Url, part: &Secret) -> String {
+    let mut url = url.clone();
+    url.set_path(part.expose());
+    url.path().trim_start_matches('/').to_owned()
 }
 
 fn records(selector: &Selector) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! The rows of an incremental slice, by their cursors: which belong to it, which are left to the next one, and where it ends.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 
 use super::cursor::{Cursor, CursorKind, Seen};
@@ -22,8 +24,10 @@ pub(super) struct Increment {
     seen: Seen,
     /// The cursor of the last row that has one.
     previous: Option<Cursor>,
-    /// The cursors of the rows within the slice, by ordinal: those after its end are left to the next slice.
-    rows: Vec<(Cursor, u64)>,
+    /// How many rows lie within the slice.
+    rows: u64,
+    /// Those of them with the greatest cursor, by ordinal: a slice that is cut short leaves them to the next one.
+    greatest: Vec<Range<u64>>,
     /// Rows that couldn't be decoded, by the cursors of those right before and after them.
     bad: Vec<(Option<Cursor>, Option<Cursor>)>,
     /// How many of them have one after them.
@@ -74,7 +78,8 @@ impl Increment {
             kind: None,
             seen: Seen::default(),
             previous: None,
-            rows: Vec::new(),
+            rows: 0,
+            greatest: Vec::new(),
             bad: Vec::new(),
             followed: 0,
         }
@@ -82,7 +87,7 @@ impl Increment {
 
     /// Tells whether `rows` more could be enough for the slice.
     pub(super) fn fills_with(&self, rows: u64) -> bool {
-        self.last.is_none() && self.rows.len() as u64 + rows >= self.rows_per_slice
+        self.last.is_none() && self.rows + rows >= self.rows_per_slice
     }
 
     /// Takes the cursors of a page's rows, numbered from `first` on; `request` names the page in errors. Rows that couldn't be
@@ -172,22 +177,31 @@ impl Increment {
         if cursor <= edges.start || edges.last.is_some_and(|last| cursor > last) || young {
             return Fate::Outside;
         }
+        self.rows += 1;
+        if self.seen.end(false).is_none_or(|greatest| cursor > greatest) {
+            self.greatest.clear();
+        }
         self.seen.note(cursor);
-        self.rows.push((cursor, ordinal));
+        if self.seen.end(false) == Some(cursor) {
+            match self.greatest.last_mut().filter(|last| last.end == ordinal) {
+                Some(last) => last.end += 1,
+                None => self.greatest.push(ordinal..ordinal + 1),
+            }
+        }
         Fate::Inside
     }
 
     /// Tells whether the slice has the rows that it was meant to have, and can end.
     pub(super) fn is_full(&self) -> bool {
-        let enough = self.rows.len() as u64 >= self.rows_per_slice;
+        let enough = self.rows >= self.rows_per_slice;
         self.is_sorted() && self.last.is_none() && enough && self.seen.can_end()
     }
 
     /// Returns where the slice ends, none where it has no rows, and the rows after that. One that was cut short ends before the
     /// last group of equal cursors.
-    pub(super) fn end(&self, cut_short: bool) -> Option<(CursorValue, Vec<u64>)> {
+    pub(super) fn end(&self, cut_short: bool) -> Option<(CursorValue, Vec<Range<u64>>)> {
         let (kind, end) = self.kind.zip(self.seen.end(cut_short))?;
-        let after = self.rows.iter().filter(|(cursor, _)| *cursor > end).map(|(_, ordinal)| *ordinal).collect();
+        let after = if cut_short { self.greatest.clone() } else { Vec::new() };
         Some((kind.value(end), after))
     }
 
@@ -276,7 +290,7 @@ mod tests {
                 }
             }
             let Some((end, left)) = increment.end(full) else { return (Vec::new(), None, false) };
-            let landed = inside.into_iter().filter(|row| !left.contains(row));
+            let landed = inside.into_iter().filter(|row| !left.iter().any(|left| left.contains(row)));
             (landed.map(|row| numbers[usize::try_from(row).expect("a row")]).collect(), Some(end), full)
         }
     }

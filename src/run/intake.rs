@@ -11,9 +11,10 @@ use super::answered::{Answered, unread_more};
 use super::collect::{Collector, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
+use super::readers::Readers;
 use super::row::RowSql;
 use super::{RunError, source, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, PageDecoder, PageVars, SplitPage};
+use crate::decode::{DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, SplitPage};
 use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;
@@ -29,6 +30,8 @@ pub(super) struct Intake {
     pub(super) decoder: PageDecoder,
     foresight: Option<Foresight>,
     pub(super) collector: Collector,
+    /// What decodes pages before their turn.
+    readers: Arc<Readers>,
     /// Whether an answer with several points didn't show their step.
     pub(super) step_is_unproven: bool,
     /// What the first answer said beside its records, for a preview.
@@ -161,15 +164,16 @@ impl Intake {
             }
             _ => None,
         };
-        let collector = Collector::new(job, &slice.kind, asked, now, memory);
+        let collector = Collector::new(job, &slice.kind, asked, now, memory, options.clone());
         let decoder = PageDecoder::new(options);
-        let slice = slice.clone();
+        let (job, readers, slice) = (Arc::clone(job), Arc::new(Readers::new(job, slice)), slice.clone());
         Ok(Self {
-            job: Arc::clone(job),
+            job,
             slice,
             decoder,
             foresight,
             collector,
+            readers,
             step_is_unproven: false,
             answered: None,
             unread: None,
@@ -177,8 +181,27 @@ impl Intake {
         })
     }
 
-    /// Decodes a page; returns the envelope that the answer is judged by, and the page.
-    pub(super) fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<PageRead, DecodeError>) {
+    /// Returns what decodes pages before their turn.
+    pub(super) fn readers(&self) -> Arc<Readers> {
+        Arc::clone(&self.readers)
+    }
+
+    /// Decodes a page, unless it was before its turn and that stands; returns the envelope that the answer is judged by, and the page.
+    pub(super) fn decode(
+        &mut self,
+        answer: &RawAnswer,
+        early: Option<EarlyPage>,
+    ) -> (Value, Result<PageRead, DecodeError>) {
+        if let Some(page) = early.and_then(|early| self.decoder.adopt(early)) {
+            return (page.envelope.clone(), Ok(PageRead::Typed(page)));
+        }
+        let version = self.decoder.version();
+        let decoded = self.decode_now(answer);
+        self.readers.learn(&self.decoder, version);
+        decoded
+    }
+
+    fn decode_now(&mut self, answer: &RawAnswer) -> (Value, Result<PageRead, DecodeError>) {
         let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
         let vars = pages::fan_out(&self.job, &self.slice);
         let rows = self.job.rows.as_ref();

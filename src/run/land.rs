@@ -1,6 +1,6 @@
 //! From a slice's rows to staged files: SQL, then every sink at once. It blocks and computes: not for an async thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -54,6 +54,24 @@ pub(super) struct Staged {
     pub(super) output: Option<SchemaRef>,
     /// What was expected of the rows and doesn't hold, where that only warns.
     pub(super) notes: Vec<String>,
+    /// The columns and fields that the files don't have yet.
+    pub(super) left_out: BTreeSet<String>,
+}
+
+impl Staged {
+    /// Says which columns the files don't have yet, if there are any.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let names: Vec<String> = self.left_out.iter().map(|name| format!("`{name}`")).collect();
+        let rest = match names.len() {
+            0 => return None,
+            1 => "holds nothing but nulls: it joins",
+            _ => "hold nothing but nulls: each joins",
+        };
+        Some(format!(
+            "{} {rest} the Parquet files with its first value, or its type in `schema.columns`",
+            names.join(", ")
+        ))
+    }
 }
 
 /// What becomes of a slice's rows on their way to the sinks.
@@ -129,6 +147,7 @@ pub(super) fn write(
         .iter()
         .map(|target| Open::new(target, to, &output, shaping.at).map_err(|error| in_sink(&target.spec.name, error)));
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
+    let left_out = open.iter().flat_map(|sink| sink.writer.left_out().iter().cloned()).collect();
     let mut expectations = Expectations::new(shaping, &output);
     let counts = plan.run(Box::new(rows), |batch| {
         open.iter_mut().try_for_each(|sink| sink.write(&batch))?;
@@ -137,6 +156,7 @@ pub(super) fn write(
     let counts = counts.map_err(|source| unwrap("transform", source))?;
     // Before the files are finished: of a slice that fails here, nothing is left.
     staged.notes = expectations.check()?;
+    staged.left_out = left_out;
     staged.rows_out = counts.rows_out;
     staged.output = Some(output);
     for sink in open {

@@ -15,6 +15,7 @@ mod deliver;
 mod early;
 mod edit;
 mod edit_error;
+mod end;
 mod enrich;
 mod enriched;
 mod error;
@@ -24,6 +25,7 @@ mod extract;
 mod fingerprint;
 mod future;
 mod held;
+mod hidden;
 mod hooks;
 mod increment;
 mod intake;
@@ -47,6 +49,7 @@ mod plan;
 mod preview;
 mod progress;
 pub mod quarantine;
+mod readers;
 mod refused;
 mod row;
 mod sample;
@@ -97,8 +100,10 @@ pub use timeline::{Mark, Stretch, Timeline};
 pub use told::Terminated;
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
+use end::release;
+
 use crate::clock::Clock;
-use crate::ledger::{Accept, Lane, Ledger, Record, RunOutcome, RunSummary, SliceRef, Timing, Writer};
+use crate::ledger::{Accept, Lane, Ledger, RunOutcome, RunSummary, SliceRef, Timing, Writer};
 use crate::model::{DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
@@ -223,21 +228,10 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     };
     let world = World { ledger, data, writer: writer.clone() };
     let done = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world))).await;
+    world.throw_away().await;
     let done = done.map(|done| done.report(pipeline, options, env, before));
     release(pipeline, writer, summary(options.reads.verb(), options, env, &done)).await;
     done
-}
-
-/// Says in the ledger what a run did, and gives the lease back.
-async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSummary) {
-    let ended = match writer.append(vec![Record::Ran(summary)]).await {
-        Ok(()) => writer.release().await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = ended {
-        // What has landed has landed, and the next run finds the lease free all the same, if a little later.
-        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
-    }
 }
 
 fn summary(verb: &str, options: &Options, env: &Env, done: &Result<RunReport, RunError>) -> RunSummary {

@@ -17,7 +17,8 @@ use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
 use crate::lang::jq::JqInput;
 use crate::model::{EndReason, JobName, Slice, SliceKind};
-use crate::pipeline::file::OnMismatch;
+use crate::pipeline::file::{OnMismatch, SeekBound};
+use crate::pipeline::spec::PaginateKind;
 use crate::plan::Key;
 
 impl Extraction {
@@ -47,7 +48,11 @@ impl Extraction {
         loop {
             let (end, rows) = self.parent_pass(slice, now, &mut evidence, &mut ahead).await?;
             if self.job.on_mismatch != OnMismatch::Refetch {
-                super::job::reconcile(&self.job, &evidence.weigh(end, true, true))?;
+                let overlap = matches!(self.job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. });
+                super::job::reconcile(&self.job, &evidence.weigh(end, true, overlap))?;
+                if let Some(doubt) = evidence.doubt(end, true, overlap) {
+                    tracing::warn!(job = %self.job.name, "{doubt}");
+                }
                 return Ok(rows);
             }
             passes.push(rows);
@@ -102,7 +107,7 @@ impl Extraction {
             let (extraction, slice) = (self.clone(), slice.clone());
             move |answer: &RawAnswer| extraction.read_page(answer, &slice)
         };
-        let dispatched = ahead.answer(&asked.request).await?;
+        let dispatched = ahead.answer(&asked.request).await?.asked;
         let answered = self.exchange.settle(&asked.request, dispatched, read).await?;
         let bytes = answered.answer.body.len() as u64;
         ahead.note_size(bytes);
@@ -116,13 +121,13 @@ impl Extraction {
         Ok((found, seen, bytes))
     }
 
-    /// Returns what tells a row from others of its slice: its text, or, where it may change from pass to pass, its key.
+    /// Returns what tells a row from others of its slice: its key, without one its text.
     fn identity(&self, row: &Value) -> String {
         let of_slice =
             |column: &&String| self.job.for_each.as_ref().is_some_and(|for_each| for_each.key.contains(*column));
         let own = self.job.key.iter().filter(|column| !of_slice(column));
         let key: Option<Vec<&Value>> = own.map(|column| row.get(column)).collect();
-        match key.filter(|key| !key.is_empty() && self.job.on_mismatch == OnMismatch::Refetch) {
+        match key.filter(|key| !key.is_empty()) {
             Some(key) => json!(key).to_string(),
             None => row.to_string(),
         }

@@ -85,19 +85,10 @@ impl BadRow {
         format!("`{}` {}", self.column, self.reason)
     }
 
-    /// Makes one of a row that was decoded.
-    pub(super) fn of(batch: &RecordBatch, row: usize, fault: &Fault, request: &str, page: u64) -> Self {
-        let mut text = Vec::new();
-        let mut writer = arrow::json::LineDelimitedWriter::new(&mut text);
-        // A row that can't be printed is still counted and reported, with its place.
-        let printed = writer.write(&batch.slice(row, 1)).and_then(|()| writer.finish());
-        drop(writer);
-        let text = match printed {
-            Ok(()) => String::from_utf8_lossy(&text).trim_end().to_owned(),
-            Err(error) => format!("row {row} of page {page} can't be printed: {error}"),
-        };
+    /// Makes one of a row that was decoded, and came as `text`.
+    pub(super) fn of(text: &str, fault: &Fault, request: &str, page: u64) -> Self {
         let Fault { column, reason } = fault.clone();
-        Self { row: text, reason, column, request: request.to_owned(), page }
+        Self { row: text.to_owned(), reason, column, request: request.to_owned(), page }
     }
 }
 

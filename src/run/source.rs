@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use indexmap::IndexMap;
-
-use super::{RunError, auth};
+use super::{RunError, auth, hidden};
 use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{
@@ -15,9 +13,7 @@ use crate::extract::http::{
 };
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::pipeline::load::{self, RequestValue};
 use crate::pipeline::spec::{self, Job, Outbox, Source};
-use crate::secret::Secret;
 
 /// The clients of a process. Keep one: its limits for a host and its memory of refused credentials count over all runs.
 #[derive(Debug)]
@@ -59,7 +55,7 @@ impl Sources {
         let rules = Rules::compile(&texts(&job.source), &extra)?;
         let patience = Patience { envelope: Some(envelope(job)), sent: Arc::clone(sent), ..Patience::default() };
         let exchange = self.exchange_of(&job.source, rules, patience, weight(&job.records))?;
-        exchange.client.redactor().know(&secrets_in(&job.request.headers));
+        exchange.client.redactor().know(&hidden::of_job(job));
         Ok(exchange)
     }
 
@@ -76,6 +72,7 @@ impl Sources {
         let patience =
             |repeat| Patience { repeat, sent: Arc::clone(sent), purpose: Purpose::Sink, ..Patience::default() };
         let sends = self.exchange_of(&outbox.source, rules, patience(repeat), WHOLE_TREE)?;
+        sends.client.redactor().know(&hidden::of_outbox(outbox));
         let find = outbox.find.as_ref().map(|find| {
             let empty = find.absent.as_ref().map(|rule| rule.text().to_owned());
             let rules = Rules::compile(&RuleTexts { empty, ..texts(&outbox.source) }, &[])?;
@@ -137,23 +134,6 @@ impl Sources {
     }
 }
 
-/// Values shorter than this may stand in any message by chance.
-const SHORTEST_SECRET: usize = 6;
-
-/// Returns what lets in by its header, though it isn't given by `auth`: a cookie, with its parts, and whatever is named as a key.
-fn secrets_in(headers: &IndexMap<String, RequestValue>) -> Vec<Secret> {
-    let telling = headers.iter().filter(|(name, _)| load::is_secret_header(name));
-    let texts = telling.filter_map(|(_, value)| match value {
-        RequestValue::String(text) if !text.as_str().contains("{{") => Some(text.as_str()),
-        _ => None,
-    });
-    let parts = texts.flat_map(|text| {
-        let values = text.split(';').filter_map(|part| Some(part.split_once('=')?.1.trim()));
-        std::iter::once(text).chain(values)
-    });
-    parts.filter(|part| part.len() >= SHORTEST_SECRET).map(Secret::new).collect()
-}
-
 /// How many bytes a tree of a body takes for each of the body.
 const WHOLE_TREE: u64 = 8;
 
@@ -201,7 +181,6 @@ fn envelope(job: &Job) -> EnvelopeReader {
     Arc::new(move |body| crate::decode::envelope_of(body, format, &selector))
 }
 
-/// Returns the rules of a source.
 /// Returns the rules about answers, as they are written.
 pub(super) fn texts(source: &Source) -> RuleTexts {
     let text = |program: &Option<Jq>| program.as_ref().map(|program| program.text().to_owned());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Env, RunError, SchemaError};
 use crate::extract::auth::Redactor;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, ManifestError};
 use crate::model::Exit;
 use crate::objects::Kind;
 use crate::sink::SinkError;
@@ -42,11 +42,18 @@ impl RunError {
     pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
-            Self::Ledger(LedgerError::Environment(store)) | Self::Sink(SinkError::Store { error: store, .. })
+            Self::Ledger(
+                LedgerError::Environment(store)
+                | LedgerError::Store { source: store, .. }
+                | LedgerError::Manifest(ManifestError::Store { error: store, .. }),
+            )
+            | Self::Sink(SinkError::Store { error: store, .. })
                 if matches!(store.kind(), Kind::Unfit) =>
             {
                 Exit::Refused
             }
+            Self::Ledger(LedgerError::Address { .. })
+            | Self::Sink(SinkError::UnsupportedUrl { .. } | SinkError::BadUrl { .. }) => Exit::Refused,
             Self::NoJob { .. }
             | Self::NoWindows { .. }
             | Self::Edit(_)

@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::{Data, Env, RunError, quarantine, release};
 use crate::ledger::{DataStore as _, Lane, Ledger, LedgerError, LedgerState, Manifest, RunOutcome, RunSummary, Timing};
 use crate::model::{FileReceipt, JobName};
+use crate::objects::{OpenUpload, OpenUploads};
 use crate::pipeline::spec::Pipeline;
-use crate::sink::{Found, NamedFile, slice_name};
+use crate::sink::{Found, NamedFile, slice_name, upload_id};
 
 /// What a vacuum found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -19,8 +20,10 @@ pub struct Vacuumed {
     pub removed: Vec<Removal>,
     /// What a run that died had left, settled first; a sentence each.
     pub settled: Vec<String>,
-    /// Files with a name like ours that the ledger knows no slice of: left alone.
+    /// Files and uploads with a name like ours that the ledger knows no slice of: left alone.
     pub unknown: Vec<String>,
+    /// What couldn't be looked at, and what to do about it.
+    pub notes: Vec<String>,
 }
 
 /// Something that nothing needs.
@@ -34,10 +37,17 @@ pub struct Removal {
     pub why: String,
 }
 
-/// A file that no state names.
-struct Orphan {
+/// What no state names.
+enum Orphan {
+    File { root: String, path: String },
+    Upload { root: String, upload: OpenUpload },
+}
+
+/// What lies below a root.
+struct Listed {
     root: String,
-    path: String,
+    files: Vec<Found>,
+    uploads: OpenUploads,
 }
 
 /// Looks for what isn't needed; unless `dry_run`, takes the lease, settles what dead runs left, and removes it.
@@ -74,13 +84,16 @@ pub async fn vacuum(
         let found = list(&data, &roots(pipeline, state, &known)?).await?;
         let all = look(pipeline, &ledger, &data, &known, found).await?;
         for orphan in &all.orphans {
-            data.delete(&orphan.root, &orphan.path).await?;
+            match orphan {
+                Orphan::File { root, path } => data.delete(root, path).await?,
+                Orphan::Upload { root, upload } => data.sets().abort(root, upload).await?,
+            }
         }
         for spare in &all.spare {
             ledger.discard(spare).await?;
         }
         removed.extend(all.found.removed);
-        Ok::<_, RunError>(Vacuumed { settled, removed, unknown: all.found.unknown })
+        Ok::<_, RunError>(Vacuumed { settled, removed, ..all.found })
     };
     let removed = removed.await;
     let outcome = if removed.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };
@@ -105,10 +118,11 @@ fn roots(pipeline: &Pipeline, state: &str, known: &LedgerState) -> Result<BTreeS
     Ok(roots)
 }
 
-async fn list(data: &Data, roots: &BTreeSet<String>) -> Result<Vec<(String, Vec<Found>)>, RunError> {
+async fn list(data: &Data, roots: &BTreeSet<String>) -> Result<Vec<Listed>, RunError> {
     let mut listed = Vec::new();
     for root in roots {
-        listed.push((root.clone(), data.sets().list(root).await?));
+        let (files, uploads) = (data.sets().list(root).await?, data.sets().open_uploads(root).await?);
+        listed.push(Listed { root: root.clone(), files, uploads });
     }
     Ok(listed)
 }
@@ -119,38 +133,48 @@ async fn look(
     ledger: &Ledger,
     data: &Data,
     known: &LedgerState,
-    listed: Vec<(String, Vec<Found>)>,
+    listed: Vec<Listed>,
 ) -> Result<All, RunError> {
-    let mut named: HashSet<(String, String)> = HashSet::new();
-    for list in known.lists() {
-        named.extend(ledger.files(list).await?.into_iter().map(|file| (file.root, file.path)));
-    }
+    let named = Named::by(ledger, known).await?;
     let mut all = All { found: Vacuumed::default(), orphans: Vec::new(), spare: ledger.spare(known).await? };
-    for (root, files) in listed {
+    for Listed { root, files, uploads } in listed {
         let text = data.read_manifest(&root).await?;
         let manifest = Manifest::read(&root, text.as_deref()).map_err(LedgerError::from)?;
-        // The names of two pipelines may look alike: `a` with a job `b`, and `a-b`.
-        let others: HashSet<&str> = manifest
-            .files
-            .iter()
-            .filter(|file| file.pipeline != pipeline.name)
-            .map(|file| file.path.as_str())
-            .collect();
+        let others = manifest.files.iter().filter(|file| file.pipeline != pipeline.name);
+        let others: HashSet<&str> = others.map(|file| file.path.as_str()).collect();
         for Found { path, bytes } in files {
-            if named.contains(&(root.clone(), path.clone())) || others.contains(path.as_str()) {
+            let place = format!("{root}{path}");
+            match whose(&path, &place, &others, pipeline, known) {
+                Whose::Ours if named.files.contains(file_name(&path)) => {}
+                Whose::Ours => {
+                    let why = "a file of a run that died or lost its lease: the ledger doesn't name it".to_owned();
+                    all.found.removed.push(Removal { place, bytes, why });
+                    all.orphans.push(Orphan::File { root: root.clone(), path });
+                }
+                Whose::Unknown if !named.files.contains(file_name(&path)) => all.found.unknown.push(place),
+                Whose::Unknown | Whose::Others => {}
+            }
+        }
+        let uploads = match uploads {
+            OpenUploads::Listed(uploads) => uploads,
+            OpenUploads::NotListed(why) => {
+                all.found.notes.push(unlisted(&root, &why));
                 continue;
             }
-            let name = path.rsplit('/').next().unwrap_or(&path);
-            let jobs = known.jobs().filter(|job| !known.has_left(job, &root));
-            let ours: Vec<(&JobName, NamedFile)> =
-                jobs.filter_map(|job| Some((job, NamedFile::parse(name, &pipeline.name, job)?))).collect();
-            let place = format!("{root}{path}");
-            if ours.iter().any(|(job, file)| is_known(known, job, &file.slice)) {
-                let why = "a file of a run that died or lost its lease: the ledger doesn't name it".to_owned();
-                all.found.removed.push(Removal { place, bytes, why });
-                all.orphans.push(Orphan { root: root.clone(), path });
-            } else if !ours.is_empty() {
-                all.found.unknown.push(place);
+        };
+        for upload in uploads.into_iter().filter(|upload| !named.uploads.contains(&upload.id)) {
+            let place = format!("{root}{}", upload.path);
+            match whose(&upload.path, &place, &others, pipeline, known) {
+                Whose::Ours => {
+                    let begun = upload.begun.format("%Y-%m-%d %H:%M:%S");
+                    let why = format!(
+                        "an upload begun at {begun} UTC that the ledger doesn't note, unless its run still goes on"
+                    );
+                    all.found.removed.push(Removal { place, bytes: 0, why });
+                    all.orphans.push(Orphan::Upload { root: root.clone(), upload });
+                }
+                Whose::Unknown => all.found.unknown.push(place),
+                Whose::Others => {}
             }
         }
     }
@@ -161,6 +185,68 @@ async fn look(
     });
     all.found.removed.extend(spare);
     Ok(all)
+}
+
+/// What the ledger names.
+struct Named {
+    /// Names of files, without where they lie: one root may lie in another, or be another by a link. No two generations share a name.
+    files: HashSet<String>,
+    /// Ids of uploads.
+    uploads: HashSet<String>,
+}
+
+impl Named {
+    async fn by(ledger: &Ledger, known: &LedgerState) -> Result<Self, RunError> {
+        let staged = known.all_slices().flat_map(|(_, slice)| &slice.staged);
+        let mut named =
+            Self { files: HashSet::new(), uploads: staged.filter_map(|place| upload_id(&place.staged)).collect() };
+        for list in known.lists() {
+            for file in ledger.files(list).await? {
+                named.files.insert(file_name(&file.path).to_owned());
+                named.uploads.extend(upload_id(&file.staged));
+            }
+        }
+        Ok(named)
+    }
+}
+
+/// Who has given a name.
+enum Whose {
+    /// This pipeline, to a slice that it knows.
+    Ours,
+    /// This pipeline, maybe: it knows no such slice.
+    Unknown,
+    Others,
+}
+
+/// Tells who has given the name of what lies at `path` below a root, which is at `place`. `others` are the paths there of other pipelines: the names of two
+/// may look alike, such as those of `a` with a job `b`, and of `a-b`.
+fn whose(path: &str, place: &str, others: &HashSet<&str>, pipeline: &Pipeline, known: &LedgerState) -> Whose {
+    if others.contains(path) {
+        return Whose::Others;
+    }
+    let jobs = known.jobs().filter(|job| !known.has_left_file(job, place));
+    let ours: Vec<(&JobName, NamedFile)> =
+        jobs.filter_map(|job| Some((job, NamedFile::parse(file_name(path), &pipeline.name, job)?))).collect();
+    if ours.iter().any(|(job, file)| is_known(known, job, &file.slice)) {
+        Whose::Ours
+    } else if ours.is_empty() {
+        Whose::Others
+    } else {
+        Whose::Unknown
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Says that uploads weren't looked for.
+fn unlisted(root: &str, why: &str) -> String {
+    format!(
+        "uploads below {root} that were begun and never noted in the ledger weren't looked for: {why}; let a lifecycle rule of the bucket \
+         abort incomplete uploads after some days"
+    )
 }
 
 /// Tells whether the ledger has a slice of the job with such a name.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::daemon::{Daemon, Event};
+use super::daemon::Daemon;
 use super::starts::Ask;
 use super::{Skip, Step, Turn, files};
 use crate::plan::Shard;
@@ -45,10 +45,8 @@ impl Daemon {
                 lock: None,
                 reads: backfill.map_or(Reads::Due, Reads::Backfill),
             };
-            let running = self.starts.begin(Arc::clone(&entry.pipeline), options);
-            entry.running = Some(running.clone());
+            entry.running = Some(self.starts.begin(Arc::clone(&entry.pipeline), options));
             self.settle(&name, settled);
-            self.tell(Event::Began(name, running));
         }
     }
 

@@ -116,10 +116,10 @@ pub struct Handle {
 type Asked = (Command, oneshot::Sender<Result<(), CommandError>>);
 
 impl Handle {
-    /// Returns the daemon as it is now.
+    /// Returns the daemon as it was last seen, and runs as they are now.
     #[must_use]
     pub fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.borrow())
+        self.view.borrow().with_ends()
     }
 
     /// Tells whether the daemon goes on.
@@ -172,7 +172,7 @@ impl Daemon {
         let (view, seen) = watch::channel(Arc::default());
         let (ask, commands) = mpsc::channel(16);
         let (events, heard) = mpsc::unbounded_channel();
-        let starts = Starts::new(env.clone(), config.max_concurrent_runs.max(1), runner);
+        let starts = Starts::new(env.clone(), config.max_concurrent_runs.max(1), runner, events.clone());
         let daemon = Self {
             config,
             env,
@@ -271,17 +271,15 @@ impl Daemon {
         }
     }
 
-    /// Takes the end of a run.
-    pub(super) fn take(&mut self, end: RunEnd) {
+    /// Takes the end of a run, which has been told.
+    pub(super) fn take(&mut self, end: Arc<RunEnd>) {
         let name = end.pipeline.clone();
         let Some(entry) = self.entries.get_mut(&name) else { return };
-        entry.running = None;
         // A run that was broken off isn't done with its instant: the next daemon makes up for it.
         let broken_off = self.draining && (end.exit_code.is_interruption() || end.exit_code == Exit::Stopped);
-        let end = entry.keep(end);
+        entry.keep(end);
         let after = entry.turn.as_mut().map(super::Turn::ended).filter(|_| !broken_off);
         let gone = entry.gone;
-        self.tell(Event::Ended(end));
         if let Some((next, settled)) = after {
             let next = next.filter(|_| !self.draining && !gone);
             self.go_on(&name, next, settled);

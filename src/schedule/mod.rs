@@ -14,7 +14,7 @@ mod pipelines;
 mod reload;
 mod starts;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timetable;
 mod turn;
 mod view;

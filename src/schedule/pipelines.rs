@@ -1,20 +1,16 @@
 //! One pipeline of the daemon.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::files::FileDigest;
-use super::view::{PipelineView, RunningView};
+use super::view::{self, PipelineView, RunningView};
 use super::{Settled, Timetable, Turn};
 use crate::ledger::{self, Ledger};
 use crate::model::{PipelineName, RunEnd};
 use crate::pipeline::spec::Pipeline;
-
-/// How many ended runs are kept.
-const KEPT: usize = 10;
 
 /// A pipeline file.
 pub(super) struct FileState {
@@ -41,7 +37,7 @@ pub(super) struct Entry {
     pub(super) paused: Option<DateTime<Utc>>,
     pub(super) running: Option<RunningView>,
     pub(super) skipped: u64,
-    pub(super) ended: VecDeque<Arc<RunEnd>>,
+    pub(super) ended: Vec<Arc<RunEnd>>,
     pub(super) trouble: Option<String>,
     /// When the scheduler was told to wake us for it.
     pub(super) armed: Option<DateTime<Utc>>,
@@ -62,7 +58,7 @@ impl Entry {
             paused: None,
             running: None,
             skipped: 0,
-            ended: VecDeque::new(),
+            ended: Vec::new(),
             trouble: None,
             armed: None,
             gone: false,
@@ -114,11 +110,9 @@ impl Entry {
         (begins <= now).then(|| table.last_within(first, now - table.delay()).unwrap_or(first))
     }
 
-    pub(super) fn keep(&mut self, end: RunEnd) -> Arc<RunEnd> {
-        let end = Arc::new(end);
-        self.ended.push_front(Arc::clone(&end));
-        self.ended.truncate(KEPT);
-        end
+    pub(super) fn keep(&mut self, end: Arc<RunEnd>) {
+        self.running = None;
+        view::keep(&mut self.ended, end);
     }
 
     pub(super) fn view(&self, waiting: bool, now: DateTime<Utc>) -> PipelineView {
@@ -131,7 +125,7 @@ impl Entry {
             waiting,
             queued: self.turn.as_ref().and_then(Turn::queued),
             skipped: self.skipped,
-            ended: self.ended.iter().cloned().collect(),
+            ended: self.ended.clone(),
             trouble: self.trouble.clone(),
         }
     }

@@ -1,12 +1,14 @@
 //! Starts runs, as many at a time as may go on, and takes their ends, panics among them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::daemon::Event;
 use super::hooks::Hooks;
 use super::view::{LiveProgress, RunningView};
 use crate::model::{Exit, JobName, PipelineName, RunEnd};
@@ -23,8 +25,9 @@ pub(super) struct Starts {
     runner: Runner,
     /// What waits for a place.
     waiting: VecDeque<Ask>,
-    tasks: JoinSet<RunEnd>,
-    running: HashMap<Id, Running>,
+    tasks: JoinSet<(Arc<Pipeline>, Arc<RunEnd>)>,
+    /// Hears of beginnings and ends as they happen.
+    events: mpsc::UnboundedSender<Event>,
     /// What is sent of those that have ended.
     pub(super) hooks: Hooks,
     /// Lets no run begin a slice any more.
@@ -51,21 +54,15 @@ impl Ask {
     }
 }
 
-struct Running {
-    pipeline: Arc<Pipeline>,
-    options: Options,
-    started: DateTime<Utc>,
-}
-
 impl Starts {
-    pub(super) fn new(env: Env, most: usize, runner: Runner) -> Self {
+    pub(super) fn new(env: Env, most: usize, runner: Runner, events: mpsc::UnboundedSender<Event>) -> Self {
         Self {
             env,
             most,
             runner,
             waiting: VecDeque::new(),
             tasks: JoinSet::new(),
-            running: HashMap::new(),
+            events,
             hooks: Hooks::default(),
             wind_down: CancellationToken::new(),
             cancel: CancellationToken::new(),
@@ -84,7 +81,7 @@ impl Starts {
 
     /// Returns the run that may begin now.
     pub(super) fn next(&mut self) -> Option<Ask> {
-        if self.running.len() < self.most { self.waiting.pop_front() } else { None }
+        if self.tasks.len() < self.most { self.waiting.pop_front() } else { None }
     }
 
     pub(super) fn waits(&self, pipeline: &PipelineName) -> bool {
@@ -92,69 +89,76 @@ impl Starts {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.tasks.is_empty()
     }
 
     pub(super) fn count(&self) -> usize {
-        self.running.len()
+        self.tasks.len()
     }
 
-    /// Begins a run.
+    /// Begins a run. Its end is told, and seen by who looks, when it ends: the daemon may be reading files and ledgers just then.
     pub(super) fn begin(&mut self, pipeline: Arc<Pipeline>, options: Options) -> RunningView {
-        let progress = Arc::new(LiveProgress::default());
+        let view = RunningView {
+            run: options.run.clone(),
+            scheduled_for: options.scheduled_for,
+            started: self.env.clock.now(),
+            progress: Arc::new(LiveProgress::default()),
+            end: Arc::default(),
+        };
         let env = Env {
-            progress: Arc::clone(&progress) as Arc<_>,
+            progress: Arc::clone(&view.progress) as Arc<_>,
             cancel: self.cancel.child_token(),
             bounds: Bounds { wind_down: self.wind_down.child_token(), ..Bounds::default() },
             ..self.env.clone()
         };
-        let started = self.env.clock.now();
-        let (runner, of, by) = (Arc::clone(&self.runner), Arc::clone(&pipeline), options.clone());
-        let task = self.tasks.spawn_blocking(move || runner(&of, &by, &env));
-        let view = RunningView { run: options.run.clone(), scheduled_for: options.scheduled_for, started, progress };
-        self.running.insert(task.id(), Running { pipeline, options, started });
+        // Nobody need listen, here and below.
+        let _ = self.events.send(Event::Began(pipeline.name.clone(), view.clone()));
+        let (runner, of, clock) = (Arc::clone(&self.runner), Arc::clone(&pipeline), Arc::clone(&env.clock));
+        let (running, events) = (view.clone(), self.events.clone());
+        let run = tokio::task::spawn_blocking(move || runner(&of, &options, &env));
+        self.tasks.spawn(async move {
+            let end = match run.await {
+                Ok(end) => end,
+                Err(error) => lost(&pipeline, &running, error, clock.now()),
+            };
+            let end = Arc::clone(running.end.get_or_init(|| Arc::new(end)));
+            let _ = events.send(Event::Ended(Arc::clone(&end)));
+            (pipeline, end)
+        });
         view
     }
 
     /// Waits for the end of a run, whose hook is then sent; for ever where none goes on.
-    pub(super) async fn ended(&mut self) -> RunEnd {
+    pub(super) async fn ended(&mut self) -> Arc<RunEnd> {
         loop {
-            match self.tasks.join_next_with_id().await {
-                Some(Ok((id, end))) => {
-                    if let Some(running) = self.running.remove(&id) {
-                        self.hooks.send(&running.pipeline, &end, &self.env);
-                    }
+            match self.tasks.join_next().await {
+                Some(Ok((pipeline, end))) => {
+                    self.hooks.send(&pipeline, &end, &self.env);
                     return end;
                 }
-                Some(Err(error)) => {
-                    if let Some(running) = self.running.remove(&error.id()) {
-                        let end = self.lost(&running, error);
-                        self.hooks.send(&running.pipeline, &end, &self.env);
-                        return end;
-                    }
-                }
+                Some(Err(error)) => tracing::error!(%error, "the end of a run is lost; this is a bug of Tidegate"),
                 None => std::future::pending().await,
             }
         }
     }
+}
 
-    /// Makes the end of a run that panicked outside of what [`crate::run::attempt`] catches: the others go on, and somebody hears of it.
-    fn lost(&self, running: &Running, error: JoinError) -> RunEnd {
-        let why = match error.try_into_panic() {
-            Ok(panic) => RunError::panicked(panic.as_ref()).to_string(),
-            Err(error) => format!("the run was given up: {error}"),
-        };
-        let end = RunEnd {
-            pipeline: running.pipeline.name.clone(),
-            run: running.options.run.clone(),
-            scheduled_for: running.options.scheduled_for,
-            started: running.started,
-            ended: self.env.clock.now(),
-            exit_code: Exit::Bug,
-            error: Some(why),
-            report: None,
-        };
-        tracing::error!(pipeline = %end.pipeline, run = %end.run, error = end.error, "run lost");
-        end
-    }
+/// Makes the end of a run that panicked outside of what [`crate::run::attempt`] catches: the others go on, and somebody hears of it.
+fn lost(pipeline: &Pipeline, running: &RunningView, error: JoinError, now: DateTime<Utc>) -> RunEnd {
+    let why = match error.try_into_panic() {
+        Ok(panic) => RunError::panicked(panic.as_ref()).to_string(),
+        Err(error) => format!("the run was given up: {error}"),
+    };
+    let end = RunEnd {
+        pipeline: pipeline.name.clone(),
+        run: running.run.clone(),
+        scheduled_for: running.scheduled_for,
+        started: running.started,
+        ended: now,
+        exit_code: Exit::Bug,
+        error: Some(why),
+        report: None,
+    };
+    tracing::error!(pipeline = %end.pipeline, run = %end.run, error = end.error, "run lost");
+    end
 }

@@ -19,7 +19,7 @@ use crate::pipeline::file::{CatchUp, Overlap};
 use crate::pipeline::spec::{Hook, Pipeline};
 use crate::run::{Bounds, Env, Options, Silent};
 
-fn env() -> Env {
+pub(crate) fn env() -> Env {
     Env {
         clock: Arc::new(SystemClock),
         progress: Arc::new(Silent),
@@ -32,8 +32,12 @@ fn env() -> Env {
 }
 
 /// A pipeline of the file's name, on no schedule that comes soon.
+pub(crate) fn of_name(path: &Path) -> Pipeline {
+    pipeline(path.file_stem().unwrap().to_str().unwrap(), "cron: '0 0 29 2 *'")
+}
+
 fn loader() -> Loader {
-    Arc::new(|path: &Path| Ok(pipeline(path.file_stem().unwrap().to_str().unwrap(), "cron: '0 0 29 2 *'")))
+    Arc::new(|path: &Path| Ok(of_name(path)))
 }
 
 fn ended(options: &Options, name: &PipelineName, exit_code: Exit) -> RunEnd {
@@ -77,7 +81,7 @@ fn daemon_with(
     (daemon, handle, folder)
 }
 
-async fn until(handle: &mut Handle, holds: impl Fn(&View) -> bool) {
+pub(crate) async fn until(handle: &mut Handle, holds: impl Fn(&View) -> bool) {
     while !holds(&handle.view()) {
         assert!(handle.changed().await);
     }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 
 use crate::model::{JobName, PipelineName, RunEnd, RunId, SliceOutcome};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Progress;
+
+/// How many ended runs of a pipeline are kept.
+const KEPT: usize = 10;
 
 /// The daemon at one moment.
 #[derive(Debug, Clone, Default)]
@@ -70,14 +73,44 @@ pub struct RunningView {
     pub started: DateTime<Utc>,
     /// How far it is: live, not of the moment of the view.
     pub progress: Arc<LiveProgress>,
+    /// How it ended, as soon as it has: live too.
+    pub end: Arc<OnceLock<Arc<RunEnd>>>,
 }
 
 impl View {
+    /// Returns the view with the runs that have ended since it was taken.
+    pub(super) fn with_ends(self: &Arc<Self>) -> Arc<Self> {
+        if self.pipelines.iter().all(|pipeline| pipeline.end().is_none()) {
+            return Arc::clone(self);
+        }
+        let mut view = Self::clone(self);
+        for pipeline in &mut view.pipelines {
+            if let Some(end) = pipeline.end() {
+                pipeline.running = None;
+                keep(&mut pipeline.ended, end);
+            }
+        }
+        Arc::new(view)
+    }
+
     /// Returns a pipeline by its name.
     #[must_use]
     pub fn pipeline(&self, name: &PipelineName) -> Option<&PipelineView> {
         self.pipelines.iter().find(|view| view.pipeline.name == *name)
     }
+}
+
+impl PipelineView {
+    /// Returns the end of the run that went on when the view was taken.
+    fn end(&self) -> Option<Arc<RunEnd>> {
+        self.running.as_ref().and_then(|running| running.end.get().cloned())
+    }
+}
+
+/// Puts an end before those that are kept.
+pub(super) fn keep(ended: &mut Vec<Arc<RunEnd>>, end: Arc<RunEnd>) {
+    ended.truncate(KEPT - 1);
+    ended.insert(0, end);
 }
 
 /// How far a job of a run is.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::lines::{Line, closed, landed, line};
 use super::home::Running;
-use super::known::{FRESH, Known};
+use super::known::{FRESH, Known, PATIENCE};
 use super::routes::{App, PageError};
 use super::runs::{self, RunLine};
 use super::text;
@@ -114,7 +114,7 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
         let (run, running) = (RunLine::running(running), Running::of(running));
         return app.render("run.html", &json!({"name": name, "run": run, "running": running, "jobs": jobs}));
     }
-    let known = app.ledgers.known(&view, FRESH).await;
+    let known = app.ledgers.known(&view, FRESH, PATIENCE).await;
     let gone = || PageError::Gone(format!("there is no run `{id}` of `{name}` among the last ones"));
     let run = runs::all(&view, &known).into_iter().find(|run| run.id == id).ok_or_else(gone)?;
     let own = view.ended.iter().find(|end| end.run.as_str() == id);

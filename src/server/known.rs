@@ -1,11 +1,14 @@
 //! What the ledgers say, read at most every few seconds however many look at the page.
+//!
+//! Who looks at all of them waits only a moment for those that are read again, and takes what was read before of the rest: how a run of
+//! this process ended is known without its ledger.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
 use crate::ledger::{Ledger, LedgerState, RunOutcome};
 use crate::model::{PipelineName, RunId, Window};
@@ -16,8 +19,17 @@ use crate::schedule::PipelineView;
 /// How old what is shown may be, unless a run has ended since.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
 
-/// How long a page waits for a ledger.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a ledger may take to answer.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// How long a page waits for a ledger, others before it in the queue included.
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
+
+/// How long a page of all pipelines waits for ledgers that have been read before.
+pub(super) const BRIEFLY: Duration = Duration::from_millis(400);
+
+/// How many ledgers are read at a time.
+const AT_ONCE: usize = 8;
 
 /// What a ledger says.
 #[derive(Debug)]
@@ -68,14 +80,18 @@ impl Known {
     async fn of_ledger(name: &PipelineName, pipeline: Option<Arc<Pipeline>>, state: &str, env: &Env) -> Self {
         let ledger = Ledger::open(state, name.clone(), Arc::clone(&env.clock), &env.stores);
         let read = async { ledger?.read_state().await };
-        let state = match tokio::time::timeout(PATIENCE, read).await {
+        let state = match tokio::time::timeout(LONGEST, read).await {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => return Self::unknown(crate::objects::chain(&error)),
-            Err(_) => return Self::unknown(format!("the ledger hasn't answered within {PATIENCE:?}")),
+            Err(_) => return Self::silent(),
         };
         let now = env.clock.now();
         let known = tokio::task::spawn_blocking(move || Self::of(pipeline.as_deref(), state, now)).await;
         known.unwrap_or_else(|error| Self::unknown(format!("the ledger can't be summed up: {error}")))
+    }
+
+    fn silent() -> Self {
+        Self::unknown(format!("the ledger hasn't answered within {LONGEST:?}"))
     }
 
     fn unknown(error: String) -> Self {
@@ -111,45 +127,102 @@ fn chain(pipeline: &Pipeline, standing: Standing, state: &LedgerState, due: Opti
 pub(super) struct Ledgers {
     env: Env,
     state: String,
-    slots: Mutex<HashMap<PipelineName, Arc<AsyncMutex<Option<Slot>>>>>,
+    slots: Mutex<HashMap<PipelineName, Arc<Slot>>>,
+    /// Places for reading ledgers that a run of this process has just written: what else is read holds them up in no queue.
+    written: Arc<Semaphore>,
+    /// Places for reading the others.
+    others: Arc<Semaphore>,
 }
 
+/// What was read of one ledger.
+#[derive(Default)]
 struct Slot {
+    reading: watch::Sender<Option<Reading>>,
+    /// Whose turn it is to read.
+    turn: AsyncMutex<()>,
+}
+
+struct Reading {
     known: Arc<Known>,
-    read: Instant,
-    /// The run that had ended last.
-    after: Option<RunId>,
-    /// The pipeline that it was read for.
+    of: Moment,
+    began: Instant,
+    ended: Instant,
+}
+
+/// What a ledger is read for: a pipeline, and the run of this process that had ended last.
+#[derive(Clone)]
+struct Moment {
     pipeline: Arc<Pipeline>,
+    after: Option<RunId>,
+}
+
+impl Moment {
+    fn of(view: &PipelineView) -> Self {
+        Self { pipeline: Arc::clone(&view.pipeline), after: view.ended.first().map(|end| end.run.clone()) }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.after == other.after && Arc::ptr_eq(&self.pipeline, &other.pipeline)
+    }
 }
 
 impl Ledgers {
     pub(super) fn new(env: Env, state: String) -> Self {
-        Self { env, state, slots: Mutex::default() }
+        let places = || Arc::new(Semaphore::new(AT_ONCE));
+        Self { env, state, slots: Mutex::default(), written: places(), others: places() }
     }
 
-    /// Returns what a pipeline's ledger says, no older than `most`, and after the last run that ended. Many who ask at once read once.
-    pub(super) async fn known(&self, view: &PipelineView, most: Duration) -> Arc<Known> {
+    /// Returns what a pipeline's ledger says, no older than `most`, and after the last run that ended. Where it doesn't say so within
+    /// `patience`, returns what it said before, if anything. Many who ask at once read once.
+    pub(super) async fn known(&self, view: &PipelineView, most: Duration, patience: Duration) -> Arc<Known> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(view.pipeline.name.clone()).or_default())
         };
-        let mut slot = slot.lock().await;
-        let after = view.ended.first().map(|end| end.run.clone());
-        let holds = |slot: &&Slot| {
-            slot.read.elapsed() < most && slot.after == after && Arc::ptr_eq(&slot.pipeline, &view.pipeline)
+        let wanted = Moment::of(view);
+        let holds = |reading: &Option<Reading>| {
+            reading.as_ref().is_some_and(|reading| reading.ended.elapsed() < most && reading.of.is(&wanted))
         };
-        if let Some(slot) = slot.as_ref().filter(holds) {
-            return Arc::clone(&slot.known);
+        let mut seen = slot.reading.subscribe();
+        let before = seen.borrow().as_ref().map(|reading| reading.of.clone());
+        if !holds(&seen.borrow()) {
+            let written = before.as_ref().is_some_and(|before| before.after != wanted.after);
+            let places = if written { &self.written } else { &self.others };
+            self.read(Arc::clone(&slot), wanted.clone(), Arc::clone(places));
+            let patience = if before.is_some() { patience } else { PATIENCE };
+            // Who has waited long enough takes what there is.
+            let _ = tokio::time::timeout(patience, seen.wait_for(holds)).await;
         }
-        let known = Arc::new(Known::read(&view.pipeline, &self.state, &self.env).await);
-        let pipeline = Arc::clone(&view.pipeline);
-        *slot = Some(Slot { known: Arc::clone(&known), read: Instant::now(), after, pipeline });
-        known
+        let reading = slot.reading.borrow();
+        reading.as_ref().map_or_else(|| Arc::new(Known::silent()), |reading| Arc::clone(&reading.known))
+    }
+
+    /// Reads a ledger beside who asks, unless another has begun to since.
+    fn read(&self, slot: Arc<Slot>, of: Moment, places: Arc<Semaphore>) {
+        let (asked, env, state) = (Instant::now(), self.env.clone(), self.state.clone());
+        tokio::spawn(async move {
+            // They are never closed.
+            let _place = places.acquire().await;
+            let _turn = slot.turn.lock().await;
+            if slot.reading.borrow().as_ref().is_some_and(|reading| reading.began >= asked) {
+                return;
+            }
+            let began = Instant::now();
+            let known = Arc::new(Known::read(&of.pipeline, &state, &env).await);
+            slot.reading.send_replace(Some(Reading { known, of, began, ended: Instant::now() }));
+        });
     }
 
     /// Forgets pipelines that are gone.
     pub(super) fn keep(&self, is_there: impl Fn(&PipelineName) -> bool) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| is_there(name));
+    }
+
+    /// Has no ledger be read until what is returned is dropped.
+    #[cfg(test)]
+    pub(super) async fn closed(&self) -> [tokio::sync::OwnedSemaphorePermit; 2] {
+        let all = u32::try_from(AT_ONCE).unwrap();
+        let [written, others] = [&self.written, &self.others].map(|places| Arc::clone(places).acquire_many_owned(all));
+        [written.await.unwrap(), others.await.unwrap()]
     }
 }

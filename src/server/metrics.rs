@@ -254,8 +254,10 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
             last.get_or_create(&labels).set(seconds(at));
             failed.get_or_create(&labels).set(i64::from(left_something));
         }
-        if let Some(done) = known.ends.iter().find(|end| end.done) {
-            success.get_or_create(&labels).set(seconds(done.at));
+        let done = known.ends.iter().find(|end| end.done).map(|end| end.at);
+        let own_done = own.and_then(|(at, left_something)| (!left_something).then_some(at));
+        if let Some(at) = done.max(own_done) {
+            success.get_or_create(&labels).set(seconds(at));
         }
         let mut jobs: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
         for chain in &known.chains {

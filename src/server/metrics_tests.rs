@@ -47,17 +47,17 @@ fn value(text: &str, name: &str) -> String {
 
 #[test]
 fn only_a_run_that_left_nothing_is_a_success() {
-    for (exit, failed) in [
-        (Exit::Done, "0"),
-        (Exit::Stopped, "1"),
-        (Exit::Interrupted, "1"),
-        (Exit::Terminated, "1"),
-        (Exit::SomeFailed, "1"),
-        (Exit::Refused, "1"),
+    for (exit, failed, success) in [
+        (Exit::Done, "0", "7200.0"),
+        (Exit::Stopped, "1", "3600.0"),
+        (Exit::Interrupted, "1", "3600.0"),
+        (Exit::Terminated, "1", "3600.0"),
+        (Exit::SomeFailed, "1", "3600.0"),
+        (Exit::Refused, "1", "3600.0"),
     ] {
         let text = text(&end(2, exit), &[(1, true)], Exposition::Plain);
         let found = ["last_run_failed", "last_run_timestamp_seconds", "last_success_timestamp_seconds"];
-        assert_eq!(found.map(|name| value(&text, name)), [failed, "7200.0", "3600.0"], "{exit:?}");
+        assert_eq!(found.map(|name| value(&text, name)), [failed, "7200.0", success], "{exit:?}");
     }
     let held = text(&end(2, Exit::Held), &[(1, false)], Exposition::Plain);
     let found = ["last_run_failed", "last_run_timestamp_seconds", "last_success_timestamp_seconds"];

@@ -18,6 +18,8 @@ mod pages;
 mod pipeline;
 mod routes;
 mod runs;
+#[cfg(test)]
+mod seen_tests;
 mod text;
 mod troubles;
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::chart::{self, Chart, Point};
 use super::home::{self, Running};
-use super::known::{Chain, FRESH, Known};
+use super::known::{Chain, FRESH, Known, PATIENCE};
 use super::routes::{App, PageError, shown};
 use super::runs::{self, RunLine};
 use super::text;
@@ -95,7 +95,7 @@ pub(super) async fn get(State(app): State<Arc<App>>, Path(name): Path<String>, Q
 
 async fn page(app: &App, name: &str, asked: &Asked) -> Result<Html<String>, PageError> {
     let view = app.pipeline(name)?;
-    let known = app.ledgers.known(&view, FRESH).await;
+    let known = app.ledgers.known(&view, FRESH, PATIENCE).await;
     let all = runs::all(&view, &known);
     let last = runs::last(&all);
     let troubles = troubles::of_pipeline(&view, &known, last, &app.site.state);

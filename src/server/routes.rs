@@ -9,12 +9,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use futures::{StreamExt as _, stream};
+use futures::future::join_all;
 use minijinja::Environment;
 use serde_json::{Value, json};
 
 use super::exposition::Exposition;
-use super::known::{Known, Ledgers};
+use super::known::{BRIEFLY, Known, Ledgers};
 use super::{Site, actions, detail, guard, home, metrics, pages, pipeline};
 use crate::lang::template::to_template;
 use crate::model::PipelineName;
@@ -25,9 +25,6 @@ const FORM: usize = 16 * 1024;
 
 /// How old what a scrape says of the ledgers may be, unless a run has ended since.
 const SCRAPED: Duration = Duration::from_secs(30);
-
-/// How many ledgers are read at a time.
-const AT_ONCE: usize = 8;
 
 /// The site with what it keeps.
 pub(super) struct App {
@@ -83,11 +80,10 @@ impl App {
         found.ok_or_else(|| PageError::Gone(format!("there is no pipeline `{name}` in the folder")))
     }
 
-    /// Reads the ledgers of all pipelines.
+    /// Returns what the ledgers of all pipelines say.
     pub(super) async fn all_known(&self, view: &View, most: Duration) -> Vec<Arc<Known>> {
         self.ledgers.keep(|name| view.pipeline(name).is_some());
-        let reads: Vec<_> = view.pipelines.iter().map(|one| self.ledgers.known(one, most)).collect();
-        stream::iter(reads).buffered(AT_ONCE).collect().await
+        join_all(view.pipelines.iter().map(|one| self.ledgers.known(one, most, BRIEFLY))).await
     }
 
     fn failed(&self, error: &PageError) -> Response {
@@ -156,7 +152,7 @@ async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub(super) async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let view = app.site.handle.view();
     let known = app.all_known(&view, SCRAPED).await;
     let stands = view.pipelines.iter().zip(&known).map(|(pipeline, known)| metrics::Stands {

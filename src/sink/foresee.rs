@@ -7,9 +7,9 @@ use indexmap::IndexMap;
 use super::SinkError;
 use super::encode;
 use super::layout::file_name;
-use super::normalize::Normalizer;
 use super::partition::Splitter;
-use super::spec::{Format, Landing, SinkSpec};
+use super::spec::{Landing, SinkSpec};
+use super::writer::normalizer;
 
 /// Returns the files that these rows would be in, by their paths below the root of the data set, and how many rows each would have. The
 /// limits of a file's size aren't looked at.
@@ -23,7 +23,7 @@ pub fn foresee(
     batches: &[RecordBatch],
 ) -> Result<Vec<(String, u64)>, SinkError> {
     spec.check()?;
-    let normalizer = Normalizer::new(schema, matches!(spec.format, Format::Parquet(_)))?;
+    let normalizer = normalizer(spec, schema)?;
     let splitter = Splitter::new(&spec.partition_by, landing.snapshot.as_deref(), normalizer.target())?;
     let mut folders: IndexMap<String, u64> = IndexMap::new();
     for batch in batches {

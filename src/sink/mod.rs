@@ -31,7 +31,7 @@ pub use spec::{
     CsvOptions, Format, Landing, LineEnd, PARQUET_ZSTD, ParquetCompression, ParquetOptions, ParsePartitionError,
     PartitionField, SinkSpec, SortKey, Statistics, TEXT_ZSTD, TextCompression,
 };
-pub use store::{DataSets, Found, Notes, Presence, Staging};
+pub use store::{DataSets, Found, Notes, Presence, Staging, upload_id};
 pub use writer::SinkWriter;
 
 #[cfg(test)]

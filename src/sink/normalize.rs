@@ -8,8 +8,24 @@
 //! | string and binary views, large and fixed ones, dictionaries, run ends | plain strings, binaries, values |
 //! | lists of any kind | lists with 32-bit offsets |
 //! | small decimals, half floats | `Decimal128`, `Float32` |
-//! | a column of nothing but nulls | nulls of type string: readers that take the type of the first file of a glob (`DuckDB`, pyarrow) can't cast later files to `Null` |
+//! | a column of nothing but nulls | none in Parquet, see below; elsewhere nulls of type string |
 //! | a struct with no fields, in Parquet | the text `{}`: the format has no such struct |
+//!
+//! A column, or a field, of which no value has been seen has no type yet, and the files of tomorrow, when it has one, are to be one table
+//! with those of today. How the ways to write it are read together with a file that has the type:
+//!
+//! | reader | as text | left out | as the type `UNKNOWN` |
+//! |---|---|---|---|
+//! | `DuckDB`, a glob | numbers, times and lists as text | without the column, as each that joins | fails |
+//! | `DuckDB`, `union_by_name` | numbers and times as text | right | right |
+//! | pyarrow, the newest file's schema | fails for lists and structs | right | right |
+//! | pyarrow, `unify_schemas` | fails | right | right |
+//! | Polars, the newest file's schema | fails | right with `missing_columns="insert"` | right |
+//! | Polars, `concat(how="diagonal_relaxed")` | numbers and times as text | right | right |
+//!
+//! So it is left out: then the column joins one day as any new column does, which every reader knows how to take, and no file has a type
+//! that engines beyond these don't know. A column that names a partition stays, as does the first where none has a type: a row without
+//! columns is none.
 //!
 //! Every column becomes nullable, and metadata of fields is dropped: it is a hash table, whose order isn't fixed.
 
@@ -37,16 +53,41 @@ const DAY_MS: i64 = 86_400_000;
 pub(super) struct Normalizer {
     source: SchemaRef,
     target: SchemaRef,
+    /// The place of each of the target's columns in the source.
+    places: Vec<usize>,
+    left_out: Vec<String>,
+}
+
+/// How columns and fields are taken over that files of some formats can't have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape<'s> {
+    /// Texts: everything has a place.
+    Text,
+    /// Parquet: what has no type is left out, but the columns of these names.
+    Typed(&'s [&'s str]),
 }
 
 impl Normalizer {
-    /// Makes one for `source`. With `empty_structs_as_text` a struct with no fields becomes the text `{}`.
-    pub(super) fn new(source: &SchemaRef, empty_structs_as_text: bool) -> Result<Self, SinkError> {
+    /// Makes one for `source`.
+    pub(super) fn new(source: &SchemaRef, shape: Shape<'_>) -> Result<Self, SinkError> {
         if source.fields().is_empty() {
             return Err(SinkError::NoColumns);
         }
-        let fields = target_fields(source.fields(), "", empty_structs_as_text)?;
-        Ok(Self { source: Arc::clone(source), target: Arc::new(Schema::new(fields)) })
+        let mut left_out = Vec::new();
+        let fields = target_fields(source.fields(), "", shape, &mut left_out)?;
+        let places: Vec<usize> = fields.iter().filter_map(|field| source.index_of(field.name()).ok()).collect();
+        if fields.is_empty() {
+            // The first stays.
+            let first = [source.field(0).name().as_str()];
+            return Self::new(source, Shape::Typed(&first));
+        }
+        let target = Arc::new(Schema::new(fields));
+        Ok(Self { source: Arc::clone(source), target, places, left_out })
+    }
+
+    /// Returns the columns and fields that files don't have since they have no type: their names, with a dot before each field.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Returns the schema that files have.
@@ -60,8 +101,8 @@ impl Normalizer {
             let (expected, found) = (shape(self.source.fields()), shape(batch.schema_ref().fields()));
             return Err(SinkError::SchemaChanged { expected, found });
         }
-        let columns = self.target.fields().iter().zip(batch.columns()).map(|(field, array)| {
-            convert(array, field.data_type()).map_err(|source| SinkError::Convert {
+        let columns = self.target.fields().iter().zip(&self.places).map(|(field, place)| {
+            convert(batch.column(*place), field.data_type()).map_err(|source| SinkError::Convert {
                 column: field.name().clone(),
                 kind: field.data_type().to_string(),
                 source,
@@ -82,7 +123,12 @@ fn shape(fields: &Fields) -> String {
     format!("({})", shown.join(", "))
 }
 
-fn target_fields(fields: &Fields, parent: &str, empty_as_text: bool) -> Result<Fields, SinkError> {
+fn target_fields(
+    fields: &Fields,
+    parent: &str,
+    shape: Shape<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Fields, SinkError> {
     let mut seen = HashSet::new();
     let mut targets = Vec::with_capacity(fields.len());
     for field in fields {
@@ -90,12 +136,37 @@ fn target_fields(fields: &Fields, parent: &str, empty_as_text: bool) -> Result<F
         if !seen.insert(field.name()) {
             return Err(SinkError::DuplicateName { name: path, among: "columns" });
         }
-        targets.push(Field::new(field.name(), target_type(field.data_type(), &path, empty_as_text)?, true));
+        let stays = match shape {
+            Shape::Text => true,
+            Shape::Typed(named) => has_type(field.data_type()) || named.contains(&path.as_str()),
+        };
+        if stays {
+            targets.push(Field::new(field.name(), target_type(field.data_type(), &path, shape, left_out)?, true));
+        } else {
+            left_out.push(path);
+        }
     }
     Ok(targets.into())
 }
 
-fn target_type(kind: &DataType, path: &str, empty_as_text: bool) -> Result<DataType, SinkError> {
+/// Tells whether a value has been seen in a column: what is nothing but nulls, or lists and structs of that, has no type.
+fn has_type(kind: &DataType) -> bool {
+    match kind {
+        DataType::Null => false,
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            has_type(item.data_type())
+        }
+        DataType::Struct(fields) => fields.is_empty() || fields.iter().any(|field| has_type(field.data_type())),
+        _ => true,
+    }
+}
+
+fn target_type(
+    kind: &DataType,
+    path: &str,
+    shape: Shape<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<DataType, SinkError> {
     use DataType as T;
     Ok(match kind {
         T::Timestamp(..) => T::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -105,14 +176,14 @@ fn target_type(kind: &DataType, path: &str, empty_as_text: bool) -> Result<DataT
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
         T::Decimal32(precision, scale) | T::Decimal64(precision, scale) => T::Decimal128(*precision, *scale),
         T::Float16 => T::Float32,
-        T::Dictionary(_, values) => target_type(values, path, empty_as_text)?,
-        T::RunEndEncoded(_, values) => target_type(values.data_type(), path, empty_as_text)?,
-        T::Struct(fields) if fields.is_empty() && empty_as_text => T::Utf8,
-        T::Struct(fields) => T::Struct(target_fields(fields, path, empty_as_text)?),
+        T::Dictionary(_, values) => target_type(values, path, shape, left_out)?,
+        T::RunEndEncoded(_, values) => target_type(values.data_type(), path, shape, left_out)?,
+        T::Struct(fields) if fields.is_empty() && shape != Shape::Text => T::Utf8,
+        T::Struct(fields) => T::Struct(target_fields(fields, path, shape, left_out)?),
         T::List(item) | T::LargeList(item) | T::ListView(item) | T::LargeListView(item) | T::FixedSizeList(item, _) => {
-            T::List(Arc::new(Field::new("item", target_type(item.data_type(), path, empty_as_text)?, true)))
+            T::List(Arc::new(Field::new("item", target_type(item.data_type(), path, shape, left_out)?, true)))
         }
-        T::Map(entries, _) => T::Map(Arc::new(target_entries(entries, path, empty_as_text)?), false),
+        T::Map(entries, _) => T::Map(Arc::new(target_entries(entries, path, shape, left_out)?), false),
         T::Duration(_) | T::Interval(_) => {
             return Err(unsupported(path, kind, "cast it in the transform, to BIGINT or VARCHAR"));
         }
@@ -121,15 +192,20 @@ fn target_type(kind: &DataType, path: &str, empty_as_text: bool) -> Result<DataT
     })
 }
 
-fn target_entries(entries: &Field, path: &str, empty_as_text: bool) -> Result<Field, SinkError> {
+fn target_entries(
+    entries: &Field,
+    path: &str,
+    shape: Shape<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Field, SinkError> {
     let refuse =
         || unsupported(path, entries.data_type(), "the keys of a map must be strings: cast them in the transform");
     let DataType::Struct(fields) = entries.data_type() else { return Err(refuse()) };
     let [key, value] = fields.as_ref() else { return Err(refuse()) };
-    if target_type(key.data_type(), path, empty_as_text)? != DataType::Utf8 {
+    if target_type(key.data_type(), path, shape, left_out)? != DataType::Utf8 {
         return Err(refuse());
     }
-    let value = target_type(value.data_type(), path, empty_as_text)?;
+    let value = target_type(value.data_type(), path, shape, left_out)?;
     let fields = vec![Field::new("key", DataType::Utf8, false), Field::new("value", value, true)];
     Ok(Field::new("entries", DataType::Struct(fields.into()), false))
 }
@@ -204,8 +280,13 @@ fn overflow(value: i64) -> ArrowError {
 }
 
 fn structs(array: &StructArray, fields: &Fields) -> Result<ArrayRef, ArrowError> {
-    let columns = array.columns().iter().zip(fields).map(|(column, field)| convert(column, field.data_type()));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let mut columns = Vec::with_capacity(fields.len());
+    for (source, column) in array.fields().iter().zip(array.columns()) {
+        // Both are in one order; what has no type is left out.
+        if let Some(field) = fields.get(columns.len()).filter(|field| field.name() == source.name()) {
+            columns.push(convert(column, field.data_type())?);
+        }
+    }
     Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, array.nulls().cloned(), array.len())?))
 }
 
@@ -242,7 +323,7 @@ mod tests {
     fn normalized(array: ArrayRef) -> Result<ArrayRef, SinkError> {
         let field = Field::new("c", array.data_type().clone(), true);
         let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array]).unwrap();
-        let normalizer = Normalizer::new(&batch.schema(), true)?;
+        let normalizer = Normalizer::new(&batch.schema(), Shape::Typed(&[]))?;
         Ok(Arc::clone(normalizer.apply(&batch)?.column(0)))
     }
 
@@ -290,6 +371,34 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_type_is_left_out_of_files_of_types() {
+        let field = |name: &str, kind: &DataType| Field::new(name, kind.clone(), true);
+        let list = DataType::List(Arc::new(field("item", &DataType::Null)));
+        let nothing = DataType::Struct(vec![field("x", &DataType::Null), field("l", &list)].into());
+        let some = DataType::Struct(vec![field("l", &list), field("x", &DataType::Int64)].into());
+        let deep = DataType::List(Arc::new(field("item", &some)));
+        let columns = [("a", &DataType::Null), ("b", &deep), ("c", &nothing), ("d", &list), ("e", &DataType::Null)];
+        let schema = Arc::new(Schema::new(columns.map(|(name, kind)| field(name, kind)).to_vec()));
+        let batch = RecordBatch::try_new(
+            Arc::clone(&schema),
+            columns.iter().map(|(_, kind)| new_null_array(kind, 2)).collect(),
+        );
+        let batch = batch.unwrap();
+        let names = |shape: Shape<'_>| {
+            let normalizer = Normalizer::new(&schema, shape).unwrap();
+            let done = normalizer.apply(&batch).unwrap();
+            let names: Vec<String> = done.schema().fields().iter().map(|field| field.name().clone()).collect();
+            (names.join(" "), normalizer.left_out().join(" "))
+        };
+        assert_eq!(names(Shape::Typed(&[])), ("b".to_owned(), "a b.l c d e".to_owned()));
+        assert_eq!(names(Shape::Typed(&["e"])), ("b e".to_owned(), "a b.l c d".to_owned()));
+        assert_eq!(names(Shape::Text), ("a b c d e".to_owned(), String::new()));
+        let nulls = Arc::new(Schema::new(vec![field("z", &DataType::Null), field("a", &DataType::Null)]));
+        let kept = Normalizer::new(&nulls, Shape::Typed(&[])).unwrap();
+        assert_eq!((kept.target().field(0).name().as_str(), kept.left_out()), ("z", &["a".to_owned()][..]));
+    }
+
+    #[test]
     fn an_empty_struct_becomes_its_text() {
         let nulls = Some(vec![true, false].into());
         let done = normalized(Arc::new(StructArray::new_empty_fields(2, nulls))).unwrap();
@@ -301,14 +410,14 @@ mod tests {
         let error = normalized(Arc::new(DurationSecondArray::from(vec![1]))).unwrap_err();
         assert!(error.to_string().starts_with("column `c` is of type Duration"), "{error}");
         let twice = Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("a", DataType::Utf8, true)]);
-        assert!(matches!(Normalizer::new(&Arc::new(twice), true), Err(SinkError::DuplicateName { .. })));
-        assert!(matches!(Normalizer::new(&Arc::new(Schema::empty()), true), Err(SinkError::NoColumns)));
+        assert!(matches!(Normalizer::new(&Arc::new(twice), Shape::Text), Err(SinkError::DuplicateName { .. })));
+        assert!(matches!(Normalizer::new(&Arc::new(Schema::empty()), Shape::Typed(&[])), Err(SinkError::NoColumns)));
     }
 
     #[test]
     fn a_batch_of_another_schema_is_refused() {
         let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Utf8, true)]));
-        let normalizer = Normalizer::new(&schema, true).unwrap();
+        let normalizer = Normalizer::new(&schema, Shape::Text).unwrap();
         let other: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let batch = RecordBatch::try_from_iter([("a", other)]).unwrap();
         assert!(matches!(normalizer.apply(&batch), Err(SinkError::SchemaChanged { .. })));

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 
 use super::SinkError;
 use super::encode::{self, EncodeError, Encoder};
 use super::layout::{MAX_FILES, file_name};
-use super::normalize::Normalizer;
+use super::normalize::{Normalizer, Shape};
 use super::partition::Splitter;
-use super::spec::{Format, Landing, SinkSpec};
+use super::spec::{Format, Landing, PartitionField, SinkSpec};
 use super::store::{Root, Stage, Staged, Staging};
 use crate::model::FileReceipt;
 
@@ -61,8 +61,8 @@ impl SinkWriter {
     pub fn open(spec: &SinkSpec, landing: &Landing, schema: &SchemaRef, staging: &Staging) -> Result<Self, SinkError> {
         spec.check()?;
         let root = Root::parse(&spec.url)?;
-        let normalizer = Normalizer::new(schema, matches!(spec.format, Format::Parquet(_)))?;
-        check_columns(spec, normalizer.target())?;
+        let normalizer = normalizer(spec, schema)?;
+        check_columns(spec, &normalizer)?;
         let splitter = Splitter::new(&spec.partition_by, landing.snapshot.as_deref(), normalizer.target())?;
         Ok(Self {
             spec: spec.clone(),
@@ -84,6 +84,12 @@ impl SinkWriter {
     #[must_use]
     pub const fn schema(&self) -> &SchemaRef {
         self.normalizer.target()
+    }
+
+    /// Returns the columns, and with a dot before each the fields, that the files don't have, since no value of them has been seen.
+    #[must_use]
+    pub fn left_out(&self) -> &[String] {
+        self.normalizer.left_out()
     }
 
     /// Appends the rows of `batch`. After an error the writer takes no more: some of the rows may be in a file.
@@ -254,13 +260,27 @@ impl SinkWriter {
 }
 
 /// Checks that the columns that options name are there and hold plain values.
-fn check_columns(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
+/// Makes what brings rows of `schema` to the shape of the sink's files.
+pub(super) fn normalizer(spec: &SinkSpec, schema: &SchemaRef) -> Result<Normalizer, SinkError> {
+    let named: Vec<&str> = spec.partition_by.iter().map(PartitionField::column).collect();
+    let shape = match spec.format {
+        Format::Parquet(_) => Shape::Typed(&named),
+        Format::Csv(_) | Format::JsonLines { .. } => Shape::Text,
+    };
+    Normalizer::new(schema, shape)
+}
+
+fn check_columns(spec: &SinkSpec, normalizer: &Normalizer) -> Result<(), SinkError> {
+    let schema = normalizer.target();
     let sorted = spec.sort_by.iter().map(|key| ("sort_by", key.column.as_str()));
     let blooms = match &spec.format {
         Format::Parquet(options) => options.bloom_filters.as_slice(),
         Format::Csv(_) | Format::JsonLines { .. } => &[],
     };
     for (option, column) in sorted.chain(blooms.iter().map(|column| ("bloom_filters", column.as_str()))) {
+        if normalizer.left_out().iter().any(|name| name == column) {
+            continue;
+        }
         let field = schema.field_with_name(column).map_err(|_| SinkError::unknown_column(option, column, schema))?;
         if field.data_type().is_nested() {
             let hint = match option {

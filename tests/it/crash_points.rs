@@ -16,6 +16,9 @@ use crate::support::files::data_files;
 use crate::support::s3::{S3, Target};
 use crate::support::workspace::{Outcome, Run, Running, Workspace};
 
+/// For a run that is to be killed or frozen: the next one waits for so long. A busy machine may not get to renew it in time.
+const DOOMED: &[&str] = &["--lease-ttl", "1s"];
+
 const FIRST: &str = "2026-01-02T12:00:00Z";
 const SECOND: &str = "2026-01-03T12:00:00Z";
 
@@ -78,7 +81,7 @@ jobs:
 
     fn run(&self, lake: &str, now: &str, more: &[&str]) -> Run<'_> {
         let (pipeline, state) = (self.pipeline(lake), format!("{lake}/state"));
-        let arguments = ["run", &pipeline, "--state", &state, "--now", now, "--output", "json", "--lease-ttl", "1s"];
+        let arguments = ["run", &pipeline, "--state", &state, "--now", now, "--output", "json"];
         self.workspace.tidegate(&[&arguments[..], more].concat())
     }
 
@@ -204,11 +207,12 @@ fn kill_before_writes(s3: &S3, few: usize) {
         let (name, said) = (format!("killed-{nth}"), format!("killed before write {nth} of {writes}"));
         shop.first(Some(s3), &format!("s3://lake/{name}"));
         let process = signal_before(s3, nth, "KILL");
-        let running = shop.start(Some(s3), &format!("s3://lake/{name}"), SECOND, &[]);
+        let running = shop.start(Some(s3), &format!("s3://lake/{name}"), SECOND, DOOMED);
         process.is(&running);
         let outcome = running.wait();
         s3.unhook();
-        assert!(matches!(outcome.code, None | Some(0)), "{said}: {outcome:#?}");
+        let is_late = outcome.stdout.contains("it wasn't renewed for");
+        assert!(matches!(outcome.code, None | Some(0)) || is_late, "{said}: {outcome:#?}");
         killed += usize::from(outcome.code.is_none());
         shop.assert_settles(s3, &name, &expected, &said);
     }
@@ -226,7 +230,7 @@ fn freeze_before_writes(s3: &S3, few: usize) {
         let lake = format!("s3://lake/{name}");
         shop.first(Some(s3), &lake);
         let process = signal_before(s3, nth, "STOP");
-        let frozen = shop.start(Some(s3), &lake, SECOND, &[]);
+        let frozen = shop.start(Some(s3), &lake, SECOND, DOOMED);
         process.is(&frozen);
         let other = shop.start(Some(s3), &lake, SECOND, &[]).wait();
         s3.unhook();

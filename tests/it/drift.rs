@@ -66,7 +66,7 @@ fn told(bench: &Bench, ran: &Ran) -> String {
     let table = |(name, ..): &(&str, Value, Value)| {
         format!(
             "(SELECT '{name}' AS name, string_agg(to_json(t)::VARCHAR, ' ' ORDER BY id) AS rows, any_value(typeof(v)) AS kind FROM \
-             read_parquet('{{dir}}/lake/{name}/**/*.parquet', union_by_name = true) t)"
+             (FROM read_parquet('{{dir}}/lake/{name}/**/*.parquet', union_by_name = true) UNION ALL BY NAME SELECT NULL AS v WHERE false) t)"
         )
     };
     let sql = changes().iter().map(table).collect::<Vec<_>>().join(" UNION ALL ");

@@ -31,6 +31,8 @@ fn help() {
       preview     Fetch a job's first rows and show what would land. Nothing is written
       run         Extract what is due and land it
       serve       Run every pipeline file of a folder on its own schedule, until told to end
+      health      Ask whether `tidegate serve` goes on: a health check for an image without a shell.
+                  Exit code 1 where it doesn't
       pause       Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
       resume      Resume paused pipelines with their next instant. What came while they were paused
                   isn't made up for

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, Request};
-use crate::support::bench::Bench;
+use crate::support::bench::{Bench, NOW};
 
 const ONE_PAGE: &str = "records: '.items[]'\nsnapshot: daily\npaginate: none";
 const OFFSET: &str = "records: '.items[]'
@@ -37,6 +37,7 @@ fn statuses() {
     assert_snapshot!(refused(error(500)), @r#"1: 20260103: GET /rows: status 500 after 2 tries: the server answered 500 Internal Server Error; body: {"error": "no such list"}; look at the server's own log, or run later"#);
     assert_snapshot!(refused(error(429).header("retry-after", "3600")), @r#"1: 20260103: GET /rows: status 429 after 2 tries: the server answered 429 Too Many Requests; body: {"error": "no such list"}; the server asked to wait 1h, longer than retry.max_delay allows ([TIME]); raise it, or run later"#);
     assert_snapshot!(refused(Answer::bytes("").status(302).header("location", "/login?next=%2Frows")), @"1: 20260103: GET /rows: status 302 after 1 try: the server redirects to /login?next=%2Frows, and redirects aren't followed; the body is empty; check base_url; where it leads to a login page, check auth, and say so with auth_failed");
+    assert_snapshot!(refused(Answer::bytes("").status(304)), @"");
     assert_snapshot!(refused(Answer::bytes("").status(204)), @"1: 20260103: GET /rows: the answer can't be read: the body is empty: json was due; if the server means no rows by that, say so with `empty`");
 }
 
@@ -80,10 +81,10 @@ fn a_record_that_nests_deep_is_kept_aside() {
 
 #[test]
 fn records_that_are_not_where_they_should_be() {
-    assert_snapshot!(refused(Answer::json(&json!({"data": []}))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: there is no `items` in the body, which has `data`");
-    assert_snapshot!(refused(Answer::json(&json!({"items": null}))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: `items` is null");
-    assert_snapshot!(refused(Answer::json(&json!({"items": {"id": 1}}))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: `items` is an object");
-    assert_snapshot!(refused(Answer::json(&json!([{"id": 1}]))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: the body is an array");
+    assert_snapshot!(refused(Answer::json(&json!({"data": []}))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: there is no `items` in the body, which has `data`; where that means no rows, write `records: '.items[]?'`; otherwise correct the path (line 7)");
+    assert_snapshot!(refused(Answer::json(&json!({"items": null}))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: `items` is null; where that means no rows, write `records: '.items[]?'`; otherwise correct the path (line 7)");
+    assert_snapshot!(refused(Answer::json(&json!({"items": {"id": 1}}))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: `items` is an object; if it is one record, write `records: '.items'`; if it has a record under each key, `records: '.items | to_entries[] | .value + {key}'` (line 7)");
+    assert_snapshot!(refused(Answer::json(&json!([{"id": 1}]))), @"1: 20260103: GET /rows: the answer can't be read: the path `.items[]` finds no records: the body is an array; if that is the list, write `records: '.[]'` (line 7)");
     let job = ONE_PAGE.replace("'.items[]'", "'.items[] | .name + 1'\nrows: '.items | length'");
     assert_snapshot!(refused_by(&job, Answer::json(&json!({"items": [{"name": "x"}]}))), @r#"1: 20260103: GET /rows: the answer can't be read: `records` can't be run on the page: the jq program failed: cannot calculate "x" + 1"#);
 }
@@ -153,6 +154,24 @@ fn nobody_answers() {
 jobs: {{rows: {{get: /rows, records: '.items[]', snapshot: daily, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}}}}}"
     ));
     assert_snapshot!(bench.failure(), @"1: 20260103: GET /rows: no connection after 1 try to http://127.0.0.1:[PORT] (error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)); check base_url, the network, and tls");
+}
+
+#[test]
+fn a_proxy_that_does_not_answer_is_named_without_its_password() {
+    let job = "jobs: {rows: {get: /rows, records: '.items[]', snapshot: daily, paginate: none, sinks: {lake: {jsonl: {url: ./lake}}}}}";
+    let of = |proxy: &str, environment: &[(&str, &str)]| {
+        let bench = Bench::new(Api::always(Answer::json(&json!({"items": []}))));
+        bench.file(&format!("source: {{base_url: 'http://export.invalid', retry: {{attempts: 1}}{proxy}}}\n{job}"));
+        let errors = bench.run_with(NOW, &[], environment).errors();
+        assert!(!errors[0].contains("hunter2"), "{errors:?}");
+        bench.workspace.redact(&errors[0])
+    };
+    // Nothing listens at port 1.
+    let named = [("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1")];
+    assert_snapshot!(of("", &named), @"");
+    assert_snapshot!(of(", proxy: 'http://${P_USER}:${P_WORD}@127.0.0.1:1'", &[("P_USER", "me"), ("P_WORD", "hunter2")]), @"");
+    let excepted = of("", &[named[0], ("NO_PROXY", "export.invalid")]);
+    assert!(!excepted.contains("proxy"), "it was asked directly: {excepted}");
 }
 
 #[test]

@@ -45,6 +45,7 @@ mod ntopng;
 mod ntopng_again;
 mod ntopng_faults;
 mod ntopng_fixtures;
+mod null_columns;
 mod oauth2;
 mod odd_keys;
 mod page;

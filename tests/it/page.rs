@@ -405,6 +405,25 @@ fn metrics_are_those_that_are_documented_and_alerts_use_no_others() {
 }
 
 #[test]
+fn its_health_is_asked_for_without_a_shell() {
+    let workspace = Workspace::new();
+    workspace.write("pipelines/.keep", "");
+    let site = Site::start(&workspace, &[]);
+    let at = format!("127.0.0.1:{}", site.port);
+    let ask = |more: &[&str]| workspace.tidegate(&[&["health", "--listen", &at], more].concat()).run();
+    for (more, path) in [(&[][..], "livez"), (&["--ready"], "readyz")] {
+        let healthy = ask(more);
+        assert_eq!((healthy.code, healthy.stdout), (Some(0), format!("http://{at}/{path}: ok\n")));
+    }
+    site.daemon.signal("TERM");
+    assert_eq!(site.daemon.wait().code, Some(0));
+    let gone = ask(&[]);
+    assert_eq!((gone.code, gone.stdout.as_str()), (Some(1), ""), "{gone:#?}");
+    assert!(gone.stderr.contains("onnection refused"), "{gone:#?}");
+    assert_eq!(ask(&["--listen", "none"]).code, Some(2), "given twice");
+}
+
+#[test]
 fn what_cannot_be_served_is_refused_with_what_to_do() {
     let workspace = Workspace::new();
     workspace.write("pipelines/.keep", "");

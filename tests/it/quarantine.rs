@@ -276,3 +276,37 @@ fn the_order_of_the_plan_decides_which_type_a_column_of_nulls_takes() {
     ");
     insta::assert_snapshot!(ran.report["jobs"][0]["warnings"], @r#"["slice 20260104T000000Z was read twice: an earlier one made `v` int64, and here it began as string"]"#);
 }
+
+#[test]
+fn a_row_without_its_key_or_time_is_kept_as_it_came() {
+    let page = r#"[{"z": 1.50, "unknown": [1,  2],
+        "id": null, "t": 1767312000}, 7, {"id": 2, "t": null, "z": 2e0}, {"id": 3, "t": 1767312000, "z": 1.25}]"#;
+    let lines: String =
+        ["{\"id\":  null, \"z\": 1.50}", "oops", "{\"z\": 2, \"id\": 4}"].join("\n").replace("oops", "7");
+    let bodies = [page.to_owned(), page.to_owned(), lines, "id,z\n,1.50\n5,\"a \"\"b\"\"\"\n".to_owned()];
+    let window = "window: {every: 1d, start: 2026-01-02T00:00:00Z, as: epoch_s, from: query.from, to: query.to, time: to_timestamp_seconds(t)}";
+    let snapshot = "snapshot: latest";
+    let first = r#"{"z": 1.50, "unknown": [1,  2],
+        "id": null, "t": 1767312000}"#;
+    // A program writes its records anew, and keeps their keys and numbers.
+    let emitted = r#"{"z":1.50,"unknown":[1,2],"id":null,"t":1767312000}"#;
+    let expected: [&[&str]; 4] = [
+        &["7", first, r#"{"id": 2, "t": null, "z": 2e0}"#],
+        &["7", emitted],
+        &["7", "{\"id\":  null, \"z\": 1.50}"],
+        &[",1.50"],
+    ];
+    let jobs = [
+        format!("records: '.[]'\n{window}"),
+        format!("records: '.[] | ., empty'\nrows: length\n{snapshot}"),
+        format!("format: jsonl\nrecords: '.[]'\n{snapshot}"),
+        format!("format: csv\nrecords: '.[]'\n{snapshot}"),
+    ];
+    for ((body, job), expected) in bodies.into_iter().zip(jobs).zip(expected) {
+        let bench = Bench::new(Api::always(Answer::bytes(body)));
+        bench.job(&format!("{job}\npaginate: none\nkey: [id]\nschema: {{contract: discard}}"));
+        bench.run().fine();
+        let kept: Vec<Value> = bench.quarantine().iter().map(|bad| bad["row"].clone()).collect();
+        assert_eq!(kept, expected, "{job}");
+    }
+}

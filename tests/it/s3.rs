@@ -86,7 +86,7 @@ fn kill_at_random(s3: S3, rounds: u64) {
     let s3 = Arc::new(s3);
     let mut site = site(&s3, 3);
     let began = Instant::now();
-    report(&site.run(&["--lease-ttl", "1s"]).run(), 0);
+    report(&site.run(&[]).run(), 0);
     let mut whole = u32::try_from(began.elapsed().as_millis()).unwrap();
     let undisturbed = data_files(&site.fetch_lake());
     let mut dice = Dice::new(20_260_109, rounds);
@@ -101,10 +101,12 @@ fn kill_at_random(s3: S3, rounds: u64) {
             let running = site.run(&["--lease-ttl", "1s"]).spawn();
             std::thread::sleep(Duration::from_millis(moment.into()));
             let outcome = running.kill();
-            assert!(matches!(outcome.code, None | Some(0)), "{outcome:#?}");
+            // On a machine that is busy enough it may not get to renew such a short lease.
+            let is_late = outcome.stdout.contains("it wasn't renewed for");
+            assert!(matches!(outcome.code, None | Some(0)) || is_late, "{outcome:#?}");
             if outcome.code.is_none() { killed += 1 } else { whole = whole.min(moment.max(50)) }
         }
-        let outcome = site.run(&["--no-wait", "--lease-ttl", "1s"]).run();
+        let outcome = site.run(&["--no-wait"]).run();
         let said = format!("round {round}, killed after {moments:?} ms of {whole}: {outcome:#?}");
         assert_eq!(outcome.code, Some(0), "{said}");
         let lake = site.fetch_lake();
@@ -190,8 +192,17 @@ jobs:
     }
 
     fn start(&self, s3: &S3, state: &str, now: &str) -> Running {
+        self.start_with(s3, state, now, &[])
+    }
+
+    /// Starts a run whose lease others need not wait for long: it is killed, or they are to see it renewed.
+    fn start_doomed(&self, s3: &S3, state: &str, now: &str) -> Running {
+        self.start_with(s3, state, now, &["--lease-ttl", "1s"])
+    }
+
+    fn start_with(&self, s3: &S3, state: &str, now: &str, more: &[&str]) -> Running {
         let arguments = ["run", "pipeline.yaml", "--state", state, "--output", "json", "--now", now];
-        s3.env(self.workspace.tidegate(&[&arguments[..], &["--lease-ttl", "1s"]].concat())).spawn()
+        s3.env(self.workspace.tidegate(&[&arguments[..], more].concat())).spawn()
     }
 }
 
@@ -277,13 +288,14 @@ fn what_the_environment_lacks_is_said() {
     let s3 = S3::start();
     let state = "s3://lake/state";
     insta::assert_snapshot!(complaint(&s3, "./lake", state, &[("AWS_SECRET_ACCESS_KEY", "s3cr3t-and-wrong")]), @"1: error: small: can't list checkpoint of the ledger: s3://lake/state/small/checkpoint: SignatureDoesNotMatch; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary ones, AWS_SESSION_TOKEN");
-    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[("AWS_ALLOW_HTTP", "false")]), @"1: error: small: can't keep state in s3://lake/state/small: AWS_ENDPOINT_URL has no TLS, so that anyone on the way could read the data: use https://, or set AWS_ALLOW_HTTP=true");
-    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://lake/../state", &[]), @"1: error: small: can't keep state in 's3://lake/../state': what follows the bucket must be plain parts with `/` between them: no `.`, no `..`, no `?`, no `#` and no control characters");
-    insta::assert_snapshot!(complaint(&s3, "./lake", "ftp://lake/state", &[]), @"1: error: small: can't keep state in 'ftp://lake/state': `ftp://` is no kind of store: use s3://bucket/prefix, or a folder");
-    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://key:s3cr3t@lake/state", &[]), @"1: error: small: can't keep state in 'lake/state': a bucket's name has letters, digits, `-`, `_` and `.` only; credentials, ports and regions come from the environment");
+    insta::assert_snapshot!(complaint(&s3, "./lake", state, &[("AWS_ALLOW_HTTP", "false")]), @"2: error: small: can't keep state in s3://lake/state/small: AWS_ENDPOINT_URL has no TLS, so that anyone on the way could read the data: use https://, or set AWS_ALLOW_HTTP=true");
+    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://lake/../state", &[]), @"2: error: small: can't keep state in 's3://lake/../state': what follows the bucket must be plain parts with `/` between them: no `.`, no `..`, no `?`, no `#` and no control characters");
+    insta::assert_snapshot!(complaint(&s3, "./lake", "ftp://lake/state", &[]), @"2: error: small: can't keep state in 'ftp://lake/state': `ftp://` is no kind of store: use s3://bucket/prefix, or a folder");
+    insta::assert_snapshot!(complaint(&s3, "./lake", "s3://key:s3cr3t@lake/state", &[]), @"2: error: small: can't keep state in 'lake/state': a bucket's name has letters, digits, `-`, `_` and `.` only; credentials, ports and regions come from the environment");
+    insta::assert_snapshot!(complaint(&s3, "./lake", "s3:/lake/state", &[]), @"2: error: small: can't keep state in 's3:/lake/state': `s3:` isn't followed by `//`: write s3://bucket/prefix; for a folder of that name write ./s3:");
     s3.hook(|request| (request.method == "PUT").then_some((501, "NotImplemented")));
     insta::assert_snapshot!(complaint(&s3, "./lake", state, &[]), @"2: error: small: can't keep state in s3://lake/state/small: the store has no conditional writes (it knows no If-None-Match), so that two runs could overwrite what the other has written: use a store that keeps to If-None-Match and If-Match, such as Amazon S3, or keep state and lake on a disk");
     let moto = S3::moto();
-    insta::assert_snapshot!(complaint(&moto, "./lake", "s3://nowhere/state", &[]), @"1: error: small: can't list checkpoint of the ledger: s3://nowhere/state/small/checkpoint: NoSuchBucket (The specified bucket does not exist); make the bucket, or mend the url");
-    insta::assert_snapshot!(complaint(&moto, "s3://nowhere/lake", "./state", &[]), @"1: error: small: can't read s3://nowhere/lake/_tidegate/files.json: NoSuchBucket (The specified bucket does not exist); make the bucket, or mend the url");
+    insta::assert_snapshot!(complaint(&moto, "./lake", "s3://nowhere/state", &[]), @"2: error: small: can't list checkpoint of the ledger: s3://nowhere/state/small/checkpoint: NoSuchBucket (The specified bucket does not exist); make the bucket, or mend the url");
+    insta::assert_snapshot!(complaint(&moto, "s3://nowhere/lake", "./state", &[]), @"2: error: small: can't read s3://nowhere/lake/_tidegate/files.json: NoSuchBucket (The specified bucket does not exist); make the bucket, or mend the url");
 }

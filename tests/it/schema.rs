@@ -97,17 +97,20 @@ fn mistakes_are_refused_by_the_schema_too() {
     }
 }
 
+/// Returns the cells of a table whose rows begin with a type.
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|line| line.trim_matches(['|', ' ']).split(" | ").collect()).collect()
+}
+
 #[test]
 fn the_documented_effects_are_those_of_the_code() {
     let schema = stored();
     let text = schema["$defs"]["SchemaFile"]["description"].as_str().unwrap();
-    let rows: Vec<Vec<&str>> = text
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| line.trim_matches(['|', ' ']).split(" | ").collect())
-        .collect();
-    assert!(rows.len() > 10, "{text}");
-    for row in rows {
+    let documented = rows(text);
+    assert!(documented.len() > 10, "{text}");
+    assert_eq!(rows(include_str!("../../docs/schema.md")), documented, "docs/schema.md has the table of `schema`");
+    for row in documented {
         let kind = |cell: &str| ColumnType::parse(cell.trim_matches('`')).unwrap();
         let effect = Effect::of(&kind(row[0]), &kind(row[1]));
         assert!(row[2].starts_with(effect.as_str()), "{row:?}: {effect}");

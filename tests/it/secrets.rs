@@ -146,6 +146,38 @@ jobs:
     }
 }
 
+/// Where a request takes a value from outside of the file that nothing names as a secret; `{url}` is the server's.
+const UNNAMED: [(&str, &str); 5] = [
+    ("base_url: '{url}'", "get: '/rows/${UNNAMED}'"),
+    ("base_url: '{url}/bot${UNNAMED}/v1'", "get: /rows"),
+    ("base_url: '{url}', query: {site: '${UNNAMED}'}", "get: /rows"),
+    ("base_url: '{url}', headers: {x-site: 'a ${UNNAMED}'}", "get: /rows"),
+    ("base_url: '{url}'", "post: /rows, body: {deep: [{site: '${UNNAMED}'}]}"),
+];
+
+#[test]
+fn what_comes_from_outside_shows_nowhere_wherever_a_request_has_it() {
+    const VALUE: &str = "unn4med:Value \"of=the{path}~4711é";
+    for (at, (source, request)) in UNNAMED.iter().enumerate() {
+        for way in [WAYS[at % 2 * 5], WAYS[1 + at % 5]] {
+            let bench = Bench::new(Api::start(move |request| {
+                let mut request = request.clone();
+                request.headers.insert("path".to_owned(), request.path.clone());
+                served(&request, way)
+            }));
+            bench.file(&format!(
+                "source: {{{}, error_message: '.body // .headers', retry: {{attempts: 2, max_delay: 1ms}}}}
+jobs:
+  rows: {{{request}, query: {{o: 0}}, records: '.items[]', snapshot: latest, paginate: {{offset: {{into: query.o, size: 1}}, total: .total}}, sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}}}\n",
+                source.replace("{url}", &bench.api.url())
+            ));
+            let said = listen(&bench, &[("UNNAMED", VALUE)]);
+            assert!(bench.api.asked().len() > 2, "{source}, {way}");
+            check(&said, &[VALUE], &format!("{source}, {request}, {way}"));
+        }
+    }
+}
+
 #[test]
 fn what_a_proxy_and_a_bucket_want_shows_nowhere() {
     let [password, key] = OTHERS;

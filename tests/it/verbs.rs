@@ -327,6 +327,33 @@ fn vacuum_removes_what_is_ours_and_unnamed_and_nothing_else() {
 }
 
 #[test]
+fn vacuum_keeps_what_lies_in_a_root_that_lies_in_another() {
+    let bench = Bench::new(events(0));
+    // Both sinks, quarantine, and a sink that is gone lie in the folder of the first.
+    let job = |sinks: &str| format!("{}\nsinks: {{lake: {{jsonl: {{url: ./state}}}}{sinks}}}", windows("1h", ""));
+    let two = ", inner: {jsonl: {url: ./state/inner}}";
+    bench
+        .job(&job(&format!("{two}, gone: {{jsonl: {{url: ./state/gone}}}}")))
+        .run_at("2026-01-01T02:00:00Z", &[])
+        .fine();
+    bench.job(&job(two)).run_at("2026-01-01T03:00:00Z", &[]).fine();
+    // The folder by another name: what has landed in it has a file of that name there.
+    std::os::unix::fs::symlink(bench.workspace.path("state"), bench.workspace.path("link")).unwrap();
+    let by_link = |path: &str| path.replace("./state", "./link");
+    for file in [job(two), by_link(&job(two))] {
+        bench.job(&file);
+        bench.workspace.write("state/inner/test-rows-20260101T000000Z-g7-00000.jsonl", "");
+        let count = |folder: &str| ids(&bench, folder).len();
+        let before = (count("state"), count("state/inner"), count("state/gone"));
+        let found = json_of(&bench, &["vacuum", "pipeline.yaml"]);
+        let removed = found[0]["found"]["removed"].as_array().unwrap();
+        assert!(removed.iter().all(|removed| removed["place"].as_str().unwrap().contains("-g7-")), "{found:#}");
+        assert!(!bench.workspace.path("state/inner/test-rows-20260101T000000Z-g7-00000.jsonl").exists());
+        assert_eq!((count("state"), count("state/inner"), count("state/gone")), before);
+    }
+}
+
+#[test]
 fn a_time_that_has_not_come_is_refused() {
     let bench = Bench::new(events(0));
     bench.job(&windows("1h", ""));

@@ -105,6 +105,17 @@ pub(in crate::cli) struct PageArguments {
     pub(in crate::cli) token_file: Option<PathBuf>,
 }
 
+/// What `health` takes.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct HealthArguments {
+    /// Where `tidegate serve` listens; where that is everywhere, it is asked on this machine.
+    #[arg(long, env = "TIDEGATE_LISTEN", default_value = "127.0.0.1:8321", value_name = "ADDRESS:PORT", value_parser = listen)]
+    pub(in crate::cli) listen: Listen,
+    /// Ask whether it is ready, not only whether it goes on: it isn't once it was told to end.
+    #[arg(long)]
+    pub(in crate::cli) ready: bool,
+}
+
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Listen {

@@ -271,7 +271,7 @@ proptest! {
             batches.push((page.batch, page.schema));
         }
         for (batch, schema) in batches {
-            let batch = PageDecoder::conform(&batch, &schema, decoder.schema()).unwrap();
+            let batch = decoder.widener(decoder.schema().clone()).widen(&batch, &schema).unwrap();
             for row in 0..batch.num_rows() {
                 found.push(names.iter().map(|name| match batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()) {
                     Some(column) if column.is_valid(row) => column.value(row).to_owned(),

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
 use futures::StreamExt as _;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::Method;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value;
 
 use super::again::Again;
 use super::answer::{CutCheck, RawAnswer, ends_with_connection, headers_to_json, unknown_encoding};
 use super::budget::Dead;
-use super::connect::{HttpOptions, build, transport};
+use super::connect::{HttpOptions, build, proxy_of, transport};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::HostSlots;
@@ -298,6 +299,9 @@ impl HttpClient {
         let mut builder = self.client.request(request.method.clone(), request.url());
         if let Some((kind, body)) = request.body() {
             builder = builder.header(CONTENT_TYPE, kind).body(body);
+        } else if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
+            // Without it some servers answer 411 (RFC 9110, section 8.6).
+            builder = builder.header(CONTENT_LENGTH, 0);
         }
         // These replace what the builder has, a content type of the pipeline file's own included.
         let response = builder
@@ -411,9 +415,11 @@ impl HttpClient {
             }
             Err(TryError::Transport(kind, reason)) => {
                 let (request, mut reason) = (self.redactor.scrub(terms.line), self.redactor.scrub(&reason));
-                if let Some(proxy) = &self.options.proxy {
-                    reason.push_str(&format!(", through the proxy {}", proxy.url));
+                let proxy = origin.parse().ok().and_then(|origin| proxy_of(&self.options, &origin));
+                if let Some(proxy) = &proxy {
+                    reason.push_str(&format!(", through {proxy}"));
                 }
+                let note = note.or_else(|| kind.what_to_do_about(&proxy?));
                 Err(HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason, note })
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::ACCEPT_ENCODING;
+use hyper_util::client::proxy::matcher::Matcher;
 use url::{Host, Url};
 
 use super::error::{HttpError, TransportKind};
@@ -126,6 +127,26 @@ fn through(proxy: &Proxy) -> Result<reqwest::Proxy, HttpError> {
     let made = made.map_err(|error| HttpError::Client { reason: format!("proxy: {}", chain(&error)) })?;
     let made = made.no_proxy(reqwest::NoProxy::from_env());
     Ok(if proxy.username.is_empty() { made } else { made.basic_auth(&proxy.username, proxy.password.expose()) })
+}
+
+/// Says by which proxy `url` is asked, as the client decides it; none where it is asked directly.
+pub(super) fn proxy_of(options: &HttpOptions, url: &Url) -> Option<String> {
+    let variable =
+        |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase())).unwrap_or_default();
+    let (matcher, from) = match &options.proxy {
+        Some(proxy) => {
+            let all = proxy.url.as_str().to_owned();
+            (Matcher::builder().all(all).no(variable("NO_PROXY")).build(), "`proxy`")
+        }
+        None if options.environment_proxy => {
+            let own = if url.scheme() == "https" { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+            (Matcher::from_env(), if variable(own).is_empty() { "ALL_PROXY" } else { own })
+        }
+        None => return None,
+    };
+    // It has no user and no password.
+    let proxy = matcher.intercept(&url.as_str().parse().ok()?)?;
+    Some(format!("the proxy {} (of {from})", proxy.uri()))
 }
 
 fn refuse(field: &str, path: &Path, why: &str) -> HttpError {

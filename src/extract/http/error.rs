@@ -42,6 +42,13 @@ impl TransportKind {
         matches!(self, Self::Connect | Self::Tls | Self::ProxyAuth | Self::Unsendable)
     }
 
+    /// Says what to do where a proxy stands between, if that is something else.
+    pub(super) fn what_to_do_about(self, proxy: &str) -> Option<String> {
+        matches!(self, Self::Connect | Self::Broken).then(|| {
+            format!("check that {proxy} is there and lets the request through; then base_url, the network, and tls")
+        })
+    }
+
     const fn what_to_do(self) -> &'static str {
         match self {
             Self::Connect => "check base_url, the network, and tls",

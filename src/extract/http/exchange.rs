@@ -45,6 +45,8 @@ pub struct Dispatched {
     grant: Option<Arc<Grant>>,
     answer: RawAnswer,
     room: Room,
+    /// Whether the work on it has its room.
+    has_room: bool,
 }
 
 impl Dispatched {
@@ -116,6 +118,17 @@ impl Exchange {
         Some(async move { exchange.dispatch(&request, extra, pass, room).await })
     }
 
+    /// Makes room for the work on an answer before its turn. Tells whether that was free.
+    pub fn make_room(&self, asked: &mut Dispatched) -> bool {
+        asked.has_room = asked.has_room || asked.room.try_grow(self.work(&asked.answer));
+        asked.has_room
+    }
+
+    /// Returns how many bytes the work on an answer takes.
+    fn work(&self, answer: &RawAnswer) -> u64 {
+        (answer.body.len() as u64).saturating_mul(self.weight)
+    }
+
     async fn dispatch(
         &self,
         request: &RenderedRequest,
@@ -141,7 +154,7 @@ impl Exchange {
             let (cut, patience) = (self.cut, &self.patience);
             let terms = Terms { line: &line, pass: &pass, session, each_try, cut, patience, rules };
             match self.client.fetch_by(&signed, &terms, &mut room).await {
-                Ok(answer) => return Ok(Dispatched { line, extra, pass, grant, answer, room }),
+                Ok(answer) => return Ok(Dispatched { line, extra, pass, grant, answer, room, has_room: false }),
                 // It waited, and the session was replaced or ended meanwhile.
                 Err(HttpError::Stale { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -167,8 +180,8 @@ impl Exchange {
         let read = Arc::new(read);
         let mut renewals = Renewals::default();
         loop {
-            let Dispatched { line, extra, pass, grant, answer, mut room } = asked;
-            let work = (answer.body.len() as u64).saturating_mul(self.weight);
+            let Dispatched { line, extra, pass, grant, answer, mut room, has_room } = asked;
+            let work = if has_room { 0 } else { self.work(&answer) };
             room.grow(work).await.map_err(|_| HttpError::NoRoom { request: self.client.redactor().scrub(&line) })?;
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint, fault) = match judged {
@@ -264,6 +277,11 @@ const UNWANTED: &str = "correct the row in the transform, or what the sink makes
 fn what_to_do(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..300 => "check the request, and the source's success and error_message",
+        304 => {
+            "it answers a request that asks whether something changed, and none such was sent: a cache on the way answers in the \
+             server's place, so look at the proxies between, or send the header `cache-control: no-cache`; if the file's own `headers` \
+             have `if-none-match` or `if-modified-since`, remove them"
+        }
         300..400 => "check base_url; where it leads to a login page, check auth, and say so with auth_failed",
         403 => "check what the credential's account may read",
         404 => "check the path and base_url; if it means that there are no rows, say so with empty",

@@ -141,6 +141,13 @@ impl Room {
         self.reserve(self.used.div_ceil(UNIT)).await
     }
 
+    /// Makes room for `bytes` more if that is free.
+    pub(super) fn try_grow(&mut self, bytes: u64) -> bool {
+        let free = self.reserve_free((self.used + bytes).div_ceil(UNIT));
+        self.used += if free { bytes } else { 0 };
+        free
+    }
+
     /// The answer so far is dropped: it is asked for again.
     pub(super) const fn restart(&mut self) {
         self.used = 0;

@@ -141,6 +141,24 @@ async fn too_many_requests_and_unavailable_are_tried_again() {
 }
 
 #[tokio::test]
+async fn a_request_with_no_body_says_that_it_has_none_where_one_is_due() {
+    for (method, due) in
+        [("POST", Some("0")), ("PUT", Some("0")), ("PATCH", Some("0")), ("GET", None), ("DELETE", None)]
+    {
+        let (url, _) = serve(Duration::ZERO, move |_, headers| {
+            let length = headers.get("content-length").map(|length| length.to_str().unwrap());
+            if length == due { StatusCode::OK } else { StatusCode::LENGTH_REQUIRED }.into_response()
+        })
+        .await;
+        let request = RenderedRequest { method: method.parse().unwrap(), ..request(&url) };
+        let pass = CredentialGate::new().enter(None).await.unwrap();
+        let client = client(options(1));
+        let answer = client.fetch(&request, "line", &pass, EachTry::Nothing, cut(AnswerFormat::Json)).await.unwrap();
+        assert_eq!(answer.status, 200, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn the_last_answer_is_judged_and_a_wish_to_wait_too_long_is_told() {
     let (url, fake) = serve(Duration::ZERO, |_, _| {
         (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "3600")], format!("slow down, {PASSWORD}\n")).into_response()

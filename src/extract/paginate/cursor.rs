@@ -52,7 +52,7 @@ impl Paginator for Cursor {
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let place = self.places.first().map_or("cursor", Place::as_str);
-        let cursor = match self.trail.take(seen, ENDS, place)? {
+        let cursor = match self.trail.take(seen, ENDS, place, &self.rules)? {
             Way::End(end) => return Ok(Decision::Done(end)),
             Way::On(cursor) => cursor,
         };
@@ -154,6 +154,19 @@ mod tests {
         assert!(capped.next(&seen(1, 1, next(json!(1)))).is_ok());
         assert_eq!(capped.next(&seen(2, 1, next(json!(2)))), Err(PaginateError::MaxPages { pages: 2 }));
         assert_eq!(capped.next(&seen(2, 1, Given::Absent)), Ok(Decision::Done(EndReason::CursorGone)));
+    }
+
+    #[test]
+    fn a_thousand_empty_pages_are_enough_unless_more_were_asked_for() {
+        let page_of = |page: u64, rows| seen(page, rows, next(json!(page)));
+        let mut paginator = cursor();
+        for page in 1..3000 {
+            assert!(paginator.next(&page_of(page, u64::from(page % 1000 == 0))).is_ok(), "{page}");
+        }
+        let error = (3001..).find_map(|page| paginator.next(&page_of(page, 0)).err());
+        assert_eq!(error, Some(PaginateError::OnlyEmptyPages { pages: 1000, what: "cursor" }));
+        let mut patient = Cursor::new(None, EndRules { max_pages: Some(5000), ..EndRules::default() });
+        assert!((1..5000).all(|page| patient.next(&page_of(page, 0)).is_ok()));
     }
 
     #[test]

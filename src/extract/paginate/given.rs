@@ -76,7 +76,12 @@ pub(super) struct Ends {
 pub(super) struct Trail {
     had_one: bool,
     stale_pages: u32,
+    /// Pages without rows, one after the other.
+    empty_pages: u64,
 }
+
+/// How many pages without rows may follow each other, unless `max_pages` says how many there may be at all.
+const MOST_EMPTY: u64 = 1_000;
 
 /// Where paging goes after a page.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +94,13 @@ pub(super) enum Way {
 
 impl Trail {
     /// Takes a page. `place` names in errors what the server would have ignored.
-    pub(super) fn take(&mut self, seen: &Seen, ends: Ends, place: &str) -> Result<Way, PaginateError> {
+    pub(super) fn take(
+        &mut self,
+        seen: &Seen,
+        ends: Ends,
+        place: &str,
+        rules: &EndRules,
+    ) -> Result<Way, PaginateError> {
         if seen.more == Some(false) {
             return Ok(Way::End(EndReason::MoreFalse));
         }
@@ -107,6 +118,10 @@ impl Trail {
         // An empty page with a way on is common where the server filters; it is neither progress nor the lack of it.
         if seen.rows > 0 {
             self.stale_pages = if seen.new_rows == 0 { self.stale_pages + 1 } else { 0 };
+        }
+        self.empty_pages = if seen.rows == 0 { self.empty_pages + 1 } else { 0 };
+        if self.empty_pages >= MOST_EMPTY && rules.max_pages.is_none() {
+            return Err(PaginateError::OnlyEmptyPages { pages: self.empty_pages, what: ends.what });
         }
         if self.stale_pages > 1 {
             return Err(PaginateError::NoProgress { page: seen.page, place: place.to_owned() });

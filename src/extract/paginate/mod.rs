@@ -16,6 +16,7 @@ mod order;
 mod overlap_tests;
 mod page;
 mod seek;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ pub use self::offset::{Advance, Offset};
 pub use self::order::{compare, further};
 pub use self::page::PageNumber;
 pub use self::seek::{Bound, Order, Seek, SeekSpec};
+use self::tally::Tally;
 use crate::lang::place::Place;
 use crate::model::EndReason;
 
@@ -102,13 +104,46 @@ pub enum PaginateError {
         /// What the paginator writes its position to.
         place: String,
     },
+    /// A page has more rows than asked for, and the next one begins the size asked for further on.
+    #[error(
+        "page {page} has {rows} rows where {size} were asked for, and by `advance: size` the next one begins {size} rows further on, so \
+         that rows would come twice; make `size` what the server sends at a time, or leave `advance` out"
+    )]
+    MoreThanAsked {
+        /// The page, from 1.
+        page: u64,
+        /// Its rows.
+        rows: u64,
+        /// Rows asked for.
+        size: u64,
+    },
+    /// Page after page had no rows, and gave something to move on by.
+    #[error(
+        "the last {pages} pages had no rows, and each pointed to another one; check in `paginate` where the {what} is read; if the server \
+         skips that much, say by `max_pages` how far to go on"
+    )]
+    OnlyEmptyPages {
+        /// How many.
+        pages: u64,
+        /// `cursor` or `link`.
+        what: &'static str,
+    },
     /// More pages than `max_pages`.
     #[error(
-        "page {pages} is the last that max_pages allows, and the server has more; raise max_pages, or make the slices smaller"
+        "page {pages} is the last that max_pages allows, and the server may have more; raise max_pages, or make the slices smaller"
     )]
     MaxPages {
         /// The ceiling.
         pages: u64,
+    },
+    /// Rows came after an empty page, where the place counts the rows received.
+    #[error(
+        "page {} was empty, and page {page} after it has rows: the server hides rows after it has counted them, or answered the empty \
+         page by mistake, so rows may be missing; for a server that hides rows write `advance: size` in `paginate.offset`", page - 1
+    )]
+    RowsAfterEmpty {
+        /// The later page, from 1.
+        page: u64,
     },
     /// The last row of a page has no value to seek by.
     #[error("the last row of page {page} has no value to seek by; check 'value' of paginate.seek against the records")]
@@ -292,78 +327,6 @@ impl EndRules {
             Some(pages) if seen.page >= pages => Err(PaginateError::MaxPages { pages }),
             _ => Ok(Decision::Fetch(edits)),
         }
-    }
-}
-
-/// What `offset` and `page` end by, and the account that they keep for it.
-#[derive(Debug, Clone, Default)]
-struct Tally {
-    received: u64,
-    stale_pages: u32,
-    /// Whether the last page was shorter than asked for.
-    was_short: bool,
-    /// Whether a page with rows came after a short one.
-    short_in_the_middle: bool,
-    /// Whether a page had all the rows that were asked for.
-    was_full: bool,
-}
-
-impl Tally {
-    /// Takes a page of a list in which each page begins `size` rows after the one before, however many that one had.
-    /// Returns why it is the last, if it is.
-    fn take_fixed(
-        &mut self,
-        seen: &Seen,
-        size: u64,
-        rules: &EndRules,
-        place: &Place,
-    ) -> Result<Option<EndReason>, PaginateError> {
-        self.short_in_the_middle |= self.was_short && seen.rows > 0;
-        self.was_short = seen.rows < size;
-        self.was_full |= !self.was_short;
-        let end = self.take(seen, size, rules, place)?;
-        Ok(end.map(|end| match end {
-            EndReason::EmptyPage if self.short_in_the_middle => EndReason::EmptyAfterShort,
-            EndReason::EmptyPage if self.received > 0 && !self.was_full => EndReason::NeverFull,
-            EndReason::MoreFalse if self.short_in_the_middle => EndReason::MoreFalseAfterShort,
-            end => end,
-        }))
-    }
-
-    /// Takes a page of at most `size` rows. Returns why it is the last, if it is.
-    fn take(
-        &mut self,
-        seen: &Seen,
-        size: u64,
-        rules: &EndRules,
-        place: &Place,
-    ) -> Result<Option<EndReason>, PaginateError> {
-        self.received += seen.rows;
-        match (seen.rows, seen.more) {
-            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
-            (0, _) => return Ok(Some(EndReason::EmptyPage)),
-            (_, Some(false)) => return Ok(Some(EndReason::MoreFalse)),
-            _ => {}
-        }
-        let short = seen.rows < size && seen.more.is_none();
-        if short && seen.total == Some(self.received) {
-            return Ok(Some(EndReason::TotalReached));
-        }
-        if short && rules.short_page_ends {
-            return Ok(Some(EndReason::ShortPage));
-        }
-        self.progress(seen, place)?;
-        Ok(None)
-    }
-
-    /// Refuses the second page in a row that brings rows but nothing new. One such page may come of a row that was inserted
-    /// while the list was read.
-    fn progress(&mut self, seen: &Seen, place: &Place) -> Result<(), PaginateError> {
-        self.stale_pages = if seen.new_rows == 0 { self.stale_pages + 1 } else { 0 };
-        if self.stale_pages < 2 {
-            return Ok(());
-        }
-        Err(PaginateError::NoProgress { page: seen.page, place: place.as_str().to_owned() })
     }
 }
 

@@ -32,7 +32,7 @@ impl Paginator for NextLink {
     }
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
-        match self.trail.take(seen, ENDS, "the link")? {
+        match self.trail.take(seen, ENDS, "the link", &self.rules)? {
             Way::End(end) => Ok(Decision::Done(end)),
             Way::On(Value::String(link)) => {
                 within(&self.rules, seen)?;

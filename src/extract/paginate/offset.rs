@@ -56,13 +56,18 @@ impl Paginator for Offset {
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let end = match self.advance {
-            Advance::Received => self.tally.take(seen, self.size, &self.rules, &self.into)?,
+            Advance::Received => self.tally.take_received(seen, self.size, &self.rules, &self.into)?,
+            Advance::Size if seen.rows > self.size => {
+                return Err(PaginateError::MoreThanAsked { page: seen.page, rows: seen.rows, size: self.size });
+            }
             Advance::Size => self.tally.take_fixed(seen, self.size, &self.rules, &self.into)?,
         };
         if let Some(end) = end {
             return Ok(Decision::Done(end));
         }
         self.position += match self.advance {
+            // Behind an empty page it isn't known how far to go: as far as a page reaches.
+            Advance::Received if seen.rows == 0 => self.tally.largest,
             Advance::Received => seen.rows,
             Advance::Size => self.size,
         };

@@ -288,6 +288,66 @@ fn a_stated_end_is_an_end_and_a_contradiction_an_error() {
 }
 
 #[test]
+fn an_empty_page_after_a_full_one_ends_only_with_another() {
+    let read = |paginator: &mut dyn Paginator, pages: &[u64]| {
+        let mut ends: Vec<_> = pages.iter().zip(1..).map(|(rows, page)| paginator.next(&seen(*rows, page))).collect();
+        let last = ends.pop().unwrap();
+        assert!(ends.iter().all(|end| matches!(end, Ok(Decision::Fetch(_)))), "it goes on until the last of {pages:?}");
+        last
+    };
+    let counted = || PageNumber::new(place("query.page"), None, 5, 1, rules());
+    assert_eq!(read(&mut offset(5, rules()), &[5, 5, 0, 0]), done(EndReason::EmptyPage));
+    assert_eq!(read(&mut counted(), &[5, 5, 0, 0]), done(EndReason::EmptyPage));
+    // The server gives three at a time.
+    assert_eq!(read(&mut offset(5, rules()), &[3, 3, 0, 0]), done(EndReason::EmptyPage));
+    // A page that isn't full is evidence enough.
+    assert_eq!(read(&mut offset(5, rules()), &[5, 4, 0]), done(EndReason::EmptyPage));
+    assert_eq!(read(&mut counted(), &[5, 4, 0]), done(EndReason::EmptyPage));
+    assert_eq!(read(&mut offset(5, rules()), &[3, 3, 1, 0]), done(EndReason::EmptyPage));
+    assert_eq!(read(&mut offset(5, rules()), &[3, 0]), done(EndReason::EmptyPage));
+    assert_eq!(read(&mut offset(5, rules()), &[0]), done(EndReason::EmptyPage));
+    let (mut holes, mut hidden) = (offset(5, rules()), counted());
+    assert_eq!(read(&mut holes, &[5, 0, 5]), Err(PaginateError::RowsAfterEmpty { page: 3 }));
+    assert_eq!(read(&mut hidden, &[5, 0, 5, 0, 0]), done(EndReason::EmptyAfterShort));
+    let ends = EndRules { short_page_ends: true, max_pages: None };
+    assert_eq!(read(&mut offset(5, ends), &[5, 0]), done(EndReason::EmptyPage));
+}
+
+#[test]
+fn what_a_server_states_ends_at_the_first_empty_page() {
+    for stated in [Seen { total: Some(5), ..seen(0, 2) }, Seen { more: Some(false), ..seen(0, 2) }] {
+        let mut paginator = offset(5, rules());
+        assert!(paginator.next(&seen(5, 1)).is_ok());
+        assert_eq!(paginator.next(&stated), done(EndReason::EmptyPage));
+    }
+    let mut paginator = offset(5, rules());
+    assert!(paginator.next(&Seen { total: Some(9), ..seen(5, 1) }).is_ok());
+    assert_eq!(
+        paginator.next(&seen(0, 2)),
+        done(EndReason::EmptyPage),
+        "the total of the first page tells what is missing"
+    );
+}
+
+#[test]
+fn behind_an_empty_page_is_asked_for_as_far_as_a_page_reaches() {
+    let mut paginator = offset(5, rules());
+    let positions = [3, 3, 0].into_iter().zip(1..).map(|(rows, page)| match paginator.next(&seen(rows, page)) {
+        Ok(Decision::Fetch(edits)) => edits[0].value.clone(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(positions.collect::<Vec<_>>(), [json!(3), json!(6), json!(9)]);
+}
+
+#[test]
+fn a_page_larger_than_the_step_would_bring_rows_twice() {
+    let by = |advance| Offset::new(place("query.start"), None, 3, 0, advance, rules());
+    assert!(by(Advance::Received).next(&seen(5, 1)).is_ok());
+    let error = by(Advance::Size).next(&seen(5, 1)).unwrap_err();
+    assert_eq!(error, PaginateError::MoreThanAsked { page: 1, rows: 5, size: 3 });
+}
+
+#[test]
 fn the_second_page_with_nothing_new_is_an_error() {
     let mut paginator = offset(5, rules());
     let stale = |page| Seen { new_rows: 0, ..seen(5, page) };

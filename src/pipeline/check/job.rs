@@ -1,6 +1,7 @@
 //! A job: its parts, and how they fit together.
 
 use super::super::file::{BadRows, JobFile, OnMismatch, PipelineFile};
+use super::super::load::diagnostic::position;
 use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
@@ -54,6 +55,7 @@ impl Findings<'_> {
             slicing: slicing?,
             paginate: paginate?,
             records: records?,
+            records_line: position(self.text, job.records.span.start).0,
             rows,
             key,
             contract: schema.contract,

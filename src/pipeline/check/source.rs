@@ -6,11 +6,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::super::file::{Auth, JobFile, SourceFile};
-use super::super::load::{Jq as JqText, Span, Spanned};
+use super::super::load::{Jq as JqText, Span, Spanned, Tmpl};
 use super::super::spec::Source;
 use super::Findings;
 use super::request::Vars;
 use crate::lang::jq::{self, Jq};
+use crate::secret::Secret;
 
 /// What `retry.after` sees beside the variables of the other rules.
 const NOW: &str = "now";
@@ -25,6 +26,14 @@ const CONCURRENCY: u32 = 4;
 /// Large enough for any page that people ask for, small enough for the smallest pod.
 const MAX_RESPONSE: u64 = 64 << 20;
 
+/// Returns what came from outside of the file into the path of a `base_url`: a host is no secret.
+fn hidden(base_url: &Tmpl) -> impl Iterator<Item = Secret> {
+    let text = base_url.as_str();
+    let host = text.find("://").map_or(0, |at| at + 3);
+    let path = text.get(host..).and_then(|rest| rest.find('/')).map_or(text.len(), |at| host + at);
+    base_url.looked_up().filter(move |(at, _)| *at > path).map(|(_, value)| Secret::new(value))
+}
+
 impl Findings<'_> {
     /// Merges the keys of `source` and of the job: the job's win.
     pub(super) fn source(
@@ -34,7 +43,8 @@ impl Findings<'_> {
         source: &SourceFile,
         vars: &Vars,
     ) -> Option<Source> {
-        let base_url = self.base_url(at.span, job.base_url.as_ref().or(source.base_url.as_ref()));
+        let text = job.base_url.as_ref().or(source.base_url.as_ref());
+        let base_url = self.base_url(at.span, text);
         let auth = job.auth.as_ref().or(source.auth.as_ref());
         self.credential_fits(auth, job);
         let session = auth.and_then(|auth| self.session(auth, at, job));
@@ -90,24 +100,25 @@ impl Findings<'_> {
             format: vars.format,
             max_response: job.max_response.or(source.max_response).map_or(MAX_RESPONSE, |size| size.0),
             base_url: base_url?,
+            hidden: text.into_iter().flat_map(hidden).collect(),
         })
     }
 
-    fn base_url(&mut self, at: Span, text: Option<&Spanned<String>>) -> Option<Url> {
+    fn base_url(&mut self, at: Span, text: Option<&Tmpl>) -> Option<Url> {
         let Some(text) = text else {
             self.missing(at, "the job has no `base_url`", "set it here or under `source:`, such as `https://host/api`");
             return None;
         };
         let shape = "write the scheme, the host and maybe a port and a path, such as `https://host:3000/api`";
         let mut refuse = |why: &str, help: &str| {
-            self.error(text.span, format!("`base_url` {why}"), help);
+            self.error(text.span(), format!("`base_url` {why}"), help);
             None
         };
-        if text.value.contains("{{") {
+        if text.as_str().contains("{{") {
             return refuse("can't hold a template", "write it out, or use ${NAME}: the origin must not come from data");
         }
-        match Url::parse(&text.value) {
-            Err(url::ParseError::RelativeUrlWithoutBase) if text.value.starts_with('$') => {
+        match Url::parse(text.as_str()) {
+            Err(url::ParseError::RelativeUrlWithoutBase) if text.as_str().starts_with('$') => {
                 refuse("must begin with `http://` or `https://`", "a variable of the environment is written `${NAME}`")
             }
             Err(url::ParseError::RelativeUrlWithoutBase) => refuse("must begin with `http://` or `https://`", shape),

@@ -178,7 +178,8 @@ pub struct SchemaFile {
     /// in microseconds, UTC; what is finer is cut. `date` reads `2026-01-31`, or another format: `date("%d/%m/%Y")`.
     ///
     /// Numbers and booleans by hand are taken from texts as well (`"42"`), and a `string` takes numbers and booleans as the text
-    /// that they came as. A `decimal` keeps every digit, or the row doesn't fit.
+    /// that they came as. A `decimal` keeps every digit, or the row doesn't fit; so does an integer, however it is written: `1e2` and
+    /// `100.0` are 100, and `-0` is 0.
     #[serde(default)]
     pub columns: IndexMap<Spanned<String>, Spanned<String>>,
 }
@@ -302,7 +303,8 @@ pub enum OnMismatch {
     /// many as its first page stated as the `total`: then they are the list as it was at that moment. Rows that were gone by then
     /// don't land. Without a `total` two passes must show the same rows, each once. A slice that never comes to rest fails. Rows
     /// are told apart by `key`, which is required; not for `incremental`. A parent is read so too, by its `key`, or else by all
-    /// that its rows hold.
+    /// that its rows hold. It takes for granted that all answers come of one list (not of copies of which one is behind), and that a row
+    /// which goes doesn't come back under its key meanwhile.
     Refetch,
 }
 

@@ -60,7 +60,8 @@ pub enum ShortPage {
     End,
 }
 
-/// Start/length paging.
+/// Start/length paging. Where the server states neither `total` nor `more`, it ends with two pages in a row that aren't full, the last of
+/// them empty: an empty page after a full one may lie in the middle, so one more is asked for. An empty first page is a list of no rows.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetFile {
@@ -90,7 +91,7 @@ pub enum Advance {
     Size,
 }
 
-/// Paging by number.
+/// Paging by number. It ends as `offset` does.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageFile {

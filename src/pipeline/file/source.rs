@@ -15,7 +15,7 @@ macro_rules! with_source_keys {
             $($own)*
             /// The origin of the API and a path that all requests begin with: `https://host:3000/api`. It holds no template.
             #[serde(default)]
-            pub base_url: Option<Spanned<String>>,
+            pub base_url: Option<Tmpl>,
             /// How requests are authenticated. Default: `none`.
             #[serde(default)]
             pub auth: Option<Spanned<Auth>>,

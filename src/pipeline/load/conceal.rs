@@ -33,10 +33,17 @@ pub(super) fn is_secret(key: &str) -> bool {
     is_telling(key) || looks_telling(key) || key.eq_ignore_ascii_case("auth")
 }
 
-/// Tells whether the value of a request's header may not be shown: there a name that ends with `key` is one that lets in.
+/// What a key is of that orders, finds or names rows, and lets nobody in: `x-sort-key`.
+const OF_DATA: [&str; 10] =
+    ["sort", "order", "group", "partition", "primary", "foreign", "row", "shard", "cache", "idempotency"];
+
+/// Tells whether the value of a request's header may not be shown: there a name that ends with `key` is one that lets in, unless it says
+/// that it is one of data.
 #[must_use]
 pub fn is_secret_header(name: &str) -> bool {
-    is_secret(name) || name.to_ascii_lowercase().ends_with("key")
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let is_key = plain.strip_suffix("key").is_some_and(|of| !OF_DATA.iter().any(|word| of.ends_with(word)));
+    is_secret(name) || is_key
 }
 
 /// Tells whether the value of a URL's parameter may not be shown. There a plain `key` is one that lets in.
@@ -140,6 +147,17 @@ mod tests {
         }
         for key in ["header", "headers", "key", "username", "paths", "into", "select", "token_url", "transform"] {
             assert!(!is_secret(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_ends_with_key_lets_in_unless_it_is_one_of_data() {
+        for name in ["X-Key", "key", "X-Api-Key", "Access-Key", "apikey", "X-Sort-Api-Key", "Ocp-Apim-Subscription-Key"]
+        {
+            assert!(is_secret_header(name), "{name}");
+        }
+        for name in ["X-Sort-Key", "sortkey", "Partition-Key", "x-primary-key", "Idempotency-Key", "X-Keyword"] {
+            assert!(!is_secret_header(name), "{name}");
         }
     }
 

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Seq
 use serde::{Deserialize, de};
 
 use super::diagnostic::Span;
+use super::interpolate;
 use super::node_de::NodeDe;
 use super::offsets::{self, Segment};
 use super::problem::Problem;
@@ -193,6 +194,15 @@ impl<L> Text<L> {
     #[must_use]
     pub fn shown(&self) -> &str {
         self.raw.as_deref().unwrap_or(&self.text)
+    }
+
+    /// Returns the values that stand for its `${...}`, each with the byte where it begins, but for those that have a default in the file:
+    /// a secret can't have one.
+    pub fn looked_up(&self) -> impl Iterator<Item = (usize, &str)> {
+        let ends = self.segments.iter().skip(1).map(|next| next.text).chain([self.text.len()]);
+        let values = self.segments.iter().zip(ends).filter(|(part, _)| !part.linear);
+        let values = values.map(|(part, end)| (part.text, self.text.get(part.text..end).unwrap_or_default()));
+        values.zip(interpolate::defaults(self.shown())).filter(|(_, has_default)| !has_default).map(|(value, _)| value)
     }
 
     /// Returns where the text stands in the file, its quotes included.

@@ -194,6 +194,15 @@ fn value_of(inside: Option<&str>, lookup: &dyn Lookup, filled: &mut Filled) -> R
     }
 }
 
+/// Returns for each reference of a text that was filled whether it has a default.
+pub(super) fn defaults(raw: &str) -> impl Iterator<Item = bool> {
+    let starts = raw.match_indices("${").filter(|(at, _)| !raw.get(..*at).is_some_and(|before| before.ends_with('$')));
+    starts.map(|(at, _)| {
+        let inside = raw.get(at + 2..).and_then(|rest| rest.split('}').next()).unwrap_or_default();
+        matches!(reference(inside), Some(Reference::Var { default: Some(_), .. }))
+    })
+}
+
 const FORMS: &str = "use `${NAME}`, `${NAME:-default}` or `${file:path}`; write `$${` for a plain `${`";
 const FILE: &str = "a relative path counts from the folder of the pipeline file";
 const UNSET: &str = "set it, or give it a default: `${NAME:-default}` (not for secrets)";

@@ -343,6 +343,16 @@ fn a_prefix_is_the_only_text_beside_a_secret() {
 }
 
 #[test]
+fn a_text_knows_which_of_its_parts_were_looked_up() {
+    let text = source("['/${TOKEN}/x${A:-one}y${TOKEN}', \"\\u0061${TOKEN}\", '$${TOKEN}', plain, '${A:-two}']");
+    let texts: Vec<Tmpl> = load(&text, &Vars).unwrap();
+    let looked_up: Vec<Vec<(usize, &str)>> = texts.iter().map(|text| text.looked_up().collect()).collect();
+    let token = "hunter2-hunter2";
+    let second = texts[0].as_str().rfind(token).unwrap();
+    assert_eq!(looked_up, [vec![(1, token), (second, token)], vec![(1, token)], vec![], vec![], vec![]]);
+}
+
+#[test]
 fn a_bearer_token_is_read() {
     let source = source("version: 1\nname: x\nsource: {base_url: u, auth: {bearer: '${TOKEN}'}}\n");
     let file: File = load(&source, &Vars).unwrap();

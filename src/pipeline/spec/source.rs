@@ -16,6 +16,8 @@ use crate::secret::Secret;
 pub struct Source {
     /// The origin, and a path that all requests begin with.
     pub base_url: Url,
+    /// What came into its path from outside of the file, and may be a secret.
+    pub hidden: Vec<Secret>,
     /// How requests are authenticated.
     pub auth: Auth,
     /// What a session is got with, where `auth` needs one.

@@ -6,11 +6,11 @@ use arrow::array::RecordBatch;
 use serde_json::Value;
 
 use super::{Collector, SCHEMA_TAG};
-use crate::decode::PageDecoder;
+use crate::decode::{DecodeOptions, Widener};
 use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts};
 use crate::run::RunError;
 use crate::run::bad::{Bad, Mark, Which};
-use crate::run::early::Written;
+use crate::run::early::{Written, widened};
 use crate::run::quarantine::BadRow;
 use crate::transform::{Ordinals, Spooled};
 
@@ -19,6 +19,7 @@ pub(in crate::run) struct Collected {
     /// The rows that go on to the transform: see [`Collected::batches`].
     pub(in crate::run) rows: Spooled,
     schemas: Vec<RecordSchema>,
+    options: DecodeOptions,
     /// What was written of them already: all of them.
     pub(in crate::run) written: Option<Written>,
     /// Where the rows went; `transformed` is still 0.
@@ -45,13 +46,12 @@ impl Collected {
         &self,
         to: RecordSchema,
     ) -> impl Iterator<Item = Result<RecordBatch, RunError>> + Send + 'static {
-        let schemas = self.schemas.clone();
+        let (schemas, widener) = (self.schemas.clone(), Widener::new(&self.options, to.clone()));
         self.rows.batches().map(move |batch| {
             let batch = batch?;
             let tag = batch.schema().metadata().get(SCHEMA_TAG).and_then(|tag| tag.parse().ok());
             let from = tag.and_then(|tag: usize| schemas.get(tag)).unwrap_or(&to);
-            PageDecoder::conform(&batch, from, &to)
-                .map_err(|source| RunError::Decode { request: "the slice".to_owned(), source })
+            widened(&widener, &batch, from)
         })
     }
 }
@@ -124,6 +124,7 @@ impl Collector {
             rows,
             written,
             schemas: self.schemas,
+            options: self.options,
             counts: self.counts,
             bad: self.bad.finish()?,
             first_nulled: self.first_nulled,
@@ -194,7 +195,7 @@ impl Collector {
     fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
         let (_, increment) = self.cursor.as_ref()?;
         let (end, after) = increment.end(cut_short)?;
-        self.outside.extend(after);
+        self.outside.extend(after.into_iter().flatten());
         Some(end)
     }
 }

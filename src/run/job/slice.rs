@@ -149,6 +149,9 @@ impl SliceRun {
             let staging = Box::pin(self.stage(begin, extracted, version.unwrap_or_default(), early));
             let (mut extracted, mut staged) = meter.time(|took| &mut took.write_ms, staging).await?;
             extracted.notes.append(&mut staged.notes);
+            if pinned.as_ref().map(|(known, _)| *known) != version {
+                extracted.notes.extend(staged.left_out());
+            }
             extracted.notes.extend(again);
             let span = tracing::error_span!("commit", generation = begin.generation);
             let commit = Box::pin(self.commit(begin, extracted, staged, version).instrument(span));

@@ -127,6 +127,39 @@ proptest! {
     }
 
     #[test]
+    fn an_empty_page_in_the_middle_ends_no_list(
+        mut holes in prop::collection::vec(any::<bool>(), 0..8), tail in 0_usize..5, size in 1_usize..5, kind in 0_usize..3
+    ) {
+        // Two in a row are the end, and so is one before a rest that is no page.
+        let mut before = true;
+        holes.iter_mut().for_each(|hole| before = std::mem::replace(hole, *hole && !before));
+        let tail = tail.min(size);
+        let rows: Vec<Row> = (1..=(holes.len() * size + tail) as u64).map(|id| Row { id, value: id }).collect();
+        let paginate = [
+            "{offset: {into: query.at, size: SIZE}}",
+            "{offset: {into: query.at, size: SIZE, advance: size}}",
+            "{page: {into: query.at, size: SIZE, first: 0}}",
+        ][kind];
+        let is_hidden = |start: usize| holes.get(start / size).copied().unwrap_or_default();
+        let outcome = read(&job("get: /rows", paginate, size), |request| {
+            let at = number(request, "at", 0) * if kind == 2 { size } else { 1 };
+            Answer::of(if is_hidden(at) { &[] } else { part(&rows, at, size) })
+        });
+        let visible: Vec<Row> = rows.chunks(size).enumerate().filter(|(page, _)| !is_hidden(page * size)).flat_map(|(_, rows)| rows.to_vec()).collect();
+        let last = visible.last().map_or(0, |row| row.id);
+        let in_the_middle = visible.len() < usize::try_from(last).unwrap();
+        match outcome {
+            Ok(outcome) => {
+                outcome.check_evidence((kind > 0).then_some(size as u64), false)?;
+                outcome.check_exact(&visible)?;
+                outcome.check_complete(&visible)?;
+                prop_assert!(!in_the_middle || (kind > 0 && outcome.verdict == Verdict::Unknown), "{outcome:?}");
+            }
+            Err(error) => prop_assert!(kind == 0 && in_the_middle, "{error}"),
+        }
+    }
+
+    #[test]
     fn cursors_of_any_type_are_exact(
         rows in lists(30, 1000), sizes in prop::collection::vec(0_usize..4, 1..6), kind in 0_usize..10, last_kind in 0_usize..5, in_body: bool,
         more: bool, total in honest_totals()

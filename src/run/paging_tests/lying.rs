@@ -54,6 +54,8 @@ enum Slip {
     Ignores(usize),
     /// Nothing comes from here on.
     Stops(usize),
+    /// This page comes empty.
+    Blank(usize),
 }
 
 fn slips() -> impl Strategy<Value = Slip> {
@@ -62,13 +64,15 @@ fn slips() -> impl Strategy<Value = Slip> {
         1 => Just(Slip::Repeats),
         1 => (2_usize..4).prop_map(Slip::Ignores),
         1 => (0_usize..20).prop_map(Slip::Stops),
+        2 => (1_usize..8).prop_map(Slip::Blank),
     ]
 }
 
 impl Slip {
     fn page(self, rows: &[Row], start: usize, count: usize, number: usize) -> Vec<Row> {
         match self {
-            Self::None => part(rows, start, count).to_vec(),
+            Self::Blank(page) if page == number => Vec::new(),
+            Self::None | Self::Blank(_) => part(rows, start, count).to_vec(),
             Self::Repeats => {
                 let before = start.checked_sub(1).and_then(|at| rows.get(at)).copied();
                 before.into_iter().chain(part(rows, start, count).iter().copied()).take(count).collect()

@@ -21,16 +21,17 @@ use super::SinkError;
 use super::layout::{StagedSlice, checked};
 use super::spec::Landing;
 use crate::model::{FileReceipt, PipelineName, SinkName, StagedPlace};
-use crate::objects::{Location, Purpose, StoreError, Stores};
+use crate::objects::{Location, OpenUpload, OpenUploads, Purpose, StoreError, Stores};
 
-use self::objects::ObjectRoot;
+use self::objects::{ObjectRoot, StagedUpload};
 pub(super) use self::upload::MAX_BYTES as MAX_OBJECT_BYTES;
-use self::upload::{ObjectStage, StagedAt, UploadBody};
+use self::upload::{ObjectStage, Sending, StagedAt, UploadBody};
 
 /// The data sets of sinks, wherever they lie.
 #[derive(Debug, Clone, Default)]
 pub struct DataSets {
     stores: Arc<Stores>,
+    sending: Arc<Sending>,
 }
 
 /// A published file, as a listing shows it.
@@ -58,8 +59,14 @@ pub enum Presence {
 impl DataSets {
     /// Takes the buckets from `stores`.
     #[must_use]
-    pub const fn new(stores: Arc<Stores>) -> Self {
-        Self { stores }
+    pub fn new(stores: Arc<Stores>) -> Self {
+        Self { stores, sending: Arc::default() }
+    }
+
+    /// Ends the writing to buckets, for good: uploads that aren't whole are aborted, and waited for. Those that are whole stay, and so does
+    /// what is staged on a disk.
+    pub async fn end_uploads(&self) {
+        self.sending.end().await;
     }
 
     /// Publishes a staged file: it appears at its path, whole, or not at all.
@@ -156,10 +163,32 @@ impl DataSets {
         Ok(found)
     }
 
+    /// Lists the uploads below `root` that are neither completed nor aborted: those of others too. On a disk there are none.
+    pub async fn open_uploads(&self, root: &str) -> Result<OpenUploads, SinkError> {
+        match Root::parse(root)? {
+            Root::Disk(_) => Ok(OpenUploads::Listed(Vec::new())),
+            Root::Objects(at) => self.objects(at)?.open_uploads().await,
+        }
+    }
+
+    /// Throws an upload of [`Self::open_uploads`] away, with its parts. One that is gone by now is success.
+    pub async fn abort(&self, root: &str, upload: &OpenUpload) -> Result<(), SinkError> {
+        match Root::parse(root)? {
+            Root::Disk(_) => Ok(()),
+            Root::Objects(at) => self.objects(at)?.abort(&upload.path, &upload.id).await,
+        }
+    }
+
     fn objects(&self, at: Location) -> Result<ObjectRoot, SinkError> {
         let bucket = self.stores.open(&at, Purpose::Data);
         Ok(ObjectRoot::new(bucket.map_err(|error| SinkError::Store { action: "use", error })?, at))
     }
+}
+
+/// Returns the store's id of an upload of what [`FileReceipt::staged`] holds; none where that is a file on a disk.
+#[must_use]
+pub fn upload_id(staged: &str) -> Option<String> {
+    StagedUpload::id_of(staged)
 }
 
 async fn blocking<T: Send + 'static>(
@@ -241,7 +270,8 @@ impl Root {
                 let lost = || StoreError::because(at, "there is no runtime to send by");
                 let runtime = staging.runtime.as_ref();
                 let runtime = runtime.ok_or_else(|| SinkError::Store { action: "write to", error: lost() })?;
-                Ok(Stage::Objects(ObjectStage::open(root, self.url()?, sink, &staging.notes, runtime)))
+                let with = (&staging.notes, &*staging.data.sending);
+                Ok(Stage::Objects(ObjectStage::open(root, self.url()?, sink, with, runtime)?))
             }
         }
     }

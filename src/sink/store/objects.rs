@@ -19,7 +19,7 @@ use super::super::SinkError;
 use super::super::layout::checked;
 use super::Presence;
 use crate::model::FileReceipt;
-use crate::objects::{Bucket, Kind, Location, StoreError};
+use crate::objects::{Bucket, Kind, Location, OpenUploads, StoreError};
 
 /// Bytes digested in one go.
 const CHUNK: usize = 4 * 1024 * 1024;
@@ -44,6 +44,11 @@ pub(super) struct StagedUpload {
 impl StagedUpload {
     fn parse(receipt: &FileReceipt) -> Result<Self, SinkError> {
         serde_json::from_str(&receipt.staged).map_err(|_| SinkError::UnsafePath { path: receipt.staged.clone() })
+    }
+
+    /// Returns the id in what was staged; none where that is a file on a disk.
+    pub(super) fn id_of(staged: &str) -> Option<String> {
+        serde_json::from_str::<Self>(staged).ok().map(|staged| staged.upload)
     }
 
     /// Prints it.
@@ -127,9 +132,20 @@ impl ObjectRoot {
 
     pub(super) async fn discard(&self, receipt: &FileReceipt) -> Result<(), SinkError> {
         let StagedUpload { upload, .. } = StagedUpload::parse(receipt)?;
-        match self.bucket.uploads().abort_multipart(&self.key(&receipt.path)?, &upload).await {
+        self.abort(&receipt.path, &upload).await
+    }
+
+    /// Lists the uploads below the root that are neither completed nor aborted.
+    pub(super) async fn open_uploads(&self) -> Result<OpenUploads, SinkError> {
+        let listed = self.bucket.open_uploads(&self.at).await;
+        listed.map_err(|error| SinkError::Store { action: "list the uploads in", error })
+    }
+
+    /// Throws the upload away that was to become the file at `path`. One that is gone is success.
+    pub(super) async fn abort(&self, path: &str, id: &str) -> Result<(), SinkError> {
+        match self.bucket.uploads().abort_multipart(&self.key(path)?, &id.to_owned()).await {
             Ok(()) => Ok(()),
-            Err(error) => match StoreError::of(self.url(&receipt.path), &error) {
+            Err(error) => match StoreError::of(self.url(path), &error) {
                 gone if gone.kind() == Kind::Missing => Ok(()),
                 error => Err(SinkError::Store { action: "abort the upload of", error }),
             },

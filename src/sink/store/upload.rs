@@ -2,12 +2,14 @@
 //!
 //! The encoders run on a blocking thread and fill parts; a task sends them, a few at a time, and the thread waits where the store
 //! is slower than it. An upload's id is noted before its first part, so that whoever comes after a crash can abort it: an object
-//! store has no listing of uploads that all of them share. One that was begun and not noted yet has no parts.
+//! store has no listing of uploads that all of them share. One that was begun and not noted yet has no parts; where the store lists
+//! it, `vacuum` finds it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -15,7 +17,8 @@ use futures::executor::block_on;
 use futures::stream::FuturesUnordered;
 use object_store::path::Path;
 use tokio::runtime::Handle;
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::super::SinkError;
@@ -36,6 +39,35 @@ pub(in crate::sink) const MAX_BYTES: u64 = (PART * PARTS) as u64 - (1 << 30);
 /// Parts of one writer that are on their way at a time.
 const IN_FLIGHT: usize = 4;
 
+/// How long parts may be on their way once all uploads are to end.
+const LAST_PARTS: Duration = Duration::from_secs(2);
+
+/// Writers that send at a time, at most.
+const WRITERS: u32 = 1 << 20;
+
+/// Those who send, in all of a run.
+#[derive(Debug)]
+pub(super) struct Sending {
+    stop: CancellationToken,
+    /// Each task has a permit for as long as it lives.
+    tasks: Arc<Semaphore>,
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self { stop: CancellationToken::new(), tasks: Arc::new(Semaphore::new(WRITERS as usize)) }
+    }
+}
+
+impl Sending {
+    /// Has all uploads that aren't whole yet aborted, and waits for that. Nothing is sent from then on.
+    pub(super) async fn end(&self) {
+        self.stop.cancel();
+        // It fails only where it was closed, which nobody does.
+        let _all = self.tasks.acquire_many(WRITERS).await;
+    }
+}
+
 /// The uploads of one writer.
 pub(in crate::sink) struct ObjectStage {
     shared: Arc<Shared>,
@@ -48,6 +80,7 @@ struct Shared {
     root: ObjectRoot,
     notes: Arc<dyn Notes>,
     uploads: Mutex<Vec<Arc<Upload>>>,
+    stop: CancellationToken,
     /// Why nothing is sent any more.
     failure: OnceLock<StoreError>,
 }
@@ -117,14 +150,26 @@ impl ObjectStage {
         root: ObjectRoot,
         root_url: String,
         sink: &SinkName,
-        notes: &Arc<dyn Notes>,
+        (notes, sending): (&Arc<dyn Notes>, &Sending),
         runtime: &Handle,
-    ) -> Self {
+    ) -> Result<Self, SinkError> {
         let (messages, queue) = mpsc::channel(1);
-        let shared =
-            Arc::new(Shared { root, notes: Arc::clone(notes), uploads: Mutex::default(), failure: OnceLock::new() });
-        runtime.spawn(Arc::clone(&shared).send_all(queue).in_current_span());
-        Self { shared, sink: sink.clone(), root_url, messages }
+        let shared = Arc::new(Shared {
+            root,
+            notes: Arc::clone(notes),
+            uploads: Mutex::default(),
+            stop: sending.stop.clone(),
+            failure: OnceLock::new(),
+        });
+        let ended = |_| SinkError::Store { action: "upload to", error: shared.why() };
+        let permit = Arc::clone(&sending.tasks).try_acquire_owned().map_err(ended)?;
+        let task = Arc::clone(&shared).send_all(queue);
+        let task = async move {
+            task.await;
+            drop(permit);
+        };
+        runtime.spawn(task.in_current_span());
+        Ok(Self { shared, sink: sink.clone(), root_url, messages })
     }
 
     /// Starts the file that is to be published at `path`. Nothing is sent before a part is full.
@@ -157,11 +202,13 @@ impl fmt::Debug for ObjectStage {
 }
 
 impl Shared {
-    /// Sends parts until the stage is kept, or dropped, or one can't be sent. In the last two cases all its uploads are aborted.
+    /// Sends parts until the stage is kept, or dropped, or one can't be sent, or all is to end. In all cases but the first its uploads are
+    /// aborted.
     async fn send_all(self: Arc<Self>, mut queue: mpsc::Receiver<Message>) {
         let mut sending = FuturesUnordered::new();
         let reply = loop {
             tokio::select! {
+                () = self.stop.cancelled() => break None,
                 Some(sent) = sending.next() => {
                     if let Err(error) = sent {
                         let _ = self.failure.set(error);
@@ -177,10 +224,16 @@ impl Shared {
         };
         drop(queue);
         // Also where it was for nothing: a part that arrives after its upload was aborted may stay.
-        while let Some(sent) = sending.next().await {
-            if let Err(error) = sent {
-                let _ = self.failure.set(error);
+        let rest = async {
+            while let Some(sent) = sending.next().await {
+                if let Err(error) = sent {
+                    let _ = self.failure.set(error);
+                }
             }
+        };
+        tokio::select! {
+            () = rest => {}
+            () = async { self.stop.cancelled().await; tokio::time::sleep(LAST_PARTS).await } => {}
         }
         let kept = reply.filter(|_| self.failure.get().is_none()).is_some_and(|reply| reply.send(()).is_ok());
         if !kept {

@@ -39,7 +39,7 @@ fn what_nothing_names_goes_from_a_bucket_and_all_else_stays() {
         report(&small.run(&s3, STATE), 0);
         // All of the next day is staged, and the run dies before it can say so.
         let target = s3.signal_at("KILL", |request| is_list(&request.method, &request.path));
-        let running = small.start(&s3, STATE, NEXT_DAY);
+        let running = small.start_doomed(&s3, STATE, NEXT_DAY);
         target.is(&running);
         assert_eq!(running.wait().code, None);
         s3.unhook();
@@ -125,7 +125,7 @@ fn a_vacuum_does_no_harm_to_a_run_that_goes_on() {
             told.fetch_or(is_it, Ordering::SeqCst);
             is_it.then_some(LATER)
         });
-        let running = small.start(&s3, STATE, NEXT_DAY);
+        let running = small.start_doomed(&s3, STATE, NEXT_DAY);
         while !waits.load(Ordering::SeqCst) {
             assert!(!running.has_ended());
             std::thread::sleep(Duration::from_millis(2));
@@ -141,5 +141,91 @@ fn a_vacuum_does_no_harm_to_a_run_that_goes_on() {
         let after = s3.digests("a");
         assert_eq!(after.len(), before.len() + 1, "{after:#?}");
         assert_eq!(landed(&report(&small.start(&s3, STATE, NEXT_DAY).wait(), 0)), 0);
+    }
+}
+
+/// Kills a run that has begun an upload, before it can note that.
+fn killed_before_its_note(s3: &S3, small: &Small) {
+    let begun = AtomicBool::new(false);
+    let target = s3.signal_at("KILL", move |request| {
+        let begins = request.method == "POST" && request.query.starts_with("uploads");
+        let notes = request.method == "PUT" && request.path.starts_with("/lake/state/small/log/");
+        begun.fetch_or(begins, Ordering::SeqCst);
+        notes && begun.load(Ordering::SeqCst)
+    });
+    let running = small.start_doomed(s3, STATE, NEXT_DAY);
+    target.is(&running);
+    assert_eq!(running.wait().code, None);
+    s3.unhook();
+}
+
+#[test]
+fn uploads_that_were_begun_and_never_noted_are_found_where_the_store_lists_them() {
+    let s3 = S3::moto();
+    // The prefix needs escapes in a query.
+    let small = Small::new("s3://lake/data sets/a");
+    report(&small.run(&s3, STATE), 0);
+    killed_before_its_note(&s3, &small);
+    let begun = s3.uploads();
+    assert_eq!((begun.len(), s3.parts()), (1, Vec::new()));
+    // Two of others: of another pipeline, and of a slice that the ledger doesn't know.
+    let others = ["a/other-rows-20260104-g1-00000.jsonl", "a/small-rows-20250104-g1-00000.jsonl"];
+    for name in others {
+        s3.begin_upload(&format!("data sets/{name}"));
+    }
+    let shown = removed(&small.vacuum(&s3, &["--dry-run"]));
+    let [(place, why)] = shown.as_slice() else { panic!("{shown:#?}") };
+    assert!(place.ends_with("small-rows-20260104-g1-00000.jsonl"), "{place}");
+    assert!(why.starts_with("an upload begun at ") && why.contains("that the ledger doesn't note"), "{why}");
+    assert_eq!(s3.uploads().len(), 3, "a dry run changes nothing");
+    let wet = small.vacuum(&s3, &[]);
+    assert_eq!(removed(&wet), shown);
+    let left = s3.uploads();
+    assert_eq!(left.len(), 2);
+    assert!(!left.contains(&begun[0]));
+    let found = &report(&wet, 0)[0]["found"];
+    assert_eq!(found["unknown"], json!(["s3://lake/data sets/a/small-rows-20250104-g1-00000.jsonl"]));
+    assert_eq!(found["notes"], json!([]));
+    assert_eq!(landed(&report(&small.start(&s3, STATE, NEXT_DAY).wait(), 0)), 1);
+    assert_eq!(s3.uploads(), left);
+}
+
+#[test]
+fn a_store_that_lists_no_uploads_is_told_of() {
+    let s3 = S3::start();
+    let small = Small::new("s3://lake/a");
+    report(&small.run(&s3, STATE), 0);
+    killed_before_its_note(&s3, &small);
+    assert_eq!((s3.uploads().len(), s3.parts()), (1, Vec::new()));
+    let wet = small.vacuum(&s3, &[]);
+    assert_eq!(removed(&wet), []);
+    let notes = &report(&wet, 0)[0]["found"]["notes"];
+    insta::assert_snapshot!(notes[0].as_str().unwrap(), @"uploads below s3://lake/a/ that were begun and never noted in the ledger weren't looked for: s3://lake/a: 501 Not Implemented: NotImplemented (ListMultipartUploads is not implemented yet); let a lifecycle rule of the bucket abort incomplete uploads after some days");
+    let s3 = S3::moto();
+    let small = Small::new("s3://lake/a");
+    report(&small.run(&s3, STATE), 0);
+    s3.hook(|request| request.query.starts_with("uploads=").then_some((403, "AccessDenied")));
+    let denied = small.vacuum(&s3, &["--dry-run"]);
+    let denied = report(&denied, 0);
+    insta::assert_snapshot!(denied[0]["found"]["notes"][0].as_str().unwrap(), @"uploads below s3://lake/a/ that were begun and never noted in the ledger weren't looked for: s3://lake/a: 403 Forbidden: AccessDenied (A test says so); the credentials (AWS_ACCESS_KEY_ID, or the machine's role) must be allowed to get, put, delete and list objects there, to abort uploads and, for `vacuum`, to list them; let a lifecycle rule of the bucket abort incomplete uploads after some days");
+}
+
+#[test]
+fn a_run_that_is_told_to_end_aborts_its_uploads_itself() {
+    for s3 in [S3::start(), S3::moto()] {
+        // Once all is staged, and while the first part is on its way.
+        for is_it in [is_list as fn(&str, &str) -> bool, |method, path| method == "PUT" && path.ends_with(".jsonl")] {
+            let small = Small::new("s3://lake/a");
+            let target = s3.signal_at("TERM", move |request| is_it(&request.method, &request.path));
+            let running = small.start(&s3, STATE, NEXT_DAY);
+            target.is(&running);
+            let ended = running.wait();
+            assert_eq!(ended.code, Some(143), "{ended:#?}");
+            s3.unhook();
+            assert_eq!((s3.uploads(), s3.parts()), (Vec::new(), Vec::new()), "{ended:#?}");
+            assert_eq!(removed(&small.vacuum(&s3, &["--dry-run"])), [], "the ledger has forgotten them");
+            assert_eq!(landed(&report(&small.start(&s3, STATE, NEXT_DAY).wait(), 0)), 1);
+            s3.clear();
+        }
     }
 }

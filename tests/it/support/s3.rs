@@ -18,6 +18,7 @@ use axum::extract::Request;
 use axum::http::{Method, Response, StatusCode};
 use futures::TryStreamExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::multipart::MultipartStore as _;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -216,6 +217,24 @@ impl S3 {
         runtime.block_on(self.client().put(&key, bytes.into())).unwrap();
     }
 
+    /// Begins an upload that nobody goes on with.
+    pub(crate) fn begin_upload(&self, key: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let key = object_store::path::Path::parse(key).unwrap();
+        runtime.block_on(self.client().create_multipart(&key)).unwrap();
+    }
+
+    /// Deletes all objects.
+    pub(crate) fn clear(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = self.client();
+            for object in client.list(None).try_collect::<Vec<_>>().await.unwrap() {
+                client.delete(&object.location).await.unwrap();
+            }
+        });
+    }
+
     /// Makes the objects below a prefix look as if they had been written at an instant; s3s-fs only.
     pub(crate) fn written_at(&self, prefix: &str, instant: SystemTime) {
         let folder = self.folder.as_ref().unwrap().path().join("lake").join(prefix);
@@ -225,9 +244,14 @@ impl S3 {
         }
     }
 
-    /// The ids of uploads that are neither completed nor aborted; s3s-fs only.
+    /// The ids of uploads that are neither completed nor aborted.
     pub(crate) fn uploads(&self) -> Vec<String> {
-        let names = fs::read_dir(self.folder.as_ref().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+        let Some(folder) = &self.folder else {
+            return self.ask_moto(async |client, bucket| {
+                open_uploads(&client, &bucket).await.into_iter().map(|(_, id)| id).collect()
+            });
+        };
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         let id =
             |name: std::ffi::OsString| Some(name.to_str()?.strip_prefix(".upload-")?.strip_suffix(".json")?.to_owned());
         names.filter_map(id).collect()
@@ -245,26 +269,23 @@ impl S3 {
 
     /// As moto lists them, which checks no signatures.
     fn parts_in_moto(&self) -> Vec<String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let client = plain_client();
-            let get = async |url: Url| client.get(url).send().await.unwrap().text().await.unwrap();
-            let bucket = Url::parse(&format!("{}/lake", self.url)).unwrap();
-            let mut uploads = bucket.clone();
-            uploads.set_query(Some("uploads"));
-            let listed = get(uploads).await;
-            assert!(listed.contains("ListMultipartUploadsResult"), "{listed}");
+        self.ask_moto(async |client, bucket| {
             let mut parts = Vec::new();
-            for (key, id) in elements(&listed, "Key").into_iter().zip(elements(&listed, "UploadId")) {
+            for (key, id) in open_uploads(&client, &bucket).await {
                 let mut upload = bucket.clone();
                 upload.path_segments_mut().unwrap().extend(key.split('/'));
                 upload.query_pairs_mut().append_pair("uploadId", &id);
-                let listed = get(upload).await;
+                let listed = text_at(&client, upload).await;
                 assert!(listed.contains("<ListParts"), "{listed}");
                 parts.extend(elements(&listed, "PartNumber").into_iter().map(|number| format!("{key} {id} {number}")));
             }
             parts
         })
+    }
+
+    fn ask_moto<T>(&self, ask: impl AsyncFnOnce(reqwest::Client, Url) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(ask(plain_client(), Url::parse(&format!("{}/lake", self.url)).unwrap()))
     }
 
     /// Throws all uploads away, as a life-cycle rule of a bucket does; s3s-fs only.
@@ -351,6 +372,19 @@ impl Moto {
 fn plain_client() -> reqwest::Client {
     let builder = reqwest::Client::builder().no_proxy().no_gzip().no_brotli().no_deflate().no_zstd();
     builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// The keys and ids of the uploads that are open in moto's bucket.
+async fn open_uploads(client: &reqwest::Client, bucket: &Url) -> Vec<(String, String)> {
+    let mut uploads = bucket.clone();
+    uploads.set_query(Some("uploads"));
+    let listed = text_at(client, uploads).await;
+    assert!(listed.contains("ListMultipartUploadsResult"), "{listed}");
+    elements(&listed, "Key").into_iter().zip(elements(&listed, "UploadId")).collect()
+}
+
+async fn text_at(client: &reqwest::Client, url: Url) -> String {
+    client.get(url).send().await.unwrap().text().await.unwrap()
 }
 
 /// The texts of the elements of a name.

@@ -55,7 +55,7 @@ fn what_the_source_has_purged_stays_though_the_job_is_cut_otherwise() {
         assert_listed(&bench, "lake");
         bench.run_at(noon, &[]).fine();
         if before == "1h" {
-            assert_snapshot!(short.errors().join("\n"), @"2026-01-01 00:00:00 UTC to 2026-01-01 06:00:00 UTC, read anew, has 16 rows now, and 24 rows landed before: the source may have purged its history, so what landed stays; `--allow-shrink` replaces it");
+            assert_snapshot!(short.errors().join("\n"), @"2026-01-01 00:00:00 UTC to 2026-01-01 06:00:00 UTC, read anew, has 16 rows now, and 24 rows landed before, so what landed stays: the source may have purged its history, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
         }
     }
 }
@@ -85,7 +85,7 @@ fn a_series_that_is_read_anew_and_has_lost_rows_replaces_nothing() {
     job("");
     purged.store(3, Ordering::SeqCst);
     let short = bench.run_at("2026-01-03T12:00:00Z", &["--accept", "reland"]);
-    assert_snapshot!(short.errors().join("\n"), @"all of it, read anew, has 4 rows now, and 7 rows landed before: the source may have purged its history, so what landed stays; `--allow-shrink` replaces it");
+    assert_snapshot!(short.errors().join("\n"), @"all of it, read anew, has 4 rows now, and 7 rows landed before, so what landed stays: the source may have purged its history, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
     assert_eq!(listed(&bench), [1, 2, 3, 4, 5, 6, 7]);
     bench.run_at("2026-01-03T12:00:00Z", &["--allow-shrink"]).fine();
     assert_eq!((ids(&bench, "lake"), listed(&bench)), ((4..=7).collect(), (4..=7).collect()));
@@ -176,4 +176,41 @@ fn for_the_future_what_has_not_been_read_anew_yet_stays() {
     bench.run_at("2026-01-01T18:00:00Z", &[]).fine();
     assert_eq!(listed(&bench), quarters(0, 18));
     assert_listed(&bench, "lake");
+}
+
+#[test]
+fn a_sink_that_is_removed_meanwhile_stops_no_reading_again() {
+    let noon = "2026-01-01T12:00:00Z";
+    let job = |bench: &Bench, sinks: &str, more: &str| {
+        bench.job(&windows("1h", &format!("{more}\nsinks: {{lake: {{jsonl: {{url: ./lake}}}}{sinks}}}")));
+    };
+    let transform = "transform: SELECT id, id * 2 AS twice FROM records";
+    let twice = |bench: &Bench| bench.lines().iter().filter(|row| row["twice"].is_u64()).count();
+    for accept in [&[][..], &["--accept", "future"]] {
+        let (bench, _) = forgetful();
+        job(&bench, ", pond: {jsonl: {url: ./pond}}", "");
+        bench.run_at(noon, &[]).fine();
+        job(&bench, ", pond: {jsonl: {url: ./pond}}", transform);
+        let part = bench.run_at(noon, &["--accept", "reland", "--max-slices", "2"]);
+        assert_eq!((part.code(), twice(&bench)), (5, 8), "{part:?}");
+        job(&bench, "", transform);
+        let on = bench.run_at(noon, &[accept, &["--max-slices", "3"]].concat());
+        assert_eq!((on.code(), twice(&bench)), (5, 20), "{accept:?}: it goes on: {on:?}");
+        if accept.is_empty() {
+            assert_snapshot!(warnings(&on), @"sink `pond` was removed: its data stays as it is");
+            // One that changes more ends it, and says so.
+            job(&bench, "", "transform: SELECT id, id * 2 AS twice, 1 AS one FROM records");
+            let ended = bench.run_at(noon, &["--accept", "future"]);
+            ended.fine();
+            assert_snapshot!(warnings(&ended), @"what has landed stays, and the edit applies to what lands from now on; what was to be read again isn't any more");
+            assert_eq!(twice(&bench), 20);
+        } else {
+            assert_snapshot!(warnings(&on), @"sink `pond` was removed: its data stays as it is; what was to be read again still is: say `--accept future` once more, and it stays as it has landed");
+            bench.run_at(noon, &[]).fine();
+            assert_eq!(twice(&bench), 48);
+        }
+        assert_eq!((listed(&bench), ids(&bench, "lake")), (quarters(0, 12), quarters(0, 12)));
+        assert_eq!(ids(&bench, "pond"), quarters(0, 12), "its data stay as they are");
+        assert_listed(&bench, "lake");
+    }
 }

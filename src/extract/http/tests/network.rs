@@ -54,7 +54,10 @@ async fn a_proxy_that_refuses_the_credential_is_not_asked_again() {
             Ok(answer) => assert_eq!(answer.status, 407, "{url}"),
             Err(error) => {
                 assert!(error.to_string().contains("the proxy wants another credential after 1 try"), "{error}");
-                assert!(error.to_string().contains(&format!("through the proxy http://127.0.0.1:{port}/")), "{error}");
+                assert!(
+                    error.to_string().contains(&format!("through the proxy http://127.0.0.1:{port}/ (of `proxy`)")),
+                    "{error}"
+                );
                 assert_eq!(transport(error), (TransportKind::ProxyAuth, 1));
             }
         }

@@ -1,0 +1,71 @@
+//! Pages that are decoded before their turn are what they would be in it.
+
+use super::properties::any_json;
+use super::*;
+
+fn early(decoder: PageDecoder, body: &'static [u8]) -> Option<EarlyPage> {
+    read(decoder, body).map(|(page, _)| page)
+}
+
+fn read(decoder: PageDecoder, body: impl Into<Bytes>) -> Option<(EarlyPage, PageDecoder)> {
+    decoder.decode_early(&body.into(), &PageVars { status: 200, headers: json!({}) }, None, &[])
+}
+
+#[test]
+fn a_page_stands_only_where_the_types_are_those_that_its_decoder_knew() {
+    let mut decoder = decoder();
+    page(&mut decoder, r#"[{"a": 1, "b": "x"}]"#);
+    let (first, fork) = read(decoder.fork(), r#"[{"a": 2, "b": null}]"#).unwrap();
+    let again = early(fork, br#"[{"a": 2, "b": null}]"#).unwrap();
+    assert_eq!(decoder.adopt(first).unwrap().rows, 1);
+    page(&mut decoder, r#"[{"a": 1, "c": true}]"#);
+    assert!(decoder.adopt(again).is_none(), "a column has joined since");
+
+    assert!(early(decoder.fork(), br#"[{"a": "one"}]"#).is_none(), "it shows a new type");
+    assert!(early(decoder.fork(), b"[{").is_none(), "it can't be read");
+}
+
+#[test]
+fn what_the_values_of_an_early_page_show_counts_once_it_stands() {
+    for adopts in [true, false] {
+        let mut decoder = decoder();
+        page(&mut decoder, r#"[{"a": 1}]"#);
+        let read = early(decoder.fork(), br#"[{"a": 9007199254740993}]"#).unwrap();
+        if adopts {
+            assert!(decoder.adopt(read).is_some());
+        }
+        page(&mut decoder, r#"[{"a": 1.5}]"#);
+        assert_eq!(show(decoder.schema()), if adopts { "a: json" } else { "a: float64" });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn whatever_is_read_early_the_pages_are_those_read_in_their_turn(
+        records in proptest::collection::vec(proptest::collection::btree_map("[a-c]", any_json(), 0..3), 1..4),
+        pages in proptest::collection::vec((proptest::collection::vec(0_usize..4, 0..4), 0_usize..3), 1..12),
+    ) {
+        let (mut plain, mut decoder) = (decoder(), decoder());
+        let mut forks: Vec<Option<PageDecoder>> = Vec::new();
+        for (which, lag) in pages {
+            let body = which.iter().map(|at| json!(records[at % records.len()])).collect::<Value>().to_string();
+            let at = forks.len().checked_sub(1 + lag);
+            let read = at.and_then(|at| forks[at].take()).and_then(|fork| read(fork, body.clone()));
+            let early = read.map(|(early, fork)| {
+                forks.push(Some(fork));
+                early
+            });
+            let expected = page(&mut plain, body.clone());
+            let found = early.and_then(|early| decoder.adopt(early)).unwrap_or_else(|| page(&mut decoder, body));
+            prop_assert_eq!(&found.batch, &expected.batch);
+            prop_assert_eq!(&found.rejected, &expected.rejected);
+            prop_assert_eq!(&found.envelope, &expected.envelope);
+            prop_assert_eq!(decoder.schema(), plain.schema());
+            prop_assert_eq!(decoder.notes(), plain.notes());
+            prop_assert_eq!(&decoder.root, &plain.root);
+            forks.push(Some(decoder.fork()));
+        }
+    }
+}

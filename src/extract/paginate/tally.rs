@@ -1,0 +1,113 @@
+//! What `offset` and `page` count, and by which evidence they end.
+
+use super::{EndRules, PaginateError, Seen};
+use crate::lang::place::Place;
+use crate::model::EndReason;
+
+/// What `offset` and `page` end by, and the account that they keep for it.
+///
+/// An empty page after a full one is the end only where the server says so, or the next page is empty too: a server that hides rows
+/// after it has counted them gives empty pages in the middle. So a list ends with two pages in a row that aren't full.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    /// Rows received.
+    pub(super) received: u64,
+    /// Pages in a row that brought rows, but nothing new.
+    stale_pages: u32,
+    /// Pages with rows.
+    pages: u64,
+    /// Rows of the largest page.
+    pub(super) largest: u64,
+    /// Whether a page stated a total.
+    has_total: bool,
+    /// Whether the last page had as many rows as a page can have.
+    was_full: bool,
+    /// Whether the last page was empty, and the one after it is asked for all the same.
+    is_doubtful: bool,
+    /// Whether a page with rows came after one that wasn't full.
+    short_in_the_middle: bool,
+    /// Whether a page had all the rows that were asked for.
+    ever_full: bool,
+}
+
+impl Tally {
+    /// Takes a page of a list in which each page begins `size` rows after the one before, however many that one had.
+    /// Returns why it is the last, if it is.
+    pub(super) fn take_fixed(
+        &mut self,
+        seen: &Seen,
+        size: u64,
+        rules: &EndRules,
+        place: &Place,
+    ) -> Result<Option<EndReason>, PaginateError> {
+        self.short_in_the_middle |= self.pages > 0 && !self.was_full && seen.rows > 0;
+        let full = seen.rows >= size;
+        self.ever_full |= full;
+        let end = self.take(seen, size, full, rules, place)?;
+        Ok(end.map(|end| match end {
+            EndReason::EmptyPage if self.short_in_the_middle => EndReason::EmptyAfterShort,
+            EndReason::EmptyPage if self.received > 0 && !self.ever_full => EndReason::NeverFull,
+            EndReason::MoreFalse if self.short_in_the_middle => EndReason::MoreFalseAfterShort,
+            end => end,
+        }))
+    }
+
+    /// Takes a page of a list in which each page begins after the rows of the one before: the server may give fewer at a time than are
+    /// asked for. Returns why it is the last, if it is.
+    pub(super) fn take_received(
+        &mut self,
+        seen: &Seen,
+        size: u64,
+        rules: &EndRules,
+        place: &Place,
+    ) -> Result<Option<EndReason>, PaginateError> {
+        if self.is_doubtful && seen.rows > 0 {
+            return Err(PaginateError::RowsAfterEmpty { page: seen.page });
+        }
+        let full = seen.rows >= size || (self.pages > 0 && seen.rows >= self.largest);
+        self.take(seen, size, full, rules, place)
+    }
+
+    /// Takes a page of at most `size` rows, which is `full` or not. Returns why it is the last, if it is.
+    fn take(
+        &mut self,
+        seen: &Seen,
+        size: u64,
+        full: bool,
+        rules: &EndRules,
+        place: &Place,
+    ) -> Result<Option<EndReason>, PaginateError> {
+        self.received += seen.rows;
+        self.pages += u64::from(seen.rows > 0);
+        self.largest = self.largest.max(seen.rows);
+        self.has_total |= seen.total.is_some();
+        let after_full = std::mem::replace(&mut self.was_full, full);
+        self.is_doubtful = seen.rows == 0 && after_full && !self.has_total && !rules.short_page_ends;
+        match (seen.rows, seen.more) {
+            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            (0, None) if self.is_doubtful => return Ok(None),
+            (0, _) => return Ok(Some(EndReason::EmptyPage)),
+            (_, Some(false)) => return Ok(Some(EndReason::MoreFalse)),
+            _ => {}
+        }
+        let short = seen.rows < size && seen.more.is_none();
+        if short && seen.total == Some(self.received) {
+            return Ok(Some(EndReason::TotalReached));
+        }
+        if short && rules.short_page_ends {
+            return Ok(Some(EndReason::ShortPage));
+        }
+        self.progress(seen, place)?;
+        Ok(None)
+    }
+
+    /// Refuses the second page in a row that brings rows but nothing new. One such page may come of a row that was inserted
+    /// while the list was read.
+    fn progress(&mut self, seen: &Seen, place: &Place) -> Result<(), PaginateError> {
+        self.stale_pages = if seen.new_rows == 0 { self.stale_pages + 1 } else { 0 };
+        if self.stale_pages < 2 {
+            return Ok(());
+        }
+        Err(PaginateError::NoProgress { page: seen.page, place: place.as_str().to_owned() })
+    }
+}
