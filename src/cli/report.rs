@@ -153,15 +153,7 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
-    match job.left {
-        Some(Left::Slices(slices)) => {
-            let _ = writeln!(out, "{}: {} due, not begun", job.job, print::counted(slices, "slice"));
-        }
-        Some(Left::Unplanned) => {
-            let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
-        }
-        None => {}
-    }
+    left(out, job);
     for warning in job.warnings.iter().take(NOTES_SHOWN) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
     }
@@ -209,6 +201,19 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
     if failures.len() > FAILURES_SHOWN {
         let more = print::counted((failures.len() - FAILURES_SHOWN) as u64, "more slice");
         let _ = writeln!(out, "{}: and {more} failed; `--output json` has them all", job.job);
+    }
+}
+
+/// Says what is due and hasn't begun.
+fn left(out: &mut String, job: &JobReport) {
+    match job.left {
+        Some(Left::Slices(slices)) => {
+            let _ = writeln!(out, "{}: {} due, not begun", job.job, print::counted(slices, "slice"));
+        }
+        Some(Left::Unplanned) => {
+            let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
+        }
+        None => {}
     }
 }
 

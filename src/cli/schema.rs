@@ -65,9 +65,9 @@ fn without_null(field: &mut Value) {
         if let [Value::Object(only)] = schemas.as_mut_slice() {
             let only = std::mem::take(only);
             field.remove("anyOf");
-            only.into_iter().for_each(|(key, value)| {
+            for (key, value) in only {
                 field.entry(key).or_insert(value);
-            });
+            }
         }
     }
 }

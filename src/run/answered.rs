@@ -86,8 +86,8 @@ fn brief(value: &Value) -> Value {
 /// Returns what in an answer says that there are more pages, such as `has_more: true`: in itself, or in a map beside the records.
 pub(super) fn unread_more(envelope: &Value) -> Option<String> {
     let fields = envelope.as_object()?;
-    let within = fields.iter().filter_map(|(name, value)| Some((name, value.as_object()?)));
-    told_by(fields).or_else(|| within.filter_map(|(name, fields)| Some(format!("{name}.{}", told_by(fields)?))).next())
+    told_by(fields)
+        .or_else(|| fields.iter().find_map(|(name, value)| Some(format!("{name}.{}", told_by(value.as_object()?)?))))
 }
 
 fn told_by(fields: &Map<String, Value>) -> Option<String> {

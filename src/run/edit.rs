@@ -56,8 +56,8 @@ impl Edit {
     pub(super) fn of(landed: &Value, now: &Value) -> Self {
         let (Some(landed), Some(now)) = (landed.as_object(), now.as_object()) else { return Self::default() };
         // Compared is what it means, and shown is what was written.
-        let (meant, means) = (meaning(landed), meaning(now));
-        let (before, after) = (sinks(&meant), sinks(&means));
+        let (old, new) = (meaning(landed), meaning(now));
+        let (before, after) = (sinks(&old), sinks(&new));
         let missing = |all: &Sinks, known: &Sinks| {
             // One that has another name and is the same otherwise is the same sink.
             let there = |(name, parts): &(&String, &Map<String, Value>)| {
@@ -71,7 +71,7 @@ impl Edit {
             let is_new_or_gone =
                 sink_of(name).is_some_and(|(sink, _)| before.contains_key(sink) != after.contains_key(sink));
             let (was, is) = (landed.get(name), now.get(name));
-            if is_new_or_gone || meant.get(name) == means.get(name) || was.is_none() {
+            if is_new_or_gone || old.get(name) == new.get(name) || was.is_none() {
                 // An earlier version that knew nothing of a part may have noted the fingerprint.
                 return None;
             }
@@ -199,12 +199,30 @@ fn clipped(was: &str, is: &str) -> (String, String) {
     (cut(&before), cut(&after))
 }
 
+/// A line of SQL. Two are equal where they differ in comments and blanks only.
+struct Line<'t> {
+    meaning: String,
+    text: &'t str,
+}
+
+impl<'t> Line<'t> {
+    /// Returns the lines of a text that say something.
+    fn all(text: &'t str) -> Vec<Self> {
+        let nothing = sql::normal_form("");
+        let lines = text.lines().map(|line| Self { meaning: sql::normal_form(line), text: line.trim_end() });
+        lines.filter(|line| line.meaning != nothing).collect()
+    }
+}
+
+impl PartialEq for Line<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.meaning == other.meaning
+    }
+}
+
 /// Shows the lines of two texts that differ, each on a line of its own: those of before with `-`, those of now with `+`.
 fn lines(before: &str, after: &str) -> String {
-    let split = |text: &'_ str| -> Vec<String> {
-        text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect()
-    };
-    let mut changed = changed_lines(&split(before), &split(after));
+    let mut changed = changed_lines(&Line::all(before), &Line::all(after));
     if let [('-', was), ('+', is)] = changed.as_mut_slice() {
         (*was, *is) = clipped(was, is);
     }
@@ -215,7 +233,7 @@ fn lines(before: &str, after: &str) -> String {
 }
 
 /// Returns the lines that aren't in the longest common subsequence of two texts, with their signs.
-fn changed_lines(before: &[String], after: &[String]) -> Vec<(char, String)> {
+fn changed_lines(before: &[Line<'_>], after: &[Line<'_>]) -> Vec<(char, String)> {
     // What is the same at both ends is most of it, and costs nothing.
     let start = before.iter().zip(after).take_while(|(one, other)| one == other).count();
     let rest = before.len().min(after.len()) - start;
@@ -240,10 +258,10 @@ fn changed_lines(before: &[String], after: &[String]) -> Vec<(char, String)> {
         if row < before.len() && column < after.len() && before[row] == after[column] {
             (row, column) = (row + 1, column + 1);
         } else if column == after.len() || (row < before.len() && common[at + width] >= common[at + 1]) {
-            changed.push(('-', before[row].clone()));
+            changed.push(('-', before[row].text.to_owned()));
             row += 1;
         } else {
-            changed.push(('+', after[column].clone()));
+            changed.push(('+', after[column].text.to_owned()));
             column += 1;
         }
     }

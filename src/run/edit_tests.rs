@@ -78,7 +78,7 @@ fn a_change_in_long_sql_is_shown_where_it_is() {
     let is = "SELECT id,\n  amount * 2 AS amount,\n  note,\n  -- new\n  day\nFROM records";
     assert_eq!(
         edited(&json!({"transform": was}), &json!({"transform": is})).lines(),
-        "\n`transform`, the lines that differ:\n  -   amount,\n  -   note\n  +   amount * 2 AS amount,\n  +   note,\n  +   -- new\n  +   day"
+        "\n`transform`, the lines that differ:\n  -   amount,\n  -   note\n  +   amount * 2 AS amount,\n  +   note,\n  +   day"
     );
     let short = edited(&json!({"transform": "SELECT 1 AS a"}), &json!({"transform": null}));
     assert_eq!(
@@ -89,9 +89,9 @@ fn a_change_in_long_sql_is_shown_where_it_is() {
 
 #[test]
 fn the_lines_that_stay_are_left_out() {
-    let split = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let shown = |was: &str, is: &str| {
-        let changed = changed_lines(&split(was), &split(is));
+        let (was, is) = (was.replace(' ', "\n"), is.replace(' ', "\n"));
+        let changed = changed_lines(&Line::all(&was), &Line::all(&is));
         changed.iter().map(|(sign, line)| format!("{sign}{line}")).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(shown("a b c", "a b c"), "");

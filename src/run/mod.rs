@@ -80,6 +80,7 @@ pub use attempt::{attempt, new_id};
 pub use bounds::Bounds;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
+pub use edit_error::EditError;
 pub use error::RunError;
 pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
 pub use hooks::{PostError, hook, notify, post};

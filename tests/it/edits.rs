@@ -115,7 +115,7 @@ fn a_preview_shows_what_paginate_reads() {
         shown,
         [
             "the answer without its records:",
-            r#"{"meta":{"has_more":true,"next":"[redacted]"},"total":3}"#,
+            r#"{"total":3,"meta":{"has_more":true,"next":"[redacted]"}}"#,
             r#"next page by: the cursor "[redacted]"; more: not stated; total: 3"#
         ],
         "{text}"

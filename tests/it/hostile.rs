@@ -235,7 +235,7 @@ fn sql_that_does_not_fit_the_rows() {
     assert_snapshot!(refused_by(&with("key: uuid"), page()), @"1: 20260103: the rows' `key` can't be used: key column `uuid` isn't a column of records; there are `at`, `id`");
     let seek = "records: '.items[]'\nquery: {sort: id}\nincremental: {cursor: id, start: 0}
 paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclusive, size: 2}}";
-    assert_snapshot!(refused_by(seek, page()), @"1: s0-0: `incremental.cursor` is a Utf8; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`");
+    assert_snapshot!(refused_by(seek, page()), @"1: s0-0: `incremental.cursor` is a Utf8; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`, or `to_timestamp(updated)` where it is a time");
     assert_snapshot!(refused_by(&WINDOW.replace("to_timestamp_seconds(t)", "at"), page()), @"1: 20260102T000000Z: window.time: `at` is Utf8, not a timestamp: write to_timestamp(at), or parse_timestamp(at, '%Y-%m-%d %H:%M:%S', 'UTC')");
 }
 
