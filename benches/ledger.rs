@@ -215,6 +215,7 @@ fn publication(Begin { slice, generation, .. }: Begin) -> Publication {
         cursor_end: None,
         rows: 1000,
         records: 1000,
+        good: 1000,
         reconciliation,
         schema_version: None,
         files: vec![file],

@@ -304,7 +304,7 @@ pub(super) struct HowToRun {
     /// It is also how long a run may be cut off from its state before it stops. Runs needn't agree on it.
     #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
     pub(super) lease_ttl: Duration,
-    /// Land windows even where they have fewer rows than what landed before.
+    /// Replace what landed even by fewer rows, or by rows that don't fit.
     #[arg(long)]
     pub(super) allow_shrink: bool,
     /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
@@ -345,7 +345,7 @@ impl From<AcceptArgument> for Accept {
     tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --job flow_alerts\n  \
     tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --missing\n\n\
     Windows are read whole, so the time is rounded out to them. One that has landed is read again and replaced where the answer is \
-    another; without `--allow-shrink` only by one with no fewer rows. A backfill that was killed is repeated, or goes on with `--missing`.")]
+    another; without `--allow-shrink` only by one with no fewer rows, and none that doesn't fit any more. A backfill that was killed is repeated, or goes on with `--missing`.")]
 pub(super) struct BackfillArguments {
     /// The first instant to read, RFC 3339; it may lie before `window.start`.
     #[arg(long, value_name = "TIME", value_parser = instant)]

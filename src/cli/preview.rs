@@ -31,7 +31,8 @@ pub(super) async fn run(arguments: &PreviewArguments, output: Output, env: Env) 
         Ok(preview) if output == Output::Json => print::json(&as_json(&preview)?)?,
         Ok(preview) => print::text(&as_text(&preview))?,
         Err(error) => {
-            print::problem(&format!("{}: {}", arguments.job, error.chain()));
+            let told = pipeline.job(&name).map_or_else(|| error.chain(), |job| error.told_of(job));
+            print::problem(&format!("{}: {told}", arguments.job));
             return Ok(env.exit(&error));
         }
     }

@@ -12,6 +12,9 @@ const FAILURES_SHOWN: usize = 5;
 /// The most notes of a job that are shown one by one.
 const NOTES_SHOWN: usize = 5;
 
+/// The most columns that are named in a line.
+const COLUMNS_SHOWN: usize = 8;
+
 /// Writes the table of jobs and what a person should know; `file` is the pipeline file, as it was typed.
 pub(super) fn text(report: &RunReport, file: &Path) -> String {
     let mut out = String::new();
@@ -154,6 +157,7 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
     left(out, job);
+    columns(out, job);
     for warning in job.warnings.iter().take(NOTES_SHOWN) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
     }
@@ -214,6 +218,20 @@ fn left(out: &mut String, job: &JobReport) {
             let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
         }
         None => {}
+    }
+}
+
+/// Writes which columns are new, and which had no value.
+fn columns(out: &mut String, job: &JobReport) {
+    let named = |columns: &[String]| match columns.len() {
+        0..=COLUMNS_SHOWN => columns.join(", "),
+        all => format!("{} and {} more", columns[..COLUMNS_SHOWN].join(", "), all - COLUMNS_SHOWN),
+    };
+    if let (Some(version), false) = (job.schema_version, job.new_columns.is_empty()) {
+        let _ = writeln!(out, "{}: new columns: {}; schema version {version}", job.job, named(&job.new_columns));
+    }
+    if !job.unseen_columns.is_empty() {
+        let _ = writeln!(out, "{}: no row had a value in: {}", job.job, named(&job.unseen_columns));
     }
 }
 

@@ -11,7 +11,7 @@ use super::{CliError, Exit, load, print, timeline};
 use crate::ledger::{Ledger, LedgerError, LedgerState};
 use crate::model::DeliveryStatus;
 use crate::pipeline::spec::Pipeline;
-use crate::run::{self, Env, Standing, Timeline, standings};
+use crate::run::{self, Env, RunError, Standing, Timeline, standings};
 
 /// Prints what has landed of pipeline files.
 pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output, env: Env) -> Result<Exit, CliError> {
@@ -34,13 +34,23 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
                 return Ok(Exit::NothingLanded);
             }
         };
+        let notes = match notes(pipeline, &known, now, &env) {
+            Ok(notes) => notes,
+            Err(error) => {
+                print::problem(&format!("{}: {}", pipeline.name, error.chain()));
+                return Ok(Exit::NothingLanded);
+            }
+        };
         match output {
             Output::Json => all.push(json!({
                 "pipeline": pipeline.name, "sequence": known.sequence(),
                 "jobs": lines.iter().map(document).collect::<Vec<_>>(),
-                "deliveries": deliveries,
+                "deliveries": deliveries, "notes": notes,
             })),
-            Output::Text => print::text(&(text(pipeline, &known, &lines, now) + &sent(&deliveries)))?,
+            Output::Text => {
+                let notes: String = notes.iter().map(|note| format!("\nnote: {note}")).collect();
+                print::text(&(text(pipeline, &known, &lines, now) + &notes + &sent(&deliveries)))?;
+            }
         }
     }
     if output == Output::Json {
@@ -51,6 +61,16 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
 
 async fn read(pipeline: &Pipeline, state: &StateArgument, env: &Env) -> Result<LedgerState, LedgerError> {
     Ledger::open(&state.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?.read_state().await
+}
+
+/// Says which jobs have never landed a row, though they have landed slices.
+fn notes(pipeline: &Pipeline, known: &LedgerState, now: DateTime<Utc>, env: &Env) -> Result<Vec<String>, RunError> {
+    let mut notes = Vec::new();
+    for job in &pipeline.jobs {
+        let note = run::nothing_yet(job, known, now, env)?;
+        notes.extend(note.map(|note| format!("{}: {note}", job.name)));
+    }
+    Ok(notes)
 }
 
 fn document(line: &Standing) -> Value {

@@ -10,7 +10,7 @@ use super::{CliError, Exit, lock, print};
 use crate::pipeline::check::Checked;
 use crate::pipeline::load::{Diagnostic, Severity, Span, diagnostic};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{SchemaError, check_locked};
+use crate::run::{SchemaError, check_locked, unknown_names};
 
 /// Checks files and prints what was found.
 pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exit, CliError> {
@@ -21,10 +21,15 @@ pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exi
         let (found, jobs) = match checked {
             Ok(Checked { pipeline, mut warnings, advice }) => {
                 warnings.extend(advice);
+                warnings.extend(unknown(&pipeline, path));
                 match left(&pipeline, path, locked) {
                     Some(Err(left)) => {
                         exit = Exit::Refused;
                         warnings.push(left);
+                        (warnings, None)
+                    }
+                    Some(Ok(())) if warnings.iter().any(|one| one.severity == Severity::Error) => {
+                        exit = Exit::Refused;
                         (warnings, None)
                     }
                     Some(Ok(())) => (warnings, Some(pipeline.jobs.len())),
@@ -58,6 +63,13 @@ pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exi
         print::json(&reports)?;
     }
     Ok(exit)
+}
+
+/// Says which names the columns in the lock file beside a pipeline file don't have. What is wrong with the lock file is for those to
+/// hear who ask for it.
+fn unknown(pipeline: &Pipeline, file: &Path) -> Vec<Diagnostic> {
+    let lock = lock::read(file).ok().filter(|lock| lock.pipeline == pipeline.name);
+    lock.map(|lock| unknown_names(pipeline, &lock)).unwrap_or_default()
 }
 
 /// Compares a pipeline with its lock file, where that is asked for. None where that can't be read, which is shown.

@@ -39,6 +39,7 @@ impl PageDecoder {
             schema: self.schema.clone(),
             known: self.known.clone(),
             version: self.version,
+            met: self.met.clone(),
         }
     }
 
@@ -78,6 +79,7 @@ impl PageDecoder {
         }
         let mut facts = early.facts.into_iter();
         each(&mut self.root, &mut |node| node.facts |= facts.next().unwrap_or_default());
+        self.meet(&early.page.batch);
         Some(early.page)
     }
 }

@@ -2,6 +2,8 @@
 //! off at it where it looks for a value: so such a page is read again record by record, and only the records that it breaks off in are
 //! rejected.
 
+use serde_json::Value;
+
 use super::envelope::{Rows as _, TypedRows};
 use super::error::{DecodeError, json};
 use super::strict;
@@ -90,7 +92,7 @@ pub(super) fn reason(error: &serde_json::Error) -> String {
 /// As [`strict::check`], for a document whose records are still to be picked out: numbers beyond a double cost those only.
 pub(super) fn check(document: &str) -> Result<(), serde_json::Error> {
     strict::check(document).or_else(|error| match Beyond::of(&strict::reason(&error)) {
-        Some(Beyond::Number) => strict::check(&within(document)),
+        Some(Beyond::Number) => strict::check(&within(document, false)),
         _ => Err(error),
     })
 }
@@ -98,13 +100,37 @@ pub(super) fn check(document: &str) -> Result<(), serde_json::Error> {
 /// Reads a document for rules that look at all of it: where it has numbers beyond a double, they see the greatest, as in jq.
 pub(super) fn value(document: &str) -> Result<serde_json::Value, serde_json::Error> {
     serde_json::from_str(document).or_else(|error| match Beyond::of(&strict::reason(&error)) {
-        Some(Beyond::Number) => serde_json::from_str(&within(document)),
+        Some(Beyond::Number) => serde_json::from_str(&within(document, false)),
         _ => Err(error),
     })
 }
 
-/// Returns a document with the greatest double for each number beyond.
-fn within(document: &str) -> String {
+/// What stands for half of a pair of surrogates: Unicode has no such character, and promises never to have one.
+const HALF: char = '\u{ffff}';
+
+/// Reads a part of an answer that may not be needed: what is beyond is the greatest double, or a character that is none. What goes on
+/// from there to a request is [`is_beyond_value`]'s to find.
+pub(super) fn part(text: &str) -> Result<Value, serde_json::Error> {
+    strict::value(text).or_else(|error| match Beyond::of(&strict::reason(&error)) {
+        Some(_) => strict::value(&within(text, true)),
+        None => Err(error),
+    })
+}
+
+/// Tells whether a value came from an answer in which it is a number beyond a double, or a text with half of a pair of surrogates.
+#[must_use]
+pub fn is_beyond_value(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() >= f64::MAX),
+        Value::String(text) => text.contains(HALF),
+        Value::Array(items) => items.iter().any(is_beyond_value),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(HALF) || is_beyond_value(value)),
+        Value::Null | Value::Bool(_) => false,
+    }
+}
+
+/// Returns a document with the greatest double for each number beyond, and where `halves` says so without half pairs of surrogates.
+fn within(document: &str, halves: bool) -> String {
     let mut text = String::with_capacity(document.len());
     let mut rest = document;
     while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
@@ -116,11 +142,39 @@ fn within(document: &str) -> String {
             Ok(number) if number.is_infinite() => {
                 text.push_str(&serde_json::Value::from(f64::MAX.copysign(number)).to_string());
             }
+            _ if halves && token.contains("\\u") => whole_pairs(token, &mut text),
             _ => text.push_str(token),
         }
         rest = after;
     }
     text + rest
+}
+
+/// Copies a text of JSON, its quotes included, with a character that is none for each surrogate without its other half.
+fn whole_pairs(mut token: &str, out: &mut String) {
+    while let Some(at) = token.find('\\') {
+        let (before, escape) = token.split_at(at);
+        out.push_str(before);
+        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                out.push(HALF);
+                token = escape.get(6..).unwrap_or_default();
+                continue;
+            }
+            (Some(_), _) => 6,
+            (None, _) => 2,
+        };
+        let (escape, after) = escape.split_at_checked(length).unwrap_or((escape, ""));
+        out.push_str(escape);
+        token = after;
+    }
+    out.push_str(token);
+}
+
+/// Reads `\uXXXX` at the start of a text.
+fn unit(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 fn end_of_string(text: &str) -> usize {
@@ -146,13 +200,26 @@ mod tests {
         let max = "1.7976931348623157e308";
         let max = serde_json::Value::from(max.parse::<f64>().unwrap()).to_string();
         assert_eq!(
-            within(r#"{"1e999": [1e999,-2e+400, 1E5], "\"1e999": "\\", "é": -0, "b": 1e999}"#),
+            within(r#"{"1e999": [1e999,-2e+400, 1E5], "\"1e999": "\\", "é": -0, "b": 1e999}"#, false),
             format!(r#"{{"1e999": [{max},-{max}, 1E5], "\"1e999": "\\", "é": -0, "b": {max}}}"#)
         );
         let long = format!("[{}]", "9".repeat(400));
-        assert_eq!(within(&long), format!("[{max}]"));
+        assert_eq!(within(&long, true), format!("[{max}]"));
         assert!(check(r#"{"a": 1e999, "a": 2}"#).is_err(), "a key twice is one still");
         assert!(check(r#"{"a": 1e999, }"#).is_err());
         assert!(check(r#"{"a": 1e999, "b": [-1e999]}"#).is_ok());
+    }
+
+    #[test]
+    fn half_pairs_become_what_is_no_character_and_nothing_else_changes() {
+        let text =
+            r#"{"\ud83d\ude00\\ud83d": "\ud83d x \ude00\n\u00e9", "b": "\ud83d\ud83d\ude00", "c": ["\ud8", 1e999]}"#;
+        let text = text.replace(r#""\ud8""#, r#""\ud800""#);
+        let read = part(&text).unwrap();
+        assert_eq!(read["\u{1f600}\\ud83d"], Value::from("\u{ffff} x \u{ffff}\n\u{e9}"));
+        assert_eq!((&read["b"], &read["c"][0]), (&Value::from("\u{ffff}\u{1f600}"), &Value::from("\u{ffff}")));
+        assert!(is_beyond_value(&read["c"]) && is_beyond_value(&read) && is_beyond_value(&read["c"][1]));
+        assert!(!is_beyond_value(&serde_json::json!(["\u{1f600}", 1e300, -5, null, {"a": "é"}])));
+        assert!(part(r#"{"a": 1e999, "a": 1}"#).is_err() && part(r#"{"a": "\ud800}"#).is_err());
     }
 }

@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::beyond;
 use super::builders::StructBuilder;
 use super::cells;
 use super::reject::{Misfit, Nulls, Row};
@@ -161,7 +162,7 @@ impl<'de, R: Rows<'de>> Visitor<'de> for Walk<'_, R> {
                 }
             } else if self.keep {
                 let raw: &'de RawValue = map.next_value()?;
-                if let Some(before) = envelope.insert(key.clone(), strict::part(raw.get())?) {
+                if let Some(before) = envelope.insert(key.clone(), part(raw.get())?) {
                     drop(before);
                     return Err(strict::twice(&key));
                 }
@@ -219,6 +220,11 @@ impl<'de, R: Rows<'de>> Visitor<'de> for Walk<'_, R> {
     fn visit_str<E>(self, value: &str) -> Result<Option<Value>, E> {
         self.other("a string", value.into())
     }
+}
+
+/// Reads a value beside the records; an error gets its place from the document's own reader.
+fn part<E: serde::de::Error>(text: &str) -> Result<Value, E> {
+    beyond::part(text).map_err(|error| E::custom(strict::reason(&error)))
 }
 
 struct RowSeed<'r, R>(&'r mut R);

@@ -20,6 +20,7 @@ mod held;
 mod infer;
 mod lattice;
 mod lines;
+mod options;
 mod origin;
 mod page;
 mod precise;
@@ -31,110 +32,34 @@ mod table;
 mod visitor;
 mod whole;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::model::{AnswerFormat, HandColumn, RecordSchema};
+use crate::model::RecordSchema;
+use crate::pipeline::load::nearest;
 pub use ahead::EarlyPage;
+pub use beyond::is_beyond_value;
 use builders::StructBuilder;
 pub use cut::is_cut;
 use envelope::{Rows as _, TypedRows};
 pub use error::DecodeError;
 pub use held::Widener;
 use lattice::Node;
+pub use options::{Contract, DecodeOptions, PAGE_VARIABLES, PageVars};
 pub use origin::Origin;
 use page::Page;
-pub use page::envelope_of;
+pub use page::{envelope_of, whole_of};
 use reject::{Misfit, Nulls, Row};
 pub use schema::arrow_schema;
 pub use split::SplitPage;
 pub use strict::check_json;
 use table::Known;
 pub use whole::{WholePage, read_whole};
-
-/// The variables that a `records` or a `rows` program must be compiled with before its own: the page's status and headers.
-pub const PAGE_VARIABLES: [&str; 2] = ["status", "headers"];
-
-/// What becomes of fields and values that the pinned schema doesn't know. Until a schema is pinned, all evolve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contract {
-    /// New columns and fields join; a value that doesn't fit costs its row.
-    Evolve,
-    /// A new column or field costs the row as well.
-    Freeze,
-    /// New columns and fields are left out and counted.
-    Discard,
-}
-
-/// How deep records may nest before the rest of them is kept as JSON text. Deeper than any API means to; the Parquet writer walks
-/// types by recursion, and 48 levels exhaust a thread's stack, which would end the process.
-const MAX_DEPTH: usize = 16;
-
-/// How the pages of a slice are decoded.
-#[derive(Debug, Clone)]
-pub struct DecodeOptions {
-    /// How pages are written.
-    pub format: AnswerFormat,
-    /// What picks the records out of a page.
-    pub selector: Selector,
-    /// The fan-out key: columns of every row, which hide a record's own fields of these names.
-    pub constants: Vec<(String, Value)>,
-    /// What becomes of what the pinned schema doesn't know.
-    pub contract: Contract,
-    /// Values that don't fit are null and counted, and their rows stay.
-    pub nulls: bool,
-    /// The schema that earlier slices have pinned.
-    pub pinned: Option<RecordSchema>,
-    /// Columns typed by hand: they exist even if never seen, and never change; objects may have more fields than were named.
-    pub by_hand: Vec<HandColumn>,
-    /// How deep lists and objects are typed; what lies deeper makes its column `json`.
-    pub max_depth: usize,
-    /// Leave the list that a program takes apart out of the envelope, which then needn't be read a second time: for where nobody
-    /// looks at it there.
-    pub lean_envelope: bool,
-    /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
-    pub want_edges: bool,
-}
-
-impl DecodeOptions {
-    /// Returns how pages are decoded of which nothing is known, and nothing is asked but their records.
-    #[must_use]
-    pub const fn new(format: AnswerFormat, selector: Selector) -> Self {
-        Self {
-            format,
-            selector,
-            constants: Vec::new(),
-            contract: Contract::Evolve,
-            nulls: false,
-            pinned: None,
-            by_hand: Vec::new(),
-            max_depth: MAX_DEPTH,
-            lean_envelope: false,
-            want_edges: false,
-        }
-    }
-}
-
-/// What a program sees of the response beside its body.
-#[derive(Debug, Clone)]
-pub struct PageVars {
-    /// The HTTP status, `$status`.
-    pub status: u16,
-    /// The headers, names in lower case, `$headers`.
-    pub headers: Value,
-}
-
-impl PageVars {
-    /// Returns the values of the variables, before those of the programs' own.
-    fn with(&self, vars: &[Value]) -> Vec<Value> {
-        [Value::from(self.status), self.headers.clone()].into_iter().chain(vars.iter().cloned()).collect()
-    }
-}
 
 /// A row that doesn't fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +115,8 @@ pub struct PageDecoder {
     schema: RecordSchema,
     /// What is known of tables.
     known: Known,
+    /// The columns typed by hand that some row had a value of.
+    met: BTreeSet<String>,
     /// How often `root` has changed but for the facts of values that fit.
     version: u64,
 }
@@ -234,7 +161,7 @@ impl PageDecoder {
         }
         let schema = RecordSchema::new(root.columns());
         let known = Known::of(options.pinned.as_ref(), &options.by_hand);
-        Self { options, root, builder: None, schema, known, version: 0 }
+        Self { options, root, builder: None, schema, known, met: BTreeSet::new(), version: 0 }
     }
 
     /// Decodes one page. `rows_program` says how many rows the server put on the page; `vars` are the values of the programs' variables
@@ -277,6 +204,18 @@ impl PageDecoder {
         let mut notes = Vec::new();
         self.root.notes("", &mut notes);
         notes
+    }
+
+    /// Returns the columns that were typed by hand just now and have no value in any row, each with the column that is spelled nearly so:
+    /// which is meant, perhaps.
+    #[must_use]
+    pub fn misspelt(&self) -> Vec<(&str, &str)> {
+        let by_hand = |name: &str| self.options.by_hand.iter().any(|column| column.name == name);
+        let others: Vec<&str> = self.root.fields.keys().map(String::as_str).filter(|name| !by_hand(name)).collect();
+        let is_new = |name: &&str| self.options.pinned.as_ref().is_none_or(|pinned| pinned.column(name).is_none());
+        let unmet =
+            self.options.by_hand.iter().map(|column| column.name.as_str()).filter(|name| !self.met.contains(*name));
+        unmet.filter(is_new).filter_map(|name| Some((name, nearest(name, &others)?))).collect()
     }
 
     /// Makes what brings the batches of the slice's pages to the schema that it ended with, `to`.
@@ -327,6 +266,7 @@ impl PageDecoder {
         let texts = loses.then(|| held::texts(&raw, &pass.bad));
         let (rows, discarded_fields, nulled_values) = (pass.rows, pass.discarded, pass.nulls.values);
         let batch = self.assemble(pass)?;
+        self.meet(&batch);
         let schema = self.schema.clone();
         Ok(DecodedPage {
             batch,
@@ -343,6 +283,16 @@ impl PageDecoder {
             origin: Origin::of_records(Vec::new()),
             texts,
         })
+    }
+
+    /// Notes which columns typed by hand have values.
+    fn meet(&mut self, batch: &RecordBatch) {
+        let has = |values: &ArrayRef| values.null_count() < values.len();
+        for column in &self.options.by_hand {
+            if !self.met.contains(&column.name) && batch.column_by_name(&column.name).is_some_and(has) {
+                self.met.insert(column.name.clone());
+            }
+        }
     }
 
     /// Adds what the records say to the working schema; tells whether that changed it.

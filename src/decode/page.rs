@@ -188,7 +188,7 @@ impl<'b> Page<'b> {
     pub(super) fn value(&self, ordinal: usize, raw: &str) -> Result<Value, DecodeError> {
         match &self.records {
             Records::Table(table) => Ok(table.object_of(raw)),
-            _ => strict::value(raw).map_err(|error| self.broken(ordinal, raw, &error)),
+            _ => beyond::part(raw).map_err(|error| self.broken(ordinal, raw, &error)),
         }
     }
 
@@ -284,7 +284,7 @@ fn list_at(text: &str, keys: Vec<String>) -> Option<(Vec<&str>, List)> {
 /// they lie along a path, else the whole body; null where it isn't JSON. Nothing is learnt from it.
 #[must_use]
 pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Value {
-    let whole = || serde_json::from_slice(body).unwrap_or_default();
+    let whole = || whole_of(body);
     let Ok(text) = text_of(body, format) else { return whole() };
     let known = Known::default();
     let seen = match selector {
@@ -296,6 +296,12 @@ pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Va
         Selector::Program(_) => document(text, format, &known).ok().and_then(|document| beyond::value(&document).ok()),
     };
     seen.unwrap_or_else(whole)
+}
+
+/// Returns what rules see of a body of which nothing is known; null where it isn't JSON.
+#[must_use]
+pub fn whole_of(body: &[u8]) -> Value {
+    std::str::from_utf8(body).ok().and_then(|text| beyond::part(text).ok()).unwrap_or_default()
 }
 
 /// The marks by which compressed data begin.

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::beyond;
+use super::error::json;
 use super::page::Page;
 use super::{DecodeError, DecodedPage, Origin, PageDecoder, PageVars};
 use crate::lang::jq::Jq;
@@ -14,7 +16,7 @@ pub struct SplitPage {
     pub records: Vec<String>,
     /// The body without the records; for a program the whole body.
     pub envelope: Value,
-    /// The first record as it came; null where there is none.
+    /// The first record as it came; null where there is none or it wasn't wanted.
     pub first: Value,
     /// The last record.
     pub last: Value,
@@ -41,9 +43,11 @@ impl PageDecoder {
         page.has_objects(&selector)?;
         let (records, envelope) = page.texts()?;
         self.known.width = self.known.width.or(page.width().filter(|_| !records.is_empty()));
-        let edge =
-            |record: Option<&String>| record.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let (first, last) = (edge(records.first()), edge(records.last()));
+        let edge = |record: Option<&String>| match record {
+            Some(text) if self.options.want_edges => beyond::part(text).map_err(|error| json(text, &error)),
+            _ => Ok(Value::Null),
+        };
+        let (first, last) = (edge(records.first())?, edge(records.last())?);
         let server_rows = match rows_program {
             Some(program) => page.count(program, &vars)?,
             None => records.len() as u64,

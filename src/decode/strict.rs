@@ -44,11 +44,6 @@ fn walk(text: &str, unique: Unique) -> Result<(), serde_json::Error> {
     deserializer.end()
 }
 
-/// As [`value`], for a part of a document: the error gets its place from the document's own reader.
-pub(super) fn part<E: serde::de::Error>(text: &str) -> Result<Value, E> {
-    value(text).map_err(|error| E::custom(reason(&error)))
-}
-
 /// Returns what a parser says, without the place.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let told = error.to_string();

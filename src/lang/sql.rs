@@ -4,6 +4,7 @@
 
 mod columns;
 mod functions;
+mod select_list;
 mod window;
 
 use std::collections::HashSet;
@@ -21,6 +22,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 pub use columns::{columns_named_in, select_columns};
 pub use functions::{ADDED_FUNCTIONS, unknown as unknown_function};
+pub use select_list::selects_all;
 pub use window::{WINDOW_NAMES, bind_window, find_window};
 
 static DIALECT: GenericDialect = GenericDialect {};

@@ -203,6 +203,9 @@ pub struct Landing {
     /// landed it isn't known, and 0.
     #[serde(default)]
     pub records: u64,
+    /// Those of them that fitted, and went into the transform. Absent where an earlier version landed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<u64>,
     /// What the reading proved; it counts the distinct keys too.
     pub reconciliation: Reconciliation,
     /// The version of the job's schema; absent where the job has never had a row.
@@ -355,7 +358,7 @@ mod tests {
                 }},
                 {"commit": {
                     "job": "j", "slice": "s0-41", "kind": {"incremental": {"series": 0, "start": 41, "end": 50}},
-                    "generation": 1, "rows": 9, "records": 9,
+                    "generation": 1, "rows": 9, "records": 9, "good": 9,
                     "reconciliation": {"received": 9, "distinct": 9, "end": "slice_full", "verdict": "complete"},
                     "schema_version": 1, "digest": "ab", "list": "files/j/s0-41-g1.json",
                     "totals": {"files": 1, "rows": 9, "bytes": 100}, "roots": ["file:///lake"]

@@ -395,6 +395,7 @@ impl Landed {
             kind: landing.kind.clone(),
             rows: landing.rows,
             records: landing.records,
+            good: landing.good,
             distinct: landing.reconciliation.distinct,
             verdict: landing.reconciliation.verdict,
             digest: landing.digest.clone(),

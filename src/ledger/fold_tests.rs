@@ -37,6 +37,7 @@ fn landing(slice: &Slice, generation: u32, replaces: Option<u32>) -> Landing {
         replaces,
         rows: 3,
         records: 3,
+        good: Some(3),
         reconciliation: Reconciliation::of(3, 3, (None, None), EndReason::EmptyPage),
         schema_version: Some(1),
         digest: format!("digest {generation}"),

@@ -76,7 +76,7 @@ pub use manifest::{
 pub use prune::Spare;
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
-pub use runs::{JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary};
+pub use runs::{JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary, moves_data};
 pub use schedule::{Pause, Settled};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};

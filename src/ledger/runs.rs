@@ -60,7 +60,7 @@ pub enum RunLife {
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// What was asked for: `run`, `backfill`, `vacuum`.
+    /// What was asked for: `run`, `backfill`, `replay`, `deliver`, `accept`, `vacuum`.
     pub verb: String,
     /// The instant that it planned with, UTC.
     pub now: DateTime<Utc>,
@@ -135,6 +135,12 @@ pub enum RunOutcome {
     Stopped,
     /// It was interrupted.
     Interrupted,
+}
+
+/// Tells whether what was asked for reads or sends data: how that went says how the pipeline is.
+#[must_use]
+pub fn moves_data(verb: &str) -> bool {
+    !["accept", "vacuum"].contains(&verb)
 }
 
 impl RunSummary {

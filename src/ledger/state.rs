@@ -130,6 +130,9 @@ pub struct Landed {
     /// Records that went into it, and into quarantine; 0 where an earlier version landed it.
     #[serde(default)]
     pub records: u64,
+    /// Those of them that fitted; `None` where an earlier version landed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<u64>,
     /// Rows with different keys; for a job with no `key`, rows received.
     pub distinct: u64,
     /// What the reading proved.

@@ -73,6 +73,7 @@ pub(super) fn publication(slice: &Slice, generation: u32, contents: &[&str]) -> 
         cursor_end: None,
         rows: contents.len() as u64,
         records: contents.len() as u64,
+        good: contents.len() as u64,
         reconciliation: Reconciliation::of(1, 1, (None, None), EndReason::EmptyPage),
         schema_version: Some(1),
         files: contents.iter().enumerate().map(file).collect(),

@@ -72,6 +72,8 @@ pub struct Publication {
     pub rows: u64,
     /// Records that went into it, and into quarantine.
     pub records: u64,
+    /// Those of them that went into it.
+    pub good: u64,
     /// What the reading proved.
     pub reconciliation: Reconciliation,
     /// The schema version it was decoded against.
@@ -203,7 +205,7 @@ impl Writer {
     }
 
     fn landing(&self, publication: Publication) -> Landing {
-        let Publication { slice, generation, cursor_end, rows, records, reconciliation, schema_version, files } =
+        let Publication { slice, generation, cursor_end, rows, records, good, reconciliation, schema_version, files } =
             publication;
         let at = SliceRef::of(&slice);
         let kind = match slice.kind {
@@ -220,6 +222,7 @@ impl Writer {
             generation,
             rows,
             records,
+            good: Some(good),
             reconciliation,
             schema_version,
             digest: digest(&files),

@@ -10,6 +10,7 @@ mod lock;
 mod report;
 mod schema;
 mod slice;
+mod strays;
 mod verdict;
 
 pub use change::{Change, Drift, Effect};
@@ -24,4 +25,5 @@ pub use report::{
 };
 pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};
+pub use strays::{Stray, Strays};
 pub use verdict::{EndReason, Reconciliation, Verdict};

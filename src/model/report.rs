@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId};
+use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId, Strays};
 
 /// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -153,6 +153,9 @@ pub struct SliceReport {
     pub took: Took,
     /// Where its rows went.
     pub rows: RowCounts,
+    /// Rows from outside of what was asked for; absent where there are none.
+    #[serde(skip_serializing_if = "Strays::is_none")]
+    pub strays: Strays,
     /// What each sink did.
     pub sinks: BTreeMap<SinkName, SinkCounts>,
     /// What the reading proved; absent where the slice failed before its end.
@@ -176,6 +179,15 @@ pub struct JobReport {
     /// What was due and hasn't begun, since the run stopped before; absent where that is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Left>,
+    /// The version of the job's schema that its slices made; absent where it is as it was before, or the job's first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
+    /// The columns that are new in it, or have a type now, each with that: `discount (float64)`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub new_columns: Vec<String>,
+    /// The columns of its schema in which no row that was read had a value: maybe the server doesn't send them any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen_columns: Vec<String>,
     /// What a person should know though nothing failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -209,7 +221,17 @@ impl JobReport {
     /// Starts the report of a job of which nothing is known yet.
     #[must_use]
     pub const fn new(job: JobName) -> Self {
-        Self { job, slices: Vec::new(), error: None, refused: false, left: None, warnings: Vec::new() }
+        Self {
+            job,
+            slices: Vec::new(),
+            error: None,
+            refused: false,
+            left: None,
+            schema_version: None,
+            new_columns: Vec::new(),
+            unseen_columns: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Counts the slices whose outcome `is` as asked.

@@ -52,7 +52,7 @@ pub enum EndReason {
 pub enum Verdict {
     /// The server stated the end, or the distinct rows equal its last total.
     Complete,
-    /// Nothing was stated, so nothing is proven. The slice lands, and the report says so.
+    /// Nothing was stated, or what came raises doubts, so nothing is proven. The slice lands, and the report says so.
     Unknown,
     /// The first and the last total differ: the data moved while it was read.
     Moving,

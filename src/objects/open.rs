@@ -59,7 +59,7 @@ fn s3(builder: AmazonS3Builder) -> object_store::Result<Bucket> {
     let listing = if unsigned {
         Listing::None("a list of uploads takes signed requests, and AWS_SKIP_SIGNATURE is set")
     } else {
-        Listing::S3(S3Uploads { store: Arc::clone(&store), options: client_options(), region, request_payer })
+        Listing::S3(Arc::new(S3Uploads { store: Arc::clone(&store), options: client_options(), region, request_payer }))
     };
     Ok(Bucket::listed(store, listing))
 }

@@ -54,7 +54,7 @@ pub enum OpenUploads {
 #[derive(Debug, Clone)]
 pub(super) enum Listing {
     /// By a call.
-    S3(S3Uploads),
+    S3(Arc<S3Uploads>),
     /// There is no need to: the store itself throws away what isn't completed.
     Needless,
     /// Not at all, for this reason.
@@ -73,7 +73,7 @@ impl Listing {
 }
 
 /// Lists the uploads of a bucket.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct S3Uploads {
     pub(super) store: Arc<AmazonS3>,
     pub(super) options: ClientOptions,

@@ -3,6 +3,7 @@
 mod enrich;
 mod incremental;
 mod outbox;
+mod places;
 mod slicing;
 mod source;
 
@@ -14,6 +15,7 @@ use indexmap::IndexMap;
 pub use self::enrich::Enrich;
 pub use self::incremental::{IncrementalSpec, NewestSpec, SentCursor};
 pub use self::outbox::{Find, Outbox};
+pub use self::places::Places;
 pub use self::slicing::{InstantFormat, LEAST_STEPS, PartsSpec, Slicing, Start, WindowSpec, most_steps};
 pub use self::source::{Proxy, SessionSpec, Source};
 use super::file::{
@@ -132,6 +134,8 @@ pub struct Job {
     pub sinks: Vec<Sink>,
     /// Where they are sent.
     pub outboxes: Vec<Outbox>,
+    /// Where the names of its columns stand in the file.
+    pub places: Places,
 }
 
 impl Job {

@@ -1,4 +1,5 @@
-//! When a run begins no further slices, though more is due: for careful nights, and for a process that is about to end.
+//! When a run begins no further slices, though more is due: for careful nights, and for a process that is about to end. And how much
+//! one slice may take.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +7,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::extract::paginate::Ceilings;
 use crate::model::Stop;
 
 /// What a run may still do. What it has begun it finishes; once it has stopped, it stays so.
@@ -19,6 +21,8 @@ pub struct Bounds {
     pub most_requests: Option<u64>,
     /// How many slices begin.
     pub most_slices: Option<u64>,
+    /// The most that one slice may take. Of its pages, `paginate.max_pages` may say more.
+    pub ceilings: Ceilings,
     /// Counts the requests that were sent.
     pub requests: Arc<AtomicU64>,
     /// Counts the slices that began.

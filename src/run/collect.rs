@@ -1,8 +1,11 @@
 //! The pages of a slice, taken in: which rows are new, which lie outside of the slice, which are bad, and what that proves.
 
 mod came;
+mod edges;
 mod end;
+mod strays;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
@@ -10,7 +13,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use self::came::Came;
+pub(super) use self::edges::Edges;
 pub(super) use self::end::{Collected, PassEnd};
+use self::strays::OwnTime;
 use super::RunError;
 use super::bad::{BadRows, Which};
 use super::cursor;
@@ -54,7 +59,7 @@ pub(super) struct Collector {
     now: DateTime<Utc>,
     keys: Option<KeyIndex>,
     latest_by: Option<RowSql>,
-    time: Option<(RowSql, Window, Window)>,
+    time: Option<OwnTime>,
     cursor: Option<(RowSql, Increment)>,
     spool: Spool,
     schemas: Vec<RecordSchema>,
@@ -72,12 +77,12 @@ pub(super) struct Collector {
     outside: Ordinals,
     nulls: Ordinals,
     evidence: Evidence,
+    /// The columns in which a row had a value.
+    valued: BTreeSet<String>,
     /// The pass since which rows count.
     since: usize,
     /// Whether pages share rows on purpose: an inclusive `seek` asks for the last row again.
     overlap: bool,
-    /// Whether rows outside of what was asked for are no sign that the server ignored it: it finds rows that reach into it.
-    reaching: bool,
     /// Gives the rows away to be written as they come.
     feeder: Option<Feeder>,
 }
@@ -94,10 +99,9 @@ impl Collector {
         options: DecodeOptions,
     ) -> Self {
         let time = match (&job.slicing, kind) {
-            (Slicing::Window(spec), SliceKind::Window(window)) => spec
-                .time
-                .as_ref()
-                .map(|time| (RowSql::new(time.as_str(), "window.time"), *window, asked.unwrap_or(*window))),
+            (Slicing::Window(spec), SliceKind::Window(window)) => {
+                OwnTime::new(job, spec, *window, asked.unwrap_or(*window))
+            }
             _ => None,
         };
         let cursor = match (&job.slicing, kind) {
@@ -125,9 +129,9 @@ impl Collector {
             outside: Ordinals::default(),
             nulls: Ordinals::default(),
             evidence: Evidence::default(),
+            valued: BTreeSet::new(),
             since: 0,
             overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
-            reaching: matches!(job.paginate.kind, PaginateKind::Seek { overlap: true, .. }),
             feeder: None,
         }
     }
@@ -141,9 +145,9 @@ impl Collector {
 
     /// Goes on to a part of the window: rows outside of it are those of another part. `asked` is the part with its padding.
     pub(super) const fn enter(&mut self, part: Window, asked: Window) {
-        if let Some((_, window, padded)) = &mut self.time {
-            *window = part;
-            *padded = asked;
+        if let Some(time) = &mut self.time {
+            time.window = part;
+            time.asked = asked;
         }
     }
 
@@ -172,6 +176,7 @@ impl Collector {
             self.undecoded += 1;
         }
         let batch = page.batch;
+        self.note_values(&batch);
         let new_good = self.observe(&batch, &page.schema, first, &came)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
@@ -183,6 +188,15 @@ impl Collector {
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
         Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(last)) })
+    }
+
+    /// Notes the columns that have a value in a page.
+    fn note_values(&mut self, batch: &RecordBatch) {
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if column.null_count() < column.len() && !self.valued.contains(field.name()) {
+                self.valued.insert(field.name().clone());
+            }
+        }
     }
 
     fn feed(&mut self, batch: &RecordBatch, first: u64, schema: &RecordSchema) -> Result<(), RunError> {
@@ -273,35 +287,33 @@ impl Collector {
     }
 
     fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<(), RunError> {
-        let Some((row, window, asked)) = &mut self.time else { return Ok(()) };
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let (window, asked) = (*window, *asked);
-        let times = row.compiled(&batch.schema(), self.now)?.timestamps_us(batch);
-        let (times, null) = (times.map_err(|source| row.failed(source))?, row.null());
-        let mut ignored = 0;
-        for at in 0..batch.num_rows() {
-            if times.is_null(at) {
-                self.reject(first, at, &null, came)?;
-                continue;
-            }
-            let time = DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
-            if !window.contains(time) {
+        let Some(time) = self.time.as_mut().filter(|_| batch.num_rows() > 0) else { return Ok(()) };
+        let (window, asked, reaching) = (time.window, time.asked, time.reaching);
+        let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_us(batch);
+        let (times, null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
+        let instant = |at: usize| DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
+        let (mut outside, mut example) = (0, None);
+        for at in (0..batch.num_rows()).filter(|at| times.is_valid(*at)) {
+            let instant = instant(at);
+            if !window.contains(instant) {
                 self.outside.insert(first + at as u64);
             }
-            ignored += u64::from(time < asked.from || time > asked.to);
+            if instant < asked.from || instant > asked.to {
+                outside += 1;
+                example = example.or(Some(instant));
+            }
+            time.note(batch, at, instant);
         }
-        let rows = batch.num_rows() as u64;
-        if ignored * 2 > rows && !self.reaching {
-            return Err(RunError::WindowIgnored {
-                request: came.request.to_owned(),
-                outside: ignored,
-                rows,
-                window: asked,
-            });
+        for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
+            self.reject(first, at, &null, came)?;
         }
-        Ok(())
+        let (request, rows) = (came.request.to_owned(), batch.num_rows() as u64);
+        match example {
+            Some(time) if outside * 2 > rows && !reaching => {
+                Err(RunError::WindowIgnored { request, outside, rows, time, window: asked })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn cut_by_cursor(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<bool, RunError> {

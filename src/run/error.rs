@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::deliver::OutboxError;
 use super::edit_error::EditError;
+use super::job::EdgeError;
+use super::loss_error::LossError;
 use super::parts::PartError;
 use super::schema_error::SchemaError;
 use crate::decode::DecodeError;
@@ -185,8 +187,9 @@ pub enum RunError {
     },
     /// Rows lie outside of what was asked for.
     #[error(
-        "{request}: {outside} of {rows} rows lie outside of the time asked for ({} to {}): the server ignored the window; \
-         check the places of `window.from` and `window.to` and the format of `window.as`", window.from, window.to
+        "{request}: by `window.time`, {outside} of {rows} rows lie outside of the time asked for ({} to {}), such as one of {time}: either \
+         the server ignored the window (check the places of `window.from` and `window.to`, and the format of `window.as`), or `window.time` \
+         misreads the rows, as one that takes seconds for milliseconds does", window.from, window.to
     )]
     WindowIgnored {
         /// The request, redacted.
@@ -195,6 +198,8 @@ pub enum RunError {
         outside: u64,
         /// Rows of the page.
         rows: u64,
+        /// The time of the first of them, UTC, as `window.time` reads it.
+        time: DateTime<Utc>,
         /// What was asked for.
         window: Window,
     },
@@ -221,20 +226,12 @@ pub enum RunError {
         /// What that is called.
         verdict: &'static str,
     },
-    /// A slice read again, or what was read anew, has fewer rows than what landed.
-    #[error(
-        "{what} has {now} rows now, and {landed} rows landed before, so what landed stays: the source may have purged its history, or \
-         the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and \
-         an edit that is for later slices only is taken in by `--accept future`"
-    )]
-    Shrunk {
-        /// Which part of the data.
-        what: String,
-        /// Rows now.
-        now: u64,
-        /// Rows that landed.
-        landed: u64,
-    },
+    /// A row is missing where it belongs.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
+    /// What was read has lost something of what landed.
+    #[error(transparent)]
+    Loss(#[from] LossError),
     /// The lake has files that another ledger landed. [`super::is_of_another_ledger`] knows the message.
     #[error(
         "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
@@ -247,16 +244,14 @@ pub enum RunError {
         /// The state of this run.
         state: String,
     },
-    /// A slice read again has bad rows only.
+    /// No row of a slice fits.
     #[error(
-        "all {bad} rows of the slice are bad now, and {landed} rows landed before, so what landed stays; the first: {first}; \
-         if the source has changed for good, `--allow-shrink` replaces what landed"
+        "none of the slice's rows fits ({bad} came), so nothing of it has landed; the first: {first}; check `records`, `key`, `window.time` \
+         and `schema.columns` against it; if such slices are to land, with all their rows in quarantine, say `max_bad_rows: 100%` in `schema`"
     )]
-    AllBad {
+    NoneFits {
         /// Bad rows.
         bad: u64,
-        /// Rows that landed.
-        landed: u64,
         /// The first bad row, and why.
         first: String,
     },

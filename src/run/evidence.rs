@@ -17,6 +17,30 @@ const PAGE_AGAIN: &str = "a page came twice, row for row: if rows can't be equal
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
                           it is known to be whole: `on_mismatch: refetch`";
 
+/// What a person should look at where pages in the middle of a list by pages were short.
+const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
+                               fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
+                               its `total`";
+
+/// What a person should look at where the only page of a list by pages was short.
+const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
+                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
+
+/// Says what a person should look at where the end proves nothing.
+pub(super) fn unproven(end: EndReason) -> Option<String> {
+    let (what, field) = match end {
+        EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
+        EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
+        EndReason::NoCursor => ("cursor", "paginate.cursor"),
+        EndReason::NoLink => ("link", "paginate.next_link"),
+        _ => return None,
+    };
+    Some(format!(
+        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place: \
+         `tidegate preview` shows an answer without its records"
+    ))
+}
+
 /// The evidence of one slice.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {

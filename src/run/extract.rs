@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
-use super::answered::{Answered, one_of_several};
+use super::answered::Answered;
 use super::collect::{Collected, PassEnd, SliceMemory};
 use super::early::{Early, LANDING, Opening};
 use super::enrich::Enricher;
@@ -19,13 +19,12 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
-use super::unproven::{STEP_IS_UNPROVEN, unproven};
-use super::{Env, Progress, RunError, build, future};
+use super::{Env, Progress, RunError, build, evidence, future};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
-use crate::extract::paginate::{PaginateError, Seen};
+use crate::extract::paginate::{Ceilings, PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
@@ -56,6 +55,8 @@ pub(super) struct Extraction {
     pub(super) progress: Arc<dyn Progress>,
     /// Whether a page of the job has given something to move on by.
     pub(super) had_one: Arc<AtomicBool>,
+    /// The most that a slice may take.
+    pub(super) most: Ceilings,
     /// What the slices that are read at once share.
     pub(super) lanes: Lanes,
     /// This machine's clock, where windows that haven't ended for the server are refused.
@@ -122,6 +123,7 @@ impl Extraction {
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),
             had_one: Arc::default(),
+            most: env.bounds.ceilings,
             lanes: Lanes::new(job.source.concurrency as usize),
             clock: None,
         })
@@ -328,7 +330,8 @@ impl Extraction {
 
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
-        Pages::new(&self.job, &self.tree, slice, &printed(now), self.exchange.client.redactor(), &self.had_one)
+        let redactor = self.exchange.client.redactor();
+        Pages::new(&self.job, &self.tree, slice, &printed(now), redactor, &self.had_one, self.most)
     }
 }
 
@@ -370,11 +373,9 @@ fn finish(
 ) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.decoder.notes());
+    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());
     // Where nothing came there is nothing to go on from, as on each quiet day of an `incremental`.
-    notes.extend(unproven(end).filter(|_| intake.collector.received() > 0));
-    notes.extend(intake.unread.as_deref().map(one_of_several));
-    notes.extend(intake.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
+    notes.extend(evidence::unproven(end).filter(|_| intake.collector.received() > 0));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use sha2::{Digest as _, Sha256};
 
+use crate::pipeline::file::Auth;
 use crate::pipeline::load::{self, RequestValue, Tmpl};
 use crate::pipeline::spec::{Job, Outbox, Request, Source};
 use crate::secret::Secret;
@@ -25,7 +26,12 @@ pub(super) fn of_outbox(outbox: &Outbox) -> Vec<Secret> {
 }
 
 fn of_source(source: &Source) -> impl Iterator<Item = &str> {
-    source.hidden.iter().map(Secret::expose).filter(|value| value.len() >= SHORTEST_SECRET)
+    let login = match &source.auth {
+        Auth::Login(login) => Some(&login.post),
+        _ => None,
+    };
+    let login = login.into_iter().flat_map(Tmpl::looked_up).map(|(_, value)| value);
+    source.hidden.iter().map(Secret::expose).chain(login).filter(|value| value.len() >= SHORTEST_SECRET)
 }
 
 fn of_request(request: &Request) -> impl Iterator<Item = &str> {

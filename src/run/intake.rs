@@ -7,14 +7,14 @@ use arrow::array::Array as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::answered::{Answered, unread_more};
+use super::answered::{Answered, one_of_several, unread_more};
 use super::collect::{Collector, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
 use super::readers::Readers;
 use super::row::RowSql;
-use super::{RunError, source, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, SplitPage};
+use super::{RunError, names, source, window};
+use crate::decode::{DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, SplitPage, whole_of};
 use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;
@@ -22,6 +22,10 @@ use crate::lang::jq::JqInput;
 use crate::model::{FanoutKey, RecordSchema, Slice, Window};
 use crate::pipeline::file;
 use crate::pipeline::spec::{Job, PartsSpec, Slicing};
+
+/// What a person should look at where points came and didn't show their step.
+const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
+                                points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
 /// The part that computes: it is locked on blocking threads only, by one of them at a time.
 pub(super) struct Intake {
@@ -121,6 +125,15 @@ impl Foresight {
 }
 
 impl Intake {
+    /// Says what a person should look at, a sentence each.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = self.decoder.notes();
+        notes.extend(names::misspelt(&self.decoder, &self.job));
+        notes.extend(self.unread.as_deref().map(one_of_several));
+        notes.extend(self.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
+        notes
+    }
+
     /// Begins a slice, for a preview where `shown`. Beyond `memory` its rows and keys go to temporary files.
     pub(super) fn new(
         job: &Arc<Job>,
@@ -213,7 +226,7 @@ impl Intake {
         let envelope = match &page {
             Ok(page) => page.envelope().clone(),
             // Maybe it is an error of the server that has no records: the rules see what there is.
-            Err(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
+            Err(_) => whole_of(&answer.body),
         };
         (envelope, page)
     }

@@ -1,6 +1,6 @@
 //! One job of a run: its keys, its slices, and what became of each.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
-use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, future, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
@@ -22,18 +22,24 @@ use crate::telemetry::IN_REPORT;
 
 mod anew;
 mod backfill;
+mod edges;
+mod judge;
 mod pinned;
 mod replay;
 mod reset;
 mod shrink;
 mod slice;
 mod stage;
+mod told;
 mod turns;
 
 pub(super) use backfill::check as check_backfill;
+pub use edges::EdgeError;
+use edges::Neighbours;
+pub(super) use judge::reconcile;
 pub(super) use replay::{held, stays};
+pub(super) use slice::columns;
 use slice::{Finished, SliceRun};
-pub(super) use slice::{columns, reconcile};
 use turns::Turns;
 
 /// One job of a run, and the world it lives in.
@@ -86,6 +92,7 @@ impl Runner<'_> {
     async fn land(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) -> Result<(), RunError> {
         self.check_fingerprint(report).await?;
         self.check_schema().await?;
+        let before = self.writer.state(|state| state.schema_version(&self.job.name));
         let keys = self.keys(rows).await?;
         let (due, ended) = match self.options.reads {
             Reads::Due => self.due(keys.as_deref(), report).await?,
@@ -98,7 +105,8 @@ impl Runner<'_> {
         for finished in ended {
             self.finished(finished, &mut queue, report);
         }
-        self.slices(queue, report).await?;
+        let valued = self.slices(queue, report).await?;
+        self.tell(before, &valued, report).await?;
         self.supersede(report).await
     }
 
@@ -113,8 +121,8 @@ impl Runner<'_> {
     }
 
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
-    /// with rows decides; after that as many at a time as the source allows.
-    async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<(), RunError> {
+    /// with rows decides; after that as many at a time as the source allows. Returns the columns in which a row had a value.
+    async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<BTreeSet<String>, RunError> {
         let run = Arc::new(SliceRun {
             extraction: self.extraction()?,
             tables: tables::load(self.job, &self.env.stores).await?,
@@ -127,16 +135,16 @@ impl Runner<'_> {
             replay: self.options.reads == Reads::Quarantined,
             lock: self.options.lock.clone(),
             turns: Turns::new(queue.len()),
+            neighbours: Neighbours::default(),
         });
         // Where a slice stands in the report: at its place in the plan, and those that follow it in its chain right after.
         let mut places: HashMap<SliceId, usize> =
             queue.iter().enumerate().map(|(place, waiting)| (waiting.slice.id.clone(), place)).collect();
-        let mut running = FuturesUnordered::new();
+        let (mut running, mut valued) = (FuturesUnordered::new(), BTreeSet::new());
         loop {
             let version = self.writer.state(|state| state.schema_version(&self.job.name));
             let pinned = self.pinned(version).await?;
-            let stopped = self.env.bounds.stop().is_some();
-            if !stopped {
+            if self.env.bounds.stop().is_none() {
                 self.begin(&mut queue, version).await?;
             }
             let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };
@@ -152,7 +160,8 @@ impl Runner<'_> {
             }
             tokio::select! {
                 finished = running.next() => {
-                    let Some((place, finished)) = finished else { break };
+                    let Some((place, mut finished)) = finished else { break };
+                    valued.append(&mut finished.valued);
                     match &finished.next {
                         Some(next) => {
                             places.insert(next.id.clone(), place);
@@ -172,7 +181,7 @@ impl Runner<'_> {
         self.release(&queue).await?;
         report.slices.sort_by_key(|slice| places.get(&slice.slice).copied());
         report.left = (!queue.is_empty()).then_some(Left::Slices(queue.len() as u64));
-        Ok(())
+        Ok(valued)
     }
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
@@ -237,15 +246,6 @@ impl Runner<'_> {
         let Some(version) = version else { return Ok(None) };
         let schema = self.ledger.schema(&self.job.name, version).await?;
         Ok(Some((version, schema.records)))
-    }
-
-    /// Warns where what has landed reaches beyond the present.
-    fn warn_of_the_future(&self, report: &mut JobReport) {
-        let last = self.writer.state(|state| {
-            let keys = state.keys(&self.job.name);
-            keys.filter_map(|key| state.landed_ranges(&self.job.name, key).last().map(|range| range.to)).max()
-        });
-        report.warnings.extend(last.and_then(|last| future::beyond(last, self.options.now)));
     }
 
     fn extraction(&self) -> Result<Extraction, RunError> {

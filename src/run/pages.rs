@@ -10,6 +10,7 @@ use url::Url;
 
 use super::parts::{Misfit, Parts};
 use super::{RunError, build, increment, window};
+use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
@@ -62,7 +63,7 @@ pub(super) struct Asked {
 }
 
 impl Pages {
-    /// Prepares the requests of a slice. `now` is the run's instant; `had_one` is shared by the slices of the job.
+    /// Prepares the requests of a slice. `now` is the run's instant; `had_one` is shared by the slices of the job; `most` is what the slice may take.
     pub(super) fn new(
         job: &Job,
         tree: &Arc<RequestTree>,
@@ -70,6 +71,7 @@ impl Pages {
         now: &str,
         redactor: &Redactor,
         had_one: &Arc<AtomicBool>,
+        most: Ceilings,
     ) -> Self {
         let paginator = build::paginator(job, &slice.kind);
         let fixed = match (&job.slicing, &slice.kind) {
@@ -92,7 +94,7 @@ impl Pages {
             next: paginator.first(),
             link: None,
             paginator,
-            guard: RequestGuard::new(ceilings(job)),
+            guard: RequestGuard::new(ceilings(job, most)),
             started: Instant::now(),
             number: 0,
             redactor: redactor.clone(),
@@ -229,9 +231,8 @@ const fn counted(job: &Job) -> Option<u64> {
 }
 
 /// The most that a slice may take: what the pipeline file says of pages is for the paginator to keep, which knows how to say it.
-fn ceilings(job: &Job) -> Ceilings {
-    let usual = Ceilings::default();
-    Ceilings { pages: usual.pages.max(job.paginate.max_pages.saturating_add(1)), ..usual }
+fn ceilings(job: &Job, most: Ceilings) -> Ceilings {
+    Ceilings { pages: most.pages.max(job.paginate.max_pages.saturating_add(1)), ..most }
 }
 
 /// What templates see beside the window's edges: `now`, `cursor`, and the fan-out's row under its name.
@@ -308,7 +309,8 @@ pub(super) struct Shown<'p> {
 pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Seen, RunError> {
     let one = |field, program: &Jq| {
         let failed = |source| RunError::Expression { request: asked.line.clone(), field, source };
-        program.one_of(&shown.envelope, vars).map_err(failed)
+        let value = program.one_of(&shown.envelope, vars).map_err(failed)?;
+        readable(field, asked, value)
     };
     let total = job.paginate.total.as_ref().map(|total| one("paginate.total", total)).transpose()?;
     let total = total.map(|total| parse_total(&total)).transpose();
@@ -380,12 +382,25 @@ fn given_by(
         Err(_) if shown.rows == 0 => return Ok(Given::Absent),
         Err(source) => return Err(RunError::Expression { request: asked.line.clone(), field, source }),
     };
+    let value = readable(field, asked, value)?;
     if by.of_row && value.is_null() && shown.rows > 0 {
         let expression = by.value.text().to_owned();
         let source = PaginateError::NoCursorInRow { page: asked.page, expression };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
     Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope.value(), path))))
+}
+
+/// Refuses to go by a value that an answer has and that can't be read: of the others on the page none is needed.
+fn readable(field: &'static str, asked: &Asked, value: Value) -> Result<Value, RunError> {
+    if !is_beyond_value(&value) {
+        return Ok(value);
+    }
+    let problem = format!(
+        "`{field}` gives a number beyond the range of a double, or a text with half of a pair of surrogates: it can't be gone by; choose \
+         another value, or tell the server's owner"
+    );
+    Err(RunError::Answer { request: asked.line.clone(), problem })
 }
 
 /// Tells whether the key at `path` exists and is null.

@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use super::RunError;
 use super::ahead::Ahead;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, unproven};
 use super::extract::Extraction;
 use super::intake::constants;
 use super::pages::{self, Asked, Facts};
-use super::unproven::unproven;
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::extract::Extraction;
-use super::{Env, Options, RunError, chosen, fingerprint, job, locked};
+use super::{Env, Options, RunError, chosen, fingerprint, hints, job, locked};
 use crate::ledger::{Ledger, LedgerState};
 use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
@@ -108,6 +108,7 @@ fn planned(
             keys.map(due).unwrap_or_default()
         }
     };
+    notes.extend(hints::begins_later(job, now));
     if !options.shard.is_whole() && job.lands() {
         notes.push(format!("the slices of shard {}", options.shard));
     }

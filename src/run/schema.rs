@@ -9,8 +9,10 @@ use super::extract::Wanted;
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::Sample;
-use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, sample, tables};
-use crate::ledger::{Closed, Lane, Ledger, LedgerState, OutputColumn, PinnedSchema, SliceRef, Timing, Writer};
+use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, release, sample, tables};
+use crate::ledger::{
+    Closed, Lane, Ledger, LedgerState, OutputColumn, PinnedSchema, RunOutcome, RunSummary, SliceRef, Timing, Writer,
+};
 use crate::model::{
     Column, ColumnType, Drift, HandColumn, JobName, LockedJob, RecordSchema, SchemaLock, SliceId, Window,
 };
@@ -160,9 +162,9 @@ pub async fn accept_schema(
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
     let accepted = accept(pipeline, name, (options, with, allowed), &data, &writer, env).await;
-    if let Err(error) = writer.release().await {
-        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
-    }
+    let outcome = if accepted.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };
+    let error = accepted.as_ref().err().map(RunError::chain);
+    release(pipeline, writer, RunSummary::bare("accept", options.now, outcome, error.as_deref())).await;
     accepted
 }
 

@@ -53,8 +53,8 @@ impl RunError {
                 Exit::Refused
             }
             Self::Ledger(LedgerError::Address { .. })
-            | Self::Sink(SinkError::UnsupportedUrl { .. } | SinkError::BadUrl { .. }) => Exit::Refused,
-            Self::NoJob { .. }
+            | Self::Sink(SinkError::UnsupportedUrl { .. } | SinkError::BadUrl { .. })
+            | Self::NoJob { .. }
             | Self::NoWindows { .. }
             | Self::Edit(_)
             | Self::Future { .. }

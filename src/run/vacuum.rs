@@ -93,7 +93,7 @@ pub async fn vacuum(
             ledger.discard(spare).await?;
         }
         removed.extend(all.found.removed);
-        Ok::<_, RunError>(Vacuumed { settled, removed, ..all.found })
+        Ok::<_, RunError>(Vacuumed { removed, settled, ..all.found })
     };
     let removed = removed.await;
     let outcome = if removed.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };
@@ -106,6 +106,32 @@ struct All {
     found: Vacuumed,
     orphans: Vec<Orphan>,
     spare: Vec<crate::ledger::Spare>,
+}
+
+impl All {
+    /// Sorts out the uploads below a root that the ledger doesn't note; `whose` is asked of a path and its place.
+    fn take_uploads(
+        &mut self,
+        root: &str,
+        uploads: impl Iterator<Item = OpenUpload>,
+        whose: impl Fn(&str, &str) -> Whose,
+    ) {
+        for upload in uploads {
+            let place = format!("{root}{}", upload.path);
+            match whose(&upload.path, &place) {
+                Whose::Ours => {
+                    let begun = upload.begun.format("%Y-%m-%d %H:%M:%S");
+                    let why = format!(
+                        "an upload begun at {begun} UTC that the ledger doesn't note, unless its run still goes on"
+                    );
+                    self.found.removed.push(Removal { place, bytes: 0, why });
+                    self.orphans.push(Orphan::Upload { root: root.to_owned(), upload });
+                }
+                Whose::Unknown => self.found.unknown.push(place),
+                Whose::Others => {}
+            }
+        }
+    }
 }
 
 /// Returns every place where the pipeline may have files.
@@ -155,27 +181,12 @@ async fn look(
                 Whose::Unknown | Whose::Others => {}
             }
         }
-        let uploads = match uploads {
-            OpenUploads::Listed(uploads) => uploads,
-            OpenUploads::NotListed(why) => {
-                all.found.notes.push(unlisted(&root, &why));
-                continue;
+        match uploads {
+            OpenUploads::Listed(uploads) => {
+                let unnoted = uploads.into_iter().filter(|upload| !named.uploads.contains(&upload.id));
+                all.take_uploads(&root, unnoted, |path, place| whose(path, place, &others, pipeline, known));
             }
-        };
-        for upload in uploads.into_iter().filter(|upload| !named.uploads.contains(&upload.id)) {
-            let place = format!("{root}{}", upload.path);
-            match whose(&upload.path, &place, &others, pipeline, known) {
-                Whose::Ours => {
-                    let begun = upload.begun.format("%Y-%m-%d %H:%M:%S");
-                    let why = format!(
-                        "an upload begun at {begun} UTC that the ledger doesn't note, unless its run still goes on"
-                    );
-                    all.found.removed.push(Removal { place, bytes: 0, why });
-                    all.orphans.push(Orphan::Upload { root: root.clone(), upload });
-                }
-                Whose::Unknown => all.found.unknown.push(place),
-                Whose::Others => {}
-            }
+            OpenUploads::NotListed(why) => all.found.notes.push(unlisted(&root, &why)),
         }
     }
     let spare = all.spare.iter().map(|spare| Removal {

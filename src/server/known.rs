@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
-use crate::ledger::{Ledger, LedgerState, RunOutcome};
+use crate::ledger::{Ledger, LedgerState, RunOutcome, moves_data};
 use crate::model::{PipelineName, RunId, Window};
 use crate::pipeline::spec::Pipeline;
 use crate::run::{Env, Standing, Timeline, standings};
@@ -64,6 +64,8 @@ pub(super) struct KnownEnd {
     pub(super) at: DateTime<Utc>,
     /// Whether all that was due had landed.
     pub(super) done: bool,
+    /// The run, where it had a name.
+    pub(super) run: Option<RunId>,
 }
 
 impl Known {
@@ -111,7 +113,11 @@ impl Known {
 }
 
 fn end(end: &crate::ledger::RunEnd) -> Option<KnownEnd> {
-    (end.summary.verb != "vacuum").then(|| KnownEnd { at: end.at, done: end.summary.ended() == RunOutcome::Done })
+    moves_data(&end.summary.verb).then(|| KnownEnd {
+        at: end.at,
+        done: end.summary.ended() == RunOutcome::Done,
+        run: end.summary.run.clone(),
+    })
 }
 
 fn chain(pipeline: &Pipeline, standing: Standing, state: &LedgerState, due: Option<DateTime<Utc>>) -> Chain {

@@ -255,7 +255,9 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
             failed.get_or_create(&labels).set(i64::from(left_something));
         }
         let done = known.ends.iter().find(|end| end.done).map(|end| end.at);
-        let own_done = own.and_then(|(at, left_something)| (!left_something).then_some(at));
+        // A ledger that was read before the run's end doesn't know of it yet.
+        let is_known = |end: &&RunEnd| known.ends.iter().any(|known| known.run.as_ref() == Some(&end.run));
+        let own_done = end.filter(|end| end.exit_code == Exit::Done && !is_known(end)).map(|end| end.ended);
         if let Some(at) = done.max(own_done) {
             success.get_or_create(&labels).set(seconds(at));
         }

@@ -29,7 +29,7 @@ fn end(hour: i64, exit_code: Exit) -> RunEnd {
 }
 
 fn known(ends: &[(i64, bool)]) -> Known {
-    let ends = ends.iter().map(|(hour, done)| KnownEnd { at: at(*hour), done: *done }).collect();
+    let ends = ends.iter().map(|(hour, done)| KnownEnd { at: at(*hour), done: *done, run: None }).collect();
     Known { state: LedgerState::default(), chains: Vec::new(), ends, error: None }
 }
 

@@ -169,7 +169,7 @@ fn cell((window, stretch): (Window, Stretch)) -> Cell {
 
 fn charts(all: &[RunLine]) -> Vec<Chart> {
     let mut shown: Vec<&RunLine> =
-        all.iter().filter(|run| run.seconds.is_some() && run.verb != "vacuum").take(BARS).collect();
+        all.iter().filter(|run| run.seconds.is_some() && crate::ledger::moves_data(&run.verb)).take(BARS).collect();
     shown.reverse();
     let label =
         |run: &RunLine, what: &str| format!("{} UTC, {}: {what}", run.started.format("%Y-%m-%d %H:%M"), run.badge.word);

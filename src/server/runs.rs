@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::known::Known;
 use super::text;
-use crate::ledger::{RunLife, RunOutcome, RunState, RunSummary};
+use crate::ledger::{RunLife, RunOutcome, RunState, RunSummary, moves_data};
 use crate::model::{Exit, RunEnd, RunReport, SliceOutcome};
 use crate::schedule::{PipelineView, RunningView};
 
@@ -196,7 +196,7 @@ pub(super) fn all(view: &PipelineView, known: &Known) -> Vec<RunLine> {
 
 /// Returns the last run that has ended and did the pipeline's work.
 pub(super) fn last(lines: &[RunLine]) -> Option<&RunLine> {
-    lines.iter().find(|line| line.badge.tone != "busy" && line.verb != "vacuum")
+    lines.iter().find(|line| line.badge.tone != "busy" && moves_data(&line.verb))
 }
 
 /// What failed of a run: a job, and why.

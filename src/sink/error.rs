@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::encode::EncodeError;
 use crate::objects::{LocationError, StoreError};
+use crate::pipeline::load::nearest;
 
 /// Why a sink couldn't write, publish or delete a file.
 #[derive(Debug, Error)]
@@ -50,12 +51,14 @@ pub enum SinkError {
         expected: &'static str,
     },
     /// An option names a column that the rows don't have.
-    #[error("{option} names the column `{column}`, which the rows don't have: they have {known}")]
+    #[error("{option} names the column `{column}`, which the rows don't have{near}: they have {known}")]
     UnknownColumn {
         /// The option, such as `partition_by`.
         option: &'static str,
         /// The column.
         column: String,
+        /// The column that is meant, perhaps, as a question in parentheses.
+        near: String,
         /// The columns there are.
         known: String,
     },
@@ -171,8 +174,10 @@ pub enum SinkError {
 
 impl SinkError {
     /// Says that an option names a column that isn't among those of `schema`.
-    pub(super) fn unknown_column(option: &'static str, column: &str, schema: &Schema) -> Self {
+    #[must_use]
+    pub fn unknown_column(option: &'static str, column: &str, schema: &Schema) -> Self {
         let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        Self::UnknownColumn { option, column: column.to_owned(), known: known.join(", ") }
+        let near = nearest(column, &known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        Self::UnknownColumn { option, column: column.to_owned(), near, known: known.join(", ") }
     }
 }

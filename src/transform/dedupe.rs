@@ -11,6 +11,7 @@ use super::error::TransformError;
 use super::keys::Keys;
 use super::ordinals::Ordinals;
 use super::versions::Versions;
+use crate::pipeline::load::nearest;
 
 /// How much memory the keys of a slice take at most, unless told otherwise.
 pub const DEFAULT_MEMORY_LIMIT: usize = 64 * 1024 * 1024;
@@ -20,7 +21,7 @@ pub const DEFAULT_MEMORY_LIMIT: usize = 64 * 1024 * 1024;
 #[non_exhaustive]
 pub enum DedupeError {
     /// A column of the key isn't there.
-    #[error("key column `{column}` isn't a column of records; there are {}", present.join(", "))]
+    #[error("key column `{column}` isn't a column of records{}; there are {}", near(column, present), present.join(", "))]
     MissingColumn {
         /// The column of `key`.
         column: String,
@@ -81,6 +82,12 @@ pub enum DedupeError {
     /// The rows can't be sorted by `latest_by`.
     #[error("can't sort the rows by `latest_by`")]
     Sort(#[source] Box<TransformError>),
+}
+
+/// Asks whether another column is meant, where one is spelled nearly so.
+fn near(column: &str, present: &[String]) -> String {
+    let present: Vec<&str> = present.iter().map(String::as_str).collect();
+    nearest(column, &present).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
 
 /// What a batch brought.

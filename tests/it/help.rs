@@ -116,7 +116,7 @@ fn help_of_each_verb() {
           --lease-ttl <TIME>     How long a run that was killed keeps the next one waiting where the
                                  state is in a bucket, which has no locks: 1s to 1h [env:
                                  TIDEGATE_LEASE_TTL=] [default: 60s]
-          --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --allow-shrink         Replace what landed even by fewer rows, or by rows that don't fit
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
           --accept <HOW>         What becomes of what has landed where an edit of the pipeline file
@@ -182,7 +182,7 @@ fn help_of_each_verb() {
           --lease-ttl <TIME>     How long a run that was killed keeps the next one waiting where the
                                  state is in a bucket, which has no locks: 1s to 1h [env:
                                  TIDEGATE_LEASE_TTL=] [default: 60s]
-          --allow-shrink         Land windows even where they have fewer rows than what landed before
+          --allow-shrink         Replace what landed even by fewer rows, or by rows that don't fit
           --retry-refused        Send a credential though the server refused it in the last five
                                  minutes, such as for an account that was unlocked
           --accept <HOW>         What becomes of what has landed where an edit of the pipeline file
@@ -315,7 +315,7 @@ fn long_help() {
               [default: 60s]
 
           --allow-shrink
-              Land windows even where they have fewer rows than what landed before
+              Replace what landed even by fewer rows, or by rows that don't fit
 
           --retry-refused
               Send a credential though the server refused it in the last five minutes, such as for an

@@ -37,7 +37,7 @@ fn statuses() {
     assert_snapshot!(refused(error(500)), @r#"1: 20260103: GET /rows: status 500 after 2 tries: the server answered 500 Internal Server Error; body: {"error": "no such list"}; look at the server's own log, or run later"#);
     assert_snapshot!(refused(error(429).header("retry-after", "3600")), @r#"1: 20260103: GET /rows: status 429 after 2 tries: the server answered 429 Too Many Requests; body: {"error": "no such list"}; the server asked to wait 1h, longer than retry.max_delay allows ([TIME]); raise it, or run later"#);
     assert_snapshot!(refused(Answer::bytes("").status(302).header("location", "/login?next=%2Frows")), @"1: 20260103: GET /rows: status 302 after 1 try: the server redirects to /login?next=%2Frows, and redirects aren't followed; the body is empty; check base_url; where it leads to a login page, check auth, and say so with auth_failed");
-    assert_snapshot!(refused(Answer::bytes("").status(304)), @"");
+    assert_snapshot!(refused(Answer::bytes("").status(304)), @"1: 20260103: GET /rows: status 304 after 1 try: the server answered 304 Not Modified; the body is empty; it answers a request that asks whether something changed, and none such was sent: a cache on the way answers in the server's place, so look at the proxies between, or send the header `cache-control: no-cache`; if the file's own `headers` have `if-none-match` or `if-modified-since`, remove them");
     assert_snapshot!(refused(Answer::bytes("").status(204)), @"1: 20260103: GET /rows: the answer can't be read: the body is empty: json was due; if the server means no rows by that, say so with `empty`");
 }
 
@@ -69,12 +69,12 @@ fn broken_bodies() {
 
 #[test]
 fn a_record_that_nests_deep_is_kept_aside() {
-    let deep = format!(r#"{{"items": [{{"a": {}1{}}}]}}"#, "[".repeat(20_000), "]".repeat(20_000));
+    let deep = format!(r#"{{"items": [{{"b": 1}}, {{"a": {}1{}}}]}}"#, "[".repeat(20_000), "]".repeat(20_000));
     let bench = Bench::new(Api::always(Answer::bytes(deep)));
     let ran = bench
         .job(&format!("{ONE_PAGE}\nsinks: {{lake: {{parquet: {{url: ./lake}}}}, j: {{jsonl: {{url: ./j}}}}}}"))
         .run();
-    assert_eq!(ran.fine(), "20260103 landed: 0 of 1, 1 quarantined; unknown");
+    assert_eq!(ran.fine(), "20260103 landed: 1 of 2, 1 quarantined; unknown");
     let kept = bench.quarantine();
     assert!(kept[0]["reason"].as_str().unwrap().contains("nested more than 128 deep"), "{}", kept[0]["reason"]);
 }
@@ -137,7 +137,7 @@ window: {every: 1d, start: 2026-01-02T00:00:00Z, as: epoch_s, from: query.from, 
 #[test]
 fn a_window_that_is_ignored() {
     let rows: Vec<Value> = (0..3).map(|day| json!({"t": 1_700_000_000 + day * 86_400})).collect();
-    assert_snapshot!(refused_by(WINDOW, Answer::json(&json!({"items": rows}))), @"1: 20260102T000000Z: GET /rows?from=1767312000&to=1767398400: 3 of 3 rows lie outside of the time asked for (2026-01-02 00:00:00 UTC to 2026-01-03 00:00:00 UTC): the server ignored the window; check the places of `window.from` and `window.to` and the format of `window.as`");
+    assert_snapshot!(refused_by(WINDOW, Answer::json(&json!({"items": rows}))), @"1: 20260102T000000Z: GET /rows?from=1767312000&to=1767398400: by `window.time`, 3 of 3 rows lie outside of the time asked for (2026-01-02 00:00:00 UTC to 2026-01-03 00:00:00 UTC), such as one of 2023-11-14 22:13:20 UTC: either the server ignored the window (check the places of `window.from` and `window.to`, and the format of `window.as`), or `window.time` misreads the rows, as one that takes seconds for milliseconds does");
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn a_proxy_that_does_not_answer_is_named_without_its_password() {
     };
     // Nothing listens at port 1.
     let named = [("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1")];
-    assert_snapshot!(of("", &named), @"");
-    assert_snapshot!(of(", proxy: 'http://${P_USER}:${P_WORD}@127.0.0.1:1'", &[("P_USER", "me"), ("P_WORD", "hunter2")]), @"");
+    assert_snapshot!(of("", &named), @"20260103: GET /rows: no connection after 1 try to http://export.invalid (error sending request: client error (Connect): tcp connect error: Connection refused (os error 111), through the proxy http://127.0.0.1:[PORT]/ (of HTTP_PROXY)); check that the proxy is there and lets the request through; then base_url, the network, and tls");
+    assert_snapshot!(of(", proxy: 'http://${P_USER}:${P_WORD}@127.0.0.1:1'", &[("P_USER", "me"), ("P_WORD", "hunter2")]), @"20260103: GET /rows: no connection after 1 try to http://export.invalid (error sending request: client error (Connect): tcp connect error: Connection refused (os error 111), through the proxy http://127.0.0.1:[PORT]/ (of `proxy`)); check that the proxy is there and lets the request through; then base_url, the network, and tls");
     let excepted = of("", &[named[0], ("NO_PROXY", "export.invalid")]);
     assert!(!excepted.contains("proxy"), "it was asked directly: {excepted}");
 }
@@ -180,11 +180,16 @@ fn a_parent_that_fails_takes_its_children_along_and_no_others() {
         "/sites" => Answer::bytes("{}").status(404),
         _ => Answer::json(&json!({"items": [{"id": 1}]})),
     }));
-    let landing = "records: '.items[]', snapshot: daily, paginate: none, sinks: {lake: {jsonl: {url: ./lake}}}";
+    let landing = |name: &str| {
+        format!(
+            "records: '.items[]', snapshot: daily, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake/{name}}}}}}}"
+        )
+    };
+    let (rows, others) = (landing("rows"), landing("others"));
     bench.jobs(&format!(
         "  sites: {{get: /sites, records: '.[]', paginate: none}}
-  rows: {{get: /rows, for_each: {{rows_of: sites, as: site, key: id}}, query: {{site: '{{{{ site.id }}}}'}}, {landing}}}
-  others: {{get: /others, {landing}}}\n"
+  rows: {{get: /rows, for_each: {{rows_of: sites, as: site, key: id}}, query: {{site: '{{{{ site.id }}}}'}}, {rows}}}
+  others: {{get: /others, {others}}}\n"
     ));
     let ran = bench.run();
     assert_eq!(ran.code(), 3);
@@ -287,4 +292,45 @@ fn a_slice_that_fails_says_how_far_it_came() {
     assert_eq!(counts, [2, 4, 1], "{slice}");
     assert!(slice["bytes"].as_u64().unwrap() > 50, "{slice}");
     assert_eq!(slice["rows"]["received"], 0, "the account is of what landed");
+}
+
+#[test]
+fn what_cannot_be_read_fails_only_what_goes_by_it() {
+    let api = |next: &'static str| {
+        Api::start(move |request| {
+            Answer::bytes(match request.query.get("c").map(String::as_str) {
+                Some("b") => r#"{"rows": [{"id": 3}], "took": 1e999, "next": null}"#.to_owned(),
+                _ => r#"{"rows": [{"id": 1}, {"id": 2, "t": "\ud800"}], "took": 1e999, "by": "\udfff", "next": NEXT}"#
+                    .replace("NEXT", next),
+            })
+        })
+    };
+    let job = "records: '.rows[]'\nsnapshot: latest\npaginate: {cursor: {into: query.c, value: .next}}";
+    let bench = Bench::new(api(r#""b""#));
+    assert_eq!(bench.job(job).run().fine(), "latest landed: 2 of 3, 1 quarantined; complete");
+    for next in [r#""\ud800b""#, "1e999"] {
+        let failure = Bench::new(api(next)).job(job).failure();
+        let told = "GET /rows: `paginate.cursor.value` gives a number beyond the range of a double, or a text with half of a pair";
+        assert!(failure.contains(told), "{next}: {failure}");
+    }
+}
+
+#[test]
+fn a_last_row_that_cannot_be_read_is_gone_by_all_the_same() {
+    let api = |field: &'static str| {
+        Api::start(move |request| {
+            let bad = format!(r#"{{"id": 2, "{field}": "\ud800"}}"#);
+            Answer::bytes(match request.number("after") {
+                0 => format!(r#"[{{"id": 1, "t": "x"}}, {bad}]"#),
+                2 => r#"[{"id": 3, "t": "y"}]"#.to_owned(),
+                _ => "[]".to_owned(),
+            })
+        })
+    };
+    let job = "records: '.[]'\nquery: {after: 0}\nsnapshot: latest\nkey: id
+paginate: {seek: {into: query.after, value: '$last.VALUE', order: asc, bound: exclusive, size: 2}}";
+    let bench = Bench::new(api("t"));
+    assert_eq!(bench.job(&job.replace("VALUE", "id")).run().fine(), "latest landed: 2 of 3, 1 quarantined; complete");
+    let failure = Bench::new(api("t")).job(&job.replace("VALUE", "t")).failure();
+    assert!(failure.contains("`paginate.seek.value` gives a number beyond"), "{failure}");
 }

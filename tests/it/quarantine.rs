@@ -125,7 +125,10 @@ fn what_the_server_has_no_more_stays_as_it_landed() {
         let replay = ["quarantine", "replay", "pipeline.yaml", "--now", crate::support::bench::NOW];
         let outcome = tidegate(&bench, &replay);
         assert_eq!(outcome.code, Some(1), "{outcome:?}");
-        assert!(outcome.stdout.contains("the slice has 2 rows now, and 4 rows landed before"), "{outcome:?}");
+        assert!(
+            outcome.stdout.contains("the slice has 2 rows now, and 4 rows came before: 2 landed, 2 went to quarantine"),
+            "{outcome:?}"
+        );
         assert_eq!((bench.landed(), bench.quarantine().len()), (files, 2));
         gone.store(0, Ordering::SeqCst);
         fine(&bench, &replay);
@@ -184,7 +187,7 @@ fn what_the_api_brings_is_accepted_under_freeze() {
     assert_eq!(bench.run().fine(), "20260102T000000Z landed: 1 of 1; unknown");
     let today = "2026-01-04T12:00:00Z";
     insta::assert_snapshot!(fine(&bench, &["schema", "diff", "pipeline.yaml", "--now", today]), @r#"
-    rows: 1 rows of GET /rows?from=1767398400&to=1767484800, against version 1
+    rows: 1 row of GET /rows?from=1767398400&to=1767484800, against version 1
     1 of them don't fit, and would go to quarantine:
       `n` expected null, got a list: {"id":2,"n":[1],"new":"x"}
     ──────────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +269,7 @@ fn the_order_of_the_plan_decides_which_type_a_column_of_nulls_takes() {
         Answer::json(&json!([{"id": day, "v": value}])).after(slow)
     });
     let bench = Bench::new(api);
-    bench.job(&format!("{WINDOW}\nconcurrency: 4"));
+    bench.job(&format!("{WINDOW}\nconcurrency: 4\nschema: {{max_bad_rows: 100%}}"));
     assert_eq!(bench.run().fine(), "20260102T000000Z landed: 1 of 1; unknown");
     let ran = bench.run_at("2026-01-06T12:00:00Z", &[]);
     insta::assert_snapshot!(ran.rows(), @"

@@ -121,7 +121,7 @@ fn good_rows_are_not_replaced_by_bad_ones() {
     held.lock().unwrap()[1]["t"] = json!(SECOND_DAY.to_string());
     let ran = bench.run();
     assert_eq!(ran.code(), 1);
-    assert_snapshot!(ran.errors().join("\n"), @r#"20260102T000000Z: all 1 rows of the slice are bad now, and 1 rows landed before, so what landed stays; the first: `t` expected int64, got string "1767312000": {"id":2,"t":"1767312000"}; if the source has changed for good, `--allow-shrink` replaces what landed"#);
+    assert_snapshot!(ran.errors().join("\n"), @r#"20260102T000000Z: rows of the slice that have landed would go to quarantine: 0 fit now, and 1 did, so 1 at least; what landed stays; the first: `t` expected int64, got string "1767312000": {"id":2,"t":"1767312000"}; see `tidegate schema diff`, and let `schema.columns` hold both; if the source has changed for good, `--allow-shrink` replaces what landed"#);
     assert_eq!((ids(&bench.lines()), bench.quarantine().len()), (vec![1, 2], 0));
     assert_eq!(
         bench.run_at(NOW, &["--allow-shrink"]).fine(),
@@ -322,12 +322,23 @@ fn a_replaced_snapshot_goes_and_others_in_its_root_stay() {
     let (bench, held) = server(&[json!({"id": 1})]);
     let landing =
         "get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {lake: {jsonl: {url: ./lake}}}";
-    bench.jobs(&format!("  one: {{{landing}}}\n  two: {{{landing}, for_each: {{values: [a, b], as: letter}}, query: {{x: '{{{{ letter }}}}'}}}}\n"));
-    bench.run().fine();
+    bench.jobs(&format!("  one: {{{landing}}}\n"));
+    let other = format!(
+        "version: 1\nname: other\nsource: {{base_url: '{}'}}\njobs:
+  two: {{{landing}, for_each: {{values: [a, b], as: letter}}, query: {{x: '{{{{ letter }}}}'}}}}\n",
+        bench.api.url()
+    );
+    bench.workspace.write("other.yaml", &other);
+    let run = || {
+        bench.run().fine();
+        let ran = bench.workspace.tidegate(&["run", "other.yaml", "--state", "state", "--now", NOW]).run();
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    };
+    run();
     assert_eq!((ids(&bench.lines()), listed(&bench)), (vec![1, 1, 1], bench.landed()));
     let first = bench.landed();
     held.lock().unwrap().push(json!({"id": 2}));
-    bench.run().fine();
+    run();
     assert_eq!((ids(&bench.lines()), listed(&bench)), (vec![1, 1, 1, 2, 2, 2], bench.landed()));
     assert!(bench.landed().iter().all(|path| !first.contains(path)), "{first:?} {:?}", bench.landed());
 }

@@ -174,3 +174,32 @@ fn half_of_a_pair_of_surrogates_costs_its_record_and_not_the_page() {
     let error = refused(&[".[] | ."], br#"[{"a": "\ud83d"}]"#);
     assert!(error.contains("half of a pair of surrogates is no character") && !error.contains("`format`"), "{error}");
 }
+
+#[test]
+fn what_cannot_be_read_beside_the_records_is_no_loss() {
+    let body = r#"{"n": 1e999, "t": "\ud83d", "next": 2, "deep": [{"x": -1e999}], "rows": [{"a": 1}, {"a": 2}]}"#;
+    for records in [&[".rows[]"][..], &[".nope[]", ".rows[]"]] {
+        let page = page(&mut PageDecoder::new(options(records)), body);
+        assert_eq!((page.batch.num_rows(), page.rejected.len(), &page.envelope["next"]), (2, 0, &json!(2)));
+        assert!(is_beyond_value(&page.envelope["n"]) && is_beyond_value(&page.envelope["t"]));
+        assert_eq!(envelope_of(body.as_bytes(), AnswerFormat::Json, &options(records).selector), page.envelope);
+    }
+    // What isn't JSON at all still is none, and a key that comes twice is told.
+    assert!(refused(&[".rows[]"], br#"{"n": 1e999, "n": 1, "rows": []}"#).contains("the key `n` comes twice"));
+    assert!(refused(&[".rows[]"], br#"{"n": {"a": 1e999, "a": 1}, "rows": []}"#).contains("the key `a` comes twice"));
+}
+
+#[test]
+fn an_edge_that_cannot_be_read_costs_its_record_only() {
+    let body = r#"[{"a": "\ud83d", "n": 1}, {"a": "x", "n": 2}, {"a": "y", "n": 3, "z": 1e999}]"#;
+    let columns = [("a", ColumnType::String), ("n", ColumnType::Int64), ("z", ColumnType::Int64)];
+    let pinned = columns.into_iter().map(|(name, kind)| Column { name: name.to_owned(), kind }).collect();
+    let edges = DecodeOptions { want_edges: true, pinned: Some(RecordSchema::new(pinned)), ..options(&[".[]"]) };
+    let page = page(&mut PageDecoder::new(edges.clone()), body);
+    assert_eq!((page.batch.num_rows(), page.rejected.len()), (1, 2));
+    assert_eq!((&page.first["n"], &page.last["n"]), (&json!(1), &json!(3)));
+    assert!(is_beyond_value(&page.first["a"]) && is_beyond_value(&page.last["z"]));
+    let context = PageVars { status: 200, headers: json!({}) };
+    let split = PageDecoder::new(edges).split(&body.into(), &context, None, &[]).unwrap();
+    assert_eq!((split.first, split.last), (page.first, page.last));
+}

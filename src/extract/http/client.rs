@@ -416,10 +416,8 @@ impl HttpClient {
             Err(TryError::Transport(kind, reason)) => {
                 let (request, mut reason) = (self.redactor.scrub(terms.line), self.redactor.scrub(&reason));
                 let proxy = origin.parse().ok().and_then(|origin| proxy_of(&self.options, &origin));
-                if let Some(proxy) = &proxy {
-                    reason.push_str(&format!(", through {proxy}"));
-                }
-                let note = note.or_else(|| kind.what_to_do_about(&proxy?));
+                reason.extend(proxy.iter().map(|proxy| format!(", through {proxy}")));
+                let note = note.or_else(|| proxy.and_then(|_| kind.what_to_do_about_a_proxy()));
                 Err(HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason, note })
             }
         }

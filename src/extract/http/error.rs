@@ -43,10 +43,10 @@ impl TransportKind {
     }
 
     /// Says what to do where a proxy stands between, if that is something else.
-    pub(super) fn what_to_do_about(self, proxy: &str) -> Option<String> {
-        matches!(self, Self::Connect | Self::Broken).then(|| {
-            format!("check that {proxy} is there and lets the request through; then base_url, the network, and tls")
-        })
+    pub(super) fn what_to_do_about_a_proxy(self) -> Option<String> {
+        const CHECK: &str =
+            "check that the proxy is there and lets the request through; then base_url, the network, and tls";
+        matches!(self, Self::Connect | Self::Broken).then(|| CHECK.to_owned())
     }
 
     const fn what_to_do(self) -> &'static str {

@@ -131,7 +131,10 @@ impl RequestGuard {
         self.bytes += bytes;
         check("rows", self.rows, self.ceilings.rows, request)?;
         check("bytes", self.bytes, self.ceilings.bytes, request)?;
-        check("seconds", elapsed.as_secs(), self.ceilings.time.as_secs(), request)
+        if elapsed <= self.ceilings.time {
+            return Ok(());
+        }
+        Err(GuardError::Ceiling { unit: "seconds", limit: self.ceilings.time.as_secs(), request: request.line() })
     }
 
     /// Takes the cursor that a page gave for the next one.
@@ -184,7 +187,7 @@ mod tests {
         let error = guard.clone().page(&request(1), 1, 0, time).unwrap_err().to_string();
         assert!(error.contains("more than 10 rows") && error.ends_with("last request: GET /list?start=1"), "{error}");
         assert!(guard.clone().page(&request(1), 0, 1, time).unwrap_err().to_string().contains("more than 100 bytes"));
-        let longer = time + Duration::from_secs(1);
+        let longer = time + Duration::from_millis(1);
         let error = guard.clone().page(&request(1), 0, 0, longer).unwrap_err().to_string();
         assert!(error.contains("more than 60 seconds"), "{error}");
         guard.request(&request(1)).unwrap();

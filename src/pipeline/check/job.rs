@@ -6,7 +6,7 @@ use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
-use super::{Findings, word};
+use super::{Findings, names, word};
 use crate::lang::{Selector, SelectorError};
 use crate::model::JobName;
 
@@ -37,6 +37,7 @@ impl Findings<'_> {
         self.latest_by(job);
         let enrich = self.enrich(job, &file.source, for_each.as_ref(), request.as_ref(), &vars);
         let sinks = self.sinks(job);
+        self.headless(job, schema.contract);
         let outboxes = self.outboxes(job);
         self.fits(&Parts {
             name,
@@ -70,6 +71,7 @@ impl Findings<'_> {
             on_mismatch: job.on_mismatch.map_or_else(OnMismatch::default, |on_mismatch| on_mismatch.value),
             sinks,
             outboxes,
+            places: names::places(job),
         })
     }
 

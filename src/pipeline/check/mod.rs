@@ -13,6 +13,7 @@ mod hide;
 mod hooks;
 mod incremental;
 mod job;
+mod names;
 mod outbox;
 mod paging;
 mod parts;
@@ -25,6 +26,8 @@ mod slicing;
 mod source;
 mod transform;
 mod weak;
+
+use std::sync::Arc;
 
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -70,7 +73,9 @@ pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnos
     found.extend(weak::secrets(source, lookup));
     load::diagnostic::sort(&mut found);
     match pipeline {
-        Some(pipeline) if found.iter().all(|one| one.severity == Severity::Warning) => {
+        Some(mut pipeline) if found.iter().all(|one| one.severity == Severity::Warning) => {
+            let file = Arc::new(source.clone());
+            pipeline.jobs.iter_mut().for_each(|job| job.places.are_in(Arc::clone(&file)));
             Ok(Checked { pipeline, warnings: found, advice: findings.advice })
         }
         _ => Err(found),

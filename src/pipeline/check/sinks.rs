@@ -1,9 +1,10 @@
 //! Where the rows land.
 
-use super::super::file::{ByteSize, Compression, CsvFile, JobFile, ParquetFile, SinkFile};
+use super::super::file::{ByteSize, Compression, Contract, CsvFile, JobFile, ParquetFile, SinkFile};
 use super::super::load::{Diagnostic, Span, Spanned};
 use super::super::spec::{Sink, SinkFormat, SortKey};
 use super::Findings;
+use crate::lang::sql;
 use crate::model::SinkName;
 use crate::objects::{Location, LocationError, Scheme};
 
@@ -59,6 +60,23 @@ impl Findings<'_> {
             sinks.push((name.span, sink));
         }
         sinks.into_iter().map(|(_, sink)| sink).collect()
+    }
+
+    /// Refuses CSV files without a header whose columns aren't decided: a new field of the records would shift them.
+    pub(super) fn headless(&mut self, job: &JobFile, contract: Contract) {
+        let lists = job.transform.as_ref().is_some_and(|transform| !sql::selects_all(transform.as_str()));
+        if lists || contract != Contract::Evolve {
+            return;
+        }
+        let headers = job.sinks.values().filter_map(|sink| sink.csv.as_ref()?.header.as_ref());
+        for header in headers.filter(|header| !header.value) {
+            self.error(
+                header.span,
+                "without a header the columns of a CSV file are known by their place, and a new field of the records would shift them",
+                "list the columns in a `transform`, such as `SELECT id, amount FROM records`; or pin them: `schema: {contract: discard}` \
+                 leaves new fields out, and `freeze` refuses their rows",
+            );
+        }
     }
 
     fn sink(&mut self, name: &Spanned<String>, file: &SinkFile) -> Option<Sink> {
@@ -135,7 +153,7 @@ impl Findings<'_> {
             quote,
             escape,
             line_end: csv.line_end.unwrap_or_default(),
-            header: csv.header.unwrap_or(true),
+            header: csv.header.as_ref().is_none_or(|header| header.value),
             null_text,
             byte_order_mark: csv.byte_order_mark.unwrap_or(false),
             formula_protection: csv.formula_protection.unwrap_or(true),

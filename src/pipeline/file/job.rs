@@ -165,7 +165,7 @@ pub struct SchemaFile {
     #[serde(default)]
     pub bad_rows: Option<Spanned<BadRows>>,
     /// How many rows of a slice may land in quarantine: a number, or a share of the rows received such as `1%`. With more, the slice
-    /// fails and nothing of it lands. Default: no bound.
+    /// fails and nothing of it lands. Default: no bound, but a slice none of whose rows fits fails: `100%` lands it.
     #[serde(default)]
     pub max_bad_rows: Option<Spanned<RequestValue>>,
     /// Types by hand, by column: `bool`, `int64`, `uint64`, `float64`, `decimal(38, 2)`, `string`, `timestamp`, `date`, `json`,

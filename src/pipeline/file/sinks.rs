@@ -155,9 +155,10 @@ pub struct CsvFile {
     /// How a line ends. Default: `lf`.
     #[serde(default)]
     pub line_end: Option<LineEnd>,
-    /// Whether the first line names the columns. Default: `true`.
+    /// Whether the first line names the columns. Default: `true`. Without it columns are known by their place alone, so what they are must be
+    /// decided: by a `transform` that lists them, or by `contract: freeze` or `discard`.
     #[serde(default)]
-    pub header: Option<bool>,
+    pub header: Option<Spanned<bool>>,
     /// What stands for null, outside of quotes. Default: nothing at all; an empty text is `""`.
     #[serde(default)]
     pub null_text: Option<Spanned<String>>,

@@ -1,13 +1,13 @@
 //! The end of a slice, or of a pass over it: which of the rows land, which go to quarantine, and what is proved.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
 use serde_json::Value;
 
-use super::{Collector, SCHEMA_TAG};
+use super::{Collector, Edges, SCHEMA_TAG};
 use crate::decode::{DecodeOptions, Widener};
-use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts};
+use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCounts, Strays, Verdict};
 use crate::run::RunError;
 use crate::run::bad::{Bad, Mark, Which};
 use crate::run::early::{Written, widened};
@@ -38,6 +38,12 @@ pub(in crate::run) struct Collected {
     pub(in crate::run) vanished: u64,
     /// Why it isn't known to be whole, where something came twice.
     pub(in crate::run) doubt: Option<&'static str>,
+    /// Rows from outside of what was asked for.
+    pub(in crate::run) strays: Strays,
+    /// What came at the edges of the window.
+    pub(in crate::run) edges: Option<Edges>,
+    /// The columns in which a row had a value.
+    pub(in crate::run) valued: BTreeSet<String>,
 }
 
 impl Collected {
@@ -95,11 +101,16 @@ impl Collector {
     pub(in crate::run) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
         let passes = self.evidence.passes();
-        let reconciliation = if passes.count() > 1 {
+        let mut reconciliation = if passes.count() > 1 {
             self.evidence.weigh_settled(end, self.since)
         } else {
             self.evidence.weigh(end, self.keys.is_some(), self.overlap)
         };
+        let strays = self.time.as_ref().map(|time| time.strays).unwrap_or_default();
+        if !strays.is_none() && reconciliation.verdict == Verdict::Complete {
+            // All that the server means by the window came, but it means another one.
+            reconciliation.verdict = Verdict::Unknown;
+        }
         let doubt = match passes.count() {
             1 => self.evidence.doubt(end, self.keys.is_some(), self.overlap),
             _ => None,
@@ -133,6 +144,9 @@ impl Collector {
             cursor_end,
             vanished,
             doubt,
+            strays,
+            edges: self.time.and_then(|time| time.edges),
+            valued: self.valued,
         })
     }
 

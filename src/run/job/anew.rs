@@ -7,7 +7,7 @@ use crate::ledger::{Generation, Landed, LedgerState, SliceRef};
 use crate::model::{FanoutKey, JobReport, SliceOutcome, Window};
 use crate::pipeline::spec::{Job, Slicing};
 use crate::plan::Shard;
-use crate::run::RunError;
+use crate::run::{LossError, RunError};
 
 /// A value of the fan-out; none where the job doesn't fan out.
 type KeyOf = Option<FanoutKey>;
@@ -55,7 +55,8 @@ impl Runner<'_> {
             self.writer.supersede(gone).await?;
         }
         let Some(first) = short.first() else { return Ok(()) };
-        Err(RunError::Shrunk { what: name(first, short.len() - 1), now: first.now, landed: first.before })
+        let before = format!("{} rows landed before", first.before);
+        Err(LossError::Rows { what: name(first, short.len() - 1), now: first.now, before }.into())
     }
 }
 

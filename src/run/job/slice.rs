@@ -1,31 +1,32 @@
 //! One slice: extract, transform, write, publish, commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
+use super::edges::Neighbours;
 use super::following;
-use super::shrink::shrunk;
+use super::judge::{few_enough_are_bad, first_bad, reconcile, some_fit};
+use super::shrink::lost;
 use super::turns::Turns;
 use crate::ledger::{
     Begin, Closed, DataStore as _, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer,
     digest, publish_all,
 };
 use crate::model::{
-    Fetched, PipelineName, Reconciliation, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,
-    SliceReport, Took, Verdict, Window,
+    Fetched, PipelineName, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport, Strays,
+    Took, Window,
 };
-use crate::pipeline::file::{BadRows, OnMismatch};
-use crate::pipeline::spec::{Job, MostBadRows, Slicing};
+use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
 use crate::run::early::Early;
 use crate::run::extract::{Extracted, Extraction, Wanted};
 use crate::run::land::{Staged, Target};
 use crate::run::meter::Meter;
-use crate::run::quarantine::{BadRow, SINK};
-use crate::run::{Data, RunError, SchemaError, locked};
+use crate::run::quarantine::SINK;
+use crate::run::{Data, LossError, RunError, SchemaError, locked};
 use crate::sink::SinkSpec;
 use crate::transform::{Moment, Table};
 
@@ -43,6 +44,7 @@ pub(super) struct SliceRun {
     /// The schemas that mustn't be left.
     pub(super) lock: Option<Arc<SchemaLock>>,
     pub(super) turns: Turns,
+    pub(super) neighbours: Neighbours,
 }
 
 /// A slice that has ended.
@@ -55,6 +57,8 @@ pub(super) struct Finished {
     pub(super) next: Option<Slice>,
     /// What a person should know.
     pub(super) notes: Vec<String>,
+    /// The columns in which a row had a value.
+    pub(super) valued: BTreeSet<String>,
 }
 
 impl SliceRun {
@@ -78,7 +82,7 @@ impl SliceRun {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
-                let error = self.extraction.exchange.client.redactor().scrub(&error.chain());
+                let error = self.extraction.exchange.client.redactor().scrub(&error.told_of(&self.extraction.job));
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
                 failed(&begin.slice, error)
             }
@@ -124,13 +128,15 @@ impl SliceRun {
                 early: self.opening(begin, pinned.as_ref()).map(|opening| (early.clone(), opening)),
             };
             let reading = Box::pin(self.extraction.slice(&begin.slice, begin.now, wanted, meter));
-            let extracted = meter.time(|took| &mut took.read_ms, reading).await?;
+            let mut extracted = meter.time(|took| &mut took.read_ms, reading).await?;
+            self.compare(&mut extracted, begin)?;
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
                 self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
                 let notes = extracted.notes.into_iter().chain(waiting).collect();
-                return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes });
+                let valued = BTreeSet::new();
+                return Ok(Finished { outcome: SliceOutcome::Unchanged, report: None, next: None, notes, valued });
             }
             let version = match self.pin_records(pinned.as_ref(), &extracted, place).await {
                 // Slices before it in the plan gave another type to a column that was only ever null.
@@ -174,25 +180,21 @@ impl SliceRun {
 
     /// Decides on what the reading proved.
     fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
-        let proved = &collected.reconciliation;
-        reconcile(&self.extraction.job, proved)?;
-        few_enough_are_bad(&self.extraction.job, collected)?;
-        let landed = |state: &LedgerState| {
-            let landed = state.landed(&SliceRef::of(&begin.slice))?;
-            Some((landed.rows, shrunk(landed, &collected.counts, proved.distinct)))
-        };
-        let (rows, shrunk) = self.writer.state(landed).unwrap_or_default();
-        if self.allow_shrink {
-            return Ok(());
+        let job = &self.extraction.job;
+        reconcile(job, &collected.reconciliation)?;
+        few_enough_are_bad(job, collected)?;
+        let landed = self.writer.state(|state| state.landed(&SliceRef::of(&begin.slice)).cloned());
+        let may_shrink = self.allow_shrink && landed.is_some();
+        let loss = landed.filter(|_| !may_shrink).and_then(|landed| {
+            let (counts, proved) = (&collected.counts, &collected.reconciliation);
+            lost(&landed, &begin.slice.kind, counts, proved)
+        });
+        if let Some(loss) = loss {
+            return Err(loss.error(|| first_bad(collected)).into());
         }
-        if rows > 0 && collected.counts.decoded == 0 && !collected.bad.is_empty() {
-            let (bad, first) = (collected.counts.quarantined, first_bad(collected));
-            return Err(RunError::AllBad { bad, landed: rows, first });
-        }
-        if let (Some((now, landed)), Some(_)) = (shrunk, begin.slice.window()) {
-            return Err(RunError::Shrunk { what: "the slice".to_owned(), now, landed });
-        }
-        Ok(())
+        // Of a chain such rows wait: see `waiting`.
+        let waits = matches!(begin.slice.kind, SliceKind::Incremental { .. }) && collected.cursor_end.is_none();
+        if may_shrink || waits { Ok(()) } else { some_fit(job, collected) }
     }
 
     /// Tells of bad rows that have no good row after them: they come again, and go to quarantine with the next slice.
@@ -289,6 +291,7 @@ impl SliceRun {
                 cursor_end: extracted.collected.cursor_end.clone(),
                 rows: staged.rows_out,
                 records: extracted.collected.counts.decoded + extracted.collected.counts.quarantined,
+                good: extracted.collected.counts.decoded,
                 reconciliation: extracted.collected.reconciliation.clone(),
                 schema_version: version,
                 files: staged.files.clone(),
@@ -322,42 +325,12 @@ impl SliceRun {
         let files = self.writer.files(&list).await?;
         let held = files.iter().filter(|file| file.sink.as_str() == SINK).map(|file| file.rows).sum::<u64>();
         let (now, landed) = (staged.rows_out + collected.counts.quarantined, rows + held);
-        if now < landed { Err(RunError::Shrunk { what: "the slice".to_owned(), now, landed }) } else { Ok(()) }
+        let before = match held {
+            0 => format!("{landed} rows landed before"),
+            held => format!("{landed} rows came before: {rows} landed, {held} went to quarantine"),
+        };
+        if now < landed { Err(LossError::Rows { what: "the slice".to_owned(), now, before }.into()) } else { Ok(()) }
     }
-}
-
-/// Refuses a reading that isn't proved to be whole, unless the job says otherwise.
-pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<(), RunError> {
-    let verdict = match proved.verdict {
-        Verdict::Complete | Verdict::Unknown => None,
-        Verdict::Moving => Some(
-            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
-        ),
-        Verdict::Short => {
-            Some("rows are missing; the list may have moved while it was read: sort by a column that doesn't change")
-        }
-        Verdict::Over => Some("there are more than stated; check `paginate.total`"),
-    };
-    if let (Some(verdict), OnMismatch::Fail | OnMismatch::Refetch) = (verdict, job.on_mismatch) {
-        let total = proved.total_last.unwrap_or_default();
-        return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
-    }
-    Ok(())
-}
-
-/// Refuses a reading with more bad rows than the job allows.
-fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
-    let (bad, received) = (collected.counts.quarantined, collected.counts.received - collected.counts.read_again);
-    let allowed = match (job.bad_rows, job.max_bad_rows) {
-        (BadRows::Fail, _) if bad > 0 => "`bad_rows: fail` allows none".to_owned(),
-        (_, Some(MostBadRows::Rows(most))) if bad > most => format!("`max_bad_rows` allows {most}"),
-        #[expect(clippy::cast_precision_loss, reason = "no slice has 2^53 rows")]
-        (_, Some(MostBadRows::Percent(most))) if bad as f64 * 100.0 > most * received as f64 => {
-            format!("`max_bad_rows` allows {most}%")
-        }
-        _ => return Ok(()),
-    };
-    Err(RunError::BadRows { bad, received, allowed, first: first_bad(collected) })
 }
 
 /// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.
@@ -368,13 +341,6 @@ fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
 /// Tells whether it is an incremental slice that has landed before: what comes after it has, too.
 const fn is_known(slice: &Slice) -> bool {
     matches!(slice.kind, SliceKind::Incremental { end: Some(_), .. })
-}
-
-fn first_bad(collected: &Collected) -> String {
-    match collected.bad.first(1) {
-        Ok(rows) => rows.first().map(BadRow::excerpt).unwrap_or_default(),
-        Err(error) => error.chain(),
-    }
 }
 
 fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
@@ -390,11 +356,12 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
         fetched: Fetched::default(),
         took: Took::default(),
         rows,
+        strays: collected.strays,
         // What is thrown away again has not landed.
         sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
         reconciliation: Some(collected.reconciliation),
     };
-    Finished { outcome, report: Some(report), next, notes: extracted.notes }
+    Finished { outcome, report: Some(report), next, notes: extracted.notes, valued: collected.valued }
 }
 
 /// Returns the end of a slice that failed.
@@ -408,10 +375,11 @@ pub(super) fn failed(slice: &Slice, error: String) -> Finished {
         fetched: Fetched::default(),
         took: Took::default(),
         rows: RowCounts::default(),
+        strays: Strays::default(),
         sinks: BTreeMap::new(),
         reconciliation: None,
     };
-    Finished { outcome, report: Some(report), next: None, notes: Vec::new() }
+    Finished { outcome, report: Some(report), next: None, notes: Vec::new(), valued: BTreeSet::new() }
 }
 
 /// Returns the columns of the transform, as they are pinned.

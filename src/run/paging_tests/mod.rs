@@ -29,6 +29,7 @@ use super::job::reconcile;
 use super::pages::Pages;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
+use crate::extract::paginate::Ceilings;
 use crate::extract::request::RenderedRequest;
 use crate::model::{EndReason, Slice, SliceKind, Verdict};
 use crate::pipeline::check;
@@ -116,7 +117,8 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
     let (mut requests, mut shown) = (0, Vec::new());
     let end = loop {
         shown.clear();
-        let mut pages = Pages::new(job, &tree, &slice, "1970-01-01T00:00:00Z", &Redactor::default(), &had_one);
+        let (redactor, most) = (Redactor::default(), Ceilings::default());
+        let mut pages = Pages::new(job, &tree, &slice, "1970-01-01T00:00:00Z", &redactor, &had_one, most);
         let end = loop {
             requests += 1;
             assert!(requests < MOST_REQUESTS, "reading doesn't end");

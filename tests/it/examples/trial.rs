@@ -65,6 +65,8 @@ fn several_continuation_parameters() {
     bench.jobs(&MEDIAWIKI.replace("rclimit: 500", "rclimit: 50"));
     let report = bench.run_at(NOW, &[]);
     let rows = report.fine();
+    // What is expected from outside of a window is asked for: nothing else comes.
+    assert!(report.slices().iter().all(|slice| slice.get("strays").is_none()), "{report:?}");
     assert_eq!(rows.matches("; complete").count(), 6, "{rows}");
     let mut ids: Vec<i64> = bench.lines().iter().map(|row| row["rcid"].as_i64().unwrap()).collect();
     ids.sort_unstable();

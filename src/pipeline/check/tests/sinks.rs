@@ -267,3 +267,19 @@ fn orders_and_dialects() {
        |                                          ^^^^^^^^
     "#);
 }
+
+#[test]
+fn columns_that_are_known_by_their_place_must_be_decided() {
+    let say = |more: &str| {
+        say_job(&format!("    snapshot: latest\n{more}    sinks: {{a: {{csv: {{url: ./a, header: false}}}}}}\n"))
+    };
+    insta::assert_snapshot!(say(""), @"");
+    for star in ["SELECT * FROM records", "SELECT r.* FROM records r"] {
+        assert!(say(&format!("    transform: {star}\n")).contains("known by their place"), "{star}");
+    }
+    assert!(say("    schema: {columns: {a: int64}}\n").contains("known by their place"), "new ones join");
+    for decided in ["transform: SELECT a, b FROM records", "schema: {contract: discard}", "schema: {contract: freeze}"]
+    {
+        assert_eq!(say(&format!("    {decided}\n")), "", "{decided}");
+    }
+}

@@ -1,0 +1,60 @@
+//! What keeps a slice from landing though it was read to its end: what the reading proved, and rows that don't fit.
+
+use crate::model::{Reconciliation, Verdict};
+use crate::pipeline::file::{BadRows, OnMismatch};
+use crate::pipeline::spec::{Job, MostBadRows};
+use crate::run::RunError;
+use crate::run::collect::Collected;
+use crate::run::quarantine::BadRow;
+
+/// Refuses a reading that isn't proved to be whole, unless the job says otherwise.
+pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<(), RunError> {
+    let verdict = match proved.verdict {
+        Verdict::Complete | Verdict::Unknown => None,
+        Verdict::Moving => Some(
+            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
+        ),
+        Verdict::Short => {
+            Some("rows are missing; the list may have moved while it was read: sort by a column that doesn't change")
+        }
+        Verdict::Over => Some("there are more than stated; check `paginate.total`"),
+    };
+    if let (Some(verdict), OnMismatch::Fail | OnMismatch::Refetch) = (verdict, job.on_mismatch) {
+        let total = proved.total_last.unwrap_or_default();
+        return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
+    }
+    Ok(())
+}
+
+/// Refuses a reading with more bad rows than the job allows.
+pub(super) fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
+    let (bad, received) = (collected.counts.quarantined, collected.counts.received - collected.counts.read_again);
+    let allowed = match (job.bad_rows, job.max_bad_rows) {
+        (BadRows::Fail, _) if bad > 0 => "`bad_rows: fail` allows none".to_owned(),
+        (_, Some(MostBadRows::Rows(most))) if bad > most => format!("`max_bad_rows` allows {most}"),
+        #[expect(clippy::cast_precision_loss, reason = "no slice has 2^53 rows")]
+        (_, Some(MostBadRows::Percent(most))) if bad as f64 * 100.0 > most * received as f64 => {
+            format!("`max_bad_rows` allows {most}%")
+        }
+        _ => return Ok(()),
+    };
+    Err(RunError::BadRows { bad, received, allowed, first: first_bad(collected) })
+}
+
+/// Refuses a reading in which no row fits: then it isn't rows that are bad, but what the pipeline file says of all of them. A job
+/// that names how many may be bad has said what it wants.
+pub(super) fn some_fit(job: &Job, collected: &Collected) -> Result<(), RunError> {
+    let bad = collected.counts.quarantined;
+    if bad == 0 || collected.counts.decoded > 0 || job.max_bad_rows.is_some() {
+        return Ok(());
+    }
+    Err(RunError::NoneFits { bad, first: first_bad(collected) })
+}
+
+/// Quotes the first bad row of a slice, and says why it is bad.
+pub(super) fn first_bad(collected: &Collected) -> String {
+    match collected.bad.first(1) {
+        Ok(rows) => rows.first().map(BadRow::excerpt).unwrap_or_default(),
+        Err(error) => error.chain(),
+    }
+}

@@ -1,0 +1,46 @@
+//! Why what was read may not replace what landed.
+
+/// What was read has lost something of what landed, which so stays. `--allow-shrink` is how a person says that it is meant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LossError {
+    /// A slice read again, or what was read anew, has fewer rows than what landed.
+    #[error(
+        "{what} has {now} rows now, and {before}, so what landed stays: the source may have purged its history, or \
+         the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and \
+         an edit that is for later slices only is taken in by `--accept future`"
+    )]
+    Rows {
+        /// Which part of the data.
+        what: String,
+        /// Rows now.
+        now: u64,
+        /// How many there were, as a clause: `2 rows landed before`.
+        before: String,
+    },
+    /// A slice read again came back with nothing, and nothing shows that there is nothing.
+    #[error(
+        "the slice has no rows now, and {before}; nothing shows that there are none any more, so what landed stays: let the server \
+         state it (`paginate.total`, `paginate.more`); if there really are none, `--allow-shrink` replaces what landed"
+    )]
+    All {
+        /// How many there were, as a clause: `2 rows landed before`.
+        before: String,
+    },
+    /// Rows that have landed don't fit any more.
+    #[error(
+        "rows of the slice that have landed would go to quarantine: {now} fit now, and {before} did, so {rows} at least; what landed \
+         stays; the first: {first}; see `tidegate schema diff`, and let `schema.columns` hold both; if the source has changed for good, \
+         `--allow-shrink` replaces what landed"
+    )]
+    Fit {
+        /// How many, at least.
+        rows: u64,
+        /// Rows that fit now.
+        now: u64,
+        /// Rows that fitted when the slice landed.
+        before: u64,
+        /// The first bad row, and why.
+        first: String,
+    },
+}
