@@ -167,6 +167,7 @@ async fn land(writer: &Writer, number: i64, files: Vec<FileReceipt>) {
         cursor_end: None,
         rows: 1,
         records: 1,
+        good: 1,
         reconciliation,
         schema_version: None,
         files: files.clone(),

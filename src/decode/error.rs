@@ -58,6 +58,15 @@ pub enum DecodeError {
         /// Some 120 bytes around it.
         excerpt: String,
     },
+    /// The answer says that it is written in another character set.
+    #[error(
+        "the answer's header content-type says that the body is in {charset}, and only utf-8 is read; ask for utf-8, as some servers let \
+         you with the header `accept-charset: utf-8`, or tell the server's owner"
+    )]
+    Charset {
+        /// The character set, as the header names it.
+        charset: String,
+    },
     /// The body isn't JSON, was cut off, goes on after its end, or is nested more than 128 deep.
     #[error("the body isn't json at byte {offset}: {reason}: {excerpt}; {remedy}")]
     Json {

@@ -13,6 +13,7 @@ mod ahead;
 mod beyond;
 mod builders;
 mod cells;
+mod charset;
 mod cut;
 mod envelope;
 mod error;
@@ -29,6 +30,7 @@ mod schema;
 mod split;
 mod strict;
 mod table;
+mod text;
 mod visitor;
 mod whole;
 
@@ -160,7 +162,7 @@ impl PageDecoder {
             }
         }
         let schema = RecordSchema::new(root.columns());
-        let known = Known::of(options.pinned.as_ref(), &options.by_hand);
+        let known = Known::of(options.pinned.as_ref(), &options.by_hand, &options.due);
         Self { options, root, builder: None, schema, known, met: BTreeSet::new(), version: 0 }
     }
 
@@ -183,7 +185,7 @@ impl PageDecoder {
         let page = if self.options.lean_envelope { page.lean() } else { page };
         page.has_objects(&selector)?;
         let mut decoded = self.decode_open(&page)?;
-        self.known.width = self.known.width.or(page.width().filter(|_| decoded.rows > 0));
+        self.version += u64::from(self.known.learn(&page, decoded.rows > 0));
         decoded.server_rows = match rows_program {
             Some(program) => page.count(program, &vars)?,
             None => decoded.rows,

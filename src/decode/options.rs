@@ -45,6 +45,8 @@ pub struct DecodeOptions {
     /// Leave the list that a program takes apart out of the envelope, which then needn't be read a second time: for where nobody
     /// looks at it there.
     pub lean_envelope: bool,
+    /// Columns that the header of a table must name: without them nobody knows which row is which.
+    pub due: Vec<String>,
     /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
     pub want_edges: bool,
 }
@@ -63,6 +65,7 @@ impl DecodeOptions {
             by_hand: Vec::new(),
             max_depth: MAX_DEPTH,
             lean_envelope: false,
+            due: Vec::new(),
             want_edges: false,
         }
     }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::envelope::{RawRows, walk};
 use super::error::{DecodeError, json};
-use super::page::{self, Records};
+use super::page::Records;
+use super::text::text_of;
 use super::{lines, table};
 use crate::model::{AnswerFormat, CsvDialect};
 
@@ -48,13 +49,13 @@ impl Origin {
         match &self.0 {
             Place::Records(records) => Ok(records.iter().map(String::as_str).collect()),
             Place::Along(body, keys) => {
-                let (text, mut rows) = (page::text_of(body, AnswerFormat::Json)?, RawRows::default());
+                let (text, mut rows) = (text_of(body, AnswerFormat::Json)?, RawRows::default());
                 walk(text, keys, &mut rows, false).map_err(|error| json(text, &error))?;
                 Ok(rows.0)
             }
-            Place::Lines(body) => lines::split(page::text_of(body, AnswerFormat::JsonLines)?),
+            Place::Lines(body) => lines::split(text_of(body, AnswerFormat::JsonLines)?),
             Place::Table(body, dialect, start) => {
-                table::raw_rows(page::text_of(body, AnswerFormat::Csv(*dialect))?, dialect.delimiter, *start)
+                table::raw_rows(text_of(body, AnswerFormat::Csv(*dialect))?, dialect.delimiter, *start)
             }
         }
     }

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::beyond;
+use super::charset;
 use super::envelope::{End, NoRows, RawRows, Rows, TypedRows, walk};
-use super::error::{DecodeError, excerpt, json};
+use super::error::{DecodeError, json};
 use super::infer;
 use super::lattice::Node;
 use super::lines;
 use super::strict;
 use super::table::{Known, Table};
+use super::text::{empty, text_of};
 use crate::lang::jq::{Jq, JqRunError};
 use crate::lang::{PlainPath, Selector};
 use crate::model::AnswerFormat;
@@ -25,6 +27,8 @@ pub(super) struct Page<'b> {
     list: Option<List>,
     /// Whether the envelope goes without that list.
     is_lean: bool,
+    /// The columns of a table, in its order; none where it isn't one.
+    columns: Vec<String>,
 }
 
 /// A list in a document.
@@ -58,24 +62,29 @@ impl<'b> Page<'b> {
         known: &Known,
         vars: &[Value],
     ) -> Result<Self, DecodeError> {
-        let text = text_of(body, format)?;
+        let text = text_of(body, format);
+        if let Ok(_) | Err(DecodeError::Utf8 { .. }) = &text {
+            charset::check(vars, body, format)?;
+        }
+        let text = text?;
         match selector {
             Selector::Plain { paths } => Self::plain(text, format, paths, known),
             Selector::Program(program) => {
-                let document = document(text, format, known)?;
+                let (document, columns) = document(text, format, known)?;
                 // The program's own reader takes more than JSON does, and its mistakes know no offset.
                 beyond::check(&document).map_err(|error| json(&document, &error))?;
                 let (emitted, list) = emitted(program, &document, vars).map_err(|source| match text.trim_ascii() {
                     "" => empty(format),
                     _ => DecodeError::Records(source),
                 })?;
-                Ok(Self { text: document, records: Records::Emitted(emitted), list, is_lean: false })
+                Ok(Self { text: document, records: Records::Emitted(emitted), list, is_lean: false, columns })
             }
         }
     }
 
     fn plain(text: &'b str, format: AnswerFormat, paths: &'b [PlainPath], known: &Known) -> Result<Self, DecodeError> {
-        let page = |records| Ok(Self { text: Cow::Borrowed(text), records, list: None, is_lean: false });
+        let page =
+            |records| Ok(Self { text: Cow::Borrowed(text), records, list: None, is_lean: false, columns: Vec::new() });
         if format == AnswerFormat::Json {
             return page(Records::Along(choose(text, paths)?));
         }
@@ -89,7 +98,11 @@ impl<'b> Page<'b> {
             return Err(empty(format));
         }
         match format {
-            AnswerFormat::Csv(dialect) => page(Records::Table(Table::open(text, dialect, known)?)),
+            AnswerFormat::Csv(dialect) => {
+                let table = Table::open(text, dialect, known)?;
+                let columns = table.columns();
+                Ok(Self { columns, ..page(Records::Table(table))? })
+            }
             AnswerFormat::Json | AnswerFormat::JsonLines => page(Records::Lines(lines::split(text)?)),
         }
     }
@@ -101,7 +114,8 @@ impl<'b> Page<'b> {
 
     /// Makes a page of nothing but records, each a JSON text.
     pub(super) const fn of_records(records: Vec<String>) -> Page<'static> {
-        Page { text: Cow::Borrowed("null"), records: Records::Emitted(records), list: None, is_lean: false }
+        let records = Records::Emitted(records);
+        Page { text: Cow::Borrowed("null"), records, list: None, is_lean: false, columns: Vec::new() }
     }
 
     /// Leaves the list that a program takes apart out of the envelope.
@@ -215,12 +229,9 @@ impl<'b> Page<'b> {
         }
     }
 
-    /// Returns how many columns a table has.
-    pub(super) fn width(&self) -> Option<usize> {
-        match &self.records {
-            Records::Table(table) => Some(table.width()),
-            _ => None,
-        }
+    /// Returns the columns of a table, in its order; none where the page isn't one.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// Refuses a page whose records are lists, all of them: then it isn't the records that are bad.
@@ -293,7 +304,9 @@ pub fn envelope_of(body: &[u8], format: AnswerFormat, selector: &Selector) -> Va
             path.and_then(|path| walk(text, &path.keys, &mut NoRows, true).ok()).map(|(envelope, _)| envelope)
         }
         Selector::Plain { paths } => Page::plain(text, format, paths, &known).ok().map(|_| Value::Null),
-        Selector::Program(_) => document(text, format, &known).ok().and_then(|document| beyond::value(&document).ok()),
+        Selector::Program(_) => {
+            document(text, format, &known).ok().and_then(|(document, _)| beyond::value(&document).ok())
+        }
     };
     seen.unwrap_or_else(whole)
 }
@@ -304,72 +317,23 @@ pub fn whole_of(body: &[u8]) -> Value {
     std::str::from_utf8(body).ok().and_then(|text| beyond::part(text).ok()).unwrap_or_default()
 }
 
-/// The marks by which compressed data begin.
-const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
-
-/// Returns the body as text, or says what it is instead. A byte order mark is dropped. An empty body is none of JSON.
-pub(super) fn text_of(body: &[u8], format: AnswerFormat) -> Result<&str, DecodeError> {
-    if i32::try_from(body.len()).is_err() {
-        return Err(DecodeError::TooLarge { bytes: body.len() });
-    }
-    let start = body.trim_ascii_start();
-    if start.is_empty() && format == AnswerFormat::Json {
-        return Err(empty(format));
-    }
-    if let Some((_, how)) = COMPRESSED.iter().find(|(mark, _)| body.starts_with(mark)) {
-        return Err(DecodeError::Compressed { how });
-    }
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let offset = error.valid_up_to();
-        DecodeError::Utf8 { offset, excerpt: excerpt(body, offset) }
-    });
-    let due = format.name();
-    let is_html = start.starts_with(b"<")
-        && !matches!((format, &text), (AnswerFormat::Csv(csv), Ok(text)) if is_header_in_brackets(text, csv.delimiter));
-    if is_html {
-        return Err(DecodeError::Html { due, excerpt: excerpt(start, 0) });
-    }
-    let text = text?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if matches!(format, AnswerFormat::Csv(_)) && is_one_json(text) {
-        return Err(DecodeError::OneJson { due, excerpt: excerpt(text.as_bytes(), 0) });
-    }
-    Ok(text)
-}
-
-/// Tells whether the first line is a header whose names all stand in angle brackets, as those of some quotes of stocks do.
-fn is_header_in_brackets(text: &str, delimiter: u8) -> bool {
-    let line = text.trim_start().lines().next().unwrap_or_default();
-    let is_name = |cell: &str| {
-        let name = cell.strip_prefix('<').and_then(|cell| cell.strip_suffix('>'));
-        name.is_some_and(|name| !name.is_empty() && !name.contains(['<', '>', '/', '!', '?', ' ']))
-    };
-    line.contains(char::from(delimiter)) && line.split(char::from(delimiter)).all(is_name)
-}
-
-/// Tells whether a text is a JSON object or array, or the beginning of one.
-fn is_one_json(text: &str) -> bool {
-    text.trim_ascii_start().starts_with(['{', '['])
-        && serde_json::from_str::<serde::de::IgnoredAny>(text).map_or_else(|error| error.is_eof(), |_| true)
-}
-
-fn empty(format: AnswerFormat) -> DecodeError {
-    let remedy = match format {
-        AnswerFormat::Json => "say so with `empty`",
-        AnswerFormat::JsonLines | AnswerFormat::Csv(_) => "let `records` begin with `.[]?`",
-    };
-    DecodeError::Empty { due: format.name(), remedy }
-}
-
-/// Returns the JSON that a program sees: of lines and tables a list of their documents and rows, of an empty body null.
-fn document<'b>(text: &'b str, format: AnswerFormat, known: &Known) -> Result<Cow<'b, str>, DecodeError> {
+/// Returns the JSON that a program sees: of lines and tables a list of their documents and rows, of an empty body null. Of a table the
+/// columns come with it.
+fn document<'b>(
+    text: &'b str,
+    format: AnswerFormat,
+    known: &Known,
+) -> Result<(Cow<'b, str>, Vec<String>), DecodeError> {
     if format != AnswerFormat::Json && text.trim_ascii().is_empty() {
-        return Ok(Cow::Borrowed("null"));
+        return Ok((Cow::Borrowed("null"), Vec::new()));
     }
     match format {
-        AnswerFormat::Json => Ok(Cow::Borrowed(text)),
-        AnswerFormat::JsonLines => lines::list(text).map(Cow::Owned),
-        AnswerFormat::Csv(dialect) => Table::open(text, dialect, known)?.list().map(Cow::Owned),
+        AnswerFormat::Json => Ok((Cow::Borrowed(text), Vec::new())),
+        AnswerFormat::JsonLines => Ok((Cow::Owned(lines::list(text)?), Vec::new())),
+        AnswerFormat::Csv(dialect) => {
+            let table = Table::open(text, dialect, known)?;
+            Ok((Cow::Owned(table.list()?), table.columns()))
+        }
     }
 }
 

@@ -184,7 +184,10 @@ pub(super) fn keeps_digits(text: &str, double: f64) -> bool {
         }
         Some((digits, if digits == 0 { 0 } else { exponent }))
     };
-    number(text).is_some_and(|came| number(&format!("{double:e}")) == Some(came))
+    let mut shortest = ryu::Buffer::new();
+    let shortest = shortest.format(double);
+    // Most servers print the shortest text themselves.
+    shortest == text || number(text).is_some_and(|came| number(shortest) == Some(came))
 }
 
 /// Reads a whole number, however it is written: `1e2` and `100.0` are 100, and `-0` is 0.

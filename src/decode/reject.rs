@@ -22,6 +22,10 @@ pub(super) struct Misfit {
 
 /// What one row's visit leaves behind, beside the values.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two are settings, and two are facts that are independent of each other"
+)]
 pub(super) struct Row {
     /// The first misfit.
     pub(super) misfit: Option<Misfit>,
@@ -134,11 +138,16 @@ fn numbers_at(path: &str, text: &str, take: &mut impl FnMut(&str)) {
     }
 }
 
+/// Tells whether the text of a list or an object holds nothing.
+fn is_empty(text: &str) -> bool {
+    text.get(1..text.len() - 1).is_some_and(|inner| inner.trim_ascii().is_empty())
+}
+
 /// Says in a few words what a raw JSON text is.
 pub(super) fn describe(text: &str) -> String {
     match text.as_bytes().first() {
-        Some(b'{') => "an object".to_owned(),
-        Some(b'[') => "a list".to_owned(),
+        Some(b'{') => if is_empty(text) { "an empty object" } else { "an object" }.to_owned(),
+        Some(b'[') => if is_empty(text) { "an empty list" } else { "a list" }.to_owned(),
         Some(b'"') => format!("string {}", cut(text)),
         Some(b'-' | b'0'..=b'9') if matches!(Number::parse(text), Number::Decimal(_)) => {
             format!("number {}", cut(text))

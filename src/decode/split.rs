@@ -42,7 +42,7 @@ impl PageDecoder {
         let page = if self.options.lean_envelope { page.lean() } else { page };
         page.has_objects(&selector)?;
         let (records, envelope) = page.texts()?;
-        self.known.width = self.known.width.or(page.width().filter(|_| !records.is_empty()));
+        self.version += u64::from(self.known.learn(&page, !records.is_empty()));
         let edge = |record: Option<&String>| match record {
             Some(text) if self.options.want_edges => beyond::part(text).map_err(|error| json(text, &error)),
             _ => Ok(Value::Null),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::envelope::TypedRows;
 use super::error::{DecodeError, excerpt};
 use super::lattice::{Node, STRING};
+use super::page::Page;
 use crate::model::{CsvDialect, HandColumn, RecordSchema};
 
 /// A cell.
@@ -133,16 +134,30 @@ pub(super) struct Known {
     /// The columns that earlier slices have pinned, and those typed by hand.
     pub(super) names: Vec<String>,
     /// How many columns tables without a header have.
-    pub(super) width: Option<usize>,
+    width: Option<usize>,
+    /// The columns of the slice's first table; empty where there was none.
+    columns: Vec<String>,
+    /// The columns that a header must name.
+    due: Vec<String>,
 }
 
 impl Known {
     /// Gathers what is known before the first page of a slice.
-    pub(super) fn of(pinned: Option<&RecordSchema>, by_hand: &[HandColumn]) -> Self {
+    pub(super) fn of(pinned: Option<&RecordSchema>, by_hand: &[HandColumn], due: &[String]) -> Self {
         let pinned = || pinned.into_iter().flat_map(RecordSchema::columns).map(|column| &column.name);
         let number = |name: &String| name.strip_prefix('c').and_then(|digits| digits.parse::<usize>().ok());
         let names = pinned().chain(by_hand.iter().map(|column| &column.name)).cloned().collect();
-        Self { names, width: pinned().filter_map(number).max() }
+        Self { names, width: pinned().filter_map(number).max(), columns: Vec::new(), due: due.to_vec() }
+    }
+
+    /// Takes what a page shows, which has rows or not; tells whether that was news.
+    pub(super) fn learn(&mut self, page: &Page<'_>, has_rows: bool) -> bool {
+        let (before, columns) = ((self.width, self.columns.len()), page.columns());
+        self.width = self.width.or(Some(columns.len()).filter(|width| has_rows && *width > 0));
+        if self.columns.is_empty() {
+            self.columns = columns.to_vec();
+        }
+        before != (self.width, self.columns.len())
     }
 }
 
@@ -154,7 +169,12 @@ pub(super) struct Table<'b> {
     names: Vec<Cow<'b, str>>,
     /// Where the first row begins.
     start: usize,
+    /// Whether it holds characters that no text has, so that its rows are looked through for them.
+    is_odd: bool,
 }
+
+/// The escape sequences of iso-2022, for characters of several bytes, begin so; those that colour texts don't.
+const ESCAPE: &str = "\u{1b}$";
 
 impl<'b> Table<'b> {
     /// Reads the header, or the number of columns of a table without one.
@@ -165,15 +185,20 @@ impl<'b> Table<'b> {
         let mut reader = Reader::new(text, dialect.delimiter);
         let mut cells = Vec::new();
         let first = reader.next(&mut cells).map_err(|unclosed| unclosed.error(text))?;
-        let Some(first) = first else {
-            return Ok(Self { text, delimiter: dialect.delimiter, names: vec![], start: 0 });
-        };
-        if !dialect.header {
-            let width = known.width.unwrap_or(cells.len());
-            let names = (1..=width).map(|at| Cow::Owned(format!("c{at}"))).collect();
-            return Ok(Self { text, delimiter: dialect.delimiter, names, start: 0 });
-        }
+        let is_odd = text.contains('\0') || text.contains(ESCAPE);
+        let table = |names, start| Self { text, delimiter: dialect.delimiter, names, start, is_odd };
+        let Some(first) = first else { return Ok(table(vec![], 0)) };
         let broken = |reason| Err(csv_error(text, first.offset, reason));
+        if !dialect.header {
+            if cells.iter().any(|cell| !cell.quoted && cell.text.contains('\r')) {
+                return broken(
+                    "a carriage return stands in the first row: do lines end with nothing else? They end with `\\n`"
+                        .to_owned(),
+                );
+            }
+            let width = known.width.unwrap_or(cells.len());
+            return Ok(table((1..=width).map(|at| Cow::Owned(format!("c{at}"))).collect(), 0));
+        }
         if first.broken {
             return broken("a column's name goes on after its closing quote".to_owned());
         }
@@ -188,17 +213,24 @@ impl<'b> Table<'b> {
         if let Some(name) = names.iter().find(|name| name.contains(char::is_control)) {
             return broken(format!("the header names a column {name:?}, which holds a control character"));
         }
-        let table = Self { text, delimiter: dialect.delimiter, start: reader.position, names };
+        let table = table(names, reader.position);
         table.is_known(known, reader.next(&mut cells).map_err(|unclosed| unclosed.error(text))?.is_some())?;
         Ok(table)
     }
 
-    /// An error message in one line looks like a header, and one in several like a table of one column.
+    /// An error message in one line looks like a header, and one in several like a table of one column or more.
     fn is_known(&self, known: &Known, has_rows: bool) -> Result<(), DecodeError> {
-        if self.names.iter().any(|name| known.names.iter().any(|known| *known == **name)) {
+        let has = |column: &str| self.names.iter().any(|name| *name == column);
+        let lacks = |columns: &[String]| columns.iter().find(|column| !has(column)).cloned();
+        let reason = if let Some(column) = lacks(&known.due) {
+            format!(
+                "the header doesn't name the column `{column}`, which `key` has: is it a message, or another spelling?"
+            )
+        } else if let Some(column) = lacks(&known.columns) {
+            other_header(&column)
+        } else if !known.columns.is_empty() || known.names.iter().any(|name| has(name)) {
             return Ok(());
-        }
-        let reason = if !known.names.is_empty() {
+        } else if !known.names.is_empty() {
             let some: Vec<String> = known.names.iter().take(8).map(|name| format!("`{name}`")).collect();
             format!("the header names none of the columns that are known ({})", some.join(", "))
         } else if self.names.len() == 1 && !has_rows {
@@ -207,15 +239,19 @@ impl<'b> Table<'b> {
                 "there is one line, and no '{delimiter}' in it: a message, or a table with another `delimiter`? If it is the \
                  header of a table with one column, name that in `schema.columns`"
             )
+        } else if !has_rows && self.names.iter().any(|name| name.starts_with(' ') || name.ends_with(['.', '!', '?'])) {
+            "there is one line, and it reads like a message: if it is the header of a table with no rows, name its columns in \
+             `schema.columns`"
+                .to_owned()
         } else {
             return Ok(());
         };
         Err(csv_error(self.text, 0, reason))
     }
 
-    /// Returns how many columns there are; none where there is no row.
-    pub(super) fn width(&self) -> usize {
-        self.names.len()
+    /// Returns the columns, in their order; none where there is no row.
+    pub(super) fn columns(&self) -> Vec<String> {
+        self.names.iter().map(|name| name.clone().into_owned()).collect()
     }
 
     /// Calls `visit` with each row: its text, where it begins, and its cells, or why they aren't those of a row.
@@ -226,14 +262,20 @@ impl<'b> Table<'b> {
         let mut reader = Reader { position: self.start, ..Reader::new(self.text, self.delimiter) };
         let mut cells = Vec::new();
         while let Some(row) = reader.next(&mut cells).map_err(|unclosed| unclosed.error(self.text))? {
-            visit(row.raw, row.offset, self.judge(row.broken, &cells).map(|()| cells.as_slice()))?;
+            visit(row.raw, row.offset, self.judge(row, &cells).map(|()| cells.as_slice()))?;
         }
         Ok(())
     }
 
-    fn judge(&self, broken: bool, cells: &[Cell<'_>]) -> Result<(), Flaw> {
+    fn judge(&self, row: RawRow<'_>, cells: &[Cell<'_>]) -> Result<(), Flaw> {
         let flaw = |expected: String, got: String| Err(Flaw { expected, got });
-        if broken {
+        if self.is_odd && row.raw.contains('\0') {
+            return flaw("text in utf-8".to_owned(), "a byte of zero, as utf-16 has".to_owned());
+        }
+        if self.is_odd && row.raw.contains(ESCAPE) {
+            return flaw("text in utf-8".to_owned(), "an escape sequence of iso-2022".to_owned());
+        }
+        if row.broken {
             return flaw("nothing after a closing quote".to_owned(), "text there".to_owned());
         }
         if cells.len() != self.names.len() {
@@ -322,7 +364,7 @@ impl<'b> Table<'b> {
     pub(super) fn object_of(&self, raw: &str) -> Value {
         let mut cells = Vec::new();
         match Reader::new(raw, self.delimiter).next(&mut cells) {
-            Ok(Some(row)) if self.judge(row.broken, &cells).is_ok() => self.object(&cells),
+            Ok(Some(row)) if self.judge(row, &cells).is_ok() => self.object(&cells),
             _ => Value::Null,
         }
     }
@@ -342,6 +384,14 @@ pub(super) fn raw_rows(text: &str, delimiter: u8, start: usize) -> Result<Vec<&s
         rows.push(row.raw);
     }
     Ok(rows)
+}
+
+/// Says what is wrong with a header that lacks a column of the slice's first page.
+pub(super) fn other_header(column: &str) -> String {
+    format!(
+        "the header doesn't name the column `{column}`, which the slice's first page has: is it a message, a table of another kind, or a \
+         page that goes on without a header? Each page of a slice needs one, with the same columns"
+    )
 }
 
 /// Returns the first name that was there before.

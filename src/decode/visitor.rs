@@ -244,7 +244,7 @@ pub(super) fn by_text(values: &mut Values, text: &str) -> bool {
         Values::Uint64(values) => {
             whole(text).and_then(|value| value.try_into().ok()).map(|value| values.append_value(value))
         }
-        Values::Bool(values) if matches!(text, "true" | "false") => Some(values.append_value(text == "true")),
+        Values::Bool(values) => text.parse().ok().map(|value| values.append_value(value)),
         _ => None,
     };
     fits.is_some()

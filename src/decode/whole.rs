@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::error::excerpt;
 use super::page::Page;
-use super::table::Known;
+use super::table::{self, Known};
 use super::{DecodeError, PageVars};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
@@ -18,6 +19,25 @@ pub struct WholePage {
     pub envelope: Value,
     /// How many rows the server put on the page: what the `rows` program says, else how many records there are.
     pub server_rows: u64,
+    /// The columns of a table, in its order; none where the page isn't one.
+    pub columns: Vec<String>,
+}
+
+impl WholePage {
+    /// Refuses a table that lacks one of `columns`, which the slice's first page has.
+    ///
+    /// # Errors
+    /// Where it does.
+    pub fn goes_on(&self, columns: &[String]) -> Result<(), DecodeError> {
+        match columns.iter().find(|column| !self.columns.is_empty() && !self.columns.contains(column)) {
+            None => Ok(()),
+            Some(column) => {
+                let header = self.columns.join(", ");
+                let excerpt = excerpt(header.as_bytes(), 0);
+                Err(DecodeError::Csv { line: 1, reason: table::other_header(column), excerpt })
+            }
+        }
+    }
 }
 
 /// Reads one page. The programs see [`super::PAGE_VARIABLES`] from `context`, and after them `vars`.
@@ -40,5 +60,5 @@ pub fn read_whole(
         Some(program) => page.count(program, &vars)?,
         None => rows.len() as u64,
     };
-    Ok(WholePage { rows, envelope, server_rows })
+    Ok(WholePage { rows, envelope, server_rows, columns: page.columns().to_vec() })
 }

@@ -136,6 +136,11 @@ impl Collector {
         }
     }
 
+    /// Returns how many bytes of memory it takes to tell which rows land, about, once all are there.
+    pub(super) fn sorting(&self) -> u64 {
+        self.keys.as_ref().map_or(0, KeyIndex::sorting)
+    }
+
     /// Has the rows written as they come, but where only the slice's end tells which of them land.
     pub(super) fn write_early(&mut self, early: Early, opening: Opening) {
         if self.latest_by.is_none() && self.cursor.is_none() && !self.overlap {

@@ -47,6 +47,8 @@ pub(super) struct Opening {
     pub(super) write: Write,
     /// What the writing takes its memory of.
     pub(super) memory: Arc<Memory>,
+    /// How many bytes it takes beside the pages, however many they are.
+    pub(super) takes: u64,
 }
 
 /// What goes to the thread that writes.
@@ -212,7 +214,8 @@ impl Feeder {
         if !(opening.streams)(schema) {
             return Ok(false);
         }
-        let mut room = opening.memory.room(Turn::later(), (self.largest as u64).saturating_mul(LANDING));
+        let pages = (self.largest as u64).saturating_mul(LANDING);
+        let mut room = opening.memory.room(Turn::later(), pages.saturating_add(opening.takes));
         if !room.reserve_expected(0) {
             return Ok(false);
         }

@@ -43,6 +43,7 @@ fn opening(schema: Option<RecordSchema>, memory: u64) -> Opening {
         streams: Box::new(|_| true),
         write: Box::new(write),
         memory: Arc::new(Memory::new(memory)),
+        takes: 0,
     }
 }
 
@@ -91,6 +92,8 @@ async fn a_small_slice_is_not_written_early() {
 async fn nothing_is_written_early_where_there_is_no_memory_or_another_schema() {
     let early = Early::default();
     assert!(fed(&early, opening(None, 2 * MIB as u64), 10).await.end(990, &left_out(10)).is_none());
+    let takes_all = Opening { takes: MEMORY, ..opening(None, MEMORY) };
+    assert!(fed(&early, takes_all, 10).await.end(990, &left_out(10)).is_none());
     let other = schema(&[("id", ColumnType::Int64)]);
     assert!(fed(&early, opening(Some(other), MEMORY), 10).await.end(990, &left_out(10)).is_none());
 }
@@ -135,7 +138,7 @@ async fn an_error_of_the_writing_is_left_to_the_writing_at_the_end() {
     let memory = Arc::new(Memory::new(MEMORY));
     let feeder = fed(
         &early,
-        Opening { schema: None, version: 1, streams: Box::new(|_| true), write: Box::new(write), memory },
+        Opening { schema: None, version: 1, streams: Box::new(|_| true), write: Box::new(write), memory, takes: 0 },
         10,
     )
     .await;

@@ -11,8 +11,8 @@ use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
 use super::answered::Answered;
-use super::collect::{Collected, PassEnd, SliceMemory};
-use super::early::{Early, LANDING, Opening};
+use super::collect::{Collected, PassEnd};
+use super::early::{Early, Opening};
 use super::enrich::Enricher;
 use super::intake::{Intake, Looked, PageRead};
 use super::meter::Meter;
@@ -23,28 +23,12 @@ use super::{Env, Progress, RunError, build, evidence, future};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
-use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
+use crate::extract::http::{Exchange, Exchanged, RawAnswer};
 use crate::extract::paginate::{Ceilings, PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::Job;
-use crate::transform::{dedupe, engine, spool};
-
-/// The slices of a job together keep this part of the memory limit in memory as rows; what is more goes to a temporary file.
-const SPOOLED: u64 = 8;
-
-/// The least that a slice keeps, in bytes: below it a temporary file isn't worth it.
-const LEAST_SPOOL: usize = 1 << 20;
-
-/// The slices of a job together keep this part of the memory limit in memory as keys; what is more goes to temporary files.
-const KEYED: u64 = 4;
-
-/// The least that a slice keeps of keys, in bytes: below it the buffers of the files are the larger part.
-const LEAST_KEYS: usize = 2 << 20;
-
-/// The least that the SQL of a slice may take, in bytes: with less it can't even begin to sort from a file.
-const LEAST_SQL: usize = 32 << 20;
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -178,7 +162,10 @@ impl Extraction {
         let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
         let enricher = reading.enricher.take();
         drop(reading);
+        let sorting = lock(&intake).collector.sorting();
+        let room = self.room(sorting).await;
         let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, largest, &redactor)).await??;
+        drop(room);
         extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
         Ok(extracted)
     }
@@ -302,30 +289,6 @@ impl Extraction {
     /// Returns the first request of a slice in one line, redacted.
     pub(super) fn show(&self, slice: &Slice, now: DateTime<Utc>) -> Result<String, RunError> {
         Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
-    }
-
-    /// Returns how many bytes the SQL of a slice may take before it goes on from temporary files: its share of the limit.
-    pub(super) fn memory_of_sql(&self) -> usize {
-        let share = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
-        usize::try_from(share).unwrap_or(usize::MAX).clamp(LEAST_SQL, engine::MEMORY_LIMIT)
-    }
-
-    /// Returns what a slice keeps in memory until its last page is in.
-    fn slice_memory(&self) -> SliceMemory {
-        let limit = self.exchange.client.memory().limit() / u64::from(self.job.source.concurrency).max(1);
-        let share = |part| usize::try_from(limit / part).unwrap_or(usize::MAX);
-        SliceMemory {
-            rows: share(SPOOLED).clamp(LEAST_SPOOL, spool::DEFAULT_MEMORY_LIMIT),
-            keys: share(KEYED).clamp(LEAST_KEYS, dedupe::DEFAULT_MEMORY_LIMIT),
-        }
-    }
-
-    /// Waits for the memory that the writing of a slice takes, whose largest page is of `largest` bytes. Keep it until it is written.
-    pub(super) async fn room_to_land(&self, largest: u64) -> Room {
-        let mut room = self.exchange.client.memory().room(Turn::now(), 0);
-        // Whose turn it is gets what it asks for.
-        let _ = room.grow(largest.saturating_mul(LANDING)).await;
-        room
     }
 
     /// Prepares the requests of a slice.

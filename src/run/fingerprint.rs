@@ -16,7 +16,6 @@ use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
 use crate::plan;
-use crate::secret::Secret;
 
 /// Returns the fingerprint of a job, part by part, so that a difference can be named.
 pub(super) fn of(job: &Job) -> Value {
@@ -25,8 +24,7 @@ pub(super) fn of(job: &Job) -> Value {
     part("for_each.key", json!(job.for_each.as_ref().map(|for_each| &for_each.key)));
     part("key", json!(job.key));
     let (source, path) = (&job.source, &job.request.path);
-    let hidden: Vec<String> = source.hidden.iter().map(|secret| as_path(&source.base_url, secret)).collect();
-    part("base_url", json!(hidden::marked(&system(&source.base_url), hidden.iter().map(String::as_str))));
+    part("base_url", json!(hidden::marked_url(&system(&source.base_url), source)));
     part("path", json!(hidden::marked(path.as_str(), path.looked_up().map(|(_, value)| value))));
     part("records", json!(records(&job.records)));
     part("latest_by", json!(job.latest_by.as_ref().map(Sql::as_str)));
@@ -265,13 +263,6 @@ fn system(url: &url::Url) -> String {
     let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let port = url.port().filter(|_| !loopback).map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}{}", if loopback { "loopback" } else { host }, url.path().trim_end_matches('/'))
-}
-
-/// Returns a part of a URL's path as the URL has it.
-fn as_path(url: &url::Url, part: &Secret) -> String {
-    let mut url = url.clone();
-    url.set_path(part.expose());
-    url.path().trim_start_matches('/').to_owned()
 }
 
 fn records(selector: &Selector) -> Vec<String> {

@@ -75,6 +75,17 @@ pub(super) fn marked<'t>(text: &'t str, secrets: impl IntoIterator<Item = &'t st
     })
 }
 
+/// As [`marked`], for a URL without its scheme: what came into its path stands there as URLs have it.
+pub(super) fn marked_url(text: &str, source: &Source) -> String {
+    let as_path = |secret: &Secret| {
+        let mut url = source.base_url.clone();
+        url.set_path(secret.expose());
+        url.path().trim_start_matches('/').to_owned()
+    };
+    let secrets: Vec<String> = source.hidden.iter().map(as_path).collect();
+    marked(text, secrets.iter().map(String::as_str)).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

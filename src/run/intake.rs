@@ -46,6 +46,7 @@ pub(super) struct Intake {
 }
 
 /// A page that was read, as far as that goes before child requests.
+#[expect(clippy::large_enum_variant, reason = "a slice has one at a time")]
 pub(super) enum PageRead {
     /// Its records are typed: the job has no child requests.
     Typed(DecodedPage),
@@ -162,6 +163,7 @@ impl Intake {
             pinned,
             by_hand: job.columns.clone(),
             lean_envelope: nobody_sees_items(job),
+            due: due(job, slice)?,
             // They take another pass over the page.
             want_edges: shown || pages::programs(job).iter().any(|program| program.names(&["first", "last"])),
             ..DecodeOptions::new(job.source.format, job.records.clone())
@@ -244,7 +246,8 @@ impl Intake {
             return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
         }
         let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
-        let shown = pages::Shown { envelope: JqInput::new(page.envelope()), rows: page.server_rows(), new_rows: 0 };
+        let (envelope, rows) = (JqInput::new(page.envelope()), page.server_rows());
+        let shown = pages::Shown { envelope, body: &answer.body, rows, new_rows: 0 };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         let (paginate, envelope) = (&self.job.paginate, page.envelope());
         if self.shown && self.answered.is_none() {
@@ -346,6 +349,16 @@ pub(super) fn constants(job: &Job, slice: &Slice) -> Result<Vec<(String, serde_j
         columns.push((name.clone(), program.one(&slice.parent, std::slice::from_ref(&slice.parent)).map_err(failed)?));
     }
     Ok(columns)
+}
+
+/// Returns the columns that each record has of its own and that tell it from others, where records are taken as they come.
+fn due(job: &Job, slice: &Slice) -> Result<Vec<String>, RunError> {
+    let Selector::Plain { .. } = &job.records else { return Ok(Vec::new()) };
+    let added = constants(job, slice)?;
+    let is_added = |column: &String| {
+        added.iter().any(|(name, _)| name == column) || job.enrich.iter().any(|enrich| enrich.column == *column)
+    };
+    Ok(job.key.iter().filter(|column| !is_added(column)).cloned().collect())
 }
 
 /// Tells whether none of the programs that look at a page look at the list whose items `records` takes one by one.

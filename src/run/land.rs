@@ -85,7 +85,7 @@ pub(super) struct Shaping {
     pub(super) expect: Arc<[Expect]>,
     /// The instant of the run, and the window of the slice.
     pub(super) at: Moment,
-    /// Bytes that sorting, grouping and joining may use before they go on from temporary files.
+    /// Bytes that sorting, grouping and joining in SQL, and then the sorting for a sink, may use before they go on from temporary files.
     pub(super) memory: usize,
 }
 
@@ -145,7 +145,7 @@ pub(super) fn write(
     let open = to
         .targets
         .iter()
-        .map(|target| Open::new(target, to, &output, shaping.at).map_err(|error| in_sink(&target.spec.name, error)));
+        .map(|target| Open::new(target, to, &output, shaping).map_err(|error| in_sink(&target.spec.name, error)));
     let mut open = open.collect::<Result<Vec<_>, _>>()?;
     let left_out = open.iter().flat_map(|sink| sink.writer.left_out().iter().cloned()).collect();
     let mut expectations = Expectations::new(shaping, &output);
@@ -190,13 +190,13 @@ fn unwrap(field: &'static str, source: TransformError) -> RunError {
 }
 
 impl Open {
-    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, at: Moment) -> Result<Self, RunError> {
-        let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, at)).transpose();
+    fn new(target: &Target, to: &Destination<'_>, schema: &SchemaRef, shaping: &Shaping) -> Result<Self, RunError> {
+        let filter = target.filter.as_ref().map(|filter| RowExpr::new(filter.as_str(), schema, shaping.at)).transpose();
         let outbox = target.sent_by.as_ref().map(|key| OutboxRows::new(schema, key)).transpose()?;
         let landing = outbox.as_ref().map_or(schema, OutboxRows::schema);
         let writer = SinkWriter::open(&target.spec, to.landing, landing, to.staging)?;
         let keys: Vec<_> = target.spec.sort_by.iter().map(|key| (key.column.as_str(), key.descending)).collect();
-        let sorter = (!keys.is_empty()).then(|| Sorter::new(schema, &keys)).transpose();
+        let sorter = (!keys.is_empty()).then(|| Sorter::new(schema, &keys, shaping.memory)).transpose();
         Ok(Self {
             writer,
             filter: filter.map_err(|source| RunError::Transform { field: "where", source })?,

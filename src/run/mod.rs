@@ -54,6 +54,7 @@ mod progress;
 pub mod quarantine;
 mod readers;
 mod refused;
+mod room;
 mod row;
 mod sample;
 mod schema;

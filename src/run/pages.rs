@@ -14,8 +14,8 @@ use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
-    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header,
-    parse_total, resolve,
+    Ceilings, Decision, Digits, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header,
+    is_part, names_next, parse_total, resolve, rewritten,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::{Jq, JqInput};
@@ -299,6 +299,8 @@ pub(super) fn fan_out(job: &Job, slice: &Slice) -> Vec<Value> {
 pub(super) struct Shown<'p> {
     /// The envelope.
     pub(super) envelope: JqInput<'p>,
+    /// The body as it came, which has the numbers as they are written.
+    pub(super) body: &'p [u8],
     /// Rows on the page.
     pub(super) rows: u64,
     /// Rows that no earlier page had.
@@ -320,6 +322,10 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         PaginateKind::Seek { value, .. } if shown.rows > 0 => Some(one("paginate.seek.value", value)?),
         _ => None,
     };
+    if let Some(value) = last_value.as_ref().and_then(|value| rewritten(value, shown.body, Digits::ByValue)) {
+        let source = PaginateError::InexactSeek { page: asked.page, value: value.to_owned() };
+        return Err(RunError::Paginate { request: asked.line.clone(), source });
+    }
     Ok(Seen {
         rows: shown.rows,
         new_rows: shown.new_rows,
@@ -334,7 +340,11 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
 
 /// Reads what the page gives to move on by.
 fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<Given, RunError> {
-    let header = |name: &str| from_header(vars.get(HEADERS).unwrap_or(&Value::Null), name);
+    let headers = vars.get(HEADERS).unwrap_or(&Value::Null);
+    let header = |name: &str| {
+        let given = from_header(headers, name, asked.page);
+        given.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })
+    };
     match &job.paginate.kind {
         PaginateKind::Cursor(CursorSpec::One(_, value)) => given_by("paginate.cursor.value", value, asked, shown, vars),
         // A place among the rows: where there are none, nothing comes after them, whatever else the page gives.
@@ -349,23 +359,13 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
             Ok(Given::gather(parts.collect::<Result<Vec<_>, RunError>>()?))
         }
         PaginateKind::NextLink(LinkFrom::Answer(url)) => given_by("paginate.next_link.url", url, asked, shown, vars),
-        PaginateKind::NextLink(LinkFrom::Header(name)) => Ok(header(name)),
-        PaginateKind::None if is_part(vars) => Ok(Given::Next(Value::Null)),
-        PaginateKind::None => Ok(header("link")),
+        PaginateKind::NextLink(LinkFrom::Header(name)) => header(name),
+        PaginateKind::None if is_part(vars.first(), headers) => Ok(Given::Next(Value::Null)),
+        // It is asked for evidence only: what names no relation `next`, however it is written, is none.
+        PaginateKind::None if !names_next(headers) => Ok(Given::Absent),
+        PaginateKind::None => header("link"),
         PaginateKind::Offset { .. } | PaginateKind::Page { .. } | PaginateKind::Seek { .. } => Ok(Given::Absent),
     }
-}
-
-/// Tells whether an answer says that it is a part of something: by its status (RFC 9110, section 15.3.7), or by a `Content-Range` that
-/// ends before its total, as many APIs count rows.
-fn is_part(vars: &[Value]) -> bool {
-    let range = vars.get(HEADERS).and_then(|headers| headers.get("content-range")).and_then(Value::as_str);
-    let ends_early = |range: &str| {
-        let (range, total) = range.rsplit_once('/')?;
-        let (_, last) = range.rsplit_once('-')?;
-        Some(last.trim().parse::<u64>().ok()?.checked_add(1)? < total.trim().parse().ok()?)
-    };
-    vars.first() == Some(&json!(206)) || range.and_then(ends_early) == Some(true)
 }
 
 /// Evaluates one expression for what the page gives.
@@ -386,6 +386,10 @@ fn given_by(
     if by.of_row && value.is_null() && shown.rows > 0 {
         let expression = by.value.text().to_owned();
         let source = PaginateError::NoCursorInRow { page: asked.page, expression };
+        return Err(RunError::Paginate { request: asked.line.clone(), source });
+    }
+    if let Some(number) = rewritten(&value, shown.body, Digits::AsWritten) {
+        let source = PaginateError::InexactCursor { page: asked.page, cursor: number.to_owned() };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
     Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope.value(), path))))
@@ -417,21 +421,5 @@ fn stated(asked: &Asked, more: &Value) -> Result<Option<bool>, RunError> {
             let problem = format!("`paginate.more` gives {other}; it must be true, false or null");
             Err(RunError::Answer { request: asked.line.clone(), problem })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_is_a_part_says_so() {
-        let answer = |status: u16, range: &str| [json!(status), json!({"content-range": range})];
-        assert!(is_part(&answer(206, "")));
-        assert!(is_part(&answer(200, "items 0-2/100")));
-        for whole in ["", "items 0-99/100", "items 0-2/*", "items */0", "bytes", "-/"] {
-            assert!(!is_part(&answer(200, whole)), "{whole}");
-        }
-        assert!(!is_part(&[json!(200), Value::Null]));
     }
 }

@@ -75,10 +75,10 @@ impl Extraction {
         ahead: &mut Ahead,
     ) -> Result<(EndReason, Vec<Value>), RunError> {
         let mut pages = self.pages(slice, now);
-        let mut rows = Vec::new();
+        let (mut rows, mut columns) = (Vec::new(), Vec::new());
         loop {
             let asked = pages.ask()?;
-            let (found, mut seen, bytes) = self.parent_page(&asked, slice, ahead).await?;
+            let (found, mut seen, bytes) = self.parent_page(&asked, slice, ahead, &mut columns).await?;
             ahead.send(pages.foresee(&asked, &seen, ahead.most())).await;
             self.progress.page(&self.job.name, seen.rows, bytes);
             evidence.note_total(seen.total);
@@ -95,12 +95,13 @@ impl Extraction {
         }
     }
 
-    /// Fetches one page: its rows, what it shows, and the size of its body.
+    /// Fetches one page: its rows, what it shows, and the size of its body. `columns` are those of the first page that is a table.
     async fn parent_page(
         &self,
         asked: &Asked,
         slice: &Slice,
         ahead: &mut Ahead,
+        columns: &mut Vec<String>,
     ) -> Result<(Vec<Value>, Seen, u64), RunError> {
         let read = {
             let (extraction, slice) = (self.clone(), slice.clone());
@@ -113,7 +114,11 @@ impl Extraction {
         let Some(page) = answered.page.filter(|_| !answered.empty) else {
             return Ok((Vec::new(), Seen { page: asked.page, ..Seen::default() }, bytes));
         };
+        let page = page.and_then(|page| page.goes_on(columns).map(|()| page));
         let page = page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?;
+        if columns.is_empty() {
+            columns.clone_from(&page.columns);
+        }
         let (extraction, slice, asked) = (self.clone(), slice.clone(), asked.clone());
         let take = move || extraction.take_whole(&asked, &answered.answer, page, &slice);
         let (found, seen) = tokio::task::spawn_blocking(take).await??;
@@ -159,10 +164,11 @@ impl Extraction {
         page: WholePage,
         slice: &Slice,
     ) -> Result<(Vec<Value>, Seen), RunError> {
-        let WholePage { rows, envelope, server_rows } = page;
+        let WholePage { rows, envelope, server_rows, .. } = page;
         let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
         let vars = pages::variables(&self.job, slice, answer, &Facts { rows: server_rows, first, last });
-        let shown = pages::Shown { envelope: JqInput::new(&envelope), rows: server_rows, new_rows: server_rows };
+        let (envelope, body) = (JqInput::new(&envelope), &answer.body);
+        let shown = pages::Shown { envelope, body, rows: server_rows, new_rows: server_rows };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
         Ok((rows, seen))
     }

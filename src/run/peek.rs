@@ -41,7 +41,7 @@ impl Peek {
     pub(super) fn look(&self, asked: &Asked, answer: &RawAnswer) -> Option<Seen> {
         let envelope = crate::decode::envelope_of(&answer.body, self.job.source.format, &self.job.records);
         let vars = pages::variables(&self.job, &self.slice, answer, &Facts::default());
-        let shown = pages::Shown { envelope: JqInput::new(&envelope), rows: 1, new_rows: 1 };
+        let shown = pages::Shown { envelope: JqInput::new(&envelope), body: &answer.body, rows: 1, new_rows: 1 };
         pages::seen(&self.job, asked, &shown, &vars).ok()
     }
 }

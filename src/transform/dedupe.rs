@@ -174,6 +174,12 @@ impl KeyIndex {
         Ok(observed)
     }
 
+    /// Returns how many bytes of memory [`KeyIndex::outdated`] takes, about.
+    #[must_use]
+    pub fn sorting(&self) -> u64 {
+        self.versions.sorting()
+    }
+
     /// Returns the rows that [`KeyIndex::observe_versions`] saw and of whose key another stays: one with a greater value, or a
     /// later one with the same; null is the smallest. Only rows that `lands` lets compete. Blocks: not for an async thread.
     pub fn outdated(self, lands: impl Fn(u64) -> bool) -> Result<Ordinals, DedupeError> {

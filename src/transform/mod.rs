@@ -32,5 +32,5 @@ pub use moment::Moment;
 pub use ordinals::Ordinals;
 pub use plan::{Counts, Table, TransformPlan};
 pub use replaced::Replaced;
-pub use sort::Sorter;
+pub use sort::{SORTING, Sorter};
 pub use spool::{Batches, Spool, SpoolError, Spooled};

@@ -11,11 +11,12 @@ use super::plan::{Counts, TransformPlan};
 use super::spool::{Spool, SpoolError};
 use crate::lang::sql::RECORDS_TABLE;
 
-/// Bytes that wait in memory until all rows are there; what comes after waits in a temporary file.
-const WAITING_IN_MEMORY: usize = 16 * 1024 * 1024;
+/// How many bytes the engine takes for each byte of memory that it was given to sort or group rows in, about: it counts what waits to be
+/// sorted, and not what it merges and gives away.
+pub const SORTING: u64 = 2;
 
-/// Bytes that are sorted in memory; beyond it sorted runs go to temporary files, and are merged.
-const SORTING_MEMORY: usize = 128 * 1024 * 1024;
+/// This part of the memory for sorting holds rows until all are there; what comes after waits in a temporary file.
+const WAITING: usize = 8;
 
 /// Takes rows of one schema and gives them back sorted. Nulls come last, and equal rows stay in the order in which they came: so
 /// where the rows went on their way, memory or disk, makes no difference.
@@ -28,21 +29,13 @@ pub struct Sorter {
 }
 
 impl Sorter {
-    /// Makes one for rows of `schema`. `keys`: the columns, and for each whether its greatest value comes first.
+    /// Makes one for rows of `schema`. `keys`: the columns, and for each whether its greatest value comes first. `memory`: the bytes in
+    /// which rows are sorted; beyond it sorted runs go to temporary files, and are merged.
     ///
     /// # Errors
     ///
     /// A column isn't there, or has no order.
-    pub fn new(schema: &SchemaRef, keys: &[(&str, bool)]) -> Result<Self, TransformError> {
-        Self::with_memory_limit(schema, keys, SORTING_MEMORY)
-    }
-
-    /// As [`Sorter::new`], with the sorting held to `memory_limit` bytes before it uses the disk.
-    pub fn with_memory_limit(
-        schema: &SchemaRef,
-        keys: &[(&str, bool)],
-        memory_limit: usize,
-    ) -> Result<Self, TransformError> {
+    pub fn new(schema: &SchemaRef, keys: &[(&str, bool)], memory: usize) -> Result<Self, TransformError> {
         let mut ordinal = "ordinal".to_owned();
         while schema.column_with_name(&ordinal).is_some() {
             ordinal.push('_');
@@ -58,8 +51,14 @@ impl Sorter {
         let sql = format!("SELECT * FROM {RECORDS_TABLE} ORDER BY {}", keys.join(", "));
         // The instant that `now()` gives is never asked for.
         let now = DateTime::UNIX_EPOCH;
-        let plan = TransformPlan::with_memory_limit(Some(&sql), Arc::clone(&numbered), now, memory_limit)?;
-        Ok(Self { plan, numbered, spool: Spool::new(WAITING_IN_MEMORY) })
+        let plan = TransformPlan::with_memory_limit(Some(&sql), Arc::clone(&numbered), now, memory)?;
+        Ok(Self { plan, numbered, spool: Spool::new(Self::waiting(memory)) })
+    }
+
+    /// Returns how many bytes of rows wait in memory, of a sorter that has `memory` for sorting. They are held beside it.
+    #[must_use]
+    pub const fn waiting(memory: usize) -> usize {
+        memory / WAITING
     }
 
     /// Takes rows.
@@ -102,7 +101,7 @@ mod tests {
 
     fn sorted(batches: &[RecordBatch], keys: &[(&str, bool)], limit: usize) -> RecordBatch {
         let schema = batches[0].schema();
-        let mut sorter = Sorter::with_memory_limit(&schema, keys, limit).expect("planned");
+        let mut sorter = Sorter::new(&schema, keys, limit).expect("planned");
         batches.iter().for_each(|batch| sorter.push(batch).expect("pushed"));
         let mut found = Vec::new();
         let counts = sorter.finish(|batch| {
@@ -124,7 +123,7 @@ mod tests {
             descending: bool,
         ) {
             let batches: Vec<_> = parts.iter().map(|rows| batch(rows)).collect();
-            let found = sorted(&batches, &[("ordinal", descending)], SORTING_MEMORY);
+            let found = sorted(&batches, &[("ordinal", descending)], 1 << 27);
             let mut expected: Vec<_> = parts.concat();
             expected.sort_by_key(|row| (row.0.is_none(), row.0.map(|n| if descending { -n } else { n })));
             prop_assert_eq!(found, batch(&expected));
@@ -147,7 +146,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        let error = Sorter::new(&batch(&[]).schema(), &[("nope", false)]).expect_err("no such column").to_string();
+        let error =
+            Sorter::new(&batch(&[]).schema(), &[("nope", false)], 1 << 27).expect_err("no such column").to_string();
         assert!(error.contains("nope"), "{error}");
     }
 }

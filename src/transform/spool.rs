@@ -101,7 +101,14 @@ impl Spool {
             Some(disk) => disk.finish()?,
             None => (None, Vec::new()),
         };
-        Ok(Spooled(Arc::new(Contents { memory: self.memory, file, segments, rows: self.rows, removed: self.removed })))
+        Ok(Spooled(Arc::new(Contents {
+            memory: self.memory,
+            memory_bytes: self.memory_bytes,
+            file,
+            segments,
+            rows: self.rows,
+            removed: self.removed,
+        })))
     }
 
     /// Ends the writing and reads the batches once.
@@ -218,6 +225,7 @@ pub struct Spooled(Arc<Contents>);
 #[derive(Debug)]
 struct Contents {
     memory: Vec<RecordBatch>,
+    memory_bytes: usize,
     file: Option<File>,
     segments: Vec<Segment>,
     rows: u64,
@@ -228,6 +236,12 @@ impl Spooled {
     /// Returns how many rows will be read: those pushed, less those removed.
     pub fn rows(&self) -> u64 {
         self.0.rows - self.0.removed.count_before(self.0.rows)
+    }
+
+    /// Returns how many bytes they take, in memory and on disk together, the removed rows among them.
+    pub fn bytes(&self) -> u64 {
+        let on_disk: u64 = self.0.segments.iter().map(|segment| segment.end - segment.start).sum();
+        self.0.memory_bytes as u64 + on_disk
     }
 
     /// Returns the rows that won't be read.

@@ -9,7 +9,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 use super::dedupe::DedupeError;
 use super::error::{BoxError, TransformError};
 use super::ordinals::Ordinals;
-use super::sort::Sorter;
+use super::sort::{SORTING, Sorter};
 
 /// Bytes of memory in which rows are sorted; beyond it that goes on from temporary files.
 const SORTING_MEMORY: usize = 32 * 1024 * 1024;
@@ -31,6 +31,8 @@ pub(super) struct Versions {
     version: Vec<u8>,
     versions: BinaryBuilder,
     rows: UInt64Builder,
+    /// Bytes of all versions, with the numbers of their rows.
+    bytes: u64,
     sorter: Option<Sorter>,
 }
 
@@ -87,6 +89,7 @@ impl Versions {
         self.version.extend_from_slice(value);
         self.versions.append_value(&self.version);
         self.rows.append_value(ordinal);
+        self.bytes += (self.version.len() + size_of::<u64>()) as u64;
         Ok(&self.version)
     }
 
@@ -96,9 +99,14 @@ impl Versions {
         let batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?;
         let sorter = match self.sorter.take() {
             Some(sorter) => sorter,
-            None => Sorter::with_memory_limit(&SCHEMA, &[("version", false)], SORTING_MEMORY).map_err(sort_error)?,
+            None => Sorter::new(&SCHEMA, &[("version", false)], SORTING_MEMORY).map_err(sort_error)?,
         };
         self.sorter.insert(sorter).push(&batch).map_err(|error| sort_error(error.into()))
+    }
+
+    /// Returns how many bytes of memory it takes to find the outdated ones, about.
+    pub(super) fn sorting(&self) -> u64 {
+        self.bytes.min(SORTING_MEMORY as u64) * SORTING
     }
 
     /// Returns the rows that another of the same key outdates: one with a greater value, or a later one with the same. Only

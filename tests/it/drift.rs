@@ -182,7 +182,7 @@ fn under_freeze_a_new_column_costs_its_row() {
     int_to_string landed: 1, 1 quarantined
       v BIGINT: {"id":1,"v":1} {"id":2,"v":1} {"id":4,"v":1}
     null_to_type landed: 1, 1 quarantined
-      v VARCHAR: {"id":1,"v":null} {"id":2,"v":null} {"id":4,"v":null}
+      v "NULL": {"id":1,"v":null} {"id":2,"v":null} {"id":4,"v":null}
     object_to_list landed: 1, 1 quarantined
       v STRUCT(a BIGINT): {"id":1,"v":{"a":1}} {"id":2,"v":{"a":1}} {"id":4,"v":{"a":1}}
     removed landed: 2
@@ -204,7 +204,7 @@ fn under_discard_a_new_column_is_left_out() {
     int_to_string landed: 1, 1 quarantined
       v BIGINT: {"id":1,"v":1} {"id":2,"v":1} {"id":4,"v":1}
     null_to_type landed: 1, 1 quarantined
-      v VARCHAR: {"id":1,"v":null} {"id":2,"v":null} {"id":4,"v":null}
+      v "NULL": {"id":1,"v":null} {"id":2,"v":null} {"id":4,"v":null}
     object_to_list landed: 1, 1 quarantined
       v STRUCT(a BIGINT): {"id":1,"v":{"a":1}} {"id":2,"v":{"a":1}} {"id":4,"v":{"a":1}}
     removed landed: 2

@@ -160,6 +160,42 @@ fn an_empty_body_is_a_page_where_records_say_so() {
     }
 }
 
+/// Each of these was the quiet end of a list.
+#[test]
+fn what_is_no_page_ends_no_list() {
+    let second = |job: &str, first: Answer, second: Answer| {
+        let bench = Bench::new(Api::start(move |request| match request.number("at") {
+            0 => first.clone(),
+            2 => second.clone(),
+            _ => Answer::bytes("id,v\n"),
+        }));
+        bench.job(&format!("records: '.[]'\nsnapshot: daily\nquery: {{at: 0}}\n{job}"));
+        bench.failure()
+    };
+    let table = "format: {csv: {}}\npaginate: {offset: {into: query.at, size: 2}}";
+    let page = || Answer::bytes("id,v\n0,a\n1,b\n");
+    for body in ["Internal error, try again later\n", "2,c\n3,d\n", "ID,v\n2,c\n3,d\n", "Error,code\ntry later,5\n"] {
+        let error = second(table, page(), Answer::bytes(body));
+        assert!(error.contains("doesn't name the column `id`, which the slice's first page has"), "{error}");
+        let keyed = second(&format!("{table}\nkey: id"), page(), Answer::bytes(body));
+        assert!(keyed.contains("doesn't name the column `id`, which `key` has"), "{keyed}");
+    }
+    let declared = page().header("content-type", "text/csv; charset=utf-16le");
+    assert!(second(table, declared, page()).contains("says that the body is in utf-16le"));
+    let linked = |link: &str| Answer::bytes("[{\"id\": 0}]").header("link", link);
+    let link = "paginate: {next_link: {header: link}}";
+    for broken in ["<?at=4> rel=\"next\"", "<?at=4>; rel='next'", "<?at=4; rel=\"next\"", "<>; rel=\"next\""] {
+        let error = second(link, linked("<?at=2>; rel=\"next\""), linked(broken));
+        assert!(error.contains("the header 'link' of page 2 can't be read"), "{error}");
+    }
+    let cursor = "paginate: {cursor: {into: query.at, value: '$last.at'}}";
+    let error = second(cursor, Answer::bytes("[{\"id\": 0, \"at\": 1700000000.1234567890}]"), page());
+    assert!(
+        error.contains("gives the cursor 1700000000.1234567890, a number that can't be kept and sent back"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_columns_type_is_kept_from_day_to_day() {
     let bench = Bench::new(Api::start(|request| {

@@ -1,9 +1,9 @@
-//! How much memory a large slice takes: measured, of the binary that `TIDEGATE_BIN` names, or else of the one that was built for the
+//! How much memory large slices take: measured, of the binary that `TIDEGATE_BIN` names, or else of the one that was built for the
 //! tests. It takes minutes, so it is left to `.ci/nightly`.
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, Request};
 use crate::support::bench::{Bench, NOW};
@@ -14,6 +14,9 @@ const PAGE: usize = 10_000;
 
 /// What a slice of any size may take, in MiB.
 const MOST: u64 = 400;
+
+/// What eight slices at once may take, in MiB: the limit, and what the program takes beside it.
+const MOST_AT_ONCE: u64 = 256 + 200;
 
 fn rows() -> usize {
     std::env::var("TIDEGATE_MEMORY_ROWS").map_or(5_000_000, |rows| rows.parse().unwrap())
@@ -43,31 +46,71 @@ fn page(request: &Request, rows: usize) -> Answer {
     Answer::bytes(body)
 }
 
+/// Runs the pipeline of `bench` with a folder of state, and returns its report, and the most memory that it held at once, in MiB.
+fn peak(bench: &Bench, state: &str) -> (Value, u64) {
+    let binary = std::env::var("TIDEGATE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_tidegate").to_owned());
+    let folder = bench.workspace.path("");
+    let arguments = ["run", "pipeline.yaml", "--state", state, "--output", "json", "--now", NOW];
+    let command = [&[binary.as_str()], &arguments[..]].concat();
+    let ran = python::run("peak.py", &[folder.to_str().unwrap()], &json!(command).to_string());
+    assert_eq!(ran["code"], 0, "{ran}");
+    let report = serde_json::from_str(ran["stdout"].as_str().unwrap()).unwrap();
+    std::fs::remove_dir_all(bench.workspace.path("lake")).unwrap();
+    let peak = ran["peak_kib"].as_u64().unwrap() / 1024;
+    eprintln!("{state}: {peak} MiB, {} s", ran["seconds"]);
+    (report, peak)
+}
+
 #[test]
 #[ignore = "it takes minutes: .ci/nightly runs it"]
 fn a_slice_of_millions_of_rows_into_forty_partitions_takes_little_memory() {
     let rows = rows();
     let bench = Bench::new(Api::start(move |request| page(request, rows)));
-    for (options, extra) in
-        [("", ""), ("", "\nkey: [n]"), ("", "\nkey: [n]\nlatest_by: at"), (", sort_by: [client]", "")]
-    {
+    for (name, options, extra) in [
+        ("plain", "", ""),
+        ("key", "", "\nkey: [n]"),
+        ("latest_by", "", "\nkey: [n]\nlatest_by: at"),
+        ("sort_by", ", sort_by: [client]", ""),
+    ] {
         bench.job(&format!(
             "records: '.[]'\nsnapshot: latest\npaginate: {{offset: {{into: query.offset, size: {PAGE}}}, max_pages: 100000}}{extra}
 sinks: {{lake: {{parquet: {{url: ./lake, partition_by: [part]{options}}}}}}}"
         ));
-        let state = format!("state{}{}", options.len(), extra.len());
-        let binary = std::env::var("TIDEGATE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_tidegate").to_owned());
-        let folder = bench.workspace.path("");
-        let arguments = ["run", "pipeline.yaml", "--state", &state, "--output", "json", "--now", NOW];
-        let command = [&[binary.as_str()], &arguments[..]].concat();
-        let ran = python::run("peak.py", &[folder.to_str().unwrap()], &json!(command).to_string());
-        assert_eq!(ran["code"], 0, "{ran}");
-        let report: serde_json::Value = serde_json::from_str(ran["stdout"].as_str().unwrap()).unwrap();
-        let landed = &report[0]["jobs"][0]["slices"][0]["sinks"]["lake"];
-        assert_eq!(landed["landed"], rows, "{ran}");
-        let peak = ran["peak_kib"].as_u64().unwrap() / 1024;
-        eprintln!("{rows} rows{extra}{options}: {peak} MiB, {} s, {landed}", ran["seconds"]);
-        assert!(peak < MOST, "{peak} MiB");
-        std::fs::remove_dir_all(bench.workspace.path("lake")).unwrap();
+        let (report, peak) = peak(&bench, name);
+        assert_eq!(report[0]["jobs"][0]["slices"][0]["sinks"]["lake"]["landed"], rows, "{report}");
+        assert!(peak < MOST, "{name}: {peak} MiB");
+    }
+}
+
+#[test]
+#[ignore = "it takes minutes: .ci/nightly runs it"]
+fn slices_that_are_sorted_side_by_side_share_the_limit() {
+    let rows = rows() / 20;
+    let bench = Bench::new(Api::start(move |request| page(request, rows)));
+    let order = "\ntransform: SELECT * FROM records ORDER BY noise";
+    let group = "\ntransform: SELECT noise, client, max(n) AS n, count(*) AS of FROM records GROUP BY noise, client";
+    for (name, options, extra) in [
+        ("side-by-side", "", ""),
+        ("side-by-side-sort_by", "sort_by: [client]", ""),
+        ("side-by-side-order", "", order),
+        ("side-by-side-group", "", group),
+        ("side-by-side-order-sort_by", "sort_by: [client]", order),
+        ("side-by-side-parts", "partition_by: [part], sort_by: [client]", ""),
+    ] {
+        let job = format!(
+            "for_each: {{values: [1, 2, 3, 4, 5, 6, 7, 8], as: k}}\nget: /rows\nquery: {{k: '{{{{ k }}}}'}}\nrecords: '.[]'
+snapshot: latest\npaginate: {{offset: {{into: query.offset, size: {PAGE}}}, max_pages: 100000}}{extra}
+sinks: {{lake: {{parquet: {{url: ./lake, {options}}}}}}}"
+        );
+        bench.file(&format!(
+            "source: {{base_url: {}, concurrency: 8}}\njobs:\n  rows:\n    {}\n",
+            bench.api.url(),
+            job.replace('\n', "\n    ")
+        ));
+        let (report, peak) = peak(&bench, name);
+        let slices = report[0]["jobs"][0]["slices"].as_array().unwrap();
+        let landed = slices.iter().map(|slice| slice["sinks"]["lake"]["landed"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(landed, 8 * rows as u64, "{report}");
+        assert!(peak < MOST_AT_ONCE, "{name}: {peak} MiB");
     }
 }

@@ -303,7 +303,7 @@ fn a_row_without_its_key_or_time_is_kept_as_it_came() {
         format!("records: '.[]'\n{window}"),
         format!("records: '.[] | ., empty'\nrows: length\n{snapshot}"),
         format!("format: jsonl\nrecords: '.[]'\n{snapshot}"),
-        format!("format: csv\nrecords: '.[]'\n{snapshot}"),
+        format!("format: {{csv: {{}}}}\nrecords: '.[]'\n{snapshot}"),
     ];
     for ((body, job), expected) in bodies.into_iter().zip(jobs).zip(expected) {
         let bench = Bench::new(Api::always(Answer::bytes(body)));

@@ -135,7 +135,7 @@ const MISFITS: [(&str, &str, &str); 22] = [
     ("d", "\"n/a\"", "expected decimal(38, 10), got string \"n/a\""),
     ("f", "9007199254740993", "expected float64, got integer 9007199254740993"),
     ("f", "\"\"", "expected float64, got string \"\""),
-    ("s", "{}", "expected string, got an object"),
+    ("s", "{}", "expected string, got an empty object"),
     ("s", "[1]", "expected string, got a list"),
     ("b", "0", "expected bool, got integer 0"),
     ("t", "\"yesterday\"", "expected timestamp, RFC 3339, got string \"yesterday\""),

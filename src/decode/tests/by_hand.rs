@@ -24,7 +24,7 @@ fn whole_numbers_are_whole_however_they_are_written() {
         ("1.5", "number 1.5", "1.5"),
         ("1e19", "number 1e19", "1.0e19"),
         ("true", "true", "true"),
-        ("[]", "a list", "a list"),
+        ("[]", "an empty list", "an empty list"),
     ] {
         assert_eq!((read("int64", text).as_str(), read("float64", text).as_str()), (int, float), "{text}");
     }

@@ -211,6 +211,97 @@ fn what_is_no_table_says_so() {
     insta::assert_snapshot!(error, @"the body isn't a csv table, at line 1: the header names none of the columns that are known (`id`, `name`): Too many requests Try later ");
 }
 
+#[test]
+fn the_pages_of_a_slice_have_one_header() {
+    let later = |first: &str, body: &str| {
+        let mut decoder = of(CSV);
+        page(&mut decoder, first.to_owned());
+        let error = try_page(&mut decoder, body.to_owned()).map(|page| page.rows).map_err(|error| error.to_string());
+        // A page that was refused says nothing of the next one.
+        page(&mut decoder, "more,v,id\n1,2,3\n");
+        error
+    };
+    assert_eq!(later("id,v\n0,a\n", "v,id,x\nb,1,2\n"), Ok(1), "in any order, and with more");
+    assert_eq!(later("id,v\n", "id,v\n"), Ok(0));
+    insta::assert_snapshot!(later("id,v\n0,a\n", "Internal error, try again later\n").unwrap_err(), @"the body isn't a csv table, at line 1: the header doesn't name the column `id`, which the slice's first page has: is it a message, a table of another kind, or a page that goes on without a header? Each page of a slice needs one, with the same columns: Internal error, try again later ");
+    for body in ["3,a3\n4,a4\n", "ID,v\n3,a3\n", "Error,code\ntry later,5\n", "id\n3\n", "Error\n"] {
+        let error = later("id,v\n0,a\n", body).unwrap_err();
+        assert!(error.contains("which the slice's first page has"), "{error}");
+        assert!(later("id,v\n", body).is_err(), "{body}");
+    }
+    let mut program = PageDecoder::new(DecodeOptions { format: CSV, ..options(&[".[] | {id, v}"]) });
+    page(&mut program, "id,v\n0,a\n");
+    assert!(try_page(&mut program, "ID,v\n1,b\n").unwrap_err().to_string().contains("name the column `id`"));
+    let mut split = of(CSV);
+    let context = PageVars { status: 200, headers: json!({}) };
+    let mut parted = |body: &'static str| split.split(&Bytes::from_static(body.as_bytes()), &context, None, &[]);
+    assert_eq!(parted("id,v\n0,a\n").unwrap().records.len(), 1);
+    assert!(parted("ID,v\n1,b\n").is_err());
+}
+
+#[test]
+fn the_pages_of_a_parent_have_one_header() {
+    let columns = whole(CSV, ".[]", "id,v\n0,a\n").unwrap().columns;
+    assert_eq!(columns, ["id", "v"]);
+    for (body, goes_on) in
+        [("v,id,x\n", true), ("", true), ("ID,v\n1,b\n", false), ("Internal error, try later\n1,2\n", false)]
+    {
+        let page = whole(CSV, ".[]? | .", body).unwrap();
+        assert_eq!(page.goes_on(&columns).is_ok(), goes_on, "{body}");
+        assert!(page.goes_on(&[]).is_ok());
+    }
+}
+
+#[test]
+fn the_header_of_a_page_that_is_decoded_early_is_looked_at_in_its_turn() {
+    let pinned = Some(page(&mut of(CSV), "id,v\n0,a\n").schema);
+    let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, pinned, ..options(&[".[]"]) });
+    let context = PageVars { status: 200, headers: json!({}) };
+    let early = decoder.fork().decode_early(&Bytes::from_static(b"ID,v\n1,b\n"), &context, None, &[]);
+    page(&mut decoder, "id,v\n0,a\n");
+    assert!(early.is_none_or(|(early, _)| decoder.adopt(early).is_none()));
+    assert!(try_page(&mut decoder, "ID,v\n1,b\n").is_err());
+}
+
+#[test]
+fn a_table_without_its_key_is_none_and_a_message_is_no_header() {
+    let due = vec!["id".to_owned()];
+    let keyed = DecodeOptions { format: CSV, due, ..options(&[".[]"]) };
+    for body in ["Internal error, try again later\n", "ID,v\n1,a\n", "Error,code\ntry later,5\n", "Error\n"] {
+        let error = try_page(&mut PageDecoder::new(keyed.clone()), body.to_owned()).unwrap_err().to_string();
+        assert!(error.contains("doesn't name the column `id`, which `key` has"), "{error}");
+    }
+    assert_eq!(page(&mut PageDecoder::new(keyed), "v,id\n").rows, 0);
+    insta::assert_snapshot!(error(CSV, ".[]", "Internal error, try again later\n"), @"the body isn't a csv table, at line 1: there is one line, and it reads like a message: if it is the header of a table with no rows, name its columns in `schema.columns`: Internal error, try again later ");
+    for body in ["a,b\n", "a,Date of birth\n", "a, b\n1,2\n"] {
+        assert!(try_page(&mut of(CSV), body.to_owned()).is_ok(), "{body}");
+    }
+}
+
+#[test]
+fn text_of_another_character_set_lands_nowhere() {
+    let context = |kind: &str| PageVars { status: 200, headers: json!({"content-type": kind}) };
+    let bytes = Bytes::from_static(b"a,b\n1,\x1b$BF|K\\\x1b(B\n2,\x1b[31mred\n");
+    let declared = context("text/csv; charset=iso-2022-jp");
+    let error = of(CSV).decode(&bytes, &declared, None, &[]).unwrap_err().to_string();
+    assert!(error.contains("says that the body is in iso-2022-jp"), "{error}");
+    let selector = options(&[".[]"]).selector;
+    assert!(read_whole(&bytes, CSV, &selector, &declared, None, &[]).is_err());
+    let latin = of(CSV).decode(&Bytes::from_static(b"a\n\xe9\n"), &context("text/csv; charset=latin1"), None, &[]);
+    assert!(latin.unwrap_err().to_string().contains("is in latin1"), "it says more than the byte does");
+    // Nobody says so.
+    let page1 = page(&mut of(CSV), bytes);
+    let raw = "1,\u{1b}$BF|K\\\u{1b}(B";
+    assert_eq!(told(&page1), [format!("0 : expected text in utf-8, got an escape sequence of iso-2022 in {raw}")]);
+    let wide: Vec<u8> = "1,a\n2,b\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let page2 = page(&mut of(BARE), wide);
+    assert_eq!((page2.batch.num_rows(), page2.rejected.len() as u64), (0, page2.rows));
+    assert!(told(&page2)[0].contains("got a byte of zero, as utf-16 has"));
+    let old = try_page(&mut of(BARE), "0,a\r1,b\r2,c\r").unwrap_err().to_string();
+    assert!(old.contains("at line 1: a carriage return stands in the first row"), "{old}");
+    assert_eq!(rows(BARE, "0,\"a\rb\"\r\n"), [r#"{"c1":"0","c2":"a\rb"}"#]);
+}
+
 /// Its header names 30 columns and its rows have 25 cells, so that nobody knows which values are whose.
 #[test]
 fn tables_of_a_real_ntopng_have_rows_that_do_not_fit_their_header() {

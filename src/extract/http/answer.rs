@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use serde_json::{Map, Value};
 
-use super::unpack::UNDONE_HERE;
+use super::unpack::undone_here;
 use crate::model::AnswerFormat;
 
 /// An answer, not yet judged.
@@ -41,9 +41,39 @@ pub(super) fn headers_to_json(headers: &HeaderMap) -> Value {
 }
 
 /// Tells whether only the end of the connection ends the body, so that a body that was cut off looks like a whole one. `length`
-/// is the announced one.
+/// is the announced one. Of the transfer codings only `chunked`, which is the last then, marks the end (RFC 9112, section 6.3).
 pub(super) fn ends_with_connection(version: Version, headers: &HeaderMap, length: Option<u64>) -> bool {
-    version < Version::HTTP_2 && length.is_none() && !headers.contains_key(TRANSFER_ENCODING)
+    let codings = headers.get_all(TRANSFER_ENCODING).iter().filter_map(|codings| codings.to_str().ok());
+    let last = codings.flat_map(|codings| codings.split(',')).map(str::trim).rfind(|coding| !coding.is_empty());
+    version < Version::HTTP_2 && length.is_none() && !last.is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+}
+
+/// Returns which part of the body an answer brings, where that isn't all of it and the request asked for no part: a cache on the way
+/// may answer so (RFC 9110, section 15.3.7). APIs that count rows in `Content-Range` have units of their own, and are no such answer.
+pub(super) fn unasked_part(request: &HeaderMap, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    if status != StatusCode::PARTIAL_CONTENT || request.contains_key(RANGE) {
+        return None;
+    }
+    let text =
+        |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase());
+    let Some(range) = text(CONTENT_RANGE) else {
+        return text(CONTENT_TYPE).filter(|kind| kind.starts_with("multipart/byteranges"));
+    };
+    let (unit, part) = range.split_once(char::is_whitespace)?;
+    if unit != "bytes" {
+        return None;
+    }
+    let is_whole = part.split_once('/').is_some_and(|(part, length)| {
+        let last = part.trim().strip_prefix("0-").and_then(|last| last.parse::<u64>().ok()?.checked_add(1));
+        last.is_some() && last == length.trim().parse().ok()
+    });
+    (!is_whole).then_some(range)
+}
+
+/// Tells whether a body without a marked end may have been cut in its last cell: the last line of a table has no end of a line.
+/// Whoever writes tables so writes them so each time.
+pub(super) fn is_open_ended(format: AnswerFormat, body: &[u8]) -> bool {
+    matches!(format, AnswerFormat::Csv(_)) && body.last().is_some_and(|byte| !matches!(byte, b'\n' | b'\r'))
 }
 
 /// What tells whether a body was cut off, where its transport doesn't: its format may.
@@ -65,10 +95,11 @@ impl CutCheck {
 /// Returns how a body is encoded that the client couldn't decode.
 pub(super) fn unknown_encoding(headers: &HeaderMap) -> Option<String> {
     let all = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let encodings: Vec<_> = all.filter(|encoding| !matches!(encoding.trim(), "" | "identity")).collect();
+    let is_none = |encoding: &str| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
+    let encodings: Vec<_> = all.filter(|encoding| !is_none(encoding.trim())).collect();
     match encodings.as_slice() {
         [] => None,
-        [one] if UNDONE_HERE.contains(&&**one) => None,
+        [one] if undone_here(one).is_some() => None,
         _ => Some(encodings.join(", ")),
     }
 }
@@ -79,11 +110,34 @@ mod tests {
 
     #[test]
     fn a_length_chunks_and_http_2_tell_the_end() {
-        let (none, mut chunked) = (HeaderMap::new(), HeaderMap::new());
-        chunked.insert(TRANSFER_ENCODING, "chunked".parse().unwrap());
+        let none = HeaderMap::new();
+        let coded = |codings: &str| HeaderMap::from_iter([(TRANSFER_ENCODING, codings.parse().unwrap())]);
+        let chunked = coded("gzip, Chunked");
         assert!(ends_with_connection(Version::HTTP_11, &none, None));
         assert!(!ends_with_connection(Version::HTTP_11, &none, Some(0)));
         assert!(!ends_with_connection(Version::HTTP_11, &chunked, None));
         assert!(!ends_with_connection(Version::HTTP_2, &none, None));
+        for unmarked in ["identity", "gzip", "chunked, identity", ""] {
+            assert!(ends_with_connection(Version::HTTP_11, &coded(unmarked), None), "{unmarked}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_nobody_asked_for_is_told_from_a_page_of_a_list() {
+        let headers = |name, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        let part =
+            |range: &str| unasked_part(&HeaderMap::new(), StatusCode::PARTIAL_CONTENT, &headers(CONTENT_RANGE, range));
+        for range in ["bytes 0-9/100", "Bytes 1-99/100", "bytes  0-98/100", "bytes 0-9/*", "bytes 0-9"] {
+            assert_eq!(part(range), Some(range.to_ascii_lowercase()), "{range}");
+        }
+        for range in ["bytes 0-99/100", "items 0-9/100", "0-24/3573", "records 0-9/*", ""] {
+            assert_eq!(part(range), None, "{range}");
+        }
+        let (range, none) = (headers(CONTENT_RANGE, "bytes 0-9/100"), HeaderMap::new());
+        assert_eq!(unasked_part(&headers(RANGE, "bytes=0-9"), StatusCode::PARTIAL_CONTENT, &range), None);
+        assert_eq!(unasked_part(&none, StatusCode::OK, &range), None);
+        assert_eq!(unasked_part(&none, StatusCode::PARTIAL_CONTENT, &none), None);
+        let parts = headers(CONTENT_TYPE, "multipart/byteranges; boundary=x");
+        assert!(unasked_part(&none, StatusCode::PARTIAL_CONTENT, &parts).is_some());
     }
 }

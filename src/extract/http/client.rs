@@ -12,15 +12,18 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value;
 
 use super::again::Again;
-use super::answer::{CutCheck, RawAnswer, ends_with_connection, headers_to_json, unknown_encoding};
+use super::answer::{
+    CutCheck, RawAnswer, ends_with_connection, headers_to_json, is_open_ended, unasked_part, unknown_encoding,
+};
 use super::budget::Dead;
 use super::connect::{HttpOptions, build, proxy_of, transport};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::HostSlots;
-use super::memory::{Memory, NoRoom, Room, Turn};
+use super::memory::{Memory, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
-use super::terms::{Patience, Repeat, Terms, Tries, Wish};
+use super::terms::{Patience, Terms, Tries, Wish};
+use super::tried::{Tried, TryError, may_follow};
 use super::unpack::{PIECE, Unpacker};
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
@@ -47,46 +50,6 @@ pub struct HttpClient {
     jitter: Jitter,
     /// When the proxy last refused our credential.
     proxy_refused: Mutex<Option<Instant>>,
-}
-
-/// One try's outcome that isn't an answer.
-enum TryError {
-    Transport(TransportKind, String),
-    TooLarge,
-    NoRoom,
-    /// Nothing was sent: the session has ended.
-    Stale,
-    /// The body is encoded in a way that isn't known.
-    Encoding(String),
-}
-
-/// Tells whether a try may be followed by another.
-fn may_follow(repeat: Repeat, tried: &Result<Tried, TryError>) -> bool {
-    let unheard = match tried {
-        Ok(tried) => tried.status == http::StatusCode::TOO_MANY_REQUESTS,
-        Err(TryError::Transport(kind, _)) => kind.is_unheard(),
-        Err(_) => false,
-    };
-    repeat == Repeat::Any || unheard
-}
-
-impl From<NoRoom> for TryError {
-    fn from(NoRoom: NoRoom) -> Self {
-        Self::NoRoom
-    }
-}
-
-impl From<(TransportKind, String)> for TryError {
-    fn from((kind, reason): (TransportKind, String)) -> Self {
-        Self::Transport(kind, reason)
-    }
-}
-
-/// One try's answer.
-struct Tried {
-    status: http::StatusCode,
-    headers: http::HeaderMap,
-    body: Bytes,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -170,7 +133,7 @@ impl HttpClient {
         let (started, budget) = (Instant::now(), &terms.patience.budget);
         let origin = request.resource.origin().ascii_serialization();
         self.worth_sending(terms, &origin, started)?;
-        let (mut attempt, mut note) = (0, None);
+        let (mut attempt, mut note, mut last_open) = (0, None, None);
         loop {
             attempt += 1;
             let refuse = |refused| HttpError::Refused { request: self.redactor.scrub(terms.line), refused };
@@ -179,6 +142,7 @@ impl HttpClient {
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
                 tried = self.attempt(request, terms, room) => tried,
             };
+            let tried = tried.and_then(|tried| tried.unless_doubtful(&mut last_open));
             if matches!(tried, Err(TryError::Stale)) {
                 return Err(HttpError::Stale { request: self.redactor.scrub(terms.line) });
             }
@@ -227,6 +191,10 @@ impl HttpClient {
         const NOTHING_ASKED: Wish = Wish::Another { asked: None, broken: None };
         let tried = match tried {
             Ok(tried) => tried,
+            // Whether that was a failure shows once the same comes again: it costs nothing, and needn't wait.
+            Err(TryError::Transport(TransportKind::OpenEnded, _)) => {
+                return Ok(Wish::Another { asked: Some(Duration::ZERO), broken: None });
+            }
             Err(TryError::Transport(kind, _)) if kind.is_transient() => return Ok(NOTHING_ASKED),
             Err(TryError::Transport(TransportKind::ProxyAuth, _)) => {
                 self.note_proxy_refusal();
@@ -315,13 +283,18 @@ impl HttpClient {
         if let Some(encoding) = unknown_encoding(&headers).filter(|_| status.is_success()) {
             return Err(TryError::Encoding(encoding));
         }
+        if let Some(part) = unasked_part(&request.headers, status, &headers) {
+            let reason = format!("the answer is a part of the body, `{part}`, though no part was asked for");
+            return Err(TryError::Transport(TransportKind::TornBody, reason));
+        }
         let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
         let body = self.read(response, room).await?;
         if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
             let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
-        Ok(Tried { status, headers, body })
+        let open_ended = unmarked && status.is_success() && is_open_ended(cut.format, &body);
+        Ok(Tried { status, headers, body, open_ended })
     }
 
     async fn read(&self, response: reqwest::Response, room: &mut Room) -> Result<Bytes, TryError> {
@@ -342,8 +315,14 @@ impl HttpClient {
             match &mut unpacker {
                 None => self.keep(&chunk, &mut body, room).await?,
                 Some(unpacker) => {
-                    for piece in chunk.chunks(PIECE) {
-                        self.keep(&unpacker.push(piece).map_err(torn)?, &mut body, room).await?;
+                    for mut piece in chunk.chunks(PIECE) {
+                        loop {
+                            let undone = unpacker.push(&mut piece).map_err(torn)?;
+                            self.keep(&undone, &mut body, room).await?;
+                            if piece.is_empty() && undone.is_empty() {
+                                break;
+                            }
+                        }
                     }
                 }
             }
@@ -407,8 +386,8 @@ impl HttpClient {
                 let (limit, remedy) = (self.options.max_response, terms.patience.purpose.too_large());
                 Err(HttpError::TooLarge { request, limit, remedy })
             }
-            Err(TryError::Stale) => Err(HttpError::Stale { request: self.redactor.scrub(terms.line) }),
             Err(TryError::NoRoom) => Err(HttpError::NoRoom { request: self.redactor.scrub(terms.line) }),
+            Err(TryError::Stale) => Err(HttpError::Stale { request: self.redactor.scrub(terms.line) }),
             Err(TryError::Encoding(encoding)) => {
                 let (request, encoding) = (self.redactor.scrub(terms.line), self.redactor.scrub(&encoding));
                 Err(HttpError::Encoding { request, encoding })

@@ -98,6 +98,7 @@ pub(super) fn build(options: &HttpOptions) -> Result<reqwest::Client, HttpError>
         // These are undone by `unpack`, and asked for all the same.
         .no_gzip()
         .no_deflate()
+        .no_brotli()
         .default_headers([(ACCEPT_ENCODING, HeaderValue::from_static("zstd,gzip,deflate,br"))].into_iter().collect())
         .connect_timeout(options.connect_timeout)
         .timeout(options.request_timeout)

@@ -21,6 +21,8 @@ pub enum TransportKind {
     Broken,
     /// The body ended before its announced end, or couldn't be decompressed.
     TornBody,
+    /// The connection ended behind a line with no end, where nothing else marks the body's end: the line may be cut off.
+    OpenEnded,
     /// TLS: the server's certificate isn't trusted, or ours isn't taken.
     Tls,
     /// The proxy refuses the credential that it was given, or wants one.
@@ -57,6 +59,9 @@ impl TransportKind {
             Self::TornBody => {
                 "the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between"
             }
+            Self::OpenEnded => {
+                "ask the server's owner to state a content-length, or to end the last line; raise retry.attempts if it is 1"
+            }
             Self::Tls => {
                 "check tls: ca_file must have signed the server's certificate, and client_cert be known to the server"
             }
@@ -73,6 +78,7 @@ impl fmt::Display for TransportKind {
             Self::Timeout => "timeout",
             Self::Broken => "the connection broke",
             Self::TornBody => "the body is incomplete",
+            Self::OpenEnded => "the body may be incomplete",
             Self::Tls => "no TLS connection",
             Self::ProxyAuth => "the proxy wants another credential",
             Self::Unsendable => "the request can't be sent",

@@ -16,6 +16,7 @@ mod retry;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod tried;
 mod unpack;
 
 pub use self::again::NOW;

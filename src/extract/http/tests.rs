@@ -111,13 +111,21 @@ fn transport(error: HttpError) -> (TransportKind, u32) {
 
 /// Answers every connection with the same bytes, then closes it.
 async fn serve_bytes(bytes: &'static [u8]) -> String {
+    serve_in_turn(&[bytes]).await
+}
+
+/// Answers each connection with the next of some bytes, and all further ones with the last, then closes it.
+async fn serve_in_turn(answers: &[&'static [u8]]) -> String {
+    let answers = answers.to_vec();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
+        let mut turn = 0;
         while let Ok((mut socket, _)) = listener.accept().await {
             let mut head = [0; 4096];
             let _ = socket.read(&mut head).await;
-            let _ = socket.write_all(bytes).await;
+            let _ = socket.write_all(answers[turn.min(answers.len() - 1)]).await;
+            turn += 1;
             let _ = socket.shutdown().await;
         }
     });

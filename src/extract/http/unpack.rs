@@ -1,10 +1,11 @@
-//! Undoes gzip and deflate, to the body's last byte.
+//! Undoes gzip, deflate and brotli, to the body's last byte.
 //!
-//! The HTTP client's own decoder stops at the end of the first member of a gzip body and drops what follows, though there may be
-//! several (RFC 1952, section 2.2): exports that are put together of parts are written so. It does brotli and zstd.
+//! The HTTP client's own decoders stop at the end of the first member of a gzip body, and of a brotli stream, and drop what follows. A
+//! gzip body may have several members (RFC 1952, section 2.2): exports that are put together of parts are written so. It does zstd.
 
 use std::io::{self, Write as _};
 
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use http::HeaderMap;
@@ -13,8 +14,15 @@ use http::header::CONTENT_ENCODING;
 /// Bytes that are undone at once. Each may become a thousand.
 pub(super) const PIECE: usize = 1024;
 
-/// The encodings that are undone here; the client does the others.
-pub(super) const UNDONE_HERE: [&str; 2] = ["gzip", "deflate"];
+/// The most bytes that a piece of brotli becomes at once: each of its bytes may become a million.
+const ROOM: usize = 16 * 1024;
+
+/// Returns the encoding of that name, if it is undone here; the client does zstd. Names have no case, and `x-gzip` is gzip (RFC 9110,
+/// section 8.4.1).
+pub(super) fn undone_here(name: &str) -> Option<&'static str> {
+    let known = [("gzip", "gzip"), ("x-gzip", "gzip"), ("deflate", "deflate"), ("br", "br")];
+    known.into_iter().find(|(known, _)| name.trim().eq_ignore_ascii_case(known)).map(|(_, encoding)| encoding)
+}
 
 /// A body that is being undone.
 pub(super) struct Unpacker {
@@ -27,6 +35,7 @@ pub(super) struct Unpacker {
 enum How {
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     Deflate { state: Box<Decompress>, ended: bool },
+    Brotli { state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>, ended: bool },
 }
 
 impl Unpacker {
@@ -34,21 +43,29 @@ impl Unpacker {
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
         let (Some(encoding), None) = (encodings.next(), encodings.next()) else { return None };
-        let encoding = UNDONE_HERE.into_iter().find(|known| encoding.as_bytes() == known.as_bytes())?;
+        let encoding = undone_here(encoding.to_str().ok()?)?;
         let how = match encoding {
             "gzip" => How::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+            "br" => {
+                let [one, two, three] = [(); 3].map(|()| StandardAlloc::default());
+                How::Brotli { state: Box::new(BrotliState::new(one, two, three)), ended: false }
+            }
             _ => How::Deflate { state: Box::new(Decompress::new(true)), ended: false },
         };
         Some(Self { encoding, how, begun: false })
     }
 
-    /// Takes the bytes that come next, and returns what has become of them by now.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    /// Takes some of the bytes that come next, and returns what has become of them by now; to be called until there is nothing left of
+    /// either.
+    pub(super) fn push(&mut self, bytes: &mut &[u8]) -> Result<Vec<u8>, String> {
         self.begun |= !bytes.is_empty();
         let undone = match &mut self.how {
-            How::Gzip(decoder) => decoder.write_all(bytes).map(|()| std::mem::take(decoder.get_mut())),
-            How::Deflate { ended: true, .. } if !bytes.is_empty() => Err(io::Error::other("it goes on after its end")),
-            How::Deflate { state, ended } => inflate(state, ended, bytes),
+            How::Gzip(decoder) => decoder.write_all(std::mem::take(bytes)).map(|()| std::mem::take(decoder.get_mut())),
+            How::Deflate { ended: true, .. } | How::Brotli { ended: true, .. } if !bytes.is_empty() => {
+                Err(io::Error::other(GOES_ON))
+            }
+            How::Deflate { state, ended } => inflate(state, ended, std::mem::take(bytes)),
+            How::Brotli { state, ended } => unbrotli(state, ended, bytes),
         };
         undone.map_err(|error| self.say(&error))
     }
@@ -60,8 +77,8 @@ impl Unpacker {
         }
         let undone = match &mut self.how {
             How::Gzip(decoder) => decoder.try_finish().map(|()| std::mem::take(decoder.get_mut())),
-            How::Deflate { ended: true, .. } => Ok(Vec::new()),
-            How::Deflate { .. } => Err(io::ErrorKind::UnexpectedEof.into()),
+            How::Deflate { ended: true, .. } | How::Brotli { ended: true, .. } => Ok(Vec::new()),
+            How::Deflate { .. } | How::Brotli { .. } => Err(io::ErrorKind::UnexpectedEof.into()),
         };
         undone.map_err(|error| self.say(&error))
     }
@@ -70,6 +87,9 @@ impl Unpacker {
         format!("the {} data is cut off or garbled: {error}", self.encoding)
     }
 }
+
+/// What is wrong where bytes follow that nobody could make anything of.
+const GOES_ON: &str = "it goes on after its end";
 
 /// Undoes a piece of a zlib stream (RFC 1950), which is what `deflate` means.
 fn inflate(state: &mut Decompress, ended: &mut bool, mut bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -84,11 +104,34 @@ fn inflate(state: &mut Decompress, ended: &mut bool, mut bytes: &[u8]) -> io::Re
                 *ended = true;
                 return Ok(undone);
             }
-            Status::StreamEnd => return Err(io::Error::other("it goes on after its end")),
+            Status::StreamEnd => return Err(io::Error::other(GOES_ON)),
             // With room left there is no more to come of these bytes.
             _ if bytes.is_empty() && undone.len() < undone.capacity() => return Ok(undone),
             Status::BufError => return Ok(undone),
             Status::Ok => {}
         }
     }
+}
+
+/// Undoes some of a piece of a brotli stream (RFC 7932), of which there is one in a body.
+fn unbrotli(
+    state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    ended: &mut bool,
+    bytes: &mut &[u8],
+) -> io::Result<Vec<u8>> {
+    if *ended {
+        return Ok(Vec::new());
+    }
+    let mut undone = vec![0; ROOM];
+    let (mut left, mut taken, mut room, mut made, mut all) = (bytes.len(), 0, ROOM, 0, 0);
+    let result =
+        BrotliDecompressStream(&mut left, &mut taken, bytes, &mut room, &mut made, &mut undone, &mut all, state);
+    *bytes = bytes.get(taken..).unwrap_or_default();
+    undone.truncate(made);
+    match result {
+        BrotliResult::ResultSuccess => *ended = true,
+        BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
+        BrotliResult::ResultFailure => return Err(io::ErrorKind::InvalidData.into()),
+    }
+    Ok(undone)
 }

@@ -19,6 +19,7 @@ mod seek;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod verbatim;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -27,12 +28,13 @@ pub use self::cursor::Cursor;
 pub use self::given::Given;
 pub use self::guard::{Ceilings, GuardError, RequestGuard};
 pub use self::next_link::{NextLink, from_header, resolve};
-pub use self::none::OnePage;
+pub use self::none::{OnePage, is_part, names_next};
 pub use self::offset::{Advance, Offset};
 pub use self::order::{compare, further};
 pub use self::page::PageNumber;
 pub use self::seek::{Bound, Order, Seek, SeekSpec};
 use self::tally::Tally;
+pub use self::verbatim::{Digits, rewritten};
 use crate::lang::place::Place;
 use crate::model::EndReason;
 
@@ -247,16 +249,27 @@ pub enum PaginateError {
         /// `cursor` or `link`.
         what: &'static str,
     },
-    /// A number in the cursor is too large to be kept.
+    /// A number in the cursor can't be kept as it is written.
     #[error(
-        "page {page} gives the cursor {cursor}, a number with more digits than can be kept and sent back; ask the API for a \
+        "page {page} gives the cursor {cursor}, a number that can't be kept and sent back as it is written; ask the API for a \
          cursor in a string"
     )]
     InexactCursor {
         /// The page, from 1.
         page: u64,
-        /// The cursor, as JSON.
+        /// The cursor, or the number in it, as JSON.
         cursor: String,
+    },
+    /// The value to seek by has more digits than are kept.
+    #[error(
+        "the last row of page {page} has the seek value {value}, a number with more digits than can be kept, so the next page would begin \
+         elsewhere; ask the API for it in a string, or seek by another value"
+    )]
+    InexactSeek {
+        /// The page, from 1.
+        page: u64,
+        /// The number as it is written.
+        value: String,
     },
     /// The link isn't a text.
     #[error("page {page} gives {found} for its next link, which is no text; check paginate.next_link")]
@@ -273,6 +286,19 @@ pub enum PaginateError {
         page: u64,
         /// Why not.
         reason: String,
+    },
+    /// The header with the link isn't a list of links (RFC 8288).
+    #[error(
+        "the header '{name}' of page {page} can't be read: {reason}, so it may name a next page that would be missed; tell the server's \
+         owner (RFC 8288 has `<https://host/list?page=2>; rel=\"next\"`), or use another paginator"
+    )]
+    LinkHeader {
+        /// The page, from 1.
+        page: u64,
+        /// The header, in lower case.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// The link leads to another origin.
     #[error(

@@ -65,37 +65,48 @@ pub fn resolve(link: &str, request: &Url, page: u64) -> Result<Url, PaginateErro
     Ok(url)
 }
 
-/// Reads the link of the relation `next` from the header `name`; `headers` is an object with names in lower case. Several lines of
-/// one header are one list.
-#[must_use]
-pub fn from_header(headers: &Value, name: &str) -> Given {
-    let text = headers.get(name.to_ascii_lowercase()).and_then(Value::as_str).unwrap_or_default();
-    next_target(text).map_or(Given::Absent, |target| Given::of(Value::from(target), true))
+/// Reads the link of the relation `next` from the header `name` of a page; `headers` is an object with names in lower case. Several
+/// lines of one header are one list.
+///
+/// # Errors
+/// Where the header can't be read up to such a link, or to its end: it may name a next page all the same.
+pub fn from_header(headers: &Value, name: &str, page: u64) -> Result<Given, PaginateError> {
+    let name = name.to_ascii_lowercase();
+    let text = headers.get(&name).and_then(Value::as_str).unwrap_or_default();
+    match next_target(text) {
+        Ok(target) => Ok(target.map_or(Given::Absent, |target| Given::Next(Value::from(target)))),
+        Err(reason) => Err(PaginateError::LinkHeader { page, name, reason }),
+    }
 }
 
 /// Returns the target of the first link with the relation `next` that is about the page itself (has no `anchor`).
-fn next_target(header: &str) -> Option<String> {
-    let mut rest = header;
-    while let Some((before, after)) = rest.split_once('<') {
-        // Between two links there is nothing but commas and blanks; anything else isn't a list of links.
-        if !before.chars().all(|c| c == ',' || c.is_whitespace()) {
-            return None;
-        }
-        let (target, after) = after.split_once('>')?;
-        let (params, after) = params(after);
-        rest = after;
+fn next_target(header: &str) -> Result<Option<String>, &'static str> {
+    let is_between = |c: char| c == ',' || c.is_whitespace();
+    let mut rest = header.trim_start_matches(is_between);
+    while !rest.is_empty() {
+        let after = rest.strip_prefix('<').ok_or("a link begins with `<`, and it has something else there")?;
+        let (target, after) = after.split_once('>').ok_or("the target of a link has no `>` at its end")?;
+        let (params, after) = params(after)?;
+        rest = after.trim_start_matches(is_between);
         // Only the first `rel` counts (RFC 8288, section 3.3).
         let rel = params.iter().find(|(name, _)| name == "rel").map_or("", |(_, value)| value);
+        if !rel.split_ascii_whitespace().all(|relation| relation.starts_with(|c: char| c.is_ascii_alphabetic())) {
+            return Err("a `rel` names no relation: it stands in double quotes, or in none");
+        }
         let next = rel.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case("next"));
         if next && params.iter().all(|(name, _)| name != "anchor") {
-            return Some(target.to_owned());
+            let target = target.trim();
+            return if target.is_empty() { Err("the next link is empty") } else { Ok(Some(target.to_owned())) };
         }
     }
-    None
+    Ok(None)
 }
 
+/// Names and values.
+type Params = Vec<(String, String)>;
+
 /// Reads the parameters of a link, up to the comma that ends it; returns them, names in lower case, and what follows.
-fn params(text: &str) -> (Vec<(String, String)>, &str) {
+fn params(text: &str) -> Result<(Params, &str), &'static str> {
     let mut params = Vec::new();
     let mut rest = text.trim_start();
     while let Some(after) = rest.strip_prefix(';') {
@@ -103,20 +114,24 @@ fn params(text: &str) -> (Vec<(String, String)>, &str) {
         let end = after.find(['=', ';', ',']).unwrap_or(after.len());
         let name = after[..end].trim().to_ascii_lowercase();
         let (value, after) = match after[end..].strip_prefix('=') {
-            Some(after) => value(after.trim_start()),
+            Some(after) => value(after.trim_start())?,
             None => (String::new(), &after[end..]),
         };
         params.push((name, value));
         rest = after.trim_start();
     }
-    (params, rest)
+    if rest.is_empty() || rest.starts_with(',') { Ok((params, rest)) } else { Err("a `;` or `,` is missing") }
 }
 
 /// Reads a token, or a quoted string with its escapes; returns what follows too.
-fn value(text: &str) -> (String, &str) {
+fn value(text: &str) -> Result<(String, &str), &'static str> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',']).unwrap_or(text.len());
-        return (text[..end].trim().to_owned(), &text[end..]);
+        let token = text[..end].trim();
+        if token.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>')) {
+            return Err("a value without quotes has a blank, a quote or `<` in it");
+        }
+        return Ok((token.to_owned(), &text[end..]));
     };
     let (mut value, mut escaped) = (String::new(), false);
     for (at, c) in quoted.char_indices() {
@@ -126,11 +141,11 @@ fn value(text: &str) -> (String, &str) {
                 escaped = false;
             }
             '\\' => escaped = true,
-            '"' => return (value, &quoted[at + 1..]),
+            '"' => return Ok((value, &quoted[at + 1..])),
             _ => value.push(c),
         }
     }
-    (value, "")
+    Err("a quote is never closed")
 }
 
 #[cfg(test)]
@@ -141,8 +156,8 @@ mod tests {
     use super::*;
 
     fn header(text: &str) -> Option<String> {
-        match from_header(&json!({"link": text}), "Link") {
-            Given::Next(Value::String(target)) => Some(target),
+        match from_header(&json!({"link": text}), "Link", 1) {
+            Ok(Given::Next(Value::String(target))) => Some(target),
             _ => None,
         }
     }
@@ -161,19 +176,35 @@ mod tests {
         ] {
             assert_eq!(header(text), next, "{text}");
         }
-        for text in [
-            "",
-            "</b>; rel=prev",
-            "</b>; rel=nextpage",
-            "/b; rel=next",
-            "</b>",
-            r#"</b>; title="rel=next""#,
-            "</b; rel=next",
-        ] {
-            assert_eq!(header(text), None, "{text}");
+        for text in
+            ["", " ,, ", "</b>; rel=prev", "</b>; rel=nextpage;", "</b>", "<>; rel=self", r#"</b>; title="rel=next""#]
+        {
+            assert_eq!(from_header(&json!({"link": text}), "link", 1), Ok(Given::Absent), "{text}");
         }
-        assert_eq!(from_header(&json!({}), "link"), Given::Absent);
-        assert_eq!(from_header(&json!({"link": "<>; rel=next"}), "link"), Given::Empty);
+        assert_eq!(from_header(&json!({}), "link", 1), Ok(Given::Absent));
+    }
+
+    #[test]
+    fn a_link_header_that_cannot_be_read_is_no_missing_link() {
+        for text in [
+            r#"</b> rel="next""#,
+            r#"/b; rel="next""#,
+            r#"</b; rel="next""#,
+            "</b>; rel='next'",
+            r#"foo, </b>; rel="next""#,
+            r#"; </b>; rel="next""#,
+            r#"</a>; rel="prev" </b>; rel="next""#,
+            "</a>; rel=prev </b>; rel=next",
+            "</a>; rel=prev</b>; rel=next",
+            r#"</a>; rel="prev"; title="x, </b>; rel=next"#,
+            r#"</a>; rel="prev", </b"#,
+            r#"<>; rel="next""#,
+            r#"< >; rel="next""#,
+        ] {
+            let error = from_header(&json!({"link": text}), "Link", 2).unwrap_err();
+            assert!(matches!(&error, PaginateError::LinkHeader { page: 2, .. }), "{text}: {error}");
+            assert!(error.to_string().starts_with("the header 'link' of page 2 can't be read: "), "{error}");
+        }
     }
 
     #[test]

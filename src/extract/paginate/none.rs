@@ -1,5 +1,7 @@
 //! `none`: one page.
 
+use serde_json::{Value, json};
+
 use super::{Decision, Edit, Given, PaginateError, Paginator, Seen};
 use crate::model::EndReason;
 
@@ -34,5 +36,48 @@ impl Paginator for OnePage {
 
     fn foresee(&self, _seen: &Seen, _count: usize) -> Vec<Decision> {
         Vec::new()
+    }
+}
+
+/// Tells whether an answer says that it is a part of something: by its status (RFC 9110, section 15.3.7), or by a `Content-Range` that
+/// ends before its total, as many APIs count rows. `headers` is an object with names in lower case.
+#[must_use]
+pub fn is_part(status: Option<&Value>, headers: &Value) -> bool {
+    let ends_early = |range: &str| {
+        let (range, total) = range.rsplit_once('/')?;
+        let (_, last) = range.rsplit_once('-')?;
+        Some(last.trim().parse::<u64>().ok()?.checked_add(1)? < total.trim().parse().ok()?)
+    };
+    let range = headers.get("content-range").and_then(Value::as_str);
+    status == Some(&json!(206)) || range.and_then(ends_early) == Some(true)
+}
+
+/// Tells whether the header `Link` has the word `next` in it, however it is written.
+#[must_use]
+pub fn names_next(headers: &Value) -> bool {
+    headers.get("link").and_then(Value::as_str).is_some_and(|link| link.to_ascii_lowercase().contains("next"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_a_part_says_so() {
+        let is_part = |status: u16, range: &str| is_part(Some(&json!(status)), &json!({"content-range": range}));
+        assert!(is_part(206, ""));
+        assert!(is_part(200, "items 0-2/100"));
+        for whole in ["", "items 0-99/100", "items 0-2/*", "items */0", "bytes", "-/"] {
+            assert!(!is_part(200, whole), "{whole}");
+        }
+        assert!(!super::is_part(Some(&json!(200)), &Value::Null));
+    }
+
+    #[test]
+    fn a_link_that_may_be_a_next_one_is_looked_at() {
+        for link in ["<?page=2>; rel=\"next\"", "?page=2; REL=Next", "<?page=2> next"] {
+            assert!(names_next(&json!({"link": link})), "{link}");
+        }
+        assert!(!names_next(&json!({"link": "</style.css>; rel=preload, oops"})) && !names_next(&json!({})));
     }
 }

@@ -372,7 +372,7 @@ fn one_page_is_one_page() {
         OnePage.next(&Seen { total: Some(4), ..seen(3, 1) }).unwrap_err().to_string().contains("a total of 4 rows")
     );
     assert!(OnePage.next(&Seen { more: Some(true), ..seen(3, 1) }).is_err());
-    let linked = |header: &str| Seen { given: from_header(&json!({"link": header}), "link"), ..seen(3, 1) };
+    let linked = |header: &str| Seen { given: from_header(&json!({"link": header}), "link", 1).unwrap(), ..seen(3, 1) };
     let next = linked(r#"<https://a/?x=1,2>; rel="prev", <https://a/?page=2>; title="a"; rel="last next""#);
     assert!(OnePage.next(&next).unwrap_err().to_string().contains("`Link`"));
     assert_eq!(OnePage.next(&linked(r#"<https://a/?rel=next>; rel="prev""#)), done(EndReason::OnePage));

@@ -19,7 +19,9 @@ pub(super) fn places(job: &JobFile) -> Places {
     }
     for (sink, file) in &job.sinks {
         for (option, names) in options(file) {
-            names.iter().for_each(|name| places.note(format!("sinks.{}.{option}", sink.value), name));
+            for name in names {
+                places.note(format!("sinks.{}.{option}", sink.value), name);
+            }
         }
     }
     places

@@ -135,7 +135,7 @@ pub struct NextLinkFile {
     /// jq: the link in an answer; one that is relative is resolved against the request.
     #[serde(default)]
     pub url: Option<Jq>,
-    /// The header that has it, with `rel="next"` (RFC 8288): `link`.
+    /// The header that has it, with `rel="next"` (RFC 8288): `link`. One that can't be read is an error.
     #[serde(default)]
     pub header: Option<String>,
 }

@@ -7,9 +7,10 @@ use crate::ledger::{Begin, SliceRef};
 use crate::model::{RecordSchema, SliceKind};
 use crate::run::RunError;
 use crate::run::data::NotesInLedger;
-use crate::run::early::{Early, Opening};
+use crate::run::early::{Early, LANDING, Opening};
 use crate::run::extract::Extracted;
 use crate::run::land::{Destination, Shaping, Staged, Target, land, write};
+use crate::run::room::Writing;
 use crate::sink::{Landing, SinkSpec, Staging};
 use crate::transform::Moment;
 
@@ -30,6 +31,12 @@ impl Desk {
             landing: &self.landing,
             staging: &self.staging,
         }
+    }
+
+    /// Returns what it takes to write so many bytes of rows.
+    fn writing(&self, rows: u64) -> Writing {
+        let sinks = self.targets.iter().map(|target| &target.spec);
+        Writing::of(rows, sinks, self.shaping.sql.is_some(), self.shaping.memory)
     }
 }
 
@@ -77,13 +84,13 @@ impl SliceRun {
             (None, Some(_)) => return None,
         };
         let desk = self.desk(begin, version);
-        let shaping = desk.shaping.clone();
+        let (shaping, takes) = (desk.shaping.clone(), desk.writing(u64::MAX).while_they_come);
         // What can't be planned says so at the end of the slice.
         let streams = move |schema: &RecordSchema| shaping.plan(schema).is_ok_and(|plan| plan.streams());
         let span = tracing::Span::current();
         let write = move |schema, rows| span.in_scope(|| write(rows, &schema, &desk.shaping, &desk.destination()));
         let memory = Arc::clone(self.extraction.exchange.client.memory());
-        Some(Opening { schema, version, streams: Box::new(streams), write: Box::new(write), memory })
+        Some(Opening { schema, version, streams: Box::new(streams), write: Box::new(write), memory, takes })
     }
 
     /// Writes the files, but for those that were written as the pages came.
@@ -94,16 +101,22 @@ impl SliceRun {
         version: u32,
         early: &Early,
     ) -> Result<(Extracted, Staged), RunError> {
+        let desk = self.desk(begin, version);
+        let takes = desk.writing(extracted.collected.rows.bytes());
         let written = match extracted.collected.written.take() {
-            Some(written) => written.keep(&extracted.schema, version).await,
+            Some(written) => {
+                let _room = self.extraction.room(takes.sorted).await;
+                written.keep(&extracted.schema, version).await
+            }
             None => None,
         };
         early.give_up().await;
-        let room = match &written {
-            Some(_) => None,
-            None => Some(self.extraction.room_to_land(extracted.largest).await),
+        let room = if written.is_none() {
+            let pages = extracted.largest.saturating_mul(LANDING);
+            Some(self.extraction.room(pages.saturating_add(takes.most())).await)
+        } else {
+            None
         };
-        let desk = self.desk(begin, version);
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let _entered = span.entered();

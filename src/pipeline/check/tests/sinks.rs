@@ -273,7 +273,15 @@ fn columns_that_are_known_by_their_place_must_be_decided() {
     let say = |more: &str| {
         say_job(&format!("    snapshot: latest\n{more}    sinks: {{a: {{csv: {{url: ./a, header: false}}}}}}\n"))
     };
-    insta::assert_snapshot!(say(""), @"");
+    insta::assert_snapshot!(say(""), @"
+    error: without a header the columns of a CSV file are known by their place, and a new field of the records would shift them
+     --> p.yaml:7:41
+      |
+    7 |     sinks: {a: {csv: {url: ./a, header: false}}}
+      |                                         ^^^^^
+      |
+      = help: list the columns in a `transform`, such as `SELECT id, amount FROM records`; or pin them: `schema: {contract: discard}` leaves new fields out, and `freeze` refuses their rows
+    ");
     for star in ["SELECT * FROM records", "SELECT r.* FROM records r"] {
         assert!(say(&format!("    transform: {star}\n")).contains("known by their place"), "{star}");
     }

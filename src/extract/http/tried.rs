@@ -1,0 +1,73 @@
+//! What one try of a request brought.
+
+use std::hash::{DefaultHasher, Hasher as _};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::error::TransportKind;
+use super::memory::NoRoom;
+use super::terms::Repeat;
+
+/// One try's answer.
+pub(super) struct Tried {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Whether nothing tells that the body's last line is whole.
+    pub(super) open_ended: bool,
+}
+
+/// One try's outcome that isn't an answer.
+pub(super) enum TryError {
+    Transport(TransportKind, String),
+    TooLarge,
+    NoRoom,
+    /// Nothing was sent: the session has ended.
+    Stale,
+    /// The body is encoded in a way that isn't known.
+    Encoding(String),
+}
+
+/// What is known of a body: its length and its hash.
+pub(super) type Mark = (usize, u64);
+
+impl Tried {
+    /// Takes the answer, unless it is open ended and the try before didn't bring the same body, of which `last` is known. A connection
+    /// that breaks breaks elsewhere the next time.
+    pub(super) fn unless_doubtful(self, last: &mut Option<Mark>) -> Result<Self, TryError> {
+        if !self.open_ended {
+            return Ok(self);
+        }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.body);
+        let mark = (self.body.len(), hasher.finish());
+        if last.replace(mark) == Some(mark) {
+            return Ok(self);
+        }
+        let reason = "the connection ended behind a last line with no line end, and the same body hasn't come twice";
+        Err(TryError::Transport(TransportKind::OpenEnded, reason.to_owned()))
+    }
+}
+
+/// Tells whether a try may be followed by another.
+pub(super) fn may_follow(repeat: Repeat, tried: &Result<Tried, TryError>) -> bool {
+    let unheard = match tried {
+        Ok(tried) => tried.status == StatusCode::TOO_MANY_REQUESTS,
+        Err(TryError::Transport(kind, _)) => kind.is_unheard(),
+        Err(_) => false,
+    };
+    repeat == Repeat::Any || unheard
+}
+
+impl From<NoRoom> for TryError {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::NoRoom
+    }
+}
+
+impl From<(TransportKind, String)> for TryError {
+    fn from((kind, reason): (TransportKind, String)) -> Self {
+        Self::Transport(kind, reason)
+    }
+}
