@@ -2,6 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+/// Secrets shorter than this, in bytes, are hidden in messages only where they stand as a word of their own: cut out of the middle of a word
+/// they would be what is missing in it.
+pub const SHORTEST_WITHIN_WORDS: usize = 4;
+
 /// A password, a token or a key. It is wiped from memory when dropped.
 #[derive(Debug, Clone, Default)]
 pub struct Secret(SecretString);

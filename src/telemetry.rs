@@ -8,6 +8,9 @@ use tracing_subscriber::filter::{LevelFilter, ParseError};
 /// The crate that wakes the daemon. It tells of each instant that it is armed for as if that were news.
 const CHATTY: &str = "tokio_cron_scheduler";
 
+/// The target of events that the report of a run tells as well.
+pub const IN_REPORT: &str = "tidegate::in_report";
+
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -17,12 +20,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging, once a process. `filter` is a level (`info`) or a list of them by module (`tidegate=debug,warn`).
+/// Starts logging, once a process. `filter` is a level (`info`) or a list of them by module (`tidegate=debug,warn`). `reports`: who reads
+/// the log reads the report of the run below it, so what that tells isn't told twice.
 ///
 /// # Errors
 /// A filter that can't be read.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter_of(filter)?).with_writer(std::io::stderr);
+pub fn start(filter: &str, format: LogFormat, reports: bool) -> Result<(), ParseError> {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter_of(filter, reports)?).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first: there is one log.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).with_ansi(colour()).try_init(),
@@ -37,9 +41,13 @@ pub fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Reads a filter. What [`CHATTY`] tells below a warning is left out, unless the filter names that crate.
-fn filter_of(filter: &str) -> Result<EnvFilter, ParseError> {
-    let parsed = EnvFilter::builder().parse(filter)?;
+/// Reads a filter. What [`CHATTY`] tells below a warning is left out, unless the filter names that crate; what stands [`IN_REPORT`] is left
+/// out where that is read, unless the filter asks for more than warnings.
+fn filter_of(filter: &str, reports: bool) -> Result<EnvFilter, ParseError> {
+    let mut parsed = EnvFilter::builder().parse(filter)?;
+    if reports && parsed.max_level_hint().is_some_and(|most| most <= LevelFilter::WARN) {
+        parsed = parsed.add_directive(format!("{IN_REPORT}=off").parse()?);
+    }
     let hears_it = parsed.max_level_hint().is_none_or(|most| most > LevelFilter::WARN);
     if !hears_it || filter.contains(CHATTY) {
         return Ok(parsed);
@@ -59,8 +67,19 @@ mod tests {
             ("off", "off"),
             ("tokio_cron_scheduler=debug,warn", "tokio_cron_scheduler=debug,warn"),
         ] {
-            assert_eq!(filter_of(filter).unwrap().to_string(), expect);
+            assert_eq!(filter_of(filter, false).unwrap().to_string(), expect);
         }
-        assert!(filter_of("tidegate=loud").is_err());
+        assert!(filter_of("tidegate=loud", false).is_err());
+    }
+
+    #[test]
+    fn what_the_report_tells_is_told_once_unless_more_is_asked_for() {
+        for (filter, expect) in [
+            ("warn", "tidegate::in_report=off,warn"),
+            ("tidegate=warn", "tidegate::in_report=off,tidegate=warn"),
+            ("debug,tokio_cron_scheduler=info", "tokio_cron_scheduler=info,debug"),
+        ] {
+            assert_eq!(filter_of(filter, true).unwrap().to_string(), expect);
+        }
     }
 }

@@ -9,9 +9,13 @@ use serde_json::{Value, json};
 
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, ledger, load, print};
+use crate::lang::spell;
 use crate::ledger::{Entry, Lane, Ledger, LedgerError, Record, RunLife, RunOutcome, RunState, RunSummary};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Env;
+
+/// The most characters of an error that the list of runs shows.
+const ERROR_SHOWN: usize = 60;
 
 /// What `history` takes.
 #[derive(Debug, Clone, Args)]
@@ -117,10 +121,20 @@ fn table(runs: &[(&RunState, RunLife)]) -> String {
             count(|summary| summary.rows),
             count(|summary| summary.pages),
             summary.map_or_else(|| "–".to_owned(), |summary| print::size(summary.bytes)),
-            summary.and_then(|summary| summary.error.clone()).unwrap_or_default(),
+            summary.and_then(|summary| summary.error.as_deref()).map(shortened).unwrap_or_default(),
         ]);
     }
     table.to_string()
+}
+
+/// Cuts an error to the width of its column: `--run` has all of it.
+fn shortened(error: &str) -> String {
+    let line = error.lines().next().unwrap_or_default();
+    match line.char_indices().nth(ERROR_SHOWN) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None if line.len() < error.len() => format!("{line}…"),
+        None => line.to_owned(),
+    }
 }
 
 /// Names the verb, and the lane where that is a shard's.
@@ -155,11 +169,7 @@ fn slices(summary: &RunSummary) -> String {
 fn took(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
     let took = (to - from).max(TimeDelta::zero());
     let whole = std::time::Duration::from_secs(u64::try_from(took.num_seconds()).unwrap_or_default());
-    if whole.as_secs() < 60 {
-        format!("{:.1}s", took.as_seconds_f64())
-    } else {
-        humantime::format_duration(whole).to_string()
-    }
+    if whole.as_secs() < 60 { format!("{:.1}s", took.as_seconds_f64()) } else { spell(whole) }
 }
 
 fn detail((run, life): (&RunState, RunLife), entries: &[Entry]) -> String {

@@ -29,14 +29,14 @@ mod told;
 mod vacuum;
 mod validate;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Arguments, Command, LedgerCommand, LogFormat};
+use self::args::{Arguments, Command, LedgerCommand, LogFormat, Output};
 pub use self::schema::{json_schema, report_schema};
 use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
@@ -88,7 +88,9 @@ fn start(arguments: &Arguments) -> Exit {
         LogFormat::Text => telemetry::LogFormat::Text,
         LogFormat::Json => telemetry::LogFormat::Json,
     };
-    if let Err(error) = telemetry::start(&arguments.log, format) {
+    let at_a_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+    let reports = at_a_terminal && arguments.output == Output::Text && !matches!(arguments.command, Command::Serve(_));
+    if let Err(error) = telemetry::start(&arguments.log, format, reports) {
         print::problem(&format!("--log `{}` can't be read: {error}", arguments.log));
         return Exit::Refused;
     }

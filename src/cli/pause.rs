@@ -33,7 +33,11 @@ pub(super) async fn run(arguments: &SwitchArguments, paused: bool, output: Outpu
         }
         done.push(serde_json::json!({ "pipeline": pipeline.name, "paused": paused }));
         if output == Output::Text {
-            let how = if paused { "paused: no run on schedule until it is resumed" } else { "not paused" };
+            let how = if paused {
+                "paused: no run on schedule until it is resumed"
+            } else {
+                "resumed: it runs on its schedule"
+            };
             print::text(&format!("{}: {how}", pipeline.name))?;
         }
     }

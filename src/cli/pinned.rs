@@ -235,7 +235,9 @@ fn as_text(diff: &SchemaDiff) -> String {
     let against =
         diff.version.map_or_else(|| "nothing is pinned yet".to_owned(), |version| format!("against version {version}"));
     let mut out = match &diff.sample {
-        Some(sample) => format!("{}: {} rows of {}, {against}\n", diff.job, print::count(sample.rows), sample.request),
+        Some(sample) => {
+            format!("{}: {} of {}, {against}\n", diff.job, print::counted(sample.rows, "row"), sample.request)
+        }
         None => format!("{}: `schema.columns`, {against}\n", diff.job),
     };
     if let Some(sample) = &diff.sample {

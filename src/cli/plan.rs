@@ -10,7 +10,7 @@ const SLICES_SHOWN: usize = 12;
 /// Prints the plans of pipeline files.
 pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> Result<Exit, CliError> {
     let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
-    let mut plans = Vec::new();
+    let (mut plans, mut refused) = (Vec::new(), false);
     for (pipeline, file) in pipelines.iter().zip(&arguments.files) {
         let options = match run::asked(arguments, file) {
             Ok(asked) => run::options(arguments, asked, &env),
@@ -19,7 +19,9 @@ pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> R
                 return Ok(Exit::Refused);
             }
         };
-        match runs::plan(pipeline, &options, &env).await {
+        let planned = runs::plan(pipeline, &options, &env).await;
+        refused |= planned.as_ref().is_ok_and(|plan| plan.iter().any(|job| job.refused));
+        match planned {
             Ok(plan) if output == Output::Text => print::text(&text(&plan))?,
             Ok(plan) => plans.push(serde_json::json!({"pipeline": pipeline.name, "jobs": plan})),
             Err(error) => {
@@ -31,7 +33,7 @@ pub(super) async fn run(arguments: &RunArguments, output: Output, env: Env) -> R
     if output == Output::Json {
         print::json(&plans)?;
     }
-    Ok(Exit::Done)
+    Ok(if refused { Exit::Refused } else { Exit::Done })
 }
 
 fn text(jobs: &[PlannedJob]) -> String {
@@ -43,7 +45,7 @@ fn text(jobs: &[PlannedJob]) -> String {
         };
         out.push_str(&format!("{}: {due}\n", job.job));
         for note in &job.notes {
-            out.push_str(&format!("  {note}\n"));
+            out.push_str(&format!("  {}\n", note.replace('\n', "\n  ")));
         }
         for slice in job.slices.iter().take(SLICES_SHOWN) {
             let key = slice.key.as_ref().map(|key| format!("  {key}")).unwrap_or_default();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Output, PreviewArguments};
 use super::{CliError, Exit, load, print};
 use crate::model::{JobName, RowCounts};
-use crate::run::{self as runs, Env, Preview};
+use crate::run::{self as runs, Answered, Env, Preview};
 
 /// The most columns that are shown side by side; of more, each row is shown as a list.
 const COLUMNS_SIDE_BY_SIDE: usize = 8;
@@ -43,7 +43,7 @@ fn as_json(preview: &Preview) -> std::io::Result<Value> {
     let typed: Vec<RecordBatch> = preview.typed.iter().cloned().collect();
     let typed = json_rows(&typed)?.get(0).cloned().unwrap_or_default();
     Ok(json!({
-        "slice": preview.slice, "request": preview.request, "raw": preview.raw, "typed": typed, "records": preview.schema,
+        "slice": preview.slice, "request": preview.request, "answer": preview.answered, "raw": preview.raw, "typed": typed, "records": preview.schema,
         "counts": preview.rows, "bad": preview.bad, "rows": json_rows(&preview.batches)?, "sinks": preview.sinks,
         "deliveries": preview.deliveries.iter().map(|(sink, request)| json!({"sink": sink, "request": request})).collect::<Vec<_>>(),
     }))
@@ -62,6 +62,7 @@ fn json_rows(batches: &[RecordBatch]) -> std::io::Result<Value> {
 
 fn as_text(preview: &Preview) -> String {
     let mut out = format!("slice: {}\nrequest: {}\n", preview.slice, preview.request);
+    out.extend(preview.answered.as_ref().map(answered));
     if !preview.raw.is_null() {
         out.push_str(&format!("\nfirst record, as it came:\n{}\n", cut(&preview.raw.to_string(), LONGEST_RECORD)));
     }
@@ -85,6 +86,17 @@ fn as_text(preview: &Preview) -> String {
         out.push_str(&format!("\nsink {sink} would send:\n  {}\n", request.replace('\n', "\n  ")));
     }
     out
+}
+
+/// Shows what the answer says beside its records: there stands what `paginate` reads.
+fn answered(answered: &Answered) -> String {
+    let envelope = match &answered.envelope {
+        Value::Null => "the answer has nothing but its records".to_owned(),
+        envelope => format!("the answer without its records:\n{}", cut(&envelope.to_string(), LONGEST_RECORD)),
+    };
+    let stated = |value: Option<String>| value.unwrap_or_else(|| "not stated".to_owned());
+    let (more, total) = (stated(answered.more.map(|more| more.to_string())), stated(answered.total.map(print::count)));
+    format!("\n{envelope}\nnext page by: {}; more: {more}; total: {total}\n", answered.next)
 }
 
 fn some_rows(count: u64) -> String {

@@ -1,6 +1,7 @@
 //! What people and programs read: data on standard output, problems on standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent};
@@ -47,6 +48,11 @@ pub(super) fn table(heads: &[&str]) -> Table {
         }
     }
     table
+}
+
+/// Writes a path as a word of a command line, so that a shell reads it as it is.
+pub(super) fn word(path: &Path) -> String {
+    crate::server::shell_word(&path.display().to_string())
 }
 
 /// Writes a number with commas between its thousands.

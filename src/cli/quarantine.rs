@@ -53,7 +53,7 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
         return Ok(Exit::Refused);
     }
     match limit {
-        None => list(&held, &refused, output)?,
+        None => list(&held, &refused, &of.file, output)?,
         Some(limit) => show(&held, &refused, limit, output)?,
     }
     Ok(Exit::Done)
@@ -63,7 +63,7 @@ async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Re
     let Some(pipeline) = load::pipelines(&[file], output).and_then(|mut pipelines| pipelines.pop()) else {
         return Ok(Exit::Refused);
     };
-    let end = run::one(&pipeline, options, env, output).await?;
+    let end = run::one(file, &pipeline, options, env, output).await?;
     if let (Some(report), Output::Json) = (&end.report, output) {
         print::json(&[report])?;
     }
@@ -82,7 +82,7 @@ fn told(refused: &[RefusedRows]) -> String {
     refused.iter().map(one).collect()
 }
 
-fn list(held: &[HeldSlice], refused: &[RefusedRows], output: Output) -> Result<(), CliError> {
+fn list(held: &[HeldSlice], refused: &[RefusedRows], file: &Path, output: Output) -> Result<(), CliError> {
     let refusals = told(refused);
     let said = refusals.trim_end();
     if output == Output::Json {
@@ -117,8 +117,9 @@ fn list(held: &[HeldSlice], refused: &[RefusedRows], output: Output) -> Result<(
         }
     }
     let rows: usize = held.iter().map(|slice| slice.rows.len()).sum();
-    let rows = print::count(rows as u64);
-    print::text(format!("{table}\n{rows} rows; `tidegate quarantine show` has them all\n{said}").trim_end())?;
+    let (rows, them) = (print::counted(rows as u64, "row"), if rows == 1 { "it" } else { "them all" });
+    let file = print::word(file);
+    print::text(format!("{table}\n{rows}; `tidegate quarantine show {file}` has {them}\n{said}").trim_end())?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The report of a run, for people.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::print;
 use crate::model::{Fetched, JobReport, Left, RunEnd, RunReport, SliceOutcome, SliceReport, Stop, Verdict};
@@ -14,8 +15,8 @@ const NOTES_SHOWN: usize = 5;
 /// The most columns that are named in a line.
 const COLUMNS_SHOWN: usize = 8;
 
-/// Writes the table of jobs and what a person should know.
-pub(super) fn text(report: &RunReport) -> String {
+/// Writes the table of jobs and what a person should know; `file` is the pipeline file, as it was typed.
+pub(super) fn text(report: &RunReport, file: &Path) -> String {
     let mut out = String::new();
     for sentence in &report.recovered {
         let _ = writeln!(out, "settled: {sentence}");
@@ -40,7 +41,7 @@ pub(super) fn text(report: &RunReport) -> String {
         let _ = writeln!(out, "{table}");
     }
     for job in &report.jobs {
-        details(&mut out, report, job);
+        details(&mut out, file, job);
     }
     deliveries(&mut out, report);
     let _ = write!(out, "{}", closing(report));
@@ -86,24 +87,24 @@ fn deliveries(out: &mut String, report: &RunReport) {
         if counts.refused > 0 {
             let _ = writeln!(
                 out,
-                "{at}: {} rows refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver --refused` sends \
-                 them again",
-                print::count(counts.refused),
+                "{at}: {} refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver --refused` sends \
+                 what was refused again",
+                print::counted(counts.refused, "row"),
                 report.pipeline
             );
         }
         if counts.maybe_sent > 0 {
             let _ = writeln!(
                 out,
-                "{at}: {} rows may have been sent twice: give the sink `find:`, or an `idempotency_key:` that the server honours",
-                print::count(counts.maybe_sent)
+                "{at}: {} may have been sent twice: give the sink `find:`, or an `idempotency_key:` that the server honours",
+                print::counted(counts.maybe_sent, "row")
             );
         }
         if let Some(error) = &delivery.error {
             let _ = writeln!(
                 out,
-                "{at}: {error}; what has landed stays landed, and {} rows wait: the next run sends them, or `tidegate deliver`",
-                print::count(counts.left)
+                "{at}: {error}; what has landed stays landed, and {} left to send: the next run does, or `tidegate deliver`",
+                print::counted(counts.left, "row")
             );
         }
     }
@@ -151,19 +152,11 @@ fn proof(job: &JobReport) -> String {
     }
 }
 
-fn details(out: &mut String, report: &RunReport, job: &JobReport) {
+fn details(out: &mut String, file: &Path, job: &JobReport) {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
-    match job.left {
-        Some(Left::Slices(slices)) => {
-            let _ = writeln!(out, "{}: {} slices that are due haven't begun", job.job, print::count(slices));
-        }
-        Some(Left::Unplanned) => {
-            let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
-        }
-        None => {}
-    }
+    left(out, job);
     columns(out, job);
     for warning in job.warnings.iter().take(NOTES_SHOWN) {
         let _ = writeln!(out, "{}: note: {warning}", job.job);
@@ -173,7 +166,8 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
         let _ = writeln!(out, "{}: and {more}; `--output json` has them all", job.job);
     }
     let rows = job.rows();
-    let quarantine = format!("in quarantine (in {}/quarantine below --state, each with its reason)", report.pipeline);
+    let quarantine =
+        format!("in quarantine; `tidegate quarantine show {} {}` has the reasons", print::word(file), job.job);
     let others = [
         (rows.quarantined, quarantine.as_str()),
         (rows.outside_window, "outside of their slice, dropped"),
@@ -211,6 +205,19 @@ fn details(out: &mut String, report: &RunReport, job: &JobReport) {
     if failures.len() > FAILURES_SHOWN {
         let more = print::counted((failures.len() - FAILURES_SHOWN) as u64, "more slice");
         let _ = writeln!(out, "{}: and {more} failed; `--output json` has them all", job.job);
+    }
+}
+
+/// Says what is due and hasn't begun.
+fn left(out: &mut String, job: &JobReport) {
+    match job.left {
+        Some(Left::Slices(slices)) => {
+            let _ = writeln!(out, "{}: {} due, not begun", job.job, print::counted(slices, "slice"));
+        }
+        Some(Left::Unplanned) => {
+            let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
+        }
+        None => {}
     }
 }
 
@@ -272,8 +279,10 @@ fn closing(report: &RunReport) -> String {
         Some(Stop::Requests) => "; stopped at --max-requests, run again for the rest",
         Some(Stop::Slices) => "; stopped at --max-slices, run again for the rest",
     };
+    let bad: u64 = report.jobs.iter().map(|job| job.rows().quarantined).sum();
+    let bad = if bad > 0 { format!(", {} in quarantine", print::counted(bad, "row")) } else { String::new() };
     let shard = report.shard.as_ref().map(|shard| format!(", shard {shard}")).unwrap_or_default();
-    format!("{}{shard}: {what}, in {seconds:.1} s{left}\n", report.pipeline)
+    format!("{}{shard}: {what}{bad}, in {seconds:.1} s{left}\n", report.pipeline)
 }
 
 /// Says in a line how a run ended, with the first thing that went wrong.

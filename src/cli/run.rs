@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::args::{BoundArguments, HowToRun, Output, RunArguments};
@@ -64,10 +65,10 @@ pub(super) async fn all(
         return Ok(Exit::Refused);
     }
     let (mut exit, mut ends, mut pipelines) = (None, Vec::new(), Vec::new());
-    for (pipeline, asked) in all.into_iter().flatten() {
+    for ((pipeline, asked), file) in all.into_iter().flatten().zip(&arguments.files) {
         if ends.last().is_none_or(|end: &RunEnd| !end.exit_code.is_interruption()) {
             let options = Options { reads, ..options(arguments, asked, env) };
-            let end = one(&pipeline, &options, env, output).await?;
+            let end = one(file, &pipeline, &options, env, output).await?;
             exit = Some(exit.map_or(end.exit_code, |exit: Exit| exit.and(end.exit_code)));
             ends.push(end);
         }
@@ -82,14 +83,28 @@ pub(super) async fn all(
 }
 
 /// Runs one pipeline, prints its report, and sends its hook.
-pub(super) async fn one(pipeline: &Pipeline, options: &Options, env: &Env, output: Output) -> Result<RunEnd, CliError> {
+pub(super) async fn one(
+    file: &Path,
+    pipeline: &Pipeline,
+    options: &Options,
+    env: &Env,
+    output: Output,
+) -> Result<RunEnd, CliError> {
+    let landed = || env.bounds.landed.load(Ordering::Relaxed);
+    let before = landed();
     let end = run::attempt(pipeline, options, env).await;
     let printed = match (&end.report, output) {
-        (Some(report), Output::Text) => print::text(&report::text(report)),
+        (Some(report), Output::Text) => print::text(&report::text(report, file)),
         _ => Ok(()),
     };
     if let Some(error) = &end.error {
-        print::problem(&format!("{}: {error}", pipeline.name));
+        let rest = if end.exit_code.is_interruption() {
+            let slices = print::counted(landed() - before, "slice");
+            format!("; {slices} landed, which stay: run again for the rest")
+        } else {
+            String::new()
+        };
+        print::problem(&format!("{}: {error}{rest}", pipeline.name));
     }
     // It is sent also where nobody reads what is printed.
     run::notify(pipeline, &end, env).await;

@@ -89,7 +89,7 @@ fn head(line: &Standing) -> String {
     let key = line.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
     let retired = if line.retired { " (retired)" } else { "" };
     let (windows, missing) = line.timeline.as_ref().map(Timeline::counts).unwrap_or_default();
-    let counts = format!("{} windows, {} missing", print::count(windows), print::count(missing));
+    let counts = format!("{}, {} missing", print::counted(windows, "window"), print::count(missing));
     format!("{}{key}{retired}: {counts}", line.job)
 }
 
@@ -131,13 +131,13 @@ fn text(pipeline: &Pipeline, state: &LedgerState, lines: &[Standing], now: DateT
     let mut drawn = false;
     for line in lines {
         for (count, what) in [
-            (line.short, "landed though their rows weren't those that the server stated"),
-            (line.quarantined, "have rows in quarantine"),
-            (line.again, "are to be read again since an edit was accepted"),
+            (line.short, "landed, though with other rows than the server stated"),
+            (line.quarantined, "with rows in quarantine"),
+            (line.again, "to be read again, since an edit was accepted"),
         ] {
             if count > 0 {
                 let key = line.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-                out += &format!("{}{key}: {} slices {what}\n", line.job, print::count(count));
+                out += &format!("{}{key}: {} {what}\n", line.job, print::counted(count, "slice"));
             }
         }
         if let Some(timeline) = &line.timeline {

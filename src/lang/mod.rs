@@ -1,6 +1,7 @@
 //! The well-known languages of a pipeline file, each behind a small type: jq, SQL, templates, the places that values go to,
 //! and formats of time. None of them is our own: this module binds the crates that implement them.
 
+mod duration;
 pub mod jq;
 pub mod place;
 pub mod selector;
@@ -9,4 +10,5 @@ pub mod template;
 pub mod tree;
 pub mod wall_clock;
 
+pub use duration::spell;
 pub use selector::{PlainPath, Selector, SelectorError};

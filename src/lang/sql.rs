@@ -2,6 +2,7 @@
 //!
 //! The text is read with the parser that the engine uses, so what passes here fails later only over columns and types.
 
+mod columns;
 mod functions;
 mod select_list;
 mod window;
@@ -19,6 +20,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+pub use columns::{columns_named_in, select_columns};
 pub use functions::{ADDED_FUNCTIONS, unknown as unknown_function};
 pub use select_list::selects_all;
 pub use window::{WINDOW_NAMES, bind_window, find_window};
@@ -173,6 +175,15 @@ fn parser(text: &str) -> Result<Parser<'static>, SqlSyntaxError> {
         return Err(SqlSyntaxError { offset: 0, message });
     }
     Ok(Parser::new(&DIALECT).with_tokens_with_locations(tokens))
+}
+
+/// Returns what tells two SQL texts apart that differ in more than comments and blanks. It isn't SQL, and nothing to show.
+#[must_use]
+pub fn normal_form(text: &str) -> String {
+    let Ok(tokens) = Tokenizer::new(&DIALECT, text).tokenize() else { return text.to_owned() };
+    let told: Vec<&Token> = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    let end = told.iter().rposition(|token| **token != Token::SemiColon).map_or(0, |last| last + 1);
+    format!("{:?}", &told[..end])
 }
 
 fn opens_a_select(token: &Token) -> bool {

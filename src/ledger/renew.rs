@@ -276,16 +276,17 @@ impl LedgerState {
         found
     }
 
-    /// Returns the state as it would be if a restart of the job that isn't done were given up.
+    /// Returns the state of the job as it would be once an edit is accepted in this way; `since` is where fan-out values that have landed
+    /// nothing begin then.
     ///
     /// # Errors
     ///
     /// Why that can't be.
-    pub fn given_up(&self, job: &JobName) -> Result<Self, String> {
+    pub fn accepted(&self, job: &JobName, how: Accept, since: Option<DateTime<Utc>>) -> Result<Self, String> {
         let mut jobs = BTreeMap::new();
         if let Some(state) = self.jobs.get(job) {
             let mut state = state.clone();
-            state.accept(Accept::GiveUp, &[], None, Lane::WHOLE)?;
+            state.accept(how, &[], since, Lane::WHOLE)?;
             jobs.insert(job.clone(), state);
         }
         Ok(Self { jobs, ..Self::default() })

@@ -251,6 +251,14 @@ pub struct Paginate {
     pub max_pages: u64,
 }
 
+impl Paginate {
+    /// Tells whether nothing that an answer says of further pages, or of how many rows there are, is looked at.
+    #[must_use]
+    pub const fn reads_nothing_of_pages(&self) -> bool {
+        matches!(self.kind, PaginateKind::None) && self.more.is_none() && self.total.is_none()
+    }
+}
+
 /// The way from page to page.
 #[derive(Debug, Clone)]
 pub enum PaginateKind {

@@ -42,7 +42,8 @@ pub(super) fn auth(source: &Source) -> Result<Auth, RunError> {
             }
         },
         (file::Auth::Login(keys), Some(SessionSpec::Login { success, token })) => {
-            let login = Login { success: success.clone(), token: token.clone(), ..login(source, keys)? };
+            let (success, token) = (success.clone(), token.clone());
+            let login = Login { success, token, error_message: source.error_message.clone(), ..login(source, keys)? };
             Auth::Session(Arc::new(Session::of_login(login)))
         }
         (file::Auth::Oauth2(keys), Some(SessionSpec::OAuth2 { token_url })) => {
@@ -85,7 +86,7 @@ fn login(source: &Source, keys: &LoginAuth) -> Result<Login, RunError> {
         ..RequestSpec::default()
     };
     let tree = RequestTree::compile(source.base_url.as_str(), spec)?;
-    Ok(Login { tree, values: taken.values, secrets: taken.secrets, success: None, token: None })
+    Ok(Login { tree, values: taken.values, secrets: taken.secrets, success: None, error_message: None, token: None })
 }
 
 /// The values of a login that come from outside of the file. Templates stand in their places.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::deliver::OutboxError;
+use super::edit_error::EditError;
 use super::job::EdgeError;
 use super::loss_error::LossError;
 use super::parts::PartError;
@@ -117,7 +118,8 @@ pub enum RunError {
     },
     /// The cursor is of a type that has no order to rely on.
     #[error(
-        "`incremental.cursor` is a {found}; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`"
+        "`incremental.cursor` is a {found}; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`, or \
+         `to_timestamp(updated)` where it is a time"
     )]
     CursorType {
         /// The type.
@@ -295,28 +297,9 @@ pub enum RunError {
         /// The first bad row, and why.
         first: String,
     },
-    /// An edit of the pipeline file changed what names the data.
-    #[error(
-        "the job `{job}` was changed after data landed: {what}; what is in the lake would no longer match: take the edit back; or run once \
-         with `--accept future` (what has landed stays, the edit applies to what lands from now on) or `--accept reland` (what has landed is \
-         read again and replaced); or give the job another name, and its sinks another `url`"
-    )]
-    Renamed {
-        /// The job.
-        job: JobName,
-        /// What was changed, from what to what.
-        what: String,
-    },
-    /// An edit can't be accepted in the way that was asked for.
-    #[error("the edit of the job `{job}` can't be accepted so: {what}: {why}")]
-    NotAccepted {
-        /// The job.
-        job: JobName,
-        /// What was changed, from what to what.
-        what: String,
-        /// Why not, and what can be done.
-        why: String,
-    },
+    /// What has landed and the pipeline file don't go together.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// A job that is read by no windows has no past to read.
     #[error(
         "the job `{job}` {what}, so it has no windows of the past that could be read: a backfill is for jobs with `window`"

@@ -36,8 +36,8 @@ pub(super) fn unproven(end: EndReason) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place; see an answer \
-         with `tidegate preview`"
+        "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place: \
+         `tidegate preview` shows an answer without its records"
     ))
 }
 

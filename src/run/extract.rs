@@ -10,6 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tracing::Instrument as _;
 
 use super::ahead::{Ahead, Lanes};
+use super::answered::Answered;
 use super::collect::{Collected, PassEnd};
 use super::early::{Early, Opening};
 use super::enrich::Enricher;
@@ -69,6 +70,8 @@ pub(super) struct Extracted {
     pub(super) full: bool,
     /// What a person should know of its schema.
     pub(super) notes: Vec<String>,
+    /// What the first answer said beside its records, for a preview.
+    pub(super) answered: Option<Answered>,
 }
 
 /// A page that was fetched.
@@ -334,7 +337,8 @@ fn finish(
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());
-    notes.extend(evidence::unproven(end));
+    // Where nothing came there is nothing to go on from, as on each quiet day of an `incremental`.
+    notes.extend(evidence::unproven(end).filter(|_| intake.collector.received() > 0));
     let mut collected = intake.collector.finish(end)?;
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
@@ -344,5 +348,5 @@ fn finish(
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
-    Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes })
+    Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes, answered: intake.answered })
 }

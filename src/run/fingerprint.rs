@@ -1,25 +1,21 @@
 //! What names a job's data: an edit of it would leave a lake whose files no longer mean what the pipeline file says.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
+use super::edit::Edit;
+use super::edit_error::EditError;
 use super::{RunError, hidden};
-use crate::lang::Selector;
+use crate::lang::{Selector, spell};
 use crate::ledger::{Accept, LedgerState};
 use crate::model::{FanoutKey, SliceKind};
 use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
 use crate::plan;
-
-/// The parts that say how a job is cut into slices; it has one of them.
-const SLICING: [&str; 3] = ["window.every", "incremental.cursor", "snapshot"];
-
-/// Characters of a value that a difference shows.
-const SHOWN: usize = 200;
 
 /// Returns the fingerprint of a job, part by part, so that a difference can be named.
 pub(super) fn of(job: &Job) -> Value {
@@ -56,80 +52,6 @@ pub(super) fn of(job: &Job) -> Value {
         parts.insert(format!("sinks.{}.key", outbox.name), json!(outbox.key));
     }
     Value::Object(parts)
-}
-
-/// A part of the fingerprint that isn't as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Change {
-    /// The field of the pipeline file.
-    part: String,
-    /// Whether the job has no such part any more.
-    gone: bool,
-    /// What it was and is, in words.
-    text: String,
-}
-
-/// How a job differs from the one that data have landed under.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Edit {
-    changes: Vec<Change>,
-    /// Sinks that data haven't landed in.
-    added: Vec<String>,
-    /// Sinks that are gone.
-    removed: Vec<String>,
-}
-
-impl Edit {
-    /// Compares two fingerprints.
-    pub(super) fn of(landed: &Value, now: &Value) -> Self {
-        let (Some(landed), Some(now)) = (landed.as_object(), now.as_object()) else { return Self::default() };
-        let (before, after) = (sinks(landed), sinks(now));
-        let missing = |all: &Sinks, known: &Sinks| {
-            // One that has another name and is the same otherwise is the same sink.
-            let there = |(name, parts): &(&String, &Map<String, Value>)| {
-                !known.contains_key(*name)
-                    && !known.iter().any(|(other, like)| !all.contains_key(other) && like == *parts)
-            };
-            all.iter().filter(there).map(|(name, _)| name.clone()).collect::<Vec<_>>()
-        };
-        let names: BTreeSet<&String> = landed.keys().chain(now.keys()).collect();
-        let change = |name: &String| {
-            let is_new_or_gone =
-                sink_of(name).is_some_and(|(sink, _)| before.contains_key(sink) != after.contains_key(sink));
-            let (was, is) = (landed.get(name), now.get(name));
-            if is_new_or_gone || was == is || was.is_none() {
-                // An earlier version that knew nothing of a part may have noted the fingerprint.
-                return None;
-            }
-            let text = format!("`{name}` was {} and is {}", show(was), show(is));
-            Some(Change { part: name.clone(), gone: is.is_none(), text })
-        };
-        let changes = names.into_iter().filter_map(change).collect();
-        Self { changes, added: missing(&after, &before), removed: missing(&before, &after) }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.added.is_empty() && self.removed.is_empty()
-    }
-
-    fn changes(&self, part: &str) -> bool {
-        self.changes.iter().any(|change| change.part == part)
-    }
-
-    /// Tells whether the job is cut into slices in another way: by cursors instead of windows, say.
-    fn cuts_otherwise(&self) -> bool {
-        let slicing = |change: &Change| SLICING.contains(&change.part.as_str()) && change.gone;
-        self.changes.iter().any(slicing) || self.changes("incremental.cursor")
-    }
-
-    /// Tells whether what has landed can't be read again slice by slice, since the slices would be others.
-    fn renames_slices(&self) -> bool {
-        self.cuts_otherwise() || self.changes("window.every") || self.changes("for_each.key")
-    }
-
-    fn text(&self) -> String {
-        self.changes.iter().map(|change| change.text.as_str()).collect::<Vec<_>>().join(", ")
-    }
 }
 
 /// What becomes of an edit.
@@ -171,7 +93,12 @@ pub(super) fn decide(
     state: &LedgerState,
 ) -> Result<Option<Decision>, RunError> {
     let what = || if edit.is_empty() { "it was cut otherwise before".to_owned() } else { edit.text() };
-    let refuse = |why: &str| RunError::NotAccepted { job: job.name.clone(), what: what(), why: why.to_owned() };
+    let refuse = |why: &str| EditError::NotAccepted {
+        job: job.name.clone(),
+        what: what(),
+        why: why.to_owned(),
+        lines: edit.lines(),
+    };
     let leaves = !edit.removed.is_empty();
     if edit.is_empty() {
         if accept != Some(Accept::Future) || !state.relands(&job.name) {
@@ -183,10 +110,12 @@ pub(super) fn decide(
             format!("what was to be read again and hasn't been stays as it has landed{}", takes_over(job, &after));
         return Ok(Some(Decision { how, since: None, leaves, note }));
     }
-    if !edit.changes.is_empty() && accept.is_none() {
-        return Err(RunError::Renamed { job: job.name.clone(), what: edit.text() });
-    }
     let past = has_past_snapshots(job, state);
+    let anyway = !past && !edit.changes.is_empty() && edit.is_replaced_anyway(job);
+    let accept = accept.or(anyway.then_some(Accept::Reland));
+    if !edit.changes.is_empty() && accept.is_none() {
+        return Err(EditError::Renamed { job: job.name.clone(), what: edit.text(), lines: edit.lines() }.into());
+    }
     let concerns_nothing_landed = match accept {
         None => edit.added.is_empty() || past,
         // That a sink is gone is no reason to stop what goes on: who wants that says so when there is no edit.
@@ -210,7 +139,7 @@ pub(super) fn decide(
         return Ok(Some(Decision { how, since, leaves, note: note + given_up + &takes_over(job, &after) }));
     }
     if past {
-        return Err(refuse("a list of the past can't be read again: use `--accept future`"));
+        return Err(refuse("a list of the past can't be read again: use `--accept future`").into());
     }
     let anew = edit.renames_slices() || matches!(job.slicing, Slicing::Incremental(_));
     let (how, what) = if anew {
@@ -246,7 +175,7 @@ fn given_up<'s>(job: &Job, state: &'s LedgerState) -> Result<(Accept, Cow<'s, Le
     if !matches!(job.slicing, Slicing::Window(_)) || !outdated.all(|(at, _)| is_like(at.key)) {
         return Err(refuse());
     }
-    let after = state.given_up(&job.name)?;
+    let after = state.accepted(&job.name, Accept::GiveUp, None)?;
     Ok((Accept::GiveUp, Cow::Owned(after)))
 }
 
@@ -261,8 +190,8 @@ fn future(job: &Job, edit: &Edit, state: &LedgerState) -> Result<Option<DateTime
         let mut landed = last_stretches(job, state);
         if landed.clone().any(|last| plan::takes_over(grid, last).is_none()) {
             return Err(format!(
-                "a grid of {:?} has no common edge with what has landed: use `--accept reland`",
-                spec.every
+                "a grid of {} has no common edge with what has landed: use `--accept reland`",
+                spell(spec.every)
             ));
         }
         if edit.changes("for_each.key") {
@@ -328,24 +257,6 @@ fn of_sinks(edit: &Edit, later: bool) -> String {
     said
 }
 
-/// The parts of each sink, by its name.
-type Sinks = BTreeMap<String, Map<String, Value>>;
-
-fn sinks(fingerprint: &Map<String, Value>) -> Sinks {
-    let mut sinks = Sinks::new();
-    for (name, value) in fingerprint {
-        if let Some((sink, part)) = sink_of(name) {
-            sinks.entry(sink.to_owned()).or_default().insert(part.to_owned(), value.clone());
-        }
-    }
-    sinks
-}
-
-/// Splits the name of a sink's part into the sink and the part.
-fn sink_of(name: &str) -> Option<(&str, &str)> {
-    name.strip_prefix("sinks.").and_then(|rest| rest.split_once('.'))
-}
-
 /// Names the system that is asked. A loopback address names none: it is the near end of a tunnel, or a test, and its port changes.
 fn system(url: &url::Url) -> String {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -358,17 +269,6 @@ fn records(selector: &Selector) -> Vec<String> {
     match selector {
         Selector::Plain { paths } => paths.iter().map(|path| path.keys.join(".")).collect(),
         Selector::Program(jq) => vec![jq.text().to_owned()],
-    }
-}
-
-fn show(value: Option<&Value>) -> String {
-    let text = match value {
-        None | Some(Value::Null) => return "nothing".to_owned(),
-        Some(value) => value.to_string(),
-    };
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 
@@ -395,5 +295,14 @@ fn absolute(url: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "fingerprint_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loopback_address_names_no_system() {
+        let of = |url: &str| system(&url.parse().unwrap());
+        assert_eq!(of("http://127.0.0.1:4000/api/"), of("https://localhost:5000/api"));
+        assert_eq!(of("http://[::1]:1/"), "loopback");
+        assert_eq!(of("https://user:secret@ntop.example:3000/x"), "ntop.example:3000/x");
+    }
+}

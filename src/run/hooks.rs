@@ -12,7 +12,7 @@ use super::{Env, build};
 use crate::clock::Clock;
 use crate::extract::auth::{CredentialGate, EachTry, Redactor};
 use crate::extract::http::{
-    CutCheck, HostSlots, HttpClient, HttpError, HttpOptions, RetryPolicy, TransportKind, is_loopback,
+    CutCheck, HostSlots, HttpClient, HttpError, HttpOptions, RetryPolicy, TransportKind, is_loopback, tries,
 };
 use crate::extract::request::{Payload, RequestSpec, RequestTree};
 use crate::lang::tree::Tree;
@@ -161,7 +161,7 @@ impl<'u> Post<'u> {
             return Ok(());
         }
         let said = crate::extract::auth::excerpt(client.redactor(), &answer.body);
-        Err(self.error(format!("status {} after {} tries: {said}", answer.status.as_u16(), answer.attempts)))
+        Err(self.error(format!("status {} after {}: {said}", answer.status.as_u16(), tries(answer.attempts))))
     }
 }
 

@@ -7,6 +7,7 @@ use arrow::array::Array as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::answered::{Answered, one_of_several, unread_more};
 use super::collect::{Collector, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
@@ -37,6 +38,11 @@ pub(super) struct Intake {
     readers: Arc<Readers>,
     /// Whether an answer with several points didn't show their step.
     pub(super) step_is_unproven: bool,
+    /// What the first answer said beside its records, for a preview.
+    pub(super) answered: Option<Answered>,
+    /// What an answer says of further pages, where the job reads one.
+    pub(super) unread: Option<String>,
+    shown: bool,
 }
 
 /// A page that was read, as far as that goes before child requests.
@@ -124,6 +130,7 @@ impl Intake {
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.decoder.notes();
         notes.extend(names::misspelt(&self.decoder, &self.job));
+        notes.extend(self.unread.as_deref().map(one_of_several));
         notes.extend(self.step_is_unproven.then(|| STEP_IS_UNPROVEN.to_owned()));
         notes
     }
@@ -175,7 +182,18 @@ impl Intake {
         let collector = Collector::new(job, &slice.kind, asked, now, memory, options.clone());
         let decoder = PageDecoder::new(options);
         let (job, readers, slice) = (Arc::clone(job), Arc::new(Readers::new(job, slice)), slice.clone());
-        Ok(Self { job, slice, decoder, foresight, collector, readers, step_is_unproven: false })
+        Ok(Self {
+            job,
+            slice,
+            decoder,
+            foresight,
+            collector,
+            readers,
+            step_is_unproven: false,
+            answered: None,
+            unread: None,
+            shown,
+        })
     }
 
     /// Returns what decodes pages before their turn.
@@ -231,6 +249,13 @@ impl Intake {
         let (envelope, rows) = (JqInput::new(page.envelope()), page.server_rows());
         let shown = pages::Shown { envelope, body: &answer.body, rows, new_rows: 0 };
         let seen = pages::seen(&self.job, asked, &shown, &vars)?;
+        let (paginate, envelope) = (&self.job.paginate, page.envelope());
+        if self.shown && self.answered.is_none() {
+            self.answered = Some(Answered::of(paginate, &seen, envelope));
+        }
+        if paginate.reads_nothing_of_pages() && self.unread.is_none() {
+            self.unread = unread_more(envelope);
+        }
         let leads_on = limit.is_none() && !self.collector.fills_with(page.rows());
         Ok(Looked { page, seen, misfit: None, leads_on })
     }

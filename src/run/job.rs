@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
@@ -17,6 +18,7 @@ use crate::ledger::{
 use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
+use crate::telemetry::IN_REPORT;
 
 mod anew;
 mod backfill;
@@ -184,11 +186,14 @@ impl Runner<'_> {
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
         self.env.progress.slice(&self.job.name, &finished.outcome);
+        if finished.outcome == SliceOutcome::Landed {
+            self.env.bounds.landed.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(slice) = &finished.report {
             let (job, pages, rows) = (&self.job.name, slice.fetched.pages, slice.rows.transformed);
             match &finished.outcome {
                 SliceOutcome::Failed { error } => {
-                    tracing::warn!(%job, slice = %slice.slice, pages, rows, error, "slice failed");
+                    tracing::warn!(target: IN_REPORT, %job, slice = %slice.slice, pages, rows, error, "slice failed");
                 }
                 outcome => {
                     let landed = *outcome == SliceOutcome::Landed;

@@ -2,6 +2,7 @@
 //! tidy. It reads like the path of the data in the design.
 
 mod ahead;
+mod answered;
 mod attempt;
 mod auth;
 mod bad;
@@ -12,6 +13,8 @@ mod cursor;
 mod data;
 mod deliver;
 mod early;
+mod edit;
+mod edit_error;
 mod end;
 mod enrich;
 mod enriched;
@@ -75,10 +78,12 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use answered::Answered;
 pub use attempt::{attempt, new_id};
 pub use bounds::Bounds;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
+pub use edit_error::EditError;
 pub use error::RunError;
 pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
 pub use hints::nothing_yet;

@@ -87,7 +87,7 @@ impl Extraction {
             seen.new_rows = if found.is_empty() { seen.rows } else { new_rows };
             rows.extend(found);
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
-                if let Some(note) = unproven(end) {
+                if let Some(note) = unproven(end).filter(|_| !rows.is_empty()) {
                     tracing::warn!(job = %self.job.name, "{note}");
                 }
                 return Ok((end, rows));

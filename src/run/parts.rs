@@ -10,6 +10,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::window::unit;
+use crate::lang::spell;
 use crate::model::Window;
 use crate::pipeline::spec::{LEAST_STEPS, PartsSpec, WindowSpec, most_steps};
 use crate::plan::delta;
@@ -68,7 +69,7 @@ pub enum PartError {
     #[error(
         "the points from {} to {} are {} apart, and not {} (`window.resolution.step`), though so short a time was asked for: the \
          server has merged them for good, or makes them at another step; check `step`, or read them before they are merged",
-        part.from, part.to, seconds(observed), humantime::format_duration(*step)
+        part.from, part.to, seconds(observed), spell(*step)
     )]
     Coarse {
         /// The part, without its padding.
@@ -81,7 +82,7 @@ pub enum PartError {
     /// The points are closer together than they should be.
     #[error(
         "the points are {} apart, and not {} (`window.resolution.step`): the server has finer ones than the file says; correct \
-         `step`, or what the request asks for", seconds(observed), humantime::format_duration(*step)
+         `step`, or what the request asks for", seconds(observed), spell(*step)
     )]
     Finer {
         /// Seconds between two points, as text.
@@ -203,7 +204,7 @@ fn after(from: DateTime<Utc>, unit: TimeDelta, count: i64) -> Option<DateTime<Ut
 /// Shows seconds as a duration where they are one.
 fn seconds(text: &str) -> String {
     let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.map_or_else(|| format!("{text} s"), |duration| humantime::format_duration(duration).to_string())
+    duration.map_or_else(|| format!("{text} s"), spell)
 }
 
 #[cfg(test)]

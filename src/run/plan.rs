@@ -1,5 +1,6 @@
 //! What a run would do, without doing it: nothing is sent, and the ledger is only read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +27,9 @@ pub struct PlannedJob {
     /// What isn't known before a run has asked the server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether a run refuses the job; the notes say why.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// A slice that is due.
@@ -68,12 +72,24 @@ fn planned(
     options: &Options,
     env: &Env,
 ) -> Result<PlannedJob, RunError> {
-    let (now, mut notes) = (options.now, Vec::new());
-    match fingerprint::look(job, &fingerprint::of(job), options.accept, state) {
+    let (now, mut notes, mut refused) = (options.now, Vec::new(), false);
+    let mut state = Cow::Borrowed(state);
+    match fingerprint::look(job, &fingerprint::of(job), options.accept, &state) {
         Ok(None) => {}
-        Ok(Some(decision)) => notes.push(format!("{}; what that makes due isn't shown here", decision.note)),
-        Err(refused) => notes.push(format!("a run refuses this: {refused}")),
+        Ok(Some(decision)) => {
+            // What can't be accepted is refused by the run, which says why.
+            match state.accepted(&job.name, decision.how, decision.since) {
+                Ok(after) => state = Cow::Owned(after),
+                Err(why) => notes.push(why),
+            }
+            notes.push(decision.note);
+        }
+        Err(why) => {
+            refused = true;
+            notes.push(format!("a run refuses this: {why}"));
+        }
     }
+    let state = state.as_ref();
     let rows = known_rows(job, state, &mut notes);
     let known = rows.is_some();
     let due = match &job.slicing {
@@ -104,7 +120,7 @@ fn planned(
         Ok(PlannedSlice { slice: id, key: slice.key.clone(), covers: covers(&slice.kind), request })
     };
     let slices: Result<Vec<_>, RunError> = due.iter().map(shown).collect();
-    Ok(PlannedJob { job: job.name.clone(), known, slices: slices?, notes })
+    Ok(PlannedJob { job: job.name.clone(), known, slices: slices?, notes, refused })
 }
 
 /// Returns the parent's rows as the last run saw them; none where no run has.

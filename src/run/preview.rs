@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::answered::Answered;
 use super::collect::keep;
 use super::extract::{Extracted, Wanted};
 use super::land::Shaping;
@@ -25,6 +26,8 @@ pub struct Preview {
     pub slice: SliceId,
     /// The first request, redacted.
     pub request: String,
+    /// The first answer beside its records, redacted; none where it was judged before its records were looked at.
+    pub answered: Option<Answered>,
     /// The first record as it came, redacted; null where there was none.
     pub raw: Value,
     /// The first record that is typed and wasn't left out.
@@ -108,7 +111,8 @@ pub async fn preview(
         // What echoes a credential is no JSON any more where it stood outside of a text: then it is shown as a text.
         let raw = redactor.scrub(&preview.raw.to_string());
         let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
-        Ok(Preview { raw, deliveries: deliver::shown(&job, &preview.batches, now, &env)?, ..preview })
+        let answered = preview.answered.map(|answered| answered.scrubbed(&redactor));
+        Ok(Preview { raw, answered, deliveries: deliver::shown(&job, &preview.batches, now, &env)?, ..preview })
     };
     tokio::task::spawn_blocking(shape).await?
 }
@@ -123,10 +127,11 @@ struct Stages<'a> {
 
 impl Stages<'_> {
     fn show(&self, request: String, extracted: Extracted) -> Result<Preview, RunError> {
-        let Extracted { collected, schema, .. } = extracted;
+        let Extracted { collected, schema, answered, .. } = extracted;
         let mut shown = Preview {
             slice: self.landing.slice.clone(),
             request,
+            answered,
             raw: collected.first.clone(),
             typed: None,
             rows: collected.counts,

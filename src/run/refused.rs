@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 
 use super::{Env, Options, RunError, Sources};
 use crate::extract::auth::CredentialId;
+use crate::lang::spell;
 use crate::ledger::{REFUSED_FOR, Refusal, Writer};
 use crate::pipeline::spec::{Job, Source};
 
@@ -69,7 +70,7 @@ fn sources<'j>(jobs: &'j [&Job]) -> impl Iterator<Item = &'j Source> {
 fn remembered(refusal: &Refusal, left: TimeDelta) -> String {
     let whole = |span: TimeDelta| {
         let seconds = u64::try_from(span.num_seconds()).unwrap_or_default();
-        humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+        spell(std::time::Duration::from_secs(seconds))
     };
     format!(
         "{}; that was {} ago, in an earlier run, and it isn't sent again for another {}, so that the account isn't locked out; a \

@@ -56,8 +56,7 @@ impl RunError {
             | Self::Sink(SinkError::UnsupportedUrl { .. } | SinkError::BadUrl { .. })
             | Self::NoJob { .. }
             | Self::NoWindows { .. }
-            | Self::Renamed { .. }
-            | Self::NotAccepted { .. }
+            | Self::Edit(_)
             | Self::Future { .. }
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,

@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 pub use self::exposition::Exposition;
 pub use self::known::Known;
 pub use self::metrics::{Metrics, Stands};
+pub use self::text::word as shell_word;
 use crate::run::Env;
 use crate::schedule::Handle;
 use crate::secret::Secret;

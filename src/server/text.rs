@@ -75,7 +75,8 @@ pub(super) fn instant(at: Value) -> Value {
 }
 
 /// Writes a word of a command line so that a shell reads it as it is.
-pub(super) fn word(text: &str) -> String {
+#[must_use]
+pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();

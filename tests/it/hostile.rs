@@ -180,11 +180,16 @@ fn a_parent_that_fails_takes_its_children_along_and_no_others() {
         "/sites" => Answer::bytes("{}").status(404),
         _ => Answer::json(&json!({"items": [{"id": 1}]})),
     }));
-    let landing = "records: '.items[]', snapshot: daily, paginate: none, sinks: {lake: {jsonl: {url: ./lake}}}";
+    let landing = |name: &str| {
+        format!(
+            "records: '.items[]', snapshot: daily, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake/{name}}}}}}}"
+        )
+    };
+    let (rows, others) = (landing("rows"), landing("others"));
     bench.jobs(&format!(
         "  sites: {{get: /sites, records: '.[]', paginate: none}}
-  rows: {{get: /rows, for_each: {{rows_of: sites, as: site, key: id}}, query: {{site: '{{{{ site.id }}}}'}}, {landing}}}
-  others: {{get: /others, {landing}}}\n"
+  rows: {{get: /rows, for_each: {{rows_of: sites, as: site, key: id}}, query: {{site: '{{{{ site.id }}}}'}}, {rows}}}
+  others: {{get: /others, {others}}}\n"
     ));
     let ran = bench.run();
     assert_eq!(ran.code(), 3);
@@ -235,7 +240,7 @@ fn sql_that_does_not_fit_the_rows() {
     assert_snapshot!(refused_by(&with("key: uuid"), page()), @"1: 20260103: the rows' `key` can't be used: key column `uuid` isn't a column of records; there are `at`, `id`");
     let seek = "records: '.items[]'\nquery: {sort: id}\nincremental: {cursor: id, start: 0}
 paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclusive, size: 2}}";
-    assert_snapshot!(refused_by(seek, page()), @"1: s0-0: `incremental.cursor` is a Utf8; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`");
+    assert_snapshot!(refused_by(seek, page()), @"1: s0-0: `incremental.cursor` is a Utf8; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`, or `to_timestamp(updated)` where it is a time");
     assert_snapshot!(refused_by(&WINDOW.replace("to_timestamp_seconds(t)", "at"), page()), @"1: 20260102T000000Z: window.time: `at` is Utf8, not a timestamp: write to_timestamp(at), or parse_timestamp(at, '%Y-%m-%d %H:%M:%S', 'UTC')");
 }
 

@@ -23,7 +23,7 @@ fn guarded() -> Bench {
     }));
     bench.file(&format!(
         "source: {{base_url: '{}', auth: {{basic: {{username: admin, password: '${{PASSWORD}}'}}}}}}\njobs:\n  \
-         one: {{get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}}}\n  \
+         one: {{get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake/one}}}}}}}}\n  \
          two: {{get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake/two}}}}}}}}\n",
         bench.api.url()
     ));

@@ -74,7 +74,7 @@ fn rows_that_fit_by_now_land_once_and_the_others_stay() {
     ═════════════════════════════════════════════════════════════════════
      rows   20260102T000000Z      2   score    expected int64   possible
     ─────────────────────────────────────────────────────────────────────
-    2 rows; `tidegate quarantine show` has them all
+    2 rows; `tidegate quarantine show pipeline.yaml` has them all
     ");
     insta::assert_snapshot!(fine(&bench, &["quarantine", "show", "pipeline.yaml", "rows", "--limit", "1"]), @r#"
     rows 20260102T000000Z, page 1: `score` expected int64, got number 5.25
@@ -187,7 +187,7 @@ fn what_the_api_brings_is_accepted_under_freeze() {
     assert_eq!(bench.run().fine(), "20260102T000000Z landed: 1 of 1; unknown");
     let today = "2026-01-04T12:00:00Z";
     insta::assert_snapshot!(fine(&bench, &["schema", "diff", "pipeline.yaml", "--now", today]), @r#"
-    rows: 1 rows of GET /rows?from=1767398400&to=1767484800, against version 1
+    rows: 1 row of GET /rows?from=1767398400&to=1767484800, against version 1
     1 of them don't fit, and would go to quarantine:
       `n` expected null, got a list: {"id":2,"n":[1],"new":"x"}
     ──────────────────────────────────────────────────────────────────────────────────────

@@ -51,6 +51,34 @@ fn shipped_pipelines_are_as_the_schema_says() {
     }
 }
 
+/// Collects the fields of a schema that nothing is said about, and those that may be null.
+fn odd_fields(schema: &Value, path: &str, odd: &mut Vec<String>) {
+    let fields = schema["properties"].as_object();
+    for (name, field) in fields.into_iter().flatten() {
+        let text = field.to_string();
+        if field["description"].as_str().is_none_or(str::is_empty) {
+            odd.push(format!("{path}.{name} has no description"));
+        }
+        if text.contains(r#"{"type":"null"}"#)
+            || field["type"].as_array().is_some_and(|types| types.contains(&"null".into()))
+        {
+            odd.push(format!("{path}.{name} may be null"));
+        }
+    }
+    match schema {
+        Value::Object(all) => all.iter().for_each(|(key, value)| odd_fields(value, &format!("{path}.{key}"), odd)),
+        Value::Array(all) => all.iter().for_each(|value| odd_fields(value, path, odd)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_is_described_and_none_is_null() {
+    let mut odd = Vec::new();
+    odd_fields(&stored(), "", &mut odd);
+    assert!(odd.is_empty(), "{odd:#?}");
+}
+
 #[test]
 fn mistakes_are_refused_by_the_schema_too() {
     let good = fs::read_to_string(top("pipelines/ntopng.yaml")).unwrap();
@@ -59,6 +87,7 @@ fn mistakes_are_refused_by_the_schema_too() {
         ("paginate: none", "paginate: nothing"),
         ("every: 1d", "evry: 1d"),
         ("schedule:", "shedule:"),
+        ("lag: 15m\n", "lag: null\n"),
     ];
     let bad: Vec<_> = mistakes.iter().map(|(right, wrong)| good.replacen(right, wrong, 1)).collect();
     assert!(bad.iter().all(|text| *text != good));

@@ -77,12 +77,13 @@ fn no_secret_of_a_session_is_ever_shown_or_kept() {
         for number in 0..5 {
             let bench = Bench::new(Api::start(move |request| served(request, how)));
             let auth = &auths(&bench.api.url())[number];
-            let landing = "snapshot: latest, sinks: {lake: {jsonl: {url: ./lake}}}";
+            let landing = |name: &str| format!("snapshot: latest, sinks: {{lake: {{jsonl: {{url: ./lake/{name}}}}}}}");
+            let (rows, child) = (landing("rows"), landing("child"));
             bench.file(&format!(
                 "source: {{base_url: '{}', auth: {{{auth}}}, error_message: .message, retry: {{attempts: 2, max_delay: 1ms}}}}\njobs:
-  rows: {{get: /rows, records: '.items[]', paginate: none, {landing}}}
+  rows: {{get: /rows, records: '.items[]', paginate: none, {rows}}}
   parent: {{get: /rows, records: '.items[]', paginate: none}}
-  child: {{get: /rows, for_each: {{rows_of: parent, as: p, key: id}}, query: {{p: '{{{{ p.id }}}}'}}, records: '.items[]', paginate: none, {landing}}}\n",
+  child: {{get: /rows, for_each: {{rows_of: parent, as: p, key: id}}, query: {{p: '{{{{ p.id }}}}'}}, records: '.items[]', paginate: none, {child}}}\n",
                 bench.api.url()
             ));
             let mut said = Vec::new();

@@ -102,7 +102,7 @@ fn for_the_future_a_new_grid_takes_over_at_a_common_edge() {
     bench.job(&windows("6h", ""));
     let refused = bench.run_at("2026-01-01T13:00:00Z", &[]);
     assert_eq!(refused.code(), 2);
-    assert!(refused.errors()[0].contains("`window.every` was 3600.0 and is 21600.0"), "{refused:?}");
+    assert!(refused.errors()[0].contains("`window.every` was 1h and is 6h"), "{refused:?}");
     assert!(refused.errors()[0].contains("--accept future"), "{refused:?}");
     let ran = bench.run_at("2026-01-01T13:00:00Z", &["--accept", "future"]);
     assert_eq!(ran.fine(), "20260101T050000Z landed: 4 of 4; unknown\n20260101T060000Z landed: 24 of 24; unknown");

@@ -33,6 +33,8 @@ pub struct Login {
     pub secrets: Vec<Secret>,
     /// jq: whether it succeeded. It sees `$status` and `$headers`.
     pub success: Option<Jq>,
+    /// jq: the server's words about a failure. It sees the same.
+    pub error_message: Option<Jq>,
     /// jq: the token, and its place in other requests. It sees the same.
     pub token: Option<(Jq, Place)>,
 }
@@ -79,7 +81,11 @@ impl Login {
             };
             return Err(Denied { reason, hint });
         }
-        let about = || about(&body, redactor);
+        let said = self.error_message.as_ref().and_then(|words| words.one(&body, &vars).ok());
+        let about = || match &said {
+            Some(Value::String(said)) if !said.is_empty() => format!("it says: {}", excerpt(redactor, said.as_bytes())),
+            _ => about(&body, redactor),
+        };
         if let Some(success) = &self.success {
             match success.truthy(&body, &vars) {
                 Ok(true) => {}
@@ -159,7 +165,9 @@ fn about(body: &Value, redactor: &Redactor) -> String {
     let Value::Object(fields) = body else {
         return if body.is_null() { "the answer isn't JSON" } else { "the answer isn't a JSON object" }.to_owned();
     };
-    let said = WORDS.iter().filter_map(|name| fields.get(*name).map(|value| (name, value)));
+    // `{"error": {"message": ...}}`, as JSON-RPC has it.
+    let within = fields.get("error").and_then(Value::as_object).unwrap_or(fields);
+    let said = WORDS.iter().filter_map(|name| within.get(*name).map(|value| (name, value)));
     let said: Vec<_> = said
         .filter(|(_, value)| value.is_string() || value.is_number())
         .map(|(name, value)| format!("{name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))

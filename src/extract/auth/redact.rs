@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::escapes;
 use crate::lang::template::URL_ESCAPED;
-use crate::secret::Secret;
+use crate::secret::{SHORTEST_WITHIN_WORDS, Secret};
 
 /// What stands in place of a secret.
 pub const REDACTED: &str = "[redacted]";
@@ -117,7 +117,11 @@ impl Redactor {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         for form in known.forms.iter().take_while(|form| form.len() >= shortest) {
             if clean.contains(form.as_str()) {
-                clean = clean.replace(form.as_str(), REDACTED);
+                clean = if form.len() < SHORTEST_WITHIN_WORDS {
+                    without_word(&clean, form)
+                } else {
+                    clean.replace(form.as_str(), REDACTED)
+                };
             }
         }
         if escapes::may_escape(&clean) {
@@ -162,6 +166,21 @@ pub fn excerpt(redactor: &Redactor, body: &[u8]) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// Returns `text` with [`REDACTED`] in place of `word`, where that is no part of a longer word.
+fn without_word(text: &str, word: &str) -> String {
+    let (mut clean, mut copied) = (String::new(), 0);
+    for (at, _) in text.match_indices(word) {
+        let end = at + word.len();
+        let joined = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        if !joined(text[..at].chars().next_back()) && !joined(text[end..].chars().next()) {
+            clean.push_str(&text[copied..at]);
+            clean.push_str(REDACTED);
+            copied = end;
+        }
+    }
+    clean + &text[copied..]
 }
 
 /// Returns a secret as it is, and what of it is one by itself.

@@ -32,6 +32,10 @@ fn answer(status: u16, body: &str) -> RawAnswer {
 }
 
 fn login(success: Option<&str>, token: Option<(&str, &str)>) -> Session {
+    saying(success, token, None)
+}
+
+fn saying(success: Option<&str>, token: Option<(&str, &str)>, error_message: Option<Jq>) -> Session {
     let text = |text: &str| Tree::Text(text.to_owned());
     let form = [("username", text("admin")), ("password", text("{{ credentials[0] }}")), ("at", text("{{ now }}"))];
     let spec = RequestSpec {
@@ -46,6 +50,7 @@ fn login(success: Option<&str>, token: Option<(&str, &str)>) -> Session {
         values: vec![Secret::new(PASSWORD)],
         secrets: vec![Secret::new(PASSWORD)],
         success: success.map(jq),
+        error_message,
         token: token.map(|(token, place)| (jq(token), Place::compile(place, &[]).unwrap())),
     })
 }
@@ -69,6 +74,21 @@ fn denied(session: &Session, answer: &RawAnswer, cookies: &[&str]) -> String {
 fn any_request(payload: Payload) -> RenderedRequest {
     let spec = RequestSpec { path: "/rows".to_owned(), ..RequestSpec::default() };
     RenderedRequest { payload, ..RequestTree::compile("https://h/api", spec).unwrap().render(&json!({}), &[]).unwrap() }
+}
+
+#[test]
+fn a_refused_login_says_what_the_server_says() {
+    let refusal =
+        r#"{"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "Login name or password is incorrect."}}"#;
+    let said = denied(&login(Some(".result != null"), None), &answer(200, refusal), &[]);
+    assert!(said.contains("is not true; it says: message: Login name or password is incorrect.; check"), "{said}");
+    let by_rule = |rule: &str, body: &str| {
+        let rule = Jq::compile(rule, &["status", "headers"]).unwrap();
+        denied(&saying(Some(".ok"), None, Some(rule)), &answer(200, body), &[])
+    };
+    assert!(by_rule(".why.text", r#"{"ok": false, "why": {"text": "locked"}}"#).contains("it says: locked;"));
+    let other = by_rule(".why.text", r#"{"ok": false, "msg": "wrong", "why": [7]}"#);
+    assert!(other.contains("it says: msg: wrong;"), "where the rule fails, what is usual is looked at: {other}");
 }
 
 #[test]

@@ -91,6 +91,24 @@ proptest! {
 }
 
 #[test]
+fn a_short_secret_is_hidden_where_it_is_a_word() {
+    let redactor = Redactor::new([&Secret::new("no")]);
+    let clean = redactor.scrub("nothing is known: {\"pw\": \"no\"} no? a=no&b=now, no_one, N no");
+    assert_eq!(
+        clean,
+        "nothing is known: {\"pw\": \"[redacted]\"} [redacted]? a=[redacted]&b=now, no_one, N [redacted]"
+    );
+    let basic = Redactor::new([&Secret::new("abc")]);
+    assert_eq!(basic.scrub("abcd xabc abc"), "abcd xabc [redacted]");
+    assert_eq!(
+        Redactor::new([&Secret::new("abcd")]).scrub("xabcde"),
+        "x[redacted]e",
+        "a longer one is hidden wherever it is"
+    );
+    assert_eq!(Redactor::new([&Secret::new("é")]).scrub("café é"), "café [redacted]");
+}
+
+#[test]
 fn an_excerpt_is_short_clean_and_on_one_line() {
     let redactor = Redactor::new([&Secret::new("topsecret")]);
     assert_eq!(excerpt(&redactor, b"a\r\n\x1b[31m topsecret"), "a\\r\\n\\u{1b}[31m [redacted]");

@@ -28,6 +28,7 @@ use super::unpack::{PIECE, Unpacker};
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
+use crate::lang::spell;
 
 /// Bytes that are made room for by what a server states of a body; more is made room for as it comes.
 const MOST_AT_ONCE: u64 = 16 * 1024 * 1024;
@@ -177,7 +178,7 @@ impl HttpClient {
     fn worth_sending(&self, terms: &Terms<'_>, origin: &str, now: Instant) -> Result<(), HttpError> {
         let request = || self.redactor.scrub(terms.line);
         if let Some(Dead { failed, since }) = terms.patience.budget.dead(now) {
-            let span = humantime::format_duration(Duration::from_secs(since.as_secs())).to_string();
+            let span = spell(Duration::from_secs(since.as_secs()));
             return Err(HttpError::Dead { request: request(), origin: origin.to_owned(), failed, span });
         }
         let mut refused = self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -344,7 +345,7 @@ impl HttpClient {
     }
 
     fn stalled(&self) -> TryError {
-        let silence = humantime::format_duration(self.options.read_timeout);
+        let silence = spell(self.options.read_timeout);
         TryError::Transport(TransportKind::Timeout, format!("no byte of the body came for {silence}"))
     }
 
@@ -354,8 +355,8 @@ impl HttpClient {
     }
 
     fn note(&self, asked: Duration) -> String {
-        let allowed = humantime::format_duration(self.options.retry.max_delay);
-        let asked = humantime::format_duration(asked);
+        let allowed = spell(self.options.retry.max_delay);
+        let asked = spell(asked);
         format!(
             "the server asked to wait {asked}, longer than retry.max_delay allows ({allowed}); raise it, or run later"
         )

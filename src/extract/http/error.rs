@@ -188,7 +188,8 @@ pub enum HttpError {
 }
 
 /// Writes a number of tries: `1 try`, `5 tries`.
-pub(super) fn tries(attempts: u32) -> String {
+#[must_use]
+pub fn tries(attempts: u32) -> String {
     if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") }
 }
 

@@ -24,7 +24,7 @@ pub use self::answer::{CutCheck, RawAnswer};
 pub use self::budget::RetryBudget;
 pub use self::client::{HttpClient, Jitter};
 pub use self::connect::{DEFAULT_MAX_RESPONSE, HttpOptions, Proxy, is_loopback};
-pub use self::error::{AnswerError, ExchangeError, Fault, HttpError, TransportKind};
+pub use self::error::{AnswerError, ExchangeError, Fault, HttpError, TransportKind, tries};
 pub use self::exchange::{Dispatched, Exchange, Exchanged};
 pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};

@@ -6,7 +6,7 @@ use super::super::load::{Spanned, Text};
 use super::super::spec::{FanOut, Job};
 use super::fits::Parts;
 use super::request::Vars;
-use super::{Findings, names, unbuilt, word};
+use super::{Findings, names, word};
 use crate::lang::{Selector, SelectorError};
 use crate::model::JobName;
 
@@ -14,7 +14,6 @@ impl Findings<'_> {
     /// Checks one job. Nothing is returned where it has a mistake that leaves no job.
     pub(super) fn job(&mut self, name: &Spanned<String>, job: &JobFile, file: &PipelineFile) -> Option<Job> {
         self.name(name, "a job's name", '_');
-        unbuilt::job(self, job);
         let records = self.records(job);
         let format = self.format(job, &file.source);
         let vars = Vars::of(job, format, records.as_ref());
@@ -34,6 +33,7 @@ impl Findings<'_> {
         let max_bad_rows = self.most_bad_rows(&schema);
         let tables = self.tables(job);
         let expect = self.expectations(job);
+        self.selected(job);
         self.latest_by(job);
         let enrich = self.enrich(job, &file.source, for_each.as_ref(), request.as_ref(), &vars);
         let sinks = self.sinks(job);

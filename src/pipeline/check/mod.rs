@@ -2,6 +2,7 @@
 //! mistakes are reported at once.
 
 mod auth;
+mod columns;
 mod connect;
 mod enrich;
 mod fan_out;
@@ -18,12 +19,13 @@ mod paging;
 mod parts;
 mod places;
 mod request;
+mod roots;
 mod schema;
 mod sinks;
 mod slicing;
 mod source;
 mod transform;
-mod unbuilt;
+mod weak;
 
 use std::sync::Arc;
 
@@ -68,6 +70,7 @@ pub fn load(source: &Source, lookup: &dyn Lookup) -> Result<Checked, Vec<Diagnos
     seen.hide(&source.text, &mut findings.advice);
     // What stands at the empty span was made up for something missing, which has been reported.
     found.extend(findings.all.into_iter().filter(|one| one.span != Span::default()));
+    found.extend(weak::secrets(source, lookup));
     load::diagnostic::sort(&mut found);
     match pipeline {
         Some(mut pipeline) if found.iter().all(|one| one.severity == Severity::Warning) => {
@@ -127,6 +130,7 @@ impl<'t> Findings<'t> {
                 self.job(name, job, file)
             })
             .collect();
+        self.roots(file);
         Some(Pipeline {
             name: PipelineName::new(file.name.value.clone()),
             description: file.description.clone(),
@@ -160,9 +164,12 @@ impl<'t> Findings<'t> {
         let Some(zone) = schedule.and_then(|schedule| schedule.timezone.as_ref()) else { return Some(Tz::UTC) };
         let known = zone.value.parse().ok();
         if known.is_none() {
-            let names: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
-            let near = load::nearest(&zone.value, &names).map_or_else(
-                || "write an IANA name such as `Europe/Rome` or `UTC`".to_owned(),
+            // An abbreviation is like others, which are hours away: only places are taken for misspelled.
+            let names: Vec<&str> =
+                chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).filter(|name| name.contains('/')).collect();
+            let near = Some(&zone.value).filter(|name| name.contains('/')).and_then(|name| load::nearest(name, &names));
+            let near = near.map_or_else(
+                || "write an IANA name, such as `Europe/Rome`, `America/Los_Angeles` or `UTC`".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
             self.error(zone.span, format!("the time zone `{}` is not known", zone.value), near);

@@ -80,17 +80,11 @@ impl Findings<'_> {
     }
 
     fn sink(&mut self, name: &Spanned<String>, file: &SinkFile) -> Option<Sink> {
-        let kinds = [
-            file.parquet.is_some(),
-            file.csv.is_some(),
-            file.jsonl.is_some(),
-            file.http.is_some(),
-            file.stdout.is_some(),
-        ];
+        let kinds = [file.parquet.is_some(), file.csv.is_some(), file.jsonl.is_some(), file.http.is_some()];
         match kinds.into_iter().filter(|kind| *kind).count() {
             0 => {
                 let message = format!("the sink `{}` doesn't say what it writes", name.value);
-                self.missing(name.span, message, "add one of `parquet`, `csv`, `jsonl`, `http` and `stdout`");
+                self.missing(name.span, message, "add one of `parquet`, `csv`, `jsonl` and `http`");
                 return None;
             }
             1 => {}
@@ -190,10 +184,7 @@ impl Findings<'_> {
     }
 
     fn sort_key(&mut self, text: &Spanned<String>) -> Option<SortKey> {
-        let (column, order) = match text.value.trim().rsplit_once(' ') {
-            Some((column, order @ ("asc" | "desc"))) => (column.trim_end(), order),
-            _ => (text.value.trim(), "asc"),
-        };
+        let (column, order) = sorted_by(&text.value);
         if column.is_empty() || column.contains(['(', ')', ',']) {
             let help = "write a column of the transform, or `column desc`";
             self.error(text.span, format!("{} is nothing to sort by", shown(&text.value)), help);
@@ -247,15 +238,28 @@ impl Findings<'_> {
 
     fn partition(&mut self, field: &Spanned<String>) {
         let text = field.value.as_str();
-        let column = match text.split_once('(') {
-            None => text,
-            Some(("year" | "month" | "day" | "hour", rest)) => rest.strip_suffix(')').unwrap_or_default(),
-            Some(_) => "",
-        };
+        let column = partitioned_by(text);
         if column.is_empty() || column.contains(['(', ')', '/']) {
             let help = "write a column of the transform, or `year(c)`, `month(c)`, `day(c)` or `hour(c)` of one";
             self.error(field.span, format!("{} is not a partition", shown(text)), help);
         }
+    }
+}
+
+/// Returns the column of a partition; nothing where it is none.
+pub(super) fn partitioned_by(text: &str) -> &str {
+    match text.split_once('(') {
+        None => text,
+        Some(("year" | "month" | "day" | "hour", rest)) => rest.strip_suffix(')').unwrap_or_default(),
+        Some(_) => "",
+    }
+}
+
+/// Returns the column and the order of a key to sort by.
+pub(super) fn sorted_by(text: &str) -> (&str, &str) {
+    match text.trim().rsplit_once(' ') {
+        Some((column, order @ ("asc" | "desc"))) => (column.trim_end(), order),
+        _ => (text.trim(), "asc"),
     }
 }
 
@@ -264,7 +268,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Returns the folder of a URL in one way of writing it.
-fn root(url: &str) -> String {
+pub(super) fn root(url: &str) -> String {
     if let Ok(Some(at)) = Location::parse(url) {
         return at.to_string();
     }

@@ -29,7 +29,7 @@ pub use paging::{
     ShortPage,
 };
 pub use scalars::{ByteSize, Compression, Rate, Span as Duration};
-pub use sinks::{CsvFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statistics, StdoutFile};
+pub use sinks::{CsvFile, JsonLinesFile, LineEnd, ParquetFile, SinkFile, Statistics};
 pub use slicing::{Edge, EdgeBound, Pad, ResolutionFile, SnapshotMode, SplitFile, WindowFile};
 pub use source::{CsvFormat, FormatFile, RetryFile, SourceFile, TimeoutFile, TlsFile};
 

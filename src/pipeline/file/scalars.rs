@@ -25,7 +25,7 @@ impl TryFrom<String> for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        crate::lang::spell(self.0).fmt(f)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::super::load::{Spanned, Sql};
 use super::{ByteSize, Compression, HttpSinkFile};
 
-/// A sink: exactly one of `parquet`, `csv`, `jsonl`, `http` and `stdout`, and which rows it takes.
+/// A sink: exactly one of `parquet`, `csv`, `jsonl` and `http`, and which rows it takes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkFile {
@@ -22,9 +22,6 @@ pub struct SinkFile {
     /// Requests to an HTTP end point, such as a ticket for each alert: from an outbox, each row once.
     #[serde(default)]
     pub http: Option<Spanned<HttpSinkFile>>,
-    /// Standard output.
-    #[serde(default)]
-    pub stdout: Option<Spanned<StdoutFile>>,
     /// SQL on the transform's columns: the rows that this sink takes. Default: all.
     #[serde(default, rename = "where")]
     pub filter: Option<Sql>,
@@ -43,7 +40,7 @@ pub struct ParquetFile {
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
     /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
     /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
-    /// each gets several files.
+    /// each gets several files. Default: none.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
     /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
@@ -100,7 +97,7 @@ pub struct JsonLinesFile {
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
     /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
     /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
-    /// each gets several files.
+    /// each gets several files. Default: none.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
     /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
@@ -130,7 +127,7 @@ pub struct CsvFile {
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
     /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
     /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
-    /// each gets several files.
+    /// each gets several files. Default: none.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
     /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
@@ -183,8 +180,3 @@ pub enum LineEnd {
     /// A carriage return and a line feed, as RFC 4180 has it.
     Crlf,
 }
-
-/// Rows on standard output, as JSON Lines.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StdoutFile {}

@@ -147,7 +147,7 @@ mod edge {
     struct LongEdge {
         /// The place in the request.
         into: Jq,
-        /// How the server treats the edge.
+        /// How the server treats the edge. Default: `inclusive` for `from`, `exclusive` for `to`.
         #[serde(default)]
         bound: Option<EdgeBound>,
     }

@@ -38,13 +38,13 @@ macro_rules! with_source_keys {
             /// Query parameters of every request. An object or a list is sent as JSON.
             #[serde(default)]
             pub query: IndexMap<Spanned<String>, RequestValue>,
-            /// How long to wait for the server.
+            /// How long to wait for the server. Default: as its parts say.
             #[serde(default)]
             pub timeout: Option<TimeoutFile>,
-            /// How often to try again, and when.
+            /// How often to try again, and when. Default: as its parts say.
             #[serde(default)]
             pub retry: Option<RetryFile>,
-            /// The most requests in a time, over all jobs that share the credential and the host: `10/s`.
+            /// The most requests in a time, over all jobs that share the credential and the host: `10/s`. Default: no bound.
             #[serde(default)]
             pub rate_limit: Option<Rate>,
             /// The most requests to the host at one time, of all slices and their pages. Default: `4`. `1` for a server whose session

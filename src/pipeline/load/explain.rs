@@ -7,6 +7,9 @@ use super::tree::{Kind, Node, Resolved};
 /// How alike two names must be, from 0 to 1, for one to be taken for a misspelling of the other.
 const ALIKE: f64 = 0.6;
 
+/// More names than that are listed only where nothing else helps.
+const LONG_LIST: usize = 12;
+
 /// Describes a node to its author. What stood behind `${...}` isn't shown.
 pub(super) fn describe(node: &Node) -> String {
     match &node.kind {
@@ -77,12 +80,15 @@ pub(super) fn explain(problem: Problem, node: &Node, span: Span) -> Option<Diagn
 
 fn unknown(span: Span, what: &str, name: &str, known: &[&str]) -> Diagnostic {
     let found = Diagnostic::error(span, format!("unknown {what} `{name}`"));
+    let near = || nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+    let help = super::advice::of_field(name, known).or_else(near);
     let found = match known {
         [] => found.expected(format!("no {what} here")),
+        // Who is told the name needn't read forty others.
+        _ if help.is_some() && known.len() > LONG_LIST => found,
         _ => found.expected(names(known)),
     };
-    let near = || nearest(name, known).map(|near| format!("did you mean `{near}`?"));
-    match super::advice::of_field(name, known).or_else(near) {
+    match help {
         Some(help) => found.help(help),
         None => found,
     }

@@ -8,7 +8,7 @@ use super::problem::{Problem, Site, What, expected_name};
 use super::tree::{Entry, Kind, Node, Resolved, Scalar, is_json_number};
 use super::variants::{Bare, Variant};
 use super::wild::WildDe;
-use super::{fields, request, secrets};
+use super::{fields, request, secrets, traps};
 
 /// More fields than that are no help in a message.
 const MOST_NAMED: usize = 10;
@@ -175,7 +175,8 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        if self.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        // Absent and nothing aren't the same: `bad_rows: null` would be the default, and not what it says.
+        if self.is_null() { Err(traps::nothing(self)) } else { visitor.visit_some(self) }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {

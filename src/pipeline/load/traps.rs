@@ -22,6 +22,18 @@ pub(super) fn not_a_text(de: NodeDe<'_>, language: &str) -> Problem {
     Problem::ready(Diagnostic::error(de.node.span, message).expected(language).help(advice))
 }
 
+/// Refuses a key with nothing after it, or with what YAML takes for nothing.
+pub(super) fn nothing(de: NodeDe<'_>) -> Problem {
+    let written = de.node.span.slice(de.text);
+    let found = if written.is_empty() {
+        Diagnostic::error(de.node.span, "nothing stands after this key").help("write its value, or remove the key")
+    } else {
+        Diagnostic::error(de.node.span, format!("YAML reads `{written}` as nothing"))
+            .help(format!("remove the key; if you mean the text, {USE_QUOTES}: `'{written}'`"))
+    };
+    Problem::ready(found)
+}
+
 /// Returns what is wrong with a scalar that is to be a text of a language.
 pub(super) fn mangled(de: NodeDe<'_>, scalar: &Scalar, language: &str) -> Option<Diagnostic> {
     let span = de.node.span;

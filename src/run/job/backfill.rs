@@ -1,6 +1,7 @@
 //! Windows of the past, read because someone asks for them.
 
 use super::{Runner, history};
+use crate::lang::spell;
 use crate::model::{JobReport, Slice, SliceKind, Window};
 use crate::pipeline::spec::{Job, Slicing};
 use crate::plan::{self, Key};
@@ -40,7 +41,7 @@ fn said(backfill: Backfill, covered: Option<Window>, every: std::time::Duration)
     };
     let asked = show(backfill.window);
     let Some(covered) = covered else { return format!("backfill of {asked}: no window of it has ended yet") };
-    let every = humantime::format_duration(every);
+    let every = spell(every);
     let early = covered.to < backfill.window.to;
     let rounded = match (covered == backfill.window, early) {
         (true, _) => String::new(),

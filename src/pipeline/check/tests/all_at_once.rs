@@ -93,7 +93,6 @@ jobs:
     7 |   timeot: {connect: 10s}
       |   ^^^^^^
       |
-      = note: expected `base_url`, `auth`, `auth_failed`, `success`, `error_message`, `empty`, `headers`, `query`, `timeout`, `retry`, `rate_limit`, `concurrency`, `tls`, `proxy`, `format` or `max_response`
       = help: did you mean `timeout`?
 
     error: jq: expected term, found `=`
@@ -372,4 +371,16 @@ jobs:
       |
       = help: write a plain path such as `.rsp.records[]`, a list of them, or one jq program
     ");
+}
+
+#[test]
+fn an_abbreviation_is_not_taken_for_another() {
+    for zone in ["PST", "CEST", "EST5", "Utc+1"] {
+        let said = super::say(&format!(
+            "version: 1\nname: x\nschedule: {{cron: '0 1 * * *', timezone: {zone}}}\nsource: {{base_url: 'http://h'}}\n\
+             jobs: {{a: {{get: /x, paginate: none, records: '.[]'}}}}\n"
+        ));
+        assert!(said.contains(&format!("the time zone `{zone}` is not known")), "{said}");
+        assert!(said.contains("write an IANA name") && !said.contains("did you mean"), "{said}");
+    }
 }

@@ -70,7 +70,7 @@ jobs:
     3 | schedule: {cron: '${WHEN}', timezone: '${TOKEN}'}
       |                                       ^^^^^^^^^^
       |
-      = help: write an IANA name such as `Europe/Rome` or `UTC`
+      = help: write an IANA name, such as `Europe/Rome`, `America/Los_Angeles` or `UTC`
 
     error: `base_url` must begin with `http://` or `https://`
      --> p.yaml:4:20
@@ -139,4 +139,25 @@ fn a_value_is_refused_by_its_name() {
     7 |     concurrency: ${TOKEN}
       |                  ^^^^^^^^
     ");
+}
+
+#[test]
+fn a_secret_that_is_too_short_to_be_hidden() {
+    let file = |password: &str| {
+        format!(
+            "version: 1\nname: x\nsource: {{base_url: 'http://h', auth: {{login: {{post: /in, form: {{user: '${{SHORT}}', password: '{password}'}}}}}}}}\n\
+             jobs: {{a: {{get: /x, paginate: none, records: '.[]'}}}}\n"
+        )
+    };
+    let said = say(&file("${SHORT}"));
+    insta::assert_snapshot!(said, @"
+    warning: the secret `${SHORT}` has less than 4 characters
+     --> p.yaml:3:72
+      |
+    3 | source: {base_url: 'http://h', auth: {login: {post: /in, form: {user: '${SHORT}', password: '${SHORT}'}}}}
+      |                                                                        ^^^^^^^^
+      |
+      = help: in messages it is hidden only where it stands as a word of its own, and it is soon guessed: take a longer one
+    ");
+    assert_eq!(say(&file("${TOKEN}")), "", "a user isn't a secret");
 }

@@ -16,6 +16,7 @@ mod hooks;
 mod incremental;
 mod jobs;
 mod languages;
+mod names;
 mod newcomer;
 mod outbox;
 mod paging;
@@ -26,7 +27,6 @@ mod schema;
 mod sinks;
 mod slicing;
 mod source;
-mod unbuilt_rows;
 
 struct Vars;
 
@@ -34,6 +34,7 @@ impl Lookup for Vars {
     fn var(&self, name: &str) -> Option<String> {
         match name {
             "TOKEN" => Some("hunter2-hunter2".to_owned()),
+            "SHORT" => Some("no".to_owned()),
             "WHEN" => Some("hunter2 o'clock".to_owned()),
             name if name.starts_with("CSW_") || name.starts_with("LASTLINE_") || name.starts_with("SCRUTINIZER_") => {
                 Some("something".to_owned())

@@ -199,7 +199,6 @@ fn requests_and_sinks_as_other_tools_say_them() {
     8 |     method: GET
       |     ^^^^^^
       |
-      = note: expected `get`, `post`, `put`, `delete`, `body`, `form`, `for_each`, `window`, `incremental`, `snapshot`, `paginate`, `records`, `rows`, `key`, `latest_by`, `schema`, `transform`, `tables`, `expect`, `enrich`, `on_mismatch`, `sinks`, `base_url`, `auth`, `auth_failed`, `success`, `error_message`, `empty`, `headers`, `query`, `timeout`, `retry`, `rate_limit`, `concurrency`, `tls`, `proxy`, `format` or `max_response`
       = help: write the method and the path as one: `get: /orders`
 
     error: unknown field `path`
@@ -208,7 +207,6 @@ fn requests_and_sinks_as_other_tools_say_them() {
     9 |     path: /orders
       |     ^^^^
       |
-      = note: expected `get`, `post`, `put`, `delete`, `body`, `form`, `for_each`, `window`, `incremental`, `snapshot`, `paginate`, `records`, `rows`, `key`, `latest_by`, `schema`, `transform`, `tables`, `expect`, `enrich`, `on_mismatch`, `sinks`, `base_url`, `auth`, `auth_failed`, `success`, `error_message`, `empty`, `headers`, `query`, `timeout`, `retry`, `rate_limit`, `concurrency`, `tls`, `proxy`, `format` or `max_response`
       = help: write the method and the path as one: `get: /orders`
     ");
     insta::assert_snapshot!(instead("get: /orders", "get: /orders?status=open"), @"
@@ -227,7 +225,7 @@ fn requests_and_sinks_as_other_tools_say_them() {
     12 |     sinks: {parquet: {url: ./lake}}
        |                       ^^^
        |
-       = note: expected `parquet`, `csv`, `jsonl`, `http`, `stdout` or `where`
+       = note: expected `parquet`, `csv`, `jsonl`, `http` or `where`
        = help: a sink has a name of its own first: `lake: {parquet: {url: ./lake}}`
     ");
     insta::assert_snapshot!(instead("url: ./lake", "path: ./lake, partition_by: day(created)"), @"

@@ -100,7 +100,7 @@ fn points() {
       = help: write a duration such as `30m`
     ");
     insta::assert_snapshot!(resolution("step: 7h, max_points: 300, observed: .step"), @"
-    error: cells of 1day cut the steps of 7h apart
+    error: cells of 1d cut the steps of 7h apart
      --> p.yaml:6:21
       |
     6 |     window: {every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, lag: 1h, time: t, resolution: {step: 7h, max_points: 300...

@@ -1,6 +1,6 @@
 //! Types by hand, and how many rows may be bad.
 
-use super::say_landing;
+use super::{say_job, say_landing};
 
 #[test]
 fn types_by_hand() {
@@ -154,5 +154,81 @@ fn expectations_and_tables() {
       |
       = note: expected `sql`, `not_null`, `unique` or `severity`
       = help: did you mean `not_null`?
+    ");
+}
+
+#[test]
+fn nothing_is_not_a_word() {
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    schema: {bad_rows: null}\n"), @"
+    error: YAML reads `null` as nothing
+     --> p.yaml:7:24
+      |
+    7 |     schema: {bad_rows: null}
+      |                        ^^^^
+      |
+      = help: remove the key; if you mean the text, put it in single quotes: `'null'`
+    ");
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    schema: {contract: ~, max_bad_rows:}\n"), @"
+    error: expected `evolve`, `freeze` or `discard`, found nothing
+     --> p.yaml:7:24
+      |
+    7 |     schema: {contract: ~, max_bad_rows:}
+      |                        ^
+
+    error: nothing stands after this key
+     --> p.yaml:7:39
+      |
+    7 |     schema: {contract: ~, max_bad_rows:}
+      |                                       ^
+      |
+      = help: write its value, or remove the key
+    ");
+    insta::assert_snapshot!(say_landing("    snapshot: daily\n    auth: null\n    rate_limit:\n"), @"
+    error: YAML reads `null` as nothing
+     --> p.yaml:7:11
+      |
+    7 |     auth: null
+      |           ^^^^
+      |
+      = help: remove the key; if you mean the text, put it in single quotes: `'null'`
+
+    error: nothing stands after this key
+     --> p.yaml:8:15
+      |
+    8 |     rate_limit:
+      |               ^
+      |
+      = help: write its value, or remove the key
+    ");
+    assert_eq!(say_landing("    snapshot: daily\n    schema: {bad_rows: 'null'}\n"), "");
+}
+
+#[test]
+fn yes_and_no_are_no_booleans() {
+    insta::assert_snapshot!(say_job("    snapshot: daily\n    sinks: {lake: {csv: {url: ./lake, header: off}}}\n"), @"
+    error: expected `true` or `false`, found the text `off`
+     --> p.yaml:7:47
+      |
+    7 |     sinks: {lake: {csv: {url: ./lake, header: off}}}
+      |                                               ^^^
+      |
+      = help: write `false`
+    ");
+    insta::assert_snapshot!(say_job("    snapshot: daily\n    sinks: {lake: {parquet: {url: ./lake, statistics: no, dictionary: yes}}}\n"), @"
+    error: unknown name `no`
+     --> p.yaml:7:55
+      |
+    7 |     sinks: {lake: {parquet: {url: ./lake, statistics: no, dictionary: yes}}}
+      |                                                       ^^
+      |
+      = note: expected `page`, `row_group` or `none`
+
+    error: expected `true` or `false`, found the text `yes`
+     --> p.yaml:7:71
+      |
+    7 |     sinks: {lake: {parquet: {url: ./lake, statistics: no, dictionary: yes}}}
+      |                                                                       ^^^
+      |
+      = help: write `true`
     ");
 }

@@ -23,7 +23,7 @@ fn exactly_one_kind() {
     10 |       d: {parqet: {url: ./c}}
        |           ^^^^^^
        |
-       = note: expected `parquet`, `csv`, `jsonl`, `http`, `stdout` or `where`
+       = note: expected `parquet`, `csv`, `jsonl`, `http` or `where`
        = help: did you mean `parquet`?
     ");
 }

@@ -53,7 +53,7 @@ fn schedules() {
       |
       = help: did you mean `Europe/Rome`?
     ");
-    insta::assert_snapshot!(schedule("cron: 'every night', timezone: Nowhere"), @r"
+    insta::assert_snapshot!(schedule("cron: 'every night', timezone: Nowhere"), @"
     error: `every night` is not a cron expression: it has 2 fields, not five
      --> p.yaml:3:18
       |
@@ -68,7 +68,7 @@ fn schedules() {
     3 | schedule: {cron: 'every night', timezone: Nowhere}
       |                                           ^^^^^^^
       |
-      = help: write an IANA name such as `Europe/Rome` or `UTC`
+      = help: write an IANA name, such as `Europe/Rome`, `America/Los_Angeles` or `UTC`
     ");
     insta::assert_snapshot!(schedule("cron: '0 0 30 2 *'"), @r"
     error: `0 0 30 2 *` never comes to pass

@@ -1,0 +1,157 @@
+//! Edits of a pipeline file, and what its verbs say before anything is read.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Answer, Api};
+use crate::support::bench::{Bench, NOW};
+use crate::support::workspace::Outcome;
+
+fn api() -> Api {
+    Api::start(|_| Answer::json(&json!({"rows": [{"id": 1, "amount": 5}, {"id": 2, "amount": 7}]})))
+}
+
+/// A job of three days, with more keys.
+fn days(more: &str) -> String {
+    format!(
+        "records: '.rows[]'\npaginate: none\nkey: id\nquery: {{a: '', b: ''}}
+window: {{every: 1d, start: 2026-01-01T00:00:00Z, as: rfc3339, from: query.a, to: query.b}}\n{more}"
+    )
+}
+
+fn plan(bench: &Bench, arguments: &[&str]) -> Outcome {
+    let all = [&["plan", "pipeline.yaml", "--state", "state", "--now", NOW], arguments].concat();
+    bench.workspace.tidegate(&all).run()
+}
+
+const SELECT: &str = "transform: |
+  SELECT id, amount,
+    amount + 1 AS more
+  FROM records";
+
+#[test]
+fn what_is_refused_shows_the_lines_that_differ() {
+    let bench = Bench::new(api());
+    bench.job(&days(SELECT)).run().fine();
+    // Comments and blanks are no edit.
+    bench.job(&days(&SELECT.replace("amount,\n", "amount,  -- in cents\n").replace("    amount", "      amount")));
+    assert_eq!(bench.run().fine(), "");
+    bench.job(&days(&SELECT.replace("amount + 1", "amount + 2")));
+    let text = bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "state", "--now", NOW]).run();
+    assert_eq!(text.code, Some(2), "{text:?}");
+    let said: Vec<&str> = text.stdout.lines().skip_while(|line| !line.contains("was changed")).take(4).collect();
+    assert!(
+        said[0].starts_with("rows: the job `rows` was changed after data landed: `transform` is another; what is"),
+        "{said:?}"
+    );
+    assert_eq!(
+        said[1..],
+        ["`transform`, the lines that differ:", "  -     amount + 1 AS more", "  +     amount + 2 AS more"],
+        "{}",
+        text.stdout
+    );
+    let planned = plan(&bench, &[]);
+    assert_eq!(planned.code, Some(2), "{planned:?}");
+    assert!(
+        planned.stdout.contains("a run refuses this: ") && planned.stdout.contains("\n    +     amount + 2"),
+        "{planned:?}"
+    );
+    let history = bench.workspace.tidegate(&["history", "pipeline.yaml", "--state", "state"]).run();
+    assert!(history.stdout.lines().all(|line| line.chars().count() < 200), "{}", history.stdout);
+    assert!(history.stdout.contains("was changed after data landed"), "{}", history.stdout);
+}
+
+#[test]
+fn a_plan_shows_what_an_edit_makes_due() {
+    let bench = Bench::new(api());
+    bench.job(&days("")).run().fine();
+    assert!(plan(&bench, &[]).stdout.starts_with("rows: 0 slices due\n"));
+    let two = "sinks: {lake: {jsonl: {url: ./lake}}, feed: {csv: {url: ./feed}}}";
+    bench.job(&days(two));
+    let planned = plan(&bench, &[]);
+    assert_eq!(planned.code, Some(0), "{planned:?}");
+    assert!(
+        planned.stdout.starts_with("rows: 2 slices due\n  new sink `feed`: it is filled with what has landed"),
+        "{planned:?}"
+    );
+    assert!(plan(&bench, &["--accept", "future"]).stdout.starts_with("rows: 0 slices due\n"));
+    assert_eq!(bench.run().fine().lines().count(), 2);
+}
+
+#[test]
+fn an_edit_of_a_list_that_is_replaced_anyway_needs_no_word() {
+    let bench = Bench::new(api());
+    let job = |more: &str, snapshot: &str| format!("records: '.rows[]'\npaginate: none\nsnapshot: {snapshot}\n{more}");
+    bench.job(&job("", "latest")).run().fine();
+    bench.job(&job("transform: SELECT id FROM records", "latest"));
+    assert_eq!(bench.run().fine(), "latest landed: 2 of 2; unknown");
+    assert_eq!(bench.lines(), [json!({"id": 1}), json!({"id": 2})]);
+    // Another folder, another system, and lists of the past do.
+    for edit in [
+        job("transform: SELECT id FROM records\nsinks: {lake: {jsonl: {url: ./other}}}", "latest"),
+        job("transform: SELECT id FROM records\nbase_url: 'https://elsewhere.example.com'", "latest"),
+        job("transform: SELECT id FROM records", "daily"),
+    ] {
+        assert_eq!(bench.job(&edit).run().code(), 2, "{edit}");
+    }
+}
+
+#[test]
+fn a_preview_shows_what_paginate_reads() {
+    let bench = Bench::new(Api::start(|_| {
+        Answer::json(&json!({"rows": [{"id": 1}], "total": 3, "meta": {"has_more": true, "next": "secret-abc"}}))
+    }));
+    bench.file(&format!(
+        "source: {{base_url: '{}', auth: {{bearer: '${{TOKEN}}'}}}}\njobs:\n  rows: {{get: /rows, records: '.rows[]', snapshot: latest,
+    paginate: {{cursor: {{into: query.at, value: .meta.next}}, total: .total}}, sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}}}\n",
+        bench.api.url()
+    ));
+    let preview = |arguments: &[&str]| {
+        let all = [&["preview", "pipeline.yaml", "rows", "--rows", "1"], arguments].concat();
+        bench.workspace.tidegate(&all).env("TOKEN", "secret-abc").run().stdout
+    };
+    let text = preview(&[]);
+    let shown: Vec<&str> = text.split("\n\n").nth(1).unwrap().lines().collect();
+    assert_eq!(
+        shown,
+        [
+            "the answer without its records:",
+            r#"{"total":3,"meta":{"has_more":true,"next":"[redacted]"}}"#,
+            r#"next page by: the cursor "[redacted]"; more: not stated; total: 3"#
+        ],
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(&preview(&["--output", "json"])).unwrap();
+    assert_eq!((&json["answer"]["total"], &json["answer"]["envelope"]["total"]), (&json!(3), &json!(3)), "{json:#}");
+}
+
+fn warnings(bench: &Bench) -> String {
+    bench.run().report["jobs"][0]["warnings"].to_string()
+}
+
+#[test]
+fn one_page_of_a_list_that_says_that_it_goes_on_is_noted() {
+    let job = |more: &str| format!("records: '.rows[]'\nsnapshot: every_run\n{more}");
+    let bench = Bench::new(Api::always(Answer::json(&json!({"rows": [{"id": 1}], "has_more": true}))));
+    bench.job(&job("paginate: none"));
+    let ran = bench.run();
+    assert_eq!(ran.fine(), "20260103T120000Z landed: 1 of 1; unknown");
+    let said = ran.report["jobs"][0]["warnings"].to_string();
+    assert!(said.contains("the answer says `has_more: true`, and `paginate: none` reads one page"), "{said}");
+    let ends = Bench::new(Api::always(Answer::json(&json!({"rows": [{"id": 1}], "has_more": false}))));
+    assert_eq!(warnings(ends.job(&job("paginate: none"))), "null");
+}
+
+#[test]
+fn a_quiet_day_of_a_list_is_no_news() {
+    let bench = Bench::new(Api::start(|request| {
+        let rows: Vec<Value> = (1..=2).filter(|id| *id > request.number("since")).map(|id| json!({"id": id})).collect();
+        Answer::json(&json!({"rows": rows}))
+    }));
+    bench.job(
+        "records: '.rows[]'\npaginate: {cursor: {into: query.at, value: .next}}\nquery: {since: 0}
+incremental: {cursor: id, start: 0, into: query.since}",
+    );
+    let first = warnings(&bench);
+    assert!(first.contains("no page gave a cursor") && first.contains("`tidegate preview` shows an answer"), "{first}");
+    assert_eq!(warnings(&bench), "null");
+}
