@@ -16,8 +16,9 @@ struct Root<'f> {
 }
 
 impl Findings<'_> {
-    /// Refuses two sinks of which one writes where the other does, or below: who reads the folder would find the rows of both. Those of
-    /// one job in one folder are looked at where the job is.
+    /// Refuses two sinks of which one writes below the other, or another format where the other does: who reads the folder would find
+    /// the files of both. That two jobs land in one data set is only told: it may be meant. Those of one job in one folder are looked
+    /// at where the job is.
     pub(super) fn roots(&mut self, file: &PipelineFile) {
         let roots = file.jobs.iter().flat_map(|(job, keys)| {
             keys.sinks.iter().filter_map(|(sink, file)| {
@@ -29,9 +30,15 @@ impl Findings<'_> {
         for (at, later) in roots.iter().enumerate() {
             let clash = roots.iter().take(at).find_map(|earlier| Some((earlier, clash(earlier, later)?)));
             if let Some((earlier, (message, help))) = clash {
-                self.add(
-                    Diagnostic::error(later.url.span, message).related(earlier.url.span, "the other one").help(help),
-                );
+                let diagnostic =
+                    Diagnostic::error(later.url.span, message).related(earlier.url.span, "the other one").help(help);
+                self.add(diagnostic);
+            } else if let Some(earlier) =
+                roots.iter().take(at).find(|earlier| earlier.path == later.path && earlier.job != later.job)
+            {
+                let message = format!("the jobs `{}` and `{}` land in one data set", earlier.job, later.job);
+                let help = "a reader finds the rows of both, twice where both read the same: give each its own `url` unless that is meant";
+                self.advise(later.url.span, &message, help);
             }
         }
     }
@@ -40,10 +47,9 @@ impl Findings<'_> {
 /// Says how two sinks would mix their rows, and what to do; none where they don't.
 fn clash(one: &Root<'_>, other: &Root<'_>) -> Option<(String, &'static str)> {
     if one.path == other.path {
-        let message = format!("the jobs `{}` and `{}` would land in one data set", one.job, other.job);
-        let help = "give each its own `url`: a reader would find the rows of both, twice where both read the same; to read them as one, put \
-                    both below one folder, and read that";
-        return (one.job != other.job).then_some((message, help));
+        let message = format!("the jobs `{}` and `{}` would land in one folder in two formats", one.job, other.job);
+        let help = "give each its own `url`: a reader of the folder would find files that it can't read";
+        return (one.job != other.job && one.format != other.format).then_some((message, help));
     }
     // Within a job readers tell files by their format, as in one folder.
     if one.job == other.job && one.format != other.format {

@@ -1,22 +1,31 @@
 //! What a job names of others: columns of its transform, folders that are another's.
 
-use super::{say, say_job};
+use super::{Vars, load, say, say_job, source};
 
 fn two(first: &str, second: &str) -> String {
+    say(&text(first, second))
+}
+
+fn text(first: &str, second: &str) -> String {
     let job = |name: &str, sinks: &str| {
         format!("  {name}: {{get: /{name}, snapshot: daily, paginate: none, records: '.[]', sinks: {{{sinks}}}}}\n")
     };
-    say(&format!(
-        "version: 1\nname: x\nsource: {{base_url: 'http://h'}}\njobs:\n{}{}",
-        job("orders", first),
-        job("refunds", second)
-    ))
+    let jobs = [job("orders", first), job("refunds", second)].concat();
+    format!("version: 1\nname: x\nsource: {{base_url: 'http://h'}}\njobs:\n{jobs}")
+}
+
+#[test]
+fn two_jobs_that_land_in_one_data_set_are_told() {
+    let lake = "lake: {parquet: {url: ./lake/orders}}";
+    let Ok(checked) = load(&source(&text(lake, lake)), &Vars) else { panic!("it may be meant") };
+    let messages: Vec<&str> = checked.advice.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(messages, ["the jobs `orders` and `refunds` land in one data set"]);
 }
 
 #[test]
 fn two_jobs_do_not_share_a_folder() {
     insta::assert_snapshot!(two("lake: {parquet: {url: ./lake/orders}}", "lake: {csv: {url: lake/orders/}}"), @"
-    error: the jobs `orders` and `refunds` would land in one data set
+    error: the jobs `orders` and `refunds` would land in one folder in two formats
      --> p.yaml:6:103
       |
     5 |   orders: {get: /orders, snapshot: daily, paginate: none, records: '.[]', sinks: {lake: {parquet: {url: ./lake/orders}}}}
@@ -24,7 +33,7 @@ fn two_jobs_do_not_share_a_folder() {
     6 |   refunds: {get: /refunds, snapshot: daily, paginate: none, records: '.[]', sinks: {lake: {csv: {url: lake/orders/}}}}
       |                                                                                                       ^^^^^^^^^^^^
       |
-      = help: give each its own `url`: a reader would find the rows of both, twice where both read the same; to read them as one, put both below one folder, and read that
+      = help: give each its own `url`: a reader of the folder would find files that it can't read
     ");
     insta::assert_snapshot!(two("lake: {parquet: {url: s3://b/lake}}", "feed: {jsonl: {url: s3://b/lake/refunds}}"), @"
     error: the data set of `jobs.refunds.sinks.feed` would lie within that of `jobs.orders.sinks.lake`
