@@ -76,15 +76,17 @@ fn fields<'j>(job: &'j Job, field: &str) -> Vec<&'j Sql> {
 
 /// Returns the place of an error in the SQL that it is about: the only one, or the one that has the unknown name there.
 fn within(texts: &[&Sql], error: &TransformError) -> Option<Span> {
-    let offset = error.offset()?;
-    let is_it = |sql: &&&Sql| match error {
+    let offset = error.offset();
+    let place = |sql: &Sql| match error {
         TransformError::UnknownColumn { name, .. } => {
-            let last = name.rsplit('.').next().unwrap_or(name);
-            sql.as_str().get(offset..).is_some_and(|rest| rest.contains(last))
+            let (last, text) = (name.rsplit('.').next().unwrap_or(name), sql.as_str());
+            let told = offset.filter(|offset| text.get(*offset..).is_some_and(|rest| rest.contains(last)));
+            // What is asked of an expectation is more than its text.
+            told.or_else(|| text.find(last))
         }
-        _ => texts.len() == 1,
+        _ => offset.filter(|_| texts.len() == 1),
     };
-    let sql = texts.iter().find(is_it)?;
+    let (sql, offset) = texts.iter().find_map(|sql| Some((sql, place(sql)?)))?;
     Some(sql.file_span(offset, offset + 1)).filter(|_| sql.span() != Span::default())
 }
 

@@ -7,11 +7,10 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 
-use super::error::TransformError;
+use super::error::{TransformError, nearest};
 use super::keys::Keys;
 use super::ordinals::Ordinals;
 use super::versions::Versions;
-use crate::pipeline::load::nearest;
 
 /// How much memory the keys of a slice take at most, unless told otherwise.
 pub const DEFAULT_MEMORY_LIMIT: usize = 64 * 1024 * 1024;
@@ -86,7 +85,7 @@ pub enum DedupeError {
 
 /// Asks whether another column is meant, where one is spelled nearly so.
 fn near(column: &str, present: &[String]) -> String {
-    let present: Vec<&str> = present.iter().map(String::as_str).collect();
+    let present: Vec<String> = present.iter().map(|quoted| quoted.trim_matches('`').to_owned()).collect();
     nearest(column, &present).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
 

@@ -186,7 +186,7 @@ fn place_of_name(message: &str, sql: &str) -> Option<usize> {
 }
 
 /// Finds the column that `name` is a misspelling of: other case, a letter or two, or a path that begins wrongly.
-fn nearest(name: &str, columns: &[String]) -> Option<String> {
+pub(super) fn nearest(name: &str, columns: &[String]) -> Option<String> {
     let tries = [name, name.split('.').next().unwrap_or(name), name.rsplit('.').next().unwrap_or(name)];
     let distance = |column: &&String| {
         let column = column.to_lowercase();

@@ -45,14 +45,14 @@ fn what_is_refused_shows_the_lines_that_differ() {
     );
     assert_eq!(
         said[1..],
-        ["`transform`, the lines that differ:", "  -     amount + 1 AS more", "  +     amount + 2 AS more"],
+        ["`transform`, the lines that differ:", "  -     amount + 1 AS more", "  +   amount + 2 AS more"],
         "{}",
         text.stdout
     );
     let planned = plan(&bench, &[]);
     assert_eq!(planned.code, Some(2), "{planned:?}");
     assert!(
-        planned.stdout.contains("a run refuses this: ") && planned.stdout.contains("\n    +     amount + 2"),
+        planned.stdout.contains("a run refuses this: ") && planned.stdout.contains("\n    +   amount + 2"),
         "{planned:?}"
     );
     let history = bench.workspace.tidegate(&["history", "pipeline.yaml", "--state", "state"]).run();

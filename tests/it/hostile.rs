@@ -231,13 +231,13 @@ fn a_parent_that_is_not_whole_is_no_parent() {
 fn sql_that_does_not_fit_the_rows() {
     let page = || Answer::json(&json!({"items": [{"id": "7", "at": "yesterday"}]}));
     let with = |more: &str| format!("{ONE_PAGE}\n{more}");
-    assert_snapshot!(refused_by(&with("transform: SELECT id, severity FROM records"), page()), @"1: 20260103: transform: there is no column `severity`; there are `at`, `id`; if only some rows have it, give it a type: `schema: {columns: {severity: string}}`");
+    assert_snapshot!(refused_by(&with("transform: SELECT id, severity FROM records"), page()), @"1: 20260103: pipeline.yaml:10:27: transform: there is no column `severity`; there are `at`, `id`; if only some rows have it, give it a type: `schema: {columns: {severity: string}}`");
     assert_snapshot!(refused_by(&with("transform: SELECT CAST(at AS BIGINT) AS n FROM records"), page()), @"1: 20260103: transform: the SQL failed on a row: cannot cast string 'yesterday' to value of Int64 type");
     let sink = "sinks: {lake: {jsonl: {url: ./lake}, where: level > 3}}";
-    assert_snapshot!(refused_by(&with(sink), page()), @"1: 20260103: the sink `lake`: where: there is no column `level`; there are `at`, `id`; if only some rows have it, give it a type: `schema: {columns: {level: string}}`");
+    assert_snapshot!(refused_by(&with(sink), page()), @"1: 20260103: pipeline.yaml:10:49: the sink `lake`: where: there is no column `level`; there are `at`, `id`; if only some rows have it, give it a type: `schema: {columns: {level: string}}`");
     let sink = "sinks: {lake: {parquet: {url: ./lake, partition_by: [day(at)]}}}";
     assert_snapshot!(refused_by(&with(sink), page()), @"1: 20260103: the sink `lake`: column `at` is of type Utf8: year(), month() and day() need a timestamp or a date");
-    assert_snapshot!(refused_by(&with("key: uuid"), page()), @"1: 20260103: the rows' `key` can't be used: key column `uuid` isn't a column of records; there are `at`, `id`");
+    assert_snapshot!(refused_by(&with("key: uuid"), page()), @"1: 20260103: pipeline.yaml:10:10: the rows' `key` can't be used: key column `uuid` isn't a column of records; there are `at`, `id`");
     let seek = "records: '.items[]'\nquery: {sort: id}\nincremental: {cursor: id, start: 0}
 paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclusive, size: 2}}";
     assert_snapshot!(refused_by(seek, page()), @"1: s0-0: `incremental.cursor` is a Utf8; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`, or `to_timestamp(updated)` where it is a time");

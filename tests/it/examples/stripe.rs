@@ -126,6 +126,10 @@ fn the_first_rows_can_be_seen_before_any_lands() {
     slice: 20260103T000000Z
     request: GET /v1/charges?limit=100&created%5Bgte%5D=1767398400&created%5Blt%5D=1767484800
 
+    the answer without its records:
+    {"object":"list","url":"/v1/charges","has_more":false}
+    next page by: none: `more` says that this is the last; more: false; total: not stated
+
     first record, as it came:
     {"id":"ch_00242125","object":"charge","created":1767404400,"amount":1299,"amount_refunded":0,"currency":"eur","status":"succeeded","paid":true,"refunded":false,"customer":null,"failure_code":null,"metadata":{"order_299":"x"},"livemode":false}
 
