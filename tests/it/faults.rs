@@ -327,12 +327,12 @@ fn judge(row: &Row, column: &Column, job: &JobReport, (path, cell): (&str, &Cell
         return Some(wrong);
     }
     let (ids, stays) = (landed(lake), column.times.is_none());
-    let says = row.says(column.paging).unwrap();
+    let said = row.says(column.paging).unwrap();
     match &slice.outcome {
         SliceOutcome::Landed if stays => Some("it landed".to_owned()),
         SliceOutcome::Landed => (ids != (1..=ROWS).collect::<Vec<_>>()).then(|| format!("it landed {ids:?}")),
         SliceOutcome::Failed { .. } if !stays => Some("it failed".to_owned()),
-        SliceOutcome::Failed { error } if !error.contains(says) => Some(format!("it doesn't say '{says}'")),
+        SliceOutcome::Failed { error } if !error.contains(said) => Some(format!("it doesn't say '{said}'")),
         SliceOutcome::Failed { error } if !error.contains(&format!("GET {path}")) => {
             Some("it doesn't name the request".to_owned())
         }

@@ -57,7 +57,6 @@ fn peak(bench: &Bench, state: &str) -> (Value, u64) {
     let report = serde_json::from_str(ran["stdout"].as_str().unwrap()).unwrap();
     std::fs::remove_dir_all(bench.workspace.path("lake")).unwrap();
     let peak = ran["peak_kib"].as_u64().unwrap() / 1024;
-    eprintln!("{state}: {peak} MiB, {} s", ran["seconds"]);
     (report, peak)
 }
 

@@ -108,7 +108,7 @@ fn expectations_fail_a_slice_or_warn() {
     insta::assert_snapshot!(wrong.failure(), @"1: 20260103T120000Z: expect: `count(*)` is Int64, not a condition: compare it with something");
     let unknown = bench(&rows());
     job(&unknown, "expect: [{not_null: [scor]}]");
-    insta::assert_snapshot!(unknown.failure(), @"1: 20260103T120000Z: expect: there is no column `scor` (did you mean `score`?) (a text stands in single quotes); there are `id`, `score`");
+    insta::assert_snapshot!(unknown.failure(), @"1: 20260103T120000Z: pipeline.yaml:10:26: expect: there is no column `scor` (did you mean `score`?) (a text stands in single quotes); there are `id`, `score`");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_slice_with_no_rows_is_checked_as_well() {
     job(&bench, "expect: [{sql: 'coalesce(max(score), 0) < 5'}]\ntransform: SELECT score FROM records");
     let ran = bench.run();
     assert_eq!(ran.fine(), "20260103T120000Z landed: 0 of 0; unknown");
-    insta::assert_snapshot!(ran.report["jobs"][0]["warnings"].to_string(), @r#"["an expectation can't be checked before the first row has come: expect: there is no column `score`; there are none; if only some rows have it, give it a type: `schema: {columns: {score: string}}`"]"#);
+    insta::assert_snapshot!(ran.report["jobs"][0]["warnings"].to_string(), @r#"["an expectation can't be checked before the first row has come: expect: there is no column `score`; there are none; if only some rows have it, give it a type: `schema: {columns: {score: string}}`","no row has ever landed: 1 slice came with none; the first request was GET /rows; if there must be rows, check what is asked for, and `records`; `tidegate preview` shows an answer"]"#);
 }
 
 #[test]

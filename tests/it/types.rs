@@ -85,7 +85,7 @@ fn what_does_not_fit_a_type_by_hand_goes_to_quarantine_with_the_reason() {
     amount: expected decimal(38, 2), got number 1.005
     at: expected timestamp(ms), got string "yesterday"
     day: expected date written as '%Y-%m-%d', got string "31.12.2026"
-    tags[]: expected string, got an object
+    tags[]: expected string, got an empty object
     wall: expected timestamp written as '%d/%m/%Y %H:%M' in Europe/Rome, got string "2026-10-25"
     "#);
 }

@@ -91,7 +91,7 @@ fn end_of_number(text: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn found<'b>(body: &'b str, digits: Digits) -> Option<&'b str> {
+    fn found(body: &str, digits: Digits) -> Option<&str> {
         let value: Value = serde_json::from_str(body).unwrap();
         rewritten(&value["next"], body.as_bytes(), digits)
     }
