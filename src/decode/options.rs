@@ -47,7 +47,7 @@ pub struct DecodeOptions {
     pub lean_envelope: bool,
     /// Columns that the header of a table must name: without them nobody knows which row is which.
     pub due: Vec<String>,
-    /// Fill [`DecodedPage::first`] and [`DecodedPage::last`], which takes another pass over the text.
+    /// Fill [`super::DecodedPage::first`] and [`super::DecodedPage::last`], which takes another pass over the text.
     pub want_edges: bool,
 }
 

@@ -164,7 +164,8 @@ async fn a_host_that_is_too_busy_gets_fewer_requests_at_once_from_all_its_source
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().status == 200));
     let retries: u32 = answers.iter().map(|answer| answer.as_ref().unwrap().attempts - 1).sum();
     assert_eq!(most.load(Ordering::SeqCst), 16);
-    assert!((1..=4).contains(&slots.at_once(&request(&url).resource).unwrap()), "{slots:?}");
+    // It grows back while the last few are out, which are too few to be refused.
+    assert!((1..8).contains(&slots.at_once(&request(&url).resource).unwrap()), "{slots:?}");
     assert!(retries < 100, "{retries} retries: the pace wasn't kept");
 }
 
