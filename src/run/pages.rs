@@ -282,6 +282,9 @@ pub(super) fn programs(job: &Job) -> Vec<&Jq> {
 /// Where the headers stand among the variables.
 const HEADERS: usize = 1;
 
+/// Where the first record and the last one stand among them.
+const EDGES: (usize, usize) = (3, 4);
+
 /// Returns the values of the variables of expressions over a page, in the order in which the check compiles them.
 pub(super) fn variables(job: &Job, slice: &Slice, answer: &RawAnswer, facts: &Facts) -> Vec<Value> {
     let mut values = vec![json!(answer.status.as_u16()), answer.headers.clone()];
@@ -318,10 +321,17 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
     let total = total.map(|total| parse_total(&total)).transpose();
     let more = job.paginate.more.as_ref().map(|more| one("paginate.more", more)).transpose()?;
     let more = more.map(|more| stated(asked, &more)).transpose()?.flatten();
-    let last_value = match &job.paginate.kind {
-        PaginateKind::Seek { value, .. } if shown.rows > 0 => Some(one("paginate.seek.value", value)?),
+    let value = match &job.paginate.kind {
+        PaginateKind::Seek { value, .. } if shown.rows > 0 => Some(value),
         _ => None,
     };
+    let last_value = value.map(|value| one("paginate.seek.value", value)).transpose()?;
+    // What says it of the last record says it of the first, where that is taken for the last.
+    let first_value = value.and_then(|value| {
+        let mut vars = vars.to_vec();
+        vars.swap(EDGES.0, EDGES.1);
+        value.one_of(&shown.envelope, &vars).ok()
+    });
     if let Some(value) = last_value.as_ref().and_then(|value| rewritten(value, shown.body, Digits::ByValue)) {
         let source = PaginateError::InexactSeek { page: asked.page, value: value.to_owned() };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
@@ -331,6 +341,7 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         new_rows: shown.new_rows,
         total: total.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?.flatten(),
         more,
+        first_value: first_value.filter(|value| !value.is_null()),
         last_value: last_value.filter(|value| !value.is_null()),
         // What it would be moved on by doesn't matter once the last page is known.
         given: if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? },

@@ -58,7 +58,9 @@ pub struct Seen {
     pub total: Option<u64>,
     /// What the page states on another page: true, there must be one; false, this is the last.
     pub more: Option<bool>,
-    /// The value that `seek` goes by, of the page's last row.
+    /// The value that `seek` goes by, of the page's first row.
+    pub first_value: Option<Value>,
+    /// The same of its last row.
     pub last_value: Option<Value>,
     /// What the page gives to move on by: the cursor, or the link.
     pub given: Given,
@@ -192,6 +194,32 @@ pub enum PaginateError {
         place: String,
         /// `asc` or `desc`.
         order: &'static str,
+    },
+    /// The first row of a page lies behind the last one.
+    #[error(
+        "page {page} isn't sorted: its first row has the seek value {first}, its last one {last}, and `order` says '{order}'; rows would be \
+         left out: ask the server to sort by that value, or correct `order`"
+    )]
+    SeekUnsorted {
+        /// The page, from 1.
+        page: u64,
+        /// The value of the first row, as JSON.
+        first: String,
+        /// The value of the last row, as JSON.
+        last: String,
+        /// `asc` or `desc`.
+        order: &'static str,
+    },
+    /// The row with the very value asked from came again, and nothing tells that it did.
+    #[error(
+        "page {page} begins with the seek value {value}, from which it was asked: the server includes it, and rows would come twice; write \
+         `bound: inclusive`, and the `key` of a row, by which those that come again are known"
+    )]
+    SeekNotExclusive {
+        /// The page, from 1.
+        page: u64,
+        /// The value, as JSON.
+        value: String,
     },
     /// The value of the last row lies out of the window.
     #[error(

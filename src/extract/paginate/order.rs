@@ -27,6 +27,12 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
     }
 }
 
+/// Tells whether a value is a number or a time. Of other texts only the server knows the order: it may not go by their bytes.
+pub(super) fn is_number_or_time(value: &Value) -> bool {
+    let text = text(value);
+    Decimal::parse(&text).is_some() || DateTime::parse_from_rfc3339(&text).is_ok() || naive(&text).is_some()
+}
+
 /// How times without a time zone are written, before their decimals.
 const NAIVE: [&str; 2] = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
 

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::foresee::{foresee, unknown};
+use super::order::is_number_or_time;
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, compare, further, size_edit};
 use crate::lang::place::Place;
 use crate::model::EndReason;
@@ -133,6 +134,23 @@ impl Seek {
         }
     }
 
+    /// Refuses a page whose first row shows that the server sorts otherwise, or treats the value asked from otherwise, than was said.
+    fn check_first(&self, seen: &Seen, last: &Value) -> Result<(), PaginateError> {
+        let Some(first) = &seen.first_value else { return Ok(()) };
+        let page = seen.page;
+        let comparable = is_number_or_time(first) && is_number_or_time(last);
+        if comparable && self.spec.order.direction(last, first) == Ordering::Less {
+            let (first, last, order) = (first.to_string(), last.to_string(), self.spec.order.as_str());
+            return Err(PaginateError::SeekUnsorted { page, first, last, order });
+        }
+        let again = self.position.as_ref().is_some_and(|from| compare(first, from) == Ordering::Equal);
+        // Where a key tells that it came again it does no harm. A first page is asked for from where the slice before ended.
+        if again && page > 1 && self.spec.bound == Bound::Exclusive && seen.new_rows == seen.rows {
+            return Err(PaginateError::SeekNotExclusive { page, value: first.to_string() });
+        }
+        Ok(())
+    }
+
     fn backwards(&self, page: u64, value: &Value, from: &Value) -> PaginateError {
         PaginateError::SeekBackwards {
             page,
@@ -229,6 +247,7 @@ impl Paginator for Seek {
             return Ok(Decision::Done(EndReason::ShortPage));
         }
         let value = self.checked_value(seen)?;
+        self.check_first(seen, &value)?;
         let largest_before = self.largest;
         self.largest = largest_before.max(seen.rows);
         let stands_still = self.position.as_ref().is_some_and(|from| compare(&value, from) == Ordering::Equal);

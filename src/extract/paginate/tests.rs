@@ -1,5 +1,7 @@
 //! The paginators against a server in memory that cuts pages short.
 
+mod first;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
