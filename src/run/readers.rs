@@ -1,6 +1,7 @@
 //! Threads that decode the pages of a slice before their turn: of answers that were asked for early, while no other slice of the job
 //! keeps the machine busy. The pages are taken in one after the other all the same, and in their order.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,8 +14,9 @@ use crate::extract::http::{Dispatched, Exchange, RawAnswer};
 use crate::model::{AnswerFormat, Slice};
 use crate::pipeline::spec::Job;
 
-/// Bodies below this are decoded in no time.
-const WORTH_IT: usize = 64 * 1024;
+/// The sizes of bodies that are decoded early, in bytes: less takes no time, and what is made of more, several at once, takes memory that is
+/// better left to answers.
+const WORTH_IT: RangeInclusive<usize> = 64 << 10..=4 << 20;
 
 /// Decodes pages of one slice before their turn.
 pub(super) struct Readers {
@@ -87,7 +89,7 @@ impl Readers {
     /// Decodes the page of an answer whose turn hasn't come yet, where there is memory for it, and it is worth it.
     pub(super) async fn read(self: Arc<Self>, exchange: &Exchange, mut asked: Dispatched) -> Answered {
         let answer = asked.answer();
-        let worth_it = answer.status.is_success() && answer.body.len() >= WORTH_IT;
+        let worth_it = answer.status.is_success() && WORTH_IT.contains(&answer.body.len());
         if !worth_it || self.idle().decoders.is_empty() || !exchange.make_room(&mut asked) {
             return Answered { asked, early: None };
         }
