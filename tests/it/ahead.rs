@@ -101,6 +101,25 @@ fn eight_at_once_land_the_same_files_as_one_by_one() {
 }
 
 #[test]
+fn large_pages_are_decoded_at_once_and_land_as_one_by_one() {
+    // Of 90 KB each. Types change on a page in the middle, and again after some that brought nothing new.
+    let rows: Vec<Value> = (1..=70)
+        .map(|id| match id {
+            31..=35 => json!({"id": id, "n": 0.1 + f64::from(id), "text": "x".repeat(18_000)}),
+            61 => json!({"id": id, "n": id, "text": "y".repeat(18_000), "late": [{"a": 1}, {}]}),
+            _ => json!({"id": id, "n": id, "text": format!("{id} ").repeat(6_000), "empty": []}),
+        })
+        .collect();
+    let run = |concurrency| {
+        let rows = rows.clone();
+        let bench = bench(Api::start(move |request| serve(request, &rows)), concurrency, OFFSET);
+        assert_eq!(bench.run().fine(), "20260103 landed: 70 of 70; complete");
+        landed(&bench)
+    };
+    assert!(run(8) == run(1), "the files differ");
+}
+
+#[test]
 fn the_last_page_that_is_short_ends_it_and_nothing_beyond_is_asked_for() {
     let bench = bench(Api::start(|request| serve(request, &rows(33))), 8, OFFSET);
     assert_eq!(bench.run().fine(), "20260103 landed: 33 of 33; complete");
