@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 
-use super::error::{TransformError, nearest};
+use super::error::{TransformError, hint, list, nearest};
 use super::keys::Keys;
 use super::ordinals::Ordinals;
 use super::versions::Versions;
@@ -20,7 +20,9 @@ pub const DEFAULT_MEMORY_LIMIT: usize = 64 * 1024 * 1024;
 #[non_exhaustive]
 pub enum DedupeError {
     /// A column of the key isn't there.
-    #[error("key column `{column}` isn't a column of records{}; there are {}", near(column, present), present.join(", "))]
+    #[error(
+        "key column `{column}` isn't a column of records{}; there are {}", hint(nearest(column, present).as_deref(), false), list(present)
+    )]
     MissingColumn {
         /// The column of `key`.
         column: String,
@@ -81,12 +83,6 @@ pub enum DedupeError {
     /// The rows can't be sorted by `latest_by`.
     #[error("can't sort the rows by `latest_by`")]
     Sort(#[source] Box<TransformError>),
-}
-
-/// Asks whether another column is meant, where one is spelled nearly so.
-fn near(column: &str, present: &[String]) -> String {
-    let present: Vec<String> = present.iter().map(|quoted| quoted.trim_matches('`').to_owned()).collect();
-    nearest(column, &present).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
 
 /// What a batch brought.
@@ -241,7 +237,7 @@ fn file_error(source: io::Error) -> DedupeError {
 }
 
 fn names(batch: &RecordBatch) -> Vec<String> {
-    batch.schema_ref().fields().iter().map(|field| format!("`{}`", field.name())).collect()
+    batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect()
 }
 
 #[cfg(test)]

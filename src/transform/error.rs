@@ -196,7 +196,7 @@ pub(super) fn nearest(name: &str, columns: &[String]) -> Option<String> {
     (distance(&best) <= (name.chars().count() / 3).max(1)).then(|| best.clone())
 }
 
-fn hint(nearest: Option<&str>, double_quoted: bool) -> String {
+pub(super) fn hint(nearest: Option<&str>, double_quoted: bool) -> String {
     let mut hint = String::new();
     if let Some(nearest) = nearest {
         // Writing to a String can't fail.
@@ -217,7 +217,7 @@ fn optional(name: &str, mistaken: bool) -> String {
     }
 }
 
-fn list(columns: &[String]) -> String {
+pub(super) fn list(columns: &[String]) -> String {
     if columns.is_empty() {
         return "none".to_owned();
     }

@@ -39,6 +39,17 @@ fn what_the_values_of_an_early_page_show_counts_once_it_stands() {
     }
 }
 
+#[test]
+fn a_column_by_hand_is_met_on_an_early_page_too() {
+    let by_hand = HandColumn { name: "a".to_owned(), kind: HandType::parse("string").unwrap() };
+    let mut decoder = PageDecoder::new(DecodeOptions { by_hand: vec![by_hand], ..options(&[".[]"]) });
+    page(&mut decoder, r#"[{"a": null}]"#);
+    let read = early(decoder.fork(), br#"[{"a": "x"}]"#).unwrap();
+    assert!(decoder.met.is_empty());
+    assert!(decoder.adopt(read).is_some());
+    assert!(decoder.met.contains("a"), "else a run says that no row has it");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -47,7 +58,9 @@ proptest! {
         records in proptest::collection::vec(proptest::collection::btree_map("[a-c]", any_json(), 0..3), 1..4),
         pages in proptest::collection::vec((proptest::collection::vec(0_usize..4, 0..4), 0_usize..3), 1..12),
     ) {
-        let (mut plain, mut decoder) = (decoder(), decoder());
+        let by_hand = HandColumn { name: "c".to_owned(), kind: HandType::parse("string").unwrap() };
+        let options = DecodeOptions { by_hand: vec![by_hand], ..options(&[".[]"]) };
+        let (mut plain, mut decoder) = (PageDecoder::new(options.clone()), PageDecoder::new(options));
         let mut forks: Vec<Option<PageDecoder>> = Vec::new();
         for (which, lag) in pages {
             let body = which.iter().map(|at| json!(records[at % records.len()])).collect::<Value>().to_string();
@@ -59,12 +72,13 @@ proptest! {
             });
             let expected = page(&mut plain, body.clone());
             let found = early.and_then(|early| decoder.adopt(early)).unwrap_or_else(|| page(&mut decoder, body));
-            prop_assert_eq!(&found.batch, &expected.batch);
+            prop_assert_eq!(found.held().unwrap(), expected.held().unwrap());
             prop_assert_eq!(&found.rejected, &expected.rejected);
             prop_assert_eq!(&found.envelope, &expected.envelope);
             prop_assert_eq!(decoder.schema(), plain.schema());
             prop_assert_eq!(decoder.notes(), plain.notes());
             prop_assert_eq!(&decoder.root, &plain.root);
+            prop_assert_eq!(&decoder.met, &plain.met);
             forks.push(Some(decoder.fork()));
         }
     }
