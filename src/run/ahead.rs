@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
 use super::RunError;
-use super::readers::{Answered, Readers};
+use super::readers::{Arrived, Readers};
 use crate::extract::http::{Exchange, ExchangeError, HttpError, Turn};
 use crate::extract::request::RenderedRequest;
 
@@ -50,7 +50,7 @@ pub(super) struct Ahead {
 struct Early {
     request: RenderedRequest,
     turn: Turn,
-    answer: JoinHandle<Result<Answered, ExchangeError>>,
+    answer: JoinHandle<Result<Arrived, ExchangeError>>,
 }
 
 impl Drop for Early {
@@ -113,7 +113,7 @@ impl Ahead {
     }
 
     /// Returns the answer to `request`, which is the slice's next one: the one that was asked for early, or one that is now.
-    pub(super) async fn answer(&mut self, request: &RenderedRequest) -> Result<Answered, RunError> {
+    pub(super) async fn answer(&mut self, request: &RenderedRequest) -> Result<Arrived, RunError> {
         if let Some(mut early) = self.out.pop_front() {
             if early.request == *request {
                 early.turn.comes();
@@ -127,7 +127,7 @@ impl Ahead {
             }
         }
         let asked = self.exchange.ask(request, Arc::clone(&self.extra), self.largest).await?;
-        Ok(Answered { asked, early: None })
+        Ok(Arrived { asked, early: None })
     }
 
     /// Returns the size of the largest body so far.
@@ -167,7 +167,7 @@ impl Ahead {
                 let asked = answer.await?;
                 Ok(match readers {
                     Some(readers) => readers.read(&exchange, asked).await,
-                    None => Answered { asked, early: None },
+                    None => Arrived { asked, early: None },
                 })
             };
             // Polled here once, so that they get their slots of the host in this order, whichever thread goes on with them.

@@ -82,12 +82,20 @@ fn within(texts: &[&Sql], error: &TransformError) -> Option<Span> {
             let (last, text) = (name.rsplit('.').next().unwrap_or(name), sql.as_str());
             let told = offset.filter(|offset| text.get(*offset..).is_some_and(|rest| rest.contains(last)));
             // What is asked of an expectation is more than its text.
-            told.or_else(|| text.find(last))
+            told.or_else(|| word(text, last))
         }
         _ => offset.filter(|_| texts.len() == 1),
     };
     let (sql, offset) = texts.iter().find_map(|sql| Some((sql, place(sql)?)))?;
     Some(sql.file_span(offset, offset + 1)).filter(|_| sql.span() != Span::default())
+}
+
+/// Returns where a word stands in a text.
+fn word(text: &str, word: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let stands_alone =
+        |(at, _): &(usize, &str)| !text[..*at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part);
+    text.match_indices(word).find(stands_alone).map(|(at, _)| at)
 }
 
 /// Says which names of a pipeline file the locked columns don't have: nothing but the two is read. Where columns may still join that is

@@ -35,20 +35,20 @@ struct Idle {
 }
 
 /// An answer that was asked for, maybe early.
-pub(super) struct Answered {
+pub(super) struct Arrived {
     /// The answer.
     pub(super) asked: Dispatched,
     /// Its page, where that was decoded before its turn.
-    pub(super) early: Option<Reading>,
+    pub(super) early: Option<ReadEarly>,
 }
 
 /// A page that was decoded before its turn, and of what.
-pub(super) struct Reading {
+pub(super) struct ReadEarly {
     body: Bytes,
     page: EarlyPage,
 }
 
-impl Reading {
+impl ReadEarly {
     /// Returns the page, if `answer` is the one that it was decoded of: it isn't where a request was sent again.
     pub(super) fn of(self, answer: &RawAnswer) -> Option<EarlyPage> {
         let same = self.body.as_ptr() == answer.body.as_ptr() && self.body.len() == answer.body.len();
@@ -87,18 +87,18 @@ impl Readers {
     }
 
     /// Decodes the page of an answer whose turn hasn't come yet, where there is memory for it, and it is worth it.
-    pub(super) async fn read(self: Arc<Self>, exchange: &Exchange, mut asked: Dispatched) -> Answered {
+    pub(super) async fn read(self: Arc<Self>, exchange: &Exchange, mut asked: Dispatched) -> Arrived {
         let answer = asked.answer();
         let worth_it = answer.status.is_success() && WORTH_IT.contains(&answer.body.len());
         if !worth_it || self.idle().decoders.is_empty() || !exchange.make_room(&mut asked) {
-            return Answered { asked, early: None };
+            return Arrived { asked, early: None };
         }
         // It is never closed.
         let permit = Arc::clone(&self.threads).acquire_owned().await.ok();
         let work = move || {
             let early = self.page(asked.answer());
             drop(permit);
-            Answered { asked, early }
+            Arrived { asked, early }
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(answered) => answered,
@@ -106,7 +106,7 @@ impl Readers {
         }
     }
 
-    fn page(&self, answer: &RawAnswer) -> Option<Reading> {
+    fn page(&self, answer: &RawAnswer) -> Option<ReadEarly> {
         let decoder = self.idle().decoders.pop()?;
         let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
         let (page, decoder) = decoder.decode_early(&answer.body, &context, self.job.rows.as_ref(), &self.fan_out)?;
@@ -115,6 +115,6 @@ impl Readers {
             idle.decoders.push(decoder);
         }
         drop(idle);
-        Some(Reading { body: answer.body.clone(), page })
+        Some(ReadEarly { body: answer.body.clone(), page })
     }
 }

@@ -10,7 +10,7 @@ use crate::run::RunError;
 use crate::run::intake::PageRead;
 use crate::run::pages::{Asked, Pages};
 use crate::run::peek::Peek;
-use crate::run::readers::Answered;
+use crate::run::readers::Arrived;
 
 impl Extraction {
     /// Fetches one page and decodes it.
@@ -21,7 +21,7 @@ impl Extraction {
         reading: &mut Reading<'_>,
     ) -> Result<Exchanged<Result<PageRead, DecodeError>>, RunError> {
         let intake = Arc::clone(&reading.intake);
-        let Answered { asked: answered, early } = reading.ahead.answer(&asked.request).await?;
+        let Arrived { asked: answered, early } = reading.ahead.answer(&asked.request).await?;
         let peek = Self::peek(asked, reading, answered.answer(), early.is_some());
         let early = Mutex::new(early);
         let read = move |answer: &RawAnswer| {
