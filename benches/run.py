@@ -143,13 +143,10 @@ class Served:
         self.process.wait()
 
 
-def table(results):
-    first = results[0]
-    print(f"{'':16} {'CPU s':>8} {'ratio':>6} {'wall s':>8} {'MiB':>6} {'output MB':>10}")
-    for result in results:
-        ratio = result["cpu"] / first["cpu"]
-        print(f"{result['name']:16} {result['cpu']:8.2f} {ratio:6.2f} {result['wall']:8.2f} {result['mib']:6.0f}"
-              f" {result['bytes'] / 1e6:10.1f}")
+def line(result, first):
+    """Prints one line of the table, as soon as it is known."""
+    print(f"{result['name']:16} {result['cpu']:8.2f} {result['cpu'] / first['cpu']:6.2f} {result['wall']:8.2f} {result['mib']:6.0f}"
+          f" {result['bytes'] / 1e6:10.1f}", flush=True)
 
 
 def rounds(command, work, count):
@@ -190,20 +187,24 @@ def main():
         found = instructions(binary, asked.work)
         print(f"{found} instructions a record; {INSTRUCTIONS} are allowed")
         sys.exit(found > INSTRUCTIONS)
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{'':16} {'CPU s':>8} {'ratio':>6} {'wall s':>8} {'MiB':>6} {'output MB':>10}")
+
+    def run(command, count):
+        results.append(rounds(command, asked.work, count))
+        line(results[-1], results[0])
+
     if asked.scale:
         for name, kind, rows, size in SCALE:
             if asked.only in (None, name):
                 with Served(asked.work, kind, rows, size) as served:
-                    results.append(rounds(tidegate(name, binary, served.url, size), asked.work, asked.rounds))
+                    run(tidegate(name, binary, served.url, size), asked.rounds)
     else:
         python = asked.python or environment(asked.work)
         with Served(asked.work, "flows", 200_000, 1000) as served:
             ours = [tidegate("Tidegate", binary, served.url, 1000), tidegate("with SQL", binary, served.url, 1000, SQL)]
             for command in ours + peers(python, served.url, 200_000):
-                count = asked.rounds if command["name"] in ("Tidegate", "with SQL", "chDB") else 1
-                results.append(rounds(command, asked.work, count))
-    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    table(results)
+                run(command, asked.rounds if command["name"] in ("Tidegate", "with SQL", "chDB") else 1)
     if asked.json:
         print(json.dumps(results))
 
