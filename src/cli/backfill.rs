@@ -14,5 +14,5 @@ pub(super) async fn run(arguments: &BackfillArguments, output: Output, env: Env)
         return Ok(Exit::Refused);
     }
     let backfill = Backfill { window, missing: arguments.missing };
-    run::all(&arguments.run, Reads::Backfill(backfill), Deliver::default(), output, &env).await
+    Ok(run::all(&arguments.run, Reads::Backfill(backfill), Deliver::default(), output, &env).await)
 }

@@ -4,6 +4,7 @@ mod args;
 mod backfill;
 mod deliver;
 mod demo;
+mod events;
 mod health;
 mod history;
 mod k8s;
