@@ -23,6 +23,7 @@ use crate::telemetry::IN_REPORT;
 mod anew;
 mod backfill;
 mod edges;
+mod finished;
 mod judge;
 mod pinned;
 mod replay;
@@ -36,10 +37,11 @@ mod turns;
 pub(super) use backfill::check as check_backfill;
 pub use edges::EdgeError;
 use edges::Neighbours;
+use finished::Finished;
 pub(super) use judge::reconcile;
 pub(super) use replay::{held, stays};
+use slice::SliceRun;
 pub(super) use slice::columns;
-use slice::{Finished, SliceRun};
 use turns::Turns;
 
 /// One job of a run, and the world it lives in.

@@ -336,12 +336,13 @@ const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-const fn fates(rows: &RowCounts) -> [(&'static str, u64); 5] {
+const fn fates(rows: &RowCounts) -> [(&'static str, u64); 6] {
     [
         ("decoded", rows.decoded),
         ("quarantined", rows.quarantined),
         ("outside_window", rows.outside_window),
         ("deduplicated", rows.deduplicated),
         ("read_again", rows.read_again),
+        ("refused", rows.refused),
     ]
 }
