@@ -14,10 +14,11 @@ use crate::pipeline::spec::Pipeline;
 use crate::plan::Shard;
 use crate::run::{self, Bounds, Env, Options, Reads};
 
-/// Runs pipeline files, one after the other.
-pub(super) async fn run(
+/// Runs pipeline files, one after the other: those of their slices that `reads` says, within bounds.
+pub(super) async fn bounded(
     arguments: &RunArguments,
     bounds: &BoundArguments,
+    reads: Reads,
     output: Output,
     env: Env,
 ) -> Result<Exit, CliError> {
@@ -29,15 +30,17 @@ pub(super) async fn run(
             );
             return Ok(Exit::Refused);
         }
-        return plan::run(arguments, output, env).await;
+        // Each slice sends one request at least.
+        let most = bounds.max_slices.into_iter().chain(bounds.max_requests).min();
+        return plan::run(arguments, reads, most, output, env).await;
     }
     let env = Env { bounds: bounds_of(bounds), ..env };
     let to = Deliver { report: bounds.report.as_deref(), metrics: bounds.metrics_file.as_deref() };
-    Ok(all(arguments, Reads::Due, to, output, &env).await)
+    Ok(all(arguments, reads, to, output, &env).await)
 }
 
 /// Runs pipeline files, one after the other: those of their slices that `reads` says; `to` is where that is told.
-pub(super) async fn all(arguments: &RunArguments, reads: Reads, to: Deliver<'_>, output: Output, env: &Env) -> Exit {
+async fn all(arguments: &RunArguments, reads: Reads, to: Deliver<'_>, output: Output, env: &Env) -> Exit {
     let state = &arguments.how.state.state;
     let loaded = load::each(&arguments.files, output).into_iter().zip(&arguments.files);
     let all: Vec<Result<(Pipeline, Asked), Refused>> = loaded
