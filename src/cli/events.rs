@@ -102,6 +102,8 @@ fn sentence(event: &Event) -> String {
                 if refused.goes_on { "; what was read from it before goes on" } else { ", and nothing runs by it" };
             format!("{} can't be used{rest}\n{}", refused.file.display(), refused.error)
         }
+        Event::Folder(Some(error)) => format!("{error}; what was read before goes on"),
+        Event::Folder(None) => "the folder can be read again".to_owned(),
         Event::Gone(pipeline) => format!("{pipeline}: its file is gone, and it isn't run any more"),
         Event::Began(pipeline, running) => match running.scheduled_for {
             Some(at) => format!("{pipeline}: run {} begins, for {}", running.run, instant(at)),
@@ -136,6 +138,7 @@ fn document(event: &Event, at: DateTime<Utc>) -> Value {
             let FileError { file, error, goes_on } = refused;
             json!({"at": at, "event": "refused", "file": file, "error": error, "goes_on": goes_on})
         }
+        Event::Folder(error) => json!({"at": at, "event": "folder", "error": error}),
         Event::Gone(pipeline) => json!({"at": at, "event": "gone", "pipeline": pipeline}),
         Event::Began(pipeline, running) => {
             let (run, scheduled_for) = (&running.run, running.scheduled_for);

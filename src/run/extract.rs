@@ -19,7 +19,7 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
-use super::{Env, Progress, RunError, build, evidence, future};
+use super::{Env, Progress, RunError, build, evidence, future, hidden};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
@@ -295,7 +295,8 @@ impl Extraction {
 
     /// Returns the first request of a slice in one line, redacted.
     pub(super) fn show(&self, slice: &Slice, now: DateTime<Utc>) -> Result<String, RunError> {
-        Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
+        let line = self.pages(slice, now).request()?.line();
+        Ok(self.exchange.client.redactor().scrub(&hidden::line(&line, &self.job.request)))
     }
 
     /// Prepares the requests of a slice.
