@@ -115,7 +115,7 @@ impl Extraction {
         let Some(page) = answered.page.filter(|_| !answered.empty) else {
             return Ok((Vec::new(), Seen { page: asked.page, ..Seen::default() }, bytes));
         };
-        let page = page.and_then(|page| page.goes_on(columns).map(|()| page));
+        let page = page.and_then(|page| page.goes_on(columns, self.job.source.format).map(|()| page));
         let page = page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?;
         if columns.is_empty() {
             columns.clone_from(&page.columns);
