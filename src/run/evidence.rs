@@ -24,10 +24,12 @@ const PAGE_AGAIN: &str = "a page came twice, row for row: if rows can't be equal
                           `key` of a row, so that it is known which of them are new";
 
 /// What a person should know where a page was the one before it but for some columns.
-const PAGE_ALIKE: &str = "a page had the rows of the one before it, but for what may change with each answer: if they are the same, the server                           gave a page twice, and others are missing; name the `key` of a row, so that it is known which of them are new";
+const PAGE_ALIKE: &str = "a page had the rows of the one before it, but for what may change with each answer: if they are the same, the server \
+                          gave a page twice, and others are missing; name the `key` of a row, so that it is known which of them are new";
 
 /// What a person should know where two pages share rows.
-const BORDER_SHARED: &str = "a page began with the rows that the one before it ended with, value for value: if rows can't be equal, the list moved                              while it was read, so that these are doubled; name the `key` of a row, so that each lands once";
+const BORDER_SHARED: &str = "a page began with the rows that the one before it ended with, value for value: if rows can't be equal, the list moved \
+                             while it was read, so that these are doubled; name the `key` of a row, so that each lands once";
 
 /// What a person should know where rows came twice.
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \

@@ -19,6 +19,8 @@ pub(super) struct Alike {
     /// The columns' names, and the hashes of their values.
     before: Vec<(String, u64)>,
     rows: usize,
+    /// The columns that had several values on the first page with several rows: of a page with one row they tell which it is.
+    telling: HashSet<String>,
     in_a_row: u32,
     /// The columns that differed last.
     changing: Vec<String>,
@@ -28,9 +30,13 @@ pub(super) struct Alike {
 
 impl Alike {
     /// Takes a page, with the hashes of its columns' values in their order.
-    pub(super) fn take(&mut self, page: &RecordBatch, hashes: &[u64], hasher: &impl BuildHasher) {
+    pub(super) fn take(&mut self, page: &RecordBatch, values: &[u64], hasher: &impl BuildHasher) {
         let names = page.schema_ref().fields().iter().map(|field| field.name().clone());
-        let columns: Vec<(String, u64)> = names.zip(hashes.iter().copied()).collect();
+        let columns: Vec<(String, u64)> = names.zip(values.iter().copied()).collect();
+        if self.telling.is_empty() && page.num_rows() > 1 {
+            let tells = |at: &usize| different_values(page.column(*at), hasher) > 1;
+            self.telling = (0..columns.len()).filter(tells).map(|at| columns[at].0.clone()).collect();
+        }
         let changing = self.changing(page, &columns, hasher);
         self.in_a_row = if changing.is_some() { self.in_a_row + 1 } else { 0 };
         self.ever |= changing.is_some();
@@ -53,19 +59,21 @@ impl Alike {
         columns: &[(String, u64)],
         hasher: &impl BuildHasher,
     ) -> Option<Vec<String>> {
-        let is_like = page.num_rows() == self.rows && self.rows > 1 && columns.len() == self.before.len();
-        if !is_like || !columns.iter().zip(&self.before).all(|(now, before)| now.0 == before.0) {
+        let rows = page.num_rows();
+        let is_comparable = rows == self.rows && columns.len() == self.before.len();
+        if !is_comparable || !columns.iter().zip(&self.before).all(|(now, before)| now.0 == before.0) {
             return None;
         }
         let differs = |at: &usize| columns[*at].1 != self.before[*at].1;
         let (changing, same): (Vec<usize>, Vec<usize>) = (0..columns.len()).partition(differs);
-        let different = |at: usize| different_values(page.column(at), hasher);
-        let rows = page.num_rows().min(LOOK);
-        let is_alike = match changing.as_slice() {
-            [_] if same.iter().filter(|at| different(**at) == rows).count() > 1 => true,
-            all => all.iter().all(|at| different(*at) == 1) && same.iter().any(|at| different(*at) > 1),
-        };
-        is_alike.then(|| changing.into_iter().map(|at| columns[at].0.clone()).collect())
+        let different = |at: &usize| different_values(page.column(*at), hasher);
+        let told = |at: &usize| rows == 1 && self.telling.contains(&columns[*at].0);
+        let (is_one, varies) =
+            (|at: &usize| different(at) == 1 && !told(at), |at: &usize| different(at) > 1 || told(at));
+        let all = rows.min(LOOK);
+        let by_rows = rows > 1 && changing.len() == 1 && same.iter().filter(|at| different(at) == all).count() > 1;
+        let alike = by_rows || (changing.iter().all(is_one) && same.iter().any(varies));
+        alike.then(|| changing.into_iter().map(|at| columns[at].0.clone()).collect())
     }
 }
 
@@ -91,10 +99,14 @@ mod tests {
 
     /// How many of thirty pages of three rows are taken before there are too many that are alike; none where there never are.
     fn pages_taken(columns: &[Column]) -> Option<i64> {
+        pages_of(|_| 3, columns)
+    }
+
+    fn pages_of(rows: fn(i64) -> i64, columns: &[Column]) -> Option<i64> {
         let (mut alike, hasher) = (Alike::default(), RandomState::new());
         (1..=30).find(|page| {
             let column = |(name, value): &Column| {
-                let values = (0..3).map(|row| value(*page, row));
+                let values = (0..rows(*page)).map(|row| value(*page, row));
                 let array: ArrayRef = if name.starts_with('t') {
                     Arc::new(values.map(|value| Some(value.to_string())).collect::<StringArray>())
                 } else {
@@ -104,7 +116,11 @@ mod tests {
                     *name,
                     array,
                     hasher.hash_one(
-                        columns.iter().map(|_| 0).chain((0..3).map(|row| value(*page, row))).collect::<Vec<i64>>(),
+                        columns
+                            .iter()
+                            .map(|_| 0)
+                            .chain((0..rows(*page)).map(|row| value(*page, row)))
+                            .collect::<Vec<i64>>(),
                     ),
                 )
             };
@@ -132,6 +148,21 @@ mod tests {
             pages_taken(&[same, ("at", |page, row| if page % 10 == 0 { row } else { 9 + page })]),
             None,
             "not in a row"
+        );
+    }
+
+    #[test]
+    fn a_page_of_one_row_is_known_by_what_told_rows_apart_before() {
+        let (id, made): (Column, Column) = (("id", |page, row| page.min(2) * 3 + row), ("made_at", |page, _| page));
+        assert_eq!(
+            pages_of(|page| if page == 1 { 3 } else { 1 }, &[id, made]),
+            Some(13),
+            "the last page, again and again"
+        );
+        assert_eq!(pages_of(|_| 1, &[id, made]), None, "a kind and a number, as far as one knows");
+        assert_eq!(
+            pages_of(|page| if page == 1 { 3 } else { 1 }, &[("id", |page, row| 3 * page + row), ("kind", |_, _| 1)]),
+            None
         );
     }
 
