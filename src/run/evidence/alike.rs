@@ -3,15 +3,15 @@
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::row::{RowConverter, SortField};
 
+use super::borders::some_of;
+
 /// How many pages in a row may be alike. Lists whose rows differ in one column alone from page to page do exist.
 pub(super) const MOST: u32 = 10;
-
-/// How many rows of a page are looked at to know what a column is like.
-const LOOK: usize = 1000;
 
 /// The columns of the page before, and how many pages in a row were like it.
 #[derive(Debug, Default)]
@@ -34,7 +34,8 @@ impl Alike {
         let names = page.schema_ref().fields().iter().map(|field| field.name().clone());
         let columns: Vec<(String, u64)> = names.zip(values.iter().copied()).collect();
         if self.telling.is_empty() && page.num_rows() > 1 {
-            let tells = |at: &usize| different_values(page.column(*at), hasher) > 1;
+            let few = page.slice(0, some_of(page));
+            let tells = |at: &usize| different_values(few.column(*at), hasher) > 1;
             self.telling = (0..columns.len()).filter(tells).map(|at| columns[at].0.clone()).collect();
         }
         let changing = self.changing(page, &columns, hasher);
@@ -66,29 +67,28 @@ impl Alike {
         }
         let differs = |at: &usize| columns[*at].1 != self.before[*at].1;
         let (changing, same): (Vec<usize>, Vec<usize>) = (0..columns.len()).partition(differs);
-        let different = |at: &usize| different_values(page.column(*at), hasher);
+        let few = page.slice(0, some_of(page));
+        let different = |at: &usize| different_values(few.column(*at), hasher);
         let told = |at: &usize| rows == 1 && self.telling.contains(&columns[*at].0);
         let (is_one, varies) =
             (|at: &usize| different(at) == 1 && !told(at), |at: &usize| different(at) > 1 || told(at));
-        let all = rows.min(LOOK);
-        let by_rows = rows > 1 && changing.len() == 1 && same.iter().filter(|at| different(at) == all).count() > 1;
+        let all = few.num_rows();
+        let by_rows = all > 1 && changing.len() == 1 && same.iter().filter(|at| different(at) == all).count() > 1;
         let alike = by_rows || (changing.iter().all(is_one) && same.iter().any(varies));
         alike.then(|| changing.into_iter().map(|at| columns[at].0.clone()).collect())
     }
 }
 
-/// Returns how many different values the first rows of a column have; 0 where they can't be told apart.
+/// Returns how many different values a column has; 0 where they can't be told apart.
 fn different_values(column: &ArrayRef, hasher: &impl BuildHasher) -> usize {
     let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())]);
-    let looked_at = column.slice(0, column.len().min(LOOK));
-    let values = converter.and_then(|converter| converter.convert_columns(&[looked_at]));
+    let values = converter.and_then(|converter| converter.convert_columns(&[Arc::clone(column)]));
     values.map_or(0, |values| values.iter().map(|value| hasher.hash_one(value.as_ref())).collect::<HashSet<_>>().len())
 }
 
 #[cfg(test)]
 mod tests {
     use std::hash::RandomState;
-    use std::sync::Arc;
 
     use arrow::array::{Int64Array, StringArray};
 

@@ -5,8 +5,17 @@ use std::hash::BuildHasher;
 use arrow::array::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 
-/// How many rows at either end of a page are compared. A list seldom moves by more between two requests.
-const MOST: usize = 1000;
+/// How many rows of a page are looked at one by one, at most: a list seldom moves by more between two requests.
+const MOST_ROWS: usize = 1000;
+
+/// How many bytes they take, about, at most. They are copied to be looked at, beside the page itself.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Returns how many rows of a page are looked at one by one.
+pub(super) fn some_of(page: &RecordBatch) -> usize {
+    let each = page.get_array_memory_size() / page.num_rows().max(1);
+    (MOST_BYTES / each.max(1)).clamp(1, MOST_ROWS).min(page.num_rows())
+}
 
 /// The rows at the borders of pages, by the hashes of their values.
 #[derive(Debug, Default)]
@@ -20,7 +29,7 @@ pub(super) struct Borders {
 impl Borders {
     /// Takes a page with rows.
     pub(super) fn take(&mut self, page: &RecordBatch, hasher: &impl BuildHasher) {
-        let rows = page.num_rows().min(MOST);
+        let rows = some_of(page);
         let first = hashes(&page.slice(0, rows), hasher);
         self.are_shared |=
             (1..=rows.min(self.before.len())).any(|count| self.before.ends_with(&first[..count.min(first.len())]));
@@ -71,5 +80,13 @@ mod tests {
         assert!(!shared(&[&page(0), &page(3000)]));
         assert!(shared(&[&page(0), &page(2995)]));
         assert!(shared(&[&page(0), &page(2000)]));
+    }
+
+    #[test]
+    fn of_large_rows_few_are_copied() {
+        let text = "x".repeat(1 << 20);
+        let texts: ArrayRef = Arc::new((0..50).map(|_| Some(&text)).collect::<StringArray>());
+        let rows = some_of(&RecordBatch::try_from_iter([("t", texts)]).unwrap());
+        assert!((1..=4).contains(&rows), "{rows}");
     }
 }
