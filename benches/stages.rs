@@ -6,12 +6,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use serde_json::json;
 use tempfile::TempDir;
 use tidegate::clock::SystemClock;
@@ -88,6 +92,14 @@ fn parse(bencher: Bencher<'_, '_>) {
     bencher.counter(bytes).bench_local(|| serde_json::from_slice::<serde::de::IgnoredAny>(&body).unwrap());
 }
 
+/// The floor of building columns: the values of a page, which are typed already, copied to new columns one by one.
+#[divan::bench]
+fn build(bencher: Bencher<'_, '_>) {
+    let batch = rows();
+    let each = UInt32Array::from_iter_values((0..u32::try_from(RECORDS).unwrap()).rev());
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| take_record_batch(&batch, &each).unwrap());
+}
+
 #[divan::bench]
 fn keys(bencher: Bencher<'_, '_>) {
     let (batch, columns) = (rows(), ["row_id".to_owned()]);
@@ -126,6 +138,22 @@ fn encode(bencher: Bencher<'_, '_>) {
         let mut writer = lake.writer(&batch.schema());
         (0..PAGES).for_each(|_| writer.write(&batch).unwrap());
         writer.finish().unwrap()
+    });
+}
+
+/// The floor of encoding: the same pages by the `parquet` crate alone, into memory.
+#[divan::bench(args = ["plain", "zstd"])]
+fn write(bencher: Bencher<'_, '_>, compression: &str) {
+    let batch = rows();
+    let compression = match compression {
+        "plain" => Compression::UNCOMPRESSED,
+        _ => Compression::ZSTD(ZstdLevel::default()),
+    };
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.clone())).unwrap();
+        (0..PAGES).for_each(|_| writer.write(&batch).unwrap());
+        writer.into_inner().unwrap().len()
     });
 }
 

@@ -27,8 +27,9 @@ pub fn foresee(
     let splitter = Splitter::new(&spec.partition_by, landing.snapshot.as_deref(), normalizer.target())?;
     let mut folders: IndexMap<String, u64> = IndexMap::new();
     for batch in batches {
-        for part in splitter.split(&normalizer.apply(batch)?)? {
-            *folders.entry(part.dir).or_default() += part.rows.num_rows() as u64;
+        let groups = splitter.groups(&normalizer.apply(batch)?)?;
+        for group in groups.of_row {
+            *folders.entry(groups.dirs[group as usize].clone()).or_default() += 1;
         }
     }
     let path = |(part, (folder, rows)): (u32, (String, u64))| {

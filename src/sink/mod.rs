@@ -16,6 +16,7 @@
 mod encode;
 mod error;
 mod foresee;
+mod gather;
 mod layout;
 mod normalize;
 mod partition;

@@ -26,6 +26,15 @@ pub(super) struct Splitter {
     fields: Vec<(PartitionField, usize)>,
 }
 
+/// Which partition each row of a batch goes to.
+#[derive(Debug)]
+pub(super) struct Groups {
+    /// The directories below the root, by their first rows; one that is empty where nothing is partitioned.
+    pub(super) dirs: Vec<String>,
+    /// The directory of each row: an index into `dirs`.
+    pub(super) of_row: Vec<u32>,
+}
+
 /// The rows of one partition.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -59,16 +68,23 @@ impl Splitter {
         Ok(Self { prefix, fields: found })
     }
 
-    /// Splits `batch` into its partitions, in the order of their first rows.
-    pub(super) fn split(&self, batch: &RecordBatch) -> Result<Vec<Part>, SinkError> {
+    /// Returns which partition each row of `batch` goes to.
+    pub(super) fn groups(&self, batch: &RecordBatch) -> Result<Groups, SinkError> {
         let mut dirs = vec![self.prefix.clone().unwrap_or_default()];
-        let mut group_of = vec![0_u32; batch.num_rows()];
+        let mut of_row = vec![0_u32; batch.num_rows()];
         for (field, index) in &self.fields {
             let labels = labels(field, batch.column(*index)).map_err(|source| SinkError::Split { source })?;
-            dirs = refine(&mut group_of, &dirs, &labels, &field.key());
+            dirs = refine(&mut of_row, &dirs, &labels, &field.key());
         }
-        let mut parts = Vec::with_capacity(dirs.len());
-        for (dir, rows) in dirs.into_iter().zip(rows_of_groups(&group_of)) {
+        Ok(Groups { dirs, of_row })
+    }
+}
+
+impl Groups {
+    /// Splits `batch`, whose groups these are, into its partitions, in the order of their first rows.
+    pub(super) fn split(self, batch: &RecordBatch) -> Result<Vec<Part>, SinkError> {
+        let mut parts = Vec::with_capacity(self.dirs.len());
+        for (dir, rows) in self.dirs.into_iter().zip(rows_of_groups(&self.of_row)) {
             let whole = rows.len() == batch.num_rows();
             let taken = if whole { Ok(batch.clone()) } else { take_record_batch(batch, &UInt32Array::from(rows)) };
             parts.push(Part { dir, rows: taken.map_err(|source| SinkError::Split { source })? });
@@ -234,7 +250,7 @@ mod tests {
 
     fn split(fields: &[&str], batch: &RecordBatch) -> Result<Vec<Part>, SinkError> {
         let fields: Vec<_> = fields.iter().map(|text| text.parse().unwrap()).collect();
-        Splitter::new(&fields, None, &batch.schema())?.split(batch)
+        Splitter::new(&fields, None, &batch.schema())?.groups(batch)?.split(batch)
     }
 
     fn dirs(fields: &[&str], rows: &[(Option<i64>, Option<String>)]) -> Vec<String> {

@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::SinkError;
 use super::encode::{self, EncodeError, Encoder};
+use super::gather::Gathered;
 use super::layout::{MAX_FILES, file_name};
 use super::normalize::{Normalizer, Shape};
 use super::partition::Splitter;
@@ -15,7 +16,7 @@ use super::store::{Root, Stage, Staged, Staging};
 use crate::model::FileReceipt;
 
 /// Files open at once: a bound on memory and file descriptors. One more partition closes the file least recently written
-/// to; rows that come for it later go to a new part.
+/// to; rows that come for it later go to a new part. From then on rows are gathered, so that such a part is worth it.
 const MAX_OPEN: usize = 64;
 
 /// Rows encoded in one go: a file is checked against its limits this often.
@@ -23,6 +24,9 @@ const CHUNK_ROWS: usize = 8192;
 
 /// Bytes that all open files together gather at most. Beyond it the one that holds most writes its row group.
 pub(super) const MAX_BUFFERED: usize = 96 * 1024 * 1024;
+
+/// Bytes of rows that are gathered before they are given to the files of their partitions: a part of [`MAX_BUFFERED`].
+const MAX_GATHERED: usize = MAX_BUFFERED / 2;
 
 /// Bytes that wait in all open files together until a part of an upload is full. Beyond it the file that holds most is closed.
 const MAX_HELD: usize = 96 * 1024 * 1024;
@@ -61,6 +65,8 @@ pub struct SinkWriter {
     /// Counts the times that a file was written to.
     tick: u64,
     closed: Vec<(u32, FileReceipt, Staged)>,
+    /// Rows that wait, once more partitions came than files may be open.
+    gathered: Option<Gathered>,
     broken: bool,
 }
 
@@ -92,6 +98,7 @@ impl SinkWriter {
             begun: 0,
             tick: 0,
             closed: Vec::new(),
+            gathered: None,
             broken: false,
         })
     }
@@ -125,6 +132,7 @@ impl SinkWriter {
         if self.broken {
             return Err(SinkError::Broken);
         }
+        self.disperse()?;
         let mut files: Vec<_> = self.open.drain().map(|(_, file)| file).collect();
         files.sort_by_key(|file| file.part);
         for file in files {
@@ -144,10 +152,11 @@ impl SinkWriter {
         drop(self);
     }
 
-    /// Returns the bytes that the open files gather.
+    /// Returns the bytes that wait in the open files and for them.
     #[cfg(test)]
     pub(super) fn buffered(&self) -> usize {
-        self.open.values().map(|file| file.encoder.buffered()).sum()
+        self.gathered.as_ref().map_or(0, Gathered::bytes)
+            + self.open.values().map(|file| file.encoder.buffered()).sum::<usize>()
     }
 
     fn write_all(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
@@ -155,13 +164,43 @@ impl SinkWriter {
         while from < batch.num_rows() {
             let rows = CHUNK_ROWS.min(batch.num_rows() - from);
             let chunk = self.normalizer.apply(&batch.slice(from, rows))?;
-            for part in self.splitter.split(&chunk)? {
-                self.append(&part.dir, &part.rows)?;
-            }
-            self.relieve()?;
-            self.advance()?;
+            self.distribute(&chunk)?;
             from += rows;
         }
+        Ok(())
+    }
+
+    /// Gives rows to the files of their partitions, or keeps them where these are too many.
+    fn distribute(&mut self, chunk: &RecordBatch) -> Result<(), SinkError> {
+        let groups = self.splitter.groups(chunk)?;
+        if self.gathered.is_none() {
+            let more = groups.dirs.iter().filter(|dir| !self.open.contains_key(*dir)).count();
+            self.gathered = (self.open.len() + more > MAX_OPEN).then(Gathered::default);
+        }
+        let Some(gathered) = &mut self.gathered else {
+            for part in groups.split(chunk)? {
+                self.append(&part.dir, &part.rows)?;
+            }
+            self.relieve(0)?;
+            return self.advance();
+        };
+        gathered.push(chunk, groups).map_err(|source| SinkError::Split { source })?;
+        match gathered.bytes() {
+            bytes if bytes > MAX_GATHERED => self.disperse(),
+            bytes => self.relieve(bytes),
+        }
+    }
+
+    /// Gives the rows that were gathered to the files of their partitions.
+    fn disperse(&mut self) -> Result<(), SinkError> {
+        let Some(mut gathered) = self.gathered.take() else { return Ok(()) };
+        for part in gathered.take_parts(|dir| self.open.contains_key(dir)) {
+            for rows in gathered.rows(&part, CHUNK_ROWS) {
+                self.append(&part.dir, &rows.map_err(|source| SinkError::Split { source })?)?;
+                self.relieve(gathered.bytes())?;
+            }
+        }
+        self.gathered = Some(Gathered::default());
         Ok(())
     }
 
@@ -246,10 +285,11 @@ impl SinkWriter {
         Ok(())
     }
 
-    /// Writes row groups early while the open files hold too much memory, and closes files where that isn't enough.
-    fn relieve(&mut self) -> Result<(), SinkError> {
+    /// Writes row groups early while the open files, with the `gathered` bytes beside them, hold too much memory, and closes files where
+    /// that isn't enough.
+    fn relieve(&mut self, gathered: usize) -> Result<(), SinkError> {
         let mut held: Vec<_> = self.open.values_mut().map(|file| (file.encoder.buffered(), file)).collect();
-        let mut total: usize = held.iter().map(|(bytes, _)| bytes).sum();
+        let mut total = gathered + held.iter().map(|(bytes, _)| bytes).sum::<usize>();
         // By size, then by part: the order of the hash table decides nothing.
         held.sort_by_key(|(bytes, file)| (*bytes, std::cmp::Reverse(file.part)));
         while total > MAX_BUFFERED {
