@@ -313,3 +313,13 @@ fn columns_that_are_known_by_their_place_must_be_decided() {
         assert_eq!(say(&format!("    {decided}\n")), "", "{decided}");
     }
 }
+
+#[test]
+fn a_compression_in_capitals_is_told_its_name() {
+    let say = |name: &str| {
+        say_job(&format!("    snapshot: latest\n    sinks: {{a: {{jsonl: {{url: ./a, compression: {name}}}}}}}\n"))
+    };
+    assert!(say("ZSTD").contains("with a level from 1 to 22; did you mean `zstd`?"), "{}", say("ZSTD"));
+    assert!(say("Zstd(3)").contains("; did you mean `zstd(3)`?"));
+    assert!(!say("lz4").contains("did you mean"));
+}
