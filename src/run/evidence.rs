@@ -17,14 +17,23 @@ const PAGE_AGAIN: &str = "a page came twice, row for row: if rows can't be equal
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
                           it is known to be whole: `on_mismatch: refetch`";
 
+/// What a person should know where a record was no row.
+const UNLIKE: &str = "a record has nothing of a row, as a message of the server hasn't, and went to quarantine: rows may be missing where it \
+                      stands; look at it with `tidegate quarantine show`";
+
 /// What a person should look at where pages in the middle of a list by pages were short.
 const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
                                fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
                                its `total`";
 
-/// What a person should look at where the only page of a list by pages was short.
-const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
+/// What a person should look at where no page of a list was full.
+const NEVER_FULL: &str = "no page had as many rows as were asked for, and then one was empty: if the server gives fewer rows at a time than \
+                          `size`, or hides rows after it has counted them, the rest is missing; ask for a smaller `size`, or name its \
+                          `total`";
+
+/// What a person should know of bodies whose end nothing marks.
+const UNMARKED: &str = "nothing marks where the server's answers end: neither a length, nor chunks, nor their format, so one that is cut off \
+                        behind a line looks whole; name its `total`, or ask for another format";
 
 /// Says what a person should look at where the end proves nothing.
 pub(super) fn unproven(end: EndReason) -> Option<String> {
@@ -50,8 +59,8 @@ pub(super) struct Evidence {
     unkeyed: HashMap<u64, usize>,
     /// The pages of a job with no key, by the hash of their rows.
     pages: HashSet<u64>,
-    /// Whether one of them came twice.
-    page_again: bool,
+    /// How many of them had come before.
+    pages_again: u64,
 }
 
 impl Evidence {
@@ -74,7 +83,18 @@ impl Evidence {
         pass.pages_with_rows += u64::from(server_rows > 0);
         pass.server_rows += server_rows;
         pass.received += received;
+        pass.last = (server_rows, received);
         pass.exploded |= server_rows != received;
+    }
+
+    /// Notes records of a page that have nothing of a row.
+    pub(super) fn note_unlike(&mut self, records: u64) {
+        self.passes.current().unlike |= records > 0;
+    }
+
+    /// Notes that nothing tells whether an answer is whole: more rows may have followed.
+    pub(super) fn note_unmarked(&mut self) {
+        self.passes.current().unmarked = true;
     }
 
     /// Notes rows that have a key: how many have one that was never seen, and for the others the ordinal of the earlier row. Returns
@@ -107,7 +127,7 @@ impl Evidence {
             hash(&column.to_data(), &mut hasher);
         }
         let known = !self.pages.insert(hasher.finish());
-        self.page_again |= known;
+        self.pages_again += u64::from(known);
         let pass = self.passes.current();
         !known || pass.totals.1.is_some_and(|total| pass.server_rows <= total)
     }
@@ -136,8 +156,8 @@ impl Evidence {
     /// it was read, and where some rows come twice others may not come at all, though their number is right. `overlap` says that pages
     /// share rows on purpose.
     pub(super) fn weigh(&self, end: EndReason, keyed: bool, overlap: bool) -> Reconciliation {
-        let (mut proved, twice) = self.count(end, keyed);
-        if proved.verdict == Verdict::Complete && (self.page_again || twice && !overlap) {
+        let (mut proved, _) = self.count(end, keyed);
+        if proved.verdict == Verdict::Complete && self.doubt(end, keyed, overlap).is_some() {
             proved.verdict = Verdict::Unknown;
         }
         // Rows that join while a slice is filled lie beyond it.
@@ -148,12 +168,16 @@ impl Evidence {
         proved
     }
 
-    /// Says why what would be complete otherwise isn't known to be, where that is because something came twice.
+    /// Says why what would be complete otherwise isn't known to be: something came twice, a record was no row, or nothing tells whether
+    /// answers are whole.
     pub(super) fn doubt(&self, end: EndReason, keyed: bool, overlap: bool) -> Option<&'static str> {
         let (proved, twice) = self.count(end, keyed);
+        let last = self.passes.get(self.passes.number());
         match proved.verdict {
-            Verdict::Complete if self.page_again => Some(PAGE_AGAIN),
+            Verdict::Complete if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
+            Verdict::Complete if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
             Verdict::Complete if twice && !overlap => Some(ROWS_AGAIN),
+            Verdict::Complete if proved.total_last.is_none() && last.is_some_and(|pass| pass.unmarked) => Some(UNMARKED),
             _ => None,
         }
     }
@@ -162,12 +186,15 @@ impl Evidence {
     fn count(&self, end: EndReason, keyed: bool) -> (Reconciliation, bool) {
         let none = Pass::default();
         let pass = self.passes.get(self.passes.number()).unwrap_or(&none);
+        // What was asked for beyond the end shows nothing but the end.
+        let (server_again, again) = if end == EndReason::PageAgain { pass.last } else { (0, 0) };
+        let once = pass.received - again;
         let distinct = match keyed {
-            _ if pass.exploded => pass.server_rows,
+            _ if pass.exploded => pass.server_rows - server_again,
             true => pass.distinct(),
-            false => pass.received,
+            false => once,
         };
-        let twice = keyed && pass.distinct() < pass.received;
+        let twice = keyed && pass.distinct() < once;
         (Reconciliation::of(pass.received, distinct, pass.totals, end), twice)
     }
 
@@ -176,12 +203,16 @@ impl Evidence {
     pub(super) fn weigh_settled(&self, end: EndReason, since: usize) -> Reconciliation {
         let (mut proved, _) = self.count(end, true);
         let passes = since..self.passes.count();
+        let unlike = passes.clone().any(|number| self.passes.get(number).is_some_and(|pass| pass.unlike));
         if passes.len() > 1 {
             // No pass by itself showed all rows; together they did.
             let first = self.passes.get(since).and_then(|pass| pass.opening);
             let received = passes.filter_map(|number| self.passes.get(number)).map(|pass| pass.received).sum();
             let totals = (first, proved.total_last);
             proved = Reconciliation::of(received, self.passes.distinct_since(since), totals, end);
+        }
+        if unlike && proved.verdict == Verdict::Complete {
+            proved.verdict = Verdict::Unknown;
         }
         proved.passes = u32::try_from(self.passes.count()).unwrap_or(u32::MAX);
         proved

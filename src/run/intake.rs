@@ -245,6 +245,9 @@ impl Intake {
             let seen = Seen { rows: page.server_rows(), page: asked.page, ..Seen::default() };
             return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
         }
+        if answer.unmarked {
+            self.collector.note_unmarked();
+        }
         let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
         let (envelope, rows) = (JqInput::new(page.envelope()), page.server_rows());
         let shown = pages::Shown { envelope, body: &answer.body, rows, new_rows: 0 };
@@ -336,6 +339,7 @@ impl Intake {
             self.collector.check_seek(value, &asked.line)?;
         }
         seen.new_rows = taken.new_rows;
+        seen.unlike = taken.unlike;
         Ok((seen, taken.full))
     }
 }
