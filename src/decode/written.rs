@@ -93,12 +93,16 @@ mod tests {
     #[test]
     fn the_envelope_is_what_values_show_with_all_digits() {
         let body = r#"{"next": 1.10, "rsp": {"n": [1e3], "rows": [{"id": 1.0}], "é\n": 12345678901234567890123}}"#;
-        let written = |records: &str, body: &str| written_envelope(body.as_bytes(), AnswerFormat::Json, &selector(records)).unwrap();
+        let written = |records: &str, body: &str| {
+            written_envelope(body.as_bytes(), AnswerFormat::Json, &selector(records)).unwrap()
+        };
         assert_eq!(written(".rsp.rows[]", body), r#"{"next":1.10,"rsp":{"n":[1e3],"é\n":12345678901234567890123}}"#);
         assert_eq!(written(".rsp.rows[] | .", body), body);
         assert_eq!(written(".[]", "[1.10]"), "null");
         assert_eq!(written(".rsp[]?", r#"{"rsp": null}"#), r#"{"rsp":null}"#);
-        for (records, body) in [(".rsp.rows[]", body), (".rsp[]?", "{}"), (".rsp.a[]?", r#"{"rsp": [1]}"#), (".[]", "[]")] {
+        for (records, body) in
+            [(".rsp.rows[]", body), (".rsp[]?", "{}"), (".rsp.a[]?", r#"{"rsp": [1]}"#), (".[]", "[]")]
+        {
             let seen = super::super::envelope_of(body.as_bytes(), AnswerFormat::Json, &selector(records));
             let text: Value = serde_json::from_str(&written(records, body)).unwrap();
             assert_eq!(text, seen, "{records} {body}");
@@ -111,9 +115,15 @@ mod tests {
         let edges = |body: &str, format, records: &str| {
             written_edges(body.as_bytes(), format, &selector(records), &context, &[]).unwrap()
         };
-        assert_eq!(edges(r#"[{"a": 1.10}, 2, {"a": 1e3}]"#, AnswerFormat::Json, ".[]"), [r#"{"a": 1.10}"#, r#"{"a": 1e3}"#]);
+        assert_eq!(
+            edges(r#"[{"a": 1.10}, 2, {"a": 1e3}]"#, AnswerFormat::Json, ".[]"),
+            [r#"{"a": 1.10}"#, r#"{"a": 1e3}"#]
+        );
         assert_eq!(edges(r#"{"r": [{"a": 2.50}]}"#, AnswerFormat::Json, ".r[] | {a}"), [r#"{"a":2.50}"#; 2]);
-        assert_eq!(edges("{\"a\": 1.0}\n{\"a\": 2.0}\n", AnswerFormat::JsonLines, ".[]"), [r#"{"a": 1.0}"#, r#"{"a": 2.0}"#]);
+        assert_eq!(
+            edges("{\"a\": 1.0}\n{\"a\": 2.0}\n", AnswerFormat::JsonLines, ".[]"),
+            [r#"{"a": 1.0}"#, r#"{"a": 2.0}"#]
+        );
         let csv = AnswerFormat::Csv(CsvDialect::default());
         assert_eq!(edges("a,b\n1.10,x\n", csv, ".[]"), [r#"{"a":"1.10","b":"x"}"#; 2]);
         assert_eq!(edges("[]", AnswerFormat::Json, ".[]"), ["null"; 2]);

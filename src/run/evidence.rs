@@ -177,7 +177,9 @@ impl Evidence {
             Verdict::Complete if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
             Verdict::Complete if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
             Verdict::Complete if twice && !overlap => Some(ROWS_AGAIN),
-            Verdict::Complete if proved.total_last.is_none() && last.is_some_and(|pass| pass.unmarked) => Some(UNMARKED),
+            Verdict::Complete if proved.total_last.is_none() && last.is_some_and(|pass| pass.unmarked) => {
+                Some(UNMARKED)
+            }
             _ => None,
         }
     }

@@ -14,8 +14,8 @@ use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
-    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header,
-    is_part, names_next, parse_total, resolve,
+    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header, is_part,
+    names_next, parse_total, resolve,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::{Jq, JqInput};
@@ -333,7 +333,8 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         _ => None,
     };
     let last_value = value.map(|value| one("paginate.seek.value", value)).transpose()?;
-    let last_value = value.zip(last_value).map(|(program, value)| exact::sought(program, value, job, asked, shown, vars));
+    let last_value =
+        value.zip(last_value).map(|(program, value)| exact::sought(program, value, job, asked, shown, vars));
     let last_value = last_value.transpose()?;
     // What says it of the last record says it of the first, where that is taken for the last.
     let first_value = value.and_then(|program| {
@@ -363,7 +364,9 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
         given.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })
     };
     match &job.paginate.kind {
-        PaginateKind::Cursor(CursorSpec::One(_, value)) => given_by(job, "paginate.cursor.value", value, asked, shown, vars),
+        PaginateKind::Cursor(CursorSpec::One(_, value)) => {
+            given_by(job, "paginate.cursor.value", value, asked, shown, vars)
+        }
         // A place among the rows: where there are none, nothing comes after them, whatever else the page gives.
         PaginateKind::Cursor(CursorSpec::Several(values))
             if shown.rows == 0 && values.iter().any(|(_, value)| value.of_row) =>
@@ -375,7 +378,9 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
             let parts = values.iter().map(|(place, value)| Ok((place.as_str(), one(value)?)));
             Ok(Given::gather(parts.collect::<Result<Vec<_>, RunError>>()?))
         }
-        PaginateKind::NextLink(LinkFrom::Answer(url)) => given_by(job, "paginate.next_link.url", url, asked, shown, vars),
+        PaginateKind::NextLink(LinkFrom::Answer(url)) => {
+            given_by(job, "paginate.next_link.url", url, asked, shown, vars)
+        }
         PaginateKind::NextLink(LinkFrom::Header(name)) => header(name),
         PaginateKind::None if is_part(vars.first(), headers) => Ok(Given::Next(Value::Null)),
         // It is asked for evidence only: what names no relation `next`, however it is written, is none.

@@ -38,7 +38,9 @@ impl Sent {
         let mut sent = Self::default();
         for job in &pipeline.jobs {
             match &job.for_each {
-                Some(fan_out) if matches!(&fan_out.from, FanOutFrom::Rows(rows_of) if rows_of == parent) => sent.add(job, fan_out)?,
+                Some(fan_out) if matches!(&fan_out.from, FanOutFrom::Rows(rows_of) if rows_of == parent) => {
+                    sent.add(job, fan_out)?
+                }
                 _ => {}
             }
         }

@@ -119,7 +119,8 @@ fn unmarked(bodies: &'static [&'static str]) -> String {
             let (mut socket, mut asked) = (socket.unwrap(), [0; 4096]);
             let length = socket.read(&mut asked).unwrap_or_default();
             let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
-            let at: usize = asked.split("at=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or_default();
+            let at: usize =
+                asked.split("at=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or_default();
             let body = bodies.get(at).copied().unwrap_or_default();
             let _ = socket.write_all(format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}").as_bytes());
         }

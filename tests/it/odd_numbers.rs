@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::support::api::{Answer, Api, Request};
 use crate::support::bench::Bench;
 
-const CURSOR: &str = "records: '.items[]'\nsnapshot: latest\nkey: id\npaginate: {cursor: {into: query.at, value: VALUE}}";
+const CURSOR: &str =
+    "records: '.items[]'\nsnapshot: latest\nkey: id\npaginate: {cursor: {into: query.at, value: VALUE}}";
 
 /// A list of two pages; the first gives `next`, a number as it is written, beside rows of the weight `weight`.
 fn list(next: &str, weight: &str) -> Bench {
@@ -44,7 +45,11 @@ fn a_cursor_that_is_made_a_text_has_all_its_digits() {
         for job in [&plain, &program, &last] {
             let bench = list(next, weight);
             let ran = bench.job(job).run();
-            assert_eq!(bench.api.asked().last().unwrap().query.get("at").map(String::as_str), Some(next), "{job} {ran:?}");
+            assert_eq!(
+                bench.api.asked().last().unwrap().query.get("at").map(String::as_str),
+                Some(next),
+                "{job} {ran:?}"
+            );
             if *job != last {
                 assert_eq!(ran.fine(), "latest landed: 3 of 3; complete");
             }
@@ -98,7 +103,8 @@ fn a_child_request_asks_for_what_its_row_has() {
                 path => Answer::json(&json!({"of": path})),
             })
         };
-        let job = "records: '.[]'\nsnapshot: latest\npaginate: none\nenrich: {detail: {get: '/c/{{ row.pid }}', value: .of}}";
+        let job =
+            "records: '.[]'\nsnapshot: latest\npaginate: none\nenrich: {detail: {get: '/c/{{ row.pid }}', value: .of}}";
         let error = Bench::new(api()).job(job).failure();
         assert!(error.contains(&format!("`pid` is {pid} in a row, and would be sent as {sent}")), "{error}");
         let bench = Bench::new(api());

@@ -27,7 +27,8 @@ fn from(request: &Request) -> usize {
 }
 
 const OFFSET: &str = "snapshot: latest\nkey: id\nquery: {at: 0}\npaginate: {offset: {into: query.at, size: 3}}";
-const PAGE: &str = "snapshot: latest\nkey: id\nquery: {page: 0}\npaginate: {page: {into: query.page, size: 3, first: 0}}";
+const PAGE: &str =
+    "snapshot: latest\nkey: id\nquery: {page: 0}\npaginate: {page: {into: query.page, size: 3, first: 0}}";
 
 /// A server that sends `body` in place of the page that begins at `at`, or once there.
 fn instead(at: usize, body: &str, page: fn(usize) -> String) -> Api {
@@ -54,7 +55,9 @@ fn a_message_in_place_of_a_page_is_no_row() {
     ] {
         let error = Bench::new(api).job(&job).failure();
         assert!(
-            error.contains("the page has 1 record, and none of them has `id`, by which rows are told apart (`key`): a message"),
+            error.contains(
+                "the page has 1 record, and none of them has `id`, by which rows are told apart (`key`): a message"
+            ),
             "{job}: {error}"
         );
     }

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::again::Again;
 use super::answer::{
-    CutCheck, RawAnswer, ends_with_any_line, ends_with_connection, headers_to_json, is_open_ended, unasked_part, unknown_encoding,
+    CutCheck, RawAnswer, ends_with_any_line, ends_with_connection, headers_to_json, is_open_ended, unasked_part,
+    unknown_encoding,
 };
 use super::budget::Dead;
 use super::connect::{HttpOptions, build, proxy_of, transport};

@@ -78,7 +78,9 @@ impl Tally {
         let end = self.take(seen, size, full, rules, place)?;
         // Behind rows that the server hides a page is short, and the next one may be empty.
         Ok(end.map(|end| match end {
-            EndReason::EmptyPage if self.received > 0 && !self.ever_full && self.total.is_none() && seen.more.is_none() => {
+            EndReason::EmptyPage
+                if self.received > 0 && !self.ever_full && self.total.is_none() && seen.more.is_none() =>
+            {
                 EndReason::NeverFull
             }
             end => end,
@@ -99,7 +101,12 @@ impl Tally {
         rules: &EndRules,
         place: &Place,
     ) -> Result<Option<EndReason>, PaginateError> {
-        if self.is_past_total() && seen.total == self.total && seen.more != Some(true) && seen.rows > 0 && seen.new_rows == 0 {
+        if self.is_past_total()
+            && seen.total == self.total
+            && seen.more != Some(true)
+            && seen.rows > 0
+            && seen.new_rows == 0
+        {
             return Ok(Some(EndReason::PageAgain));
         }
         self.received += seen.rows;

@@ -105,12 +105,23 @@ mod tests {
 
     #[test]
     fn a_number_goes_back_as_it_is_written_or_is_told() {
-        let sent = |value: &str| as_sent(value, format!(r#"{{"note": "\\\"" , "n": {value}}}"#).as_bytes(), Digits::AsWritten);
-        for text in ["1700000000.1234567890", "1.10", "1e3", "0.10000000000000000001", "-0", "123456789012345678901234567890", "1e999"] {
+        let sent =
+            |value: &str| as_sent(value, format!(r#"{{"note": "\\\"" , "n": {value}}}"#).as_bytes(), Digits::AsWritten);
+        for text in [
+            "1700000000.1234567890",
+            "1.10",
+            "1e3",
+            "0.10000000000000000001",
+            "-0",
+            "123456789012345678901234567890",
+            "1e999",
+        ] {
             assert_eq!(sent(text), Err(text.to_owned()));
             assert_eq!(sent(&format!("[1, {{\"a\": {text}}}]")), Err(text.to_owned()));
         }
-        for text in ["1700000000.1234567", "-0.5", "1.0", "12", "\"1.10\"", "null", "18446744073709551615", "[1.5,\"1.50\"]"] {
+        for text in
+            ["1700000000.1234567", "-0.5", "1.0", "12", "\"1.10\"", "null", "18446744073709551615", "[1.5,\"1.50\"]"]
+        {
             assert_eq!(sent(text), Ok(serde_json::from_str(text).unwrap()), "{text}");
         }
         // Beside a number that is the same double, and is kept.

@@ -31,7 +31,10 @@ mod tests {
             Jq::compile(program, &["last"]).unwrap().one_exact(input, &[edge.into()]).unwrap()
         };
         assert_eq!(run(".n", r#"{"n": 1.10}"#, "null"), "1.10");
-        assert_eq!(run(".n | tostring", r#"{"n": 123456789012345678901234567890}"#, "null"), r#""123456789012345678901234567890""#);
+        assert_eq!(
+            run(".n | tostring", r#"{"n": 123456789012345678901234567890}"#, "null"),
+            r#""123456789012345678901234567890""#
+        );
         assert_eq!(run(r#""at \($last.n)""#, "{}", r#"{"n": 1e3}"#), r#""at 1e3""#);
         assert_eq!(run("[$last.n, .n]", r#"{"n": 2.50}"#, r#"{"n": 1.0}"#), "[1.0,2.50]");
         assert_eq!(run(".n + 1", r#"{"n": 1.10}"#, "null"), "2.1");

@@ -31,7 +31,8 @@ impl Unlike {
         };
         Self {
             own: job.key.iter().filter(|column| !is_added(column)).cloned().collect(),
-            is_table: matches!(options.format, AnswerFormat::Csv(_)) && matches!(options.selector, Selector::Plain { .. }),
+            is_table: matches!(options.format, AnswerFormat::Csv(_))
+                && matches!(options.selector, Selector::Plain { .. }),
             null_is_none: matches!(options.selector, Selector::Program(_)),
         }
     }
@@ -92,7 +93,10 @@ mod tests {
             assert!(!judge(&["id", "at"], false, row), "{row}");
         }
         assert!(judge(&["id"], true, r#"{"id":null}"#), "a program writes null for what isn't there");
-        assert!(!judge(&[], false, r#"{"error":"busy"}"#) && judge(&[], false, "null"), "without a key any object may be one");
+        assert!(
+            !judge(&[], false, r#"{"error":"busy"}"#) && judge(&[], false, "null"),
+            "without a key any object may be one"
+        );
         let deep = format!(r#"{{"id": 1, "x": {}1{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
         assert!(!judge(&["id"], false, &deep) && !judge(&["id"], false, "{oops"));
     }
