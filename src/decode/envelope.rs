@@ -92,8 +92,8 @@ impl<'de> Rows<'de> for NoRows {
 pub(super) enum End {
     /// The array.
     Array,
-    /// `[]` where an object was due on the way: how Lua prints an empty table.
-    EmptyOnTheWay,
+    /// `[]` where an object was due on the way, after so many keys of the path: how Lua and PHP print an empty table.
+    EmptyOnTheWay(usize),
     /// Null, after so many keys of the path.
     Null(usize),
     /// The key after so many keys of the path doesn't exist; these do.
@@ -192,7 +192,7 @@ impl<'de, R: Rows<'de>> Visitor<'de> for Walk<'_, R> {
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
-        *self.end = if items.is_empty() { End::EmptyOnTheWay } else { End::Other(self.depth, "an array") };
+        *self.end = if items.is_empty() { End::EmptyOnTheWay(self.depth) } else { End::Other(self.depth, "an array") };
         Ok(Some(Value::Array(items)))
     }
 

@@ -33,6 +33,7 @@ mod table;
 mod text;
 mod visitor;
 mod whole;
+mod written;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub use split::SplitPage;
 pub use strict::check_json;
 use table::Known;
 pub use whole::{WholePage, read_whole};
+pub use written::{has_double, written_edges, written_envelope};
 
 /// A row that doesn't fit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -366,8 +366,8 @@ fn the_envelope_comes_without_the_records() {
     let page1 = page(&mut decoder, r#"{"rc": 0, "rsp": {"records": [{"a": 1}, {"a": 2}, {"a": 3}], "total": 3}}"#);
     assert_eq!(page1.envelope, json!({"rc": 0, "rsp": {"total": 3}}));
     assert_eq!((page1.first, page1.last, page1.server_rows), (json!({"a": 1}), json!({"a": 3}), 3));
-    let empty = page(&mut decoder, r#"{"rc": 0, "rsp": []}"#);
-    assert_eq!((empty.rows, empty.envelope, empty.last), (0, json!({"rc": 0, "rsp": []}), json!(null)));
+    let empty = page(&mut decoder, r#"{"rc": 0, "rsp": {"records": []}}"#);
+    assert_eq!((empty.rows, empty.envelope, empty.last), (0, json!({"rc": 0, "rsp": {}}), json!(null)));
 }
 
 #[test]

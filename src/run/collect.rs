@@ -4,6 +4,7 @@ mod came;
 mod edges;
 mod end;
 mod strays;
+mod unlike;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use self::came::Came;
 pub(super) use self::edges::Edges;
 pub(super) use self::end::{Collected, PassEnd};
 use self::strays::OwnTime;
+use self::unlike::Unlike;
 use super::RunError;
 use super::bad::{BadRows, Which};
 use super::cursor;
@@ -48,6 +50,8 @@ pub(super) struct SliceMemory {
 pub(super) struct Taken {
     /// Rows with a key that no earlier page had.
     pub(super) new_rows: u64,
+    /// Records that have nothing of a row of the job.
+    pub(super) unlike: u64,
     /// Whether an incremental slice has the rows that it was meant to have.
     pub(super) full: bool,
     /// Whether the last of the rows that could be decoded went to quarantine.
@@ -70,6 +74,9 @@ pub(super) struct Collector {
     counts: RowCounts,
     /// Rows for quarantine.
     bad: BadRows,
+    unlike: Unlike,
+    /// Whether a page may have nothing but records that are unlike rows: the job says how many may be bad.
+    may_be_unlike: bool,
     undecoded: usize,
     first_nulled: Option<BadRow>,
     /// The first record as it came, where it was wanted.
@@ -78,6 +85,8 @@ pub(super) struct Collector {
     replaced: Replaced,
     outside: Ordinals,
     nulls: Ordinals,
+    /// The first row of the last page.
+    last_page: u64,
     evidence: Evidence,
     /// The columns in which a row had a value.
     valued: BTreeSet<String>,
@@ -123,15 +132,18 @@ impl Collector {
             cursor,
             spool: Spool::new(memory.rows),
             schemas: Vec::new(),
-            options,
             counts: RowCounts::default(),
             bad: BadRows::default(),
+            unlike: Unlike::new(job, &options),
+            may_be_unlike: job.max_bad_rows.is_some(),
             undecoded: 0,
+            options,
             first_nulled: None,
             first: Value::Null,
             replaced: Replaced::default(),
             outside: Ordinals::default(),
             nulls: Ordinals::default(),
+            last_page: 0,
             evidence: Evidence::of(job),
             valued: BTreeSet::new(),
             since: 0,
@@ -167,6 +179,7 @@ impl Collector {
     /// Takes a page in. `request` names it in errors and in quarantine.
     pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
         let first = self.spool.rows();
+        self.last_page = first;
         let held = page.held().map_err(|source| RunError::Decode { request: request.to_owned(), source })?;
         self.counts.received += page.rows;
         self.counts.discarded_fields += page.discarded_fields;
@@ -182,7 +195,9 @@ impl Collector {
         let stood =
             page.rejected.iter().enumerate().map(|(bad, row)| usize::try_from(row.ordinal).unwrap_or(usize::MAX) - bad);
         let came = Came::new(request, number, stood.collect(), &page.origin);
+        let mut unlike = 0;
         for row in page.rejected {
+            unlike += u64::from(self.unlike.is_rejected(&row));
             let which = Which::Undecoded(self.undecoded);
             let pass = self.evidence.passes().number();
             self.bad.push(BadRow::rejected(row, request, number), which, pass)?;
@@ -191,7 +206,8 @@ impl Collector {
         let batch = page.batch;
         self.note_values(&batch);
         let tied = self.ends_tied(&batch);
-        let new_good = self.observe(&batch, &page.schema, first, &came)?;
+        let new_good = self.observe(&batch, &page.schema, first, &came, &mut unlike)?;
+        self.check_likeness(unlike, page.rows, request)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.evidence.note_again(page.server_rows, page.rows, new_rows);
@@ -203,7 +219,7 @@ impl Collector {
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
         let last_is_bad = last.is_some_and(|last| self.nulls.contains(last));
-        Ok(Taken { new_rows, full, last_is_bad, tied })
+        Ok(Taken { new_rows, unlike, full, last_is_bad, tied })
     }
 
     /// Tells whether the last two rows of a page have the same value of `seek`.
@@ -266,18 +282,24 @@ impl Collector {
         self.evidence.note_page(0, 0);
     }
 
+    /// Notes that nothing tells whether an answer is whole.
+    pub(super) fn note_unmarked(&mut self) {
+        self.evidence.note_unmarked();
+    }
+
     /// Notes the total that a page stated.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         self.evidence.note_total(total);
     }
 
-    /// Returns how many rows of a batch no earlier page had.
+    /// Returns how many rows of a batch no earlier page had; adds those that are unlike rows to `unlike`.
     fn observe(
         &mut self,
         batch: &RecordBatch,
         schema: &RecordSchema,
         first: u64,
         came: &Came<'_>,
+        unlike: &mut u64,
     ) -> Result<u64, RunError> {
         let rows = batch.num_rows() as u64;
         if rows == 0 {
@@ -305,9 +327,21 @@ impl Collector {
         for (row, fault) in null_keys {
             if let Some(bad) = self.reject(first, row, &fault, came)? {
                 new_rows += u64::from(self.evidence.note_unkeyed(&bad));
+                *unlike += u64::from(self.unlike.is(&bad));
             }
         }
         Ok(new_rows)
+    }
+
+    /// Notes records that are unlike rows, and refuses a page that has no others: it would be counted, and moved on by, as if it
+    /// were rows.
+    fn check_likeness(&mut self, unlike: u64, rows: u64, request: &str) -> Result<(), RunError> {
+        self.evidence.note_unlike(unlike);
+        if unlike == 0 || unlike < rows || self.may_be_unlike {
+            return Ok(());
+        }
+        let problem = self.unlike.problem(rows, &self.bad.last());
+        Err(RunError::Answer { request: request.to_owned(), problem })
     }
 
     fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<(), RunError> {

@@ -79,6 +79,12 @@ pub enum RunError {
         /// The column.
         column: String,
     },
+    /// A child request would be sent with another number than the record has.
+    #[error("{problem}")]
+    EnrichNumber {
+        /// Which, and what to do.
+        problem: String,
+    },
     /// The schema that was pinned has no room for the column of a child request.
     #[error(
         "the column `{column}` of `enrich` isn't in the pinned schema, and the contract lets none join: pin its type under \

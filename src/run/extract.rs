@@ -19,11 +19,12 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
+use super::sent::Sent;
 use super::{Env, Progress, RunError, build, evidence, future, hidden};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
-use crate::extract::http::{Exchange, Exchanged, RawAnswer};
+use crate::extract::http::{Exchange, ExchangeError, Exchanged, Fault, RawAnswer};
 use crate::extract::paginate::{Ceilings, PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
@@ -43,6 +44,8 @@ pub(super) struct Extraction {
     pub(super) most: Ceilings,
     /// What the slices that are read at once share.
     pub(super) lanes: Lanes,
+    /// What is used of the rows, where other jobs fan out over them.
+    pub(super) sent: Arc<Sent>,
     /// This machine's clock, where windows that haven't ended for the server are refused.
     pub(super) clock: Option<Arc<dyn Clock>>,
 }
@@ -109,6 +112,7 @@ impl Extraction {
             had_one: Arc::default(),
             most: env.bounds.ceilings,
             lanes: Lanes::new(job.source.concurrency as usize),
+            sent: Arc::default(),
             clock: None,
         })
     }
@@ -197,8 +201,11 @@ impl Extraction {
         loop {
             let asked = pages.ask()?;
             let span = tracing::error_span!("page", page = asked.page);
-            let read = self.page(&asked, &pages, reading).instrument(span.clone()).await?;
-            let Read { seen, bytes, enough, misfit } = read;
+            let read = self.page(&asked, &pages, reading).instrument(span.clone()).await;
+            if pages.is_past_total() && read.as_ref().err().is_some_and(is_no_such_page) {
+                return Ok(EndReason::TotalReached);
+            }
+            let Read { seen, bytes, enough, misfit } = read?;
             span.in_scope(|| tracing::debug!(rows = seen.rows, bytes, "page received"));
             reading.meter.add(Fetched { server_rows: seen.rows, ..Fetched::default() });
             if let Some(misfit) = misfit {
@@ -304,6 +311,12 @@ impl Extraction {
         let redactor = self.exchange.client.redactor();
         Pages::new(&self.job, &self.tree, slice, &printed(now), redactor, &self.had_one, self.most)
     }
+}
+
+/// Tells whether the server says that there is nothing where a page was asked for.
+pub(super) fn is_no_such_page(error: &RunError) -> bool {
+    matches!(error, RunError::Exchange(ExchangeError::Answer(answer))
+        if answer.fault == Fault::Request && matches!(answer.status, 400 | 404 | 410 | 416 | 422))
 }
 
 /// Refuses rows in an answer that `empty` takes for a page with none.

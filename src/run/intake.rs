@@ -249,6 +249,9 @@ impl Intake {
             let seen = Seen { rows: page.server_rows(), page: asked.page, ..Seen::default() };
             return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
         }
+        if answer.unmarked {
+            self.collector.note_unmarked();
+        }
         let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
         let (envelope, rows) = (JqInput::new(page.envelope()), page.server_rows());
         let shown = pages::Shown { envelope, body: &answer.body, rows, new_rows: 0 };
@@ -343,6 +346,7 @@ impl Intake {
         }
         // Rows that a program made nothing of can only be told from others by the whole answer.
         seen.new_rows = if self.barren.1 && seen.total.is_none() { 0 } else { taken.new_rows };
+        seen.unlike = taken.unlike;
         seen.tied = taken.tied && !last_is_bad;
         Ok((seen, taken.full))
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::extract::Extraction;
 use super::land::Target;
+use super::sent::Sent;
 use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
@@ -75,7 +76,8 @@ impl Runner<'_> {
     /// `known` has those of the jobs before it.
     pub(super) async fn parent_rows(&self, known: &BTreeMap<JobName, Vec<Value>>) -> Result<Vec<Value>, RunError> {
         let keys = fan_out(self.job, known)?;
-        let rows = self.extraction()?.parent_rows(keys.as_deref(), self.options.now).await;
+        let sent = Sent::of_parent(self.pipeline, &self.job.name)?;
+        let rows = self.extraction()?.parent_rows(keys.as_deref(), sent, self.options.now).await;
         self.env.progress.ended(&self.job.name);
         rows
     }

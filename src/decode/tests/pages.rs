@@ -167,3 +167,22 @@ fn an_empty_list_stays_one_when_its_column_is_known_later() {
     check(r#"{"a": []}"#, r#"{"a": {"b": 1}}"#, "a: struct<b: int64>", "a: null");
     check(r#"{"a": 0.1234567890123456789}"#, r#"{"a": "x"}"#, "a: json", "a: 1234567890123456789e-19");
 }
+
+/// Lua and PHP print an empty table so; where that means no rows is for the pipeline file to say, as of null.
+#[test]
+fn an_empty_list_in_place_of_an_object_is_no_page() {
+    for (path, body, place) in [
+        (".data.list.items[]", r#"{"data": []}"#, "`data` is"),
+        (".data.list.items[]", r#"{"data": {"list": []}}"#, "`data.list` is"),
+        (".items[]", "[]", "the body is"),
+    ] {
+        let said = refused(&[path], body.as_bytes());
+        let due = format!(
+            "the path `{path}` finds no records: {place} an empty list, and an object was due there; where that means no rows, write \
+             `records: '{path}?'`; otherwise correct the path"
+        );
+        assert_eq!(said, due);
+        let mut decoder = PageDecoder::new(options(&[&format!("{path}?")]));
+        assert_eq!(page(&mut decoder, body).rows, 0, "{body}");
+    }
+}

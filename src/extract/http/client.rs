@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::again::Again;
 use super::answer::{
-    CutCheck, RawAnswer, ends_with_connection, headers_to_json, is_open_ended, unasked_part, unknown_encoding,
+    CutCheck, RawAnswer, ends_with_any_line, ends_with_connection, headers_to_json, is_open_ended, unasked_part,
+    unknown_encoding,
 };
 use super::budget::Dead;
 use super::connect::{HttpOptions, build, proxy_of, transport};
@@ -294,7 +295,7 @@ impl HttpClient {
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         let open_ended = unmarked && status.is_success() && is_open_ended(cut.format, &body);
-        Ok(Tried { status, headers, body, open_ended })
+        Ok(Tried { status, headers, body, open_ended, unmarked: unmarked && ends_with_any_line(cut.format) })
     }
 
     async fn read(&self, response: reqwest::Response, room: &mut Room) -> Result<Bytes, TryError> {
@@ -380,6 +381,7 @@ impl HttpClient {
                 elapsed: made.started.elapsed(),
                 note,
                 unsettled: made.unsettled,
+                unmarked: tried.unmarked,
             }),
             Err(TryError::TooLarge) => {
                 let request = self.redactor.scrub(terms.line);

@@ -145,6 +145,7 @@ const fn reason(end: EndReason) -> &'static str {
         EndReason::NeverFull => "an empty page came, but no page was full",
         EndReason::MoreFalse => "the server said that there is no more",
         EndReason::MoreFalseAfterShort => "the server said that there is no more, but pages in the middle were short",
+        EndReason::PageAgain => "the stated total was reached, and the last page came again",
         EndReason::TotalReached => "the stated total was reached",
         EndReason::ShortPage => "a short page came",
         EndReason::NothingNew => "a page brought nothing new",
