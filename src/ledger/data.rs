@@ -135,7 +135,7 @@ impl MemoryData {
     ///
     /// As [`Manifest::read`].
     pub fn manifest(&self, root: &str) -> Result<Manifest, ManifestError> {
-        Manifest::read(root, self.lock().manifests.get(root).map(Vec::as_slice))
+        Manifest::read(root, self.lock().manifests.get(&plain(root)).map(Vec::as_slice))
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -184,21 +184,26 @@ impl DataStore for MemoryData {
     }
 
     async fn place(&self, root: &str) -> String {
-        root.replace("/./", "/")
+        plain(root)
     }
 
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        Ok(self.lock().manifests.get(root).cloned())
+        Ok(self.lock().manifests.get(&plain(root)).cloned())
     }
 
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
         let mut contents = self.lock();
-        let present = Manifest::read(root, contents.manifests.get(root).map(Vec::as_slice))?;
+        let present = Manifest::read(root, contents.manifests.get(&plain(root)).map(Vec::as_slice))?;
         if let Some(updated) = present.updated(update) {
-            contents.manifests.insert(root.to_owned(), updated.print(root)?);
+            contents.manifests.insert(plain(root), updated.print(root)?);
         }
         Ok(())
     }
+}
+
+/// Returns a root in the only other way of writing it that [`MemoryData`] knows: without `.`.
+fn plain(root: &str) -> String {
+    root.replace("/./", "/")
 }
 
 fn staged_at(file: &FileReceipt) -> (String, String) {

@@ -229,7 +229,7 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::ledger::tests::{ROOT, World, land, window};
+    use crate::ledger::tests::{ROOT, World, begin_slice, land, publication, window};
     use crate::ledger::{Accept, Accepted, DataError, Lane, MemoryData, Presence};
     use crate::model::JobName;
 
@@ -354,6 +354,26 @@ mod tests {
         let whole = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
         whole.recover(&data).await.unwrap();
         assert_eq!((data.published(ROOT).len(), whole.state(|state| state.uncleaned().count())), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_written_in_two_ways_has_one_list() {
+        let (world, data) = (World::new(Arc::new(InMemory::new())), MemoryData::default());
+        let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+        for hour in 0..4 {
+            let slice = window("j", hour);
+            writer.begin(vec![begin_slice(&slice)]).await.unwrap();
+            let mut publication = publication(&slice, 1, &["a"]);
+            if hour % 2 == 1 {
+                publication.files[0].root = ROOT.replace("///", "///./");
+            }
+            data.stage(&publication.files[0]);
+            let landing = writer.publish(publication.clone()).await.unwrap();
+            data.publish(&publication.files[0]).await.unwrap();
+            writer.commit(landing).await.unwrap();
+            writer.tidy(&data).await.unwrap();
+            assert_eq!(i64::try_from(data.manifest(ROOT).unwrap().files.len()).unwrap(), hour + 1);
+        }
     }
 
     #[test]

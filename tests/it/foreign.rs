@@ -132,7 +132,14 @@ fn what_others_have_deleted_is_said_and_lands_again_once_it_is_read() {
     fs::remove_file(file("20260101")).unwrap();
     fs::write(file("20260102"), "{\"id\": 20}\n").unwrap();
     fs::remove_dir_all(bench.workspace.path("lake/b")).unwrap();
-    assert_snapshot!(vacuum(), @"");
+    assert_snapshot!(vacuum(), @r"
+    test
+      gone: 3 files of 3 slices of others that landed, such as file://[DIR]/lake/b/test-others-20251231T000000Z-g1-00000.jsonl
+        `tidegate backfill` with `--job others --from 2025-12-31T00:00:00Z --to 2026-01-03T00:00:00Z` lands them again
+      gone: 2 files of 2 slices of rows that landed, such as file://[DIR]/lake/a/test-rows-20260101T000000Z-g1-00000.jsonl
+        `tidegate backfill` with `--job rows --from 2026-01-01T00:00:00Z --to 2026-01-03T00:00:00Z` lands them again
+    0 objects would be removed, 0 B
+    ");
     let backfill =
         bench_run(&bench, &s3, &["backfill", "--from", "2025-12-31T00:00:00Z", "--to", "2026-01-03T00:00:00Z"]);
     backfill.fine();
