@@ -79,7 +79,7 @@ pub enum Record {
     Commit(Landing),
     /// The files of the generation before are deleted.
     Cleaned(Generation),
-    /// A publish that can't be finished: none of its files remain, and the slice is read again under the next generation.
+    /// A publish that can't be finished: none of its files remain (what others have put under their names does), and the slice is read again under the next generation.
     Void(Generation),
     /// A begun slice ends without landing.
     Close(Close),

@@ -197,6 +197,7 @@ impl LedgerState {
     fn commit(&mut self, landing: &Landing, entry: &Entry) -> Result<(), Contradiction> {
         let job = self.job(&landing.at.job);
         let roots = job.places(&landing.roots);
+        let left = job.left_places();
         let key = job.key_mut(landing.at.key.as_ref());
         let again = key.may_land(landing)?;
         key.published(&landing.kind);
@@ -215,12 +216,19 @@ impl LedgerState {
         slice.staged.clear();
         let before = slice.landed.replace(Landed::of(landing, roots, entry.at));
         slice.replaced.extend(before.and_then(|before| before.into_replaced(entry.lane)));
+        slice.let_kept_go(&left, entry.lane);
         if again { Ok(()) } else { key.extend(landing) }
     }
 
     fn cleaned(&mut self, done: &Generation) {
+        let left = self.job(&done.at.job).left_places();
         let slice = self.slice_mut(&done.at);
-        slice.replaced.retain(|replaced| replaced.generation != done.generation);
+        let (gone, stay) = std::mem::take(&mut slice.replaced)
+            .into_iter()
+            .partition(|replaced: &Replaced| replaced.generation == done.generation);
+        slice.replaced = stay;
+        // What lies where a sink was removed has not been deleted.
+        slice.kept.extend(Vec::into_iter(gone).filter_map(|gone| gone.kept_in(&left)));
     }
 
     fn void(&mut self, void: &Generation) -> Result<(), Contradiction> {
@@ -417,6 +425,6 @@ impl Landed {
 
     /// Returns what is to be deleted of it by `lane`.
     pub(super) fn into_replaced(self, lane: Lane) -> Option<Replaced> {
-        Some(Replaced { generation: self.generation, list: self.list?, lane: Some(lane) })
+        Some(Replaced { generation: self.generation, list: self.list?, lane: Some(lane), roots: self.roots })
     }
 }

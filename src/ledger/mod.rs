@@ -63,7 +63,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-pub use data::{DataError, DataStore, MemoryData, Presence, publish_all};
+pub use data::{DataError, DataStore, Fault, MemoryData, Presence, publish_all};
 pub use delivery::{DeliveryLog, DeliveryNote, DeliveryState, DoneSlice, RowKey, RowKeys};
 pub use entry::{
     Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,

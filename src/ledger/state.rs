@@ -113,6 +113,10 @@ pub struct SliceState {
     /// Generations whose files are still to be deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<Replaced>,
+    /// Generations that were replaced, and still stand in the roots of sinks that were removed: they stay until the slice lands with
+    /// such a sink again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Replaced>,
     /// What had landed before the job was cut otherwise, until what is read anew covers it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<Landed>,
@@ -165,6 +169,9 @@ pub struct Replaced {
     /// The lane that let it go, and deletes them; where an earlier version did, that of the slice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<Lane>,
+    /// The roots in which it has files, as places in the job's roots; none where an earlier version let it go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) roots: Vec<usize>,
 }
 
 impl LedgerState {

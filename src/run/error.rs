@@ -250,6 +250,19 @@ pub enum RunError {
         /// The state of this run.
         state: String,
     },
+    /// A data set isn't where the ledger has landed it.
+    #[error(
+        "what lies in {to} was landed in {from}: it was moved, or copied, and the ledger knows its files in the old place only. Move it \
+         back{link}; or name an empty folder as `url` and run once with `--accept reland`, which reads again what the source still has"
+    )]
+    Moved {
+        /// The sink's folder.
+        to: String,
+        /// Where it was.
+        from: String,
+        /// How the old place can lead to the new one; nothing in a bucket.
+        link: String,
+    },
     /// No row of a slice fits.
     #[error(
         "none of the slice's rows fits ({bad} came), so nothing of it has landed; the first: {first}; check `records`, `key`, `window.time` \

@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
+use super::edit::keep_places;
 use super::extract::Extraction;
 use super::land::Target;
 use super::sent::Sent;
@@ -17,6 +18,7 @@ use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
 use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
+use crate::objects::place;
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
 use crate::telemetry::IN_REPORT;
@@ -275,16 +277,17 @@ impl Runner<'_> {
     /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what
     /// has landed.
     async fn check_fingerprint(&self, report: &mut JobReport) -> Result<(), RunError> {
-        let (job, now) = (self.job, fingerprint::of(self.job));
+        let (job, mut now) = (self.job, fingerprint::of(self.job));
+        self.writer.state(|state| keep_places(&mut now, state.fingerprint(&job.name)));
         let decided = self.writer.state(|state| fingerprint::look(job, &now, self.options.accept, state))?;
         let Some(decision) = decided else { return Ok(self.writer.set_fingerprint(&job.name, now, None).await?) };
         let mut here: HashSet<String> =
-            HashSet::from([quarantine::sink(&self.options.state, &self.pipeline.name).root()?]);
-        for sink in &job.sinks {
-            here.insert(build::sink(sink)?.root()?);
+            HashSet::from([place(&quarantine::sink(&self.options.state, &self.pipeline.name).root()?)]);
+        for target in self.targets()? {
+            here.insert(place(&target.spec.root()?));
         }
         let left = self.writer.state(|state| {
-            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(*root));
+            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(&place(root)));
             // What was moved, by `url`, goes on to be replaced; only where a sink is gone it stays.
             roots.filter(|root| decision.leaves || state.has_left(&job.name, root)).map(str::to_owned).collect()
         });

@@ -25,6 +25,7 @@ mod expect;
 mod extract;
 mod fingerprint;
 mod future;
+mod gone;
 mod held;
 mod hidden;
 mod hints;
@@ -88,6 +89,7 @@ pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use edit_error::EditError;
 pub use error::RunError;
+pub use gone::Gone;
 pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
 pub use hints::nothing_yet;
 pub use hooks::{PostError, hook, notify, post};
@@ -231,7 +233,7 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
         .with_timing(Timing::of(options.lease_ttl));
     let data = Data::new(Arc::clone(&env.stores));
-    owner::check(pipeline, options, &ledger, &data).await?;
+    owner::check(pipeline, &options.state, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
     data.prove(&jobs).await?;
     let Some(writer) = place::lease(&ledger, options, env).await? else {

@@ -155,7 +155,7 @@ pub async fn accept_schema(
     landing(pipeline, std::slice::from_ref(name))?;
     let ledger = open(pipeline, options, env)?;
     let data = Data::new(Arc::clone(&env.stores));
-    owner::check(pipeline, options, &ledger, &data).await?;
+    owner::check(pipeline, &options.state, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
     let writer = tokio::select! {
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,

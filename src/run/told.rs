@@ -57,6 +57,7 @@ impl RunError {
             | Self::NoJob { .. }
             | Self::NoWindows { .. }
             | Self::Edit(_)
+            | Self::Moved { .. }
             | Self::Future { .. }
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
