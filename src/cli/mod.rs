@@ -18,6 +18,7 @@ mod preview;
 mod print;
 mod progress;
 mod quarantine;
+mod remedies;
 mod report;
 mod run;
 mod schema;

@@ -155,7 +155,7 @@ fn document(event: &Event, at: DateTime<Utc>) -> Value {
             json!({"at": at, "event": "loaded", "pipeline": pipeline, "file": file, "next": next})
         }
         Event::Refused(refused) => {
-            let FileError { file, error, goes_on } = refused;
+            let FileError { file, error, goes_on, .. } = refused;
             json!({"at": at, "event": "refused", "file": file, "error": error, "goes_on": goes_on})
         }
         Event::Gone(pipeline) => json!({"at": at, "event": "gone", "pipeline": pipeline}),

@@ -58,7 +58,7 @@ impl Log {
         self.add(
             lane,
             lease,
-            vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts, ttl_ms: None })],
+            vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts, ttl_ms: None, asked: None })],
         )
     }
 

@@ -3,11 +3,15 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ends::{Ended, Ends, Unread, shortened, without};
 use super::entry::Entry;
 use super::lane::Lane;
 use super::state::LedgerState;
 use super::{Ledger, LedgerError};
-use crate::model::{DeliveryReport, Exit, Fetched, JobName, JobReport, RunId, RunReport, SliceOutcome};
+use crate::model::{
+    Asked, DeliveryReport, Exit, Fetched, JobName, JobReport, Remedy, RunEnd as EndOfRun, RunId, RunReport, SinkName,
+    SliceOutcome, Window,
+};
 
 /// How many runs the state keeps: half a year of nightly ones.
 const KEPT: usize = 200;
@@ -28,6 +32,9 @@ pub struct RunState {
     pub holder: String,
     /// When it took the lease, UTC, by its own clock.
     pub started: DateTime<Utc>,
+    /// What it was asked for; absent in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// How it ended; none for one that died, or still runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
@@ -98,9 +105,32 @@ pub struct RunSummary {
     /// The first thing that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Its jobs; only in the log.
+    /// What helps against that, where running again alone doesn't; of a run that broke off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
+    /// Its jobs; only in the log. The state has what of them hasn't been made good, see [`super::Ends`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobSummary>,
+    /// What it sent; only in the log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliverySummary>,
+}
+
+/// What a run sent by one sink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliverySummary {
+    /// The job.
+    pub job: JobName,
+    /// The sink.
+    pub sink: SinkName,
+    /// Rows that are still to be sent.
+    pub left: u64,
+    /// Why it stopped before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What helps against that, where delivering again alone doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
 }
 
 /// What a run did of one job.
@@ -119,6 +149,15 @@ pub struct JobSummary {
     /// The first thing that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What helps against that, where running again alone doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
+    /// Whether the run was stopped before it had begun all of the job's slices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
+    /// The windows that a backfill should have read and didn't.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Unread>,
 }
 
 /// How a run ended.
@@ -146,8 +185,8 @@ pub fn moves_data(verb: &str) -> bool {
 impl RunSummary {
     /// Sums a report up.
     #[must_use]
-    pub fn of(verb: &str, report: &RunReport) -> Self {
-        let jobs: Vec<JobSummary> = report.jobs.iter().map(JobSummary::of).collect();
+    pub fn of(asked: &Asked, report: &RunReport) -> Self {
+        let jobs: Vec<JobSummary> = report.jobs.iter().map(|job| JobSummary::of(asked, job)).collect();
         let sum = |count: fn(&JobSummary) -> u64| jobs.iter().map(count).sum();
         let (landed, unchanged, failed) = (sum(|job| job.landed), sum(|job| job.unchanged), sum(|job| job.failed));
         let fetched: Vec<Fetched> = report.jobs.iter().map(JobReport::fetched).collect();
@@ -157,7 +196,7 @@ impl RunSummary {
         let first = jobs.iter().find_map(|job| job.error.as_ref().map(|error| format!("{}: {error}", job.job)));
         let first = first.or_else(|| report.deliveries.iter().find_map(DeliveryReport::told));
         Self {
-            verb: verb.to_owned(),
+            verb: asked.verb.clone(),
             now: report.now,
             outcome: match exit {
                 Exit::SomeFailed => RunOutcome::SomeFailed,
@@ -178,8 +217,26 @@ impl RunSummary {
             scheduled_for: None,
             exit_code: None,
             error: first.as_deref().map(cut),
+            remedy: None,
             jobs,
+            deliveries: report.deliveries.iter().map(DeliverySummary::of).collect(),
         }
+    }
+
+    /// Sums up how a run ended.
+    #[must_use]
+    pub fn of_end(end: &EndOfRun, now: DateTime<Utc>) -> Self {
+        let summary = match &end.report {
+            Some(report) => Self::of(&end.asked, report),
+            None => {
+                let interrupted = end.exit_code.is_interruption();
+                let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
+                let error = end.error.as_deref().filter(|_| !interrupted);
+                Self { remedy: end.remedy, ..Self::bare(&end.asked.verb, now, outcome, error) }
+            }
+        };
+        let (run, exit_code) = (Some(end.run.clone()), Some(end.exit_code.code()));
+        Self { run, scheduled_for: end.scheduled_for, exit_code, ..summary }
     }
 
     /// Returns the exit code; none in records of older versions, and for a vacuum.
@@ -214,29 +271,77 @@ impl RunSummary {
             scheduled_for: None,
             exit_code: None,
             error: error.map(cut),
+            remedy: None,
             jobs: Vec::new(),
+            deliveries: Vec::new(),
         }
     }
 }
 
 impl JobSummary {
-    fn of(report: &JobReport) -> Self {
-        let of = |outcome: &SliceOutcome| match outcome {
-            SliceOutcome::Failed { error } => Some(error.clone()),
-            _ => None,
+    fn of(asked: &Asked, report: &JobReport) -> Self {
+        let failed = || {
+            report.slices.iter().filter_map(|slice| match &slice.outcome {
+                SliceOutcome::Failed { error, remedy } => Some((slice, error, *remedy)),
+                _ => None,
+            })
         };
         let rows = report.slices.iter().filter(|slice| slice.outcome == SliceOutcome::Landed);
-        let of_slice = || {
-            let failed = report.slices.iter().find_map(|slice| Some((&slice.slice, of(&slice.outcome)?)));
-            failed.map(|(slice, error)| format!("{slice}: {error}"))
-        };
+        let first = || failed().next().map(|(slice, error, remedy)| (format!("{}: {error}", slice.slice), remedy));
+        let (error, remedy) = report.error.clone().map(|error| (error, report.remedy)).or_else(first).unzip();
         Self {
             job: report.job.clone(),
             landed: report.count(|outcome| *outcome == SliceOutcome::Landed) as u64,
             unchanged: report.count(|outcome| *outcome == SliceOutcome::Unchanged) as u64,
-            failed: report.count(|outcome| of(outcome).is_some()) as u64,
+            failed: failed().count() as u64,
             rows: rows.map(|slice| slice.rows.transformed).sum(),
-            error: report.error.clone().or_else(of_slice).map(|error| cut(&error)),
+            error: error.as_deref().map(cut),
+            remedy: remedy.flatten(),
+            left: report.left.is_some(),
+            unread: asked.window.map(|window| unread(window, report)).unwrap_or_default(),
+        }
+    }
+}
+
+/// Returns what a backfill of `window` should have read of a job and didn't: the slices that failed; and all that it didn't come to, where
+/// it didn't come to its end.
+fn unread(window: Window, report: &JobReport) -> Vec<Unread> {
+    let slices = || report.slices.iter().filter_map(|slice| Some((slice, slice.window?)));
+    let (failed, read): (Vec<_>, Vec<_>) =
+        slices().partition(|(slice, _)| matches!(slice.outcome, SliceOutcome::Failed { .. }));
+    if report.error.is_none() && report.left.is_none() {
+        return shortened(
+            failed.into_iter().map(|(slice, window)| Unread { key: slice.key.clone(), window }).collect(),
+        );
+    }
+    let all = vec![Unread { key: None, window }];
+    read.into_iter().fold(all, |all, (slice, window)| without(all, slice.key.as_ref(), window))
+}
+
+impl DeliverySummary {
+    fn of(report: &DeliveryReport) -> Self {
+        Self {
+            job: report.job.clone(),
+            sink: report.sink.clone(),
+            left: report.counts.left,
+            error: report.error.as_deref().map(cut),
+            remedy: report.remedy,
+        }
+    }
+}
+
+impl RunState {
+    /// Says which run it is and what it was asked for, with the entry that tells how it ended: of one that died, its first.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        let summary = self.end.as_ref().map(|end| &end.summary);
+        let named = summary.and_then(|summary| summary.run.as_ref());
+        Ended {
+            entry: self.end.as_ref().map_or(self.id, |end| end.entry),
+            run: named.map_or_else(|| self.id.to_string(), ToString::to_string),
+            at: self.end.as_ref().map_or(self.started, |end| end.at),
+            lane: self.lane,
+            asked: self.asked.clone().unwrap_or_else(|| Asked::new(summary.map_or("run", |summary| &summary.verb))),
         }
     }
 }
@@ -255,26 +360,42 @@ impl LedgerState {
         })
     }
 
+    /// Returns how the jobs ended.
+    #[must_use]
+    pub const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
     /// Notes a run that has taken a lease.
-    pub(super) fn started(&mut self, entry: &Entry, holder: &str) {
+    pub(super) fn started(&mut self, entry: &Entry, holder: &str, asked: Option<&Asked>) {
         self.runs.push(RunState {
             id: entry.sequence,
             lane: entry.lane,
             lease: entry.lease,
             holder: holder.to_owned(),
             started: entry.at,
+            asked: asked.cloned(),
             end: None,
         });
         let excess = self.runs.len().saturating_sub(KEPT);
         self.runs.drain(..excess);
     }
 
+    /// Notes that the run that holds the last lease of `lane` has died, unless it said how it ended.
+    pub(super) fn died(&mut self, lane: Lane) {
+        let last = self.runs.iter().rev().find(|run| run.lane == lane);
+        if let Some(died) = last.filter(|run| run.end.is_none()).map(RunState::ended) {
+            self.ends.died(&died);
+        }
+    }
+
     /// Notes how the holder of the entry's lease ended.
     pub(super) fn ran(&mut self, entry: &Entry, summary: &RunSummary) {
         let run = self.runs.iter_mut().rev().find(|run| run.lane == entry.lane && run.lease == entry.lease);
         if let Some(run) = run {
-            let summary = RunSummary { jobs: Vec::new(), ..summary.clone() };
-            run.end = Some(RunEnd { entry: entry.sequence, at: entry.at, summary });
+            let short = RunSummary { jobs: Vec::new(), deliveries: Vec::new(), ..summary.clone() };
+            run.end = Some(RunEnd { entry: entry.sequence, at: entry.at, summary: short });
+            self.ends.ended(&run.ended(), summary);
         }
     }
 }
@@ -293,7 +414,7 @@ impl Ledger {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero(number: &u64) -> bool {
+pub(super) const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 

@@ -54,6 +54,7 @@ mod progress;
 pub mod quarantine;
 mod readers;
 mod refused;
+mod remedy;
 mod room;
 mod row;
 mod sample;
@@ -92,7 +93,6 @@ pub use job::EdgeError;
 pub use locked::check_locked;
 pub use loss_error::LossError;
 pub use names::unknown_names;
-pub use owner::is_of_another_ledger;
 pub use parts::PartError;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, PreviewFile, PreviewSink, preview};
@@ -112,7 +112,7 @@ use end::release;
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Lane, Ledger, RunOutcome, RunSummary, SliceRef, Timing, Writer};
-use crate::model::{DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
+use crate::model::{Asked, DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::plan::Shard;
@@ -171,6 +171,23 @@ pub struct Options {
     pub reads: Reads,
 }
 
+impl Options {
+    /// Says what a run of a pipeline with these is asked for.
+    #[must_use]
+    pub fn asked(&self, pipeline: &Pipeline) -> Asked {
+        let jobs = pipeline.jobs.iter().filter(|job| self.asks_for(job)).map(|job| job.name.clone()).collect();
+        let backfill = self.reads.backfill();
+        let (window, missing) = (backfill.map(|asked| asked.window), backfill.is_some_and(|asked| asked.missing));
+        Asked { jobs, window, missing, ..Asked::new(self.reads.verb()) }
+    }
+
+    /// Tells whether rows of a job are to land: those of others are read only where these need them.
+    fn asks_for(&self, job: &Job) -> bool {
+        let is_sliced_so = self.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
+        is_sliced_so && job.lands() && (self.jobs.is_empty() || self.jobs.contains(&job.name))
+    }
+}
+
 /// Which slices a run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
@@ -189,7 +206,7 @@ impl Reads {
         if let Self::Backfill(backfill) = self { Some(backfill) } else { None }
     }
 
-    /// Returns what is asked for, as `history` says it.
+    /// Returns the verb, as `history` says it.
     const fn verb(self) -> &'static str {
         match self {
             Self::Due => "run",
@@ -225,7 +242,8 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         check_locked(pipeline, lock)?;
     }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
-        .with_timing(Timing::of(options.lease_ttl));
+        .with_timing(Timing::of(options.lease_ttl))
+        .asking(options.asked(pipeline));
     let data = Data::new(Arc::clone(&env.stores));
     owner::check(pipeline, options, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
@@ -238,18 +256,19 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     let done = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world))).await;
     world.throw_away().await;
     let done = done.map(|done| done.report(pipeline, options, env, before));
-    release(pipeline, writer, summary(options.reads.verb(), options, env, &done)).await;
+    release(pipeline, writer, summary(&options.asked(pipeline), options, env, &done)).await;
     done
 }
 
-fn summary(verb: &str, options: &Options, env: &Env, done: &Result<RunReport, RunError>) -> RunSummary {
+fn summary(asked: &Asked, options: &Options, env: &Env, done: &Result<RunReport, RunError>) -> RunSummary {
     let (summary, exit) = match done {
-        Ok(report) => (RunSummary::of(verb, report), Exit::of(report)),
+        Ok(report) => (RunSummary::of(asked, report), Exit::of(report)),
         Err(error) => {
             let interrupted = matches!(error, RunError::Interrupted);
             let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
             let text = (!interrupted).then(|| error.chain());
-            (RunSummary::bare(verb, options.now, outcome, text.as_deref()), env.exit(error))
+            let bare = RunSummary::bare(&asked.verb, options.now, outcome, text.as_deref());
+            (RunSummary { remedy: error.remedy(), ..bare }, env.exit(error))
         }
     };
     let run = Some(options.run.clone());
@@ -312,8 +331,7 @@ async fn run_jobs(
     let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
-        let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
-        let lands = is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
+        let lands = options.asks_for(job);
         if env.bounds.stop().is_some() {
             if lands {
                 reports.push(JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) });
@@ -336,7 +354,7 @@ async fn run_jobs(
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
-                report.error.get_or_insert(RunError::from(error).chain());
+                report.error.get_or_insert_with(|| RunError::from(error).chain());
             }
             reports.push(report);
         }

@@ -28,22 +28,3 @@ pub(super) async fn check(
         Some((root, _)) => Err(RunError::OtherLedger { root: root.clone(), state: options.state.clone() }),
     }
 }
-
-/// Tells whether a message is [`RunError::OtherLedger`]'s, which each further run ends with as well: reports and ledgers keep
-/// messages only.
-#[must_use]
-pub fn is_of_another_ledger(message: &str) -> bool {
-    message.contains("has files of this pipeline that the ledger in `")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_message_of_another_ledger_is_known_again() {
-        let error = RunError::OtherLedger { root: "lake".to_owned(), state: "state".to_owned() };
-        assert!(is_of_another_ledger(&format!("rows: {error}")), "{error}");
-        assert!(!is_of_another_ledger("rows: no connection"));
-    }
-}

@@ -16,8 +16,8 @@ use crate::ledger::{
     digest, publish_all,
 };
 use crate::model::{
-    Fetched, PipelineName, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport, Strays,
-    Took, Window,
+    Fetched, PipelineName, RecordSchema, Remedy, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport,
+    Strays, Took, Window,
 };
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
@@ -82,9 +82,10 @@ impl SliceRun {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
+                let remedy = error.remedy();
                 let error = self.extraction.exchange.client.redactor().scrub(&error.told_of(&self.extraction.job));
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
-                failed(&begin.slice, error)
+                failed(&begin.slice, error, remedy)
             }
         };
         finished.report.iter_mut().for_each(|report| (report.fetched, report.took) = meter.read());
@@ -351,6 +352,7 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
     let report = SliceReport {
         slice: begin.slice.id.clone(),
         key: begin.slice.key.clone(),
+        window: begin.slice.window(),
         generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
         outcome: outcome.clone(),
         fetched: Fetched::default(),
@@ -365,11 +367,12 @@ fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceO
 }
 
 /// Returns the end of a slice that failed.
-pub(super) fn failed(slice: &Slice, error: String) -> Finished {
-    let outcome = SliceOutcome::Failed { error };
+pub(super) fn failed(slice: &Slice, error: String, remedy: Option<Remedy>) -> Finished {
+    let outcome = SliceOutcome::Failed { error, remedy };
     let report = SliceReport {
         slice: slice.id.clone(),
         key: slice.key.clone(),
+        window: slice.window(),
         generation: None,
         outcome: outcome.clone(),
         fetched: Fetched::default(),
