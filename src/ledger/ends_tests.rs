@@ -1,14 +1,18 @@
 //! How jobs ended: each end settles what it was about, and nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::ends::{Ended, Ends, HowItFailed, Unread, shortened, without};
 use super::lane::Lane;
+use super::lease::Watch;
 use super::runs::{DeliverySummary, JobSummary, RunOutcome, RunSummary};
-use crate::model::{Asked, FanoutKey, JobName, Remedy, SinkName, Window};
+use super::{Ledger, Stores};
+use crate::model::{Asked, FanoutKey, JobName, PipelineName, Remedy, SinkName, Window};
 
 fn at(hour: u32) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::hours(hour.into())
@@ -240,4 +244,44 @@ proptest! {
         let expected = set(&all).into_iter().filter(|(other, hour)| *other != key(of) || !(from..from + long).contains(hour)).collect();
         prop_assert_eq!(set(&left), expected);
     }
+}
+
+#[tokio::test]
+async fn in_a_bucket_a_holder_is_dead_once_it_gave_no_sign_of_life_for_as_long_as_its_lease_lives() {
+    let world = super::tests::World::new(Arc::new(object_store::memory::InMemory::new()));
+    let asked = Asked { jobs: vec![JobName::new("a")], ..Asked::new("run") };
+    let writer = world.ledger().asking(asked.clone()).acquire(Lane::WHOLE, false).await.unwrap();
+    let (ledger, mut watch) = (world.ledger(), Watch::default());
+    let state = ledger.read_state().await.unwrap();
+    let none = BTreeSet::new();
+    assert_eq!(ledger.dead(&state, &mut watch).unwrap(), none);
+    world.uptime.advance(Duration::from_secs(59));
+    assert_eq!(ledger.dead(&state, &mut watch).unwrap(), none);
+    world.uptime.advance(Duration::from_secs(1));
+    assert_eq!(ledger.dead(&state, &mut watch).unwrap(), BTreeSet::from([Lane::WHOLE]));
+    assert_eq!(ledger.dead(&state, &mut Watch::default()).unwrap(), none, "who has just come to look doesn't know");
+    assert_eq!(state.runs().next().unwrap().0.asked, Some(asked));
+    drop(writer);
+}
+
+#[tokio::test]
+async fn on_disk_a_free_lock_tells_that_a_holder_is_dead_and_looking_keeps_nobody_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        let clock = Arc::new(crate::clock::ManualClock::new(DateTime::UNIX_EPOCH));
+        let state = directory.path().to_str().unwrap();
+        Ledger::open(state, PipelineName::new("p"), clock, &Stores::default()).unwrap()
+    };
+    let held = open().acquire(Lane::WHOLE, false).await.unwrap();
+    let (ledger, mut watch) = (open(), Watch::default());
+    let state = ledger.read_state().await.unwrap();
+    assert!(ledger.dead(&state, &mut watch).unwrap().is_empty(), "its lock is held");
+    // It vanishes: its lock goes, its lease doesn't.
+    drop(held);
+    while ledger.dead(&state, &mut watch).unwrap() != BTreeSet::from([Lane::WHOLE]) {
+        tokio::task::yield_now().await;
+    }
+    open().acquire(Lane::WHOLE, false).await.unwrap().release().await.unwrap();
+    let after = ledger.read_state().await.unwrap();
+    assert!(ledger.dead(&after, &mut watch).unwrap().is_empty(), "nobody holds it any more");
 }
