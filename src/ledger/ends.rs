@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::lane::Lane;
-use super::runs::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
+use super::summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
 use crate::model::{Asked, FanoutKey, JobName, Remedy, SinkName, Window};
 
 /// How many failures of a job are kept one by one: beyond that the oldest backfills that failed become one.
@@ -59,7 +59,7 @@ pub struct Failure {
     /// How.
     pub how: HowItFailed,
     /// Slices that failed; 0 where the job failed as a whole.
-    #[serde(default, skip_serializing_if = "super::runs::is_zero")]
+    #[serde(default, skip_serializing_if = "super::summary::is_zero")]
     pub slices: u64,
     /// The first reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,13 +180,11 @@ impl Ends {
 
     /// Notes a run of which it isn't known what became of each job: all that it was asked for have failed.
     fn broke_off(&mut self, of: &Ended, how: HowItFailed, error: Option<&str>, remedy: Option<Remedy>) {
-        // Older versions didn't note what was asked for.
-        let jobs = if of.asked.jobs.is_empty() { self.0.keys().cloned().collect() } else { of.asked.jobs.clone() };
-        for job in jobs {
+        for job in &of.asked.jobs {
             let error = error.map(str::to_owned);
             let windows = of.asked.window.map(|window| Unread { key: None, window }).into_iter().collect();
             let failure = Failure { of: of.clone(), how, slices: 0, error, remedy, sink: None, windows };
-            self.0.entry(job).or_default().note(of, Some(failure));
+            self.0.entry(job.clone()).or_default().note(of, Some(failure));
         }
     }
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::ends::{Ended, Ends, HowItFailed, Unread, shortened, without};
 use super::lane::Lane;
 use super::lease::Watch;
-use super::runs::{DeliverySummary, JobSummary, RunOutcome, RunSummary};
+use super::summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary};
 use super::{Ledger, Stores};
 use crate::model::{Asked, FanoutKey, JobName, PipelineName, Remedy, SinkName, Window};
 

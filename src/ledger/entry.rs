@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::lane::Lane;
-use super::runs::RunSummary;
+use super::summary::RunSummary;
 use crate::model::{Asked, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceId, SliceKind, StagedPlace};
 
 /// The format that this version writes, of entries, checkpoints, file lists and schemas.

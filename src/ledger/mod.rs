@@ -47,6 +47,7 @@ mod schema;
 mod scribe;
 mod state;
 mod store;
+mod summary;
 mod tidy;
 mod uptime;
 mod writer;
@@ -81,10 +82,11 @@ pub use manifest::{
 pub use prune::Spare;
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
-pub use runs::{DeliverySummary, JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary, moves_data};
+pub use runs::{RunEnd, RunLife, RunState};
 pub use schedule::{Pause, Settled};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
+pub use summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};
 pub use writer::{Accepted, BeginSlice, Publication, Writer};
 

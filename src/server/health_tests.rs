@@ -151,6 +151,11 @@ fn a_run_whose_lane_is_free_has_died_and_so_has_one_after_which_another_began() 
     assert_eq!(failed(&dead), ["child other: Died: -"], "it is one failure");
     assert_eq!((dead.failures[0].failure.of.run.as_str(), dead.last), ("1", None));
     let mut log = begun();
+    log.ends(&[("child", 0), ("other", 0)]);
+    log.begins(Some(&[]));
+    let nothing = health(log, &[Lane::WHOLE], &[]);
+    assert!(nothing.failures.is_empty(), "a run that was to land nothing is about no job");
+    let mut log = begun();
     log.run(&[("child", 0)]);
     let after = health(log, &[], &[]);
     assert_eq!((failed(&after), after.success), (vec!["other: Died: -".to_owned()], None));

@@ -119,7 +119,8 @@ impl Known {
             if let Some((died, _)) =
                 state.runs().find(|(run, _)| run.lane == *lane).filter(|(run, _)| run.end.is_none())
             {
-                ends.died(&died.ended());
+                let died = died.ended(&ends);
+                ends.died(&died);
             }
         }
         let jobs = || pipeline.into_iter().flat_map(|pipeline| pipeline.jobs.iter());
@@ -128,7 +129,8 @@ impl Known {
         for (run, summary) in old {
             for job in jobs().filter(|job| job.lands()) {
                 let sinks = job.outboxes.iter().map(|outbox| outbox.name.clone());
-                ends.assume(&job.name, &run.ended(), summary, sinks);
+                let ended = run.ended(&ends);
+                ends.assume(&job.name, &ended, summary, sinks);
             }
         }
         let chains =
@@ -143,10 +145,7 @@ impl Known {
 
     /// Returns the last runs, newest first, as far as is known of those that never said how they ended.
     pub(super) fn runs(&self) -> impl Iterator<Item = (&RunState, RunLife)> {
-        self.state.runs().map(|(run, life)| match life {
-            RunLife::Holds if self.dead.contains(&run.lane) => (run, RunLife::Died),
-            life => (run, life),
-        })
+        self.state.runs_but(&self.dead)
     }
 }
 

@@ -163,7 +163,7 @@ impl RunLine {
         Self {
             id: named.map_or_else(|| run.id.to_string(), ToString::to_string),
             badge,
-            verb: run.ended().asked.verb,
+            verb: run.verb().to_owned(),
             started: run.started,
             ended: end.map(|end| end.at),
             took: end.map(|end| text::took(end.at - run.started)),
