@@ -343,6 +343,8 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         more,
         first_value: first_value.filter(|value| !value.is_null()),
         last_value: last_value.filter(|value| !value.is_null()),
+        // It shows once the records are typed.
+        tied: false,
         // What it would be moved on by doesn't matter once the last page is known.
         given: if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? },
         page: asked.page,
