@@ -7,6 +7,9 @@ use std::path::Path;
 use super::print;
 use crate::model::{JobName, JobReport, Remedy, RunEnd, SliceOutcome};
 
+/// The most jobs that are named in a line.
+const NAMED: usize = 5;
+
 /// Says what to type against what failed of a run, by what helps; nothing where nothing failed, or the reasons say all there is to say.
 pub(super) fn text(end: &RunEnd, file: &Path, state: &str) -> String {
     let mut by_remedy: BTreeMap<Remedy, Vec<JobName>> = BTreeMap::new();
@@ -28,8 +31,11 @@ pub(super) fn text(end: &RunEnd, file: &Path, state: &str) -> String {
         if remedy.options().is_empty() && remedy != Remedy::AcceptSchema {
             continue;
         }
-        let named: Vec<&str> = jobs.iter().map(JobName::as_str).collect();
-        let who = if named.is_empty() { end.pipeline.to_string() } else { named.join(", ") };
+        let named: Vec<&str> = jobs.iter().take(NAMED).map(JobName::as_str).collect();
+        let more = if jobs.len() > NAMED { format!(" and {} more", jobs.len() - NAMED) } else { String::new() };
+        let who = if named.is_empty() { end.pipeline.to_string() } else { named.join(", ") + &more };
+        // Where the rows of a job that lands nothing are what failed, it is those that need them that are to be run again.
+        let jobs = if jobs.iter().all(|job| end.asked.jobs.contains(job)) { jobs } else { Vec::new() };
         let _ = writeln!(out, "{who}: {}", remedy.told());
         for line in end.asked.against(Some(remedy), &print::word(file), &jobs, &shard, &print::word(Path::new(state))) {
             let _ = writeln!(out, "  {line}");

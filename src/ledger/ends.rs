@@ -207,22 +207,11 @@ impl Ends {
             RunOutcome::SomeFailed | RunOutcome::Failed => Some(HowItFailed::Failed),
         };
         let (of, error) = (of.clone(), summary.error.clone());
-        match how {
-            Some(how) => {
-                ends.failures.push(Failure {
-                    of,
-                    how,
-                    slices: 0,
-                    error,
-                    remedy: None,
-                    sink: None,
-                    windows: Vec::new(),
-                });
-            }
-            None => {
-                ends.sent = sinks.into_iter().map(|sink| (sink, of.at)).collect();
-                ends.ended_well(&of);
-            }
+        if let Some(how) = how {
+            ends.failures.push(Failure { of, how, slices: 0, error, remedy: None, sink: None, windows: Vec::new() });
+        } else {
+            ends.sent = sinks.into_iter().map(|sink| (sink, of.at)).collect();
+            ends.ended_well(&of);
         }
         self.0.insert(job.clone(), ends);
     }

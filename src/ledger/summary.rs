@@ -174,14 +174,13 @@ impl RunSummary {
     /// Sums up how a run ended.
     #[must_use]
     pub fn of_end(end: &RunEnd, now: DateTime<Utc>) -> Self {
-        let summary = match &end.report {
-            Some(report) => Self::of(&end.asked, report),
-            None => {
-                let interrupted = end.exit_code.is_interruption();
-                let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
-                let error = end.error.as_deref().filter(|_| !interrupted);
-                Self { remedy: end.remedy, ..Self::bare(&end.asked.verb, now, outcome, error) }
-            }
+        let summary = if let Some(report) = &end.report {
+            Self::of(&end.asked, report)
+        } else {
+            let interrupted = end.exit_code.is_interruption();
+            let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
+            let error = end.error.as_deref().filter(|_| !interrupted);
+            Self { remedy: end.remedy, ..Self::bare(&end.asked.verb, now, outcome, error) }
         };
         let (run, exit_code) = (Some(end.run.clone()), Some(end.exit_code.code()));
         Self { run, scheduled_for: end.scheduled_for, exit_code, ..summary }
