@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::entry::*;
 use super::lane::Lane;
-use super::runs::{RunLife, RunOutcome, RunSummary};
+use super::runs::RunLife;
 use super::state::LedgerState;
+use super::summary::{RunOutcome, RunSummary};
 use crate::model::{CursorValue, EndReason, FanoutKey, JobName, Reconciliation, Slice, SliceKind, Window};
 
 /// A log in memory, of one lane unless told otherwise.
@@ -58,7 +59,7 @@ impl Log {
         self.add(
             lane,
             lease,
-            vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts, ttl_ms: None })],
+            vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts, ttl_ms: None, asked: None })],
         )
     }
 

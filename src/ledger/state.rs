@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ends::Ends;
 use super::entry::{Begin, Landing, ParentRow, SliceRef};
 use super::lane::Lane;
 use super::ranges::LandedRange;
@@ -24,6 +25,9 @@ pub struct LedgerState {
     /// The last runs, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) runs: Vec<RunState>,
+    /// How the jobs ended; of jobs of which nothing is noted, older versions wrote what there is.
+    #[serde(default, skip_serializing_if = "Ends::is_empty")]
+    pub(super) ends: Ends,
 }
 
 /// The lease of a lane.

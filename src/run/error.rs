@@ -238,7 +238,7 @@ pub enum RunError {
     /// What was read has lost something of what landed.
     #[error(transparent)]
     Loss(#[from] LossError),
-    /// The lake has files that another ledger landed. [`super::is_of_another_ledger`] knows the message.
+    /// The lake has files that another ledger landed.
     #[error(
         "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
          `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \
@@ -425,6 +425,8 @@ pub enum RunError {
     Redacted {
         /// The error and its causes, redacted.
         message: String,
+        /// What helps.
+        remedy: Option<crate::model::Remedy>,
     },
     /// A thread of ours ended early: a bug of ours.
     #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]

@@ -89,6 +89,7 @@ impl Runner<'_> {
         let mut report = JobReport::new(self.job.name.clone());
         if let Err(error) = self.land(rows, &mut report).await {
             report.refused = error.exit() == Exit::Refused;
+            report.remedy = error.remedy();
             report.error = Some(error.chain());
         }
         self.env.progress.ended(&self.job.name);
@@ -204,7 +205,7 @@ impl Runner<'_> {
         if let Some(slice) = &finished.report {
             let (job, pages, rows) = (&self.job.name, slice.fetched.pages, slice.rows.transformed);
             match &finished.outcome {
-                SliceOutcome::Failed { error } => {
+                SliceOutcome::Failed { error, .. } => {
                     tracing::warn!(target: IN_REPORT, %job, slice = %slice.slice, pages, rows, error, "slice failed");
                 }
                 outcome => {
@@ -352,7 +353,8 @@ fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: 
 
 /// Returns a report of a job whose rows others need and that couldn't be read.
 pub(super) fn failed(job: &Job, error: &RunError) -> JobReport {
-    JobReport { error: Some(error.chain()), refused: error.exit() == Exit::Refused, ..JobReport::new(job.name.clone()) }
+    let (refused, remedy) = (error.exit() == Exit::Refused, error.remedy());
+    JobReport { error: Some(error.chain()), remedy, refused, ..JobReport::new(job.name.clone()) }
 }
 
 /// Returns the keys of a job's fan-out; none where it has no `for_each`.

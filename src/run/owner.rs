@@ -71,13 +71,6 @@ fn link<'p>(from: &'p Path, to: &'p Path, exists: impl Fn(&Path) -> bool) -> Opt
     (from.is_absolute() && to.is_absolute() && !exists(old) && old.parent().is_some_and(exists)).then_some((old, new))
 }
 
-/// Tells whether a message is [`RunError::OtherLedger`]'s, which each further run ends with as well: reports and ledgers keep
-/// messages only.
-#[must_use]
-pub fn is_of_another_ledger(message: &str) -> bool {
-    message.contains("has files of this pipeline that the ledger in `")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,12 +88,5 @@ mod tests {
         assert_eq!(linked("/x/C/lake/a", "/x/C/b"), None, "it is a copy");
         assert_eq!(linked("s3://b/a", "/x/C"), None);
         assert_eq!(linked("/y/z/a", "/x/C/b"), None);
-    }
-
-    #[test]
-    fn the_message_of_another_ledger_is_known_again() {
-        let error = RunError::OtherLedger { root: "lake".to_owned(), state: "state".to_owned() };
-        assert!(is_of_another_ledger(&format!("rows: {error}")), "{error}");
-        assert!(!is_of_another_ledger("rows: no connection"));
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::gone::{self, Gone};
 use super::{Data, Env, RunError, owner, quarantine, release};
 use crate::ledger::{DataStore as _, Lane, Ledger, LedgerError, LedgerState, Manifest, RunOutcome, RunSummary, Timing};
-use crate::model::{FileReceipt, JobName};
+use crate::model::{Asked, FileReceipt, JobName};
 use crate::objects::{OpenUpload, OpenUploads};
 use crate::pipeline::spec::Pipeline;
 use crate::sink::{Found, NamedFile, slice_name, upload_id};
@@ -65,7 +65,7 @@ pub async fn vacuum(
     env: &Env,
 ) -> Result<Vacuumed, RunError> {
     let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
-    let ledger = ledger.with_timing(Timing::default());
+    let ledger = ledger.with_timing(Timing::default()).asking(Asked::new("vacuum"));
     let data = Data::new(Arc::clone(&env.stores));
     if ledger.read_state().await?.sequence() == 0 {
         return Ok(Vacuumed::default());

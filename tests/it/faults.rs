@@ -338,8 +338,8 @@ fn judge(row: &Row, column: &Column, job: &JobReport, (path, cell): (&str, &Cell
         SliceOutcome::Landed if stays => Some("it landed".to_owned()),
         SliceOutcome::Landed => (ids != (1..=ROWS).collect::<Vec<_>>()).then(|| format!("it landed {ids:?}")),
         SliceOutcome::Failed { .. } if !stays => Some("it failed".to_owned()),
-        SliceOutcome::Failed { error } if !error.contains(said) => Some(format!("it doesn't say '{said}'")),
-        SliceOutcome::Failed { error } if !error.contains(&format!("GET {path}")) => {
+        SliceOutcome::Failed { error, .. } if !error.contains(said) => Some(format!("it doesn't say '{said}'")),
+        SliceOutcome::Failed { error, .. } if !error.contains(&format!("GET {path}")) => {
             Some("it doesn't name the request".to_owned())
         }
         SliceOutcome::Failed { .. } => (!files(lake).is_empty()).then(|| format!("files are left: {:?}", files(lake))),

@@ -83,4 +83,5 @@ mod transform;
 mod types;
 mod validate;
 mod verbs;
+mod what_failed;
 mod windows;

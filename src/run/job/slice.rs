@@ -65,9 +65,10 @@ impl SliceRun {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
+                let remedy = error.remedy();
                 let error = self.extraction.exchange.client.redactor().scrub(&error.told_of(&self.extraction.job));
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
-                failed(&begin.slice, error)
+                failed(&begin.slice, error, remedy)
             }
         };
         finished.note(meter.read());
