@@ -14,8 +14,8 @@ use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
-    Ceilings, Decision, Digits, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header,
-    is_part, names_next, parse_total, resolve, rewritten,
+    Ceilings, Decision, Digits, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, as_it_came,
+    from_header, is_part, names_next, parse_total, resolve, rewritten,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::{Jq, JqInput};
@@ -336,6 +336,9 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         let source = PaginateError::InexactSeek { page: asked.page, value: value.to_owned() };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
+    // What it would be moved on by doesn't matter once the last page is known.
+    let given = if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? };
+    let given = as_it_came(given, vars.get(HEADERS).unwrap_or(&Value::Null), asked.page);
     Ok(Seen {
         rows: shown.rows,
         new_rows: shown.new_rows,
@@ -343,8 +346,7 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         more,
         first_value: first_value.filter(|value| !value.is_null()),
         last_value: last_value.filter(|value| !value.is_null()),
-        // What it would be moved on by doesn't matter once the last page is known.
-        given: if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? },
+        given: given.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?,
         page: asked.page,
     })
 }
