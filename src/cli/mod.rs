@@ -32,6 +32,8 @@ mod validate;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +46,9 @@ pub use crate::model::Exit;
 use crate::objects::Stores;
 use crate::run::{Bounds, Env, Progress, Silent, Sources, Terminated};
 use crate::telemetry;
+
+/// How often a worker that has nothing to do is woken: see [`keep_watch`].
+const WATCH_EVERY: Duration = Duration::from_millis(200);
 
 /// Why a verb ended without an exit code of its own.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +149,10 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     memory_limit: u64,
     verb: impl FnOnce(Env) -> F,
 ) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let workers = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = runtime.map_err(CliError::Runtime)?;
+    keep_watch(runtime.handle().clone())?;
     let (cancel, terminated) = (CancellationToken::new(), Terminated::default());
     let progress: Arc<dyn Progress> = match progress::Bars::on_terminal() {
         Some(bars) => Arc::new(bars),
@@ -166,6 +174,17 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     // What still runs on blocking threads writes only where no reader looks.
     runtime.shutdown_background();
     exit
+}
+
+/// Sees to it that timers, sockets and signals are looked after while a worker is busy for long: one of the workers does that whenever it has
+/// nothing else to do, and until then nobody does, though others are idle. Such a time is what a server makes that sends interim
+/// answers (1xx) without end: the HTTP client reads them on and on, some 50 MB in one go. Another worker that is woken takes over.
+fn keep_watch(runtime: tokio::runtime::Handle) -> Result<(), CliError> {
+    let watch = move || loop {
+        thread::sleep(WATCH_EVERY);
+        drop(runtime.spawn(async {}));
+    };
+    thread::Builder::new().name("watch".to_owned()).spawn(watch).map(drop).map_err(CliError::Runtime)
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub(super) struct Taken {
     pub(super) full: bool,
     /// Whether the last of the rows that could be decoded went to quarantine.
     pub(super) last_is_bad: bool,
+    /// Whether the last two of them have the same value of `seek`.
+    pub(super) tied: bool,
 }
 
 /// Takes the pages of one slice in. It computes: not for an async thread.
@@ -81,6 +83,8 @@ pub(super) struct Collector {
     valued: BTreeSet<String>,
     /// The pass since which rows count.
     since: usize,
+    /// The column that `seek` goes by, where it is one as it stands.
+    sought: Option<String>,
     /// Whether pages share rows on purpose: an inclusive `seek` asks for the last row again.
     overlap: bool,
     /// Gives the rows away to be written as they come.
@@ -128,9 +132,13 @@ impl Collector {
             replaced: Replaced::default(),
             outside: Ordinals::default(),
             nulls: Ordinals::default(),
-            evidence: Evidence::default(),
+            evidence: Evidence::of(job),
             valued: BTreeSet::new(),
             since: 0,
+            sought: match &job.paginate.kind {
+                PaginateKind::Seek { column, .. } => column.clone(),
+                _ => None,
+            },
             overlap: matches!(job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. }),
             feeder: None,
         }
@@ -182,9 +190,11 @@ impl Collector {
         }
         let batch = page.batch;
         self.note_values(&batch);
+        let tied = self.ends_tied(&batch);
         let new_good = self.observe(&batch, &page.schema, first, &came)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
+        self.evidence.note_again(page.server_rows, page.rows, new_rows);
         self.cut_by_time(&batch, first, &came)?;
         let full = self.cut_by_cursor(&batch, first, &came)?;
         self.bad.check(self.counts.received)?;
@@ -192,7 +202,16 @@ impl Collector {
         let batch = self.tagged(held, page.schema)?;
         self.spool.push(batch)?;
         let last = self.spool.rows().checked_sub(1);
-        Ok(Taken { new_rows, full, last_is_bad: last.is_some_and(|last| self.nulls.contains(last)) })
+        let last_is_bad = last.is_some_and(|last| self.nulls.contains(last));
+        Ok(Taken { new_rows, full, last_is_bad, tied })
+    }
+
+    /// Tells whether the last two rows of a page have the same value of `seek`.
+    fn ends_tied(&self, batch: &RecordBatch) -> bool {
+        let column = self.sought.as_ref().and_then(|name| batch.column_by_name(name));
+        column.zip(batch.num_rows().checked_sub(2)).is_some_and(|(column, at)| {
+            column.is_valid(at) && column.slice(at, 1).as_ref() == column.slice(at + 1, 1).as_ref()
+        })
     }
 
     /// Notes the columns that have a value in a page.
@@ -265,7 +284,7 @@ impl Collector {
             return Ok(0);
         }
         let Some(keys) = &mut self.keys else {
-            return Ok(if self.evidence.is_new(batch) { rows } else { 0 });
+            return Ok(if self.evidence.is_new(batch, came.request)? { rows } else { 0 });
         };
         let observed = match &mut self.latest_by {
             None => keys.observe(batch, first)?,

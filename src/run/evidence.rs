@@ -1,17 +1,35 @@
 //! What a slice's pages prove beside their rows: how many rows the server put on them, and whether any of them are new.
 
+mod alike;
+mod borders;
+mod seeks;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hasher};
 
-use arrow::array::{Array as _, ArrayData, RecordBatch};
+use arrow::array::{Array as _, ArrayData, ArrayRef, RecordBatch};
 use hashbrown::DefaultHashBuilder;
 
+use self::alike::Alike;
+use self::borders::Borders;
+use self::seeks::Sought;
+use super::RunError;
 use super::passes::{MOST_PASSES, Pass, Passes};
+use crate::extract::paginate::GuardError;
 use crate::model::{EndReason, Reconciliation, Verdict};
+use crate::pipeline::spec::Job;
 
 /// What a person should know where a page came twice.
 const PAGE_AGAIN: &str = "a page came twice, row for row: if rows can't be equal, those of another page are missing and these are doubled; name the \
                           `key` of a row, so that it is known which of them are new";
+
+/// What a person should know where a page was the one before it but for some columns.
+const PAGE_ALIKE: &str = "a page had the rows of the one before it, but for what may change with each answer: if they are the same, the server \
+                          gave a page twice, and others are missing; name the `key` of a row, so that it is known which of them are new";
+
+/// What a person should know where two pages share rows.
+const BORDER_SHARED: &str = "a page began with the rows that the one before it ended with, value for value: if rows can't be equal, the list moved \
+                             while it was read, so that these are doubled; name the `key` of a row, so that each lands once";
 
 /// What a person should know where rows came twice.
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
@@ -52,9 +70,17 @@ pub(super) struct Evidence {
     pages: HashSet<u64>,
     /// Whether one of them came twice.
     page_again: bool,
+    borders: Borders,
+    alike: Alike,
+    sought: Sought,
 }
 
 impl Evidence {
+    /// Begins a slice of a job.
+    pub(super) fn of(job: &Job) -> Self {
+        Self { sought: Sought::of(job), ..Self::default() }
+    }
+
     /// Notes the total that a page stated, before the page itself.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         let pass = self.passes.current();
@@ -98,18 +124,33 @@ impl Evidence {
         true
     }
 
-    /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
-    /// server has stated a total that leaves room for them: rows without a key may be equal.
-    pub(super) fn is_new(&mut self, batch: &RecordBatch) -> bool {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_usize(batch.num_rows());
-        for column in batch.columns() {
-            hash(&column.to_data(), &mut hasher);
-        }
-        let known = !self.pages.insert(hasher.finish());
-        self.page_again |= known;
+    /// Notes how many of a page's rows were new: the first of a `seek` that includes the value asked from come again.
+    pub(super) fn note_again(&mut self, server_rows: u64, received: u64, new_rows: u64) {
         let pass = self.passes.current();
-        !known || pass.totals.1.is_some_and(|total| pass.server_rows <= total)
+        pass.not_again |= pass.pages_with_rows > 1 && server_rows > 0 && new_rows == received;
+    }
+
+    /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
+    /// server has stated a total that leaves room for them: rows without a key may be equal. `request` names the page in an error.
+    pub(super) fn is_new(&mut self, batch: &RecordBatch, request: &str) -> Result<bool, RunError> {
+        let column = |column: &ArrayRef| {
+            let mut hasher = self.hasher.build_hasher();
+            hash(&column.to_data(), &mut hasher);
+            hasher.finish()
+        };
+        let columns: Vec<u64> = batch.columns().iter().map(column).collect();
+        let known = !self.pages.insert(self.hasher.hash_one((batch.num_rows(), &columns)));
+        self.page_again |= known;
+        self.borders.take(batch, &self.hasher);
+        self.alike.take(batch, &columns, &self.hasher);
+        let pass = self.passes.current();
+        let has_room = pass.totals.1.is_some_and(|total| pass.server_rows <= total);
+        match self.alike.too_many() {
+            Some((pages, columns)) if !has_room => {
+                Err(GuardError::PagesAlike { pages, columns, request: request.to_owned() }.into())
+            }
+            _ => Ok(!known || has_room),
+        }
     }
 
     /// Returns the passes.
@@ -137,7 +178,7 @@ impl Evidence {
     /// share rows on purpose.
     pub(super) fn weigh(&self, end: EndReason, keyed: bool, overlap: bool) -> Reconciliation {
         let (mut proved, twice) = self.count(end, keyed);
-        if proved.verdict == Verdict::Complete && (self.page_again || twice && !overlap) {
+        if proved.verdict == Verdict::Complete && self.doubted(end, twice && !overlap).is_some() {
             proved.verdict = Verdict::Unknown;
         }
         // Rows that join while a slice is filled lie beyond it.
@@ -148,13 +189,21 @@ impl Evidence {
         proved
     }
 
-    /// Says why what would be complete otherwise isn't known to be, where that is because something came twice.
+    /// Says why what would be complete otherwise isn't known to be, where that is because of what the pages have shown.
     pub(super) fn doubt(&self, end: EndReason, keyed: bool, overlap: bool) -> Option<&'static str> {
         let (proved, twice) = self.count(end, keyed);
-        match proved.verdict {
-            Verdict::Complete if self.page_again => Some(PAGE_AGAIN),
-            Verdict::Complete if twice && !overlap => Some(ROWS_AGAIN),
-            _ => None,
+        let doubted = self.doubted(end, twice && !overlap && self.passes.count() == 1);
+        doubted.filter(|_| proved.verdict == Verdict::Complete)
+    }
+
+    /// Says what speaks against the last pass. `twice` tells that rows came twice that shouldn't.
+    fn doubted(&self, end: EndReason, twice: bool) -> Option<&'static str> {
+        match () {
+            () if self.page_again => Some(PAGE_AGAIN),
+            () if twice => Some(ROWS_AGAIN),
+            () if self.borders.are_shared => Some(BORDER_SHARED),
+            () if self.alike.ever => Some(PAGE_ALIKE),
+            () => self.passes.get(self.passes.number()).and_then(|pass| self.sought.doubt(pass, end)),
         }
     }
 
@@ -182,6 +231,10 @@ impl Evidence {
             let received = passes.filter_map(|number| self.passes.get(number)).map(|pass| pass.received).sum();
             let totals = (first, proved.total_last);
             proved = Reconciliation::of(received, self.passes.distinct_since(since), totals, end);
+        }
+        // What each pass left out none of them showed.
+        if proved.verdict == Verdict::Complete && self.doubted(end, false).is_some() {
+            proved.verdict = Verdict::Unknown;
         }
         proved.passes = u32::try_from(self.passes.count()).unwrap_or(u32::MAX);
         proved
@@ -218,9 +271,9 @@ mod tests {
     #[test]
     fn a_page_that_came_before_is_not_new() {
         let mut evidence = Evidence::default();
-        assert!(evidence.is_new(&page(&[1, 2])));
-        assert!(evidence.is_new(&page(&[2, 1])));
-        assert!(!evidence.is_new(&page(&[1, 2])));
+        assert!(evidence.is_new(&page(&[1, 2]), "").unwrap());
+        assert!(evidence.is_new(&page(&[2, 1]), "").unwrap());
+        assert!(!evidence.is_new(&page(&[1, 2]), "").unwrap());
     }
 
     #[test]
@@ -230,7 +283,7 @@ mod tests {
             for values in [[1, 2], [1, 2], [3, 4]] {
                 evidence.note_total(total);
                 evidence.note_page(2, 2);
-                evidence.is_new(&page(&values));
+                evidence.is_new(&page(&values), "").unwrap();
             }
             assert_eq!(evidence.weigh(EndReason::EmptyPage, false, false).verdict, Verdict::Unknown);
             assert_eq!(evidence.doubt(EndReason::EmptyPage, false, false), Some(PAGE_AGAIN));
@@ -243,7 +296,7 @@ mod tests {
         evidence.note_total(Some(4));
         let mut take = || {
             evidence.note_page(2, 2);
-            evidence.is_new(&page(&[0, 0]))
+            evidence.is_new(&page(&[0, 0]), "").unwrap()
         };
         assert_eq!([take(), take(), take()], [true, true, false]);
     }
@@ -281,6 +334,40 @@ mod tests {
             evidence.weigh(EndReason::EmptyPage, true, overlap).verdict
         };
         assert_eq!((verdict(false), verdict(true)), (Verdict::Unknown, Verdict::Complete));
+    }
+
+    /// Reads pages of a job, rows and how many of them were new, and returns the verdict.
+    fn sought(sought: Sought, total: Option<u64>, pages: &[(u64, u64)], end: EndReason) -> Verdict {
+        let mut evidence = Evidence { sought, ..Evidence::default() };
+        for (rows, new_rows) in pages {
+            evidence.note_total(total);
+            evidence.note_page(*rows, *rows);
+            evidence.note_keyed(*new_rows, (*new_rows..*rows).map(|_| 0));
+            evidence.note_again(*rows, *rows, *new_rows);
+        }
+        let verdict = evidence.weigh(end, true, true).verdict;
+        assert_eq!(evidence.doubt(end, true, true).is_some(), verdict == Verdict::Unknown);
+        verdict
+    }
+
+    #[test]
+    fn pages_behind_a_value_that_rows_may_share_prove_nothing() {
+        let pages = [(2, 2), (1, 1), (0, 0)];
+        assert_eq!(sought(Sought::Exclusive, None, &pages, EndReason::EmptyPage), Verdict::Unknown);
+        assert_eq!(sought(Sought::Exclusive, None, &pages[..2], EndReason::MoreFalse), Verdict::Unknown);
+        assert_eq!(sought(Sought::Exclusive, Some(9), &pages, EndReason::SliceFull), Verdict::Unknown);
+        assert_eq!(sought(Sought::Exclusive, Some(3), &pages, EndReason::EmptyPage), Verdict::Complete);
+        assert_eq!(sought(Sought::Exclusive, None, &pages[..1], EndReason::MoreFalse), Verdict::Complete);
+        assert_eq!(sought(Sought::Apart, None, &pages, EndReason::EmptyPage), Verdict::Complete);
+    }
+
+    #[test]
+    fn a_page_that_should_begin_with_rows_of_the_one_before_and_does_not_proves_nothing() {
+        let again = [(2, 2), (2, 1), (1, 0)];
+        assert_eq!(sought(Sought::Inclusive, None, &again, EndReason::MoreFalse), Verdict::Complete);
+        assert_eq!(sought(Sought::Inclusive, None, &[(2, 2), (1, 1)], EndReason::MoreFalse), Verdict::Unknown);
+        assert_eq!(sought(Sought::Inclusive, None, &[(2, 2), (0, 0)], EndReason::EmptyPage), Verdict::Unknown);
+        assert_eq!(sought(Sought::Inclusive, None, &[(0, 0)], EndReason::EmptyPage), Verdict::Complete);
     }
 
     #[test]

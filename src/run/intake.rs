@@ -1,6 +1,7 @@
 //! What becomes of a page once it is there: its records typed, its rows taken in.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use arrow::array::Array as _;
@@ -42,6 +43,8 @@ pub(super) struct Intake {
     pub(super) answered: Option<Answered>,
     /// What an answer says of further pages, where the job reads one.
     pub(super) unread: Option<String>,
+    /// The body of the page before, hashed, where none of its rows became a record; and whether this page has the same.
+    barren: (Option<u64>, bool),
     shown: bool,
 }
 
@@ -192,6 +195,7 @@ impl Intake {
             step_is_unproven: false,
             answered: None,
             unread: None,
+            barren: (None, false),
             shown,
         })
     }
@@ -256,6 +260,8 @@ impl Intake {
         if paginate.reads_nothing_of_pages() && self.unread.is_none() {
             self.unread = unread_more(envelope);
         }
+        let barren = (page.rows() == 0 && rows > 0).then(|| digest(&answer.body));
+        self.barren = (barren, barren.is_some() && barren == self.barren.0);
         let leads_on = limit.is_none() && !self.collector.fills_with(page.rows());
         Ok(Looked { page, seen, misfit: None, leads_on })
     }
@@ -335,9 +341,17 @@ impl Intake {
         if let Some(value) = seen.last_value.as_ref().filter(|_| !last_is_bad && !taken.last_is_bad) {
             self.collector.check_seek(value, &asked.line)?;
         }
-        seen.new_rows = taken.new_rows;
+        // Rows that a program made nothing of can only be told from others by the whole answer.
+        seen.new_rows = if self.barren.1 && seen.total.is_none() { 0 } else { taken.new_rows };
+        seen.tied = taken.tied && !last_is_bad;
         Ok((seen, taken.full))
     }
+}
+
+fn digest(body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(body);
+    hasher.finish()
 }
 
 /// Returns the columns that the fan-out adds to every row.

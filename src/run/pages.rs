@@ -347,6 +347,8 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         first_value: first_value.filter(|value| !value.is_null()),
         last_value: last_value.filter(|value| !value.is_null()),
         given: given.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?,
+        // It shows once the records are typed.
+        tied: false,
         page: asked.page,
     })
 }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::CsvDialect;
 
-const CSV: AnswerFormat = AnswerFormat::Csv(CsvDialect { delimiter: b',', header: true });
-const BARE: AnswerFormat = AnswerFormat::Csv(CsvDialect { delimiter: b',', header: false });
+const CSV: AnswerFormat = AnswerFormat::Csv(CsvDialect { delimiter: b',', header: true, sparse: false });
+const BARE: AnswerFormat = AnswerFormat::Csv(CsvDialect { delimiter: b',', header: false, sparse: false });
 
 fn of(format: AnswerFormat) -> PageDecoder {
     PageDecoder::new(DecodeOptions { format, want_edges: true, ..options(&[".[]"]) })
@@ -116,7 +116,7 @@ fn cells_are_texts() {
         rows(CSV, body),
         [r#"{"id":"7","the name":"a, \"b\"\r\nc"}"#, r#"{"id":"007","note":"","the name":"x\ry"}"#]
     );
-    let tab = AnswerFormat::Csv(CsvDialect { delimiter: b'\t', header: true });
+    let tab = AnswerFormat::Csv(CsvDialect { delimiter: b'\t', header: true, sparse: false });
     assert_eq!(rows(tab, "a\tb\n1,5\t5'10\"\n"), [r#"{"a":"1,5","b":"5'10\""}"#]);
     assert_eq!(rows(BARE, "1,2\n,4\n"), [r#"{"c1":"1","c2":"2"}"#, r#"{"c2":"4"}"#]);
     assert_eq!(rows(CSV, ",a,\n0,1,2"), [r#"{"a":"1","c1":"0","c3":"2"}"#]);
@@ -186,10 +186,12 @@ fn values_that_do_not_fit_may_be_null_and_rows_that_are_none_may_not() {
 }
 
 #[test]
-fn constants_hide_a_tables_own_column() {
+fn constants_do_not_replace_a_tables_own_cells() {
     let constants = vec![("site".to_owned(), json!(7))];
     let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, constants, ..options(&[".[]"]) });
-    assert_eq!(lines(&page(&mut decoder, "site,a\nx,1\n").batch), [r#"{"a":"1","site":7}"#]);
+    let page = page(&mut decoder, "site,a\n7,1\nx,2\n,3\n");
+    assert_eq!(lines(&page.batch), [r#"{"a":"1","site":7}"#, r#"{"a":"3","site":7}"#]);
+    assert_eq!((page.rejected[0].column.as_str(), page.rejected[0].got.as_str()), ("site", r#"string "x""#));
 }
 
 #[test]
@@ -212,6 +214,23 @@ fn what_is_no_table_says_so() {
 }
 
 #[test]
+fn a_header_may_leave_columns_out_where_that_is_said_of_it() {
+    const SPARSE: AnswerFormat = AnswerFormat::Csv(CsvDialect { delimiter: b',', header: true, sparse: true });
+    let mut decoder = of(SPARSE);
+    page(&mut decoder, "id,v,w\n0,a,b\n".to_owned());
+    let found = page(&mut decoder, "w,id\nc,1\n".to_owned());
+    let value = |column: &str| found.batch.column_by_name(column).map(|column| column.is_null(0));
+    assert_eq!((value("id"), value("v"), value("w")), (Some(false), Some(true), Some(false)));
+    for body in ["Internal error, try again later\n", "Error,code\ntry later,5\n", "3,a3\n"] {
+        let error = try_page(&mut decoder, body.to_owned()).unwrap_err().to_string();
+        assert!(error.contains("which the slice's first page has"), "{error}");
+    }
+    let mut keyed = PageDecoder::new(DecodeOptions { format: SPARSE, due: vec!["id".to_owned()], ..options(&[".[]"]) });
+    page(&mut keyed, "id,v\n0,a\n".to_owned());
+    assert!(try_page(&mut keyed, "v\nb\n".to_owned()).unwrap_err().to_string().contains("which `key` has"));
+}
+
+#[test]
 fn the_pages_of_a_slice_have_one_header() {
     let later = |first: &str, body: &str| {
         let mut decoder = of(CSV);
@@ -223,7 +242,7 @@ fn the_pages_of_a_slice_have_one_header() {
     };
     assert_eq!(later("id,v\n0,a\n", "v,id,x\nb,1,2\n"), Ok(1), "in any order, and with more");
     assert_eq!(later("id,v\n", "id,v\n"), Ok(0));
-    insta::assert_snapshot!(later("id,v\n0,a\n", "Internal error, try again later\n").unwrap_err(), @"the body isn't a csv table, at line 1: the header doesn't name the column `id`, which the slice's first page has: is it a message, a table of another kind, or a page that goes on without a header? Each page of a slice needs one, with the same columns: Internal error, try again later ");
+    insta::assert_snapshot!(later("id,v\n0,a\n", "Internal error, try again later\n").unwrap_err(), @"the body isn't a csv table, at line 1: the header doesn't name the column `id`, which the slice's first page has: is it a message, a table of another kind, or a page that goes on without a header? Each page of a slice needs one, with the same columns; where the server leaves out those that have no value on a page, write `format: {csv: {sparse: true}}`: Internal error, try again later ");
     for body in ["3,a3\n4,a4\n", "ID,v\n3,a3\n", "Error,code\ntry later,5\n", "id\n3\n", "Error\n"] {
         let error = later("id,v\n0,a\n", body).unwrap_err();
         assert!(error.contains("which the slice's first page has"), "{error}");
@@ -247,8 +266,8 @@ fn the_pages_of_a_parent_have_one_header() {
         [("v,id,x\n", true), ("", true), ("ID,v\n1,b\n", false), ("Internal error, try later\n1,2\n", false)]
     {
         let page = whole(CSV, ".[]? | .", body).unwrap();
-        assert_eq!(page.goes_on(&columns).is_ok(), goes_on, "{body}");
-        assert!(page.goes_on(&[]).is_ok());
+        assert_eq!(page.goes_on(&columns, CSV).is_ok(), goes_on, "{body}");
+        assert!(page.goes_on(&[], CSV).is_ok());
     }
 }
 
@@ -305,7 +324,7 @@ fn text_of_another_character_set_lands_nowhere() {
 /// Its header names 30 columns and its rows have 25 cells, so that nobody knows which values are whose.
 #[test]
 fn tables_of_a_real_ntopng_have_rows_that_do_not_fit_their_header() {
-    let bar = AnswerFormat::Csv(CsvDialect { delimiter: b'|', header: true });
+    let bar = AnswerFormat::Csv(CsvDialect { delimiter: b'|', header: true, sparse: false });
     let body = properties::fixture("flow-alert-list-txt");
     let page = page(&mut of(bar), body.clone());
     assert_eq!((page.rows, page.rejected.len(), page.batch.num_rows()), (5, 5, 0));
@@ -316,7 +335,7 @@ fn tables_of_a_real_ntopng_have_rows_that_do_not_fit_their_header() {
     );
     let text = std::str::from_utf8(&body).unwrap();
     let (_, rows) = text.split_once('\n').unwrap();
-    let bare = AnswerFormat::Csv(CsvDialect { delimiter: b'|', header: false });
+    let bare = AnswerFormat::Csv(CsvDialect { delimiter: b'|', header: false, sparse: false });
     let decoded = super::page(&mut of(bare), rows.to_owned());
     assert_eq!((decoded.batch.num_rows(), decoded.batch.num_columns()), (5, 25));
     assert_eq!(
@@ -349,7 +368,7 @@ proptest! {
     fn a_table_comes_back_cell_by_cell(rows in cells(), bar in any::<bool>(), crlf in any::<bool>(), quote in any::<bool>(), split in 0_usize..12) {
         let (delimiter, end) = (if bar { '|' } else { ',' }, if crlf { "\r\n" } else { "\n" });
         let names: Vec<String> = (0..rows[0].len()).map(|at| format!("n{at}")).collect();
-        let dialect = CsvDialect { delimiter: if bar { b'|' } else { b',' }, header: true };
+        let dialect = CsvDialect { delimiter: if bar { b'|' } else { b',' }, header: true, sparse: false };
         let mut decoder = of(AnswerFormat::Csv(dialect));
         let mut found = Vec::new();
         let (one, two) = rows.split_at(split.min(rows.len()));

@@ -62,6 +62,8 @@ pub struct Seen {
     pub first_value: Option<Value>,
     /// The same of its last row.
     pub last_value: Option<Value>,
+    /// Whether its last two rows share that value.
+    pub tied: bool,
     /// What the page gives to move on by: the cursor, or the link.
     pub given: Given,
     /// Which page of the slice it is, from 1.
@@ -217,6 +219,18 @@ pub enum PaginateError {
     )]
     SeekNotExclusive {
         /// The page, from 1.
+        page: u64,
+        /// The value, as JSON.
+        value: String,
+    },
+    /// Rows share the value that the next page begins behind.
+    #[error(
+        "page {page} ends with rows that share the seek value {value}, and the next one is asked for behind it (`bound: exclusive`): rows \
+         with that value that had no room on the page would be missing; write `bound: inclusive`, and the `key` of a row, by which those \
+         that come again are known, or seek by a value that no two rows share"
+    )]
+    SeekCutsEquals {
+        /// The page that ends with them, from 1.
         page: u64,
         /// The value, as JSON.
         value: String,

@@ -174,7 +174,11 @@ pub struct CsvFormat {
     /// Whether the first line of a page names its columns. Default: `true`. A name that comes twice is an error, an empty one
     /// is `c` and the number of the column. Without a header the columns are `c1`, `c2` and so on, as many as the first
     /// row had that ever came: later rows with another number of cells don't fit, since all that follows may have moved.
-    /// With one, a page fails its slice that doesn't name the `key`, or a column that the slice's first page has.
+    /// With one, a page fails its slice that doesn't name the `key`, or a column that the slice's first page has: see `sparse`.
     #[serde(default)]
     pub header: Option<bool>,
+    /// Whether the server leaves out columns that have no value on a page: they are null there. Default: `false`, since an error message
+    /// or a table of another kind would pass for a page with other columns.
+    #[serde(default)]
+    pub sparse: Option<Spanned<bool>>,
 }

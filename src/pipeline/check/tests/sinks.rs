@@ -198,6 +198,28 @@ fn files() {
 }
 
 #[test]
+fn an_order_in_words_and_a_partition_twice() {
+    insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+"#), @r"
+    error: `n DESC` isn't how an order is written
+     --> p.yaml:8:41
+      |
+    8 |       a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+      |                                         ^^^^^^
+      |
+      = help: write `desc` for descending, and nothing for ascending: a column whose name ends in it is `n DESC asc`
+
+    error: `n` is there twice
+     --> p.yaml:8:88
+      |
+    8 |       a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+      |                                                                                        ^
+      |
+      = help: leave one of them out: each is a level of folders
+    ");
+}
+
+#[test]
 fn orders_and_dialects() {
     insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [ts, n desc, 'lower(n)', ' desc'], row_group_rows: 0}}
       b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
@@ -290,4 +312,14 @@ fn columns_that_are_known_by_their_place_must_be_decided() {
     {
         assert_eq!(say(&format!("    {decided}\n")), "", "{decided}");
     }
+}
+
+#[test]
+fn a_compression_in_capitals_is_told_its_name() {
+    let say = |name: &str| {
+        say_job(&format!("    snapshot: latest\n    sinks: {{a: {{jsonl: {{url: ./a, compression: {name}}}}}}}\n"))
+    };
+    assert!(say("ZSTD").contains("with a level from 1 to 22; did you mean `zstd`?"), "{}", say("ZSTD"));
+    assert!(say("Zstd(3)").contains("; did you mean `zstd(3)`?"));
+    assert!(!say("lz4").contains("did you mean"));
 }
