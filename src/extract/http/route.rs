@@ -63,11 +63,8 @@ impl Route {
     pub(super) fn shown(&self, to: &Url) -> Option<String> {
         let proxy = self.via(&to.as_str().parse().ok()?)?.proxy;
         let own = if to.scheme() == "https" { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-        let from = match self.of_file {
-            true => "`proxy`",
-            false if variable(own).is_empty() => "ALL_PROXY",
-            false => own,
-        };
+        let environment = if variable(own).is_empty() { "ALL_PROXY" } else { own };
+        let from = if self.of_file { "`proxy`" } else { environment };
         Some(format!("the proxy {proxy} (of {from})"))
     }
 }

@@ -148,6 +148,14 @@ fn encode(pairs: &[(String, String)]) -> String {
 /// What HTTP drops around the value of a header (RFC 9110, section 5.5).
 const BLANKS: [char; 2] = [' ', '\t'];
 
+/// Drops what HTTP drops of a header as it stands in the pipeline file, so that blanks around its value come from data.
+pub(super) fn without_blanks(value: Tree) -> Tree {
+    match value {
+        Tree::Text(text) => Tree::Text(text.trim_matches(BLANKS).to_owned()),
+        other => other,
+    }
+}
+
 /// Makes headers of an object: null is left out; an object, a list, CR or LF, or a blank at either end, is an error.
 pub(super) fn headers(tree: Tree) -> Result<HeaderMap, RequestError> {
     let entries = match tree {
