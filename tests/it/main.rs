@@ -52,6 +52,7 @@ mod ntopng_fixtures;
 mod null_columns;
 mod oauth2;
 mod odd_keys;
+mod operated;
 mod page;
 mod quarantine;
 mod quiet;
