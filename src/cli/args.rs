@@ -74,7 +74,7 @@ pub(super) enum Command {
     },
     /// Show what a run would do: the slices that are due and their first requests. Nothing is sent.
     Plan(RunArguments),
-    /// Fetch a job's first rows and show what would land. Nothing is written.
+    /// Fetch a job's first rows and show what would land. Nothing lands.
     Preview(PreviewArguments),
     /// Extract what is due and land it.
     #[command(after_long_help = EXIT_CODES)]
@@ -404,6 +404,11 @@ pub(super) struct PreviewArguments {
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
+    /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
+    #[arg(long)]
+    pub(super) retry_refused: bool,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
 }

@@ -6,7 +6,7 @@ mod end;
 mod strays;
 mod unlike;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
@@ -347,8 +347,9 @@ impl Collector {
     fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<(), RunError> {
         let Some(time) = self.time.as_mut().filter(|_| batch.num_rows() > 0) else { return Ok(()) };
         let (window, asked, reaching) = (time.window, time.asked, time.reaching);
-        let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_us(batch);
-        let (times, null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
+        let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
+        let ((times, failed), null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
+        let failed: BTreeMap<_, _> = failed.into_iter().map(|(at, why)| (at, time.row.fails(&why))).collect();
         let instant = |at: usize| DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
         let (mut outside, mut example) = (0, None);
         for at in (0..batch.num_rows()).filter(|at| times.is_valid(*at)) {
@@ -363,7 +364,7 @@ impl Collector {
             time.note(batch, at, instant);
         }
         for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
-            self.reject(first, at, &null, came)?;
+            self.reject(first, at, failed.get(&at).unwrap_or(&null), came)?;
         }
         let (request, rows) = (came.request.to_owned(), batch.num_rows() as u64);
         match example {

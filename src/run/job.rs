@@ -13,7 +13,7 @@ use super::edit::keep_places;
 use super::extract::Extraction;
 use super::land::Target;
 use super::sent::Sent;
-use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, hints, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
@@ -87,6 +87,7 @@ impl Runner<'_> {
     /// Lands what is due. Nothing is returned as an error: the report has it.
     pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
         let mut report = JobReport::new(self.job.name.clone());
+        report.warnings.extend(hints::trusting(self.job));
         if let Err(error) = self.land(rows, &mut report).await {
             report.refused = error.exit() == Exit::Refused;
             report.remedy = error.remedy();

@@ -101,7 +101,7 @@ pub use names::unknown_names;
 pub use parts::PartError;
 pub use place::Place;
 pub use plan::{PlannedJob, PlannedSlice, plan};
-pub use preview::{Preview, PreviewFile, PreviewSink, preview};
+pub use preview::{Preview, PreviewFile, PreviewOptions, PreviewSink, preview};
 pub use progress::{Progress, Silent};
 pub use schema::{
     CompareWith, JobSchema, PinnedColumn, SampleRead, SchemaDiff, SchemaVersion, accept_schema, pinned_schemas,
@@ -337,7 +337,7 @@ async fn run_jobs(
     let World { ledger, data, writer } = world;
     let recovered = writer.recover(data).await?;
     sweep(pipeline, options, writer, data.sets()).await;
-    let mut credentials = refused::Credentials::recall(jobs, options, env, writer).await?;
+    let mut credentials = refused::Credentials::recall(jobs, options.retry_refused, env, ledger).await?;
     let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
     let mut reports = Vec::new();
     for job in jobs {
@@ -367,7 +367,7 @@ async fn run_jobs(
             }
             reports.push(report);
         }
-        credentials.note(env, writer).await;
+        credentials.note(env, ledger).await;
         if env.cancel.is_cancelled() {
             return Err(RunError::Interrupted);
         }
@@ -377,7 +377,7 @@ async fn run_jobs(
     if env.bounds.stop() != Some(Stop::Asked) {
         let named = named(pipeline, &options.jobs)?;
         let delivered = deliver::all(pipeline, &named, options, false, env, world).await;
-        credentials.note(env, writer).await;
+        credentials.note(env, ledger).await;
         deliveries = delivered?;
         deliver::tell_who_sends(&named, options.shard, &mut reports);
     }

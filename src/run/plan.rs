@@ -120,6 +120,7 @@ fn planned(
         }
     };
     notes.extend(hints::begins_later(job, now));
+    notes.extend(hints::trusting(job));
     if !options.shard.is_whole() && job.lands() {
         notes.push(format!("the slices of shard {}", options.shard));
     }

@@ -106,6 +106,15 @@ impl Fault {
             None => Self { column: String::new(), reason: format!("`{field}` is null") },
         }
     }
+
+    /// Says that the SQL of a field of the pipeline file failed; `column` is as above.
+    pub(super) fn of_failed_sql(field: &str, column: Option<String>, why: &str) -> Self {
+        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        match column {
+            Some(column) => Self { column, reason: format!("fails for `{field}`: {why}") },
+            None => Self { column: String::new(), reason: format!("`{field}` fails: {why}") },
+        }
+    }
 }
 
 /// Returns the sink of bad rows: `<state>/<pipeline>/quarantine`.

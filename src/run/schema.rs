@@ -9,7 +9,7 @@ use super::extract::Wanted;
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::Sample;
-use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, release, sample, tables};
+use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, refused, release, sample, tables};
 use crate::ledger::{
     Closed, Lane, Ledger, LedgerState, OutputColumn, PinnedSchema, RunOutcome, RunSummary, SliceRef, Timing, Writer,
 };
@@ -137,7 +137,9 @@ pub async fn schema_diff(
         Some(version) => Some((version, ledger.schema(name, version).await?.records)),
         None => None,
     };
-    diff(pipeline, name, &state, pinned, (options.now, with), env).await
+    let work = diff(pipeline, name, &state, pinned, (options.now, with), env);
+    let jobs = chosen(pipeline, std::slice::from_ref(name))?;
+    refused::guarded(&jobs, options.retry_refused, env, &ledger, work).await
 }
 
 /// Takes the differences of a job from its pinned schema into a new version of it, under the lease. Returns what was taken in, and the
@@ -162,7 +164,12 @@ pub async fn accept_schema(
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
-    let accepted = accept(pipeline, name, (options, with, allowed), &data, &writer, env).await;
+    let work = accept(pipeline, name, (options, with, allowed), &data, &writer, env);
+    let accepted = async {
+        let jobs = chosen(pipeline, std::slice::from_ref(name))?;
+        refused::guarded(&jobs, options.retry_refused, env, &ledger, work).await
+    };
+    let accepted = accepted.await;
     let outcome = if accepted.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };
     let error = accepted.as_ref().err().map(RunError::chain);
     release(pipeline, writer, RunSummary::bare("accept", options.now, outcome, error.as_deref())).await;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Env, RunError, SchemaError};
 use crate::extract::auth::Redactor;
+use crate::extract::http::HttpError;
 use crate::ledger::{LedgerError, ManifestError};
 use crate::model::Exit;
 use crate::objects::Kind;
@@ -59,6 +60,7 @@ impl RunError {
             | Self::Edit(_)
             | Self::Moved { .. }
             | Self::Future { .. }
+            | Self::Client(HttpError::Client { .. })
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
             Self::Lost(_) | Self::Panicked { .. } | Self::Account { .. } => Exit::Bug,

@@ -55,8 +55,8 @@ fn errors_in_disguise() {
 #[test]
 fn broken_bodies() {
     let whole = r#"{"items": [{"id": 1}, {"id": 2}]}"#;
-    assert_snapshot!(refused(Answer::bytes(whole).header("content-length", "1000").torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error decoding response body: request or response body error: error reading a body from connection: end of file before message length reached); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
-    assert_snapshot!(refused(Answer::bytes(whole).torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error decoding response body: request or response body error: error reading a body from connection: unexpected EOF during chunk size line); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
+    assert_snapshot!(refused(Answer::bytes(whole).header("content-length", "1000").torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error reading a body from connection: end of file before message length reached); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
+    assert_snapshot!(refused(Answer::bytes(whole).torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error reading a body from connection: unexpected EOF during chunk size line); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
     assert_snapshot!(refused(Answer::bytes(&whole[..20])), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 19: eof while parsing a list: {"items": [{"id": 1}; it ends too soon: ask for smaller pages, or tell the server's owner"#);
     assert_snapshot!(refused(Answer::bytes(format!("{whole}\n{{\"more\": true}}"))), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 34: trailing characters: {"items": [{"id": 1}, {"id": 2}]} {"more": true}; more comes after its end: for one document on each line write `format: jsonl`, else tell the server's owner"#);
     assert_snapshot!(refused(Answer::bytes(b"{\"items\": [{\"name\": \"K\xf6ln\"}]}".to_vec())), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't utf-8 at byte 22: {"items": [{"name": "K�ln"}]}; ask for utf-8, as some servers let you with the header `accept-charset: utf-8`, or tell the server's owner"#);
@@ -242,6 +242,42 @@ fn sql_that_does_not_fit_the_rows() {
 paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclusive, size: 2}}";
     assert_snapshot!(refused_by(seek, page()), @"1: s0-0: `incremental.cursor` is a Utf8; it must be an integer or a timestamp: cast it, such as `CAST(id AS BIGINT)`, or `to_timestamp(updated)` where it is a time");
     assert_snapshot!(refused_by(&WINDOW.replace("to_timestamp_seconds(t)", "at"), page()), @"1: 20260102T000000Z: window.time: `at` is Utf8, not a timestamp: write to_timestamp(at), or parse_timestamp(at, '%Y-%m-%d %H:%M:%S', 'UTC')");
+}
+
+#[test]
+fn a_row_whose_time_is_none_goes_to_quarantine_alone() {
+    let time = |at: usize| match at {
+        3 => json!("garbage"),
+        5 => Value::Null,
+        at => json!(format!("2026-01-02T{at:02}:00:00Z")),
+    };
+    let rows: Vec<Value> = (0..9).map(|at| json!({"id": at, "t": time(at)})).collect();
+    let bench = Bench::new(Api::always(Answer::json(&json!({"items": rows}))));
+    bench.job(&WINDOW.replace("to_timestamp_seconds(t)", "to_timestamp(t)"));
+    assert_eq!(bench.run().fine(), "20260102T000000Z landed: 7 of 9, 2 quarantined; complete");
+    let mut reasons: Vec<String> =
+        bench.quarantine().iter().map(|bad| format!("{} {}", bad["column"], bad["reason"])).collect();
+    reasons.sort();
+    assert!(
+        reasons[0].starts_with(r#""t" "fails for `window.time`: "#) && reasons[0].contains("garbage"),
+        "{reasons:?}"
+    );
+    assert_eq!(reasons[1], r#""t" "gives null for `window.time`""#);
+}
+
+#[test]
+fn a_header_that_does_not_go_back_as_it_came() {
+    let page = |_: &_| Answer::json(&json!({"items": [{"id": 1}]}));
+    let cursor = "records: '.items[]'\nquery: {c: null}\nsnapshot: latest\npaginate: {cursor: {into: query.c, value: '$headers[\"x-next\"]'}}";
+    let told = |job: &str, name: &'static str, value: &'static [u8]| {
+        let bench = Bench::new(Api::start(move |request| page(request).header(name, value)));
+        bench.job(job).failure()
+    };
+    assert_snapshot!(told(cursor, "x-next", b"k\xe9"), @"");
+    let link = "records: '.items[]'\nsnapshot: latest\npaginate: {next_link: {header: link}}";
+    assert_snapshot!(told(link, "link", b"</rows?q=\xe9&o=3>; rel=\"next\""), @"");
+    let blanks = "records: '.items[]'\nheaders: {x-c: null}\nsnapshot: latest\npaginate: {cursor: {into: headers.x-c, value: '\" k \"'}}";
+    assert_snapshot!(told(blanks, "x-y", b"z"), @"");
 }
 
 #[test]

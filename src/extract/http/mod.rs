@@ -13,21 +13,25 @@ mod memory;
 mod pace;
 mod renew;
 mod retry;
+mod route;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tried;
 mod unpack;
+mod wire;
 
 pub use self::again::NOW;
 pub use self::answer::{CutCheck, RawAnswer};
 pub use self::budget::RetryBudget;
 pub use self::client::{HttpClient, Jitter};
-pub use self::connect::{DEFAULT_MAX_RESPONSE, HttpOptions, Proxy, is_loopback};
+pub use self::connect::{DEFAULT_MAX_RESPONSE, HttpOptions, is_loopback};
 pub use self::error::{AnswerError, ExchangeError, Fault, HttpError, TransportKind, tries};
 pub use self::exchange::{Dispatched, Exchange, Exchanged};
 pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};
 pub use self::memory::{DEFAULT_MEMORY_LIMIT, Memory, Room, Turn};
 pub use self::retry::{RetryPolicy, retry_after};
+pub use self::route::Proxy;
 pub use self::terms::{EnvelopeReader, Patience, Purpose, Repeat};

@@ -34,7 +34,7 @@ pub use self::order::{compare, further};
 pub use self::page::PageNumber;
 pub use self::seek::{Bound, Order, Seek, SeekSpec};
 use self::tally::Tally;
-pub use self::verbatim::{Digits, as_sent, rewritten};
+pub use self::verbatim::{Digits, as_it_came, as_sent, rewritten};
 use crate::lang::place::Place;
 use crate::model::EndReason;
 
@@ -332,6 +332,17 @@ pub enum PaginateError {
         page: u64,
         /// The cursor, or the number in it, as JSON.
         cursor: String,
+    },
+    /// The cursor or link is from a header whose bytes aren't UTF-8.
+    #[error(
+        "page {page} gives {given} to go on by, from a header whose bytes are no UTF-8 (each that isn't is shown as \u{fffd}), so it can't \
+         be sent back as it came; ask the API for it in the body, or escaped"
+    )]
+    Unreadable {
+        /// The page, from 1.
+        page: u64,
+        /// The cursor or link, as JSON.
+        given: String,
     },
     /// The value to seek by has more digits than are kept.
     #[error(

@@ -45,10 +45,9 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
     let world = World { ledger, data, writer: writer.clone() };
     let done = async {
         let recovered = writer.recover(&world.data).await?;
-        let mut credentials = refused::Credentials::recall(&jobs, options, env, &writer).await?;
-        let deliveries = all(pipeline, &jobs, options, forgive, env, &world).await;
-        credentials.note(env, &writer).await;
-        Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries: deliveries? })
+        let delivered = all(pipeline, &jobs, options, forgive, env, &world);
+        let deliveries = refused::guarded(&jobs, options.retry_refused, env, &world.ledger, delivered).await?;
+        Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries })
     };
     let done = done.await.map(|done| done.report(pipeline, options, env, before));
     super::release(pipeline, writer, super::summary(&asked, options, env, &done)).await;
