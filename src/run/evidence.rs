@@ -100,11 +100,13 @@ impl Evidence {
 
     /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
     /// server has stated a total that leaves room for them: rows without a key may be equal.
-    pub(super) fn is_new(&mut self, batch: &RecordBatch) -> bool {
+    pub(super) fn is_new<'p>(&mut self, pieces: impl IntoIterator<Item = &'p RecordBatch>) -> bool {
         let mut hasher = self.hasher.build_hasher();
-        hasher.write_usize(batch.num_rows());
-        for column in batch.columns() {
-            hash(&column.to_data(), &mut hasher);
+        for batch in pieces {
+            hasher.write_usize(batch.num_rows());
+            for column in batch.columns() {
+                hash(&column.to_data(), &mut hasher);
+            }
         }
         let known = !self.pages.insert(hasher.finish());
         self.page_again |= known;
@@ -218,9 +220,9 @@ mod tests {
     #[test]
     fn a_page_that_came_before_is_not_new() {
         let mut evidence = Evidence::default();
-        assert!(evidence.is_new(&page(&[1, 2])));
-        assert!(evidence.is_new(&page(&[2, 1])));
-        assert!(!evidence.is_new(&page(&[1, 2])));
+        assert!(evidence.is_new([&page(&[1, 2])]));
+        assert!(evidence.is_new([&page(&[2, 1])]));
+        assert!(!evidence.is_new([&page(&[1, 2])]));
     }
 
     #[test]
@@ -230,7 +232,7 @@ mod tests {
             for values in [[1, 2], [1, 2], [3, 4]] {
                 evidence.note_total(total);
                 evidence.note_page(2, 2);
-                evidence.is_new(&page(&values));
+                evidence.is_new([&page(&values)]);
             }
             assert_eq!(evidence.weigh(EndReason::EmptyPage, false, false).verdict, Verdict::Unknown);
             assert_eq!(evidence.doubt(EndReason::EmptyPage, false, false), Some(PAGE_AGAIN));
@@ -243,7 +245,7 @@ mod tests {
         evidence.note_total(Some(4));
         let mut take = || {
             evidence.note_page(2, 2);
-            evidence.is_new(&page(&[0, 0]))
+            evidence.is_new([&page(&[0, 0])])
         };
         assert_eq!([take(), take(), take()], [true, true, false]);
     }

@@ -23,7 +23,7 @@ use super::{Env, Progress, RunError, build, evidence, future};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
-use crate::extract::http::{Exchange, Exchanged, RawAnswer};
+use crate::extract::http::{Exchange, Exchanged, RawAnswer, Room, Turn};
 use crate::extract::paginate::{Ceilings, PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
@@ -64,8 +64,8 @@ pub(super) struct Extracted {
     pub(super) collected: Collected,
     /// The schema of its rows: what was pinned when it was begun, and its own additions.
     pub(super) schema: RecordSchema,
-    /// The size of the largest, in bytes.
-    pub(super) largest: u64,
+    /// The memory that its rows take.
+    pub(super) kept: Room,
     /// Whether it ended because it had enough rows: there may be more.
     pub(super) full: bool,
     /// What a person should know of its schema.
@@ -96,6 +96,8 @@ struct Reading<'s> {
     peek: Option<Peek>,
     enricher: Option<Enricher>,
     meter: &'s Meter,
+    /// The memory that the rows and keys of the pages so far take.
+    kept: Room,
 }
 
 impl Extraction {
@@ -146,6 +148,7 @@ impl Extraction {
             peek: Peek::new(&self.job, slice),
             enricher: self.enricher(slice, now)?,
             meter,
+            kept: self.exchange.client.memory().room(Turn::beside(), 0),
         };
         let end = loop {
             let end = self.pass(&mut reading).await?;
@@ -159,13 +162,14 @@ impl Extraction {
                 PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
             }
         };
-        let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
-        let enricher = reading.enricher.take();
+        let redactor = self.exchange.client.redactor().clone();
+        let (enricher, kept) = (reading.enricher.take(), reading.kept.take());
         drop(reading);
         let sorting = lock(&intake).collector.sorting();
         let room = self.room(sorting).await;
-        let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, largest, &redactor)).await??;
+        let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, kept, &redactor)).await??;
         drop(room);
+        extracted.kept.hold(extracted.collected.rows.memory_bytes());
         extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
         Ok(extracted)
     }
@@ -219,7 +223,7 @@ impl Extraction {
     async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
         let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
         let fetched = self.fetch(asked, pages, reading).await;
-        let Exchanged { answer, page, empty, room } = reading.meter.note(fetched)?;
+        let Exchanged { answer, page, empty, mut room } = reading.meter.note(fetched)?;
         if let (Some(clock), Some(window)) = (&self.clock, reading.slice.window()) {
             future::check_server(&answer.headers, window, clock.now())?;
         }
@@ -234,6 +238,7 @@ impl Extraction {
                 return Ok(Read { seen, bytes, enough: false, misfit: None });
             }
         };
+        room.hold(bytes + page.bytes());
         let (at, of) = (Arc::clone(&intake), asked.clone());
         let look = move || Ok::<_, RunError>((lock(&at).look(page, &of, &answer, limit)?, answer));
         let (Looked { page, seen, misfit, leads_on }, answer) = tokio::task::spawn_blocking(look).await??;
@@ -249,12 +254,16 @@ impl Extraction {
         let taken = tokio::task::spawn_blocking(move || {
             let mut intake = lock(&intake);
             let page = intake.typed(page).map_err(|source| extraction.unreadable(&asked.line, &answer, source))?;
-            let (seen, full) = intake.take(page, seen, &skipped, &asked)?;
+            let (seen, full, rows) = intake.take(page, seen, &skipped, &asked)?;
             let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
-            drop((answer, room));
-            Ok::<_, RunError>((seen, enough))
+            // To write the rows may take a while.
+            drop(answer);
+            room.hold(rows.bytes());
+            intake.collector.keep(rows, &asked.line)?;
+            Ok::<_, RunError>((seen, enough, intake.collector.memory()))
         });
-        let (seen, enough) = taken.await??;
+        let (seen, enough, kept) = taken.await??;
+        reading.kept.hold(kept);
         Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
     }
 
@@ -331,7 +340,7 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn finish(
     intake: Arc<Mutex<Intake>>,
     end: EndReason,
-    largest: u64,
+    kept: Room,
     redactor: &Redactor,
 ) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
@@ -348,5 +357,5 @@ fn finish(
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
-    Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes, answered: intake.answered })
+    Ok(Extracted { collected, schema, kept, full: end == EndReason::SliceFull, notes, answered: intake.answered })
 }

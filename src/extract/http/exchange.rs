@@ -97,7 +97,8 @@ impl Exchange {
         expected: u64,
     ) -> Result<Dispatched, ExchangeError> {
         let pass = self.gate.enter(self.auth.credential()).await?;
-        self.dispatch(request, extra, pass, self.client.room(Turn::now(), expected)).await
+        let room = self.client.room(Turn::now(), expected).with_work(self.weight);
+        self.dispatch(request, extra, pass, room).await
     }
 
     /// As [`Exchange::ask`], for a request whose answer isn't due yet; `turn` says when it is. Nothing is sent where the credential
@@ -109,7 +110,7 @@ impl Exchange {
         expected: u64,
         turn: Turn,
     ) -> Option<impl Future<Output = Result<Dispatched, ExchangeError>> + Send + use<>> {
-        let mut room = self.client.room(turn, expected);
+        let mut room = self.client.room(turn, expected).with_work(self.weight);
         if !room.reserve_expected(expected.saturating_mul(self.weight)) {
             return None;
         }
