@@ -241,7 +241,8 @@ impl PageDecoder {
     fn decode_page(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {
         let evolves = self.options.pinned.is_none() || self.options.contract == Contract::Evolve;
         let mut raw: Option<Vec<&str>> = None;
-        if self.root.fields.is_empty() && evolves {
+        // Of the records' own fields none is known: each of them would be a misfit.
+        if self.root.fields.len() == self.options.constants.len() && evolves {
             let records = raw.insert(page.raw(false)?.0);
             self.grow(page, records)?;
         }

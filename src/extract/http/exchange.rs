@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
+use super::cores::compute;
 use super::error::{AnswerError, ExchangeError, Fault, HttpError};
 use super::judge::{Judged, Rules};
 use super::memory::{Room, Turn};
@@ -233,7 +234,7 @@ impl Exchange {
         F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
     {
         let rules = self.rules.clone();
-        let work = tokio::task::spawn_blocking(move || {
+        let work = compute(move || {
             let (envelope, page) = if answer.status.is_success() {
                 let (envelope, page) = read(&answer);
                 (envelope, Some(page))
