@@ -160,9 +160,7 @@ fn later_pages_widen_the_schema_and_earlier_batches_follow() {
     let pages: Vec<DecodedPage> = bodies.iter().map(|&body| page(&mut decoder, body)).collect();
     let merged: Vec<String> = pages
         .iter()
-        .flat_map(|page| {
-            lines(&decoder.widener(decoder.schema().clone()).widen(&page.held(), &page.schema).unwrap())
-        })
+        .flat_map(|page| lines(&decoder.widener(decoder.schema().clone()).widen(&page.held(), &page.schema).unwrap()))
         .collect();
     assert_eq!(
         merged,
@@ -240,7 +238,10 @@ fn columns_by_hand_exist_and_never_change() {
     let page = page(&mut decoder, r#"[{"id": "7", "raw": {"a": 1}}, {"id": 7, "raw": [1.10]}, {"id": null, "x": 1}]"#);
     assert_eq!(show(decoder.schema()), "id: string, never: float64, raw: json, x: int64");
     assert_eq!(page.rejected.len(), 0);
-    assert_eq!(lines(&page.batch()), [r#"{"id":"7","raw":"{\"a\": 1}"}"#, r#"{"id":"7","raw":"[1.10]"}"#, r#"{"x":1}"#]);
+    assert_eq!(
+        lines(&page.batch()),
+        [r#"{"id":"7","raw":"{\"a\": 1}"}"#, r#"{"id":"7","raw":"[1.10]"}"#, r#"{"x":1}"#]
+    );
 }
 
 #[test]

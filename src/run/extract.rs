@@ -248,6 +248,9 @@ impl Extraction {
         if leads_on {
             reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most())).await;
         }
+        if reading.enricher.is_some() {
+            room.let_lead();
+        }
         let (page, skipped, more) = self.enriched(page, asked, &intake, reading.enricher.as_mut(), limit).await?;
         reading.meter.add(Fetched { bytes: more, ..Fetched::default() });
         let (extraction, asked) = (self.clone(), asked.clone());
@@ -337,12 +340,7 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn finish(
-    intake: Arc<Mutex<Intake>>,
-    end: EndReason,
-    kept: Room,
-    redactor: &Redactor,
-) -> Result<Extracted, RunError> {
+fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, kept: Room, redactor: &Redactor) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());

@@ -13,7 +13,9 @@ use super::parts::{self, Misfit};
 use super::readers::Readers;
 use super::row::RowSql;
 use super::{RunError, names, source, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, Piece, SplitPage, whole_of};
+use crate::decode::{
+    DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, Piece, SplitPage, whole_of,
+};
 use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;

@@ -169,6 +169,9 @@ impl HttpClient {
                 let note = if last { note } else { Some(budget.note()) };
                 return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: true });
             }
+            // Who waits for a slot mustn't hold what those who have one wait for.
+            drop(tried);
+            room.fit_to_nothing();
             let delay = self.options.retry.delay(attempt, asked, (self.jitter)());
             tracing::debug!(request = %self.redactor.scrub(terms.line), attempt, delay_ms = delay.as_millis(), "request is tried again");
             tokio::select! {

@@ -206,6 +206,11 @@ impl Room {
         std::mem::replace(self, none)
     }
 
+    /// Lets another answer lead: this one waits for requests next, whose slots those may have that wait to lead.
+    pub fn let_lead(&mut self) {
+        self.lead = None;
+    }
+
     /// The answer so far is dropped: it is asked for again.
     pub(super) const fn restart(&mut self) {
         self.used = 0;
@@ -214,7 +219,7 @@ impl Room {
     /// The answer is dropped, and what was made of it.
     pub(super) fn fit_to_nothing(&mut self) {
         self.hold(0);
-        self.lead = None;
+        self.let_lead();
     }
 
     /// The answer is whole: gives back what it doesn't need.
