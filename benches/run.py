@@ -2,6 +2,7 @@
 """What an export costs, in seconds of CPU, against what else does the same work, on one machine in one run.
 
     benches/run.py                      200,000 flow alerts: Tidegate, the same with SQL, dlt, a hand-written script, chDB
+    benches/run.py --kind wide          the same with other records: wide, deep, numbers, or texts of 100 KB
     benches/run.py --scale              Tidegate alone: ten times the rows, wide, deep, small and large records and pages
     benches/run.py --instructions       instructions a record, by valgrind's callgrind, against a bound: no stopwatch
     benches/run.py --bin PATH           a binary that is there already; else `cargo build --release` makes one
@@ -104,12 +105,12 @@ def tidegate(name, binary, url, size, sql=""):
     return {"name": name, "run": run, "file": pipeline(url, size, TRANSFORM.get(name, sql), SINK.get(name, ""))}
 
 
-def peers(python, url, rows):
-    script = lambda name, *words: [str(python), str(HERE / "peers" / f"{name}.py"), *words, "out"]  # noqa: E731
+def peers(python, url, kind, rows, size):
+    script = lambda name, *words: [str(python), str(HERE / "peers" / f"{name}.py"), *map(str, words), "out"]  # noqa: E731
     return [
-        {"name": "dlt", "run": script("with_dlt", url, pages.PATH)},
-        {"name": "by hand", "run": script("by_hand", url, pages.PATH)},
-        {"name": "chDB", "run": script("with_chdb", url + pages.PATH, str(rows))},
+        {"name": "dlt", "run": script("with_dlt", url, pages.PATH, size)},
+        {"name": "by hand", "run": script("by_hand", url, pages.PATH, size)},
+        {"name": "chDB", "run": script("with_chdb", url + pages.PATH, kind, rows, size)},
     ]
 
 
@@ -175,6 +176,7 @@ def main():
     parse.add_argument("--python", type=Path, help="a Python that has the peers already")
     parse.add_argument("--rounds", type=int, default=5, help="how often Tidegate and chDB run; slow peers run once")
     parse.add_argument("--scale", action="store_true", help="Tidegate alone, on other shapes of data")
+    parse.add_argument("--kind", default="flows", choices=["flows", "wide", "deep", "numbers", "100 KB"], help="other records than flow alerts")
     parse.add_argument("--only", help="with --scale: the one shape of this name")
     parse.add_argument("--instructions", action="store_true", help="count instructions, and fail beyond the bound")
     parse.add_argument("--json", action="store_true", help="print one JSON document as well")
@@ -201,9 +203,12 @@ def main():
                     run(tidegate(name, binary, served.url, size), asked.rounds)
     else:
         python = asked.python or environment(asked.work)
-        with Served(asked.work, "flows", 200_000, 1000) as served:
-            ours = [tidegate("Tidegate", binary, served.url, 1000), tidegate("with SQL", binary, served.url, 1000, SQL)]
-            for command in ours + peers(python, served.url, 200_000):
+        kind, rows, size = next(shape[1:] for shape in SCALE if shape[0] == asked.kind)
+        with Served(asked.work, kind, rows, size) as served:
+            ours = [tidegate("Tidegate", binary, served.url, size)]
+            if kind == "flows":
+                ours.append(tidegate("with SQL", binary, served.url, size, SQL))
+            for command in ours + peers(python, served.url, kind, rows, size):
                 run(command, asked.rounds if command["name"] in ("Tidegate", "with SQL", "chDB") else 1)
     if asked.json:
         print(json.dumps(results))

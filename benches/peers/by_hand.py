@@ -1,4 +1,4 @@
-"""The same work as people write it themselves: requests, pandas, one file at the end. Usage: by_hand.py URL PATH OUT"""
+"""The same work as people write it themselves: requests, pandas, one file at the end. Usage: by_hand.py URL PATH SIZE OUT"""
 
 import os
 import sys
@@ -6,10 +6,10 @@ import sys
 import pandas
 import requests
 
-url, path, out = sys.argv[1:]
+url, path, size, out = sys.argv[1:]
 session, frames, start = requests.Session(), [], 0
 while True:
-    answer = session.get(url + path, params={"start": start, "length": 1000})
+    answer = session.get(url + path, params={"start": start, "length": size})
     answer.raise_for_status()
     rows = answer.json()["rsp"]["records"]
     if not rows:

@@ -11,6 +11,8 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Field, Fields};
 use arrow::error::ArrowError;
 
+use serde_json::Value;
+
 use super::lattice::Node;
 use super::precise::Precise;
 use crate::model::ColumnType;
@@ -169,19 +171,21 @@ impl ListBuilder {
 pub(super) enum Slot {
     /// To this field.
     Known(usize),
-    /// To a field that a constant hides.
-    Hidden,
+    /// To a column that records don't decide.
+    Constant,
     /// Nowhere.
     Unknown,
 }
 
-const HIDDEN: usize = usize::MAX;
+const CONSTANT: usize = usize::MAX;
 
 pub(super) struct StructBuilder {
     names: Vec<Box<str>>,
     pub(super) fields: Vec<Builder>,
     /// Where a name lies, for records whose keys come in another order than the last one's.
     places: HashMap<Box<str>, usize>,
+    /// The values of columns that records don't decide.
+    constants: Vec<(String, Value)>,
     /// The field that came after this one last time; the last entry is for the start of a record.
     after: Vec<usize>,
     /// The record in which a field was seen last, which tells double keys and missing fields.
@@ -193,18 +197,20 @@ pub(super) struct StructBuilder {
 }
 
 impl StructBuilder {
-    /// Makes the builder of a struct; `hidden` are names that records may have and we don't read.
-    pub(super) fn of(node: &Node, hidden: &[&str]) -> Self {
-        let shown = || node.fields.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
+    /// Makes the builder of a struct; `constants` are columns that aren't read from records: these may have them too, with these values.
+    pub(super) fn of(node: &Node, constants: &[(String, Value)]) -> Self {
+        let is_shown = |name: &str| constants.iter().all(|(constant, _)| constant != name);
+        let shown = || node.fields.iter().filter(|(name, _)| is_shown(name));
         let names: Vec<Box<str>> = shown().map(|(name, _)| name.as_str().into()).collect();
         let mut places: HashMap<Box<str>, usize> =
             names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
-        places.extend(hidden.iter().map(|&name| (name.into(), HIDDEN)));
+        places.extend(constants.iter().map(|(name, _)| (name.as_str().into(), CONSTANT)));
         let width = names.len();
         Self {
             names,
             fields: shown().map(|(_, field)| Builder::of(field)).collect(),
             places,
+            constants: constants.to_vec(),
             after: (1..=width).chain([0]).collect(),
             seen: vec![0; width],
             record: 0,
@@ -236,12 +242,24 @@ impl StructBuilder {
         }
         match self.places.get(name) {
             None => Slot::Unknown,
-            Some(&HIDDEN) => Slot::Hidden,
+            Some(&CONSTANT) => Slot::Constant,
             Some(&at) => {
                 self.after[previous] = at;
                 Slot::Known(at)
             }
         }
+    }
+
+    /// Returns the value that a column has, as JSON text, where a record would have another one in it: `text` as it stands in the record.
+    pub(super) fn contradicts(&self, name: &str, text: &str) -> Option<String> {
+        let own = self.constants.iter().find(|(constant, _)| constant == name)?.1.to_string();
+        // An identifier is a number here and a text there.
+        let bare = |text: &str| text.trim_matches('"').to_owned();
+        let agrees = text == "null" || text == own || bare(text) == bare(&own) || {
+            let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+            read(text) == read(&own)
+        };
+        (!agrees).then_some(own)
     }
 
     /// Marks the field as seen in this record; false where it was seen before.

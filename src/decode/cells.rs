@@ -7,14 +7,17 @@ use serde::de::IgnoredAny;
 use super::builders::{Builder, Slot, StructBuilder, Values};
 use super::reject::{Row, quote};
 use super::table::Cell;
-use super::visitor::{ValueSeed, by_text, double, unknown};
+use super::visitor::{ValueSeed, by_text, constant, double, unknown};
 
 /// Reads a row's cells, as many as there are names, into the root's builder.
 pub(super) fn fill(root: &mut StructBuilder, names: &[Cow<'_, str>], cells: &[Cell<'_>], row: &mut Row) {
     let mut previous = root.open();
     for (name, cell) in names.iter().zip(cells) {
         match root.find(name, previous) {
-            Slot::Hidden => {}
+            Slot::Constant if cell.is_null() => {}
+            Slot::Constant => {
+                constant(root, name, &serde_json::Value::from(cell.text.as_ref()).to_string(), row);
+            }
             Slot::Unknown => {
                 unknown(root, name, row);
             }

@@ -160,7 +160,7 @@ impl PageDecoder {
             if let Some(node) = root.field(name, true) {
                 // The text of a value that exists can be read again.
                 let _ = infer::observe(node, &value.to_string(), options.max_depth);
-                // What records have under this name is hidden, so it says nothing about the type.
+                // What records have under this name has to be the same, so it says nothing about the type.
                 *node = Node::pinned(&node.kind(), true);
             }
         }
@@ -321,8 +321,7 @@ impl PageDecoder {
 
     /// Reads the page once, into the builders.
     fn pass(&mut self, page: &Page<'_>) -> Result<(Pass, Value), DecodeError> {
-        let hidden: Vec<&str> = self.options.constants.iter().map(|(name, _)| name.as_str()).collect();
-        let made = || StructBuilder::of(&self.root, &hidden);
+        let made = || StructBuilder::of(&self.root, &self.options.constants);
         let root = self.builder.get_or_insert_with(made);
         let mut rows = Self::rows(&self.options, root);
         let envelope = match page.read(&mut rows) {

@@ -31,7 +31,7 @@ pub struct DecodeOptions {
     pub format: AnswerFormat,
     /// What picks the records out of a page.
     pub selector: Selector,
-    /// The fan-out key: columns of every row, which hide a record's own fields of these names.
+    /// The fan-out key: columns of every row. A record that has another value in one of them doesn't fit.
     pub constants: Vec<(String, Value)>,
     /// What becomes of what the pinned schema doesn't know.
     pub contract: Contract,

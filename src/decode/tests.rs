@@ -353,11 +353,20 @@ fn values_that_do_not_fit_may_be_null_and_are_counted() {
 }
 
 #[test]
-fn constants_hide_a_records_own_field() {
+fn constants_do_not_replace_what_a_record_has_of_its_own() {
     let constants = vec![("ifid".to_owned(), json!(0)), ("zone".to_owned(), json!("a"))];
     let mut decoder = PageDecoder::new(DecodeOptions { constants, ..options(&[".[]"]) });
-    let page = page(&mut decoder, r#"[{"ifid": "lo", "x": 1}, {"x": 2}]"#);
-    assert_eq!(lines(&page.batch()), [r#"{"ifid":0,"x":1,"zone":"a"}"#, r#"{"ifid":0,"x":2,"zone":"a"}"#]);
+    let page = page(
+        &mut decoder,
+        r#"[{"ifid": "0", "x": 1}, {"x": 2}, {"zone": "\u0061", "x": 3}, {"ifid": null, "x": 4}, {"ifid": "lo"}, {"zone": {"a": 1}, "x": 6}]"#,
+    );
+    let row = |x: u8| format!(r#"{{"ifid":0,"x":{x},"zone":"a"}}"#);
+    assert_eq!(lines(&page.batch()), [row(1), row(2), row(3), row(4)]);
+    let why = |at: usize| {
+        format!("{}: {} for {}", page.rejected[at].column, page.rejected[at].got, page.rejected[at].expected)
+    };
+    assert_eq!(why(0), r#"ifid: string "lo" for 0, which `for_each` puts there (give that column another name)"#);
+    assert_eq!(why(1), r#"zone: an object for "a", which `for_each` puts there (give that column another name)"#);
     let columns = [Column { name: "ifid".to_owned(), kind: ColumnType::String }];
     let constants = vec![("ifid".to_owned(), json!(0))];
     let pinned = Some(RecordSchema::new(columns.to_vec()));

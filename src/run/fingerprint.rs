@@ -49,7 +49,8 @@ pub(super) fn of(job: &Job) -> Value {
         part(&format!("sinks.{}.where", sink.name), json!(sink.filter.as_ref().map(Sql::as_str)));
     }
     for outbox in &job.outboxes {
-        parts.insert(format!("sinks.{}.key", outbox.name), json!(outbox.key));
+        part(&format!("sinks.{}.key", outbox.name), json!(outbox.key));
+        part(&format!("sinks.{}.where", outbox.name), json!(outbox.filter.as_ref().map(Sql::as_str)));
     }
     Value::Object(parts)
 }

@@ -37,7 +37,7 @@ pub(super) fn beyond(last: DateTime<Utc>, now: DateTime<Utc>) -> Option<String> 
         let show = |instant: DateTime<Utc>| instant.format("%Y-%m-%dT%H:%M:%SZ");
         format!(
             "what has landed reaches to {last}, but now it is {now}: the clock went back, or was ahead in an earlier run; windows after \
-             {now} may have landed without their rows, once they have ended read them again: `tidegate backfill --from {now} --to {last}`",
+             {now} may have landed without their rows, once they have ended read them again: `tidegate backfill FILE --from {now} --to {last}`",
             last = show(last),
             now = show(now)
         )

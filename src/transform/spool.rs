@@ -18,6 +18,9 @@ use super::ordinals::Ordinals;
 /// How much a spool holds in memory unless told otherwise: 32 MiB, about 50,000 records of half a kilobyte.
 pub const DEFAULT_MEMORY_LIMIT: usize = 32 * 1024 * 1024;
 
+/// Bytes that are written to the file at once. A column of a page is some kilobytes.
+const BUFFER: usize = 256 * 1024;
+
 /// Batches that could not be kept, or not be read back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -171,7 +174,7 @@ impl fmt::Debug for Writer {
 impl Disk {
     fn open() -> Result<Self, SpoolError> {
         let file = tempfile::tempfile().map_err(file_error)?;
-        Ok(Self { writer: Writer::Idle(BufWriter::new(file)), segments: Vec::new() })
+        Ok(Self { writer: Writer::Idle(BufWriter::with_capacity(BUFFER, file)), segments: Vec::new() })
     }
 
     fn append(&mut self, batch: &RecordBatch) -> Result<(), SpoolError> {

@@ -76,18 +76,19 @@ fn peak(bench: &Bench, state: &str, limit: u64) -> (Value, u64) {
 
 #[test]
 #[ignore = "it takes minutes: .ci/nightly runs it"]
-fn a_slice_of_millions_of_rows_into_forty_partitions_takes_little_memory() {
+fn a_slice_of_millions_of_rows_into_forty_partitions_or_two_thousand_takes_little_memory() {
     let rows = rows();
     let bench = Bench::new(Api::start(move |request| page(request, rows)));
     for (name, options, extra) in [
-        ("plain", "", ""),
-        ("key", "", "\nkey: [n]"),
-        ("latest_by", "", "\nkey: [n]\nlatest_by: at"),
-        ("sort_by", ", sort_by: [client]", ""),
+        ("plain", "[part]", ""),
+        ("key", "[part]", "\nkey: [n]"),
+        ("latest_by", "[part]", "\nkey: [n]\nlatest_by: at"),
+        ("sort_by", "[part], sort_by: [client]", ""),
+        ("thousands", "[many]", "\ntransform: SELECT *, n % 2000 AS many FROM records"),
     ] {
         bench.job(&format!(
             "records: '.[]'\nsnapshot: latest\npaginate: {{offset: {{into: query.offset, size: {PAGE}}}, max_pages: 100000}}{extra}
-sinks: {{lake: {{parquet: {{url: ./lake, partition_by: [part]{options}}}}}}}"
+sinks: {{lake: {{parquet: {{url: ./lake, partition_by: {options}}}}}}}"
         ));
         let (report, peak) = peak(&bench, name, 256);
         assert_eq!(report[0]["jobs"][0]["slices"][0]["sinks"]["lake"]["landed"], rows, "{report}");

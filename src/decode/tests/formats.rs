@@ -186,10 +186,12 @@ fn values_that_do_not_fit_may_be_null_and_rows_that_are_none_may_not() {
 }
 
 #[test]
-fn constants_hide_a_tables_own_column() {
+fn constants_do_not_replace_a_tables_own_cells() {
     let constants = vec![("site".to_owned(), json!(7))];
     let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, constants, ..options(&[".[]"]) });
-    assert_eq!(lines(&page(&mut decoder, "site,a\nx,1\n").batch()), [r#"{"a":"1","site":7}"#]);
+    let page = page(&mut decoder, "site,a\n7,1\nx,2\n,3\n");
+    assert_eq!(lines(&page.batch()), [r#"{"a":"1","site":7}"#, r#"{"a":"3","site":7}"#]);
+    assert_eq!((page.rejected[0].column.as_str(), page.rejected[0].got.as_str()), ("site", r#"string "x""#));
 }
 
 #[test]

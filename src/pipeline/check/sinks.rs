@@ -105,8 +105,12 @@ impl Findings<'_> {
         };
         self.url(&shared.url);
         self.compression(&format, shared.compression);
-        for field in &shared.partition_by {
+        for (at, field) in shared.partition_by.iter().enumerate() {
             self.partition(field);
+            if shared.partition_by[..at].iter().any(|earlier| earlier.value == field.value) {
+                let message = format!("{} is there twice", shown(&field.value));
+                self.error(field.span, message, "leave one of them out: each is a level of folders");
+            }
         }
         self.at_least_one(shared.rows_per_file, "a file of no rows holds nothing", "write the most rows of a file");
         let sort_by = shared.sort_by.iter().filter_map(|key| self.sort_key(key)).collect();
@@ -185,6 +189,14 @@ impl Findings<'_> {
 
     fn sort_key(&mut self, text: &Spanned<String>) -> Option<SortKey> {
         let (column, order) = sorted_by(&text.value);
+        let last = column.rsplit_once(' ').map_or("", |(_, last)| last).to_ascii_lowercase();
+        if ["asc", "desc", "ascending", "descending"].contains(&last.as_str()) {
+            let help = format!(
+                "write `desc` for descending, and nothing for ascending: a column whose name ends in it is `{column} asc`"
+            );
+            self.error(text.span, format!("{} isn't how an order is written", shown(&text.value)), &help);
+            return None;
+        }
         if column.is_empty() || column.contains(['(', ')', ',']) {
             let help = "write a column of the transform, or `column desc`";
             self.error(text.span, format!("{} is nothing to sort by", shown(&text.value)), help);

@@ -120,7 +120,8 @@ pub struct ForEach {
     #[serde(rename = "as")]
     pub name: Spanned<String>,
     /// The columns of the row that identify it, or the fields of a listed map. They become columns of `records`. Listed plain values
-    /// are their own key, and a column by their `as` name.
+    /// are their own key, and a column by their `as` name. A record that has another value in such a column doesn't fit: where records
+    /// have an `id` of their own, the parent's goes by another name, such as `records: '.customers[] | {customer: .id}'` there.
     #[serde(default)]
     pub key: Option<OneOrMany<Spanned<String>>>,
     /// Other columns of `records`, by name: jq on the row.

@@ -39,8 +39,8 @@ pub struct ParquetFile {
     pub url: Spanned<String>,
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
     /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
-    /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
-    /// each gets several files. Default: none.
+    /// stays in the file, whole. A slice has 64 files open at a time: rows that come for more partitions than that are gathered, and
+    /// each partition gets a file for every 48 MiB of them. Default: none.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
     /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
@@ -96,8 +96,8 @@ pub struct JsonLinesFile {
     pub url: Spanned<String>,
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
     /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
-    /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
-    /// each gets several files. Default: none.
+    /// stays in the file, whole. A slice has 64 files open at a time: rows that come for more partitions than that are gathered, and
+    /// each partition gets a file for every 48 MiB of them. Default: none.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
     /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the
@@ -126,8 +126,8 @@ pub struct CsvFile {
     pub url: Spanned<String>,
     /// Hive partitions by each row's own value: `column`, `year(column)`, `month(column)`, `day(column)`, `hour(column)`, in UTC. A
     /// value is percent-encoded; one of more than 128 bytes is cut, and marked by `~` and a part of its SHA-256: the column itself
-    /// stays in the file, whole. A slice has 64 files open at a time: where rows keep coming for more partitions than that,
-    /// each gets several files. Default: none.
+    /// stays in the file, whole. A slice has 64 files open at a time: rows that come for more partitions than that are gathered, and
+    /// each partition gets a file for every 48 MiB of them. Default: none.
     #[serde(default)]
     pub partition_by: Vec<Spanned<String>>,
     /// The order of the rows in each file: `column`, or `column desc`; nulls come last, and rows with equal values stay in the

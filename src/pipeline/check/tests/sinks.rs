@@ -198,6 +198,28 @@ fn files() {
 }
 
 #[test]
+fn an_order_in_words_and_a_partition_twice() {
+    insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+"#), @r"
+    error: `n DESC` isn't how an order is written
+     --> p.yaml:8:41
+      |
+    8 |       a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+      |                                         ^^^^^^
+      |
+      = help: write `desc` for descending, and nothing for ascending: a column whose name ends in it is `n DESC asc`
+
+    error: `n` is there twice
+     --> p.yaml:8:88
+      |
+    8 |       a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+      |                                                                                        ^
+      |
+      = help: leave one of them out: each is a level of folders
+    ");
+}
+
+#[test]
 fn orders_and_dialects() {
     insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [ts, n desc, 'lower(n)', ' desc'], row_group_rows: 0}}
       b: {csv: {url: ./b, quote: '""', escape: ',', null_text: 'a,b', line_end: cr}}
