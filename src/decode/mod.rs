@@ -367,7 +367,7 @@ impl PageDecoder {
             (misfits, bad) = bad.split_at(bad.partition_point(|(ordinal, _)| *ordinal < rows.end));
             let keep = (!misfits.is_empty()).then(|| {
                 let mut misfits = misfits.iter().map(|(ordinal, _)| *ordinal).peekable();
-                BooleanArray::from_iter(rows.clone().map(|row| Some(misfits.next_if_eq(&row).is_none())))
+                rows.clone().map(|row| Some(misfits.next_if_eq(&row).is_none())).collect::<BooleanArray>()
             });
             let texts = raw.map(|raw| held::texts(raw, rows.clone(), keep.as_ref()));
             Ok(Piece { batch: self.batch(&names, columns, rows, keep.as_ref())?, texts })

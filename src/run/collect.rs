@@ -359,12 +359,11 @@ impl Collector {
             kind = Some(of);
             cursors.extend(found);
         }
-        let fates = match kind {
-            Some(kind) => increment.take(kind, &cursors, first, &came.stood, came.request)?,
-            None => {
-                increment.take_bad(came.stood.len());
-                Vec::new()
-            }
+        let fates = if let Some(kind) = kind {
+            increment.take(kind, &cursors, first, &came.stood, came.request)?
+        } else {
+            increment.take_bad(came.stood.len());
+            Vec::new()
         };
         let (full, null) = (increment.is_full(), row.null());
         for (at, fate) in fates.into_iter().enumerate() {
