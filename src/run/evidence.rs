@@ -7,7 +7,7 @@ mod seeks;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hasher};
 
-use arrow::array::{Array as _, ArrayData, ArrayRef, RecordBatch};
+use arrow::array::{Array as _, ArrayData, RecordBatch};
 use hashbrown::DefaultHashBuilder;
 
 use self::alike::Alike;
@@ -151,19 +151,24 @@ impl Evidence {
     }
 
     /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
-    /// server has stated a total that leaves room for them: rows without a key may be equal. `request` names the page in an error.
-    pub(super) fn is_new(&mut self, batch: &RecordBatch, request: &str) -> Result<bool, RunError> {
-        let column = |column: &ArrayRef| {
+    /// server has stated a total that leaves room for them: rows without a key may be equal. The page comes in `pieces` with rows, which
+    /// are cut by what is in them; `request` names it in an error.
+    pub(super) fn is_new(&mut self, pieces: &[&RecordBatch], request: &str) -> Result<bool, RunError> {
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(false) };
+        let column = |at: usize| {
             let mut hasher = self.hasher.build_hasher();
-            hash(&column.to_data(), &mut hasher);
+            for piece in pieces {
+                hash(&piece.column(at).to_data(), &mut hasher);
+            }
             hasher.finish()
         };
-        let columns: Vec<u64> = batch.columns().iter().map(column).collect();
-        let known = !self.pages.insert(self.hasher.hash_one((batch.num_rows(), &columns)));
+        let columns: Vec<u64> = (0..first.num_columns()).map(column).collect();
+        let rows: Vec<usize> = pieces.iter().map(|piece| piece.num_rows()).collect();
+        let known = !self.pages.insert(self.hasher.hash_one((rows, &columns)));
         self.pages_again += u64::from(known);
         if !known {
-            self.borders.take(batch, &self.hasher);
-            self.alike.take(batch, &columns, &self.hasher);
+            self.borders.take(first, last);
+            self.alike.take(first, &columns, &self.hasher);
         }
         let pass = self.passes.current();
         let has_room = pass.totals.1.is_some_and(|total| pass.server_rows <= total);
@@ -302,9 +307,9 @@ mod tests {
     #[test]
     fn a_page_that_came_before_is_not_new() {
         let mut evidence = Evidence::default();
-        assert!(evidence.is_new(&page(&[1, 2]), "").unwrap());
-        assert!(evidence.is_new(&page(&[2, 1]), "").unwrap());
-        assert!(!evidence.is_new(&page(&[1, 2]), "").unwrap());
+        assert!(evidence.is_new(&[&page(&[1, 2])], "").unwrap());
+        assert!(evidence.is_new(&[&page(&[2, 1])], "").unwrap());
+        assert!(!evidence.is_new(&[&page(&[1, 2])], "").unwrap());
     }
 
     #[test]
@@ -314,7 +319,7 @@ mod tests {
             for values in [[1, 2], [1, 2], [3, 4]] {
                 evidence.note_total(total);
                 evidence.note_page(2, 2);
-                evidence.is_new(&page(&values), "").unwrap();
+                evidence.is_new(&[&page(&values)], "").unwrap();
             }
             assert_eq!(evidence.weigh(EndReason::EmptyPage, false, false).verdict, Verdict::Unknown);
             assert_eq!(evidence.doubt(EndReason::EmptyPage, false, false), Some(PAGE_AGAIN));
@@ -327,7 +332,7 @@ mod tests {
         evidence.note_total(Some(4));
         let mut take = || {
             evidence.note_page(2, 2);
-            evidence.is_new(&page(&[0, 0]), "").unwrap()
+            evidence.is_new(&[&page(&[0, 0])], "").unwrap()
         };
         assert_eq!([take(), take(), take()], [true, true, false]);
     }
