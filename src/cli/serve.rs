@@ -14,9 +14,7 @@ use crate::server::{Metrics, Site};
 
 /// Keeps the schedules until a signal, and ends as the signal says where something had to be thrown away.
 pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) -> Result<Exit, CliError> {
-    if let Err(error) = std::fs::read_dir(&arguments.folder) {
-        let folder = arguments.folder.display();
-        print::problem(&format!("the folder {folder} can't be read: {error}; give the folder of the pipeline files"));
+    if !can_be_read(&arguments.folder) {
         return Ok(Exit::Refused);
     }
     let config = Config {
@@ -68,15 +66,23 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
                     tell(&event);
                 }
                 teller.end().await;
-                return Ok(match ended {
-                    Ok(Ok(true)) => Exit::Done,
-                    Ok(Ok(false)) => told.unwrap_or(Exit::Interrupted),
-                    Ok(Err(error)) => bug(&error.to_string()),
-                    Err(error) => bug(&error.to_string()),
+                return Ok(match ended.map_err(|error| error.to_string()).and_then(|ended| ended.map_err(|error| error.to_string())) {
+                    Ok(true) => Exit::Done,
+                    Ok(false) => told.unwrap_or(Exit::Interrupted),
+                    Err(error) => bug(&error),
                 });
             }
         }
     }
+}
+
+fn can_be_read(folder: &Path) -> bool {
+    let read = std::fs::read_dir(folder);
+    if let Err(error) = &read {
+        let folder = folder.display();
+        print::problem(&format!("the folder {folder} can't be read: {error}; give the folder of the pipeline files"));
+    }
+    read.is_ok()
 }
 
 fn bug(error: &str) -> Exit {

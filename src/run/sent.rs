@@ -39,7 +39,7 @@ impl Sent {
         for job in &pipeline.jobs {
             match &job.for_each {
                 Some(fan_out) if matches!(&fan_out.from, FanOutFrom::Rows(rows_of) if rows_of == parent) => {
-                    sent.add(job, fan_out)?
+                    sent.add(job, fan_out)?;
                 }
                 _ => {}
             }
@@ -155,7 +155,7 @@ mod tests {
             ("/c/{{ row.pid }}", r#"{"pid": 7, "price": 1.10}"#),
             ("/c/{{ row.pid }}", r#"{"pid": "1.10"}"#),
             ("/c/{{ row.pid }}", r#"{"pid": 1.5}"#),
-            (r#"/c/{{ row['p id'] }}/{{ row.pid }}/{{ narrow }}"#, r#"{"p id": 7, "pid": 1, "price": 1.10}"#),
+            (r"/c/{{ row['p id'] }}/{{ row.pid }}/{{ narrow }}", r#"{"p id": 7, "pid": 1, "price": 1.10}"#),
             ("/c/{{ other.pid }}", r#"{"pid": 1.10}"#),
         ] {
             assert_eq!(check(template, row), None, "{template} {row}");
