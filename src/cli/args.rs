@@ -345,7 +345,8 @@ impl From<AcceptArgument> for Accept {
     tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --job flow_alerts\n  \
     tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --missing\n\n\
     Windows are read whole, so the time is rounded out to them. One that has landed is read again and replaced where the answer is \
-    another; without `--allow-shrink` only by one with no fewer rows, and none that doesn't fit any more. A backfill that was killed is repeated, or goes on with `--missing`.")]
+    another; without `--allow-shrink` only by one with no fewer rows, and none that doesn't fit any more. A backfill that was killed, or stopped at a limit, is repeated, or goes on with \
+    `--missing`. Its exit codes are those of `tidegate run`.")]
 pub(super) struct BackfillArguments {
     /// The first instant to read, RFC 3339; it may lie before `window.start`.
     #[arg(long, value_name = "TIME", value_parser = instant)]
@@ -358,6 +359,8 @@ pub(super) struct BackfillArguments {
     pub(super) missing: bool,
     #[command(flatten)]
     pub(super) run: RunArguments,
+    #[command(flatten)]
+    pub(super) bounds: BoundArguments,
 }
 
 /// What can be done with a ledger.

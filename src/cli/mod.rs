@@ -4,6 +4,7 @@ mod args;
 mod backfill;
 mod deliver;
 mod demo;
+mod events;
 mod health;
 mod history;
 mod k8s;
@@ -44,7 +45,7 @@ use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 pub use crate::model::Exit;
 use crate::objects::Stores;
-use crate::run::{Bounds, Env, Progress, Silent, Sources, Terminated};
+use crate::run::{Bounds, Env, Progress, Reads, Silent, Sources, Terminated};
 use crate::telemetry;
 
 /// How often a worker that has nothing to do is woken: see [`keep_watch`].
@@ -122,10 +123,12 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
             block_on(quarantine::memory(command), |env| quarantine::run(command, output, env))
         }
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
-        Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, output, env)),
+        Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, Reads::Due, None, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
         Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
-        Command::Run { run, bounds } => block_on(run.how.memory.bytes(), |env| run::run(run, bounds, output, env)),
+        Command::Run { run, bounds } => {
+            block_on(run.how.memory.bytes(), |env| run::bounded(run, bounds, Reads::Due, output, env))
+        }
         Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
         Command::Health(health) => block_on(DEFAULT_MEMORY_LIMIT, |_| health::run(health, output)),
         Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),

@@ -173,6 +173,7 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
         (rows.outside_window, "outside of their slice, dropped"),
         (rows.deduplicated, "replaced by a later row of the same key"),
         (rows.read_again, "of earlier readings of slices that were read again"),
+        (rows.refused, "of slices that failed: not landed"),
     ];
     let values = [
         (rows.nulled_values, "value", "that didn't fit is null", "that didn't fit are null"),

@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -
         let done = runs::vacuum(pipeline, &arguments.state.state, env.clock.now(), arguments.dry_run, &env).await;
         match done {
             Ok(found) if output == Output::Text => {
-                print::text(&format!("{}\n{}", pipeline.name, text(&found, arguments.dry_run)))?;
+                print::done(print::text(&format!("{}\n{}", pipeline.name, text(&found, arguments.dry_run))));
             }
             Ok(found) => all.push(json!({
                 "pipeline": pipeline.name, "dry_run": arguments.dry_run, "bytes": found.bytes(), "found": found,
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -
         }
     }
     if output == Output::Json {
-        print::json(&all)?;
+        print::done(print::json(&all));
     }
     Ok(Exit::Done)
 }

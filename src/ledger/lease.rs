@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::entry::{Entry, FORMAT, LeaseEvent, Record};
 use super::lane::Lane;
 use super::log::{self, Outcome};
@@ -22,6 +24,15 @@ impl Ledger {
     ///
     /// [`LedgerError::Held`] without `wait`; else as [`Ledger::read_state`], and [`LedgerError::Disk`] for the lock.
     pub async fn acquire(&self, lane: Lane, wait: bool) -> Result<Writer, LedgerError> {
+        self.acquire_with(lane, Patience { wait, heard: &|_| {}, give_up: CancellationToken::new() }).await
+    }
+
+    /// Does as [`Self::acquire`] for one who is told what it waits for, and may give up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::acquire`], and [`LedgerError::Held`] for one who gives up.
+    pub async fn acquire_with(&self, lane: Lane, patience: Patience<'_>) -> Result<Writer, LedgerError> {
         let (mut state, checkpoint) = log::load(&self.store).await?;
         let mut seeker = Look { ledger: self, lane, own: Own::Unknown, watch: Watch::default() };
         loop {
@@ -41,10 +52,15 @@ impl Ledger {
                         return Ok(Writer::start(self, Taken { lane, lease, lock, started, state, checkpoint }));
                     }
                 }
-                Found::Blocked { by, alive: true } if !wait => return Err(by),
+                Found::Blocked { by, alive: true } if !patience.wait => return Err(by),
                 Found::Blocked { by, .. } => {
                     tracing::debug!(pipeline = %self.pipeline, %lane, "waiting for a lease: {by}");
-                    tokio::time::sleep(self.timing.poll.min(shortest_poll(&state))).await;
+                    (patience.heard)(&by);
+                    tokio::select! {
+                        () = tokio::time::sleep(self.timing.poll.min(shortest_poll(&state))) => {}
+                        // Nowhere else: a lease that is being taken has an owner.
+                        () = patience.give_up.cancelled() => return Err(by),
+                    }
                 }
             }
         }
@@ -67,6 +83,16 @@ impl Ledger {
             Outcome::Lost(other) => state.apply(&other).map(|()| None),
         }
     }
+}
+
+/// How one waits for a lease.
+pub struct Patience<'a> {
+    /// Whether to wait for the end of a run that is seen to live.
+    pub wait: bool,
+    /// Hears who holds the lease, a [`LedgerError::Held`], each time that it is found held.
+    pub heard: &'a (dyn Fn(&LedgerError) + Send + Sync),
+    /// Ends the waiting, once it is cancelled.
+    pub give_up: CancellationToken,
 }
 
 /// One who wants a lane and looks around.

@@ -70,6 +70,7 @@ pub use entry::{
     Record, SliceRef, Stage, digest,
 };
 pub use lane::Lane;
+pub use lease::Patience;
 pub use manifest::{
     Manifest, ManifestError, ManifestFile, ManifestUpdate, read_object, read_on_disk, update_object, update_on_disk,
 };

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId, Strays};
 
-/// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
+/// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again + refused`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RowCounts {
     /// Rows that the server sent.
@@ -21,8 +21,11 @@ pub struct RowCounts {
     pub outside_window: u64,
     /// Rows of whose key a later one was received.
     pub deduplicated: u64,
-    /// Rows of earlier passes over a slice that was read again (`on_mismatch: refetch`): a later pass has them, or they were gone.
+    /// Rows of earlier passes over a slice that was read again (`on_mismatch: refetch`, or a column that got a type meanwhile): a later
+    /// pass has them, or they were gone.
     pub read_again: u64,
+    /// All rows of a slice that failed, whatever was wrong: none landed, and none lies in quarantine.
+    pub refused: u64,
     /// Rows that came out of the transform.
     pub transformed: u64,
     /// Values of decoded rows that didn't fit and are null (`bad_rows: 'null'`).
@@ -36,7 +39,7 @@ impl RowCounts {
     #[must_use]
     pub const fn adds_up(&self) -> bool {
         let landed = self.decoded + self.quarantined + self.outside_window;
-        self.received == landed + self.deduplicated + self.read_again
+        self.received == landed + self.deduplicated + self.read_again + self.refused
     }
 }
 
@@ -48,6 +51,7 @@ impl std::ops::AddAssign for RowCounts {
         self.outside_window += other.outside_window;
         self.deduplicated += other.deduplicated;
         self.read_again += other.read_again;
+        self.refused += other.refused;
         self.transformed += other.transformed;
         self.nulled_values += other.nulled_values;
         self.discarded_fields += other.discarded_fields;
@@ -158,7 +162,7 @@ pub struct SliceReport {
     pub strays: Strays,
     /// What each sink did.
     pub sinks: BTreeMap<SinkName, SinkCounts>,
-    /// What the reading proved; absent where the slice failed before its end.
+    /// What the reading proved, also where the slice failed for it; absent where it failed before its last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconciliation: Option<Reconciliation>,
 }

@@ -19,7 +19,7 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
-use super::{Env, Progress, RunError, build, evidence, future};
+use super::{Env, Progress, RunError, build, evidence, future, hidden};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
@@ -147,18 +147,9 @@ impl Extraction {
             enricher: self.enricher(slice, now)?,
             meter,
         };
-        let end = loop {
-            let end = self.pass(&mut reading).await?;
-            if !again {
-                break end;
-            }
-            let intake = Arc::clone(&intake);
-            match tokio::task::spawn_blocking(move || lock(&intake).collector.end_pass(end)).await? {
-                PassEnd::Settled => break end,
-                PassEnd::Again => tracing::debug!(job = %self.job.name, slice = %slice.id, "the slice is read again"),
-                PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
-            }
-        };
+        let end = self.passes(&mut reading, again).await;
+        meter.received(lock(&intake).collector.received());
+        let end = end?;
         let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
         let enricher = reading.enricher.take();
         drop(reading);
@@ -168,6 +159,22 @@ impl Extraction {
         drop(room);
         extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
         Ok(extracted)
+    }
+
+    /// Reads a slice's pages, `again` and again until it is known to be whole where that is wanted. Returns why there are no more.
+    async fn passes(&self, reading: &mut Reading<'_>, again: bool) -> Result<EndReason, RunError> {
+        loop {
+            let end = self.pass(reading).await?;
+            if !again {
+                return Ok(end);
+            }
+            let (intake, slice) = (Arc::clone(&reading.intake), &reading.slice.id);
+            match tokio::task::spawn_blocking(move || lock(&intake).collector.end_pass(end)).await? {
+                PassEnd::Settled => return Ok(end),
+                PassEnd::Again => tracing::debug!(job = %self.job.name, %slice, "the slice is read again"),
+                PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
+            }
+        }
     }
 
     /// Makes ready to take a slice's pages in. It is large: not a part of the future that reads them.
@@ -288,7 +295,8 @@ impl Extraction {
 
     /// Returns the first request of a slice in one line, redacted.
     pub(super) fn show(&self, slice: &Slice, now: DateTime<Utc>) -> Result<String, RunError> {
-        Ok(self.exchange.client.redactor().scrub(&self.pages(slice, now).request()?.line()))
+        let line = self.pages(slice, now).request()?.line();
+        Ok(self.exchange.client.redactor().scrub(&hidden::line(&line, &self.job.request)))
     }
 
     /// Prepares the requests of a slice.

@@ -25,6 +25,7 @@ use crate::telemetry::IN_REPORT;
 mod anew;
 mod backfill;
 mod edges;
+mod finished;
 mod judge;
 mod pinned;
 mod replay;
@@ -35,13 +36,14 @@ mod stage;
 mod told;
 mod turns;
 
-pub(super) use backfill::check as check_backfill;
+pub(super) use backfill::{backfilled, check as check_backfill};
 pub use edges::EdgeError;
 use edges::Neighbours;
+use finished::Finished;
 pub(super) use judge::reconcile;
 pub(super) use replay::{held, stays};
+use slice::SliceRun;
 pub(super) use slice::columns;
-use slice::{Finished, SliceRun};
 use turns::Turns;
 
 /// One job of a run, and the world it lives in.
@@ -98,7 +100,13 @@ impl Runner<'_> {
         let keys = self.keys(rows).await?;
         let (due, ended) = match self.options.reads {
             Reads::Due => self.due(keys.as_deref(), report).await?,
-            Reads::Backfill(backfill) => (self.backfilled(backfill, keys.as_deref(), report), Vec::new()),
+            Reads::Backfill(wanted) => {
+                let backfilled =
+                    |state: &LedgerState| backfilled(self.job, wanted, keys.as_deref(), state, self.options);
+                let (slices, said) = self.writer.state(backfilled);
+                report.warnings.extend(said);
+                (slices, Vec::new())
+            }
             Reads::Quarantined => self.replayed(keys.as_deref()),
         };
         self.warn_of_the_future(report);

@@ -49,6 +49,7 @@ mod parents;
 mod parts;
 mod passes;
 mod peek;
+mod place;
 mod plan;
 mod preview;
 mod progress;
@@ -96,6 +97,7 @@ pub use loss_error::LossError;
 pub use names::unknown_names;
 pub use owner::is_of_another_ledger;
 pub use parts::PartError;
+pub use place::Place;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, PreviewFile, PreviewSink, preview};
 pub use progress::{Progress, Silent};
@@ -113,7 +115,7 @@ pub use vacuum::{Removal, Vacuumed, vacuum};
 use end::release;
 
 use crate::clock::Clock;
-use crate::ledger::{Accept, Lane, Ledger, RunOutcome, RunSummary, SliceRef, Timing, Writer};
+use crate::ledger::{Accept, Ledger, RunOutcome, RunSummary, SliceRef, Timing, Writer};
 use crate::model::{DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
@@ -232,9 +234,8 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     owner::check(pipeline, &options.state, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
     data.prove(&jobs).await?;
-    let writer = tokio::select! {
-        writer = ledger.acquire(Lane::from(options.shard), options.wait) => writer?,
-        () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+    let Some(writer) = place::lease(&ledger, options, env).await? else {
+        return Ok(Done::of_nothing(&jobs, options).report(pipeline, options, env, before));
     };
     let world = World { ledger, data, writer: writer.clone() };
     let done = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world))).await;
@@ -273,6 +274,12 @@ struct Done {
 }
 
 impl Done {
+    /// Of a run that was told to end before it had begun.
+    fn of_nothing(jobs: &[&Job], options: &Options) -> Self {
+        let jobs = jobs.iter().filter(|job| lands(job, options)).map(|job| unplanned(job)).collect();
+        Self { recovered: Vec::new(), jobs, deliveries: Vec::new() }
+    }
+
     /// Reports it. `started` is when the run began, `sent` how many requests the process had sent by then.
     fn report(
         self,
@@ -314,12 +321,9 @@ async fn run_jobs(
     let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
-        let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
-        let lands = is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name));
+        let lands = lands(job, options);
         if env.bounds.stop().is_some() {
-            if lands {
-                reports.push(JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) });
-            }
+            reports.extend(lands.then(|| unplanned(job)));
             continue;
         }
         if needed(job, jobs) {
@@ -357,6 +361,17 @@ async fn run_jobs(
         deliver::tell_who_sends(&named, options.shard, &mut reports);
     }
     Ok(Done { recovered, jobs: reports, deliveries })
+}
+
+/// Tells whether a job is to land something, and isn't run for the rows alone that others need of it.
+fn lands(job: &Job, options: &Options) -> bool {
+    let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
+    is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name))
+}
+
+/// Reports a job that a run left before it had begun it.
+fn unplanned(job: &Job) -> JobReport {
+    JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) }
 }
 
 /// Removes what dead runs of the pipeline staged and never published. A whole run holds the only lease, so nobody else stages; a

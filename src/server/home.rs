@@ -41,6 +41,8 @@ struct Line {
 pub(super) struct Running {
     pub(super) id: String,
     pub(super) started: DateTime<Utc>,
+    /// What it waits for before it begins.
+    pub(super) waits_for: Option<String>,
     pub(super) slices: u64,
     pub(super) planned: u64,
     pub(super) failed: u64,
@@ -56,6 +58,7 @@ impl Running {
         Self {
             id: run.run.to_string(),
             started: run.started,
+            waits_for: run.progress.waits_for(),
             slices: sum(|job| job.landed + job.failed),
             planned: sum(|job| job.planned),
             failed: sum(|job| job.failed),
@@ -72,6 +75,7 @@ pub(super) async fn page(app: &App) -> Result<Html<String>, PageError> {
     let now = app.site.env.clock.now();
     let known = app.all_known(&view, FRESH).await;
     let mut found: Vec<Trouble> = view.refused.iter().map(troubles::of_file).collect();
+    found.extend(view.unread.as_deref().map(troubles::of_folder));
     let mut lines = Vec::new();
     for (one, known) in view.pipelines.iter().zip(&known) {
         let all = runs::all(one, known);
@@ -117,8 +121,9 @@ pub(super) fn badge(view: &PipelineView, known: &Known, last: Option<&RunLine>) 
     let overdue = known.chains.iter().any(|chain| chain.overdue > 0);
     match last.map(|last| last.badge) {
         _ if view.trouble.is_some() || known.error.is_some() => Badge::bad("ledger unreadable"),
-        _ if view.running.is_some() => Badge::busy("running"),
-        _ if view.waiting => Badge::busy("waiting"),
+        _ if view.running.is_some() || view.waiting => {
+            view.running.as_ref().map_or(Badge::busy("waiting"), Badge::of_running)
+        }
         Some(badge) if badge.is_bad() => badge,
         _ if overdue => Badge::doubtful("windows missing"),
         _ if view.paused.is_some() => Badge::idle("paused"),
@@ -129,7 +134,7 @@ pub(super) fn badge(view: &PipelineView, known: &Known, last: Option<&RunLine>) 
 
 fn headline(view: &View, lines: &[Line]) -> String {
     let failed = lines.iter().filter(|line| line.badge.is_bad()).count();
-    let running = lines.iter().filter(|line| line.running.is_some()).count();
+    let running = lines.iter().filter(|line| line.running.is_some() && line.badge.word != "waiting").count();
     let paused = lines.iter().filter(|line| line.paused.is_some()).count();
     let mut parts = vec![match lines.len() {
         1 => "1 pipeline".to_owned(),
@@ -142,7 +147,9 @@ fn headline(view: &View, lines: &[Line]) -> String {
         (paused, "paused"),
     ];
     parts.extend(named.iter().filter(|(many, _)| *many > 0).map(|(many, what)| format!("{many} {what}")));
-    if failed + view.refused.len() == 0 && !lines.is_empty() {
+    if view.unread.is_some() {
+        parts.push("the folder can’t be read".to_owned());
+    } else if failed + view.refused.len() == 0 && !lines.is_empty() {
         parts.push("none failed".to_owned());
     }
     parts.join(", ")

@@ -290,8 +290,9 @@ fn of_daemon(view: &View, registry: &mut Registry) {
     let (trouble, next, refused) = (Gauges::default(), Instants::default(), Gauge::<i64>::default());
     for pipeline in &view.pipelines {
         let labels = vec![("pipeline", pipeline.pipeline.name.to_string())];
-        running.get_or_create(&labels).set(i64::from(pipeline.running.is_some()));
-        waiting.get_or_create(&labels).set(i64::from(pipeline.waiting || pipeline.queued.is_some()));
+        let held_up = pipeline.running.as_ref().is_some_and(|run| run.progress.waits_for().is_some());
+        running.get_or_create(&labels).set(i64::from(pipeline.running.is_some() && !held_up));
+        waiting.get_or_create(&labels).set(i64::from(pipeline.waiting || pipeline.queued.is_some() || held_up));
         paused.get_or_create(&labels).set(i64::from(pipeline.paused.is_some()));
         trouble.get_or_create(&labels).set(i64::from(pipeline.trouble.is_some()));
         if let Some(at) = pipeline.next {
@@ -299,6 +300,8 @@ fn of_daemon(view: &View, registry: &mut Registry) {
         }
     }
     refused.set(i64::try_from(view.refused.len()).unwrap_or(i64::MAX));
+    let folder = Gauge::<i64>::default();
+    folder.set(i64::from(view.unread.is_none()));
     let beat = Gauge::<f64, AtomicU64>::default();
     beat.set(view.at.map_or(0.0, seconds));
     registry.register("running", "Whether a run goes on", running);
@@ -307,6 +310,7 @@ fn of_daemon(view: &View, registry: &mut Registry) {
     registry.register("schedule_trouble", "Whether the schedule waits for its ledger", trouble);
     registry.register_with_unit("next_run_timestamp", "When the next run begins by schedule", Unit::Seconds, next);
     registry.register("refused_files", "Pipeline files that can't be used", refused);
+    registry.register("folder_readable", "Whether the folder of the pipeline files could be read", folder);
     registry.register_with_unit("heartbeat_timestamp", "When the daemon last looked around", Unit::Seconds, beat);
 }
 
@@ -336,12 +340,13 @@ const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-const fn fates(rows: &RowCounts) -> [(&'static str, u64); 5] {
+const fn fates(rows: &RowCounts) -> [(&'static str, u64); 6] {
     [
         ("decoded", rows.decoded),
         ("quarantined", rows.quarantined),
         ("outside_window", rows.outside_window),
         ("deduplicated", rows.deduplicated),
         ("read_again", rows.read_again),
+        ("refused", rows.refused),
     ]
 }

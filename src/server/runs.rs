@@ -36,6 +36,11 @@ impl Badge {
         Self { tone: "busy", sign: "▶", word }
     }
 
+    /// Of a run that has a process.
+    pub(super) fn of_running(run: &RunningView) -> Self {
+        Self::busy(if run.progress.waits_for().is_some() { "waiting" } else { "running" })
+    }
+
     pub(super) const fn idle(word: &'static str) -> Self {
         Self { tone: "idle", sign: "○", word }
     }
@@ -123,7 +128,7 @@ impl RunLine {
     pub(super) fn running(run: &RunningView) -> Self {
         Self {
             id: run.run.to_string(),
-            badge: Badge::busy("running"),
+            badge: Badge::of_running(run),
             verb: "run".to_owned(),
             started: run.started,
             ended: None,
@@ -182,7 +187,8 @@ pub(super) fn all(view: &PipelineView, known: &Known) -> Vec<RunLine> {
     for (run, life) in known.state.runs() {
         let line = RunLine::kept(run, life);
         // The one that goes on has the lease.
-        let goes_on = life == RunLife::Holds && view.running.is_some();
+        let has_lease = |run: &RunningView| run.progress.waits_for().is_none();
+        let goes_on = life == RunLife::Holds && view.running.as_ref().is_some_and(has_lease);
         if !own.contains(&line.id) && !goes_on {
             lines.push(line);
         } else if let Some(own) = lines.iter_mut().find(|own| own.id == line.id) {

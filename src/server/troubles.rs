@@ -69,6 +69,16 @@ pub(super) fn of_file(refused: &FileError) -> Trouble {
     }
 }
 
+/// Says that the folder can't be read: what was read before may have been changed, or removed, since.
+pub(super) fn of_folder(unread: &str) -> Trouble {
+    let next = "What was read before goes on, as often as it is due; new, changed and removed files count once the folder can be read again.";
+    Trouble {
+        why: Some(unread.to_owned()),
+        next: Some(next.to_owned()),
+        ..Trouble::new("bad", None, "the folder of the pipeline files can't be read".to_owned())
+    }
+}
+
 /// Makes command lines for a pipeline.
 #[derive(Debug, Clone)]
 pub(super) struct Typed {

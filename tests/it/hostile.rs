@@ -291,7 +291,32 @@ fn a_slice_that_fails_says_how_far_it_came() {
     let counts = ["pages", "server_rows", "retries"].map(|name| slice[name].as_u64().unwrap());
     assert_eq!(counts, [2, 4, 1], "{slice}");
     assert!(slice["bytes"].as_u64().unwrap() > 50, "{slice}");
-    assert_eq!(slice["rows"]["received"], 0, "the account is of what landed");
+    assert_eq!((&slice["rows"]["received"], &slice["rows"]["refused"]), (&json!(4), &json!(4)), "{slice}");
+    assert_eq!(slice.get("reconciliation"), None, "it wasn't read to its end: {slice}");
+}
+
+#[test]
+fn a_slice_that_fails_for_its_verdict_has_it_and_its_rows_in_all_numbers() {
+    let bench = Bench::new(Api::start(|request| match request.number("offset") {
+        6 => Answer::json(&json!({"total": 9, "items": []})),
+        at => Answer::json(&json!({"total": 9, "items": [{"id": at}, {"id": at + 1}]})),
+    }));
+    let ran = bench.job(&format!("{OFFSET}\nkey: id")).run();
+    assert_eq!((ran.code(), ran.rows().as_str()), (1, "20260103 failed: 0 of 6, 6 refused; short"), "{ran:?}");
+    let again = ["run", "pipeline.yaml", "--state", "state", "--metrics-file", "m.prom"];
+    let again = bench.workspace.tidegate(&again).run();
+    assert_eq!(again.code, Some(1), "{again:#?}");
+    assert!(again.stdout.contains("rows: 6 rows of slices that failed: not landed"), "{again:#?}");
+    let metrics = std::fs::read_to_string(bench.workspace.path("m.prom")).unwrap();
+    let fates: Vec<&str> = metrics.lines().filter(|line| line.starts_with("tidegate_rows_total{")).collect();
+    assert!(
+        fates.iter().all(|line| line.ends_with(if line.contains("refused") { "} 6" } else { "} 0" })),
+        "{fates:#?}"
+    );
+    assert!(
+        metrics.contains("tidegate_verdicts_total{pipeline=\"test\",job=\"rows\",verdict=\"short\"} 1\n"),
+        "{metrics}"
+    );
 }
 
 #[test]

@@ -53,6 +53,7 @@ mod ntopng_fixtures;
 mod null_columns;
 mod oauth2;
 mod odd_keys;
+mod operated;
 mod page;
 mod places;
 mod quarantine;

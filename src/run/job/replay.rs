@@ -11,7 +11,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Runner;
-use super::slice::{Finished, failed};
+use super::finished::{Finished, failed};
 use crate::ledger::{LedgerState, SliceRef};
 use crate::model::{PipelineName, Slice, SliceKind};
 use crate::pipeline::file::SnapshotMode;

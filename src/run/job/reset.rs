@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 
-use super::slice::{Finished, failed};
+use super::finished::{Finished, failed};
 use super::{Runner, Slice, SliceKind, Slicing};
 use crate::model::{CursorValue, JobReport};
 use crate::pipeline::spec::IncrementalSpec;

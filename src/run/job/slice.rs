@@ -1,13 +1,13 @@
 //! One slice: extract, transform, write, publish, commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
 use super::edges::Neighbours;
-use super::following;
+use super::finished::{Finished, failed, finished};
 use super::judge::{few_enough_are_bad, first_bad, reconcile, some_fit};
 use super::shrink::lost;
 use super::turns::Turns;
@@ -15,10 +15,7 @@ use crate::ledger::{
     Begin, Closed, DataStore as _, Fault, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef,
     Writer, digest, publish_all,
 };
-use crate::model::{
-    Fetched, FileReceipt, PipelineName, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome,
-    SliceReport, Strays, Took, Window,
-};
+use crate::model::{FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
 use crate::run::early::Early;
@@ -47,20 +44,6 @@ pub(super) struct SliceRun {
     pub(super) neighbours: Neighbours,
 }
 
-/// A slice that has ended.
-pub(super) struct Finished {
-    /// How it ended.
-    pub(super) outcome: SliceOutcome,
-    /// Its report; none for an incremental slice with nothing new.
-    pub(super) report: Option<SliceReport>,
-    /// The slice that comes after it in its chain.
-    pub(super) next: Option<Slice>,
-    /// What a person should know.
-    pub(super) notes: Vec<String>,
-    /// The columns in which a row had a value.
-    pub(super) valued: BTreeSet<String>,
-}
-
 impl SliceRun {
     /// Runs a slice to its end, whatever that is. `place` is its own, or its chain's, in the plan.
     pub(super) async fn run(
@@ -87,7 +70,7 @@ impl SliceRun {
                 failed(&begin.slice, error)
             }
         };
-        finished.report.iter_mut().for_each(|report| (report.fetched, report.took) = meter.read());
+        finished.note(meter.read());
         finished
     }
 
@@ -130,6 +113,7 @@ impl SliceRun {
             let reading = Box::pin(self.extraction.slice(&begin.slice, begin.now, wanted, meter));
             let mut extracted = meter.time(|took| &mut took.read_ms, reading).await?;
             self.compare(&mut extracted, begin)?;
+            meter.proved(&extracted.collected.reconciliation);
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
@@ -361,50 +345,6 @@ impl SliceRun {
 /// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.
 fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
     matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
-}
-
-/// Tells whether it is an incremental slice that has landed before: what comes after it has, too.
-const fn is_known(slice: &Slice) -> bool {
-    matches!(slice.kind, SliceKind::Incremental { end: Some(_), .. })
-}
-
-fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
-    let collected = extracted.collected;
-    let rows = RowCounts { transformed: staged.rows_out, ..collected.counts };
-    let next =
-        if extracted.full && !is_known(&begin.slice) { following(&begin.slice, collected.cursor_end) } else { None };
-    let report = SliceReport {
-        slice: begin.slice.id.clone(),
-        key: begin.slice.key.clone(),
-        generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
-        outcome: outcome.clone(),
-        fetched: Fetched::default(),
-        took: Took::default(),
-        rows,
-        strays: collected.strays,
-        // What is thrown away again has not landed.
-        sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
-        reconciliation: Some(collected.reconciliation),
-    };
-    Finished { outcome, report: Some(report), next, notes: extracted.notes, valued: collected.valued }
-}
-
-/// Returns the end of a slice that failed.
-pub(super) fn failed(slice: &Slice, error: String) -> Finished {
-    let outcome = SliceOutcome::Failed { error };
-    let report = SliceReport {
-        slice: slice.id.clone(),
-        key: slice.key.clone(),
-        generation: None,
-        outcome: outcome.clone(),
-        fetched: Fetched::default(),
-        took: Took::default(),
-        rows: RowCounts::default(),
-        strays: Strays::default(),
-        sinks: BTreeMap::new(),
-        reconciliation: None,
-    };
-    Finished { outcome, report: Some(report), next: None, notes: Vec::new(), valued: BTreeSet::new() }
 }
 
 /// Returns the columns of the transform, as they are pinned.
