@@ -21,6 +21,7 @@ pub(super) const MOST_PASSES: usize = 6;
 
 /// What one pass showed.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(super) struct Pass {
     /// The ordinal of its first row.
     pub(super) first: u64,

@@ -39,7 +39,7 @@ impl Sent {
         for job in &pipeline.jobs {
             match &job.for_each {
                 Some(fan_out) if matches!(&fan_out.from, FanOutFrom::Rows(rows_of) if rows_of == parent) => {
-                    sent.add(job, fan_out)?
+                    sent.add(job, fan_out)?;
                 }
                 _ => {}
             }
