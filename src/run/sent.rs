@@ -155,7 +155,7 @@ mod tests {
             ("/c/{{ row.pid }}", r#"{"pid": 7, "price": 1.10}"#),
             ("/c/{{ row.pid }}", r#"{"pid": "1.10"}"#),
             ("/c/{{ row.pid }}", r#"{"pid": 1.5}"#),
-            (r#"/c/{{ row['p id'] }}/{{ row.pid }}/{{ narrow }}"#, r#"{"p id": 7, "pid": 1, "price": 1.10}"#),
+            (r"/c/{{ row['p id'] }}/{{ row.pid }}/{{ narrow }}", r#"{"p id": 7, "pid": 1, "price": 1.10}"#),
             ("/c/{{ other.pid }}", r#"{"pid": 1.10}"#),
         ] {
             assert_eq!(check(template, row), None, "{template} {row}");
