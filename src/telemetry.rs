@@ -27,6 +27,8 @@ pub enum LogFormat {
 /// A filter that can't be read.
 pub fn start(filter: &str, format: LogFormat, reports: bool) -> Result<(), ParseError> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter_of(filter, reports)?).with_writer(std::io::stderr);
+    // It would tell of a line that can't be written where that line can't be written, and panic.
+    let builder = builder.log_internal_errors(false);
     // A second start in one process (tests) keeps the first: there is one log.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).with_ansi(colour()).try_init(),

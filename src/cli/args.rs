@@ -74,7 +74,7 @@ pub(super) enum Command {
     },
     /// Show what a run would do: the slices that are due and their first requests. Nothing is sent.
     Plan(RunArguments),
-    /// Fetch a job's first rows and show what would land. Nothing is written.
+    /// Fetch a job's first rows and show what would land. Nothing lands.
     Preview(PreviewArguments),
     /// Extract what is due and land it.
     #[command(after_long_help = EXIT_CODES)]
@@ -345,7 +345,8 @@ impl From<AcceptArgument> for Accept {
     tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --job flow_alerts\n  \
     tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --missing\n\n\
     Windows are read whole, so the time is rounded out to them. One that has landed is read again and replaced where the answer is \
-    another; without `--allow-shrink` only by one with no fewer rows, and none that doesn't fit any more. A backfill that was killed is repeated, or goes on with `--missing`.")]
+    another; without `--allow-shrink` only by one with no fewer rows, and none that doesn't fit any more. A backfill that was killed, or stopped at a limit, is repeated, or goes on with \
+    `--missing`. Its exit codes are those of `tidegate run`.")]
 pub(super) struct BackfillArguments {
     /// The first instant to read, RFC 3339; it may lie before `window.start`.
     #[arg(long, value_name = "TIME", value_parser = instant)]
@@ -358,6 +359,8 @@ pub(super) struct BackfillArguments {
     pub(super) missing: bool,
     #[command(flatten)]
     pub(super) run: RunArguments,
+    #[command(flatten)]
+    pub(super) bounds: BoundArguments,
 }
 
 /// What can be done with a ledger.
@@ -401,6 +404,11 @@ pub(super) struct PreviewArguments {
     /// The instant to plan with, RFC 3339. Default: now.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) now: Option<DateTime<Utc>>,
+    /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
+    #[arg(long)]
+    pub(super) retry_refused: bool,
+    #[command(flatten)]
+    pub(super) state: StateArgument,
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
 }

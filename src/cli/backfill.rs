@@ -1,7 +1,6 @@
 //! `tidegate backfill`: read windows of the past.
 
 use super::args::{BackfillArguments, Output};
-use super::told::Deliver;
 use super::{CliError, Exit, print, run};
 use crate::model::Window;
 use crate::run::{Backfill, Env, Reads};
@@ -14,5 +13,5 @@ pub(super) async fn run(arguments: &BackfillArguments, output: Output, env: Env)
         return Ok(Exit::Refused);
     }
     let backfill = Backfill { window, missing: arguments.missing };
-    run::all(&arguments.run, Reads::Backfill(backfill), Deliver::default(), output, &env).await
+    run::bounded(&arguments.run, &arguments.bounds, Reads::Backfill(backfill), output, env).await
 }

@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
         let ended = match runs::deliver(pipeline, &options(arguments, &env), arguments.refused, &env).await {
             Ok(report) => {
                 if output == Output::Text {
-                    print::text(&report::delivered(&report))?;
+                    print::done(print::text(&report::delivered(&report)));
                 }
                 let ended = Exit::of(&report);
                 reports.push(report);
@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
         }
     }
     if output == Output::Json {
-        print::json(&reports)?;
+        print::done(print::json(&reports));
     }
     Ok(exit.unwrap_or(Exit::Done))
 }

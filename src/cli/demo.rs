@@ -158,7 +158,7 @@ impl Exhibit {
         let values = Values { exhibit: self, url, lake: shown(&arguments.out.join("lake")) };
         let source = Source { name: self.file.to_owned(), text: self.text.to_owned() };
         let ended = match check::load(&source, &values) {
-            Ok(checked) => Ok(run::one(Path::new(self.file), &checked.pipeline, options, env, output).await?),
+            Ok(checked) => Ok(run::one(Path::new(self.file), &checked.pipeline, options, env, output).await),
             Err(mistakes) => {
                 print::note(&diagnostic::render(&mistakes, &source, print::colour()));
                 Err(Exit::Bug)

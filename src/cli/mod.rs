@@ -4,6 +4,7 @@ mod args;
 mod backfill;
 mod deliver;
 mod demo;
+mod events;
 mod health;
 mod history;
 mod k8s;
@@ -18,6 +19,7 @@ mod preview;
 mod print;
 mod progress;
 mod quarantine;
+mod remedies;
 mod report;
 mod run;
 mod schema;
@@ -32,6 +34,8 @@ mod validate;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
@@ -42,8 +46,11 @@ use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 pub use crate::model::Exit;
 use crate::objects::Stores;
-use crate::run::{Bounds, Env, Progress, Silent, Sources, Terminated};
+use crate::run::{Bounds, Env, Progress, Reads, Silent, Sources, Terminated};
 use crate::telemetry;
+
+/// How often a worker that has nothing to do is woken: see [`keep_watch`].
+const WATCH_EVERY: Duration = Duration::from_millis(200);
 
 /// Why a verb ended without an exit code of its own.
 #[derive(Debug, thiserror::Error)]
@@ -117,10 +124,12 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
             block_on(quarantine::memory(command), |env| quarantine::run(command, output, env))
         }
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
-        Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, output, env)),
+        Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, Reads::Due, None, output, env)),
         Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
         Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
-        Command::Run { run, bounds } => block_on(run.how.memory.bytes(), |env| run::run(run, bounds, output, env)),
+        Command::Run { run, bounds } => {
+            block_on(run.how.memory.bytes(), |env| run::bounded(run, bounds, Reads::Due, output, env))
+        }
         Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
         Command::Health(health) => block_on(DEFAULT_MEMORY_LIMIT, |_| health::run(health, output)),
         Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),
@@ -144,7 +153,10 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     memory_limit: u64,
     verb: impl FnOnce(Env) -> F,
 ) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let workers = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = runtime.map_err(CliError::Runtime)?;
+    keep_watch(runtime.handle().clone())?;
     let (cancel, terminated) = (CancellationToken::new(), Terminated::default());
     let progress: Arc<dyn Progress> = match progress::Bars::on_terminal() {
         Some(bars) => Arc::new(bars),
@@ -166,6 +178,17 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     // What still runs on blocking threads writes only where no reader looks.
     runtime.shutdown_background();
     exit
+}
+
+/// Sees to it that timers, sockets and signals are looked after while a worker is busy for long: one of the workers does that whenever it has
+/// nothing else to do, and until then nobody does, though others are idle. Such a time is what a server makes that sends interim
+/// answers (1xx) without end: the HTTP client reads them on and on, some 50 MB in one go. Another worker that is woken takes over.
+fn keep_watch(runtime: tokio::runtime::Handle) -> Result<(), CliError> {
+    let watch = move || loop {
+        thread::sleep(WATCH_EVERY);
+        drop(runtime.spawn(async {}));
+    };
+    thread::Builder::new().name("watch".to_owned()).spawn(watch).map(drop).map_err(CliError::Runtime)
 }
 
 #[cfg(test)]

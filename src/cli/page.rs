@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::args::{Listen, Output, PageArguments};
-use super::{CliError, print};
+use super::print;
 use crate::secret::Secret;
 use crate::server::{self, LEAST_TOKEN, Site};
 
@@ -22,19 +22,21 @@ pub(super) struct Page {
     pub(super) token: Option<Secret>,
     /// Names that it may be asked for under.
     pub(super) hosts: Vec<String>,
+    /// The line that says where it is, if anywhere.
+    pub(super) line: Option<String>,
 }
 
-/// Begins to listen, and says where. None where that is refused, which is shown.
-pub(super) async fn open(arguments: &PageArguments, output: Output) -> Result<Option<Page>, CliError> {
+/// Begins to listen. None where that is refused, which is shown.
+pub(super) async fn open(arguments: &PageArguments, output: Output) -> Option<Page> {
     let token = match token(arguments.token_file.as_deref()) {
         Ok(token) => token,
         Err(problem) => {
             print::problem(&problem);
-            return Ok(None);
+            return None;
         }
     };
     let hosts = arguments.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-    let Listen::At(address) = arguments.listen else { return Ok(Some(Page { listener: None, token, hosts })) };
+    let Listen::At(address) = arguments.listen else { return Some(Page { listener: None, token, hosts, line: None }) };
     let bound = async {
         let listener = TcpListener::bind(address).await?;
         let at = listener.local_addr()?;
@@ -42,31 +44,30 @@ pub(super) async fn open(arguments: &PageArguments, output: Output) -> Result<Op
     };
     match bound.await {
         Ok((listener, at)) => {
-            say(at, output)?;
-            Ok(Some(Page { listener: Some(listener), token, hosts }))
+            let line = Some(said(at, output));
+            Some(Page { listener: Some(listener), token, hosts, line })
         }
         Err(error) => {
             print::problem(&format!(
                 "the status page can't listen on {address}: {error}; give another address with --listen, or `--listen none`"
             ));
-            Ok(None)
+            None
         }
     }
 }
 
-/// Says where the page is, and warns where others reach it.
-fn say(at: SocketAddr, output: Output) -> Result<(), CliError> {
+/// Makes the line that says where the page is, and warns where others reach it.
+fn said(at: SocketAddr, output: Output) -> String {
     let url = format!("http://{at}/");
-    print::text(&match output {
-        Output::Text => format!("the status page is at {url}"),
-        Output::Json => json!({"event": "listening", "url": url}).to_string(),
-    })?;
     if !at.ip().is_loopback() {
         print::note(&format!(
             "warning: the status page at {url} isn't encrypted, and everyone who reaches it may look: put a proxy before it"
         ));
     }
-    Ok(())
+    match output {
+        Output::Text => format!("the status page is at {url}"),
+        Output::Json => json!({"event": "listening", "url": url}).to_string(),
+    }
 }
 
 /// Serves the page until the process ends.

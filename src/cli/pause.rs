@@ -38,11 +38,11 @@ pub(super) async fn run(arguments: &SwitchArguments, paused: bool, output: Outpu
             } else {
                 "resumed: it runs on its schedule"
             };
-            print::text(&format!("{}: {how}", pipeline.name))?;
+            print::done(print::text(&format!("{}: {how}", pipeline.name)));
         }
     }
     if output == Output::Json {
-        print::json(&done)?;
+        print::done(print::json(&done));
     }
     Ok(Exit::Done)
 }

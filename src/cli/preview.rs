@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Output, PreviewArguments};
 use super::{CliError, Exit, load, print};
 use crate::model::{JobName, RowCounts};
-use crate::run::{self as runs, Answered, Env, Preview};
+use crate::run::{self as runs, Answered, Env, Preview, PreviewOptions};
 
 /// The most columns that are shown side by side; of more, each row is shown as a list.
 const COLUMNS_SIDE_BY_SIDE: usize = 8;
@@ -25,9 +25,14 @@ pub(super) async fn run(arguments: &PreviewArguments, output: Output, env: Env) 
         return Ok(Exit::Refused);
     };
     let Some(pipeline) = pipelines.first() else { return Ok(Exit::Refused) };
-    let now = arguments.now.unwrap_or_else(|| env.clock.now());
     let name = JobName::new(&arguments.job);
-    match runs::preview(pipeline, &name, now, arguments.rows.get(), &env).await {
+    let options = PreviewOptions {
+        now: arguments.now.unwrap_or_else(|| env.clock.now()),
+        rows: arguments.rows.get(),
+        state: arguments.state.state.clone(),
+        retry_refused: arguments.retry_refused,
+    };
+    match runs::preview(pipeline, &name, &options, &env).await {
         Ok(preview) if output == Output::Json => print::json(&as_json(&preview)?)?,
         Ok(preview) => print::text(&as_text(&preview))?,
         Err(error) => {

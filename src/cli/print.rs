@@ -10,17 +10,27 @@ use serde::Serialize;
 pub(super) use crate::objects::chain;
 pub(super) use crate::telemetry::colour;
 
-/// Prints text to standard output, with a line end.
+/// Prints text to standard output, with a line end. In one go: of what can't be written nothing waits to be written with what comes next.
 pub(super) fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.trim_end_matches('\n').as_bytes())?;
-    out.write_all(b"\n")?;
+    out.write_all(format!("{}\n", text.trim_end_matches('\n')).as_bytes())?;
     out.flush()
 }
 
 /// Prints a value as JSON to standard output.
 pub(super) fn json<T: Serialize>(value: &T) -> io::Result<()> {
     text(&serde_json::to_string_pretty(value)?)
+}
+
+/// Takes how printing went what a verb has done. That stays done where it can't be printed, and the exit code tells of it: what wasn't
+/// printed is a note, and none where the reader chose to go.
+pub(super) fn done(printed: io::Result<()>) {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            note(&format!("warning: what was done can't be printed: {error}; the exit code tells of what was done"));
+        }
+        _ => {}
+    }
 }
 
 /// Prints a problem to standard error. It is lost where nobody listens: there is no other place to tell.

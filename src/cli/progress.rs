@@ -64,6 +64,13 @@ impl Bar {
 }
 
 impl Progress for Bars {
+    fn waits(&self, what: Option<&str>) {
+        if let Some(what) = what {
+            // Where the terminal is gone nobody waits for it either.
+            let _ = self.all.println(format!("waiting for {what}"));
+        }
+    }
+
     fn planned(&self, job: &JobName, slices: u64) {
         self.with(job, |bar| bar.bar.inc_length(slices));
     }

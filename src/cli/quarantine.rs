@@ -63,9 +63,9 @@ async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Re
     let Some(pipeline) = load::pipelines(&[file], output).and_then(|mut pipelines| pipelines.pop()) else {
         return Ok(Exit::Refused);
     };
-    let end = run::one(file, &pipeline, options, env, output).await?;
+    let end = run::one(file, &pipeline, options, env, output).await;
     if let (Some(report), Output::Json) = (&end.report, output) {
-        print::json(&[report])?;
+        print::done(print::json(&[report]));
     }
     Ok(end.exit_code)
 }

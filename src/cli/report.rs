@@ -173,6 +173,7 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
         (rows.outside_window, "outside of their slice, dropped"),
         (rows.deduplicated, "replaced by a later row of the same key"),
         (rows.read_again, "of earlier readings of slices that were read again"),
+        (rows.refused, "of slices that failed: not landed"),
     ];
     let values = [
         (rows.nulled_values, "value", "that didn't fit is null", "that didn't fit are null"),
@@ -194,7 +195,7 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
         .slices
         .iter()
         .filter_map(|slice| match &slice.outcome {
-            SliceOutcome::Failed { error } => Some((slice, error)),
+            SliceOutcome::Failed { error, .. } => Some((slice, error)),
             _ => None,
         })
         .collect();

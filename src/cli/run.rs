@@ -8,16 +8,17 @@ use std::time::Instant;
 use super::args::{BoundArguments, HowToRun, Output, RunArguments};
 use super::load::Refused;
 use super::told::{self, Deliver};
-use super::{CliError, Exit, load, lock, plan, print, report};
+use super::{CliError, Exit, load, lock, plan, print, remedies, report};
 use crate::model::{JobName, RunEnd, SchemaLock};
 use crate::pipeline::spec::Pipeline;
 use crate::plan::Shard;
 use crate::run::{self, Bounds, Env, Options, Reads};
 
-/// Runs pipeline files, one after the other.
-pub(super) async fn run(
+/// Runs pipeline files, one after the other: those of their slices that `reads` says, within bounds.
+pub(super) async fn bounded(
     arguments: &RunArguments,
     bounds: &BoundArguments,
+    reads: Reads,
     output: Output,
     env: Env,
 ) -> Result<Exit, CliError> {
@@ -29,21 +30,17 @@ pub(super) async fn run(
             );
             return Ok(Exit::Refused);
         }
-        return plan::run(arguments, output, env).await;
+        // Each slice sends one request at least.
+        let most = bounds.max_slices.into_iter().chain(bounds.max_requests).min();
+        return plan::run(arguments, reads, most, output, env).await;
     }
     let env = Env { bounds: bounds_of(bounds), ..env };
     let to = Deliver { report: bounds.report.as_deref(), metrics: bounds.metrics_file.as_deref() };
-    all(arguments, Reads::Due, to, output, &env).await
+    Ok(all(arguments, reads, to, output, &env).await)
 }
 
 /// Runs pipeline files, one after the other: those of their slices that `reads` says; `to` is where that is told.
-pub(super) async fn all(
-    arguments: &RunArguments,
-    reads: Reads,
-    to: Deliver<'_>,
-    output: Output,
-    env: &Env,
-) -> Result<Exit, CliError> {
+async fn all(arguments: &RunArguments, reads: Reads, to: Deliver<'_>, output: Output, env: &Env) -> Exit {
     let state = &arguments.how.state.state;
     let loaded = load::each(&arguments.files, output).into_iter().zip(&arguments.files);
     let all: Vec<Result<(Pipeline, Asked), Refused>> = loaded
@@ -62,13 +59,13 @@ pub(super) async fn all(
         let ends = told::refused(&all, |(pipeline, _)| &pipeline.name, env.clock.now());
         let pipelines = all.into_iter().flatten().map(|(pipeline, _)| pipeline).collect();
         to.tell(pipelines, ends, Exit::Refused, state, env).await;
-        return Ok(Exit::Refused);
+        return Exit::Refused;
     }
     let (mut exit, mut ends, mut pipelines) = (None, Vec::new(), Vec::new());
     for ((pipeline, asked), file) in all.into_iter().flatten().zip(&arguments.files) {
         if ends.last().is_none_or(|end: &RunEnd| !end.exit_code.is_interruption()) {
             let options = Options { reads, ..options(arguments, asked, env) };
-            let end = one(file, &pipeline, &options, env, output).await?;
+            let end = one(file, &pipeline, &options, env, output).await;
             exit = Some(exit.map_or(end.exit_code, |exit: Exit| exit.and(end.exit_code)));
             ends.push(end);
         }
@@ -76,27 +73,20 @@ pub(super) async fn all(
     }
     let exit = exit.unwrap_or(Exit::Done);
     if output == Output::Json {
-        print::json(&ends.iter().filter_map(|end| end.report.as_ref()).collect::<Vec<_>>())?;
+        print::done(print::json(&ends.iter().filter_map(|end| end.report.as_ref()).collect::<Vec<_>>()));
     }
     to.tell(pipelines, ends, exit, state, env).await;
-    Ok(exit)
+    exit
 }
 
-/// Runs one pipeline, prints its report, and sends its hook.
-pub(super) async fn one(
-    file: &Path,
-    pipeline: &Pipeline,
-    options: &Options,
-    env: &Env,
-    output: Output,
-) -> Result<RunEnd, CliError> {
+/// Runs one pipeline, prints its report, and sends its hook, also where nobody reads what is printed.
+pub(super) async fn one(file: &Path, pipeline: &Pipeline, options: &Options, env: &Env, output: Output) -> RunEnd {
     let landed = || env.bounds.landed.load(Ordering::Relaxed);
     let before = landed();
     let end = run::attempt(pipeline, options, env).await;
-    let printed = match (&end.report, output) {
-        (Some(report), Output::Text) => print::text(&report::text(report, file)),
-        _ => Ok(()),
-    };
+    if let (Some(report), Output::Text) = (&end.report, output) {
+        print::done(print::text(&report::text(report, file)));
+    }
     if let Some(error) = &end.error {
         let rest = if end.exit_code.is_interruption() {
             let slices = print::counted(landed() - before, "slice");
@@ -106,10 +96,14 @@ pub(super) async fn one(
         };
         print::problem(&format!("{}: {error}{rest}", pipeline.name));
     }
-    // It is sent also where nobody reads what is printed.
+    if output == Output::Text {
+        let helps = remedies::text(&end, file, &options.state);
+        if !helps.is_empty() {
+            print::note(helps.trim_end());
+        }
+    }
     run::notify(pipeline, &end, env).await;
-    printed?;
-    Ok(end)
+    end
 }
 
 /// What `run` and `plan` are asked for of a pipeline file.

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Output, ServeArguments};
-use super::{CliError, Exit, load, page, print, report, signal};
+use super::events::Teller;
+use super::{CliError, Exit, load, page, print, signal};
 use crate::run::{self, Env};
-use crate::schedule::{Config, Daemon, Event, FileError, Loader, Runner, Skip};
+use crate::schedule::{Config, Daemon, Event, Loader, Runner};
 use crate::server::{Metrics, Site};
 
 /// Keeps the schedules until a signal, and ends as the signal says where something had to be thrown away.
@@ -27,7 +26,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
         grace: arguments.grace,
         max_concurrent_runs: arguments.max_concurrent_runs.get(),
     };
-    let Some(page) = page::open(&arguments.page, output).await? else { return Ok(Exit::Refused) };
+    let Some(page) = page::open(&arguments.page, output).await else { return Ok(Exit::Refused) };
     let mut signals = signal::Next::new().map_err(CliError::Runtime)?;
     let (clock, metrics, terminated) = (Arc::clone(&env.clock), Metrics::default(), env.terminated.clone());
     let (daemon, handle, mut events) = Daemon::new(config.clone(), env.clone(), loader(), runner());
@@ -40,9 +39,13 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
         token: page.token,
         hosts: page.hosts,
     };
+    let teller = Teller::start(output, clock);
+    if let Some(line) = page.line {
+        teller.line(line);
+    }
     let tell = |event: &Event| {
         metrics.hear(event);
-        tell(event, clock.now(), output)
+        teller.tell(event);
     };
     let stop = CancellationToken::new();
     // Until the process ends: while it drains, the page shows how far it is.
@@ -51,7 +54,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
     let mut told: Option<Exit> = None;
     loop {
         tokio::select! {
-            Some(event) = events.recv() => tell(&event)?,
+            Some(event) = events.recv() => tell(&event),
             exit = signals.signal() => {
                 if told.is_some() {
                     return Ok(exit);
@@ -62,8 +65,9 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
             }
             ended = &mut served => {
                 while let Ok(event) = events.try_recv() {
-                    tell(&event)?;
+                    tell(&event);
                 }
+                teller.end().await;
                 return Ok(match ended {
                     Ok(Ok(true)) => Exit::Done,
                     Ok(Ok(false)) => told.unwrap_or(Exit::Interrupted),
@@ -95,84 +99,4 @@ fn loader() -> Loader {
 fn runner() -> Runner {
     let runtime = tokio::runtime::Handle::current();
     Arc::new(move |pipeline, options, env| runtime.block_on(run::attempt(pipeline, options, env)))
-}
-
-/// Prints what happened: a line each, or JSON, one document a line.
-fn tell(event: &Event, now: DateTime<Utc>, output: Output) -> Result<(), CliError> {
-    let line = match output {
-        Output::Json => document(event, now).to_string(),
-        Output::Text => format!("{}  {}", instant(now), sentence(event)),
-    };
-    Ok(print::text(&line)?)
-}
-
-fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn sentence(event: &Event) -> String {
-    match event {
-        Event::Loaded { file, pipeline, next } => {
-            let next = next.map_or_else(
-                || "no schedule, so it isn't run".to_owned(),
-                |next| format!("next run {}", instant(next)),
-            );
-            format!("{pipeline}: read from {}; {next}", file.display())
-        }
-        Event::Refused(refused) => {
-            let rest =
-                if refused.goes_on { "; what was read from it before goes on" } else { ", and nothing runs by it" };
-            format!("{} can't be used{rest}\n{}", refused.file.display(), refused.error)
-        }
-        Event::Gone(pipeline) => format!("{pipeline}: its file is gone, and it isn't run any more"),
-        Event::Began(pipeline, running) => match running.scheduled_for {
-            Some(at) => format!("{pipeline}: run {} begins, for {}", running.run, instant(at)),
-            None => format!("{pipeline}: run {} begins, as asked for", running.run),
-        },
-        Event::Ended(end) => match (&end.report, &end.error) {
-            (Some(report), _) => report::in_short(report, end),
-            (None, error) => format!("{}: {}", end.pipeline, error.as_deref().unwrap_or("ended")),
-        },
-        Event::Skipped(pipeline, at, why) => format!("{pipeline}: {} isn't run: {}", instant(*at), reason(*why)),
-        Event::Trouble(pipeline, error) => format!("{pipeline}: its schedule waits for its ledger: {error}"),
-        Event::Draining { runs: 0 } => "told to end; no run goes on".to_owned(),
-        Event::Draining { runs: 1 } => "told to end; waiting for 1 run".to_owned(),
-        Event::Draining { runs } => format!("told to end; waiting for {runs} runs"),
-    }
-}
-
-const fn reason(why: Skip) -> &'static str {
-    match why {
-        Skip::Overlap => "the run before it still goes on",
-        Skip::Paused => "the pipeline is paused",
-        Skip::Missed => "it was missed, and `catch_up: none`",
-    }
-}
-
-fn document(event: &Event, at: DateTime<Utc>) -> Value {
-    match event {
-        Event::Loaded { file, pipeline, next } => {
-            json!({"at": at, "event": "loaded", "pipeline": pipeline, "file": file, "next": next})
-        }
-        Event::Refused(refused) => {
-            let FileError { file, error, goes_on } = refused;
-            json!({"at": at, "event": "refused", "file": file, "error": error, "goes_on": goes_on})
-        }
-        Event::Gone(pipeline) => json!({"at": at, "event": "gone", "pipeline": pipeline}),
-        Event::Began(pipeline, running) => {
-            let (run, scheduled_for) = (&running.run, running.scheduled_for);
-            json!({"at": at, "event": "began", "pipeline": pipeline, "run": run, "scheduled_for": scheduled_for})
-        }
-        Event::Ended(end) => json!({"at": at, "event": "ended", "end": end}),
-        Event::Skipped(pipeline, instant, why) => {
-            let why = match why {
-                Skip::Overlap => "overlap",
-                Skip::Paused => "paused",
-                Skip::Missed => "missed",
-            };
-            json!({"at": at, "event": "skipped", "pipeline": pipeline, "scheduled_for": instant, "why": why})
-        }
-        Event::Trouble(pipeline, error) => json!({"at": at, "event": "trouble", "pipeline": pipeline, "error": error}),
-        Event::Draining { runs } => json!({"at": at, "event": "draining", "runs": runs}),
-    }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, load, print};
-use crate::run::{self as runs, Env, Vacuumed};
+use crate::run::{self as runs, Env, Gone, Vacuumed};
 
 /// The most objects that are shown one by one.
 const SHOWN: usize = 50;
@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -
         let done = runs::vacuum(pipeline, &arguments.state.state, env.clock.now(), arguments.dry_run, &env).await;
         match done {
             Ok(found) if output == Output::Text => {
-                print::text(&format!("{}\n{}", pipeline.name, text(&found, arguments.dry_run)))?;
+                print::done(print::text(&format!("{}\n{}", pipeline.name, text(&found, arguments.dry_run))));
             }
             Ok(found) => all.push(json!({
                 "pipeline": pipeline.name, "dry_run": arguments.dry_run, "bytes": found.bytes(), "found": found,
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -
         }
     }
     if output == Output::Json {
-        print::json(&all)?;
+        print::done(print::json(&all));
     }
     Ok(Exit::Done)
 }
@@ -67,6 +67,11 @@ fn text(found: &Vacuumed, dry_run: bool) -> String {
     }
     for place in found.unknown.iter().take(SHOWN) {
         out += &format!("  left alone: {place}: its name is like ours, but this ledger knows no such slice\n");
+    }
+    for Gone { job, key, slices, files, first, advice } in &found.gone {
+        let key = key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+        let (files, slices) = (print::counted(*files, "file"), print::counted(*slices, "slice"));
+        out += &format!("  gone: {files} of {slices} of {job}{key} that landed, such as {first}\n    {advice}\n");
     }
     out.extend(found.notes.iter().map(|note| format!("  note: {note}\n")));
     let verb = if dry_run { "would be removed" } else { "removed" };

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::model::CsvDialect;
 
-    const CSV: AnswerFormat = AnswerFormat::Csv(CsvDialect { delimiter: b',', header: true });
+    const CSV: AnswerFormat = AnswerFormat::Csv(CsvDialect { delimiter: b',', header: true, sparse: false });
 
     fn refused(format: AnswerFormat, kind: &str, body: &str) -> Option<String> {
         let vars = [json!(200), json!({"content-type": kind})];

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::beyond;
 use super::builders::StructBuilder;
 use super::cells;
+use super::pieces::Pieces;
 use super::reject::{Misfit, Nulls, Row};
 use super::strict;
 use super::table::Cell;
@@ -42,6 +43,8 @@ pub(super) struct TypedRows<'b> {
     pub(super) bad: Vec<(u64, Misfit)>,
     /// The values that don't fit, where they are null and their rows stay.
     pub(super) nulls: Option<Nulls>,
+    /// The columns of the rows that `root` doesn't hold any more.
+    pub(super) pieces: Pieces,
 }
 
 impl TypedRows<'_> {
@@ -67,6 +70,7 @@ impl TypedRows<'_> {
             }
         }
         self.rows += 1;
+        self.pieces.row(self.rows, self.root);
     }
 }
 

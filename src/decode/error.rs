@@ -4,6 +4,7 @@ use arrow::error::ArrowError;
 
 use super::beyond::Beyond;
 use super::strict;
+use crate::lang::foreign::stays_in_place;
 use crate::lang::jq::JqRunError;
 
 /// A page that can't be decoded. Rows that don't fit are no error: they are rejected one by one.
@@ -183,7 +184,7 @@ pub(super) fn excerpt(body: &[u8], offset: usize) -> String {
     let from = offset.saturating_sub(60).min(body.len());
     let to = (from + 120).min(body.len());
     let text = String::from_utf8_lossy(&body[from..to]);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if stays_in_place(c) { c } else { ' ' }).collect()
 }
 
 /// Makes the error of a text that isn't JSON.

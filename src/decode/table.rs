@@ -214,19 +214,25 @@ impl<'b> Table<'b> {
             return broken(format!("the header names a column {name:?}, which holds a control character"));
         }
         let table = table(names, reader.position);
-        table.is_known(known, reader.next(&mut cells).map_err(|unclosed| unclosed.error(text))?.is_some())?;
+        table.is_known(
+            known,
+            dialect.sparse,
+            reader.next(&mut cells).map_err(|unclosed| unclosed.error(text))?.is_some(),
+        )?;
         Ok(table)
     }
 
     /// An error message in one line looks like a header, and one in several like a table of one column or more.
-    fn is_known(&self, known: &Known, has_rows: bool) -> Result<(), DecodeError> {
+    fn is_known(&self, known: &Known, sparse: bool, has_rows: bool) -> Result<(), DecodeError> {
         let has = |column: &str| self.names.iter().any(|name| *name == column);
         let lacks = |columns: &[String]| columns.iter().find(|column| !has(column)).cloned();
+        let goes_on =
+            |columns: &[String]| if sparse && columns.iter().any(|column| has(column)) { None } else { lacks(columns) };
         let reason = if let Some(column) = lacks(&known.due) {
             format!(
                 "the header doesn't name the column `{column}`, which `key` has: is it a message, or another spelling?"
             )
-        } else if let Some(column) = lacks(&known.columns) {
+        } else if let Some(column) = goes_on(&known.columns) {
             other_header(&column)
         } else if !known.columns.is_empty() || known.names.iter().any(|name| has(name)) {
             return Ok(());
@@ -390,7 +396,8 @@ pub(super) fn raw_rows(text: &str, delimiter: u8, start: usize) -> Result<Vec<&s
 pub(super) fn other_header(column: &str) -> String {
     format!(
         "the header doesn't name the column `{column}`, which the slice's first page has: is it a message, a table of another kind, or a \
-         page that goes on without a header? Each page of a slice needs one, with the same columns"
+         page that goes on without a header? Each page of a slice needs one, with the same columns; where the server leaves out those that have \
+         no value on a page, write `format: {{csv: {{sparse: true}}}}`"
     )
 }
 

@@ -8,7 +8,7 @@ use super::table::{self, Known};
 use super::{DecodeError, PageVars};
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::model::AnswerFormat;
+use crate::model::{AnswerFormat, CsvDialect};
 
 /// A page that was read whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,11 +26,15 @@ pub struct WholePage {
 }
 
 impl WholePage {
-    /// Refuses a table that lacks one of `columns`, which the slice's first page has.
+    /// Refuses a table that lacks one of `columns`, which the slice's first page has; where a page may leave some out, one that lacks all.
     ///
     /// # Errors
     /// Where it does.
-    pub fn goes_on(&self, columns: &[String]) -> Result<(), DecodeError> {
+    pub fn goes_on(&self, columns: &[String], format: AnswerFormat) -> Result<(), DecodeError> {
+        let sparse = matches!(format, AnswerFormat::Csv(CsvDialect { sparse: true, .. }));
+        if sparse && columns.iter().any(|column| self.columns.contains(column)) {
+            return Ok(());
+        }
         match columns.iter().find(|column| !self.columns.is_empty() && !self.columns.contains(column)) {
             None => Ok(()),
             Some(column) => {

@@ -29,7 +29,7 @@ use serde_json::Value;
 use guard::{Budget, Engine, Guarded};
 pub use input::JqInput;
 use items::Along;
-pub use paths::{is_path, reaches_into, root_paths, variables};
+pub use paths::{is_path, key_of, reaches_into, root_paths, variables};
 
 /// The most values that one run of a program may emit: ten times the rows of the largest page we know of.
 pub const MAX_OUTPUTS: usize = 1_000_000;

@@ -2,6 +2,7 @@
 //! and formats of time. None of them is our own: this module binds the crates that implement them.
 
 mod duration;
+pub mod foreign;
 pub mod jq;
 pub mod place;
 pub mod selector;

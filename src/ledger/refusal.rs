@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::FORMAT;
 use super::store::Put;
-use super::{LedgerError, Writer, log};
+use super::{Ledger, LedgerError, log};
 
 /// How long a refused credential isn't sent again: appliances that lock an account out do so after a few failures in some minutes.
 pub const REFUSED_FOR: TimeDelta = TimeDelta::minutes(5);
@@ -40,7 +40,7 @@ impl Refusal {
     }
 }
 
-impl Writer {
+impl Ledger {
     /// Reads the refusal of the credential with this mark.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Writer {
     /// [`LedgerError::Store`], [`LedgerError::NewerFormat`], [`LedgerError::Corrupt`].
     pub async fn refusal(&self, mark: &str) -> Result<Option<Refusal>, LedgerError> {
         let path = path(mark);
-        let bytes = self.held.ledger.store.get(&path).await?;
+        let bytes = self.store.get(&path).await?;
         bytes.map(|bytes| log::decode(&path, &bytes)).transpose()
     }
 
@@ -62,7 +62,7 @@ impl Writer {
         let bytes = log::encode(&path, refusal)?;
         for _ in 0..TRIES {
             self.forget_refusal(mark).await?;
-            if self.held.ledger.store.create(&path, bytes.clone()).await? == Put::Written {
+            if self.store.create(&path, bytes.clone()).await? == Put::Written {
                 break;
             }
         }
@@ -76,7 +76,7 @@ impl Writer {
     ///
     /// [`LedgerError::Store`].
     pub async fn forget_refusal(&self, mark: &str) -> Result<(), LedgerError> {
-        self.held.ledger.store.delete(&path(mark)).await
+        self.store.delete(&path(mark)).await
     }
 }
 
@@ -92,7 +92,6 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::ledger::{Lane, Ledger};
     use crate::model::PipelineName;
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -112,16 +111,15 @@ mod tests {
     async fn the_last_refusal_is_kept_until_it_is_forgotten() {
         let ledger =
             Ledger::in_store(Arc::new(InMemory::new()), "state", PipelineName::new("p"), Arc::new(SystemClock));
-        let writer = ledger.acquire(Lane::WHOLE, false).await.unwrap();
-        assert_eq!(writer.refusal("m").await.unwrap(), None);
+        assert_eq!(ledger.refusal("m").await.unwrap(), None);
         for reason in ["first", "second"] {
             let refusal = Refusal::new(at(0), reason.to_owned());
-            writer.note_refusal("m", &refusal).await.unwrap();
-            assert_eq!(writer.refusal("m").await.unwrap(), Some(refusal));
+            ledger.note_refusal("m", &refusal).await.unwrap();
+            assert_eq!(ledger.refusal("m").await.unwrap(), Some(refusal));
         }
-        assert_eq!(writer.refusal("n").await.unwrap(), None);
-        writer.forget_refusal("m").await.unwrap();
-        writer.forget_refusal("m").await.unwrap();
-        assert_eq!(writer.refusal("m").await.unwrap(), None);
+        assert_eq!(ledger.refusal("n").await.unwrap(), None);
+        ledger.forget_refusal("m").await.unwrap();
+        ledger.forget_refusal("m").await.unwrap();
+        assert_eq!(ledger.refusal("m").await.unwrap(), None);
     }
 }

@@ -19,11 +19,13 @@ pub struct CsvDialect {
     pub delimiter: u8,
     /// Whether the first line names the columns.
     pub header: bool,
+    /// Whether it may leave out columns that other pages have.
+    pub sparse: bool,
 }
 
 impl Default for CsvDialect {
     fn default() -> Self {
-        Self { delimiter: b',', header: true }
+        Self { delimiter: b',', header: true, sparse: false }
     }
 }
 

@@ -6,9 +6,12 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId, Strays};
+use super::{
+    Asked, DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, Remedy, RunId, SinkName, SliceId,
+    Strays, Window,
+};
 
-/// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again`.
+/// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again + refused`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RowCounts {
     /// Rows that the server sent.
@@ -21,8 +24,11 @@ pub struct RowCounts {
     pub outside_window: u64,
     /// Rows of whose key a later one was received.
     pub deduplicated: u64,
-    /// Rows of earlier passes over a slice that was read again (`on_mismatch: refetch`): a later pass has them, or they were gone.
+    /// Rows of earlier passes over a slice that was read again (`on_mismatch: refetch`, or a column that got a type meanwhile): a later
+    /// pass has them, or they were gone.
     pub read_again: u64,
+    /// All rows of a slice that failed, whatever was wrong: none landed, and none lies in quarantine.
+    pub refused: u64,
     /// Rows that came out of the transform.
     pub transformed: u64,
     /// Values of decoded rows that didn't fit and are null (`bad_rows: 'null'`).
@@ -36,7 +42,7 @@ impl RowCounts {
     #[must_use]
     pub const fn adds_up(&self) -> bool {
         let landed = self.decoded + self.quarantined + self.outside_window;
-        self.received == landed + self.deduplicated + self.read_again
+        self.received == landed + self.deduplicated + self.read_again + self.refused
     }
 }
 
@@ -48,6 +54,7 @@ impl std::ops::AddAssign for RowCounts {
         self.outside_window += other.outside_window;
         self.deduplicated += other.deduplicated;
         self.read_again += other.read_again;
+        self.refused += other.refused;
         self.transformed += other.transformed;
         self.nulled_values += other.nulled_values;
         self.discarded_fields += other.discarded_fields;
@@ -88,6 +95,9 @@ pub enum SliceOutcome {
     Failed {
         /// What failed, why, and what to do.
         error: String,
+        /// What helps, where running again alone doesn't.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remedy: Option<Remedy>,
     },
 }
 
@@ -140,6 +150,9 @@ pub struct SliceReport {
     /// The fan-out value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<FanoutKey>,
+    /// The time that it covers; absent where it isn't a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// The generation that landed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
@@ -158,7 +171,7 @@ pub struct SliceReport {
     pub strays: Strays,
     /// What each sink did.
     pub sinks: BTreeMap<SinkName, SinkCounts>,
-    /// What the reading proved; absent where the slice failed before its end.
+    /// What the reading proved, also where the slice failed for it; absent where it failed before its last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconciliation: Option<Reconciliation>,
 }
@@ -173,6 +186,9 @@ pub struct JobReport {
     /// Why the job's slices couldn't be planned at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What helps against that, where running again alone doesn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
     /// Whether running again can't help against that: a person must change something. The exit code says it.
     #[serde(skip)]
     pub refused: bool,
@@ -225,6 +241,7 @@ impl JobReport {
             job,
             slices: Vec::new(),
             error: None,
+            remedy: None,
             refused: false,
             left: None,
             schema_version: None,
@@ -334,6 +351,8 @@ pub struct RunEnd {
     pub pipeline: PipelineName,
     /// The run.
     pub run: RunId,
+    /// What it was asked for.
+    pub asked: Asked,
     /// The instant of the schedule that it was for, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -349,6 +368,9 @@ pub struct RunEnd {
     /// Why it didn't come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What helps against that, where running again alone doesn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
     /// What it did; absent where it didn't come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<RunReport>,
@@ -362,7 +384,7 @@ impl RunEnd {
         let of_job = |job: &JobReport| job.error.as_ref().map(|error| format!("{}: {error}", job.job));
         let of_slice = |job: &JobReport| {
             job.slices.iter().find_map(|slice| match &slice.outcome {
-                SliceOutcome::Failed { error } => Some(format!("{} {}: {error}", job.job, slice.slice)),
+                SliceOutcome::Failed { error, .. } => Some(format!("{} {}: {error}", job.job, slice.slice)),
                 _ => None,
             })
         };

@@ -19,6 +19,8 @@ const FIELDS: [&str; 6] = [
 /// As in Vixie cron a day must match one of day of month and day of week where both are given, and both where one of them begins
 /// with `*`: croner takes only the whole `*` for that.
 pub(super) fn parse(text: &str) -> Result<Cron, CronError> {
+    // Vixie cron and Kubernetes have this name too, and croner hasn't.
+    let text = if text.trim().eq_ignore_ascii_case("@midnight") { "@daily" } else { text };
     let mut last: Vec<&str> = text.split_whitespace().rev().take(3).collect();
     last.reverse();
     let both = matches!(last[..], [day, _, weekday] if day.starts_with('*') || weekday.starts_with('*'));
@@ -32,6 +34,13 @@ pub(super) fn parse(text: &str) -> Result<Cron, CronError> {
 /// Says why a text is no cron expression: which field it is, where that can be found out.
 pub(super) fn why(text: &str, error: &CronError) -> String {
     let fields: Vec<&str> = text.split_whitespace().collect();
+    if let [name] = fields[..]
+        && name.starts_with('@')
+    {
+        return format!(
+            "there is no `{name}`: @hourly, @daily or @midnight, @weekly, @monthly, @yearly and @annually are known"
+        );
+    }
     if !matches!(fields.len(), 5 | 6) {
         let count = fields.len();
         return format!("it has {count} field{}, not five", if count == 1 { "" } else { "s" });

@@ -144,6 +144,19 @@ impl Job {
     pub const fn lands(&self) -> bool {
         !self.sinks.is_empty() || !self.outboxes.is_empty()
     }
+
+    /// Tells whether no two rows of a slice have the same value of `seek`: it is their key, but for what the fan-out adds to all of them.
+    #[must_use]
+    pub fn seeks_by_key(&self) -> bool {
+        let PaginateKind::Seek { column: Some(sought), .. } = &self.paginate.kind else { return false };
+        let is_added = |column: &String| {
+            self.for_each.as_ref().is_some_and(|for_each| {
+                for_each.key.contains(column) || for_each.columns.iter().any(|(name, _)| name == column)
+            })
+        };
+        let mut own = self.key.iter().filter(|column| !is_added(column));
+        own.next() == Some(sought) && own.next().is_none()
+    }
 }
 
 /// A reference table.
@@ -298,6 +311,8 @@ pub enum PaginateKind {
         into: Place,
         /// The value of the last row.
         value: Jq,
+        /// The column of `records` that the value is of, where it is one as it stands.
+        column: Option<String>,
         /// Whether values grow or shrink.
         order: Order,
         /// How the value is written.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use super::place::Place;
 use crate::extract::paginate::Ceilings;
 use crate::model::Stop;
 
@@ -23,6 +24,8 @@ pub struct Bounds {
     pub most_slices: Option<u64>,
     /// The most that one slice may take. Of its pages, `paginate.max_pages` may say more.
     pub ceilings: Ceilings,
+    /// Its place among the runs that may go on at once.
+    pub place: Place,
     /// Counts the requests that were sent.
     pub requests: Arc<AtomicU64>,
     /// Counts the slices that began.

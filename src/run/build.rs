@@ -100,6 +100,7 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
                     file::SeekBound::Inclusive => Bound::Inclusive,
                     file::SeekBound::Exclusive => Bound::Exclusive,
                 },
+                unique: job.seeks_by_key(),
                 overlap,
                 format,
                 rules,

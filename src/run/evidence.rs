@@ -1,17 +1,35 @@
 //! What a slice's pages prove beside their rows: how many rows the server put on them, and whether any of them are new.
 
+mod alike;
+mod borders;
+mod seeks;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hasher};
 
 use arrow::array::{Array as _, ArrayData, RecordBatch};
 use hashbrown::DefaultHashBuilder;
 
+use self::alike::Alike;
+use self::borders::Borders;
+use self::seeks::Sought;
+use super::RunError;
 use super::passes::{MOST_PASSES, Pass, Passes};
+use crate::extract::paginate::GuardError;
 use crate::model::{EndReason, Reconciliation, Verdict};
+use crate::pipeline::spec::Job;
 
 /// What a person should know where a page came twice.
 const PAGE_AGAIN: &str = "a page came twice, row for row: if rows can't be equal, those of another page are missing and these are doubled; name the \
                           `key` of a row, so that it is known which of them are new";
+
+/// What a person should know where a page was the one before it but for some columns.
+const PAGE_ALIKE: &str = "a page had the rows of the one before it, but for what may change with each answer: if they are the same, the server \
+                          gave a page twice, and others are missing; name the `key` of a row, so that it is known which of them are new";
+
+/// What a person should know where two pages share rows.
+const BORDER_SHARED: &str = "a page began with the rows that the one before it ended with, value for value: if rows can't be equal, the list moved \
+                             while it was read, so that these are doubled; name the `key` of a row, so that each lands once";
 
 /// What a person should know where rows came twice.
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
@@ -61,9 +79,17 @@ pub(super) struct Evidence {
     pages: HashSet<u64>,
     /// How many of them had come before.
     pages_again: u64,
+    borders: Borders,
+    alike: Alike,
+    sought: Sought,
 }
 
 impl Evidence {
+    /// Begins a slice of a job.
+    pub(super) fn of(job: &Job) -> Self {
+        Self { sought: Sought::of(job), ..Self::default() }
+    }
+
     /// Notes the total that a page stated, before the page itself.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         let pass = self.passes.current();
@@ -118,18 +144,40 @@ impl Evidence {
         true
     }
 
-    /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
-    /// server has stated a total that leaves room for them: rows without a key may be equal.
-    pub(super) fn is_new(&mut self, batch: &RecordBatch) -> bool {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_usize(batch.num_rows());
-        for column in batch.columns() {
-            hash(&column.to_data(), &mut hasher);
-        }
-        let known = !self.pages.insert(hasher.finish());
-        self.pages_again += u64::from(known);
+    /// Notes how many of a page's rows were new: the first of a `seek` that includes the value asked from come again.
+    pub(super) fn note_again(&mut self, server_rows: u64, received: u64, new_rows: u64) {
         let pass = self.passes.current();
-        !known || pass.totals.1.is_some_and(|total| pass.server_rows <= total)
+        pass.not_again |= pass.pages_with_rows > 1 && server_rows > 0 && new_rows == received;
+    }
+
+    /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
+    /// server has stated a total that leaves room for them: rows without a key may be equal. The page comes in `pieces` with rows, which
+    /// are cut by what is in them; `request` names it in an error.
+    pub(super) fn is_new(&mut self, pieces: &[&RecordBatch], request: &str) -> Result<bool, RunError> {
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(false) };
+        let column = |at: usize| {
+            let mut hasher = self.hasher.build_hasher();
+            for piece in pieces {
+                hash(&piece.column(at).to_data(), &mut hasher);
+            }
+            hasher.finish()
+        };
+        let columns: Vec<u64> = (0..first.num_columns()).map(column).collect();
+        let rows: Vec<usize> = pieces.iter().map(|piece| piece.num_rows()).collect();
+        let known = !self.pages.insert(self.hasher.hash_one((rows, &columns)));
+        self.pages_again += u64::from(known);
+        if !known {
+            self.borders.take(first, last);
+            self.alike.take(first, &columns, &self.hasher);
+        }
+        let pass = self.passes.current();
+        let has_room = pass.totals.1.is_some_and(|total| pass.server_rows <= total);
+        match self.alike.too_many() {
+            Some((pages, columns)) if !has_room => {
+                Err(GuardError::PagesAlike { pages, columns, request: request.to_owned() }.into())
+            }
+            _ => Ok(!known || has_room),
+        }
     }
 
     /// Returns the passes.
@@ -156,8 +204,9 @@ impl Evidence {
     /// it was read, and where some rows come twice others may not come at all, though their number is right. `overlap` says that pages
     /// share rows on purpose.
     pub(super) fn weigh(&self, end: EndReason, keyed: bool, overlap: bool) -> Reconciliation {
-        let (mut proved, _) = self.count(end, keyed);
-        if proved.verdict == Verdict::Complete && self.doubt(end, keyed, overlap).is_some() {
+        let (mut proved, twice) = self.count(end, keyed);
+        let stated = proved.total_last.is_some();
+        if proved.verdict == Verdict::Complete && self.doubted(end, twice && !overlap, stated).is_some() {
             proved.verdict = Verdict::Unknown;
         }
         // Rows that join while a slice is filled lie beyond it.
@@ -168,19 +217,25 @@ impl Evidence {
         proved
     }
 
-    /// Says why what would be complete otherwise isn't known to be: something came twice, a record was no row, or nothing tells whether
-    /// answers are whole.
+    /// Says why what would be complete otherwise isn't known to be, where that is because of what the pages have shown.
     pub(super) fn doubt(&self, end: EndReason, keyed: bool, overlap: bool) -> Option<&'static str> {
         let (proved, twice) = self.count(end, keyed);
+        let doubted = self.doubted(end, twice && !overlap && self.passes.count() == 1, proved.total_last.is_some());
+        doubted.filter(|_| proved.verdict == Verdict::Complete)
+    }
+
+    /// Says what speaks against the last pass. `twice` tells that rows came twice that shouldn't, `stated` that the server has said how
+    /// many there are.
+    fn doubted(&self, end: EndReason, twice: bool, stated: bool) -> Option<&'static str> {
         let last = self.passes.get(self.passes.number());
-        match proved.verdict {
-            Verdict::Complete if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
-            Verdict::Complete if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
-            Verdict::Complete if twice && !overlap => Some(ROWS_AGAIN),
-            Verdict::Complete if proved.total_last.is_none() && last.is_some_and(|pass| pass.unmarked) => {
-                Some(UNMARKED)
-            }
-            _ => None,
+        match () {
+            () if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
+            () if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
+            () if twice => Some(ROWS_AGAIN),
+            () if self.borders.are_shared => Some(BORDER_SHARED),
+            () if self.alike.ever => Some(PAGE_ALIKE),
+            () if !stated && last.is_some_and(|pass| pass.unmarked) => Some(UNMARKED),
+            () => last.and_then(|pass| self.sought.doubt(pass, end)),
         }
     }
 
@@ -213,7 +268,8 @@ impl Evidence {
             let totals = (first, proved.total_last);
             proved = Reconciliation::of(received, self.passes.distinct_since(since), totals, end);
         }
-        if unlike && proved.verdict == Verdict::Complete {
+        // What each pass left out none of them showed.
+        if proved.verdict == Verdict::Complete && (unlike || self.doubted(end, false, true).is_some()) {
             proved.verdict = Verdict::Unknown;
         }
         proved.passes = u32::try_from(self.passes.count()).unwrap_or(u32::MAX);
@@ -251,9 +307,9 @@ mod tests {
     #[test]
     fn a_page_that_came_before_is_not_new() {
         let mut evidence = Evidence::default();
-        assert!(evidence.is_new(&page(&[1, 2])));
-        assert!(evidence.is_new(&page(&[2, 1])));
-        assert!(!evidence.is_new(&page(&[1, 2])));
+        assert!(evidence.is_new(&[&page(&[1, 2])], "").unwrap());
+        assert!(evidence.is_new(&[&page(&[2, 1])], "").unwrap());
+        assert!(!evidence.is_new(&[&page(&[1, 2])], "").unwrap());
     }
 
     #[test]
@@ -263,7 +319,7 @@ mod tests {
             for values in [[1, 2], [1, 2], [3, 4]] {
                 evidence.note_total(total);
                 evidence.note_page(2, 2);
-                evidence.is_new(&page(&values));
+                evidence.is_new(&[&page(&values)], "").unwrap();
             }
             assert_eq!(evidence.weigh(EndReason::EmptyPage, false, false).verdict, Verdict::Unknown);
             assert_eq!(evidence.doubt(EndReason::EmptyPage, false, false), Some(PAGE_AGAIN));
@@ -276,7 +332,7 @@ mod tests {
         evidence.note_total(Some(4));
         let mut take = || {
             evidence.note_page(2, 2);
-            evidence.is_new(&page(&[0, 0]))
+            evidence.is_new(&[&page(&[0, 0])], "").unwrap()
         };
         assert_eq!([take(), take(), take()], [true, true, false]);
     }
@@ -314,6 +370,40 @@ mod tests {
             evidence.weigh(EndReason::EmptyPage, true, overlap).verdict
         };
         assert_eq!((verdict(false), verdict(true)), (Verdict::Unknown, Verdict::Complete));
+    }
+
+    /// Reads pages of a job, rows and how many of them were new, and returns the verdict.
+    fn sought(sought: Sought, total: Option<u64>, pages: &[(u64, u64)], end: EndReason) -> Verdict {
+        let mut evidence = Evidence { sought, ..Evidence::default() };
+        for (rows, new_rows) in pages {
+            evidence.note_total(total);
+            evidence.note_page(*rows, *rows);
+            evidence.note_keyed(*new_rows, (*new_rows..*rows).map(|_| 0));
+            evidence.note_again(*rows, *rows, *new_rows);
+        }
+        let verdict = evidence.weigh(end, true, true).verdict;
+        assert_eq!(evidence.doubt(end, true, true).is_some(), verdict == Verdict::Unknown);
+        verdict
+    }
+
+    #[test]
+    fn pages_behind_a_value_that_rows_may_share_prove_nothing() {
+        let pages = [(2, 2), (1, 1), (0, 0)];
+        assert_eq!(sought(Sought::Exclusive, None, &pages, EndReason::EmptyPage), Verdict::Unknown);
+        assert_eq!(sought(Sought::Exclusive, None, &pages[..2], EndReason::MoreFalse), Verdict::Unknown);
+        assert_eq!(sought(Sought::Exclusive, Some(9), &pages, EndReason::SliceFull), Verdict::Unknown);
+        assert_eq!(sought(Sought::Exclusive, Some(3), &pages, EndReason::EmptyPage), Verdict::Complete);
+        assert_eq!(sought(Sought::Exclusive, None, &pages[..1], EndReason::MoreFalse), Verdict::Complete);
+        assert_eq!(sought(Sought::Apart, None, &pages, EndReason::EmptyPage), Verdict::Complete);
+    }
+
+    #[test]
+    fn a_page_that_should_begin_with_rows_of_the_one_before_and_does_not_proves_nothing() {
+        let again = [(2, 2), (2, 1), (1, 0)];
+        assert_eq!(sought(Sought::Inclusive, None, &again, EndReason::MoreFalse), Verdict::Complete);
+        assert_eq!(sought(Sought::Inclusive, None, &[(2, 2), (1, 1)], EndReason::MoreFalse), Verdict::Unknown);
+        assert_eq!(sought(Sought::Inclusive, None, &[(2, 2), (0, 0)], EndReason::EmptyPage), Verdict::Unknown);
+        assert_eq!(sought(Sought::Inclusive, None, &[(0, 0)], EndReason::EmptyPage), Verdict::Complete);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use sha2::{Digest as _, Sha256};
 
+use crate::extract::auth::REDACTED;
 use crate::pipeline::file::Auth;
 use crate::pipeline::load::{self, RequestValue, Tmpl};
 use crate::pipeline::spec::{Job, Outbox, Request, Source};
@@ -40,7 +41,39 @@ fn of_request(request: &Request) -> impl Iterator<Item = &str> {
     let mut texts = vec![&request.path];
     fields.for_each(|value| collect(value, &mut texts));
     let values = texts.into_iter().flat_map(Tmpl::looked_up).map(|(_, value)| value);
-    values.chain(of_headers(&request.headers)).filter(|value| value.len() >= SHORTEST_SECRET)
+    let literals = literals(request).into_iter().map(|(_, value)| value);
+    values.chain(of_headers(&request.headers)).chain(literals).filter(|value| value.len() >= SHORTEST_SECRET)
+}
+
+/// Returns the parameters of a request whose names tell of a secret, with their values, where these stand in the file.
+fn literals(request: &Request) -> Vec<(&str, &str)> {
+    let stands = |value: &&str| !value.is_empty() && !value.contains("{{");
+    let query =
+        request.query.iter().filter(|(name, _)| load::is_secret(name)).filter_map(|(name, value)| match value {
+            RequestValue::String(text) => Some((name.as_str(), text.as_str())),
+            RequestValue::Number(number) => Some((name.as_str(), number.as_str())),
+            _ => None,
+        });
+    let path = request.path.as_str().split_once('?').map_or("", |(_, query)| query);
+    let path =
+        path.split('&').filter_map(|part| part.split_once('=')).filter(|(name, _)| load::is_secret_parameter(name));
+    query.chain(path).filter(|(_, value)| stands(value)).collect()
+}
+
+/// Hides in the line of a request the values of such parameters, however short: elsewhere a short one may stand by chance.
+pub(super) fn line(line: &str, request: &Request) -> String {
+    let names: Vec<&str> = literals(request).into_iter().map(|(name, _)| name).collect();
+    let Some((path, rest)) = line.split_once('?').filter(|_| !names.is_empty()) else { return line.to_owned() };
+    let (query, body) = rest.split_once(' ').map_or((rest, None), |(query, body)| (query, Some(body)));
+    let is_one =
+        |part: &str| url::form_urlencoded::parse(part.as_bytes()).any(|(name, _)| names.contains(&name.as_ref()));
+    let hide = |part: &str| match part.split_once('=') {
+        Some((name, _)) if is_one(part) => format!("{name}={REDACTED}"),
+        _ => part.to_owned(),
+    };
+    let query = query.split('&').map(hide).collect::<Vec<_>>().join("&");
+    let body = body.map(|body| format!(" {body}")).unwrap_or_default();
+    format!("{path}?{query}{body}")
 }
 
 fn collect<'v>(value: &'v RequestValue, texts: &mut Vec<&'v Tmpl>) {
@@ -89,6 +122,29 @@ pub(super) fn marked_url(text: &str, source: &Source) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn literal_parameters_that_are_named_as_secrets_are_hidden() {
+        let text = |value: &str| RequestValue::String(Tmpl::new(value));
+        let query = [("page", "1"), ("sig", "lit"), ("x-token", "{{ parent.t }}"), ("access_token", "hunter2")];
+        let request = Request {
+            method: "GET",
+            path: Tmpl::new("/x?key=abc&size=9"),
+            query: query.map(|(name, value)| (name.to_owned(), text(value))).into(),
+            headers: IndexMap::new(),
+            body: None,
+            form: None,
+        };
+        let sent = "GET /x?key=abc&size=9&page=1&sig=lit&x-token=t&access_token=hunter2 {\"sig\": \"?sig=lit\"}";
+        let shown = "GET /x?key=[redacted]&size=9&page=1&sig=[redacted]&x-token=t&access_token=[redacted] {\"sig\": \"?sig=lit\"}";
+        assert_eq!(line(sent, &request), shown);
+        assert_eq!(
+            of_request(&request).collect::<Vec<_>>(),
+            ["hunter2"],
+            "a short one stands in other texts by chance"
+        );
+        assert_eq!(line("GET /x", &request), "GET /x");
+    }
 
     #[test]
     fn what_is_kept_of_a_path_tells_one_secret_from_another_and_no_more() {

@@ -1,5 +1,7 @@
 //! What a person should look at though nothing failed: rows from outside of what was asked for, jobs that have never landed a row, jobs
-//! that begin in the future.
+//! that begin in the future, servers that anybody may stand in for.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -32,6 +34,23 @@ pub(super) fn strayed(report: &JobReport) -> Option<String> {
              write `as` no finer than it reads them",
             counted(slices, "slice"),
             sides.join(", and ")
+        )
+    })
+}
+
+/// Says that a job trusts whoever answers in its server's place, or that of a sink that it sends to; nothing where it doesn't.
+pub(super) fn trusting(job: &Job) -> Option<String> {
+    let sources = job.outboxes.iter().map(|outbox| &outbox.source).chain([&job.source]);
+    let origins: BTreeSet<String> = sources
+        .filter(|source| source.insecure_skip_verify)
+        .map(|source| source.base_url.origin().ascii_serialization())
+        .collect();
+    let origins: Vec<String> = origins.into_iter().collect();
+    (!origins.is_empty()).then(|| {
+        format!(
+            "tls.insecure_skip_verify: any certificate is trusted for {}, so whoever stands between can read the credential and change the \
+             rows; name the server's certificate, or its authority's, as tls.ca_file instead",
+            origins.join(" and ")
         )
     })
 }
@@ -114,6 +133,7 @@ mod tests {
         SliceReport {
             slice: SliceId::new("s"),
             key: None,
+            window: None,
             generation: None,
             outcome: SliceOutcome::Landed,
             fetched: Fetched::default(),

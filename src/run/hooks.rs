@@ -125,10 +125,24 @@ impl<'u> Post<'u> {
         PostError { origin: self.url.origin().ascii_serialization(), reason: reason.into() }
     }
 
-    /// Makes the error of a request without an answer. It isn't a source's, so its URL isn't a `base_url`.
+    /// Says what to do about a request without an answer: it isn't a source's, so it has no `base_url`, no `timeout` and no pages.
+    fn what_to_do(&self, kind: TransportKind) -> String {
+        let named = &self.named;
+        match kind {
+            TransportKind::Timeout => {
+                format!("its server must answer within {} s: check it, and {named}", ONE_TRY.as_secs())
+            }
+            TransportKind::Tls => format!("check the certificate of its server, and {named}"),
+            TransportKind::ProxyAuth => "check the user and the password of HTTPS_PROXY".to_owned(),
+            TransportKind::Connect => format!("check {named}, and the network"),
+            _ => format!("check its server, what is between, and {named}"),
+        }
+    }
+
+    /// Makes the error of a request without an answer.
     fn unsent(&self, mut error: HttpError) -> PostError {
-        if let HttpError::Transport { kind: TransportKind::Connect, note: note @ None, .. } = &mut error {
-            *note = Some(format!("check {}, and the network", self.named));
+        if let HttpError::Transport { kind, note: note @ None, .. } = &mut error {
+            *note = Some(self.what_to_do(*kind));
         }
         self.error(crate::objects::chain(&error))
     }
@@ -220,8 +234,19 @@ mod tests {
             reason: "refused".to_owned(),
             note: None,
         };
-        let said = post.unsent(error).to_string();
+        let said = post.unsent(error.clone()).to_string();
         assert!(said.ends_with("(refused); check --report, and the network"), "{said}");
+        for (of, expected) in [
+            (TransportKind::Timeout, "; its server must answer within 10 s: check it, and --report"),
+            (TransportKind::TornBody, "; check its server, what is between, and --report"),
+        ] {
+            let mut error = error.clone();
+            if let HttpError::Transport { kind, .. } = &mut error {
+                *kind = of;
+            }
+            let said = post.unsent(error).to_string();
+            assert!(said.ends_with(expected), "{said}");
+        }
     }
 
     #[test]
@@ -230,11 +255,13 @@ mod tests {
         let end = RunEnd {
             pipeline: PipelineName::new("p"),
             run: RunId::new("r"),
+            asked: crate::model::Asked::new("run"),
             scheduled_for: None,
             started: at,
             ended: at,
             exit_code: Exit::Bug,
             error: Some("boom".to_owned()),
+            remedy: None,
             report: None,
         };
         let value = variable(&end);

@@ -9,14 +9,16 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
+use super::edit::keep_places;
 use super::extract::Extraction;
 use super::land::Target;
 use super::sent::Sent;
-use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, hints, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
 use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
+use crate::objects::place;
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
 use crate::telemetry::IN_REPORT;
@@ -24,6 +26,7 @@ use crate::telemetry::IN_REPORT;
 mod anew;
 mod backfill;
 mod edges;
+mod finished;
 mod judge;
 mod pinned;
 mod replay;
@@ -34,13 +37,14 @@ mod stage;
 mod told;
 mod turns;
 
-pub(super) use backfill::check as check_backfill;
+pub(super) use backfill::{backfilled, check as check_backfill};
 pub use edges::EdgeError;
 use edges::Neighbours;
+use finished::Finished;
 pub(super) use judge::reconcile;
 pub(super) use replay::{held, stays};
+use slice::SliceRun;
 pub(super) use slice::columns;
-use slice::{Finished, SliceRun};
 use turns::Turns;
 
 /// One job of a run, and the world it lives in.
@@ -83,8 +87,10 @@ impl Runner<'_> {
     /// Lands what is due. Nothing is returned as an error: the report has it.
     pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
         let mut report = JobReport::new(self.job.name.clone());
+        report.warnings.extend(hints::trusting(self.job));
         if let Err(error) = self.land(rows, &mut report).await {
             report.refused = error.exit() == Exit::Refused;
+            report.remedy = error.remedy();
             report.error = Some(error.chain());
         }
         self.env.progress.ended(&self.job.name);
@@ -98,7 +104,13 @@ impl Runner<'_> {
         let keys = self.keys(rows).await?;
         let (due, ended) = match self.options.reads {
             Reads::Due => self.due(keys.as_deref(), report).await?,
-            Reads::Backfill(backfill) => (self.backfilled(backfill, keys.as_deref(), report), Vec::new()),
+            Reads::Backfill(wanted) => {
+                let backfilled =
+                    |state: &LedgerState| backfilled(self.job, wanted, keys.as_deref(), state, self.options);
+                let (slices, said) = self.writer.state(backfilled);
+                report.warnings.extend(said);
+                (slices, Vec::new())
+            }
             Reads::Quarantined => self.replayed(keys.as_deref()),
         };
         self.warn_of_the_future(report);
@@ -194,7 +206,7 @@ impl Runner<'_> {
         if let Some(slice) = &finished.report {
             let (job, pages, rows) = (&self.job.name, slice.fetched.pages, slice.rows.transformed);
             match &finished.outcome {
-                SliceOutcome::Failed { error } => {
+                SliceOutcome::Failed { error, .. } => {
                     tracing::warn!(target: IN_REPORT, %job, slice = %slice.slice, pages, rows, error, "slice failed");
                 }
                 outcome => {
@@ -267,16 +279,17 @@ impl Runner<'_> {
     /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what
     /// has landed.
     async fn check_fingerprint(&self, report: &mut JobReport) -> Result<(), RunError> {
-        let (job, now) = (self.job, fingerprint::of(self.job));
+        let (job, mut now) = (self.job, fingerprint::of(self.job));
+        self.writer.state(|state| keep_places(&mut now, state.fingerprint(&job.name)));
         let decided = self.writer.state(|state| fingerprint::look(job, &now, self.options.accept, state))?;
         let Some(decision) = decided else { return Ok(self.writer.set_fingerprint(&job.name, now, None).await?) };
         let mut here: HashSet<String> =
-            HashSet::from([quarantine::sink(&self.options.state, &self.pipeline.name).root()?]);
-        for sink in &job.sinks {
-            here.insert(build::sink(sink)?.root()?);
+            HashSet::from([place(&quarantine::sink(&self.options.state, &self.pipeline.name).root()?)]);
+        for target in self.targets()? {
+            here.insert(place(&target.spec.root()?));
         }
         let left = self.writer.state(|state| {
-            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(*root));
+            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(&place(root)));
             // What was moved, by `url`, goes on to be replaced; only where a sink is gone it stays.
             roots.filter(|root| decision.leaves || state.has_left(&job.name, root)).map(str::to_owned).collect()
         });
@@ -341,7 +354,8 @@ fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: 
 
 /// Returns a report of a job whose rows others need and that couldn't be read.
 pub(super) fn failed(job: &Job, error: &RunError) -> JobReport {
-    JobReport { error: Some(error.chain()), refused: error.exit() == Exit::Refused, ..JobReport::new(job.name.clone()) }
+    let (refused, remedy) = (error.exit() == Exit::Refused, error.remedy());
+    JobReport { error: Some(error.chain()), remedy, refused, ..JobReport::new(job.name.clone()) }
 }
 
 /// Returns the keys of a job's fan-out; none where it has no `for_each`.

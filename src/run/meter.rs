@@ -1,15 +1,28 @@
-//! Counts what comes over the wire for a slice, and how long its stages take, so that one that fails can say how far it came.
+//! Counts what comes for a slice, and how long its stages take, so that one that fails can say how far it came.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::RunError;
 use crate::extract::http::{ExchangeError, Exchanged, HttpError};
-use crate::model::{Fetched, Took};
+use crate::model::{Fetched, Reconciliation, Took};
 
 /// The counts of one slice.
 #[derive(Debug, Default)]
-pub(super) struct Meter(Mutex<(Fetched, Took)>);
+pub(super) struct Meter(Mutex<Metered>);
+
+/// What is known of a slice, however it ends.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Metered {
+    /// What came over the wire.
+    pub(super) fetched: Fetched,
+    /// How long its stages took.
+    pub(super) took: Took,
+    /// Rows received, of all its readings.
+    pub(super) received: u64,
+    /// What the last reading proved, if it came to its end.
+    pub(super) proved: Option<Reconciliation>,
+}
 
 /// What of [`Took`] a stage adds to.
 type Stage = fn(&mut Took) -> &mut u64;
@@ -17,7 +30,19 @@ type Stage = fn(&mut Took) -> &mut u64;
 impl Meter {
     /// Adds to the counts.
     pub(super) fn add(&self, more: Fetched) {
-        self.lock().0 += more;
+        self.lock().fetched += more;
+    }
+
+    /// Counts the rows of a reading that has ended, however it did. What it proved isn't known yet.
+    pub(super) fn received(&self, rows: u64) {
+        let mut counts = self.lock();
+        counts.received += rows;
+        counts.proved = None;
+    }
+
+    /// Notes what a reading proved.
+    pub(super) fn proved(&self, proved: &Reconciliation) {
+        self.lock().proved = Some(proved.clone());
     }
 
     /// Does a stage's work, and notes how long it took.
@@ -25,7 +50,7 @@ impl Meter {
         let begun = Instant::now();
         let done = work.await;
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        *stage(&mut self.lock().1) += took;
+        *stage(&mut self.lock().took) += took;
         done
     }
 
@@ -52,12 +77,12 @@ impl Meter {
         fetched
     }
 
-    /// Returns the counts, and the times, so far.
-    pub(super) fn read(&self) -> (Fetched, Took) {
-        *self.lock()
+    /// Returns what is known so far.
+    pub(super) fn read(&self) -> Metered {
+        self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Fetched, Took)> {
+    fn lock(&self) -> MutexGuard<'_, Metered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,8 +14,8 @@ use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
-    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, from_header, is_part,
-    names_next, parse_total, resolve,
+    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, as_it_came, from_header,
+    is_part, names_next, parse_total, resolve,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::{Jq, JqInput};
@@ -342,6 +342,9 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         vars.swap(EDGES.0, EDGES.1);
         program.one_of(&shown.envelope, &vars).ok()
     });
+    // What it would be moved on by doesn't matter once the last page is known.
+    let given = if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? };
+    let given = as_it_came(given, vars.get(HEADERS).unwrap_or(&Value::Null), asked.page);
     Ok(Seen {
         rows: shown.rows,
         unlike: 0,
@@ -350,8 +353,9 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         more,
         first_value: first_value.filter(|value| !value.is_null()),
         last_value: last_value.filter(|value| !value.is_null()),
-        // What it would be moved on by doesn't matter once the last page is known.
-        given: if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? },
+        given: given.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?,
+        // It shows once the records are typed.
+        tied: false,
         page: asked.page,
     })
 }

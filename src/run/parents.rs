@@ -51,7 +51,7 @@ impl Extraction {
 
     async fn read_whole(&self, slice: &Slice, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
         let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence::of(&self.job);
         let mut passes = Vec::new();
         loop {
             let (end, rows) = self.parent_pass(slice, now, &mut evidence, &mut ahead).await?;
@@ -98,6 +98,7 @@ impl Extraction {
             evidence.note_page(seen.rows, found.len() as u64);
             let new_rows = found.iter().filter(|row| evidence.note_unkeyed(&self.identity(row))).count() as u64;
             seen.new_rows = if found.is_empty() { seen.rows } else { new_rows };
+            evidence.note_again(seen.rows, found.len() as u64, new_rows);
             rows.extend(found);
             if let Some(end) = pages.advance(&asked, bytes, &seen)? {
                 if let Some(note) = unproven(end).filter(|_| !rows.is_empty()) {
@@ -127,7 +128,7 @@ impl Extraction {
         let Some(page) = answered.page.filter(|_| !answered.empty) else {
             return Ok((Vec::new(), Seen { page: asked.page, ..Seen::default() }, bytes));
         };
-        let page = page.and_then(|page| page.goes_on(columns).map(|()| page));
+        let page = page.and_then(|page| page.goes_on(columns, self.job.source.format).map(|()| page));
         let page = page.map_err(|source| self.unreadable(&asked.line, &answered.answer, source))?;
         if columns.is_empty() {
             columns.clone_from(&page.columns);

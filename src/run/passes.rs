@@ -38,6 +38,8 @@ pub(super) struct Pass {
     pub(super) new: u64,
     /// Rows that came again within the pass.
     pub(super) twice: u64,
+    /// Whether a page after the first with rows had none of those before it.
+    pub(super) not_again: bool,
     /// Different rows that earlier passes showed, by the last pass that did.
     known: HashMap<usize, u64>,
     /// The total that the very first page stated.

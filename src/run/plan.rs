@@ -13,7 +13,7 @@ use super::{Env, Options, RunError, chosen, fingerprint, hints, job, locked};
 use crate::ledger::{Ledger, LedgerState};
 use crate::model::{FanoutKey, JobName, Slice, SliceId, SliceKind};
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
-use crate::plan::{self, Key};
+use crate::plan;
 
 /// A job of a plan.
 #[derive(Debug, Clone, Serialize)]
@@ -62,7 +62,12 @@ pub async fn plan(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<V
             }
         }
     }
-    chosen(pipeline, &options.jobs)?.into_iter().map(|job| planned(pipeline, job, &state, options, env)).collect()
+    let mut jobs = chosen(pipeline, &options.jobs)?;
+    if options.reads.backfill().is_some() {
+        job::check_backfill(&jobs, !options.jobs.is_empty())?;
+        jobs.retain(|job| matches!(job.slicing, Slicing::Window(_) | Slicing::Parent));
+    }
+    jobs.into_iter().map(|job| planned(pipeline, job, &state, options, env)).collect()
 }
 
 fn planned(
@@ -103,12 +108,19 @@ fn planned(
                 _ => None,
             };
             let keys = rows.map(|rows| job::fan_out(job, &rows)).transpose()?;
-            let due =
-                |keys: Option<Vec<Key>>| job::due(pipeline, job, keys.as_deref(), state, now, start, options.shard);
-            keys.map(due).unwrap_or_default()
+            match (keys, options.reads.backfill()) {
+                (None, _) => Vec::new(),
+                (Some(keys), None) => job::due(pipeline, job, keys.as_deref(), state, now, start, options.shard),
+                (Some(keys), Some(wanted)) => {
+                    let (slices, said) = job::backfilled(job, wanted, keys.as_deref(), state, options);
+                    notes.extend(said);
+                    slices
+                }
+            }
         }
     };
     notes.extend(hints::begins_later(job, now));
+    notes.extend(hints::trusting(job));
     if !options.shard.is_whole() && job.lands() {
         notes.push(format!("the slices of shard {}", options.shard));
     }

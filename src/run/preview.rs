@@ -1,4 +1,6 @@
-//! A job's first rows, as they would land. Nothing is written, and no lease is taken.
+//! A job's first rows, as they would land. Nothing is written but that a credential was refused, and no lease is taken.
+
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -12,8 +14,8 @@ use super::extract::{Extracted, Wanted};
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::{self, Sample};
-use super::{Env, RunError, build, deliver, tables};
-use crate::ledger::LedgerState;
+use super::{Env, RunError, build, deliver, refused, tables};
+use crate::ledger::{Ledger, LedgerState};
 use crate::model::{JobName, RecordSchema, RowCounts, SinkName, SliceId, SliceKind};
 use crate::pipeline::spec::{Job, Pipeline, Sink};
 use crate::sink::{Landing, foresee};
@@ -68,6 +70,19 @@ pub struct PreviewFile {
     pub rows: u64,
 }
 
+/// How to look at a job.
+#[derive(Debug, Clone)]
+pub struct PreviewOptions {
+    /// The instant to plan with.
+    pub now: DateTime<Utc>,
+    /// How many rows to show at most.
+    pub rows: usize,
+    /// Where the ledger is, which knows of credentials that were refused lately; nothing else is asked of it.
+    pub state: String,
+    /// Sends a credential though it was refused in the last five minutes.
+    pub retry_refused: bool,
+}
+
 /// Reads the first page of a job's first slice, or two of them, and transforms its rows. Parents are read whole.
 ///
 /// # Errors
@@ -75,15 +90,21 @@ pub struct PreviewFile {
 pub async fn preview(
     pipeline: &Pipeline,
     name: &JobName,
-    now: DateTime<Utc>,
-    rows: usize,
+    options: &PreviewOptions,
     env: &Env,
 ) -> Result<Preview, RunError> {
-    let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
-    let request = extraction.show(&slice, now)?;
-    let extracted = extraction
-        .slice(&slice, now, Wanted { limit: Some(rows as u64), ..Wanted::default() }, &Meter::default())
-        .await?;
+    let PreviewOptions { now, rows, ref state, retry_refused } = *options;
+    let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
+    let read = async {
+        let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
+        let request = extraction.show(&slice, now)?;
+        let wanted = Wanted { limit: Some(rows as u64), ..Wanted::default() };
+        let extracted = extraction.slice(&slice, now, wanted, &Meter::default()).await?;
+        Ok((job, extraction, slice, request, extracted))
+    };
+    let jobs = super::chosen(pipeline, std::slice::from_ref(name))?;
+    let (job, extraction, slice, request, extracted) =
+        refused::guarded(&jobs, retry_refused, env, &ledger, read).await?;
     let at = Moment { now, window: slice.window() };
     let landing = Landing {
         pipeline: pipeline.name.clone(),

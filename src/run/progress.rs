@@ -4,6 +4,8 @@ use crate::model::{JobName, SliceOutcome};
 
 /// Hears of a run's progress. Calls come from many tasks and must be quick.
 pub trait Progress: Send + Sync {
+    /// The run waits for what is named, such as a run of the pipeline by another process; none where it goes on.
+    fn waits(&self, what: Option<&str>);
     /// A job has been planned.
     fn planned(&self, job: &JobName, slices: u64);
     /// A page has been received.
@@ -19,6 +21,7 @@ pub trait Progress: Send + Sync {
 pub struct Silent;
 
 impl Progress for Silent {
+    fn waits(&self, _: Option<&str>) {}
     fn planned(&self, _: &JobName, _: u64) {}
     fn page(&self, _: &JobName, _: u64, _: u64) {}
     fn slice(&self, _: &JobName, _: &SliceOutcome) {}

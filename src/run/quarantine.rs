@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::RunError;
 use crate::decode::RejectedRow;
 use crate::extract::auth::{REDACTED, Redactor};
+use crate::lang::foreign::held_in_place;
 use crate::model::{PipelineName, SinkName};
 use crate::sink::{Format, SinkSpec, TextCompression};
 
@@ -73,7 +74,7 @@ impl BadRow {
 
     /// Returns why it is bad, and the beginning of it, for errors.
     pub(super) fn excerpt(&self) -> String {
-        let text = self.to_string();
+        let text = held_in_place(&self.to_string());
         match text.char_indices().nth(EXCERPT) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,
@@ -103,6 +104,15 @@ impl Fault {
         match column {
             Some(column) => Self { column, reason: format!("gives null for `{field}`") },
             None => Self { column: String::new(), reason: format!("`{field}` is null") },
+        }
+    }
+
+    /// Says that the SQL of a field of the pipeline file failed; `column` is as above.
+    pub(super) fn of_failed_sql(field: &str, column: Option<String>, why: &str) -> Self {
+        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        match column {
+            Some(column) => Self { column, reason: format!("fails for `{field}`: {why}") },
+            None => Self { column: String::new(), reason: format!("`{field}` fails: {why}") },
         }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::{Env, Options, RunError, Sources};
+use super::{Env, RunError, Sources};
 use crate::extract::auth::CredentialId;
 use crate::lang::spell;
-use crate::ledger::{REFUSED_FOR, Refusal, Writer};
+use crate::ledger::{Ledger, REFUSED_FOR, Refusal};
 use crate::pipeline::spec::{Job, Source};
 
 /// The credentials of a run.
@@ -20,7 +20,14 @@ pub(super) struct Credentials {
 impl Credentials {
     /// Reads which of the jobs' credentials were refused in the last five minutes, and closes the gate to them. Older refusals are
     /// forgotten.
-    pub(super) async fn recall(jobs: &[&Job], options: &Options, env: &Env, writer: &Writer) -> Result<Self, RunError> {
+    ///
+    /// With `retry_refused` they are forgotten as well.
+    pub(super) async fn recall(
+        jobs: &[&Job],
+        retry_refused: bool,
+        env: &Env,
+        ledger: &Ledger,
+    ) -> Result<Self, RunError> {
         env.sources.gate().forget_refusals(REFUSED_FOR.to_std().unwrap_or_default());
         let mut known = BTreeMap::new();
         let now = env.clock.now();
@@ -29,17 +36,17 @@ impl Credentials {
                 continue;
             }
             let mut refused = false;
-            if let Some(refusal) = writer.refusal(&mark).await? {
-                match refusal.left(now).filter(|_| !options.retry_refused) {
+            if let Some(refusal) = ledger.refusal(&mark).await? {
+                match refusal.left(now).filter(|_| !retry_refused) {
                     Some(left) => {
                         let ago = (REFUSED_FOR - left).to_std().unwrap_or_default();
                         env.sources.gate().refuse(id.clone(), &remembered(&refusal, left), ago);
                         refused = true;
                     }
-                    None => writer.forget_refusal(&mark).await?,
+                    None => ledger.forget_refusal(&mark).await?,
                 }
             }
-            if options.retry_refused {
+            if retry_refused {
                 env.sources.gate().forget_refusal(&id);
             }
             known.insert(mark, (id, refused));
@@ -49,16 +56,31 @@ impl Credentials {
 
     /// Notes in the ledger what was refused since the last call. Where that fails it is told, and the run goes on: it doesn't send
     /// the credential again anyway.
-    pub(super) async fn note(&mut self, env: &Env, writer: &Writer) {
+    pub(super) async fn note(&mut self, env: &Env, ledger: &Ledger) {
         for (mark, (id, noted)) in &mut self.known {
             let Some((reason, ago)) = env.sources.gate().refusal(id).filter(|_| !*noted) else { continue };
             let at = env.clock.now() - TimeDelta::from_std(ago).unwrap_or_default();
-            match writer.note_refusal(mark, &Refusal::new(at, reason.to_string())).await {
+            match ledger.note_refusal(mark, &Refusal::new(at, reason.to_string())).await {
                 Ok(()) => *noted = true,
                 Err(error) => tracing::warn!(%error, "that a credential was refused can't be noted for the next run"),
             }
         }
     }
+}
+
+/// Does `work` of the jobs, which sends no credential that was refused in the last five minutes; and notes in the ledger what is refused
+/// meanwhile.
+pub(super) async fn guarded<T>(
+    jobs: &[&Job],
+    retry_refused: bool,
+    env: &Env,
+    ledger: &Ledger,
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    let mut credentials = Credentials::recall(jobs, retry_refused, env, ledger).await?;
+    let done = work.await;
+    credentials.note(env, ledger).await;
+    done
 }
 
 /// Returns where the jobs take rows from, and where they send them.

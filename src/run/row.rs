@@ -42,6 +42,12 @@ impl RowSql {
         Fault::of_sql(self.field, column)
     }
 
+    /// Says that the expression failed on a row, with the column that it reads, where that is one. `why` is what the engine said.
+    pub(super) fn fails(&self, why: &str) -> Fault {
+        let column = self.compiled.as_ref().and_then(|(_, compiled)| compiled.only_column());
+        Fault::of_failed_sql(self.field, column, why)
+    }
+
     /// Names the field in an error of the expression.
     pub(super) fn failed(&self, source: TransformError) -> RunError {
         RunError::Transform { field: self.field, source }

@@ -9,12 +9,12 @@ use super::extract::Wanted;
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::Sample;
-use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, release, sample, tables};
+use super::{Env, Options, RunError, SchemaError, chosen, data::Data, owner, refused, release, sample, tables};
 use crate::ledger::{
     Closed, Lane, Ledger, LedgerState, OutputColumn, PinnedSchema, RunOutcome, RunSummary, SliceRef, Timing, Writer,
 };
 use crate::model::{
-    Column, ColumnType, Drift, HandColumn, JobName, LockedJob, RecordSchema, SchemaLock, SliceId, Window,
+    Asked, Column, ColumnType, Drift, HandColumn, JobName, LockedJob, RecordSchema, SchemaLock, SliceId, Window,
 };
 use crate::objects::Stores;
 use crate::pipeline::file::Contract;
@@ -137,7 +137,9 @@ pub async fn schema_diff(
         Some(version) => Some((version, ledger.schema(name, version).await?.records)),
         None => None,
     };
-    diff(pipeline, name, &state, pinned, (options.now, with), env).await
+    let work = diff(pipeline, name, &state, pinned, (options.now, with), env);
+    let jobs = chosen(pipeline, std::slice::from_ref(name))?;
+    refused::guarded(&jobs, options.retry_refused, env, &ledger, work).await
 }
 
 /// Takes the differences of a job from its pinned schema into a new version of it, under the lease. Returns what was taken in, and the
@@ -153,15 +155,21 @@ pub async fn accept_schema(
     env: &Env,
 ) -> Result<(SchemaDiff, Option<u32>), RunError> {
     landing(pipeline, std::slice::from_ref(name))?;
-    let ledger = open(pipeline, options, env)?;
+    let asked = Asked { jobs: vec![name.clone()], ..Asked::new("accept") };
+    let ledger = open(pipeline, options, env)?.asking(asked);
     let data = Data::new(Arc::clone(&env.stores));
-    owner::check(pipeline, options, &ledger, &data).await?;
+    owner::check(pipeline, &options.state, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
     let writer = tokio::select! {
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
-    let accepted = accept(pipeline, name, (options, with, allowed), &data, &writer, env).await;
+    let work = accept(pipeline, name, (options, with, allowed), &data, &writer, env);
+    let accepted = async {
+        let jobs = chosen(pipeline, std::slice::from_ref(name))?;
+        refused::guarded(&jobs, options.retry_refused, env, &ledger, work).await
+    };
+    let accepted = accepted.await;
     let outcome = if accepted.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };
     let error = accepted.as_ref().err().map(RunError::chain);
     release(pipeline, writer, RunSummary::bare("accept", options.now, outcome, error.as_deref())).await;

@@ -231,6 +231,7 @@ async fn a_slice_that_fails_leaves_no_upload_behind() {
 struct Unlucky(AtomicU64);
 
 impl Progress for Unlucky {
+    fn waits(&self, _: Option<&str>) {}
     fn planned(&self, _: &JobName, _: u64) {}
     fn page(&self, _: &JobName, _: u64, _: u64) {}
     fn slice(&self, _: &JobName, _: &crate::model::SliceOutcome) {

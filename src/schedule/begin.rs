@@ -11,7 +11,7 @@ use crate::run::{Options, Reads, new_id};
 impl Daemon {
     /// Begins the runs that have a place. Each file is read anew: a secret that it names may have changed where the file hasn't.
     pub(super) async fn begin_waiting(&mut self) {
-        while let Some(ask) = self.starts.next() {
+        while let Some((ask, place)) = self.starts.next() {
             if self.is_paused(&ask).await {
                 continue;
             }
@@ -45,7 +45,7 @@ impl Daemon {
                 lock: None,
                 reads: backfill.map_or(Reads::Due, Reads::Backfill),
             };
-            entry.running = Some(self.starts.begin(Arc::clone(&entry.pipeline), options));
+            entry.running = Some(self.starts.begin(Arc::clone(&entry.pipeline), options, place));
             self.settle(&name, settled);
         }
     }

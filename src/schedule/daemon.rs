@@ -89,6 +89,8 @@ pub enum Event {
     },
     /// A file can't be used.
     Refused(FileError),
+    /// The folder can't be read, and why; none once it can be again.
+    Folder(Option<String>),
     /// A pipeline's file is gone.
     Gone(PipelineName),
     /// A run began.
@@ -151,6 +153,8 @@ pub struct Daemon {
     pub(super) load: Loader,
     pub(super) entries: BTreeMap<PipelineName, Entry>,
     pub(super) files: BTreeMap<PathBuf, FileState>,
+    /// Why the folder can't be read.
+    pub(super) unread: Option<String>,
     pub(super) starts: Starts,
     pub(super) notes: Notes,
     pub(super) draining: bool,
@@ -179,6 +183,7 @@ impl Daemon {
             load,
             entries: BTreeMap::new(),
             files: BTreeMap::new(),
+            unread: None,
             starts,
             notes: Notes::start(),
             draining: false,
@@ -355,11 +360,14 @@ impl Daemon {
     pub(super) fn publish(&self) {
         let now = self.env.clock.now();
         let pipelines = self.entries.iter().map(|(name, entry)| entry.view(self.starts.waits(name), now)).collect();
-        let refused = self.files.iter().filter_map(|(file, state)| {
-            let (error, goes_on) = (state.error.clone()?, state.pipeline.is_some());
-            Some(FileError { file: file.clone(), error, goes_on })
-        });
-        let view = View { at: Some(now), pipelines, refused: refused.collect(), draining: self.draining };
+        let refused = self.files.keys().filter_map(|file| self.refused(file));
+        let view = View {
+            at: Some(now),
+            pipelines,
+            refused: refused.collect(),
+            unread: self.unread.clone(),
+            draining: self.draining,
+        };
         self.view.send_replace(Arc::new(view));
     }
 }

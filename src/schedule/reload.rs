@@ -11,6 +11,7 @@ use super::view::FileError;
 use super::{Skip, Step, Turn};
 use crate::ledger::{Ledger, LedgerError, Pause, Settled};
 use crate::model::PipelineName;
+use crate::objects;
 use crate::pipeline::file::CatchUp;
 use crate::pipeline::spec::Pipeline;
 
@@ -18,14 +19,33 @@ impl Daemon {
     /// Looks at the folder, and takes what changed. Where it can't be read all stays as it is.
     pub(super) async fn reload(&mut self) {
         let folder = self.config.folder.clone();
-        match tokio::task::spawn_blocking(move || files::scan(&folder)).await {
-            Ok(Ok(found)) => self.changes(found).await,
-            Ok(Err(error)) => {
-                tracing::error!(folder = %self.config.folder.display(), %error, "the folder can't be read; what was read before goes on");
+        let found = match tokio::task::spawn_blocking(move || files::scan(&folder)).await {
+            Ok(found) => found.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match found {
+            Ok(found) => {
+                self.note_folder(None);
+                self.changes(found).await;
             }
-            Err(error) => tracing::error!(%error, "the folder can't be read; what was read before goes on"),
+            Err(error) => {
+                let folder = self.config.folder.display();
+                self.note_folder(Some(format!("the folder {folder} can't be read: {error}")));
+            }
         }
         self.take_up().await;
+    }
+
+    /// Notes whether the folder can be read, and tells it where that is news.
+    fn note_folder(&mut self, unread: Option<String>) {
+        if self.unread == unread {
+            return;
+        }
+        if let Some(error) = &unread {
+            tracing::error!(error, "what was read before goes on; new and changed files aren't taken up");
+        }
+        self.tell(Event::Folder(unread.clone()));
+        self.unread = unread;
     }
 
     async fn changes(&mut self, found: BTreeMap<PathBuf, FileDigest>) {
@@ -82,18 +102,24 @@ impl Daemon {
             }
         };
         let changed = before.as_ref().is_none_or(|before| before.digest != digest || before.error != error);
-        let refused = error.clone().filter(|_| changed);
         self.files.insert(file.to_owned(), FileState { digest, names, pipeline: pipeline.clone(), error });
-        match (refused, pipeline) {
-            (Some(error), pipeline) => {
-                self.tell(Event::Refused(FileError { file: file.to_owned(), error, goes_on: pipeline.is_some() }));
-            }
+        match (self.refused(file).filter(|_| changed), pipeline) {
+            (Some(refused), _) => self.tell(Event::Refused(refused)),
             // Of one that is new more is known once its ledger was read.
             (None, Some(name)) if changed && self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
                 self.tell_of(&name);
             }
             _ => {}
         }
+    }
+
+    /// Says why a file can't be used; nothing where it can.
+    pub(super) fn refused(&self, file: &Path) -> Option<FileError> {
+        let state = self.files.get(file)?;
+        let error = state.error.clone()?;
+        let namesake = state.names.as_ref().and_then(|name| self.entries.get(name)).map(|entry| entry.file.clone());
+        let other = namesake.filter(|other| other != file);
+        Some(FileError { file: file.to_owned(), error, other, goes_on: state.pipeline.is_some() })
     }
 
     fn tell_of(&self, name: &PipelineName) {
@@ -118,7 +144,7 @@ impl Daemon {
             return Ok(name);
         }
         let ledger = Ledger::open(&self.config.state, name.clone(), Arc::clone(&self.env.clock), &self.env.stores);
-        let ledger = ledger.map_err(|error| error.to_string())?;
+        let ledger = ledger.map_err(|error| objects::chain(&error))?;
         self.entries.insert(name.clone(), Entry::new(file.to_owned(), pipeline, ledger));
         Ok(name)
     }
@@ -160,10 +186,10 @@ impl Daemon {
                     self.go_on(&name, step, settled);
                 }
                 Err(error) => {
-                    let trouble = Some(error.to_string());
-                    if entry.trouble != trouble {
-                        entry.trouble = trouble;
-                        self.tell(Event::Trouble(name, error.to_string()));
+                    let trouble = objects::chain(&error);
+                    if entry.trouble.as_ref() != Some(&trouble) {
+                        entry.trouble = Some(trouble.clone());
+                        self.tell(Event::Trouble(name, trouble));
                     }
                 }
             }

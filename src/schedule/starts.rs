@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use super::hooks::Hooks;
 use super::view::{LiveProgress, RunningView};
 use crate::model::{Exit, JobName, PipelineName, RunEnd};
 use crate::pipeline::spec::Pipeline;
-use crate::run::{Backfill, Bounds, Env, Options, RunError};
+use crate::run::{Backfill, Bounds, Env, Options, Place, RunError};
 
 /// What makes a run, on a thread of its own, to its end: [`crate::run::attempt`], but in tests.
 pub type Runner = Arc<dyn Fn(&Pipeline, &Options, &Env) -> RunEnd + Send + Sync>;
@@ -21,7 +21,8 @@ pub type Runner = Arc<dyn Fn(&Pipeline, &Options, &Env) -> RunEnd + Send + Sync>
 /// The runs of the process.
 pub(super) struct Starts {
     env: Env,
-    most: usize,
+    /// A place for each of the runs that may go on at once.
+    places: Arc<Semaphore>,
     runner: Runner,
     /// What waits for a place.
     waiting: VecDeque<Ask>,
@@ -58,7 +59,7 @@ impl Starts {
     pub(super) fn new(env: Env, most: usize, runner: Runner, events: mpsc::UnboundedSender<Event>) -> Self {
         Self {
             env,
-            most,
+            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             runner,
             waiting: VecDeque::new(),
             tasks: JoinSet::new(),
@@ -79,9 +80,10 @@ impl Starts {
         self.waiting.retain(|ask| ask.pipeline != *pipeline);
     }
 
-    /// Returns the run that may begin now.
-    pub(super) fn next(&mut self) -> Option<Ask> {
-        if self.tasks.len() < self.most { self.waiting.pop_front() } else { None }
+    /// Returns the run that may begin now, and its place.
+    pub(super) fn next(&mut self) -> Option<(Ask, Place)> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some((self.waiting.pop_front()?, Place::new(place)))
     }
 
     pub(super) fn waits(&self, pipeline: &PipelineName) -> bool {
@@ -97,10 +99,11 @@ impl Starts {
     }
 
     /// Begins a run. Its end is told, and seen by who looks, when it ends: the daemon may be reading files and ledgers just then.
-    pub(super) fn begin(&mut self, pipeline: Arc<Pipeline>, options: Options) -> RunningView {
+    pub(super) fn begin(&mut self, pipeline: Arc<Pipeline>, options: Options, place: Place) -> RunningView {
         let view = RunningView {
             run: options.run.clone(),
             scheduled_for: options.scheduled_for,
+            asked: options.asked(&pipeline),
             started: self.env.clock.now(),
             progress: Arc::new(LiveProgress::default()),
             end: Arc::default(),
@@ -108,7 +111,7 @@ impl Starts {
         let env = Env {
             progress: Arc::clone(&view.progress) as Arc<_>,
             cancel: self.cancel.child_token(),
-            bounds: Bounds { wind_down: self.wind_down.child_token(), ..Bounds::default() },
+            bounds: Bounds { wind_down: self.wind_down.child_token(), place: place.clone(), ..Bounds::default() },
             ..self.env.clone()
         };
         // Nobody need listen, here and below.
@@ -121,6 +124,7 @@ impl Starts {
                 Ok(end) => end,
                 Err(error) => lost(&pipeline, &running, error, clock.now()),
             };
+            place.leave();
             let end = Arc::clone(running.end.get_or_init(|| Arc::new(end)));
             let _ = events.send(Event::Ended(Arc::clone(&end)));
             (pipeline, end)
@@ -152,11 +156,13 @@ fn lost(pipeline: &Pipeline, running: &RunningView, error: JoinError, now: DateT
     let end = RunEnd {
         pipeline: pipeline.name.clone(),
         run: running.run.clone(),
+        asked: running.asked.clone(),
         scheduled_for: running.scheduled_for,
         started: running.started,
         ended: now,
         exit_code: Exit::Bug,
         error: Some(why),
+        remedy: None,
         report: None,
     };
     tracing::error!(pipeline = %end.pipeline, run = %end.run, error = end.error, "run lost");

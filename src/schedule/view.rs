@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{JobName, PipelineName, RunEnd, RunId, SliceOutcome};
+use crate::model::{Asked, JobName, PipelineName, RunEnd, RunId, SliceOutcome};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Progress;
 
@@ -22,6 +22,8 @@ pub struct View {
     pub pipelines: Vec<PipelineView>,
     /// Files that can't be used, by path. Where the file had a pipeline before, that goes on as it was.
     pub refused: Vec<FileError>,
+    /// Why the folder can't be read, in a sentence that names it: then all goes on as it was.
+    pub unread: Option<String>,
     /// Whether the process is about to end.
     pub draining: bool,
 }
@@ -33,6 +35,8 @@ pub struct FileError {
     pub file: PathBuf,
     /// What is wrong with it, in full.
     pub error: String,
+    /// The file that has its pipeline's name already, if that is it.
+    pub other: Option<PathBuf>,
     /// Whether the pipeline that was read from it before goes on as it was.
     pub goes_on: bool,
 }
@@ -69,6 +73,8 @@ pub struct RunningView {
     pub run: RunId,
     /// The instant that it is for, UTC; none where a person started it.
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// What it was asked for.
+    pub asked: Asked,
     /// When it began, UTC.
     pub started: DateTime<Utc>,
     /// How far it is: live, not of the moment of the view.
@@ -134,22 +140,35 @@ pub struct JobProgress {
 
 /// Counts how far a run is.
 #[derive(Debug, Default)]
-pub struct LiveProgress(Mutex<BTreeMap<JobName, JobProgress>>);
+pub struct LiveProgress {
+    jobs: Mutex<BTreeMap<JobName, JobProgress>>,
+    waits: Mutex<Option<String>>,
+}
 
 impl LiveProgress {
     /// Returns its jobs, by name.
     #[must_use]
     pub fn jobs(&self) -> BTreeMap<JobName, JobProgress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns what the run waits for before it begins, such as a run of its pipeline by another process; none where it goes on.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn with(&self, job: &JobName, change: impl FnOnce(&mut JobProgress)) {
-        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         change(jobs.entry(job.clone()).or_default());
     }
 }
 
 impl Progress for LiveProgress {
+    fn waits(&self, what: Option<&str>) {
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = what.map(str::to_owned);
+    }
+
     fn planned(&self, job: &JobName, slices: u64) {
         self.with(job, |job| job.planned += slices);
     }

@@ -137,6 +137,9 @@ fn backfill(pipeline: &Pipeline, fields: &Fields) -> Result<(Backfill, Vec<JobNa
     let has_windows = |name: &JobName| pipeline.job(name).is_some_and(|job| matches!(job.slicing, Slicing::Window(_)));
     match jobs.iter().find(|job| !has_windows(job)) {
         Some(job) => Err(Refusal::Field(format!("the pipeline has no job `{job}` with windows"))),
+        None if !pipeline.jobs.iter().any(|job| matches!(job.slicing, Slicing::Window(_))) => {
+            Err(Refusal::Field("no job of the pipeline has windows, so there is nothing to backfill".to_owned()))
+        }
         None => Ok((Backfill { window, missing: fields.missing.is_some() }, jobs)),
     }
 }

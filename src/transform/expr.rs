@@ -103,6 +103,29 @@ impl RowExpr {
         Ok(values.as_primitive::<TimestampMicrosecondType>().clone())
     }
 
+    /// As [`RowExpr::timestamps_us`], with null for each row that the expression fails on; those rows, with why, in their order.
+    pub fn timestamps_apart(
+        &self,
+        batch: &RecordBatch,
+    ) -> Result<(TimestampMicrosecondArray, Vec<(usize, String)>), TransformError> {
+        let rows = batch.num_rows();
+        match self.timestamps_us(batch) {
+            Ok(times) => Ok((times, Vec::new())),
+            Err(TransformError::Row { message }) if rows == 1 => {
+                Ok((TimestampMicrosecondArray::new_null(1), vec![(0, message)]))
+            }
+            // The engine names no row: it is found by halves.
+            Err(TransformError::Row { .. }) if rows > 1 => {
+                let half = rows / 2;
+                let (first, mut failed) = self.timestamps_apart(&batch.slice(0, half))?;
+                let (second, later) = self.timestamps_apart(&batch.slice(half, rows - half))?;
+                failed.extend(later.into_iter().map(|(at, why)| (half + at, why)));
+                Ok((first.iter().chain(second.iter()).collect(), failed))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Checks that the expression gives timestamps, or dates, or nothing but nulls.
     pub fn check_timestamp(&self) -> Result<(), TransformError> {
         let sql = &self.sql;

@@ -28,7 +28,7 @@ fn help() {
       validate    Check pipeline files and report all their mistakes
       plan        Show what a run would do: the slices that are due and their first requests. Nothing is
                   sent
-      preview     Fetch a job's first rows and show what would land. Nothing is written
+      preview     Fetch a job's first rows and show what would land. Nothing lands
       run         Extract what is due and land it
       serve       Run every pipeline file of a folder on its own schedule, until told to end
       health      Ask whether `tidegate serve` goes on: a health check for an image without a shell.
@@ -138,7 +138,7 @@ fn help_of_each_verb() {
       -h, --help                 Print help (see more with '--help')
     ");
     insta::assert_snapshot!(print(&["preview", "-h"]), @"
-    Fetch a job's first rows and show what would land. Nothing is written
+    Fetch a job's first rows and show what would land. Nothing lands
 
     Usage: tidegate preview [OPTIONS] <FILE> <JOB>
 
@@ -149,6 +149,10 @@ fn help_of_each_verb() {
     Options:
           --rows <N>             How many rows to show [default: 10]
           --now <TIME>           The instant to plan with, RFC 3339. Default: now
+          --retry-refused        Send a credential though the server refused it in the last five
+                                 minutes, such as for an account that was unlocked
+          --state <URL>          Where the ledger is kept: a folder, or `s3://bucket/prefix` [env:
+                                 TIDEGATE_STATE=] [default: ./.tidegate]
           --memory-limit <SIZE>  How much memory answers in flight may take, and the work on them,
                                  together, such as 64MiB or 1GiB [env: TIDEGATE_MEMORY_LIMIT=] [default:
                                  256MiB]

@@ -55,8 +55,8 @@ fn errors_in_disguise() {
 #[test]
 fn broken_bodies() {
     let whole = r#"{"items": [{"id": 1}, {"id": 2}]}"#;
-    assert_snapshot!(refused(Answer::bytes(whole).header("content-length", "1000").torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error decoding response body: request or response body error: error reading a body from connection: end of file before message length reached); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
-    assert_snapshot!(refused(Answer::bytes(whole).torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error decoding response body: request or response body error: error reading a body from connection: unexpected EOF during chunk size line); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
+    assert_snapshot!(refused(Answer::bytes(whole).header("content-length", "1000").torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error reading a body from connection: end of file before message length reached); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
+    assert_snapshot!(refused(Answer::bytes(whole).torn()), @"1: 20260103: GET /rows: the body is incomplete after 2 tries to http://127.0.0.1:[PORT] (error reading a body from connection: unexpected EOF during chunk size line); the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between");
     assert_snapshot!(refused(Answer::bytes(&whole[..20])), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 19: eof while parsing a list: {"items": [{"id": 1}; it ends too soon: ask for smaller pages, or tell the server's owner"#);
     assert_snapshot!(refused(Answer::bytes(format!("{whole}\n{{\"more\": true}}"))), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't json at byte 34: trailing characters: {"items": [{"id": 1}, {"id": 2}]} {"more": true}; more comes after its end: for one document on each line write `format: jsonl`, else tell the server's owner"#);
     assert_snapshot!(refused(Answer::bytes(b"{\"items\": [{\"name\": \"K\xf6ln\"}]}".to_vec())), @r#"1: 20260103: GET /rows: the answer can't be read: the body isn't utf-8 at byte 22: {"items": [{"name": "K�ln"}]}; ask for utf-8, as some servers let you with the header `accept-charset: utf-8`, or tell the server's owner"#);
@@ -245,6 +245,42 @@ paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclu
 }
 
 #[test]
+fn a_row_whose_time_is_none_goes_to_quarantine_alone() {
+    let time = |at: usize| match at {
+        3 => json!("garbage"),
+        5 => Value::Null,
+        at => json!(format!("2026-01-02T{at:02}:00:00Z")),
+    };
+    let rows: Vec<Value> = (0..9).map(|at| json!({"id": at, "t": time(at)})).collect();
+    let bench = Bench::new(Api::always(Answer::json(&json!({"items": rows}))));
+    bench.job(&WINDOW.replace("to_timestamp_seconds(t)", "to_timestamp(t)"));
+    assert_eq!(bench.run().fine(), "20260102T000000Z landed: 7 of 9, 2 quarantined; complete");
+    let mut reasons: Vec<String> =
+        bench.quarantine().iter().map(|bad| format!("{} {}", bad["column"], bad["reason"])).collect();
+    reasons.sort();
+    assert!(
+        reasons[0].starts_with(r#""t" "fails for `window.time`: "#) && reasons[0].contains("garbage"),
+        "{reasons:?}"
+    );
+    assert_eq!(reasons[1], r#""t" "gives null for `window.time`""#);
+}
+
+#[test]
+fn a_header_that_does_not_go_back_as_it_came() {
+    let page = |_: &_| Answer::json(&json!({"items": [{"id": 1}]}));
+    let cursor = "records: '.items[]'\nquery: {c: null}\nsnapshot: latest\npaginate: {cursor: {into: query.c, value: '$headers[\"x-next\"]'}}";
+    let told = |job: &str, name: &'static str, value: &'static [u8]| {
+        let bench = Bench::new(Api::start(move |request| page(request).header(name, value)));
+        bench.job(job).failure()
+    };
+    assert_snapshot!(told(cursor, "x-next", b"k\xe9"), @"");
+    let link = "records: '.items[]'\nsnapshot: latest\npaginate: {next_link: {header: link}}";
+    assert_snapshot!(told(link, "link", b"</rows?q=\xe9&o=3>; rel=\"next\""), @"");
+    let blanks = "records: '.items[]'\nheaders: {x-c: null}\nsnapshot: latest\npaginate: {cursor: {into: headers.x-c, value: '\" k \"'}}";
+    assert_snapshot!(told(blanks, "x-y", b"z"), @"");
+}
+
+#[test]
 fn files_in_the_place_of_folders() {
     let bench = Bench::new(Api::always(Answer::json(&json!({"items": [{"id": 1}]}))));
     bench.job(ONE_PAGE);
@@ -291,7 +327,32 @@ fn a_slice_that_fails_says_how_far_it_came() {
     let counts = ["pages", "server_rows", "retries"].map(|name| slice[name].as_u64().unwrap());
     assert_eq!(counts, [2, 4, 1], "{slice}");
     assert!(slice["bytes"].as_u64().unwrap() > 50, "{slice}");
-    assert_eq!(slice["rows"]["received"], 0, "the account is of what landed");
+    assert_eq!((&slice["rows"]["received"], &slice["rows"]["refused"]), (&json!(4), &json!(4)), "{slice}");
+    assert_eq!(slice.get("reconciliation"), None, "it wasn't read to its end: {slice}");
+}
+
+#[test]
+fn a_slice_that_fails_for_its_verdict_has_it_and_its_rows_in_all_numbers() {
+    let bench = Bench::new(Api::start(|request| match request.number("offset") {
+        6 => Answer::json(&json!({"total": 9, "items": []})),
+        at => Answer::json(&json!({"total": 9, "items": [{"id": at}, {"id": at + 1}]})),
+    }));
+    let ran = bench.job(&format!("{OFFSET}\nkey: id")).run();
+    assert_eq!((ran.code(), ran.rows().as_str()), (1, "20260103 failed: 0 of 6, 6 refused; short"), "{ran:?}");
+    let again = ["run", "pipeline.yaml", "--state", "state", "--metrics-file", "m.prom"];
+    let again = bench.workspace.tidegate(&again).run();
+    assert_eq!(again.code, Some(1), "{again:#?}");
+    assert!(again.stdout.contains("rows: 6 rows of slices that failed: not landed"), "{again:#?}");
+    let metrics = std::fs::read_to_string(bench.workspace.path("m.prom")).unwrap();
+    let fates: Vec<&str> = metrics.lines().filter(|line| line.starts_with("tidegate_rows_total{")).collect();
+    assert!(
+        fates.iter().all(|line| line.ends_with(if line.contains("refused") { "} 6" } else { "} 0" })),
+        "{fates:#?}"
+    );
+    assert!(
+        metrics.contains("tidegate_verdicts_total{pipeline=\"test\",job=\"rows\",verdict=\"short\"} 1\n"),
+        "{metrics}"
+    );
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn by_id(sites: &Arc<Mutex<[i64; 2]>>) -> Api {
 
 const BY_ID: &str = "records: '.rows[]'\nfor_each: {values: [a, b], as: site}\nquery: {site: '{{ site }}', order: asc}
 incremental: {cursor: id, start: 0, newest: {query: {order: desc, limit: 1}, value: '.rows[0].id'}}
-paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclusive, size: 3}}";
+paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclusive, size: 3}}\nkey: id";
 
 /// The ids that landed, by site and series.
 fn landed(bench: &Bench) -> String {

@@ -156,6 +156,24 @@ fn secrets_are_named_and_never_printed() {
 }
 
 #[test]
+fn the_url_of_a_hook_is_a_secret() {
+    let workspace = Workspace::new();
+    let text = "version: 1\nname: shop\nschedule: {cron: '@daily'}\nsource: {base_url: 'https://a.test'}\non_failure: {post: '${HOOK_URL}'}\n\
+                on_success: {post: '${file:/run/secrets/hook}'}\njobs: {a: {get: /, paginate: none, records: '.[]', snapshot: daily, \
+                sinks: {lake: {parquet: {url: 's3://lake/a'}}}}}\n";
+    workspace.write("shop.yaml", text);
+    let k8s =
+        |more: &[&str]| workspace.tidegate(&[&["k8s", "shop.yaml", "--state", "s3://lake/s"], more].concat()).run();
+    let outcome = k8s(&[]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    assert!(outcome.stdout.contains("{secretKeyRef: {name: tidegate-shop, key: HOOK_URL}}"), "{}", outcome.stdout);
+    assert_eq!(complaints(&[outcome.stdout]), [Vec::<String>::new()]);
+    let told = k8s(&["--set", "HOOK_URL=https://hooks.test/hunter2"]);
+    assert!(told.code == Some(2) && told.stderr.contains("HOOK_URL is secret"), "{told:?}");
+    assert!(!told.stdout.contains("hunter2"), "{told:?}");
+}
+
+#[test]
 fn files_that_the_pipeline_file_names_are_mounted_where_it_looks() {
     let workspace = Workspace::new();
     let text = "version: 1\nname: shop\nschedule: {cron: '@daily'}\nsource: {base_url: 'https://a.test', auth: {bearer: '${file:/run/secrets/token}'}, \

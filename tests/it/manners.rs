@@ -67,6 +67,32 @@ fn a_refused_credential_is_remembered_by_later_runs() {
 }
 
 #[test]
+fn a_preview_and_a_look_at_the_schema_keep_to_what_was_refused_and_note_it() {
+    let asked = |bench: &Bench, verb: &[&str]| {
+        let before = bench.api.asked().len();
+        let arguments = [verb, &["--state", "state"]].concat();
+        let ran = bench.workspace.tidegate(&arguments).env("PASSWORD", "wrong-password").run();
+        (ran.code.unwrap(), bench.api.asked().len() - before, ran.stderr)
+    };
+    let run = ["run", "pipeline.yaml", "--now", NOW];
+    let preview = ["preview", "pipeline.yaml", "one", "--now", NOW];
+    let diff = ["schema", "diff", "pipeline.yaml", "--job", "one", "--now", NOW];
+    let after_a_run = guarded();
+    assert_eq!(asked(&after_a_run, &run).1, 1);
+    for verb in [&preview[..], &diff] {
+        let (code, sent, said) = asked(&after_a_run, verb);
+        assert_eq!((code, sent), (1, 0), "{said}");
+        assert!(said.contains(" ago, in an earlier run, and it isn't sent again for another "), "{said}");
+    }
+    assert_eq!(asked(&after_a_run, &[&preview[..], &["--retry-refused"]].concat()).1, 1);
+    for first in [&preview[..], &diff] {
+        let bench = guarded();
+        assert_eq!(asked(&bench, first).1, 1, "{first:?}");
+        assert_eq!(asked(&bench, &run).1, 0, "{first:?}");
+    }
+}
+
+#[test]
 fn what_is_remembered_of_a_credential_tells_nobody_what_it_is() {
     let bench = guarded();
     run_with(&bench, "wrong-password", &[]);
@@ -172,4 +198,42 @@ fn certificates_are_looked_for_beside_the_pipeline_file() {
         assert!(run.stdout.contains(why) || run.stderr.contains(why), "{run:?}");
         assert_eq!(run.code, Some(1), "{run:?}");
     }
+}
+
+#[test]
+fn who_trusts_any_certificate_hears_of_it_each_time() {
+    let bench = Bench::new(Api::always(items()));
+    let trusting = "tls: {insecure_skip_verify: true}";
+    bench.job(&format!("{ONE_PAGE}\n{trusting}"));
+    let ran = bench.run_at(NOW, &["--log", "error"]);
+    let warnings = ran.report["jobs"][0]["warnings"].to_string();
+    let told = "tls.insecure_skip_verify: any certificate is trusted for http://127.0.0.1:";
+    assert!(ran.code() == 0 && warnings.contains(told), "{ran:?}");
+    let printed = bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "state", "--log", "error"]).run();
+    assert!(format!("{}{}", printed.stdout, printed.stderr).contains(told), "{printed:?}");
+    let validated = bench.workspace.tidegate(&["validate", "pipeline.yaml"]).run();
+    assert_eq!(validated.code, Some(0));
+    assert!(validated.stderr.contains("any certificate is trusted, so whoever stands between"), "{validated:?}");
+    bench.job(&format!("{ONE_PAGE}\n{}", trusting.replace("true", "false")));
+    let validated = bench.workspace.tidegate(&["validate", "pipeline.yaml"]).run();
+    assert!(!validated.stderr.contains("certificate"), "{validated:?}");
+}
+
+#[test]
+fn a_file_for_tls_that_cannot_be_used_is_no_matter_of_trying_again() {
+    let bench = Bench::new(Api::always(items()));
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
+    for (tls, why) in [
+        ("ca_file: ./nowhere.pem".to_owned(), "nowhere.pem' can't be read"),
+        (
+            format!("client_cert: {fixtures}/client.pem, client_key: {fixtures}/server.key"),
+            "the key doesn't belong to the certificate",
+        ),
+    ] {
+        bench.job(&format!("{ONE_PAGE}\ntls: {{{tls}}}"));
+        let ran = bench.run();
+        assert_eq!(ran.code(), 2, "{ran:?}");
+        assert!(ran.errors()[0].contains(why), "{ran:?}");
+    }
+    assert_eq!(bench.api.asked().len(), 0);
 }

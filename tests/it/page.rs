@@ -34,14 +34,14 @@ impl Page {
 }
 
 /// A daemon with its page.
-struct Site {
+pub(crate) struct Site {
     port: u16,
-    daemon: Running,
+    pub(crate) daemon: Running,
 }
 
 impl Site {
     /// Starts a daemon over the folder `pipelines`, on a port that nobody has.
-    fn start(workspace: &Workspace, more: &[&str]) -> Self {
+    pub(crate) fn start(workspace: &Workspace, more: &[&str]) -> Self {
         for _ in 0..20 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let at = format!("127.0.0.1:{port}");
@@ -78,6 +78,11 @@ impl Site {
         self.try_get(path).unwrap()
     }
 
+    /// The metrics.
+    pub(crate) fn metrics(&self) -> String {
+        self.get("/metrics").text()
+    }
+
     /// Posts a form with more headers, a line each.
     fn post(&self, path: &str, headers: &[&str], form: &str) -> Page {
         let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
@@ -93,7 +98,7 @@ impl Site {
     }
 
     /// Waits until a page says something.
-    fn until(&self, path: &str, holds: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, path: &str, holds: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let page = self.get(path);
@@ -224,8 +229,8 @@ fn what_a_sink_couldnt_send_is_told_with_what_is_left_and_what_to_type() {
     // After a restart, what the ledger kept.
     drop(site);
     let site = Site::start(&workspace, &[]);
-    let page = site.until("/", |body| body.contains("job sent failed"));
-    assert!(page.contains("sink desk: ") && page.contains("403 Forbidden"), "{page}");
+    let page = site.until("/", |body| body.contains("sink desk of job sent couldn't send all"));
+    assert!(page.contains("1 row that landed and weren't sent") && page.contains("403 Forbidden"), "{page}");
 }
 
 #[test]
@@ -243,6 +248,8 @@ fn holes_are_drawn_and_told_and_a_backfill_fills_them() {
     assert!(page.contains("2026-01-01 00:00 to 2026-01-02 00:00 UTC"), "{page}");
     let command = "tidegate backfill pipelines/good.yaml --job days --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z --missing --state state";
     assert!(page.contains(command), "{page}");
+    let none = site.act("/p/evil/do/backfill", "from=2026-01-01&to=2026-01-02");
+    assert!(none.status == 422 && none.body.contains("no job of the pipeline has windows"), "{}", none.body);
     for (form, what) in [
         ("from=2026-01-03&to=2026-01-02", "`from` must lie before `to`"),
         ("from=&to=2026-01-02", "`from` must be an instant"),

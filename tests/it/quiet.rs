@@ -205,7 +205,9 @@ fn what_is_read_again_unchanged_is_not_doubled() {
 fn an_increment_of_bad_rows_alone_is_told_and_lands_once() {
     let (bench, held) = server(&[json!({"id": 1}), json!({"id": 2})]);
     bench.job(
-        &SEEK.replace("cursor: id", "cursor: seq").replace("paginate:", "schema: {columns: {seq: int64}}\npaginate:"),
+        &SEEK
+            .replace("cursor: id", "cursor: seq")
+            .replace("paginate:", "key: id\nschema: {columns: {seq: int64}}\npaginate:"),
     );
     let failure = bench.failure();
     assert_snapshot!(failure, @r#"1: s0-0: all 2 rows after the cursor 0 are bad, so there is nothing to go on from: they are read again, and go to quarantine with the next good row; the first: `seq` gives null for `incremental.cursor`: {"id":1}; check `incremental.cursor` and `schema.columns` against it"#);

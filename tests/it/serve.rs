@@ -278,6 +278,10 @@ fn a_run_stops_at_its_bounds_and_the_next_goes_on() {
     };
     let dry = run(&["--dry-run"]);
     assert_eq!((dry.code, api.asked().len()), (Some(0), 0), "{dry:#?}");
+    let bounded = run(&["--dry-run", "--max-slices", "2"]);
+    let shown = bounded.stdout.lines().filter(|line| line.contains(" 00:00 to 2026-")).count();
+    assert!(shown == 2 && bounded.stdout.contains("rows: 2 slices due"), "{bounded:#?}");
+    assert!(bounded.stdout.contains("3 more slices due, not begun within the limit"), "{bounded:#?}");
     for more in [["--report", "r.json"], ["--metrics-file", "m.prom"]] {
         let refused = run(&[&["--dry-run"], more.as_slice()].concat());
         assert_eq!(refused.code, Some(2), "{refused:#?}");

@@ -93,13 +93,16 @@ fn mounted(path: &Path) -> Result<String, String> {
     Ok(whole.to_string_lossy().into_owned())
 }
 
+/// Stands for what is secret. A URL, since that of a hook may be a secret in itself; nothing else that is secret has a form.
+const UNSET: &str = "https://unset.invalid";
+
 /// What is secret is there; what is plain is what was given.
 impl Lookup for Needs {
     fn var(&self, name: &str) -> Option<String> {
-        self.plain.get(name).cloned().or_else(|| self.secret.contains(name).then(|| "unset".to_owned()))
+        self.plain.get(name).cloned().or_else(|| self.secret.contains(name).then(|| UNSET.to_owned()))
     }
 
     fn file(&self, _: &str) -> Result<String, String> {
-        Ok("unset".to_owned())
+        Ok(UNSET.to_owned())
     }
 }

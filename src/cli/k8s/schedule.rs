@@ -46,6 +46,8 @@ pub(super) fn of(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> Result<Cr
         check_days(day, weekday)?;
     }
     let cron = fields.join(" ");
+    // Kubernetes knows names in lower case only.
+    let cron = if cron.starts_with('@') { cron.to_ascii_lowercase() } else { cron };
     let deadline = match schedule.catch_up {
         CatchUp::Latest => made_up_for(schedule, zone, now).unwrap_or(TimeDelta::days(1)).min(TimeDelta::days(1)),
         CatchUp::None => TimeDelta::minutes(5),
@@ -125,6 +127,8 @@ mod tests {
         check("0 15 2 * * *", Ok(("15 2 * * *", 86_400)));
         check("* * * * *", Ok(("* * * * *", 3_000)));
         check("@daily", Ok(("@daily", 86_400)));
+        check("@DAILY", Ok(("@daily", 86_400)));
+        check("@Midnight", Ok(("@midnight", 86_400)));
         check("0 6 * JUL WED", Ok(("0 6 * JUL WED", 86_400)));
         check("*/10 * * * * *", Err("has seconds"));
         check("0 6 L * *", Err("has no `L`"));

@@ -65,17 +65,25 @@ fn records() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-/// Decodes pages of records, and shows each row in the schema at the end.
+/// Decodes pages of records, and shows each row in the schema at the end: in pieces of one row, which is as if they were whole.
 fn decoded(pages: &[&[String]], pinned: Option<&RecordSchema>) -> (String, Vec<String>) {
-    let mut decoder = PageDecoder::new(DecodeOptions { pinned: pinned.cloned(), ..options(&[".[]"]) });
+    let (whole, in_pieces) = (decoded_in(usize::MAX, pages, pinned), decoded_in(0, pages, pinned));
+    assert_eq!(whole, in_pieces);
+    in_pieces
+}
+
+fn decoded_in(piece: usize, pages: &[&[String]], pinned: Option<&RecordSchema>) -> (String, Vec<String>) {
+    let mut decoder = PageDecoder::new(DecodeOptions { pinned: pinned.cloned(), piece, ..options(&[".[]"]) });
     let pages: Vec<DecodedPage> =
         pages.iter().map(|records| page(&mut decoder, format!("[{}]", records.join(",")))).collect();
     let widener = decoder.widener(decoder.schema().clone());
     let mut rows = Vec::new();
     for page in pages {
-        let batch = widener.widen(&page.held().unwrap(), &page.schema).unwrap();
-        assert_eq!(batch.schema(), arrow_schema(decoder.schema()));
-        rows.extend(shown(&batch, decoder.schema()));
+        for held in page.pieces {
+            let batch = widener.widen(&held.held().unwrap(), &page.schema).unwrap();
+            assert_eq!(batch.schema(), arrow_schema(decoder.schema()));
+            rows.extend(shown(&batch, decoder.schema()));
+        }
     }
     (show(decoder.schema()), rows)
 }

@@ -1,16 +1,17 @@
 //! Texts that stand escaped in others, whichever way: servers echo a value as their own language escapes it.
 
+/// How many backslashes may stand for one: none is escaped, or it is in JSON, or in JSON within JSON.
+const OF_ONE: [usize; 3] = [1, 2, 4];
+
 /// Returns `text` with `with` in place of each `secret` of which at least one character may be escaped; none where there is none.
 pub(super) fn replace(text: &str, secret: &str, with: &str) -> Option<String> {
-    let mut chars = secret.chars();
-    let (first, rest) = (chars.next()?, chars.as_str());
+    let first = secret.chars().next()?;
     let (mut clean, mut copied, mut at) = (String::new(), 0, 0);
     let begins = |c: char| c == first || matches!(c, '%' | '\\' | '&' | '+');
     while let Some(skipped) = text.get(at..).and_then(|rest| rest.find(begins)) {
         at += skipped;
         let here = &text[at..];
-        let end = one(here, first).and_then(|length| Some(length + all(&here[length..], rest)?));
-        if let Some(length) = end {
+        if let Some(length) = all(here, secret) {
             clean.push_str(&text[copied..at]);
             clean.push_str(with);
             at += length;
@@ -27,26 +28,37 @@ pub(super) fn may_escape(text: &str) -> bool {
     text.contains(['%', '\\', '&'])
 }
 
-/// Returns how many bytes of `text` stand for `secret`, from its beginning.
+/// Returns how many bytes of `text` stand for `secret`, from its beginning: the most that may. Where backslashes follow each other,
+/// how many of them belong to one character shows only with the next.
 fn all(text: &str, secret: &str) -> Option<usize> {
-    let mut length = 0;
-    for c in secret.chars() {
-        length += one(&text[length..], c)?;
+    let mut chars = secret.chars();
+    let mut ends = one(text, chars.next()?);
+    for c in chars {
+        if ends.is_empty() {
+            return None;
+        }
+        let mut next: Vec<usize> =
+            ends.iter().flat_map(|end| one(&text[*end..], c).into_iter().map(move |length| end + length)).collect();
+        next.sort_unstable();
+        next.dedup();
+        ends = next;
     }
-    Some(length)
+    ends.into_iter().max()
 }
 
-/// Returns how many bytes of `text` stand for the character, from its beginning.
-fn one(text: &str, c: char) -> Option<usize> {
-    let starts = text.chars().next()?;
-    let escaped = match starts {
-        '%' => percent(text, c),
-        '\\' => backslash(text, c),
-        '&' => entity(text, c),
-        '+' if c == ' ' => Some(1),
-        _ => None,
+/// Returns how many bytes of `text` may stand for the character, from its beginning.
+fn one(text: &str, c: char) -> Vec<usize> {
+    let mut lengths = match text.chars().next() {
+        Some('%') => percent(text, c).into_iter().collect(),
+        Some('\\') => backslash(text, c),
+        Some('&') => entity(text, c).into_iter().collect(),
+        Some('+') if c == ' ' => vec![1],
+        _ => Vec::new(),
     };
-    escaped.or_else(|| (starts == c).then(|| c.len_utf8()))
+    if text.starts_with(c) && !lengths.contains(&c.len_utf8()) {
+        lengths.push(c.len_utf8());
+    }
+    lengths
 }
 
 /// `%2F`, of each byte of the character; `%252F` where that was escaped once more.
@@ -61,18 +73,40 @@ fn percent(text: &str, c: char) -> Option<usize> {
     Some(length)
 }
 
-/// `\u00e9`, `\/`, `\"`, and the same with the backslash escaped in its turn.
-fn backslash(text: &str, c: char) -> Option<usize> {
+/// `\u00e9`, `\/`, `\"`, `\n`, and the same with the backslash escaped in its turn; of a backslash, each number of them that
+/// may stand for it.
+fn backslash(text: &str, c: char) -> Vec<usize> {
+    let run = slashes(text);
+    if c == '\\' {
+        return OF_ONE.into_iter().filter(|count| *count <= run).chain(escaped_units(text, c)).collect();
+    }
+    let short = match c {
+        '\n' => 'n',
+        '\r' => 'r',
+        '\t' => 't',
+        '\u{8}' => 'b',
+        '\u{c}' => 'f',
+        other => other,
+    };
+    let short = text[run..].starts_with(short).then(|| run + short.len_utf8());
+    escaped_units(text, c).or(short).into_iter().collect()
+}
+
+/// `\ud83d\ude00`: each unit of the character in UTF-16.
+fn escaped_units(text: &str, c: char) -> Option<usize> {
     let mut length = 0;
     for unit in c.encode_utf16(&mut [0; 2]) {
-        let rest = text[length..].strip_prefix('\\')?;
-        let rest = rest.strip_prefix('\\').unwrap_or(rest);
-        let Some(digits) = rest.strip_prefix('u').filter(|digits| is_hex(digits, u32::from(*unit), 4)) else {
-            return rest.starts_with(c).then(|| text.len() - rest.len() + c.len_utf8());
-        };
+        let rest = &text[length..];
+        let run = slashes(rest);
+        let digits = rest[run..].strip_prefix('u').filter(|digits| run > 0 && is_hex(digits, u32::from(*unit), 4))?;
         length = text.len() - digits.len() + 4;
     }
     Some(length)
+}
+
+/// Returns how many backslashes a text begins with.
+fn slashes(text: &str) -> usize {
+    text.bytes().take(OF_ONE[2]).take_while(|byte| *byte == b'\\').count()
 }
 
 /// `&lt;`, `&#60;`, `&#x3c;`.
@@ -119,6 +153,31 @@ mod tests {
             let clean = replace(&text, SECRET, "[x]").unwrap_or(text);
             assert_eq!(clean, "{\"error\": \"key [x] is bad, [x]é\"}", "{shown}");
         }
+    }
+
+    #[test]
+    fn a_backslash_before_an_escaped_character_is_found() {
+        for (secret, shown) in [
+            (r"pass\üwort9", r"pass\\\u00fcwort9"),
+            (r"pass\üwort9", r"pass\\üwort9"),
+            (r"pass\üwort9", r"pass\\\\\\u00fcwort9"),
+            (r"pass\üwort9", r"pass\u005c\u00fcwort9"),
+            (r"pass\üwort9", r"pass\üwort9"),
+            (r"abc\<def12345", r"abc\\\u003cdef12345"),
+            (r"a\\\b\\c<1", r"a\\\\\\b\\\\c\u003c1"),
+            ("tab\tand<line\n", r"tab\tand\u003cline\n"),
+            (r"\ends<with\", r"\\ends\u003cwith\\"),
+        ] {
+            let text = format!("{{\"error\":\"no such key: {shown}\"}}");
+            let clean = replace(&text, secret, "[x]").unwrap_or_else(|| panic!("{shown} isn't found"));
+            assert_eq!(clean, "{\"error\":\"no such key: [x]\"}", "{shown}");
+        }
+    }
+
+    #[test]
+    fn many_backslashes_take_no_time_to_speak_of() {
+        let (text, secret) = (r"\".repeat(16_000), format!("{}<", r"\".repeat(6)));
+        assert_eq!(replace(&text, &secret, "[x]"), None);
     }
 
     #[test]

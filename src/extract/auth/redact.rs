@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::escapes;
+use crate::lang::foreign::held_in_place;
 use crate::lang::template::URL_ESCAPED;
 use crate::secret::{SHORTEST_WITHIN_WORDS, Secret};
 
@@ -153,15 +154,12 @@ impl Known {
     }
 }
 
-/// Returns the beginning of a body for an error: scrubbed, at most 200 characters, control characters escaped.
+/// Returns the beginning of a body for an error: scrubbed, at most 200 characters, those escaped that would leave their place.
 #[must_use]
 pub fn excerpt(redactor: &Redactor, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]);
     let clean = redactor.scrub(&text);
-    let mut shown = String::new();
-    for c in clean.chars().take(EXCERPT) {
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
+    let mut shown = held_in_place(&clean.chars().take(EXCERPT).collect::<String>());
     if clean.chars().nth(EXCERPT).is_some() || body.len() > LOOKED_AT {
         shown.push('…');
     }

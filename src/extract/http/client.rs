@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
-use futures::StreamExt as _;
-use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Response, Version};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use serde_json::Value;
+use tokio::time::timeout_at;
 
 use super::again::Again;
 use super::answer::{
@@ -17,7 +19,7 @@ use super::answer::{
     unknown_encoding,
 };
 use super::budget::Dead;
-use super::connect::{HttpOptions, build, proxy_of, transport};
+use super::connect::{HttpOptions, torn};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::HostSlots;
@@ -26,13 +28,18 @@ use super::retry::{RetryPolicy, retry_after};
 use super::terms::{Patience, Terms, Tries, Wish};
 use super::tried::{Tried, TryError, may_follow};
 use super::unpack::{PIECE, Unpacker};
+use super::wire::Wire;
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 use crate::lang::spell;
 
-/// Bytes that are made room for by what a server states of a body; more is made room for as it comes.
-const MOST_AT_ONCE: u64 = 16 * 1024 * 1024;
+/// Bytes from which on a body lies apart.
+const LARGE: usize = 1024 * 1024;
+
+/// Bytes of a buffer that lies apart: more than allocators keep for later, as glibc does up to 32 MiB. So it is given back to the system
+/// as soon as it is dropped, and grows without a copy. What of it isn't written to takes no memory.
+const APART: usize = 33 * 1024 * 1024;
 
 /// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
@@ -42,7 +49,7 @@ pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// The client of one source. Jobs share it; the slots of its host are shared by the process.
 pub struct HttpClient {
-    client: reqwest::Client,
+    wire: Wire,
     options: HttpOptions,
     pub(super) slots: Arc<HostSlots>,
     memory: Arc<Memory>,
@@ -68,10 +75,10 @@ impl HttpClient {
         redactor: Redactor,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HttpError> {
-        let client = build(&options)?;
+        let wire = Wire::new(&options)?;
         let (jitter, proxy_refused): (Jitter, _) = (Arc::new(rand::random::<f64>), Mutex::default());
         let memory = Arc::default();
-        Ok(Self { client, options, slots, memory, redactor, clock, jitter, proxy_refused })
+        Ok(Self { wire, options, slots, memory, redactor, clock, jitter, proxy_refused })
     }
 
     /// Keeps answers in the memory that others share.
@@ -166,6 +173,9 @@ impl HttpClient {
                 let note = if last { note } else { Some(budget.note()) };
                 return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: true });
             }
+            // Who waits for a slot mustn't hold what those who have one wait for.
+            drop(tried);
+            room.fit_to_nothing();
             let delay = self.options.retry.delay(attempt, asked, (self.jitter)());
             tracing::debug!(request = %self.redactor.scrub(terms.line), attempt, delay_ms = delay.as_millis(), "request is tried again");
             tokio::select! {
@@ -265,19 +275,20 @@ impl HttpClient {
         // After the waits, so that the signature is fresh when it leaves.
         let prepared = each_try.prepared(request, self.clock.now());
         let request = prepared.as_ref().unwrap_or(request);
-        let mut builder = self.client.request(request.method.clone(), request.url());
-        if let Some((kind, body)) = request.body() {
-            builder = builder.header(CONTENT_TYPE, kind).body(body);
+        let (mut headers, mut body) = (HeaderMap::new(), Bytes::new());
+        if let Some((kind, text)) = request.body() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            body = text.into();
         } else if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
             // Without it some servers answer 411 (RFC 9110, section 8.6).
-            builder = builder.header(CONTENT_LENGTH, 0);
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        // These replace what the builder has, a content type of the pipeline file's own included.
-        let response = builder
-            .headers(request.headers.clone())
-            .send()
-            .await
-            .map_err(|error| TryError::from(transport(error, false)))?;
+        // These replace what stands there, a content type of the pipeline file's own included.
+        headers.extend(request.headers.clone());
+        let deadline = Instant::now() + self.options.request_timeout;
+        let (method, url) = (request.method.clone(), request.url());
+        let sent = timeout_at(deadline.into(), self.wire.send(method, &url, headers, body)).await;
+        let response = sent.map_err(|_| late())??;
         let (status, headers) = (response.status(), response.headers().clone());
         slot.answered(matches!(status.as_u16(), 429 | 503));
         each_try.heard(request, &headers, self.clock.now());
@@ -288,8 +299,8 @@ impl HttpClient {
             let reason = format!("the answer is a part of the body, `{part}`, though no part was asked for");
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
-        let unmarked = ends_with_connection(response.version(), &headers, response.content_length());
-        let body = self.read(response, room).await?;
+        let unmarked = ends_with_connection(response.version(), &headers, response.body().size_hint().exact());
+        let body = self.read(response, deadline, room).await?;
         if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
             let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
@@ -298,27 +309,32 @@ impl HttpClient {
         Ok(Tried { status, headers, body, open_ended, unmarked: unmarked && ends_with_any_line(cut.format) })
     }
 
-    async fn read(&self, response: reqwest::Response, room: &mut Room) -> Result<Bytes, TryError> {
-        let limit = self.options.max_response;
-        if response.content_length().is_some_and(|length| length > limit) {
+    async fn read(&self, response: Response<Incoming>, deadline: Instant, room: &mut Room) -> Result<Bytes, TryError> {
+        let (limit, length) = (self.options.max_response, response.body().size_hint().exact());
+        let mut unpacker = Unpacker::of(response.headers());
+        // What is packed is measured once it is unpacked.
+        if unpacker.is_none() && length.is_some_and(|length| length > limit) {
             return Err(TryError::TooLarge);
         }
-        let mut unpacker = Unpacker::of(response.headers());
-        // What the server states may be a lie, so it is believed up to a point.
-        let stated = response.content_length().unwrap_or_default().min(MOST_AT_ONCE);
-        let mut body = BytesMut::with_capacity(usize::try_from(stated).unwrap_or_default());
-        let mut stream = response.bytes_stream();
-        let torn = |reason| TryError::Transport(TransportKind::TornBody, reason);
+        let mut body = BytesMut::new();
+        if let Some(stated) = length.filter(|_| unpacker.is_none()) {
+            room.expect(stated).await?;
+            make_way(&mut body, usize::try_from(stated).unwrap_or(APART));
+        }
+        let (is_http_2, mut stream) = (response.version() == Version::HTTP_2, response.into_body());
+        let undoing = |reason| TryError::Transport(TransportKind::TornBody, reason);
         loop {
-            let next = tokio::time::timeout(self.options.read_timeout, stream.next()).await;
-            let Some(chunk) = next.map_err(|_| self.stalled())? else { break };
-            let chunk = chunk.map_err(|error| TryError::from(transport(error, true)))?;
+            let silent = Instant::now() + self.options.read_timeout;
+            let next = timeout_at(silent.min(deadline).into(), stream.frame()).await;
+            let next = next.map_err(|_| if silent < deadline { self.stalled() } else { late() })?;
+            let Some(frame) = next.transpose().map_err(|error| torn(&error))? else { break };
+            let Ok(chunk) = frame.into_data() else { continue };
             match &mut unpacker {
                 None => self.keep(&chunk, &mut body, room).await?,
                 Some(unpacker) => {
                     for mut piece in chunk.chunks(PIECE) {
                         loop {
-                            let undone = unpacker.push(&mut piece).map_err(torn)?;
+                            let undone = unpacker.push(&mut piece).map_err(undoing)?;
                             self.keep(&undone, &mut body, room).await?;
                             if piece.is_empty() && undone.is_empty() {
                                 break;
@@ -328,8 +344,12 @@ impl HttpClient {
                 }
             }
         }
+        // A stream that is reset without an error ends as well, without having come to its end.
+        if is_http_2 && !stream.is_end_stream() {
+            return Err(undoing("the server reset the stream before its end".to_owned()));
+        }
         if let Some(unpacker) = &mut unpacker {
-            self.keep(&unpacker.finish().map_err(torn)?, &mut body, room).await?;
+            self.keep(&unpacker.finish().map_err(undoing)?, &mut body, room).await?;
         }
         room.fit();
         Ok(body.freeze())
@@ -341,6 +361,7 @@ impl HttpClient {
             return Err(TryError::TooLarge);
         }
         room.grow(bytes.len() as u64).await?;
+        make_way(body, bytes.len());
         body.extend_from_slice(bytes);
         Ok(())
     }
@@ -396,11 +417,27 @@ impl HttpClient {
             }
             Err(TryError::Transport(kind, reason)) => {
                 let (request, mut reason) = (self.redactor.scrub(terms.line), self.redactor.scrub(&reason));
-                let proxy = origin.parse().ok().and_then(|origin| proxy_of(&self.options, &origin));
+                let proxy = origin.parse().ok().and_then(|origin| self.wire.proxy_of(&origin));
                 reason.extend(proxy.iter().map(|proxy| format!(", through {proxy}")));
-                let note = note.or_else(|| proxy.and_then(|_| kind.what_to_do_about_a_proxy()));
+                let note = note
+                    .or_else(|| proxy.and_then(|_| kind.what_to_do_about_a_proxy()))
+                    .or_else(|| kind.what_to_do_at(origin));
                 Err(HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason, note })
             }
         }
+    }
+}
+
+/// The try took longer than one may.
+fn late() -> TryError {
+    TryError::Transport(TransportKind::Timeout, "error sending request: operation timed out".to_owned())
+}
+
+/// Makes way for `bytes` more.
+fn make_way(body: &mut BytesMut, bytes: usize) {
+    if body.capacity() - body.len() < bytes {
+        // What a server states of a large body may be a lie, so that is no more than a sign that it is one.
+        let is_large = body.len() + bytes > LARGE;
+        body.reserve(if is_large && body.capacity() < APART { APART - body.len() } else { bytes });
     }
 }

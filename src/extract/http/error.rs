@@ -19,6 +19,10 @@ pub enum TransportKind {
     Timeout,
     /// The connection broke before the answer's headers.
     Broken,
+    /// What came instead of an answer isn't HTTP.
+    NoHttp,
+    /// The head of the answer is larger than any is read.
+    Head,
     /// The body ended before its announced end, or couldn't be decompressed.
     TornBody,
     /// The connection ended behind a line with no end, where nothing else marks the body's end: the line may be cut off.
@@ -35,7 +39,7 @@ impl TransportKind {
     /// Tells whether another try may help.
     #[must_use]
     pub const fn is_transient(self) -> bool {
-        !matches!(self, Self::Tls | Self::ProxyAuth | Self::Unsendable)
+        !matches!(self, Self::Tls | Self::ProxyAuth | Self::Unsendable | Self::Head)
     }
 
     /// Tells whether the server surely never saw the request.
@@ -48,7 +52,14 @@ impl TransportKind {
     pub(super) fn what_to_do_about_a_proxy(self) -> Option<String> {
         const CHECK: &str =
             "check that the proxy is there and lets the request through; then base_url, the network, and tls";
-        matches!(self, Self::Connect | Self::Broken).then(|| CHECK.to_owned())
+        matches!(self, Self::Connect | Self::Broken | Self::NoHttp).then(|| CHECK.to_owned())
+    }
+
+    /// Says what to do where the server's origin tells more.
+    pub(super) fn what_to_do_at(self, origin: &str) -> Option<String> {
+        const CHECK: &str = "the server or a proxy closed the connection: if the port speaks TLS, write https:// in base_url; if not, \
+                             ask for smaller pages or lower concurrency";
+        (self == Self::Broken && origin.starts_with("http://")).then(|| CHECK.to_owned())
     }
 
     const fn what_to_do(self) -> &'static str {
@@ -56,6 +67,12 @@ impl TransportKind {
             Self::Connect => "check base_url, the network, and tls",
             Self::Timeout => "raise timeout, or ask for smaller pages",
             Self::Broken => "the server or a proxy closed the connection; ask for smaller pages or lower concurrency",
+            Self::NoHttp => {
+                "check base_url: its port, and whether it must begin with https://; if it is right, look at the proxies between"
+            }
+            Self::Head => {
+                "its headers are more than 100, or some 400 KiB; see which of them the server repeats or piles up, such as cookies"
+            }
             Self::TornBody => {
                 "the answer is cut off or garbled on its way; ask for smaller pages, and look at the proxies between"
             }
@@ -63,7 +80,7 @@ impl TransportKind {
                 "ask the server's owner to state a content-length, or to end the last line; raise retry.attempts if it is 1"
             }
             Self::Tls => {
-                "check tls: ca_file must have signed the server's certificate, and client_cert be known to the server"
+                "check tls: ca_file must hold the server's certificate or the one that signed it, and client_cert be known to the server"
             }
             Self::ProxyAuth => "check the user and the password of `proxy`, or of HTTPS_PROXY where the file has none",
             Self::Unsendable => "check the request in the pipeline file",
@@ -77,6 +94,8 @@ impl fmt::Display for TransportKind {
             Self::Connect => "no connection",
             Self::Timeout => "timeout",
             Self::Broken => "the connection broke",
+            Self::NoHttp => "no HTTP",
+            Self::Head => "the head of the answer is too large",
             Self::TornBody => "the body is incomplete",
             Self::OpenEnded => "the body may be incomplete",
             Self::Tls => "no TLS connection",

@@ -30,10 +30,11 @@ impl RetryPolicy {
         attempt < self.attempts
     }
 
-    /// Tells whether an answer with `status` is worth another try: too many requests, or a fault that may pass.
+    /// Tells whether an answer with `status` is worth another try: too many requests, or a fault of the server that may pass, which all
+    /// may but those that say that it can't do what is asked (RFC 9110, section 15.6).
     #[must_use]
     pub fn is_transient(status: StatusCode) -> bool {
-        matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
+        status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() && !matches!(status.as_u16(), 501 | 505)
     }
 
     /// Returns the wait after try `attempt` (from 1): exponential with full jitter, `random` in `[0, 1)` taking its part. Where
@@ -49,14 +50,18 @@ impl RetryPolicy {
     }
 }
 
-/// Reads `Retry-After`: seconds, or an HTTP date, from which `now` is taken. What is neither is as if it weren't there.
+/// Reads `Retry-After`: seconds, or a date in one of the three ways that HTTP has had (RFC 9110, section 5.6.7), from which `now` is
+/// taken. What is neither is as if it weren't there.
 #[must_use]
 pub fn retry_after(header: &str, now: DateTime<Utc>) -> Option<Duration> {
     let header = header.trim();
-    if let Ok(seconds) = header.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(header.parse().map_or(Duration::MAX, Duration::from_secs));
     }
-    let until = DateTime::parse_from_rfc2822(header).ok()?.to_utc();
+    let until = match httpdate::parse_http_date(header) {
+        Ok(until) => until.into(),
+        Err(_) => DateTime::parse_from_rfc2822(header).ok()?.to_utc(),
+    };
     Some((until - now).to_std().unwrap_or(Duration::ZERO))
 }
 
@@ -78,6 +83,15 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_the_server_may_pass_unless_it_can_not_do_what_is_asked() {
+        let transient: Vec<u16> =
+            (100..600).filter(|status| RetryPolicy::is_transient(StatusCode::from_u16(*status).unwrap())).collect();
+        let wanted: Vec<u16> =
+            [429].into_iter().chain((500..600).filter(|status| ![501, 505].contains(status))).collect();
+        assert_eq!(transient, wanted);
+    }
+
+    #[test]
     fn the_server_gets_the_wait_that_it_asks_for_up_to_the_ceiling() {
         let policy = RetryPolicy::default();
         assert_eq!(policy.delay(1, Some(Duration::from_secs(7)), 0.1), Duration::from_secs(7));
@@ -92,6 +106,12 @@ mod tests {
         assert_eq!(after(" 0 "), Some(0));
         assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(30));
         assert_eq!(after("Wed, 21 Oct 2015 07:00:00 GMT"), Some(0));
+        assert_eq!(after("Wednesday, 21-Oct-15 07:28:00 GMT"), Some(30));
+        assert_eq!(after("Wed Oct 21 07:28:00 2015"), Some(30));
+        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 +0000"), Some(30));
+        assert_eq!(after("99999999999999999999"), Some(u64::MAX));
+        assert_eq!(after(""), None);
+        assert_eq!(after("1e3"), None);
         assert_eq!(after("soon"), None);
         assert_eq!(after("-5"), None);
     }

@@ -23,6 +23,7 @@ use crate::secret::Secret;
 mod encodings;
 mod network;
 mod patience;
+mod streams;
 mod tls;
 
 const PASSWORD: &str = "hunter2-and-more";
@@ -136,7 +137,7 @@ async fn serve_in_turn(answers: &[&'static [u8]]) -> String {
 async fn too_many_requests_and_unavailable_are_tried_again() {
     let (url, fake) = serve(Duration::ZERO, |number, _| match number {
         1 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response(),
-        2 => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        2 => StatusCode::from_u16(520).unwrap().into_response(),
         _ => ([("X-Page", "1")], r#"{"rc":0}"#).into_response(),
     })
     .await;
@@ -184,7 +185,7 @@ async fn the_last_answer_is_judged_and_a_wish_to_wait_too_long_is_told() {
 
 #[tokio::test]
 async fn other_statuses_and_redirects_are_neither_retried_nor_followed() {
-    for status in [302_u16, 400, 404, 501] {
+    for status in [302_u16, 400, 404, 501, 505] {
         let (url, fake) = serve(Duration::ZERO, move |_, _| {
             (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")]).into_response()
         })
@@ -194,6 +195,21 @@ async fn other_statuses_and_redirects_are_neither_retried_nor_followed() {
         assert_eq!(answer.headers["location"], "/elsewhere");
         assert_eq!(fake.requests.load(Ordering::SeqCst), 1);
     }
+}
+
+#[tokio::test]
+async fn who_tries_again_holds_nothing_that_others_wait_for() {
+    let (url, fake) = serve(Duration::ZERO, |number, _| {
+        let status = if number == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        (status, format!("[{}]", " ".repeat(10_000))).into_response()
+    })
+    .await;
+    // Each goes beyond what there is, and there is one slot: the first leads, and tries again once the second has had it.
+    let client = client(HttpOptions { concurrency: 1, ..options(2) }).within(Arc::new(Memory::new(1024)));
+    let both = futures::future::join(fetch(&client, &url), fetch(&client, &url));
+    let (one, other) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("they wait for each other");
+    assert_eq!((one.unwrap().attempts, other.unwrap().attempts), (2, 1));
+    assert_eq!((fake.requests.load(Ordering::SeqCst), client.memory().held()), (3, 0));
 }
 
 #[tokio::test]
@@ -233,6 +249,28 @@ async fn a_broken_or_refused_connection_and_a_timeout_are_named() {
     let (url, _) = serve(Duration::from_secs(30), |_, _| StatusCode::OK.into_response()).await;
     let options = HttpOptions { request_timeout: Duration::from_millis(50), ..options(2) };
     assert_eq!(transport(fetch(&client(options), &url).await.unwrap_err()), (TransportKind::Timeout, 2));
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_named_and_not_asked_for_again() {
+    let long = format!("HTTP/1.1 200 OK\r\nset-cookie: {}\r\n\r\n", "a".repeat(2_000_000)).into_bytes();
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(500)).into_bytes();
+    for head in [long, many] {
+        let url = serve_bytes(head.leak()).await;
+        let error = fetch(&client(options(3)), &url).await.unwrap_err();
+        assert!(error.to_string().contains("the head of the answer is too large after 1 try"), "{error}");
+        assert_eq!(transport(error), (TransportKind::Head, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_speaks_no_http_is_named_and_https_is_thought_of() {
+    // A fatal alert of TLS, and a connection that is closed without a word: what servers of TLS answer to plain HTTP.
+    for (said, kind) in [(&b"\x15\x03\x01\x00\x02\x02\x46"[..], TransportKind::NoHttp), (b"", TransportKind::Broken)] {
+        let error = fetch(&client(options(1)), &serve_bytes(said).await).await.unwrap_err();
+        assert!(error.to_string().contains("https://"), "{error}");
+        assert_eq!(transport(error), (kind, 1));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! Undoes gzip, deflate and brotli, to the body's last byte.
+//! Undoes gzip, deflate, brotli and zstd, to the body's last byte.
 //!
-//! The HTTP client's own decoders stop at the end of the first member of a gzip body, and of a brotli stream, and drop what follows. A
-//! gzip body may have several members (RFC 1952, section 2.2): exports that are put together of parts are written so. It does zstd.
+//! A body may have several members of gzip (RFC 1952, section 2.2), or frames of zstd (RFC 8878, section 3): exports that are put
+//! together of parts are written so. Decoders that stop at the end of the first drop what follows.
 
 use std::io::{self, Write as _};
 
@@ -10,17 +10,18 @@ use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use zstd::stream::raw::{Decoder as ZstdDecoder, Operation as _};
 
 /// Bytes that are undone at once. Each may become a thousand.
 pub(super) const PIECE: usize = 1024;
 
-/// The most bytes that a piece of brotli becomes at once: each of its bytes may become a million.
+/// The most bytes that a piece of brotli or zstd becomes at once: each of its bytes may become a million.
 const ROOM: usize = 16 * 1024;
 
-/// Returns the encoding of that name, if it is undone here; the client does zstd. Names have no case, and `x-gzip` is gzip (RFC 9110,
+/// Returns the encoding of that name, if it is undone. Names have no case, and `x-gzip` is gzip (RFC 9110,
 /// section 8.4.1).
 pub(super) fn undone_here(name: &str) -> Option<&'static str> {
-    let known = [("gzip", "gzip"), ("x-gzip", "gzip"), ("deflate", "deflate"), ("br", "br")];
+    let known = [("gzip", "gzip"), ("x-gzip", "gzip"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd")];
     known.into_iter().find(|(known, _)| name.trim().eq_ignore_ascii_case(known)).map(|(_, encoding)| encoding)
 }
 
@@ -34,8 +35,20 @@ pub(super) struct Unpacker {
 
 enum How {
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
-    Deflate { state: Box<Decompress>, ended: bool },
-    Brotli { state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>, ended: bool },
+    /// What it is shows with its first byte.
+    Deflate {
+        state: Option<Box<Decompress>>,
+        ended: bool,
+    },
+    Brotli {
+        state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
+        ended: bool,
+    },
+    /// `between` frames: behind one, and before another if there is one.
+    Zstd {
+        state: ZstdDecoder<'static>,
+        between: bool,
+    },
 }
 
 impl Unpacker {
@@ -50,7 +63,8 @@ impl Unpacker {
                 let [one, two, three] = [(); 3].map(|()| StandardAlloc::default());
                 How::Brotli { state: Box::new(BrotliState::new(one, two, three)), ended: false }
             }
-            _ => How::Deflate { state: Box::new(Decompress::new(true)), ended: false },
+            "zstd" => How::Zstd { state: ZstdDecoder::new().ok()?, between: true },
+            _ => How::Deflate { state: None, ended: false },
         };
         Some(Self { encoding, how, begun: false })
     }
@@ -64,8 +78,15 @@ impl Unpacker {
             How::Deflate { ended: true, .. } | How::Brotli { ended: true, .. } if !bytes.is_empty() => {
                 Err(io::Error::other(GOES_ON))
             }
-            How::Deflate { state, ended } => inflate(state, ended, std::mem::take(bytes)),
+            How::Deflate { state, ended } => match bytes.first() {
+                Some(first) => {
+                    let state = state.get_or_insert_with(|| Box::new(Decompress::new(is_zlib(*first))));
+                    inflate(state, ended, std::mem::take(bytes))
+                }
+                None => Ok(Vec::new()),
+            },
             How::Brotli { state, ended } => unbrotli(state, ended, bytes),
+            How::Zstd { state, between } => unzstd(state, between, bytes),
         };
         undone.map_err(|error| self.say(&error))
     }
@@ -77,8 +98,10 @@ impl Unpacker {
         }
         let undone = match &mut self.how {
             How::Gzip(decoder) => decoder.try_finish().map(|()| std::mem::take(decoder.get_mut())),
-            How::Deflate { ended: true, .. } | How::Brotli { ended: true, .. } => Ok(Vec::new()),
-            How::Deflate { .. } | How::Brotli { .. } => Err(io::ErrorKind::UnexpectedEof.into()),
+            How::Deflate { ended: true, .. } | How::Brotli { ended: true, .. } | How::Zstd { between: true, .. } => {
+                Ok(Vec::new())
+            }
+            How::Deflate { .. } | How::Brotli { .. } | How::Zstd { .. } => Err(io::ErrorKind::UnexpectedEof.into()),
         };
         undone.map_err(|error| self.say(&error))
     }
@@ -91,7 +114,14 @@ impl Unpacker {
 /// What is wrong where bytes follow that nobody could make anything of.
 const GOES_ON: &str = "it goes on after its end";
 
-/// Undoes a piece of a zlib stream (RFC 1950), which is what `deflate` means.
+/// Tells by the first byte of a `deflate` body whether it is a zlib stream (RFC 1950), which is what the name means, or bare deflate
+/// (RFC 1951), which some servers send under it. A stored block with anything in its unused bits, which nobody writes, would be taken
+/// for zlib.
+const fn is_zlib(first: u8) -> bool {
+    first & 0x8f == 8
+}
+
+/// Undoes a piece of a zlib or deflate stream.
 fn inflate(state: &mut Decompress, ended: &mut bool, mut bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut undone = Vec::new();
     loop {
@@ -133,5 +163,18 @@ fn unbrotli(
         BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
         BrotliResult::ResultFailure => return Err(io::ErrorKind::InvalidData.into()),
     }
+    Ok(undone)
+}
+
+/// Undoes some of a piece of zstd frames.
+fn unzstd(state: &mut ZstdDecoder<'static>, between: &mut bool, bytes: &mut &[u8]) -> io::Result<Vec<u8>> {
+    if *between && bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut undone = vec![0; ROOM];
+    let status = state.run_on_buffers(bytes, &mut undone)?;
+    *bytes = bytes.get(status.bytes_read..).unwrap_or_default();
+    undone.truncate(status.bytes_written);
+    *between = status.remaining == 0;
     Ok(undone)
 }

@@ -123,6 +123,7 @@ fn seek_is_foreseen_only_where_it_moves() {
         rules: EndRules::default(),
         start: Some(json!(4)),
         limit: None,
+        unique: false,
         overlap: false,
     };
     let paginator = Seek::new(spec);

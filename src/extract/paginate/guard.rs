@@ -56,6 +56,20 @@ pub enum GuardError {
         /// The request in one line.
         request: String,
     },
+    /// Page after page had the rows of the one before, but for some columns.
+    #[error(
+        "{pages} pages in a row had the same rows, but for `{columns}`: the server seems to give one page, whichever is asked for; check in \
+         `paginate` whether the API pages by the parameter that it is written to; if the rows are others indeed, name their `key`, by which \
+         that is known, or the server's `total`; request: {request}"
+    )]
+    PagesAlike {
+        /// How many.
+        pages: u32,
+        /// The columns that changed, with a backtick and a comma between them.
+        columns: String,
+        /// The request of the last one in one line.
+        request: String,
+    },
     /// A ceiling is reached.
     #[error(
         "the slice has more than {limit} {unit}, the most that one may have; make the slices smaller: a shorter `window.every`, fewer \
@@ -79,6 +93,9 @@ impl GuardError {
             Self::SameRequest { request } => Self::SameRequest { request: change(&request) },
             Self::CursorCycle { page, cursor, request } => {
                 Self::CursorCycle { page, cursor: change(&cursor), request: change(&request) }
+            }
+            Self::PagesAlike { pages, columns, request } => {
+                Self::PagesAlike { pages, columns, request: change(&request) }
             }
             Self::Ceiling { unit, limit, request } => Self::Ceiling { unit, limit, request: change(&request) },
         }

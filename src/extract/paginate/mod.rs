@@ -34,7 +34,7 @@ pub use self::order::{compare, further};
 pub use self::page::PageNumber;
 pub use self::seek::{Bound, Order, Seek, SeekSpec};
 use self::tally::Tally;
-pub use self::verbatim::{Digits, as_sent, rewritten};
+pub use self::verbatim::{Digits, as_it_came, as_sent, rewritten};
 use crate::lang::place::Place;
 use crate::model::EndReason;
 
@@ -64,6 +64,8 @@ pub struct Seen {
     pub first_value: Option<Value>,
     /// The same of its last row.
     pub last_value: Option<Value>,
+    /// Whether its last two rows share that value.
+    pub tied: bool,
     /// What the page gives to move on by: the cursor, or the link.
     pub given: Given,
     /// Which page of the slice it is, from 1.
@@ -252,6 +254,18 @@ pub enum PaginateError {
         /// The value, as JSON.
         value: String,
     },
+    /// Rows share the value that the next page begins behind.
+    #[error(
+        "page {page} ends with rows that share the seek value {value}, and the next one is asked for behind it (`bound: exclusive`): rows \
+         with that value that had no room on the page would be missing; write `bound: inclusive`, and the `key` of a row, by which those \
+         that come again are known, or seek by a value that no two rows share"
+    )]
+    SeekCutsEquals {
+        /// The page that ends with them, from 1.
+        page: u64,
+        /// The value, as JSON.
+        value: String,
+    },
     /// The value of the last row lies out of the window.
     #[error(
         "the seek value of page {page} is {value}, beyond {limit}, where the window ends: the server ignores the window's other edge"
@@ -318,6 +332,17 @@ pub enum PaginateError {
         page: u64,
         /// The cursor, or the number in it, as JSON.
         cursor: String,
+    },
+    /// The cursor or link is from a header whose bytes aren't UTF-8.
+    #[error(
+        "page {page} gives {given} to go on by, from a header whose bytes are no UTF-8 (each that isn't is shown as \u{fffd}), so it can't \
+         be sent back as it came; ask the API for it in the body, or escaped"
+    )]
+    Unreadable {
+        /// The page, from 1.
+        page: u64,
+        /// The cursor or link, as JSON.
+        given: String,
     },
     /// The value to seek by has more digits than are kept.
     #[error(

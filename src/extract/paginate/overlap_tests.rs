@@ -23,6 +23,7 @@ fn read(rows: &[Row], size: u64, cap: usize) -> Result<(BTreeSet<usize>, EndReas
         size,
         order: Order::Desc,
         bound: Bound::Inclusive,
+        unique: false,
         overlap: true,
         format: "{}".to_owned(),
         rules: EndRules { max_pages: Some(1000), ..EndRules::default() },

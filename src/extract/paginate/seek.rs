@@ -43,6 +43,8 @@ pub struct SeekSpec {
     pub order: Order,
     /// The server's treatment of the value itself.
     pub bound: Bound,
+    /// Whether no two rows have the same value.
+    pub unique: bool,
     /// Whether rows come again that the value was moved past: the server finds rows that go on at it.
     pub overlap: bool,
     /// The value's text, with `{}` where it stands: `{};gt`. Exactly `{}` keeps its JSON type.
@@ -66,6 +68,17 @@ pub struct Seek {
     largest: u64,
     /// Where the request now out is the one a unit further on: from where it asks, and the rows of the page that it was sent for.
     probing: Option<(Value, u64)>,
+    /// Where the page before ended with rows that share a value, and the request now out asks for those behind it.
+    equals: Option<Equals>,
+}
+
+/// Rows that share a value at the end of a page.
+#[derive(Debug, Clone)]
+struct Equals {
+    page: u64,
+    value: Value,
+    /// Whether the page had all the rows that it could have.
+    is_full: bool,
 }
 
 impl Order {
@@ -91,7 +104,7 @@ impl Seek {
     /// Begins at `spec.start`.
     #[must_use]
     pub fn new(spec: SeekSpec) -> Self {
-        Self { position: spec.start.clone(), spec, largest: 0, probing: None }
+        Self { position: spec.start.clone(), spec, largest: 0, probing: None, equals: None }
     }
 
     fn edits(&self, position: Option<&Value>) -> Vec<Edit> {
@@ -149,6 +162,17 @@ impl Seek {
             return Err(PaginateError::SeekNotExclusive { page, value: first.to_string() });
         }
         Ok(())
+    }
+
+    /// Refuses to go on behind a value that several rows share, where a page ended with them because it was full: it shows by those that
+    /// come after it. A slice that is full at that page leaves them to the next one, and isn't asked further.
+    fn check_equals(&mut self, seen: &Seen) -> Result<(), PaginateError> {
+        match self.equals.take() {
+            Some(Equals { page, value, is_full }) if is_full || seen.rows > 0 => {
+                Err(PaginateError::SeekCutsEquals { page, value: value.to_string() })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn backwards(&self, page: u64, value: &Value, from: &Value) -> PaginateError {
@@ -238,6 +262,7 @@ impl Paginator for Seek {
     }
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
+        self.check_equals(seen)?;
         match (seen.rows, seen.more) {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
             (0, _) => {
@@ -258,6 +283,11 @@ impl Paginator for Seek {
         let largest_before = self.largest;
         self.largest = largest_before.max(seen.rows);
         let stands_still = self.position.as_ref().is_some_and(|from| compare(&value, from) == Ordering::Equal);
+        // A total will tell whether they all came.
+        if self.spec.bound == Bound::Exclusive && !self.spec.unique && seen.tied && seen.total.is_none() {
+            let is_full = seen.rows >= self.spec.size || (largest_before > 0 && seen.rows >= largest_before);
+            self.equals = Some(Equals { page: seen.page, value: value.clone(), is_full });
+        }
         self.position = Some(value);
         if self.spec.bound == Bound::Inclusive && (seen.new_rows == 0 || stands_still) {
             if seen.new_rows == 0 && seen.rows < largest_before && seen.more.is_none() {

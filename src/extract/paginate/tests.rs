@@ -249,6 +249,7 @@ fn seek(size: u64) -> SeekSpec {
         size,
         order: Order::Asc,
         bound: Bound::Inclusive,
+        unique: false,
         overlap: false,
         format: "{}".to_owned(),
         rules: rules(),

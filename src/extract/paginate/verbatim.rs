@@ -1,10 +1,11 @@
-//! Numbers that don't go back as they came: a decimal is kept as a double, which has 17 digits at most and one way to be written.
+//! What doesn't go back as it came. A decimal is kept as a double, which has 17 digits at most and one way to be written; a header is
+//! kept as UTF-8.
 
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-use super::compare;
+use super::{Given, PaginateError, compare};
 
 /// An integer of so many characters may have more digits than a double.
 const EXACT_DIGITS: usize = 15;
@@ -49,6 +50,27 @@ fn changed(number: &str, digits: Digits) -> Option<String> {
         }
     };
     (!is_kept).then_some(sent)
+}
+
+/// Returns what a page gives to move on by, unless it is from a header that couldn't be read: its bytes aren't UTF-8, and what stands
+/// in their place would go back instead of them. `headers` is an object of the headers' values.
+pub fn as_it_came(given: Given, headers: &Value, page: u64) -> Result<Given, PaginateError> {
+    match given {
+        Given::Next(value) if holds_replaced(&value) && holds_replaced(headers) => {
+            Err(PaginateError::Unreadable { page, given: value.to_string() })
+        }
+        given => Ok(given),
+    }
+}
+
+/// Tells whether any text in a value has the character that stands for bytes that are no character.
+fn holds_replaced(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(char::REPLACEMENT_CHARACTER),
+        Value::Array(items) => items.iter().any(holds_replaced),
+        Value::Object(fields) => fields.values().any(holds_replaced),
+        _ => false,
+    }
 }
 
 /// Tells whether a number has so few digits that a double has them all, whichever way it is written.
@@ -128,6 +150,23 @@ mod tests {
         assert_eq!(as_sent("1.10", br#"{"w": 1.1, "n": 1.10}"#, Digits::AsWritten), Err("1.10".to_owned()));
         assert_eq!(as_sent("2.50", br#"{"price": 1.25}"#, Digits::AsWritten), Ok(json!(2.5)), "worked out");
         assert_eq!(rewritten(r#"{"a": "1.10", "b": [7, 2.50]}"#, Digits::AsWritten), Some(("2.50", "2.5".to_owned())));
+    }
+
+    #[test]
+    fn what_a_header_gives_that_is_no_utf_8_does_not_go_back() {
+        let odd = serde_json::json!({"x-next": "k\u{fffd}", "date": "today"});
+        let is_taken = |value: &Value, headers: &Value| {
+            let given = Given::Next(value.clone());
+            as_it_came(given.clone(), headers, 2).map(|taken| assert_eq!(taken, given)).is_ok()
+        };
+        for value in [serde_json::json!("k\u{fffd}"), serde_json::json!({"a": ["k\u{fffd}"]})] {
+            assert!(!is_taken(&value, &odd), "{value}");
+            assert!(is_taken(&value, &serde_json::json!({"x-next": "ké"})), "the server wrote it so in the body");
+        }
+        assert!(is_taken(&serde_json::json!("ké"), &odd));
+        assert_eq!(as_it_came(Given::Absent, &odd, 2), Ok(Given::Absent));
+        let error = as_it_came(Given::Next(serde_json::json!("k\u{fffd}")), &odd, 2).unwrap_err().to_string();
+        assert!(error.starts_with("page 2 gives \"k\u{fffd}\" to go on by, from a header whose bytes"), "{error}");
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl RequestTree {
         }
         let base = base(base_url)?;
         let path = compile_path(&spec.path)?;
-        let mut parts = vec![("query", Tree::Map(spec.query)), ("headers", Tree::Map(spec.headers))];
+        let headers = spec.headers.into_iter().map(|(name, value)| (name, rendered::without_blanks(value))).collect();
+        let mut parts = vec![("query", Tree::Map(spec.query)), ("headers", Tree::Map(headers))];
         parts.extend(spec.body.map(|body| ("body", body)));
         parts.extend(spec.form.map(|form| ("form", Tree::Map(form))));
         let parts = parts.into_iter().map(|(name, tree)| Ok((name, Branch::compile(name, tree)?)));

@@ -145,7 +145,18 @@ fn encode(pairs: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
-/// Makes headers of an object: null is left out; an object, a list, CR or LF is an error.
+/// What HTTP drops around the value of a header (RFC 9110, section 5.5).
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// Drops what HTTP drops of a header as it stands in the pipeline file, so that blanks around its value come from data.
+pub(super) fn without_blanks(value: Tree) -> Tree {
+    match value {
+        Tree::Text(text) => Tree::Text(text.trim_matches(BLANKS).to_owned()),
+        other => other,
+    }
+}
+
+/// Makes headers of an object: null is left out; an object, a list, CR or LF, or a blank at either end, is an error.
 pub(super) fn headers(tree: Tree) -> Result<HeaderMap, RequestError> {
     let entries = match tree {
         Tree::Null => return Ok(HeaderMap::new()),
@@ -160,6 +171,11 @@ pub(super) fn headers(tree: Tree) -> Result<HeaderMap, RequestError> {
         }
         let Some(text) = value.wire_text() else { continue };
         let value = header_value(&text).ok_or_else(|| refuse("holds a line break or another control character"))?;
+        if text.starts_with(BLANKS) || text.ends_with(BLANKS) {
+            return Err(refuse(
+                "begins or ends with a blank, which HTTP drops on the way; send it in the query or the body",
+            ));
+        }
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse("isn't a name that HTTP allows"))?;
         headers.insert(key, value);
     }

@@ -113,6 +113,12 @@ fn headers_hold_no_line_break() {
     for bad in ["a\r\nHost: evil", "a\nb", "a\rb", "a\0b"] {
         assert!(matches!(header(bad), Err(RequestError::Header { .. })), "{bad:?}");
     }
+    for bad in [" k", "k ", "\tk", " "] {
+        let error = header(bad).unwrap_err().to_string();
+        assert!(error.contains("begins or ends with a blank, which HTTP drops on the way"), "{bad:?}: {error}");
+    }
+    let written = get("/x", &json!({"headers": {"X-A": " k ", "X-B": "v {{ v }} "}}), &json!({"v": "k"})).unwrap();
+    assert_eq!((&written.headers["x-a"], &written.headers["x-b"]), (&"k".parse().unwrap(), &"v k".parse().unwrap()));
     assert!(get("/x", &json!({"headers": {"a b": "c"}}), &json!({})).is_err());
     assert!(get("/x", &json!({"headers": {"a": [1]}}), &json!({})).is_err());
 }

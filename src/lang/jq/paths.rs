@@ -55,6 +55,28 @@ pub fn variables(text: &str) -> Vec<String> {
     walk.named.into_iter().map(|name| name.trim_start_matches('$').to_owned()).collect()
 }
 
+/// Returns the key of `variable` whose value the program gives, as it is or as another type: `$last.id | tostring` gives `id`.
+/// `None` where it gives anything else.
+#[must_use]
+pub fn key_of(text: &str, variable: &str) -> Option<String> {
+    fn key(term: &Term<&str>, variable: &str) -> Option<String> {
+        match term {
+            Term::Path(base, parts) => match (base.as_ref(), parts.0.as_slice()) {
+                (Term::Var(name), [(Part::Index(index), _)]) if name.strip_prefix('$') == Some(variable) => {
+                    literal(index)
+                }
+                _ => None,
+            },
+            Term::BinOp(left, BinaryOp::Pipe(None), right) => match right.as_ref() {
+                Term::Call("tostring" | "tonumber", arguments) if arguments.is_empty() => key(left, variable),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+    key(&super::parse(text).ok()?, variable)
+}
+
 /// Where a value may stand in the input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {

@@ -173,6 +173,25 @@ fn variables_are_found_wherever_they_stand() {
 }
 
 #[test]
+fn the_key_whose_value_a_program_gives_is_known() {
+    for gives in ["$last.id", " $last[\"id\"] ", "$last.id | tostring", "$last.id? | tonumber"] {
+        assert_eq!(key_of(gives, "last").as_deref(), Some("id"), "{gives}");
+    }
+    for other in [
+        "$last",
+        "$last.id.at",
+        "$first.id",
+        ".id",
+        "$last.id / 1000",
+        "$last.id | floor",
+        "$last.id // 1",
+        "$last.id ]",
+    ] {
+        assert_eq!(key_of(other, "last"), None, "{other}");
+    }
+}
+
+#[test]
 fn root_paths_are_found() {
     let paths = |text| root_paths(text).into_iter().map(|keys| keys.join("/")).collect::<Vec<_>>();
     assert_eq!(paths(".rsp.records | length"), ["rsp/records"]);

@@ -59,6 +59,11 @@ impl Findings<'_> {
                 self.warn(file.span, message, "begin it with `https://` if the server speaks TLS");
             }
         }
+        if let Some(skip) = tls.insecure_skip_verify.as_ref().filter(|skip| skip.value) {
+            let message =
+                "any certificate is trusted, so whoever stands between can read the credential and change the rows";
+            self.advise(skip.span, message, "name the server's certificate, or its authority's, as `ca_file` instead");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::file::{FormatFile, JobFile, SourceFile};
+use super::super::file::{CsvFormat, FormatFile, JobFile, SourceFile};
 use super::super::load::{Jq as JqText, Span, Spanned};
 use super::Findings;
 use super::request::Vars;
@@ -20,8 +20,19 @@ impl Findings<'_> {
             FormatFile::Csv(csv) => AnswerFormat::Csv(CsvDialect {
                 delimiter: self.delimiter(csv.delimiter.as_ref()),
                 header: csv.header.unwrap_or(true),
+                sparse: self.sparse(csv),
             }),
         }
+    }
+
+    /// Tells whether headers may leave columns out.
+    fn sparse(&mut self, csv: &CsvFormat) -> bool {
+        let Some(sparse) = csv.sparse.filter(|sparse| sparse.value) else { return false };
+        if csv.header == Some(false) {
+            let message = "without a header nothing tells which columns a page leaves out";
+            self.error(sparse.span, message, "remove `sparse`, or `header: false` if there is one");
+        }
+        true
     }
 
     /// Reads the character between two cells.

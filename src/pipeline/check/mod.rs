@@ -221,7 +221,11 @@ impl<'t> Findings<'t> {
     }
 
     fn advise(&mut self, span: Span, message: &str, help: &str) {
-        self.advice.push(Diagnostic::warning(span, message).help(help));
+        let advice = Diagnostic::warning(span, message).help(help);
+        // Jobs share their source, and each is looked at.
+        if !self.advice.contains(&advice) {
+            self.advice.push(advice);
+        }
     }
 
     /// Checks a name of lower-case letters, digits and `joint`, which file names, metrics and SQL can all bear.

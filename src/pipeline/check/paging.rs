@@ -99,6 +99,7 @@ impl Findings<'_> {
         Some(PaginateKind::Seek {
             into: into?,
             value: value?,
+            column: jq::key_of(seek.value.as_str(), "last"),
             order: seek.order.value,
             format: format.to_owned(),
             bound: seek.bound,

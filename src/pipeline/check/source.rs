@@ -96,7 +96,7 @@ impl Findings<'_> {
             client_cert: tls.and_then(|tls| path(&tls.client_cert)),
             client_key: tls.and_then(|tls| path(&tls.client_key)),
             proxy,
-            insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
+            insecure_skip_verify: tls.and_then(|tls| tls.insecure_skip_verify.as_ref()).is_some_and(|skip| skip.value),
             format: vars.format,
             max_response: job.max_response.or(source.max_response).map_or(MAX_RESPONSE, |size| size.0),
             base_url: base_url?,

@@ -184,10 +184,12 @@ pub enum Order {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeekBound {
-    /// It does: rows already seen are dropped by `key`.
+    /// It does: rows already seen are dropped by `key`. Where none comes again, the slice doesn't count as complete.
     #[default]
     Inclusive,
-    /// It doesn't.
+    /// It doesn't. Rows that share the value of a page's last row, and had no room on that page, would be missing. That there are none is
+    /// known where the value is the job's `key`, or where a `total` is right; else the slice doesn't count as complete. A full page whose
+    /// last rows share one fails.
     Exclusive,
 }
 

@@ -170,7 +170,9 @@ impl TryFrom<String> for Compression {
 
     fn try_from(text: String) -> Result<Self, String> {
         parse_compression(&text).ok_or_else(|| {
-            format!("`{text}` is not a compression; write `none`, `snappy`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22")
+            let lower = text.to_lowercase();
+            let near = parse_compression(&lower).map(|_| format!("; did you mean `{lower}`?")).unwrap_or_default();
+            format!("`{text}` is not a compression; write `none`, `snappy`, `gzip`, `zstd` or `zstd(level)` with a level from 1 to 22{near}")
         })
     }
 }

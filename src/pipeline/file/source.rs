@@ -95,7 +95,7 @@ pub struct TimeoutFile {
 }
 
 /// How often to try again, and when. A connection that fails or breaks, a timeout, an answer that is cut off, and the statuses
-/// 429, 500, 502, 503 and 504 are tried again, after a pause that doubles and is partly random, or that `Retry-After` names. An answer
+/// 429 and 5xx (but 501 and 505) are tried again, after a pause that doubles and is partly random, or that `Retry-After` names. An answer
 /// that `auth_failed` or `empty` takes is never tried again.
 ///
 /// In one run a job has a hundred retries, and one more for every two requests that are answered; pauses that the server itself
@@ -126,7 +126,8 @@ pub struct RetryFile {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFile {
-    /// A PEM file of certificates to trust, beside those of the system. A relative path counts from the pipeline file.
+    /// A PEM file of certificates to trust, beside those of the system: of the authority that signed the server's, or the server's own,
+    /// where it signed itself. A relative path counts from the pipeline file.
     #[serde(default)]
     pub ca_file: Option<Spanned<String>>,
     /// A PEM file with the client's certificate, and those between it and its authority. A relative path counts from the pipeline
@@ -136,9 +137,10 @@ pub struct TlsFile {
     /// A PEM file with the client's private key, not encrypted. Default: the key stands in `client_cert`.
     #[serde(default)]
     pub client_key: Option<Spanned<String>>,
-    /// Trusts any certificate. Whoever stands between can read the credential: use `ca_file` instead where you can.
+    /// Trusts any certificate. Whoever stands between can read the credential: use `ca_file` instead where you can. `validate` and each
+    /// run say that it is set. Default: `false`.
     #[serde(default)]
-    pub insecure_skip_verify: bool,
+    pub insecure_skip_verify: Option<Spanned<bool>>,
 }
 
 /// The format of answers. They may be compressed: `content-encoding` with `gzip`, `deflate`, `br` or `zstd`.
@@ -172,7 +174,11 @@ pub struct CsvFormat {
     /// Whether the first line of a page names its columns. Default: `true`. A name that comes twice is an error, an empty one
     /// is `c` and the number of the column. Without a header the columns are `c1`, `c2` and so on, as many as the first
     /// row had that ever came: later rows with another number of cells don't fit, since all that follows may have moved.
-    /// With one, a page fails its slice that doesn't name the `key`, or a column that the slice's first page has.
+    /// With one, a page fails its slice that doesn't name the `key`, or a column that the slice's first page has: see `sparse`.
     #[serde(default)]
     pub header: Option<bool>,
+    /// Whether the server leaves out columns that have no value on a page: they are null there. Default: `false`, since an error message
+    /// or a table of another kind would pass for a page with other columns.
+    #[serde(default)]
+    pub sparse: Option<Spanned<bool>>,
 }

@@ -29,7 +29,8 @@ pub(super) fn is_telling(key: &str) -> bool {
 
 /// Tells whether what stands under a key may not be shown: the key tells of a secret, or nearly does, or is `auth`, which as a field has
 /// others in it that say what they hold.
-pub(super) fn is_secret(key: &str) -> bool {
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
     is_telling(key) || looks_telling(key) || key.eq_ignore_ascii_case("auth")
 }
 
@@ -47,7 +48,8 @@ pub fn is_secret_header(name: &str) -> bool {
 }
 
 /// Tells whether the value of a URL's parameter may not be shown. There a plain `key` is one that lets in.
-pub(super) fn is_secret_parameter(name: &str) -> bool {
+#[must_use]
+pub fn is_secret_parameter(name: &str) -> bool {
     is_secret(name) || name.eq_ignore_ascii_case("key")
 }
 

@@ -26,7 +26,7 @@ mod variants;
 mod wild;
 pub mod yaml;
 
-pub use conceal::{concealed, is_secret_header};
+pub use conceal::{concealed, is_secret, is_secret_header, is_secret_parameter};
 pub use diagnostic::{Diagnostic, Severity, Source, Span};
 pub use environment::Environment;
 pub use explain::nearest;

@@ -14,7 +14,8 @@ use super::{conceal, de, yaml};
 pub struct Referred {
     /// What.
     pub reference: Reference,
-    /// Whether a field that holds a secret takes it, in one place at least, or a key with a telling name.
+    /// Whether a field that holds a secret takes it, in one place at least, or a key with a telling name; or nothing but the URL of a
+    /// hook, which is a secret in itself for some.
     pub secret: bool,
 }
 
@@ -31,10 +32,13 @@ pub fn references<T: DeserializeOwned>(source: &Source) -> Result<Vec<Referred>,
     }
     let mut all = BTreeMap::new();
     // A value that was made up may not fit its field, which then goes.
-    collect(&root, false, &mut all);
+    collect(&root, Place::Plain, &mut all);
     let _: (Option<T>, _) = de::from_node(&mut root, &source.text);
-    collect(&root, false, &mut all);
-    Ok(all.into_iter().map(|(reference, secret)| Referred { reference, secret }).collect())
+    collect(&root, Place::Plain, &mut all);
+    Ok(all
+        .into_iter()
+        .map(|(reference, place)| Referred { reference, secret: matches!(place, Place::HookUrl | Place::Secret) })
+        .collect())
 }
 
 /// All that has no default is there.
@@ -52,19 +56,41 @@ impl Lookup for Anything<'_> {
     }
 }
 
-/// `telling` says whether a key above tells by its name that a secret stands there: parameters and headers are no fields.
-fn collect(node: &Node, telling: bool, all: &mut BTreeMap<Reference, bool>) {
+/// Where something stands; of several places the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// The URL of a hook.
+    HookUrl,
+    /// A hook, but not its URL.
+    Hook,
+    /// Anywhere else.
+    Plain,
+    /// Below a key that tells by its name that a secret stands there, or in a field that holds one.
+    Secret,
+}
+
+/// `place` is what the keys above say: parameters and headers are no fields.
+fn collect(node: &Node, place: Place, all: &mut BTreeMap<Reference, Place>) {
     match &node.kind {
         Kind::Map(entries) => {
             for entry in entries {
-                collect(&entry.value, telling || conceal::is_telling(&entry.key.text), all);
+                let below = match (place, entry.key.text.as_str()) {
+                    (_, key) if conceal::is_telling(key) => Place::Secret,
+                    (_, "on_success" | "on_failure") => Place::Hook,
+                    (Place::Hook, "post") => Place::HookUrl,
+                    (Place::Hook, _) => Place::Plain,
+                    _ => place,
+                };
+                collect(&entry.value, below, all);
             }
         }
-        Kind::Seq(items) => items.iter().for_each(|item| collect(item, telling, all)),
+        Kind::Seq(items) => items.iter().for_each(|item| collect(item, place, all)),
         Kind::Scalar(scalar) => {
             let Some(filled) = &scalar.filled else { return };
             for reference in &filled.references {
-                *all.entry(reference.clone()).or_default() |= filled.secret.get() || telling;
+                let place = if filled.secret.get() { Place::Secret } else { place };
+                let known = all.entry(reference.clone()).or_insert(place);
+                *known = place.max(*known);
             }
         }
         Kind::Hole | Kind::Wild(_) => {}
@@ -78,13 +104,14 @@ mod tests {
 
     #[test]
     fn what_fills_a_secret_is_told_from_what_does_not() {
-        let text = "version: 1\nname: x\nsource:\n  base_url: ${URL:-https://a.test}\n  auth: {basic: {username: '${USER}', password: '${file:/run/pw}'}}\n  headers: {Authorization: 'Bearer ${TOKEN}', X-App: '${USER}'}\n  concurrency: ${N}\njobs: {a: {get: '/${USER}', paginate: none, records: '.[]'}}\n";
+        let text = "version: 1\nname: x\nsource:\n  base_url: ${URL:-https://a.test}\n  auth: {basic: {username: '${USER}', password: '${file:/run/pw}'}}\n  headers: {Authorization: 'Bearer ${TOKEN}', X-App: '${USER}'}\n  concurrency: ${N}\non_success: {post: '${URL:-https://a.test}/${HOOK}'}\non_failure: {post: '${HOOK}', body: {channel: '${N}'}}\njobs: {a: {get: '/${USER}', paginate: none, records: '.[]'}}\n";
         let source = Source { name: "x.yaml".to_owned(), text: text.to_owned() };
         let found = references::<PipelineFile>(&source).unwrap();
         let shown: Vec<_> = found.iter().map(|one| format!("{:?} {}", one.reference, one.secret)).collect();
         assert_eq!(
             shown,
             [
+                "Var { name: \"HOOK\", default: None } true",
                 "Var { name: \"N\", default: None } false",
                 "Var { name: \"TOKEN\", default: None } true",
                 "Var { name: \"URL\", default: Some(\"https://a.test\") } false",

@@ -111,10 +111,7 @@ impl Collector {
             // All that the server means by the window came, but it means another one.
             reconciliation.verdict = Verdict::Unknown;
         }
-        let doubt = match passes.count() {
-            1 => self.evidence.doubt(end, self.keys.is_some(), self.overlap),
-            _ => None,
-        };
+        let doubt = self.evidence.doubt(end, self.keys.is_some(), self.overlap);
         let (first, vanished) =
             (passes.get(self.since).map_or(0, |pass| pass.first), passes.vanished_before(self.since));
         self.leave_earlier_passes(first);

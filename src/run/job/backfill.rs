@@ -1,36 +1,37 @@
 //! Windows of the past, read because someone asks for them.
 
-use super::{Runner, history};
+use super::history;
 use crate::lang::spell;
-use crate::model::{JobReport, Slice, SliceKind, Window};
+use crate::ledger::LedgerState;
+use crate::model::{Slice, SliceKind, Window};
 use crate::pipeline::spec::{Job, Slicing};
 use crate::plan::{self, Key};
-use crate::run::{Backfill, RunError};
+use crate::run::{Backfill, Options, RunError};
 
-impl Runner<'_> {
-    /// Returns the shard's slices of all keys that a backfill asks for, key by key, the oldest first; and says what they cover.
-    pub(super) fn backfilled(&self, backfill: Backfill, keys: Option<&[Key]>, report: &mut JobReport) -> Vec<Slice> {
-        let Slicing::Window(spec) = &self.job.slicing else { return Vec::new() };
-        let chains: Vec<Option<&Key>> = keys.map_or_else(|| vec![None], |keys| keys.iter().map(Some).collect());
-        let (mut slices, mut covered) = (Vec::new(), None::<Window>);
-        for key in chains {
-            let history = self.writer.state(|state| history(self.job, key.map(|key| &key.key), state));
-            let (cells, whole) = plan::backfill(spec, &history, backfill.window, self.options.now, backfill.missing);
-            covered = match (covered, whole) {
-                (Some(all), Some(one)) => Some(Window { from: all.from.min(one.from), to: all.to.max(one.to) }),
-                (all, one) => all.or(one),
-            };
-            let (id, row) = key.map_or((None, serde_json::Value::Null), |key| (Some(&key.key), key.row.clone()));
-            slices.extend(
-                cells
-                    .into_iter()
-                    .map(|cell| Slice::new(self.job.name.clone(), id.cloned(), row.clone(), SliceKind::Window(cell))),
-            );
-        }
-        slices.retain(|slice| self.options.shard.takes(slice));
-        report.warnings.push(said(backfill, covered, spec.every));
-        slices
+/// Returns the shard's slices of all keys that a backfill asks for, key by key, the oldest first; and says what they cover.
+pub(in crate::run) fn backfilled(
+    job: &Job,
+    backfill: Backfill,
+    keys: Option<&[Key]>,
+    state: &LedgerState,
+    options: &Options,
+) -> (Vec<Slice>, Option<String>) {
+    let Slicing::Window(spec) = &job.slicing else { return (Vec::new(), None) };
+    let chains: Vec<Option<&Key>> = keys.map_or_else(|| vec![None], |keys| keys.iter().map(Some).collect());
+    let (mut slices, mut covered) = (Vec::new(), None::<Window>);
+    for key in chains {
+        let history = history(job, key.map(|key| &key.key), state);
+        let (cells, whole) = plan::backfill(spec, &history, backfill.window, options.now, backfill.missing);
+        covered = match (covered, whole) {
+            (Some(all), Some(one)) => Some(Window { from: all.from.min(one.from), to: all.to.max(one.to) }),
+            (all, one) => all.or(one),
+        };
+        let (id, row) = key.map_or((None, serde_json::Value::Null), |key| (Some(&key.key), key.row.clone()));
+        let slice = |cell| Slice::new(job.name.clone(), id.cloned(), row.clone(), SliceKind::Window(cell));
+        slices.extend(cells.into_iter().map(slice));
     }
+    slices.retain(|slice| options.shard.takes(slice));
+    (slices, Some(said(backfill, covered, spec.every)))
 }
 
 /// Says what a backfill covers: whole cells only, and only those that have ended.

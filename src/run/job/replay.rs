@@ -11,7 +11,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Runner;
-use super::slice::{Finished, failed};
+use super::finished::{Finished, failed};
 use crate::ledger::{LedgerState, SliceRef};
 use crate::model::{PipelineName, Slice, SliceKind};
 use crate::pipeline::file::SnapshotMode;
@@ -36,7 +36,7 @@ impl Runner<'_> {
             match why {
                 Some(why) => {
                     let error = format!("it can't be replayed: {why}; its rows stay in quarantine");
-                    ends.push(failed(&slice, error));
+                    ends.push(failed(&slice, error, None));
                 }
                 None => slices.push(slice),
             }

@@ -1,24 +1,21 @@
 //! One slice: extract, transform, write, publish, commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
 use super::edges::Neighbours;
-use super::following;
+use super::finished::{Finished, failed, finished};
 use super::judge::{few_enough_are_bad, first_bad, reconcile, some_fit};
 use super::shrink::lost;
 use super::turns::Turns;
 use crate::ledger::{
-    Begin, Closed, DataStore as _, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer,
-    digest, publish_all,
+    Begin, Closed, DataStore as _, Fault, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef,
+    Writer, digest, publish_all,
 };
-use crate::model::{
-    Fetched, PipelineName, RecordSchema, RowCounts, SchemaLock, Slice, SliceKind, SliceOutcome, SliceReport, Strays,
-    Took, Window,
-};
+use crate::model::{FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
 use crate::run::early::Early;
@@ -47,20 +44,6 @@ pub(super) struct SliceRun {
     pub(super) neighbours: Neighbours,
 }
 
-/// A slice that has ended.
-pub(super) struct Finished {
-    /// How it ended.
-    pub(super) outcome: SliceOutcome,
-    /// Its report; none for an incremental slice with nothing new.
-    pub(super) report: Option<SliceReport>,
-    /// The slice that comes after it in its chain.
-    pub(super) next: Option<Slice>,
-    /// What a person should know.
-    pub(super) notes: Vec<String>,
-    /// The columns in which a row had a value.
-    pub(super) valued: BTreeSet<String>,
-}
-
 impl SliceRun {
     /// Runs a slice to its end, whatever that is. `place` is its own, or its chain's, in the plan.
     pub(super) async fn run(
@@ -82,12 +65,13 @@ impl SliceRun {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
+                let remedy = error.remedy();
                 let error = self.extraction.exchange.client.redactor().scrub(&error.told_of(&self.extraction.job));
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
-                failed(&begin.slice, error)
+                failed(&begin.slice, error, remedy)
             }
         };
-        finished.report.iter_mut().for_each(|report| (report.fetched, report.took) = meter.read());
+        finished.note(meter.read());
         finished
     }
 
@@ -130,6 +114,7 @@ impl SliceRun {
             let reading = Box::pin(self.extraction.slice(&begin.slice, begin.now, wanted, meter));
             let mut extracted = meter.time(|took| &mut took.read_ms, reading).await?;
             self.compare(&mut extracted, begin)?;
+            meter.proved(&extracted.collected.reconciliation);
             self.check(&extracted.collected, begin)?;
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
@@ -265,12 +250,14 @@ impl SliceRun {
     async fn commit(
         &self,
         begin: &Begin,
-        extracted: Extracted,
+        mut extracted: Extracted,
         staged: Staged,
         version: Option<u32>,
     ) -> Result<Finished, RunError> {
         let at = SliceRef::of(&begin.slice);
-        if self.writer.state(|state| state.unchanged(&at, &digest(&staged.files))) {
+        let same = self.writer.state(|state| state.unchanged(&at, &digest(&staged.files)));
+        let gone = if same { self.gone(&at).await? } else { None };
+        if same && gone.is_none() {
             for file in &staged.files {
                 self.data.discard(file).await?;
             }
@@ -297,7 +284,14 @@ impl SliceRun {
                 files: staged.files.clone(),
             })
             .await?;
-        publish_all(&self.data, &staged.files).await?;
+        match publish_all(&self.data, &staged.files).await {
+            // Its files can never have these names: so it isn't left open, which each further run would have to settle first.
+            Err(error) if error.fault == Fault::Taken => {
+                self.writer.take_back(at, begin.generation, &staged.files, &self.data).await?;
+                return Err(error.into());
+            }
+            published => published?,
+        }
         let replaces = landing.replaces.is_some();
         match self.writer.commit(landing).await {
             Err(error @ LedgerError::Refused { .. }) => {
@@ -311,7 +305,23 @@ impl SliceRun {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
         }
+        extracted.notes.extend(gone);
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
+    }
+
+    /// Says which files of a landed slice aren't there any more, so that it is no use to leave it as it is; none where all are.
+    async fn gone(&self, at: &SliceRef) -> Result<Option<String>, RunError> {
+        let list = self.writer.state(|state| state.landed(at).and_then(|landed| landed.list.clone()));
+        let Some(list) = list else { return Ok(None) };
+        let files = self.writer.files(&list).await?;
+        let gone = self.data.missing(&files).await?;
+        let say = |first: &FileReceipt| {
+            let (count, all, slice, FileReceipt { root, path, .. }) = (gone.len(), files.len(), &at.slice, first);
+            format!(
+                "{count} of {all} files of slice {slice} were gone, and it has landed again; the first: {root}{path}"
+            )
+        };
+        Ok(gone.first().map(say))
     }
 
     /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by [`SliceRun::check`].
@@ -336,50 +346,6 @@ impl SliceRun {
 /// Tells whether there was nothing good after the slice's cursor: then it isn't a slice yet.
 fn is_empty_increment(begin: &Begin, extracted: &Extracted) -> bool {
     matches!(begin.slice.kind, SliceKind::Incremental { .. }) && extracted.collected.cursor_end.is_none()
-}
-
-/// Tells whether it is an incremental slice that has landed before: what comes after it has, too.
-const fn is_known(slice: &Slice) -> bool {
-    matches!(slice.kind, SliceKind::Incremental { end: Some(_), .. })
-}
-
-fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outcome: SliceOutcome) -> Finished {
-    let collected = extracted.collected;
-    let rows = RowCounts { transformed: staged.rows_out, ..collected.counts };
-    let next =
-        if extracted.full && !is_known(&begin.slice) { following(&begin.slice, collected.cursor_end) } else { None };
-    let report = SliceReport {
-        slice: begin.slice.id.clone(),
-        key: begin.slice.key.clone(),
-        generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
-        outcome: outcome.clone(),
-        fetched: Fetched::default(),
-        took: Took::default(),
-        rows,
-        strays: collected.strays,
-        // What is thrown away again has not landed.
-        sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
-        reconciliation: Some(collected.reconciliation),
-    };
-    Finished { outcome, report: Some(report), next, notes: extracted.notes, valued: collected.valued }
-}
-
-/// Returns the end of a slice that failed.
-pub(super) fn failed(slice: &Slice, error: String) -> Finished {
-    let outcome = SliceOutcome::Failed { error };
-    let report = SliceReport {
-        slice: slice.id.clone(),
-        key: slice.key.clone(),
-        generation: None,
-        outcome: outcome.clone(),
-        fetched: Fetched::default(),
-        took: Took::default(),
-        rows: RowCounts::default(),
-        strays: Strays::default(),
-        sinks: BTreeMap::new(),
-        reconciliation: None,
-    };
-    Finished { outcome, report: Some(report), next: None, notes: Vec::new(), valued: BTreeSet::new() }
 }
 
 /// Returns the columns of the transform, as they are pinned.

@@ -132,7 +132,8 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
                 .map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
             let Looked { page, seen, .. } = intake.look(page, &asked, &raw, None)?;
             let page = intake.typed(page).map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
-            let (seen, _) = intake.take(page, seen, &BTreeSet::new(), &asked)?;
+            let (seen, _, rows) = intake.take(page, seen, &BTreeSet::new(), &asked)?;
+            intake.collector.keep(rows, &asked.line)?;
             if let Some(end) = pages.advance(&asked, raw.body.len() as u64, &seen)? {
                 break end;
             }

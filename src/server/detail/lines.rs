@@ -40,7 +40,7 @@ pub(super) fn line(job: &JobReport, slice: &SliceReport) -> Line {
     let (badge, error) = match &slice.outcome {
         SliceOutcome::Landed => (Badge::good("landed"), None),
         SliceOutcome::Unchanged => (Badge::idle("unchanged"), None),
-        SliceOutcome::Failed { error } => (Badge::bad("failed"), Some(error.clone())),
+        SliceOutcome::Failed { error, .. } => (Badge::bad("failed"), Some(error.clone())),
     };
     let mut sinks = SinkCounts::default();
     slice.sinks.values().for_each(|counts| sinks += *counts);

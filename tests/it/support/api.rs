@@ -47,7 +47,7 @@ impl Request {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     status: u16,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     end: End,
     delay: Duration,
@@ -71,7 +71,7 @@ impl Answer {
 
     /// Answers with any body, as JSON, status 200.
     pub(crate) fn bytes(body: impl Into<Vec<u8>>) -> Self {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
         Self { status: 200, headers, body: body.into(), end: End::Whole, delay: Duration::ZERO, gate: None }
     }
 
@@ -86,8 +86,8 @@ impl Answer {
     }
 
     /// Adds a header.
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
@@ -120,7 +120,7 @@ impl Answer {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let mut builder = Response::builder().status(self.status);
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers {
             builder = builder.header(name, value);
         }
         let body = Bytes::from(self.body);

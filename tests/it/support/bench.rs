@@ -151,7 +151,8 @@ impl Ran {
         let slice = |slice: &&Value| {
             let rows = &slice["rows"];
             let count = |name: &str| rows[name].as_u64().unwrap();
-            let parts = ["quarantined", "outside_window", "deduplicated", "read_again"].map(|name| (name, count(name)));
+            let parts = ["quarantined", "outside_window", "deduplicated", "read_again", "refused"]
+                .map(|name| (name, count(name)));
             let others: String =
                 parts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!(", {count} {name}")).collect();
             let verdict = slice["reconciliation"]["verdict"].as_str().unwrap_or("-");
@@ -189,7 +190,7 @@ impl Ran {
             self.report["jobs"].as_array().into_iter().flatten().flat_map(|job| job["slices"].as_array().unwrap())
         {
             let rows = |name: &str| slice["rows"][name].as_u64().unwrap();
-            let ends = ["decoded", "quarantined", "outside_window", "deduplicated", "read_again"].map(rows);
+            let ends = ["decoded", "quarantined", "outside_window", "deduplicated", "read_again", "refused"].map(rows);
             assert_eq!(rows("received"), ends.iter().sum::<u64>(), "{slice}");
             for (_, sink) in slice["sinks"].as_object().unwrap() {
                 let sum = sink["landed"].as_u64().unwrap() + sink["filtered"].as_u64().unwrap();

@@ -130,6 +130,8 @@ pub(crate) enum Fault {
     Endless,
     /// From here on the page before comes for every other one.
     Stuck,
+    /// As [`Fault::Stuck`], and its rows say which answer they came with.
+    Stamped,
     /// The link to the next page leads to this one, written in another way.
     Repeats,
     /// What is given to move on by was given before.
@@ -182,10 +184,13 @@ impl Cell {
     fn body(&self, path: &str, page: u64, elsewhere: &str) -> Value {
         let at = page == self.page;
         let from_here = page >= self.page;
-        let (endless, stuck) = (from_here && self.fault == Fault::Endless, from_here && self.fault == Fault::Stuck);
+        let endless = from_here && self.fault == Fault::Endless;
+        let stamped = from_here && self.fault == Fault::Stamped;
+        let stuck = stamped || (from_here && self.fault == Fault::Stuck);
         let shown = if stuck { self.page.saturating_sub(1).max(1) } else { page };
         let most = if endless { u64::MAX } else { ROWS };
-        let rows = |from: u64, to: u64| (from..=to.min(most)).map(|id| json!({"id": id})).collect::<Vec<_>>();
+        let row = |id: u64| if stamped { json!({"id": id, "made": page}) } else { json!({"id": id}) };
+        let rows = |from: u64, to: u64| (from..=to.min(most)).map(row).collect::<Vec<_>>();
         let items = match self.paging {
             _ if at && self.fault == Fault::Flood => rows(1, ROWS).into_iter().cycle().take(150).collect(),
             Paging::None => rows(1, ROWS),
@@ -403,6 +408,7 @@ async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Resul
         | Fault::Bulk
         | Fault::Endless
         | Fault::Stuck
+        | Fault::Stamped
         | Fault::Repeats
         | Fault::Circle
         | Fault::Foreign => return send(&mut socket, 200, "", body.as_bytes()).await,

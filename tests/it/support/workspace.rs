@@ -97,6 +97,16 @@ impl Run<'_> {
         self.under(&format!("trap '' XFSZ; ulimit -f {blocks}"))
     }
 
+    /// Has it write to where a shell's redirections such as `>/dev/full` lead.
+    pub(crate) fn redirected(self, to: &str) -> Self {
+        self.under(&format!("exec {to}"))
+    }
+
+    /// Closes its standard output after the first line was read.
+    pub(crate) fn read_for_one_line(self) -> Self {
+        self.under("mkfifo said && { head -n 1 said >/dev/null & } && exec >said")
+    }
+
     /// Starts it from a shell that was told something before.
     fn under(self, told: &str) -> Self {
         let mut command = Command::new("sh");

@@ -48,6 +48,20 @@ async fn each_encoding_is_undone() {
 }
 
 #[tokio::test]
+async fn deflate_may_come_bare() {
+    for level in [flate2::Compression::none(), flate2::Compression::fast(), flate2::Compression::best()] {
+        let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        bare.write_all(text().as_bytes()).unwrap();
+        let mut body = bare.finish().unwrap();
+        let url = serve_bytes(self::answer("content-encoding: deflate\r\n", &body)).await;
+        assert_eq!(&fetch(&client(options(1)), &url).await.unwrap().body[..], text().as_bytes(), "{level:?}");
+        body.pop();
+        let url = serve_bytes(self::answer("content-encoding: deflate\r\n", &body)).await;
+        assert_eq!(transport(fetch(&client(options(1)), &url).await.unwrap_err()), (TransportKind::TornBody, 1));
+    }
+}
+
+#[tokio::test]
 async fn encodings_have_no_case_and_gzip_has_two_names() {
     let all = encoded(text().as_bytes());
     let body = |name: &str| &all.iter().find(|(of, _)| *of == name).unwrap().1;

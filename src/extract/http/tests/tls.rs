@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::*;
 
-fn fixture(name: &str) -> PathBuf {
+pub(super) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls")).join(name)
 }
 
@@ -21,8 +21,8 @@ fn certificates(name: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_file_iter(fixture(name)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Starts a TLS server that answers with the version of HTTP that it was spoken to in. Returns its URL.
-async fn serve_tls(protocols: &[&str], wants_client: bool) -> String {
+/// Returns what speaks TLS with the certificate `name`.
+pub(super) fn acceptor(protocols: &[&str], name: &str, wants_client: bool) -> TlsAcceptor {
     let builder = if wants_client {
         let mut roots = RootCertStore::empty();
         roots.add(certificates("ca.pem").remove(0)).unwrap();
@@ -31,10 +31,18 @@ async fn serve_tls(protocols: &[&str], wants_client: bool) -> String {
     } else {
         ServerConfig::builder().with_no_client_auth()
     };
-    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
-    let mut config = builder.with_single_cert(certificates("server.pem"), key).unwrap();
+    let key = PrivateKeyDer::from_pem_file(fixture(&format!("{name}.key"))).unwrap();
+    let mut config = builder.with_single_cert(certificates(&format!("{name}.pem")), key).unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Starts a TLS server that answers with the version of HTTP that it was spoken to in. Returns its URL.
+async fn serve_tls(protocols: &[&str], wants_client: bool) -> String {
+    serve_with(acceptor(protocols, "server", wants_client)).await
+}
+
+async fn serve_with(acceptor: TlsAcceptor) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let app = Router::new().fallback(|request: axum::extract::Request| async move {
@@ -78,7 +86,7 @@ async fn a_server_that_nobody_vouches_for_is_not_trusted_and_not_asked_again() {
         assert!(error.to_string().contains("invalid peer certificate: UnknownIssuer"), "{error}");
         assert!(
             error.to_string().ends_with(
-                "check tls: ca_file must have signed the server's certificate, and client_cert be known to the server"
+                "check tls: ca_file must hold the server's certificate or the one that signed it, and client_cert be known to the server"
             ),
             "{error}"
         );
@@ -119,5 +127,18 @@ async fn a_client_proves_itself_by_its_certificate() {
     let error = make(with("client.pem", Some("client-encrypted.key"))).unwrap_err().to_string();
     assert!(error.contains("tls.client_key '") && error.contains("holds an encrypted key"), "{error}");
     let error = make(with("client.pem", Some("server.key"))).unwrap_err().to_string();
-    assert!(error.contains("check tls.client_cert '") && error.contains("check tls.client_key '"), "{error}");
+    assert!(error.contains("the key doesn't belong to the certificate; check tls.client_cert '"), "{error}");
+    assert!(error.contains("; check tls.client_key '"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_whose_very_certificate_is_named() {
+    let url = serve_with(acceptor(&["h2"], "self-signed", false)).await;
+    let named = |file: &str| HttpOptions { ca_file: Some(fixture(file)), ..options(1) };
+    assert_eq!(fetch(&client(named("self-signed.pem")), &url).await.unwrap().status, 200);
+    let error = fetch(&client(named("ca.pem")), &url).await.unwrap_err();
+    assert_eq!(transport(error), (TransportKind::Tls, 1), "another one is named");
+    let other = serve_tls(&[], false).await;
+    let error = fetch(&client(named("self-signed.pem")), &other).await.unwrap_err();
+    assert_eq!(transport(error), (TransportKind::Tls, 1), "it vouches for itself alone");
 }

@@ -54,6 +54,13 @@ fn records_that_find_nothing() {
 }
 
 #[test]
+fn what_a_page_leaves_out_is_told_by_its_header() {
+    assert_eq!(say_of("{csv: {sparse: true}}", "    records: '.[]'\n"), "");
+    let said = say_of("{csv: {header: false, sparse: true}}", "    records: '.[]'\n");
+    assert!(said.contains("without a header nothing tells which columns a page leaves out"), "{said}");
+}
+
+#[test]
 fn delimiters_that_are_none() {
     for text in ["''", "','", "'\\t'", "'\"'", "é"] {
         let said = say_of(&format!("{{csv: {{delimiter: {text}}}}}"), "    records: '.[]'\n");

@@ -199,8 +199,8 @@ fn files() {
 
 #[test]
 fn an_order_in_words_and_a_partition_twice() {
-    insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
-"#), @r"
+    insta::assert_snapshot!(sinks(r"      a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+"), @r"
     error: `n DESC` isn't how an order is written
      --> p.yaml:8:41
       |
@@ -312,4 +312,14 @@ fn columns_that_are_known_by_their_place_must_be_decided() {
     {
         assert_eq!(say(&format!("    {decided}\n")), "", "{decided}");
     }
+}
+
+#[test]
+fn a_compression_in_capitals_is_told_its_name() {
+    let say = |name: &str| {
+        say_job(&format!("    snapshot: latest\n    sinks: {{a: {{jsonl: {{url: ./a, compression: {name}}}}}}}\n"))
+    };
+    assert!(say("ZSTD").contains("with a level from 1 to 22; did you mean `zstd`?"), "{}", say("ZSTD"));
+    assert!(say("Zstd(3)").contains("; did you mean `zstd(3)`?"));
+    assert!(!say("lz4").contains("did you mean"));
 }

@@ -110,7 +110,7 @@ fn schedules() {
     3 | schedule: {cron: '0 2 * *', overlap: wait, catch_up: all, jitter: 5}
       |                                                                   ^
     ");
-    for good in ["'15 2 * * *'", "'0 15 2 * * *'", "'@daily'", "'0 0 29 2 *'"] {
+    for good in ["'15 2 * * *'", "'0 15 2 * * *'", "'@daily'", "'@Midnight'", "'0 0 29 2 *'"] {
         assert_eq!(schedule(&format!("cron: {good}")), "", "{good}");
     }
 }

@@ -1,0 +1,119 @@
+//! Rows of a job with no key that two pages in a row share: the list moved by some rows between them.
+
+use arrow::array::{Array as _, ArrayRef, RecordBatch, Scalar, UInt32Array};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::take_record_batch;
+
+/// How many rows of a page are looked at one by one, at most: a list seldom moves by more between two requests.
+const MOST_ROWS: usize = 1000;
+
+/// How many bytes they take, about, at most. They are copied to be looked at, beside the page itself.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Returns how many rows of a page are looked at one by one.
+pub(super) fn some_of(page: &RecordBatch) -> usize {
+    let each = page.get_array_memory_size() / page.num_rows().max(1);
+    (MOST_BYTES / each.max(1)).clamp(1, MOST_ROWS).min(page.num_rows())
+}
+
+/// The last rows of a page that are kept to be compared.
+const KEPT: usize = 4;
+
+/// The rows at the borders of pages.
+#[derive(Debug, Default)]
+pub(super) struct Borders {
+    /// The last rows of the page before.
+    before: Option<RecordBatch>,
+    /// Whether a page began with the rows that the one before it ended with.
+    pub(super) are_shared: bool,
+}
+
+impl Borders {
+    /// Takes a page with rows: how it begins, and how it ends.
+    pub(super) fn take(&mut self, begins: &RecordBatch, ends: &RecordBatch) {
+        if self.are_shared {
+            return;
+        }
+        self.are_shared = self.before.as_ref().is_some_and(|before| is_shared(before, begins));
+        let kept: UInt32Array =
+            (ends.num_rows().saturating_sub(KEPT)..ends.num_rows()).map(|at| u32::try_from(at).ok()).collect();
+        // A copy: a part of the page would keep all of it.
+        self.before = take_record_batch(ends, &kept).ok();
+    }
+}
+
+/// Tells whether a page begins with the rows that the one before ended with, of which the last are `before`.
+fn is_shared(before: &RecordBatch, page: &RecordBatch) -> bool {
+    if before.schema_ref().fields() != page.schema_ref().fields() || before.num_rows() == 0 {
+        return false;
+    }
+    let mut like: Vec<usize> = (0..some_of(page)).collect();
+    for (last, column) in before.columns().iter().zip(page.columns()) {
+        let last = last.slice(last.len() - 1, 1);
+        like = rows_like(&last, column, like);
+        if like.is_empty() {
+            return false;
+        }
+    }
+    like.into_iter().any(|at| {
+        let rows = (at + 1).min(before.num_rows());
+        before.slice(before.num_rows() - rows, rows) == page.slice(at + 1 - rows, rows)
+    })
+}
+
+/// Returns those of `rows` that have the value of `last` in `column`.
+fn rows_like(last: &ArrayRef, column: &ArrayRef, rows: Vec<usize>) -> Vec<usize> {
+    let most = rows.last().map_or(0, |last| last + 1);
+    // The fast way is for plain values.
+    match not_distinct(&column.slice(0, most), &Scalar::new(last)) {
+        Ok(like) => rows.into_iter().filter(|at| like.value(*at)).collect(),
+        Err(_) => rows.into_iter().filter(|at| column.slice(*at, 1).as_ref() == last.as_ref()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+
+    fn shared(pages: &[&[i64]]) -> bool {
+        let mut borders = Borders::default();
+        for values in pages {
+            let numbers: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
+            let texts: ArrayRef =
+                Arc::new(values.iter().map(|value| Some(format!("row {value}"))).collect::<StringArray>());
+            let page = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
+            borders.take(&page, &page);
+        }
+        borders.are_shared
+    }
+
+    #[test]
+    fn rows_that_come_again_at_the_next_page_are_noticed_however_many() {
+        assert!(!shared(&[&[1, 2, 3], &[4, 5, 6], &[7]]));
+        for again in [&[3, 4, 5], &[2, 3, 4], &[1, 2, 3]] {
+            assert!(shared(&[&[1, 2, 3], again]), "{again:?}");
+        }
+        assert!(shared(&[&[1, 2], &[3], &[3]]), "of single rows too");
+        assert!(!shared(&[&[1, 2, 3], &[4, 3, 5]]), "in the middle it may be another row that is equal");
+    }
+
+    #[test]
+    fn of_large_pages_the_ends_are_compared() {
+        let page = |from: i64| (from..from + 3000).collect::<Vec<_>>();
+        assert!(!shared(&[&page(0), &page(3000)]));
+        assert!(shared(&[&page(0), &page(2995)]));
+        assert!(shared(&[&page(0), &page(2000)]));
+    }
+
+    #[test]
+    fn of_large_rows_few_are_copied() {
+        let text = "x".repeat(1 << 20);
+        let texts: ArrayRef = Arc::new((0..50).map(|_| Some(&text)).collect::<StringArray>());
+        let rows = some_of(&RecordBatch::try_from_iter([("t", texts)]).unwrap());
+        assert!((1..=4).contains(&rows), "{rows}");
+    }
+}

@@ -1,0 +1,53 @@
+//! What the pages of a `seek` leave open: whether rows that share the value of a page's last row all came.
+
+use crate::model::EndReason;
+use crate::pipeline::file::SeekBound;
+use crate::pipeline::spec::{Job, PaginateKind};
+use crate::run::passes::Pass;
+
+/// What a person should know where pages begin behind a value that several rows may share.
+const BEHIND: &str = "each page is asked for behind the last row's value (`bound: exclusive`), and nothing says that no two rows share it: \
+                      those that had no room on their page would be missing; if the value tells rows apart, make it their `key`, else \
+                      write `bound: inclusive`";
+
+/// What a person should know where a page should have begun with rows of the one before, and didn't.
+const NOT_AGAIN: &str = "a page was asked for from the last row's value on (`bound: inclusive`), and that row didn't come again: if the server \
+                         leaves it out, others that share its value may be missing; write `bound: exclusive` if no two rows share it (and \
+                         make it their `key`), else seek by a value just before it";
+
+/// What is known of the values that a job seeks by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// The job doesn't seek, or no two rows have the same one.
+    #[default]
+    Apart,
+    /// Rows may share one, and pages begin behind it.
+    Exclusive,
+    /// Rows may share one, and pages begin with the rows that have it.
+    Inclusive,
+}
+
+impl Sought {
+    /// Returns what the pipeline file says of a job's values.
+    pub(super) fn of(job: &Job) -> Self {
+        match &job.paginate.kind {
+            PaginateKind::Seek { .. } if job.seeks_by_key() => Self::Apart,
+            PaginateKind::Seek { bound: SeekBound::Exclusive, .. } => Self::Exclusive,
+            // Of those that go on at the value any may have ended meanwhile.
+            PaginateKind::Seek { overlap: false, .. } => Self::Inclusive,
+            _ => Self::Apart,
+        }
+    }
+
+    /// Says what is left open at the end of a pass, unless a total counts the rows that it should have brought.
+    pub(super) fn doubt(self, pass: &Pass, end: EndReason) -> Option<&'static str> {
+        if pass.totals.1.is_some() && end != EndReason::SliceFull {
+            return None;
+        }
+        match self {
+            Self::Exclusive if pass.pages > 1 => Some(BEHIND),
+            Self::Inclusive if pass.not_again || (end == EndReason::EmptyPage && pass.pages > 1) => Some(NOT_AGAIN),
+            _ => None,
+        }
+    }
+}
