@@ -386,21 +386,6 @@ fn the_envelope_comes_without_the_records() {
 }
 
 #[test]
-fn the_first_path_whose_last_key_exists_wins() {
-    let rows = |body: &str| {
-        let mut decoder = PageDecoder::new(options(&[".results[]", ".Results[]?"]));
-        try_page(&mut decoder, body.to_owned()).map(|page| page.rows)
-    };
-    assert_eq!(rows(r#"{"Results": [{"a": 1}]}"#).unwrap(), 1);
-    assert_eq!(rows(r#"{"Results": [{"a": 1}], "results": []}"#).unwrap(), 0);
-    assert_eq!(rows("{}").unwrap(), 0);
-    assert_eq!(
-        rows(r#"{"results": null, "Results": [{}]}"#).unwrap_err().to_string(),
-        "the path `.results[]` finds no records: `results` is null; where that means no rows, write `records: '.results[]?'`; otherwise correct the path"
-    );
-}
-
-#[test]
 fn what_is_no_page_says_so() {
     assert_eq!(
         refused(&[".rsp.records[]"], br#"{"rc": 0, "rsp": {"data": [], "sort": 1}}"#),

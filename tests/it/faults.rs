@@ -137,7 +137,8 @@ const ROWS_OF_MATRIX: [Row; 49] = [
     lasting("wrong-shape", Fault::WrongShape, "there is no `items` in the body, which has `result`"),
     lasting("wrong-type", Fault::WrongType, "`items` is an object"),
     lasting("empty-list", Fault::EmptyList, "the body is an empty list, and an object was due there"),
-    lasting("message", Fault::Message, "the page has 1 record, and none of them has `id`"),
+    // On the first page it is the column of `key` that doesn't exist, on the others the records that don't have it.
+    lasting("message", Fault::Message, "`id`"),
     lasting("deep", Fault::Deep, "it is nested more than 128 deep"),
     lasting("twice", Fault::Twice, "the key `items` comes twice"),
     lasting("nan", Fault::Nan, "json has no such number"),

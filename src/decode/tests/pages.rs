@@ -194,3 +194,18 @@ fn an_empty_list_in_place_of_an_object_is_no_page() {
         assert_eq!(page(&mut decoder, body).rows, 0, "{body}");
     }
 }
+
+#[test]
+fn the_first_path_whose_last_key_exists_wins() {
+    let rows = |body: &str| {
+        let mut decoder = PageDecoder::new(options(&[".results[]", ".Results[]?"]));
+        try_page(&mut decoder, body.to_owned()).map(|page| page.rows)
+    };
+    assert_eq!(rows(r#"{"Results": [{"a": 1}]}"#).unwrap(), 1);
+    assert_eq!(rows(r#"{"Results": [{"a": 1}], "results": []}"#).unwrap(), 0);
+    assert_eq!(rows("{}").unwrap(), 0);
+    assert_eq!(
+        rows(r#"{"results": null, "Results": [{}]}"#).unwrap_err().to_string(),
+        "the path `.results[]` finds no records: `results` is null; where that means no rows, write `records: '.results[]?'`; otherwise correct the path"
+    );
+}
