@@ -273,11 +273,17 @@ fn a_header_that_does_not_go_back_as_it_came() {
         let bench = Bench::new(Api::start(move |request| page(request).header(name, value)));
         bench.job(job).failure()
     };
-    assert_snapshot!(told(cursor, "x-next", b"k\xe9"), @"");
+    let error = told(cursor, "x-next", b"k\xe9");
+    assert!(
+        error.contains("page 1 gives \"k\u{fffd}\" to go on by, from a header whose bytes are no UTF-8"),
+        "{error}"
+    );
     let link = "records: '.items[]'\nsnapshot: latest\npaginate: {next_link: {header: link}}";
-    assert_snapshot!(told(link, "link", b"</rows?q=\xe9&o=3>; rel=\"next\""), @"");
+    let error = told(link, "link", b"</rows?q=\xe9&o=3>; rel=\"next\"");
+    assert!(error.contains("page 1 gives \"/rows?q=\u{fffd}&o=3\" to go on by"), "{error}");
     let blanks = "records: '.items[]'\nheaders: {x-c: null}\nsnapshot: latest\npaginate: {cursor: {into: headers.x-c, value: '\" k \"'}}";
-    assert_snapshot!(told(blanks, "x-y", b"z"), @"");
+    let error = told(blanks, "x-y", b"z");
+    assert!(error.contains("begins or ends with a blank, which HTTP drops on the way"), "{error}");
 }
 
 #[test]
