@@ -69,7 +69,7 @@ fn decoder() -> PageDecoder {
 
 fn page_of(decoder: &mut PageDecoder, body: &Bytes) -> RecordBatch {
     let context = PageVars { status: 200, headers: json!({}) };
-    decoder.decode(body, &context, None, &[]).unwrap().batch
+    decoder.decode(body, &context, None, &[]).unwrap().pieces.remove(0).batch
 }
 
 fn rows() -> RecordBatch {

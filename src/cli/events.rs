@@ -135,7 +135,7 @@ fn document(event: &Event, at: DateTime<Utc>) -> Value {
             json!({"at": at, "event": "loaded", "pipeline": pipeline, "file": file, "next": next})
         }
         Event::Refused(refused) => {
-            let FileError { file, error, goes_on } = refused;
+            let FileError { file, error, goes_on, .. } = refused;
             json!({"at": at, "event": "refused", "file": file, "error": error, "goes_on": goes_on})
         }
         Event::Folder(error) => json!({"at": at, "event": "folder", "error": error}),

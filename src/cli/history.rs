@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, ledger, load, print};
 use crate::lang::spell;
-use crate::ledger::{Entry, Lane, Ledger, LedgerError, Record, RunLife, RunOutcome, RunState, RunSummary};
+use crate::ledger::{Entry, Lane, Ledger, LedgerError, Record, RunLife, RunOutcome, RunState, RunSummary, Watch};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Env;
 
@@ -72,12 +72,13 @@ async fn one(
     let state = &arguments.state.state;
     let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
     let known = ledger.read_state().await?;
+    let dead = ledger.dead(&known, &mut Watch::default())?;
     let Some(id) = arguments.run else {
-        let runs: Vec<_> = known.runs().take(arguments.last).collect();
+        let runs: Vec<_> = known.runs_but(&dead).take(arguments.last).collect();
         let json = json!({"pipeline": pipeline.name, "runs": runs.iter().map(|run| of_json(*run)).collect::<Vec<_>>()});
         return Ok(Some((format!("{}\n{}", pipeline.name, table(&runs)), json)));
     };
-    let Some(run) = known.runs().find(|(run, _)| run.id == id) else { return Ok(None) };
+    let Some(run) = known.runs_but(&dead).find(|(run, _)| run.id == id) else { return Ok(None) };
     let entries = ledger.entries_of(&known, run.0).await?;
     let json = json!({"pipeline": pipeline.name, "run": of_json(run), "entries": entries});
     let text = if output == Output::Text { detail(run, &entries) } else { String::new() };
@@ -139,7 +140,7 @@ fn shortened(error: &str) -> String {
 
 /// Names the verb, and the lane where that is a shard's.
 fn verb(run: &RunState) -> String {
-    let verb = run.end.as_ref().map_or("–", |end| &end.summary.verb);
+    let verb = if run.asked.is_none() && run.end.is_none() { "–" } else { run.verb() };
     if run.lane == Lane::WHOLE { verb.to_owned() } else { format!("{verb} {}", run.lane) }
 }
 

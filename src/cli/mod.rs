@@ -19,6 +19,7 @@ mod preview;
 mod print;
 mod progress;
 mod quarantine;
+mod remedies;
 mod report;
 mod run;
 mod schema;

@@ -195,7 +195,7 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
         .slices
         .iter()
         .filter_map(|slice| match &slice.outcome {
-            SliceOutcome::Failed { error } => Some((slice, error)),
+            SliceOutcome::Failed { error, .. } => Some((slice, error)),
             _ => None,
         })
         .collect();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::args::{BoundArguments, HowToRun, Output, RunArguments};
 use super::load::Refused;
 use super::told::{self, Deliver};
-use super::{CliError, Exit, load, lock, plan, print, report};
+use super::{CliError, Exit, load, lock, plan, print, remedies, report};
 use crate::model::{JobName, RunEnd, SchemaLock};
 use crate::pipeline::spec::Pipeline;
 use crate::plan::Shard;
@@ -95,6 +95,12 @@ pub(super) async fn one(file: &Path, pipeline: &Pipeline, options: &Options, env
             String::new()
         };
         print::problem(&format!("{}: {error}{rest}", pipeline.name));
+    }
+    if output == Output::Text {
+        let helps = remedies::text(&end, file, &options.state);
+        if !helps.is_empty() {
+            print::note(helps.trim_end());
+        }
     }
     run::notify(pipeline, &end, env).await;
     end

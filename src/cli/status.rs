@@ -80,6 +80,7 @@ fn document(line: &Standing) -> Value {
         "quarantined": line.quarantined, "not_as_stated": line.short, "to_read_again": line.again,
         "windows": line.timeline.as_ref().map(|timeline| timeline.counts().0),
         "missing": line.timeline.as_ref().map(|timeline| timeline.counts().1),
+        "not_due": line.timeline.as_ref().map(Timeline::not_due),
         "holes": line.timeline.as_ref().map(Timeline::holes),
     })
 }
@@ -89,7 +90,14 @@ fn head(line: &Standing) -> String {
     let key = line.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
     let retired = if line.retired { " (retired)" } else { "" };
     let (windows, missing) = line.timeline.as_ref().map(Timeline::counts).unwrap_or_default();
-    let counts = format!("{}, {} missing", print::counted(windows, "window"), print::count(missing));
+    let not_due = match line.timeline.as_ref().map_or(0, Timeline::not_due) {
+        0 => String::new(),
+        gap => format!(
+            "; {} between what was backfilled and the start, not due and not there",
+            print::counted(gap, "window")
+        ),
+    };
+    let counts = format!("{}, {} missing{not_due}", print::counted(windows, "window"), print::count(missing));
     format!("{}{key}{retired}: {counts}", line.job)
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::run::{Mark, Stretch, Timeline};
 
 /// What the characters mean.
-pub(super) const LEGEND: &str = "█ landed  ▒ some landed  · missing  ! not as many rows as stated  q rows in quarantine  ~ read again since an edit";
+pub(super) const LEGEND: &str = "█ landed  ▒ some landed  · missing  - not due, before the start  ! not as many rows as stated  q rows in quarantine  ~ read again since an edit";
 
 /// Draws a time line with at most `width` characters, and the days of its ends.
 pub(super) fn draw(timeline: &Timeline, width: usize) -> String {
@@ -21,6 +21,7 @@ const fn character(stretch: Stretch) -> char {
         Stretch::Landed => '█',
         Stretch::Partly => '▒',
         Stretch::Missing => '·',
+        Stretch::NotDue => '-',
         Stretch::Marked(Mark::NotAsStated) => '!',
         Stretch::Marked(Mark::Quarantine) => 'q',
         Stretch::Marked(Mark::Again) => '~',

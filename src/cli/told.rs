@@ -10,7 +10,7 @@ use url::Url;
 
 use super::load::Refused;
 use super::{Exit, print};
-use crate::model::{PipelineName, Report, RunEnd};
+use crate::model::{Asked, PipelineName, Report, RunEnd};
 use crate::pipeline::spec::Pipeline;
 use crate::run::{self, Env};
 use crate::server::{Exposition, Known, Metrics, Stands};
@@ -54,11 +54,13 @@ pub(super) fn refused<T>(
         RunEnd {
             pipeline: pipeline.clone(),
             run: run::new_id(now),
+            asked: Asked::new("run"),
             scheduled_for: None,
             started: now,
             ended: now,
             exit_code: Exit::Refused,
             error: Some(error.clone()),
+            remedy: None,
             report: None,
         }
     };
@@ -92,15 +94,16 @@ async fn count(path: &Path, pipelines: Vec<Pipeline>, ends: &[RunEnd], state: &s
     let mut known = Vec::new();
     let unread = ends.iter().filter(|end| pipelines.iter().all(|pipeline| pipeline.name != end.pipeline));
     for end in unread {
-        known.push((end.pipeline.clone(), Known::read_runs(&end.pipeline, state, env).await));
+        known.push((end.pipeline.clone(), None, Known::read_runs(&end.pipeline, state, env).await));
     }
     for pipeline in pipelines {
-        let name = pipeline.name.clone();
-        known.push((name, Known::read(&Arc::new(pipeline), state, env).await));
+        let pipeline = Arc::new(pipeline);
+        let read = Known::read(&pipeline, state, env).await;
+        known.push((pipeline.name.clone(), Some(pipeline), read));
     }
-    let stands = known.iter().map(|(pipeline, known)| {
-        let end = ends.iter().find(|end| end.pipeline == *pipeline);
-        Stands { pipeline, known, end }
+    let stands = known.iter().map(|(pipeline, spec, known)| {
+        let ends = ends.iter().filter(|end| end.pipeline == *pipeline).collect();
+        Stands { pipeline, spec: spec.as_deref(), known, ends }
     });
     let text = metrics.render(&stands.collect::<Vec<_>>(), None, Exposition::Plain);
     let written = text.map_err(std::io::Error::other).and_then(|text| write(path, text.as_bytes()));

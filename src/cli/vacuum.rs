@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, load, print};
-use crate::run::{self as runs, Env, Vacuumed};
+use crate::run::{self as runs, Env, Gone, Vacuumed};
 
 /// The most objects that are shown one by one.
 const SHOWN: usize = 50;
@@ -67,6 +67,11 @@ fn text(found: &Vacuumed, dry_run: bool) -> String {
     }
     for place in found.unknown.iter().take(SHOWN) {
         out += &format!("  left alone: {place}: its name is like ours, but this ledger knows no such slice\n");
+    }
+    for Gone { job, key, slices, files, first, advice } in &found.gone {
+        let key = key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+        let (files, slices) = (print::counted(*files, "file"), print::counted(*slices, "slice"));
+        out += &format!("  gone: {files} of {slices} of {job}{key} that landed, such as {first}\n    {advice}\n");
     }
     out.extend(found.notes.iter().map(|note| format!("  note: {note}\n")));
     let verb = if dry_run { "would be removed" } else { "removed" };

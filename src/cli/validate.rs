@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::Output;
 use super::load::{self, Loaded};
 use super::{CliError, Exit, lock, print};
+use crate::model::PipelineName;
 use crate::pipeline::check::Checked;
 use crate::pipeline::load::{Diagnostic, Severity, Span, diagnostic};
 use crate::pipeline::spec::Pipeline;
@@ -16,12 +17,15 @@ use crate::run::{SchemaError, check_locked, unknown_names};
 pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exit, CliError> {
     let mut exit = Exit::Done;
     let mut reports = Vec::new();
+    let mut names: Vec<(PipelineName, &Path)> = Vec::new();
     for (at, path) in files.iter().enumerate() {
         let Loaded { source, checked } = load::file(path);
         let (found, jobs) = match checked {
             Ok(Checked { pipeline, mut warnings, advice }) => {
                 warnings.extend(advice);
                 warnings.extend(unknown(&pipeline, path));
+                warnings.extend(namesake(&pipeline.name, path, &names));
+                names.push((pipeline.name.clone(), path));
                 match left(&pipeline, path, locked) {
                     Some(Err(left)) => {
                         exit = Exit::Refused;
@@ -63,6 +67,14 @@ pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exi
         print::json(&reports)?;
     }
     Ok(exit)
+}
+
+/// Says that a file before this one, in the same folder, has the pipeline's name already: a daemon over the folder takes one of them only.
+fn namesake(name: &PipelineName, file: &Path, before: &[(PipelineName, &Path)]) -> Option<Diagnostic> {
+    let (_, other) = before.iter().find(|(taken, other)| taken == name && other.parent() == file.parent())?;
+    let message =
+        format!("the pipeline `{name}` is in {} already: `tidegate serve` takes only one of them", other.display());
+    Some(Diagnostic::warning(Span::default(), message).help("give one of them another name, or remove it"))
 }
 
 /// Says which names the columns in the lock file beside a pipeline file don't have. What is wrong with the lock file is for those to

@@ -79,7 +79,7 @@ impl PageDecoder {
         }
         let mut facts = early.facts.into_iter();
         each(&mut self.root, &mut |node| node.facts |= facts.next().unwrap_or_default());
-        self.meet(&early.page.batch);
+        self.meet(&early.page.pieces);
         Some(early.page)
     }
 }

@@ -93,7 +93,7 @@ impl Builder {
         }
     }
 
-    /// Returns the column's values and begins anew, with room for a page like this one: a builder that grows copies what it holds.
+    /// Returns the column's values and begins anew, with room for as much as there was: a builder that grows copies what it holds.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match &mut self.values {
             Values::Null(rows) => Arc::new(NullArray::new(std::mem::take(rows))),
@@ -119,6 +119,23 @@ impl Builder {
             Values::List(list) => Arc::new(list.finish()?),
             Values::Struct(fields) => Arc::new(fields.finish()?),
         })
+    }
+
+    /// Returns how many bytes the values take, about.
+    fn bytes(&self) -> usize {
+        match &self.values {
+            Values::Null(_) => 0,
+            Values::Bool(values) => values.len() / 4,
+            Values::Int64(values) => values.len() * 8,
+            Values::Uint64(values) => values.len() * 8,
+            Values::Float64(values) => values.len() * 8,
+            Values::Precise(values) => values.bytes(),
+            Values::String(values) | Values::Text(values) | Values::Json(values) => {
+                values.values_slice().len() + values.len() * 4
+            }
+            Values::List(list) => list.offsets.len() * 4 + list.item.bytes(),
+            Values::Struct(fields) => fields.bytes(),
+        }
     }
 
     /// Moves the facts that the types don't tell to the node that the builder was made of.
@@ -267,6 +284,12 @@ impl StructBuilder {
         self.valid.push(false);
     }
 
+    /// Returns how many bytes the rows take, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.fields.iter().map(Builder::bytes).sum()
+    }
+
+    /// Returns the columns, and begins anew.
     pub(super) fn finish_columns(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
         self.valid.clear();
         self.fields.iter_mut().map(Builder::finish).collect()

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::beyond;
 use super::builders::StructBuilder;
 use super::cells;
+use super::pieces::Pieces;
 use super::reject::{Misfit, Nulls, Row};
 use super::strict;
 use super::table::Cell;
@@ -42,6 +43,8 @@ pub(super) struct TypedRows<'b> {
     pub(super) bad: Vec<(u64, Misfit)>,
     /// The values that don't fit, where they are null and their rows stay.
     pub(super) nulls: Option<Nulls>,
+    /// The columns of the rows that `root` doesn't hold any more.
+    pub(super) pieces: Pieces,
 }
 
 impl TypedRows<'_> {
@@ -67,6 +70,7 @@ impl TypedRows<'_> {
             }
         }
         self.rows += 1;
+        self.pieces.row(self.rows, self.root);
     }
 }
 
@@ -92,8 +96,8 @@ impl<'de> Rows<'de> for NoRows {
 pub(super) enum End {
     /// The array.
     Array,
-    /// `[]` where an object was due on the way: how Lua prints an empty table.
-    EmptyOnTheWay,
+    /// `[]` where an object was due on the way, after so many keys of the path: how Lua and PHP print an empty table.
+    EmptyOnTheWay(usize),
     /// Null, after so many keys of the path.
     Null(usize),
     /// The key after so many keys of the path doesn't exist; these do.
@@ -192,7 +196,7 @@ impl<'de, R: Rows<'de>> Visitor<'de> for Walk<'_, R> {
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
-        *self.end = if items.is_empty() { End::EmptyOnTheWay } else { End::Other(self.depth, "an array") };
+        *self.end = if items.is_empty() { End::EmptyOnTheWay(self.depth) } else { End::Other(self.depth, "an array") };
         Ok(Some(Value::Array(items)))
     }
 

@@ -6,39 +6,48 @@
 //! they came, beside the columns, and are read again where the schema has grown since.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 
 use super::page::Page;
-use super::reject::Misfit;
-use super::{Contract, DecodeError, DecodeOptions, DecodedPage, PageDecoder, schema};
+use super::{Contract, DecodeError, DecodeOptions, PageDecoder, Piece, schema};
 use crate::model::RecordSchema;
 
 /// The mark, in the metadata of a field, of the texts of records: any name may be that of a column.
 const MARK: &str = "tidegate.texts";
 
-impl DecodedPage {
+impl Piece {
+    /// Returns how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let texts = self.texts.as_ref().map_or(0, Array::get_array_memory_size);
+        (self.batch.get_array_memory_size() + texts) as u64
+    }
+
     /// Returns what a [`Widener`] has to be given: the batch, with the records' texts as its last column where it has to have them.
     ///
     /// # Errors
     /// Where Arrow refuses the columns.
-    pub fn held(&self) -> Result<RecordBatch, DecodeError> {
-        let Some(texts) = &self.texts else { return Ok(self.batch.clone()) };
+    pub fn held(self) -> Result<RecordBatch, DecodeError> {
+        let Self { batch, texts: Some(texts) } = self else { return Ok(self.batch) };
         let mark = HashMap::from([(MARK.to_owned(), String::new())]);
         let field = Field::new("", DataType::Utf8, false).with_metadata(mark);
-        let fields: Fields = self.batch.schema_ref().fields().iter().cloned().chain([Arc::new(field)]).collect();
-        let columns = self.batch.columns().iter().cloned().chain([Arc::new(texts.clone()) as ArrayRef]);
+        let fields: Fields = batch.schema_ref().fields().iter().cloned().chain([Arc::new(field)]).collect();
+        let columns = batch.columns().iter().cloned().chain([Arc::new(texts) as ArrayRef]);
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())?)
     }
 }
 
-/// Takes the texts of the records that weren't rejected.
-pub(super) fn texts(raw: &[&str], bad: &[(u64, Misfit)]) -> StringArray {
-    let mut bad = bad.iter().map(|(ordinal, _)| *ordinal).peekable();
-    let kept = (0..).zip(raw).filter(|(ordinal, _)| bad.next_if_eq(ordinal).is_none());
-    StringArray::from_iter_values(kept.map(|(_, text)| text))
+/// Takes the texts of some of a page's records, of those that `keep` says.
+pub(super) fn texts(raw: &[&str], rows: Range<u64>, keep: Option<&BooleanArray>) -> StringArray {
+    let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+    let raw = raw.get(place(rows.start)..place(rows.end)).unwrap_or_default();
+    let is_kept = |at: usize| keep.is_none_or(|keep| keep.value(at));
+    StringArray::from_iter_values(raw.iter().enumerate().filter(|(at, _)| is_kept(*at)).map(|(_, text)| text))
 }
 
 /// Brings batches that were decoded under older working schemas of a slice to the schema that it ended with.
@@ -63,7 +72,7 @@ impl Widener {
         Self { options, to }
     }
 
-    /// Makes rows, as [`DecodedPage::held`] gave them, under the working schema `from`, fit: new columns, fields and items are null,
+    /// Makes rows, as [`Piece::held`] gave them, under the working schema `from`, fit: new columns, fields and items are null,
     /// types are widened, and what has become `json` is printed as JSON. Rows may have been left out.
     ///
     /// # Errors
@@ -84,11 +93,11 @@ impl Widener {
     fn read_again(&self, texts: &StringArray) -> Result<RecordBatch, DecodeError> {
         let records = texts.iter().flatten().map(str::to_owned).collect();
         let page = PageDecoder::new(self.options.clone()).decode_open(&Page::of_records(records))?;
-        match page.rejected.first() {
-            Some(row) => {
-                Err(DecodeError::Widen { column: row.column.clone(), from: row.got.clone(), to: row.expected.clone() })
-            }
-            None => schema::conform(&page.batch, &page.schema, &self.to),
+        if let Some(row) = page.rejected.first() {
+            let (column, from, to) = (row.column.clone(), row.got.clone(), row.expected.clone());
+            return Err(DecodeError::Widen { column, from, to });
         }
+        let pieces = page.pieces.iter().map(|piece| &piece.batch);
+        schema::conform(&concat_batches(&super::arrow_schema(&page.schema), pieces)?, &page.schema, &self.to)
     }
 }

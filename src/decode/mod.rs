@@ -24,6 +24,7 @@ mod lines;
 mod options;
 mod origin;
 mod page;
+mod pieces;
 mod precise;
 mod reject;
 mod schema;
@@ -33,11 +34,13 @@ mod table;
 mod text;
 mod visitor;
 mod whole;
+mod written;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -56,12 +59,15 @@ pub use options::{Contract, DecodeOptions, PAGE_VARIABLES, PageVars};
 pub use origin::Origin;
 use page::Page;
 pub use page::{envelope_of, whole_of};
+pub use pieces::Piece;
+use pieces::{Columns, Pieces};
 use reject::{Misfit, Nulls, Row};
 pub use schema::arrow_schema;
 pub use split::SplitPage;
 pub use strict::check_json;
 use table::Known;
 pub use whole::{WholePage, read_whole};
+pub use written::{has_double, written_edges, written_envelope};
 
 /// A row that doesn't fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +87,9 @@ pub struct RejectedRow {
 /// A decoded page.
 #[derive(Debug, Clone)]
 pub struct DecodedPage {
-    /// The rows that fit, in the order of the page, under `schema`.
-    pub batch: RecordBatch,
+    /// The rows that fit, in the order of the page, under `schema`: one piece at least, and as many as keep each to
+    /// [`DecodeOptions::piece`].
+    pub pieces: Vec<Piece>,
     /// The working schema at this moment: what a [`Widener`] must be told of the batch.
     pub schema: RecordSchema,
     /// Records on the page, rejected ones included.
@@ -99,14 +106,12 @@ pub struct DecodedPage {
     pub server_rows: u64,
     /// Fields left out under [`Contract::Discard`].
     pub discarded_fields: u64,
-    /// Values of `batch` that didn't fit and are null, under [`DecodeOptions::nulls`].
+    /// Values of `pieces` that didn't fit and are null, under [`DecodeOptions::nulls`].
     pub nulled_values: u64,
     /// The first row with such a value, in full.
     pub first_nulled: Option<RejectedRow>,
     /// All records as they came.
     pub origin: Origin,
-    /// The rows of `batch` as they came, where it doesn't tell all that counts should `schema` grow: see [`DecodedPage::held`].
-    texts: Option<StringArray>,
 }
 
 /// Decodes the pages of one slice.
@@ -131,7 +136,7 @@ impl std::fmt::Debug for PageDecoder {
 
 /// What one pass over the records leaves.
 struct Pass {
-    columns: Vec<ArrayRef>,
+    pieces: Vec<Columns>,
     names: Vec<String>,
     rows: u64,
     bad: Vec<(u64, Misfit)>,
@@ -238,7 +243,8 @@ impl PageDecoder {
     fn decode_page(&mut self, page: &Page<'_>) -> Result<DecodedPage, DecodeError> {
         let evolves = self.options.pinned.is_none() || self.options.contract == Contract::Evolve;
         let mut raw: Option<Vec<&str>> = None;
-        if self.root.fields.is_empty() && evolves {
+        // Of the records' own fields none is known: each of them would be a misfit.
+        if self.root.fields.len() == self.options.constants.len() && evolves {
             let records = raw.insert(page.raw(false)?.0);
             self.grow(page, records)?;
         }
@@ -265,13 +271,12 @@ impl PageDecoder {
         let (first, last) = (edge(0)?, edge(raw.len().saturating_sub(1))?);
         let rejected = pass.bad.iter().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw)).collect();
         let first_nulled = pass.nulls.first.as_ref().map(|(ordinal, misfit)| reject::report(*ordinal, misfit, &raw));
-        let texts = loses.then(|| held::texts(&raw, &pass.bad));
         let (rows, discarded_fields, nulled_values) = (pass.rows, pass.discarded, pass.nulls.values);
-        let batch = self.assemble(pass)?;
-        self.meet(&batch);
+        let pieces = self.assemble(pass, loses.then_some(raw.as_slice()))?;
+        self.meet(&pieces);
         let schema = self.schema.clone();
         Ok(DecodedPage {
-            batch,
+            pieces,
             schema,
             rows,
             rejected,
@@ -283,15 +288,15 @@ impl PageDecoder {
             nulled_values,
             first_nulled,
             origin: Origin::of_records(Vec::new()),
-            texts,
         })
     }
 
     /// Notes which columns typed by hand have values.
-    fn meet(&mut self, batch: &RecordBatch) {
+    fn meet(&mut self, pieces: &[Piece]) {
         let has = |values: &ArrayRef| values.null_count() < values.len();
         for column in &self.options.by_hand {
-            if !self.met.contains(&column.name) && batch.column_by_name(&column.name).is_some_and(has) {
+            let has_value = |piece: &Piece| piece.batch.column_by_name(&column.name).is_some_and(has);
+            if !self.met.contains(&column.name) && pieces.iter().any(has_value) {
                 self.met.insert(column.name.clone());
             }
         }
@@ -332,13 +337,13 @@ impl PageDecoder {
             }
             read => read?,
         };
-        let TypedRows { root, row, rows, bad, nulls } = rows;
+        let TypedRows { root, row, rows, bad, nulls, pieces } = rows;
         let nulls = nulls.unwrap_or_default();
         let names = root.names().map(str::to_owned).collect();
-        let columns = root.finish_columns()?;
+        let pieces = pieces.end(rows, root)?;
         root.harvest(&mut self.root);
         Ok((
-            Pass { columns, names, rows, bad, nulls, grows: row.grows, loses: row.loses, discarded: row.discarded },
+            Pass { pieces, names, rows, bad, nulls, grows: row.grows, loses: row.loses, discarded: row.discarded },
             envelope,
         ))
     }
@@ -352,28 +357,46 @@ impl PageDecoder {
             rows: 0,
             bad: Vec::new(),
             nulls: options.nulls.then(Nulls::default),
+            pieces: Pieces::new(options.piece),
         }
     }
 
-    /// Leaves the rejected rows out and adds the constants.
-    fn assemble(&self, pass: Pass) -> Result<RecordBatch, DecodeError> {
-        let rows = usize::try_from(pass.rows).unwrap_or(usize::MAX);
-        let kept = rows - pass.bad.len();
-        let mut columns: Vec<(String, ArrayRef)> = pass.names.into_iter().zip(pass.columns).collect();
-        if !pass.bad.is_empty() {
-            let mut mask = vec![true; rows];
-            for (ordinal, _) in &pass.bad {
-                mask[usize::try_from(*ordinal).unwrap_or(usize::MAX)] = false;
-            }
-            let mask = BooleanArray::from(mask);
+    /// Leaves the rejected rows out and adds the constants, and where `raw` has the texts of the page's records, those of the rows.
+    fn assemble(&self, pass: Pass, raw: Option<&[&str]>) -> Result<Vec<Piece>, DecodeError> {
+        let (names, mut bad) = (pass.names, pass.bad.as_slice());
+        let piece = |(rows, columns): Columns| {
+            let misfits;
+            (misfits, bad) = bad.split_at(bad.partition_point(|(ordinal, _)| *ordinal < rows.end));
+            let keep = (!misfits.is_empty()).then(|| {
+                let mut misfits = misfits.iter().map(|(ordinal, _)| *ordinal).peekable();
+                rows.clone().map(|row| Some(misfits.next_if_eq(&row).is_none())).collect::<BooleanArray>()
+            });
+            let texts = raw.map(|raw| held::texts(raw, rows.clone(), keep.as_ref()));
+            Ok(Piece { batch: self.batch(&names, columns, rows, keep.as_ref())?, texts })
+        };
+        pass.pieces.into_iter().map(piece).collect()
+    }
+
+    /// Makes a batch of columns of so many rows, of those that `keep` says.
+    fn batch(
+        &self,
+        names: &[String],
+        columns: Vec<ArrayRef>,
+        rows: Range<u64>,
+        keep: Option<&BooleanArray>,
+    ) -> Result<RecordBatch, DecodeError> {
+        let rows = usize::try_from(rows.end - rows.start).unwrap_or(usize::MAX);
+        let kept = keep.map_or(rows, BooleanArray::true_count);
+        let mut columns: Vec<(&str, ArrayRef)> = names.iter().map(String::as_str).zip(columns).collect();
+        if let Some(keep) = keep {
             for (_, column) in &mut columns {
-                *column = arrow::compute::filter(column, &mask)?;
+                *column = arrow::compute::filter(column, keep)?;
             }
         }
         for (name, value) in &self.options.constants {
-            columns.push((name.clone(), self.constant(name, value, kept)?));
+            columns.push((name, self.constant(name, value, kept)?));
         }
-        columns.sort_by(|a, b| a.0.cmp(&b.0));
+        columns.sort_by_key(|(name, _)| *name);
         schema::batch_of(arrow_schema(&self.schema), columns.into_iter().map(|(_, column)| column).collect(), kept)
     }
 
@@ -385,7 +408,8 @@ impl PageDecoder {
             node.fields.insert(name.to_owned(), Node { frozen: false, ..column.clone() });
         }
         let mut root = StructBuilder::of(&node, &[]);
-        let mut one = TypedRows { root: &mut root, row: Row::default(), rows: 0, bad: Vec::new(), nulls: None };
+        let pieces = Pieces::new(usize::MAX);
+        let mut one = TypedRows { root: &mut root, row: Row::default(), rows: 0, bad: Vec::new(), nulls: None, pieces };
         let record = Value::Object([(name.to_owned(), value.clone())].into_iter().collect()).to_string();
         one.row(&mut serde_json::Deserializer::from_str(&record)).map_err(|error| error::json(&record, &error))?;
         if let Some((_, misfit)) = one.bad.pop() {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::pieces;
 use crate::lang::Selector;
 use crate::model::{AnswerFormat, HandColumn, RecordSchema};
 
@@ -49,6 +50,8 @@ pub struct DecodeOptions {
     pub due: Vec<String>,
     /// Fill [`super::DecodedPage::first`] and [`super::DecodedPage::last`], which takes another pass over the text.
     pub want_edges: bool,
+    /// Bytes of columns, about, from which on the next rows of a page are another piece.
+    pub piece: usize,
 }
 
 impl DecodeOptions {
@@ -67,6 +70,7 @@ impl DecodeOptions {
             lean_envelope: false,
             due: Vec::new(),
             want_edges: false,
+            piece: pieces::FULL,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::lines;
 use super::strict;
 use super::table::{Known, Table};
 use super::text::{empty, text_of};
+use super::written::has_double;
 use crate::lang::jq::{Jq, JqRunError};
 use crate::lang::{PlainPath, Selector};
 use crate::model::AnswerFormat;
@@ -131,17 +132,21 @@ impl<'b> Page<'b> {
         }
     }
 
-    /// Returns every record as a JSON text, and the envelope. A row of a table that isn't one is a string: its text.
+    /// Returns every record as a JSON text, and the envelope.
     pub(super) fn texts(&self) -> Result<(Vec<String>, Value), DecodeError> {
         let (raw, envelope) = self.raw(true)?;
-        let text = |raw: &str| match &self.records {
+        Ok((raw.into_iter().map(|raw| self.text(raw)).collect(), envelope))
+    }
+
+    /// Returns a record, given by its text, as a JSON text. A row of a table that isn't one is a string: its text.
+    pub(super) fn text(&self, raw: &str) -> String {
+        match &self.records {
             Records::Table(table) => match table.object_of(raw) {
                 Value::Null => Value::from(raw).to_string(),
                 object => object.to_string(),
             },
             _ => raw.to_owned(),
-        };
-        Ok((raw.into_iter().map(text).collect(), envelope))
+        }
     }
 
     /// Reads every record into the builders, and returns the envelope.
@@ -206,20 +211,22 @@ impl<'b> Page<'b> {
         }
     }
 
-    /// Returns all records as JSON values.
+    /// Returns all records as JSON values, the texts of those that have a double, and the envelope.
     ///
     /// # Errors
     /// Where a row of a table has too many cells or too few, a key comes twice, or a number would lose digits.
-    pub(super) fn values(&self) -> Result<(Vec<Value>, Value), DecodeError> {
+    pub(super) fn values(&self) -> Result<(Vec<Value>, Vec<String>, Value), DecodeError> {
         if let Records::Table(table) = &self.records {
-            return Ok((table.objects()?, Value::Null));
+            return Ok((table.objects()?, Vec::new(), Value::Null));
         }
         let (raw, envelope) = self.raw(true)?;
         let value = |(ordinal, record): (usize, &&str)| {
             strict::exact_value(record).map_err(|error| self.broken(ordinal, record, &error))
         };
-        let values = raw.iter().enumerate().map(value);
-        Ok((values.collect::<Result<_, _>>()?, envelope))
+        let values: Vec<Value> = raw.iter().enumerate().map(value).collect::<Result<_, _>>()?;
+        let with_double = values.iter().zip(&raw).filter(|(value, _)| has_double(value));
+        let with_double = with_double.map(|(_, record)| (*record).to_owned()).collect();
+        Ok((values, with_double, envelope))
     }
 
     fn broken(&self, ordinal: usize, record: &str, error: &serde_json::Error) -> DecodeError {
@@ -319,7 +326,7 @@ pub fn whole_of(body: &[u8]) -> Value {
 
 /// Returns the JSON that a program sees: of lines and tables a list of their documents and rows, of an empty body null. Of a table the
 /// columns come with it.
-fn document<'b>(
+pub(super) fn document<'b>(
     text: &'b str,
     format: AnswerFormat,
     known: &Known,
@@ -343,14 +350,14 @@ fn no_path() -> DecodeError {
 }
 
 /// Returns the first path whose last key exists, even where it is null; where there is none, the last path, whose end decides.
-fn choose<'p>(text: &str, paths: &'p [PlainPath]) -> Result<&'p PlainPath, DecodeError> {
+pub(super) fn choose<'p>(text: &str, paths: &'p [PlainPath]) -> Result<&'p PlainPath, DecodeError> {
     let (last, others) = paths.split_last().ok_or_else(no_path)?;
     for path in others {
         let (_, end) = walk(text, &path.keys, &mut NoRows, false).map_err(|error| json(text, &error))?;
         let exists = match end {
             End::Array | End::Twice(_) => true,
             End::Null(depth) | End::Other(depth, _) => depth == path.keys.len(),
-            End::EmptyOnTheWay | End::Missing(..) => false,
+            End::EmptyOnTheWay(_) | End::Missing(..) => false,
         };
         if exists {
             return Ok(path);
@@ -366,8 +373,9 @@ fn judge(path: &PlainPath, end: &End) -> Option<(String, String)> {
         depth => format!("`{}`", path.keys[..depth.min(path.keys.len())].join(".")),
     };
     let found = match end {
-        End::Array | End::EmptyOnTheWay => return None,
-        End::Null(_) | End::Missing(..) if path.optional => return None,
+        End::Array => return None,
+        End::Null(_) | End::Missing(..) | End::EmptyOnTheWay(_) if path.optional => return None,
+        End::EmptyOnTheWay(depth) => format!("{} is an empty list, and an object was due there", at(*depth)),
         End::Null(depth) => format!("{} is null", at(*depth)),
         End::Other(depth, what) => format!("{} is {what}", at(*depth)),
         End::Twice(depth) => format!("the key `{}` comes twice", path.keys[*depth]),
@@ -398,7 +406,7 @@ fn remedy(path: &PlainPath, end: &End) -> String {
             format!("if that is the list, write `records: '{}'`", object(*depth))
         }
         End::Twice(_) => "one of its two values would be lost: tell the server's owner".to_owned(),
-        End::Null(_) | End::Missing(..) => {
+        End::Null(_) | End::Missing(..) | End::EmptyOnTheWay(_) => {
             format!("where that means no rows, write `records: '{list}'`; otherwise correct the path")
         }
         _ => "correct the path: it must lead to a list".to_owned(),

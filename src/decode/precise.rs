@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Builder, Decimal128Builder, TimestampMicrosecondBuilder};
+use arrow::array::{ArrayBuilder as _, ArrayRef, Date32Builder, Decimal128Builder, TimestampMicrosecondBuilder};
 use arrow::error::ArrowError;
 use chrono::{Datelike as _, NaiveDate};
 
@@ -107,6 +107,15 @@ impl Precise {
             Self::Decimal { values, .. } => values.append_null(),
             Self::Timestamp { values, .. } => values.append_null(),
             Self::Date { values, .. } => values.append_null(),
+        }
+    }
+
+    /// Returns how many bytes the values take.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Decimal { values, .. } => values.len() * 16,
+            Self::Timestamp { values, .. } => values.len() * 8,
+            Self::Date { values, .. } => values.len() * 4,
         }
     }
 

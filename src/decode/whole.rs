@@ -15,6 +15,8 @@ use crate::model::{AnswerFormat, CsvDialect};
 pub struct WholePage {
     /// The records.
     pub rows: Vec<Value>,
+    /// The JSON texts of those that have a double: see [`super::has_double`].
+    pub with_double: Vec<String>,
     /// The body without the records; for a program the whole body.
     pub envelope: Value,
     /// How many rows the server put on the page: what the `rows` program says, else how many records there are.
@@ -59,10 +61,10 @@ pub fn read_whole(
 ) -> Result<WholePage, DecodeError> {
     let vars = context.with(vars);
     let page = Page::open(body, format, selector, &Known::default(), &vars)?;
-    let (rows, envelope) = page.values()?;
+    let (rows, with_double, envelope) = page.values()?;
     let server_rows = match rows_program {
         Some(program) => page.count(program, &vars)?,
         None => rows.len() as u64,
     };
-    Ok(WholePage { rows, envelope, server_rows, columns: page.columns().to_vec() })
+    Ok(WholePage { rows, with_double, envelope, server_rows, columns: page.columns().to_vec() })
 }

@@ -9,6 +9,7 @@
 //! Running is CPU work: call it off the async threads.
 
 mod convert;
+mod exact;
 mod guard;
 mod habits;
 mod input;
@@ -28,7 +29,7 @@ use serde_json::Value;
 use guard::{Budget, Engine, Guarded};
 pub use input::JqInput;
 use items::Along;
-pub use paths::{key_of, reaches_into, root_paths, variables};
+pub use paths::{is_path, key_of, reaches_into, root_paths, variables};
 
 /// The most values that one run of a program may emit: ten times the rows of the largest page we know of.
 pub const MAX_OUTPUTS: usize = 1_000_000;
@@ -187,7 +188,7 @@ impl Jq {
     /// As [`Jq::values`].
     pub fn one_of(&self, input: &JqInput<'_>, vars: &[Value]) -> Result<Value, JqRunError> {
         let mut first = Value::Null;
-        self.each_until(&self.0.filter, [Ok(input.get())], vars, |output| {
+        self.each_until(&self.0.filter, [Ok(input.get())], convert::from_values(vars), |output| {
             first = convert::to_value(&output)?;
             Ok(false)
         })?;
@@ -270,7 +271,7 @@ impl Jq {
         mut visit: impl FnMut(Val) -> Result<bool, JqRunError>,
     ) -> Result<(), JqRunError> {
         let mut full = false;
-        self.each_until(filter, inputs, vars, |output| {
+        self.each_until(filter, inputs, convert::from_values(vars), |output| {
             if full {
                 return Err(JqRunError::Outputs { limit: MAX_OUTPUTS });
             }
@@ -284,7 +285,7 @@ impl Jq {
         &self,
         filter: &Filter<Engine>,
         inputs: impl IntoIterator<Item = Result<Val, JqRunError>>,
-        vars: &[Value],
+        vars: Vec<Val>,
         mut visit: impl FnMut(Val) -> Result<bool, JqRunError>,
     ) -> Result<(), JqRunError> {
         if vars.len() != self.0.variables {
@@ -292,7 +293,7 @@ impl Jq {
         }
         let budget = Budget::new(self.0.steps, MAX_TIME);
         let data = Guarded::new(&filter.lut, &budget);
-        let context = Ctx::<Engine>::new(data, Vars::new(vars.iter().map(convert::from_value)));
+        let context = Ctx::<Engine>::new(data, Vars::new(vars));
         let outputs = |input: Result<Val, JqRunError>| input.map(|input| filter.id.run((context.clone(), input)));
         for outputs in inputs.into_iter().map(outputs) {
             for output in outputs? {

@@ -7,7 +7,8 @@ use super::jq::{Jq, JqError};
 pub struct PlainPath {
     /// The keys from the root of the body to the array; none where the body itself is the array.
     pub keys: Vec<String>,
-    /// The path ends in `[]?`: where the array is missing or null there are no records, instead of an error.
+    /// The path ends in `[]?`: where the array is missing or null, or `[]` stands for an object on the way to it, as Lua and PHP print
+    /// an empty table, there are no records, instead of an error.
     pub optional: bool,
 }
 

@@ -86,7 +86,7 @@ impl Machine {
                 action: "reach",
                 root: ROOT.to_owned(),
                 path: String::new(),
-                gone: false,
+                fault: Fault::Store,
                 source: "died".into(),
             }),
         }
@@ -209,6 +209,10 @@ impl DataStore for Machine {
         self.change(self.data.delete(root, path)).await?
     }
 
+    async fn place(&self, root: &str) -> String {
+        self.data.place(root).await
+    }
+
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
         self.data.read_manifest(root).await
     }
@@ -234,6 +238,9 @@ impl DataStore for Hopeful {
     }
     async fn delete(&self, root: &str, path: &str) -> Result<(), DataError> {
         self.0.delete(root, path).await
+    }
+    async fn place(&self, root: &str) -> String {
+        self.0.place(root).await
     }
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
         self.0.read_manifest(root).await

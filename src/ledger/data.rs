@@ -16,11 +16,11 @@ const AT_ONCE: usize = 8;
 /// Where the files of data sets lie: staged first, then published under their names, at last deleted.
 #[async_trait]
 pub trait DataStore: Send + Sync {
-    /// Tells where the file is.
+    /// Tells where the file is. It may read a published file as a whole.
     async fn probe(&self, file: &FileReceipt) -> Result<Presence, DataError>;
 
-    /// Makes a staged file appear under its name. One that has appeared already is fine; one that is neither staged nor there is an
-    /// error that says [`gone`](DataError::gone).
+    /// Makes a staged file appear under its name. One that has appeared already is fine; of one that is neither staged nor there the
+    /// error says [`Fault::Gone`], of one whose name another file has, [`Fault::Taken`].
     async fn publish(&self, file: &FileReceipt) -> Result<(), DataError>;
 
     /// Throws a staged file away. One that isn't staged is fine.
@@ -28,6 +28,9 @@ pub trait DataStore: Send + Sync {
 
     /// Deletes the published file at `path` below `root`. One that isn't there is fine.
     async fn delete(&self, root: &str, path: &str) -> Result<(), DataError>;
+
+    /// Returns one way of writing the place of a root: two roots with the same one are one data set.
+    async fn place(&self, root: &str) -> String;
 
     /// Reads `_tidegate/files.json` of the data set at `root`; `None` where there is none.
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError>;
@@ -41,12 +44,12 @@ pub trait DataStore: Send + Sync {
 ///
 /// # Errors
 ///
-/// That of one that can't be published, of one that is gone before others; then the others may have appeared. None is on its way any
-/// more.
+/// That of one that can't be published, of one that never will be before others; then the others may have appeared. None is on its way
+/// any more.
 pub async fn publish_all(data: &dyn DataStore, files: &[FileReceipt]) -> Result<(), DataError> {
     let published = stream::iter(files).map(|file| data.publish(file)).buffer_unordered(AT_ONCE);
     let mut failed: Vec<DataError> = published.filter_map(async |done| done.err()).collect().await;
-    let worst = failed.iter().position(|error| error.gone).unwrap_or_default();
+    let worst = failed.iter().position(|error| error.fault != Fault::Store).unwrap_or_default();
     if failed.is_empty() { Ok(()) } else { Err(failed.swap_remove(worst)) }
 }
 
@@ -57,7 +60,7 @@ pub enum Presence {
     Published,
     /// Staged, and not under its name. Parts of an upload may be lost all the same, which [`DataStore::publish`] finds out.
     Staged,
-    /// Not staged, and under its name lies something else.
+    /// Under its name lies something else, which isn't ours: it stays as it is. The file itself may be staged.
     Foreign,
     /// Neither staged nor under its name.
     Missing,
@@ -67,16 +70,27 @@ pub enum Presence {
 #[derive(Debug, thiserror::Error)]
 #[error("can't {action} {path} of the data set {root}")]
 pub struct DataError {
-    /// `probe`, `publish`, `discard` or `delete`.
+    /// `probe`, `publish`, `discard`, `delete`, `read` or `look for`.
     pub action: &'static str,
     /// The root of the data set.
     pub root: String,
     /// The path below it.
     pub path: String,
-    /// Whether the file that was to appear is lost: neither staged nor under its name.
-    pub gone: bool,
+    /// What that means for the file.
+    pub fault: Fault,
     /// What the store said.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// What became of a file that a data store couldn't do something with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The file that was to appear is lost: neither staged nor under its name.
+    Gone,
+    /// Another file has its name, and keeps it.
+    Taken,
+    /// Nothing that is known: the store failed, and may not the next time.
+    Store,
 }
 
 /// A data store in memory: for tests.
@@ -105,6 +119,11 @@ impl MemoryData {
         below.map(|((_, path), digest)| (path.clone(), digest.clone())).collect()
     }
 
+    /// Puts a file of somebody else under the name of `file`.
+    pub fn put_foreign(&self, file: &FileReceipt) {
+        self.lock().published.insert(published_at(file), "foreign".to_owned());
+    }
+
     /// Returns how many files are staged.
     pub fn staged(&self) -> usize {
         self.lock().staged.len()
@@ -116,7 +135,7 @@ impl MemoryData {
     ///
     /// As [`Manifest::read`].
     pub fn manifest(&self, root: &str) -> Result<Manifest, ManifestError> {
-        Manifest::read(root, self.lock().manifests.get(root).map(Vec::as_slice))
+        Manifest::read(root, self.lock().manifests.get(&plain(root)).map(Vec::as_slice))
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -131,29 +150,27 @@ impl DataStore for MemoryData {
         let staged = contents.staged.contains_key(&staged_at(file));
         Ok(match contents.published.get(&published_at(file)) {
             Some(digest) if *digest == file.sha256 => Presence::Published,
-            _ if staged => Presence::Staged,
             Some(_) => Presence::Foreign,
+            None if staged => Presence::Staged,
             None => Presence::Missing,
         })
     }
 
     async fn publish(&self, file: &FileReceipt) -> Result<(), DataError> {
         let mut contents = self.lock();
-        if let Some(digest) = contents.staged.remove(&staged_at(file)) {
-            contents.published.insert(published_at(file), digest);
-            return Ok(());
-        }
-        if contents.published.get(&published_at(file)) == Some(&file.sha256) {
-            return Ok(());
-        }
         let (root, path) = published_at(file);
-        Err(DataError {
-            action: "publish",
-            root,
-            path,
-            gone: true,
-            source: "it is neither staged nor published".into(),
-        })
+        let failed = |fault, why: &str| DataError { action: "publish", root, path, fault, source: why.into() };
+        match contents.published.get(&published_at(file)) {
+            Some(digest) if *digest == file.sha256 => {}
+            Some(_) => return Err(failed(Fault::Taken, "another file has its name")),
+            None if !contents.staged.contains_key(&staged_at(file)) => {
+                return Err(failed(Fault::Gone, "it is neither staged nor published"));
+            }
+            None => {}
+        }
+        contents.staged.remove(&staged_at(file));
+        contents.published.insert(published_at(file), file.sha256.clone());
+        Ok(())
     }
 
     async fn discard(&self, file: &FileReceipt) -> Result<(), DataError> {
@@ -166,18 +183,27 @@ impl DataStore for MemoryData {
         Ok(())
     }
 
+    async fn place(&self, root: &str) -> String {
+        plain(root)
+    }
+
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        Ok(self.lock().manifests.get(root).cloned())
+        Ok(self.lock().manifests.get(&plain(root)).cloned())
     }
 
     async fn update_manifest(&self, root: &str, update: &ManifestUpdate) -> Result<(), LedgerError> {
         let mut contents = self.lock();
-        let present = Manifest::read(root, contents.manifests.get(root).map(Vec::as_slice))?;
+        let present = Manifest::read(root, contents.manifests.get(&plain(root)).map(Vec::as_slice))?;
         if let Some(updated) = present.updated(update) {
-            contents.manifests.insert(root.to_owned(), updated.print(root)?);
+            contents.manifests.insert(plain(root), updated.print(root)?);
         }
         Ok(())
     }
+}
+
+/// Returns a root in the only other way of writing it that [`MemoryData`] knows: without `.`.
+fn plain(root: &str) -> String {
+    root.replace("/./", "/")
 }
 
 fn staged_at(file: &FileReceipt) -> (String, String) {

@@ -12,8 +12,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::lane::Lane;
-use super::runs::RunSummary;
-use crate::model::{FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceId, SliceKind, StagedPlace};
+use super::summary::RunSummary;
+use crate::model::{Asked, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceId, SliceKind, StagedPlace};
 
 /// The format that this version writes, of entries, checkpoints, file lists and schemas.
 pub const FORMAT: u32 = 1;
@@ -79,7 +79,7 @@ pub enum Record {
     Commit(Landing),
     /// The files of the generation before are deleted.
     Cleaned(Generation),
-    /// A publish that can't be finished: none of its files remain, and the slice is read again under the next generation.
+    /// A publish that can't be finished: none of its files remain (what others have put under their names does), and the slice is read again under the next generation.
     Void(Generation),
     /// A begun slice ends without landing.
     Close(Close),
@@ -151,6 +151,9 @@ pub enum LeaseEvent {
         /// After how many milliseconds without an entry of the holder the lease is dead, where no lock tells; absent for a minute.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ttl_ms: Option<u64>,
+        /// What the run was asked for: what died with it, where it never says how it ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Asked>,
     },
     /// The holder lives.
     Renewed,

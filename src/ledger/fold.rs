@@ -53,7 +53,7 @@ impl LedgerState {
     /// Tells whether the entry's writer held its lane; a new lease is noted.
     fn admit(&mut self, entry: &Entry) -> Result<bool, Contradiction> {
         let lane = self.lanes.entry(entry.lane).or_default();
-        if let Some(Record::Lease(LeaseEvent::Taken { holder, adopts, ttl_ms })) = entry.records.first() {
+        if let Some(Record::Lease(LeaseEvent::Taken { holder, adopts, ttl_ms, asked })) = entry.records.first() {
             if entry.lease <= lane.lease {
                 return Ok(false);
             }
@@ -65,10 +65,12 @@ impl LedgerState {
             lane.since = entry.at;
             lane.ttl_ms = *ttl_ms;
             lane.settling = !adopts.is_empty();
-            self.started(entry, holder);
             for adopted in adopts {
+                self.died(*adopted);
                 self.adopt(*adopted, entry.lane);
             }
+            self.died(entry.lane);
+            self.started(entry, holder, asked.as_ref());
             return Ok(true);
         }
         if entry.lease > lane.lease {
@@ -197,6 +199,7 @@ impl LedgerState {
     fn commit(&mut self, landing: &Landing, entry: &Entry) -> Result<(), Contradiction> {
         let job = self.job(&landing.at.job);
         let roots = job.places(&landing.roots);
+        let left = job.left_places();
         let key = job.key_mut(landing.at.key.as_ref());
         let again = key.may_land(landing)?;
         key.published(&landing.kind);
@@ -215,12 +218,25 @@ impl LedgerState {
         slice.staged.clear();
         let before = slice.landed.replace(Landed::of(landing, roots, entry.at));
         slice.replaced.extend(before.and_then(|before| before.into_replaced(entry.lane)));
-        if again { Ok(()) } else { key.extend(landing) }
+        slice.let_kept_go(&left, entry.lane);
+        if !again {
+            key.extend(landing)?;
+        }
+        if let SliceKind::Window(window) = landing.kind {
+            self.ends.was_read(&landing.at.job, landing.at.key.as_ref(), window);
+        }
+        Ok(())
     }
 
     fn cleaned(&mut self, done: &Generation) {
+        let left = self.job(&done.at.job).left_places();
         let slice = self.slice_mut(&done.at);
-        slice.replaced.retain(|replaced| replaced.generation != done.generation);
+        let (gone, stay) = std::mem::take(&mut slice.replaced)
+            .into_iter()
+            .partition(|replaced: &Replaced| replaced.generation == done.generation);
+        slice.replaced = stay;
+        // What lies where a sink was removed has not been deleted.
+        slice.kept.extend(Vec::into_iter(gone).filter_map(|gone| gone.kept_in(&left)));
     }
 
     fn void(&mut self, void: &Generation) -> Result<(), Contradiction> {
@@ -246,11 +262,16 @@ impl LedgerState {
         }
         slice.begun = None;
         slice.staged.clear();
+        let mut read = None;
         if let (Closed::Unchanged, Some(landed)) = (&close.why, &mut slice.landed) {
             landed.again = false;
+            read = landed.window();
         }
         if *slice == (SliceState { lane: slice.lane, ..SliceState::default() }) {
             self.key_mut(&close.at.job, close.at.key.as_ref()).slices.remove(&close.at.slice);
+        }
+        if let Some(window) = read {
+            self.ends.was_read(&close.at.job, close.at.key.as_ref(), window);
         }
         Ok(())
     }
@@ -417,6 +438,6 @@ impl Landed {
 
     /// Returns what is to be deleted of it by `lane`.
     pub(super) fn into_replaced(self, lane: Lane) -> Option<Replaced> {
-        Some(Replaced { generation: self.generation, list: self.list?, lane: Some(lane) })
+        Some(Replaced { generation: self.generation, list: self.list?, lane: Some(lane), roots: self.roots })
     }
 }

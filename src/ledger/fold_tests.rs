@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::entry::*;
 use super::lane::Lane;
-use super::runs::{RunLife, RunOutcome, RunSummary};
+use super::runs::RunLife;
 use super::state::LedgerState;
+use super::summary::{RunOutcome, RunSummary};
 use crate::model::{CursorValue, EndReason, FanoutKey, JobName, Reconciliation, Slice, SliceKind, Window};
 
 /// A log in memory, of one lane unless told otherwise.
@@ -58,7 +59,7 @@ impl Log {
         self.add(
             lane,
             lease,
-            vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts, ttl_ms: None })],
+            vec![Record::Lease(LeaseEvent::Taken { holder: "test".to_owned(), adopts, ttl_ms: None, asked: None })],
         )
     }
 
@@ -279,7 +280,7 @@ fn other_sinks_leave_what_is_due_again_due() {
     log.land(&window(0, 1)).unwrap();
     edit(&mut log, Accept::Sinks, &["file:///gone"]);
     assert_eq!(log.state.due_again(&name, None), [Window { from: at(1), to: at(2) }]);
-    assert!(log.state.has_left(&name, "file:///gone") && log.state.has_left_file(&name, "file:///gone/x/y"));
+    assert!(log.state.has_left(&name, "file:///gone") && log.state.left_roots().eq([(&name, "file:///gone")]));
     edit(&mut log, Accept::Future, &[]);
     assert!(!log.state.relands(&name) && !log.state.has_left(&name, "file:///gone"));
     edit(&mut log, Accept::Restart, &[]);

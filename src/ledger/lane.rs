@@ -25,6 +25,18 @@ impl Lane {
         if index < of { Some(Self { index, of }) } else { None }
     }
 
+    /// Returns into how many lanes it and its like divide the slices; 1 for the whole pipeline.
+    #[must_use]
+    pub const fn of(self) -> u32 {
+        self.of
+    }
+
+    /// Returns it as `--shard` takes it: `0/5`.
+    #[must_use]
+    pub fn shard_argument(self) -> String {
+        format!("{}/{}", self.index, self.of)
+    }
+
     /// Tells whether the two can't be held at the same time: the same lane, or lanes that divide the slices differently.
     #[must_use]
     pub const fn excludes(self, other: Self) -> bool {

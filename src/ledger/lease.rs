@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,10 @@ use super::lane::Lane;
 use super::log::{self, Outcome};
 use super::state::{LaneState, LedgerState};
 use super::writer::{Taken, Writer};
-use super::{Ledger, LedgerError, lock_file};
+use super::{Ledger, LedgerError, lock_file, lock_path};
+
+/// How long to wait before a lock that is held is looked at again.
+const GLANCE: Duration = Duration::from_millis(20);
 
 impl Ledger {
     /// Takes the lease of `lane`. The next thing to do is [`Writer::recover`].
@@ -34,6 +38,7 @@ impl Ledger {
     /// As [`Self::acquire`], and [`LedgerError::Held`] for one who gives up.
     pub async fn acquire_with(&self, lane: Lane, patience: Patience<'_>) -> Result<Writer, LedgerError> {
         let (mut state, checkpoint) = log::load(&self.store).await?;
+        let mut looked = 0;
         let mut seeker = Look { ledger: self, lane, own: Own::Unknown, watch: Watch::default() };
         loop {
             log::catch_up(&self.store, &mut state).await?;
@@ -52,7 +57,12 @@ impl Ledger {
                         return Ok(Writer::start(self, Taken { lane, lease, lock, started, state, checkpoint }));
                     }
                 }
-                Found::Blocked { by, alive: true } if !patience.wait => return Err(by),
+                // Who only looks whether a holder lives has its lock for a moment.
+                Found::Blocked { by, alive: true } if !patience.wait && looked > 1 => return Err(by),
+                Found::Blocked { alive: true, .. } if !patience.wait => {
+                    looked += 1;
+                    tokio::time::sleep(GLANCE).await;
+                }
                 Found::Blocked { by, .. } => {
                     tracing::debug!(pipeline = %self.pipeline, %lane, "waiting for a lease: {by}");
                     (patience.heard)(&by);
@@ -66,6 +76,26 @@ impl Ledger {
         }
     }
 
+    /// Returns the lanes whose holders have died, as far as that shows: on disk their locks are free; elsewhere `watch` has seen no sign
+    /// of life of them for as long as their leases live. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Disk`] where a lock can't be looked at.
+    pub fn dead(&self, state: &LedgerState, watch: &mut Watch) -> Result<BTreeSet<Lane>, LedgerError> {
+        let mut dead = BTreeSet::new();
+        for (lane, at) in state.lanes().filter(|(_, at)| at.holder.is_some()) {
+            let is_dead = match self.store.disk().map(|directory| is_free(directory, lane)).transpose()?.flatten() {
+                Some(free) => free,
+                None => watch.judge(lane, at, self.uptime.now(), at.ttl()) == Life::Dead,
+            };
+            if is_dead {
+                dead.insert(lane);
+            }
+        }
+        Ok(dead)
+    }
+
     /// Writes the entry that takes the lane; `None` where another entry came first, which is folded in.
     async fn take(&self, lane: Lane, adopts: Vec<Lane>, state: &mut LedgerState) -> Result<Option<u64>, LedgerError> {
         let lease = state.lanes.get(&lane).map_or(0, |lane| lane.lease) + 1;
@@ -76,7 +106,12 @@ impl Ledger {
             lane,
             lease,
             at: self.clock.now(),
-            records: vec![Record::Lease(LeaseEvent::Taken { holder: holder(), adopts, ttl_ms: self.timing.told() })],
+            records: vec![Record::Lease(LeaseEvent::Taken {
+                holder: holder(),
+                adopts,
+                ttl_ms: self.timing.told(),
+                asked: self.asked.clone(),
+            })],
         };
         match log::write_entry(&self.store, &entry, self.timing.pause).await? {
             Outcome::Written => state.apply(&entry).map(|()| Some(lease)),
@@ -174,8 +209,7 @@ impl Look<'_> {
                 Lock::Lockless => {}
             }
         }
-        let ttl = at.ttl_ms.map_or(super::TTL, Duration::from_millis);
-        Ok(self.watch.judge(other, at, self.ledger.uptime.now(), ttl))
+        Ok(self.watch.judge(other, at, self.ledger.uptime.now(), at.ttl()))
     }
 
     fn lock(&self, lane: Lane) -> Result<Lock, LedgerError> {
@@ -212,7 +246,7 @@ enum Life {
 
 /// Watches lanes for new entries. The clock is the observer's own: what the holder's says doesn't matter.
 #[derive(Debug, Default)]
-struct Watch(BTreeMap<Lane, Sign>);
+pub struct Watch(BTreeMap<Lane, Sign>);
 
 /// The last sign of life of a holder.
 #[derive(Debug)]
@@ -235,6 +269,29 @@ impl Watch {
             (true, _) => Life::Dead,
             (false, true) => Life::Alive,
             (false, false) => Life::NotKnown,
+        }
+    }
+}
+
+impl LaneState {
+    /// Returns how long its lease lives without a sign of life.
+    fn ttl(&self) -> Duration {
+        self.ttl_ms.map_or(super::TTL, Duration::from_millis)
+    }
+}
+
+/// Tells whether nobody holds the lock of a lane; none where that can't be told by a lock. It is held for a moment by who looks, shared
+/// with others who look: who takes the lease then looks again.
+fn is_free(directory: &Path, lane: Lane) -> Result<Option<bool>, LedgerError> {
+    let path = lock_path(directory, lane);
+    let looked = File::open(&path).map(|file| file.try_lock_shared());
+    match looked {
+        Ok(Ok(())) => Ok(Some(true)),
+        Ok(Err(TryLockError::WouldBlock)) => Ok(Some(false)),
+        Ok(Err(TryLockError::Error(error))) if error.kind() == std::io::ErrorKind::Unsupported => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(Err(TryLockError::Error(source))) | Err(source) => {
+            Err(LedgerError::Disk { action: "look at", path, source })
         }
     }
 }

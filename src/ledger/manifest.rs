@@ -176,6 +176,13 @@ impl Manifest {
         same && known
     }
 
+    /// Returns a file of `pipeline` that the ledger of `state` has landed; none where another ledger has.
+    #[must_use]
+    pub fn file_of(&self, pipeline: &PipelineName, state: &LedgerState) -> Option<&ManifestFile> {
+        let known = state.id().filter(|id| self.ledgers.get(pipeline).is_some_and(|ledger| ledger == id));
+        known.and_then(|_| self.files.iter().find(|file| file.pipeline == *pipeline))
+    }
+
     /// Prints the list as it is stored.
     ///
     /// # Errors

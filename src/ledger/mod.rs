@@ -28,6 +28,7 @@
 mod checkpoint;
 mod data;
 mod delivery;
+mod ends;
 mod entry;
 mod excerpt;
 mod fold;
@@ -46,12 +47,15 @@ mod schema;
 mod scribe;
 mod state;
 mod store;
+mod summary;
 mod tidy;
 mod uptime;
 mod writer;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod ends_tests;
 #[cfg(test)]
 mod fold_tests;
 #[cfg(test)]
@@ -63,30 +67,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-pub use data::{DataError, DataStore, MemoryData, Presence, publish_all};
+pub use data::{DataError, DataStore, Fault, MemoryData, Presence, publish_all};
 pub use delivery::{DeliveryLog, DeliveryNote, DeliveryState, DoneSlice, RowKey, RowKeys};
+pub use ends::{Ended, Ends, Failure, HowItFailed, JobEnds, Unread};
 pub use entry::{
     Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
     Record, SliceRef, Stage, digest,
 };
 pub use lane::Lane;
-pub use lease::Patience;
+pub use lease::{Patience, Watch};
 pub use manifest::{
     Manifest, ManifestError, ManifestFile, ManifestUpdate, read_object, read_on_disk, update_object, update_on_disk,
 };
 pub use prune::Spare;
 pub use ranges::LandedRange;
 pub use refusal::{REFUSED_FOR, Refusal};
-pub use runs::{JobSummary, RunEnd, RunLife, RunOutcome, RunState, RunSummary, moves_data};
+pub use runs::{RunEnd, RunLife, RunState};
 pub use schedule::{Pause, Settled};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
+pub use summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};
 pub use writer::{Accepted, BeginSlice, Publication, Writer};
 
 use self::store::Store;
 use crate::clock::Clock;
-use crate::model::{FileReceipt, PipelineName};
+use crate::model::{Asked, FileReceipt, PipelineName};
 use crate::objects::{Location, Purpose, Scheme, StoreError, Stores};
 
 /// A pipeline's ledger, for reading; [`Ledger::acquire`] is the way to write.
@@ -97,6 +103,8 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     uptime: Arc<dyn Uptime>,
     timing: Timing,
+    /// What a run that takes a lease was asked for.
+    asked: Option<Asked>,
 }
 
 /// How long a lease lives that doesn't say so.
@@ -197,7 +205,14 @@ impl Ledger {
     }
 
     fn over(store: Store, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Self {
-        Self { store, pipeline, clock, uptime: Arc::new(SystemUptime::default()), timing: Timing::default() }
+        Self {
+            store,
+            pipeline,
+            clock,
+            uptime: Arc::new(SystemUptime::default()),
+            timing: Timing::default(),
+            asked: None,
+        }
     }
 
     /// Has leases live otherwise than for a minute. Where no lock tells who lives, that is how long the next run waits for one that
@@ -205,6 +220,12 @@ impl Ledger {
     #[must_use]
     pub fn with_timing(self, timing: Timing) -> Self {
         Self { timing, ..self }
+    }
+
+    /// Has leases say what the run was asked for.
+    #[must_use]
+    pub fn asking(self, asked: Asked) -> Self {
+        Self { asked: Some(asked), ..self }
     }
 
     /// Has leases timed otherwise: for tests.
@@ -366,9 +387,13 @@ pub enum LedgerError {
     },
 }
 
+fn lock_path(directory: &Path, lane: Lane) -> PathBuf {
+    directory.join(format!("lane-{lane}.lock"))
+}
+
 /// Opens or makes the lock file of a lane.
 fn lock_file(directory: &Path, lane: Lane) -> Result<(PathBuf, std::fs::File), LedgerError> {
-    let path = directory.join(format!("lane-{lane}.lock"));
+    let path = lock_path(directory, lane);
     let open = || {
         store::create_directory(directory)?;
         std::fs::File::options().create(true).truncate(false).write(true).open(&path)

@@ -75,12 +75,14 @@ impl Ledger {
 }
 
 impl LedgerState {
-    /// Returns the lists of files that the log still needs: of what has landed, stands, is published, or is to be deleted.
+    /// Returns the lists of files that the log still needs: of what has landed, stands, is published, is kept, or is to be deleted.
     pub fn lists(&self) -> impl Iterator<Item = &str> {
         self.jobs.values().flat_map(|job| job.keys.values()).flat_map(|key| key.slices.values()).flat_map(|slice| {
             let landed = slice.landed.iter().chain(&slice.outdated).filter_map(|landed| landed.list.as_deref());
             let published = slice.published.iter().filter_map(|landing| landing.list.as_deref());
-            landed.chain(published).chain(slice.replaced.iter().map(|replaced| replaced.list.as_str()))
+            landed
+                .chain(published)
+                .chain(slice.replaced.iter().chain(&slice.kept).map(|replaced| replaced.list.as_str()))
         })
     }
 }

@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::LedgerError;
-use super::data::{DataStore, Presence, publish_all};
+use super::data::{DataStore, Fault, Presence, publish_all};
 use super::entry::{Landing, LeaseEvent, Record, SliceRef};
 use super::state::SliceState;
 use super::writer::{LET_GO, Writer, read_list};
@@ -61,7 +61,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Finishes one publish, or takes it back: all of its files that have appeared go, and so do those that are still staged.
+    /// Finishes one publish, or takes it back: all of its files that have appeared go, and so do those that are still staged. What
+    /// others have put under their names stays.
     async fn settle(&self, landing: Landing, data: &dyn DataStore) -> Result<String, LedgerError> {
         let files = match &landing.list {
             Some(list) => self.files(list).await?,
@@ -74,9 +75,8 @@ impl Writer {
         if found.iter().all(|presence| matches!(presence, Presence::Staged | Presence::Published)) {
             self.roll_forward(landing, &files, data).await
         } else {
-            let gone =
-                found.iter().filter(|presence| matches!(presence, Presence::Missing | Presence::Foreign)).count();
-            let why = are_gone(gone, landing.generation);
+            let count = |wanted| found.iter().filter(|presence| **presence == wanted).count();
+            let why = are_gone(count(Presence::Missing), count(Presence::Foreign), landing.generation);
             self.roll_back(landing, &files, &why, data).await
         }
     }
@@ -90,7 +90,12 @@ impl Writer {
         let (at, generation) = (landing.at.clone(), landing.generation);
         match publish_all(data, files).await {
             // It was there a moment ago, or some of its parts weren't.
-            Err(error) if error.gone => return self.roll_back(landing, files, &are_gone(1, generation), data).await,
+            Err(error) if error.fault == Fault::Gone => {
+                return self.roll_back(landing, files, &are_gone(1, 0, generation), data).await;
+            }
+            Err(error) if error.fault == Fault::Taken => {
+                return self.roll_back(landing, files, &are_gone(0, 1, generation), data).await;
+            }
             published => published?,
         }
         match self.commit(landing.clone()).await {
@@ -119,7 +124,8 @@ impl Writer {
         Ok(said)
     }
 
-    /// Takes a publish back whose commit can't be: its files go, those that are still staged too, and the slice is to be read again.
+    /// Takes a publish back whose commit can't be: its files go, those that are still staged too, and the slice is to be read again. A
+    /// file that isn't the one of its receipt is somebody else's, and stays.
     ///
     /// # Errors
     ///
@@ -136,7 +142,9 @@ impl Writer {
             data.discard(file).await?;
         }
         for file in files {
-            data.delete(&file.root, &file.path).await?;
+            if data.probe(file).await? != Presence::Foreign {
+                data.delete(&file.root, &file.path).await?;
+            }
         }
         self.void(at, generation).await
     }
@@ -159,8 +167,16 @@ impl Writer {
     }
 }
 
-fn are_gone(files: usize, generation: u32) -> String {
-    format!("{} of generation {generation} gone or changed", count(files))
+/// Says what keeps a generation from landing: files that are gone, and names that others have.
+fn are_gone(gone: usize, taken: usize, generation: u32) -> String {
+    let lost = |files| format!("{} of generation {generation} gone", count(files));
+    let other =
+        |files| format!("something else, which stays, has the name of {} of generation {generation}", count(files));
+    match (gone, taken) {
+        (gone, 0) => lost(gone),
+        (0, taken) => other(taken),
+        (gone, taken) => format!("{}, {}", lost(gone), other(taken)),
+    }
 }
 
 /// Says how many files it is.
@@ -243,5 +259,32 @@ mod tests {
         let said = writer.recover(&data).await.unwrap();
         assert!(said.iter().all(|said| !said.contains("was published")), "once: {said:?}");
         publish(&writer, &data, &window(2, 3)).await.unwrap();
+    }
+    #[tokio::test]
+    async fn what_others_have_put_under_a_name_stays_and_the_publish_is_voided() {
+        for appeared in [false, true] {
+            let world = World::new(Arc::new(InMemory::new()));
+            let data = MemoryData::default();
+            let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+            let slice = window(0, 2);
+            writer.begin(vec![begin_slice(&slice)]).await.unwrap();
+            let publication = publication(&slice, 1, &["a", "b"]);
+            let files = publication.files.clone();
+            files.iter().for_each(|file| data.stage(file));
+            writer.publish(publication).await.unwrap();
+            if appeared {
+                data.publish(&files[0]).await.unwrap();
+            }
+            data.put_foreign(&files[1]);
+            let said = writer.recover(&data).await.unwrap();
+            assert_eq!(
+                said[0],
+                "slice 19700101T000000Z of job j was published and not committed, and something else, which stays, has the name of \
+                 1 file of generation 1: what was left of it is deleted, and it is read again"
+            );
+            let left: Vec<String> = data.published(ROOT).into_keys().collect();
+            assert_eq!((left, data.staged()), (vec![files[1].path.clone()], 0));
+            assert_eq!(writer.state(|state| state.next_generation(&SliceRef::of(&slice))), 2);
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! What an accepted edit does to what has landed: which of it is due again, what readers see meanwhile, and what may go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::entry::{Accept, Generation, SliceRef};
 use super::lane::Lane;
 use super::ranges::{self, LandedRange};
-use super::state::{Chain, JobState, KeyState, Landed, LedgerState};
+use super::state::{Chain, JobState, KeyState, Landed, LedgerState, Replaced, SliceState};
 use crate::model::{FanoutKey, JobName, SliceKind, Window};
 
 impl JobState {
@@ -20,6 +20,9 @@ impl JobState {
         lane: Lane,
     ) -> Result<(), String> {
         self.left = left.iter().cloned().collect();
+        if matches!(accept, Accept::Reland | Accept::Restart) {
+            self.let_orphans_go(lane);
+        }
         self.since = since.or(self.since);
         if accept == Accept::Sinks {
             return Ok(());
@@ -46,6 +49,21 @@ impl JobState {
             }
         }
         Ok(())
+    }
+
+    /// Returns the places of the roots in which no sink of the job writes any more.
+    pub(super) fn left_places(&self) -> BTreeSet<usize> {
+        let left = |(place, root): (usize, &String)| self.left.contains(root).then_some(place);
+        self.roots.iter().enumerate().filter_map(left).collect()
+    }
+
+    /// Lets go what stands of slices as the job was cut once, in roots that its sinks write in again: all is read again, as other slices.
+    fn let_orphans_go(&mut self, lane: Lane) {
+        let left = self.left_places();
+        let slices = self.keys.values_mut().flat_map(|key| key.slices.values_mut());
+        for slice in slices.filter(|slice| slice.landed.is_none() && slice.outdated.is_empty()) {
+            slice.let_kept_go(&left, lane);
+        }
     }
 
     /// Returns what lies on fan-out values of each columns: what had landed before a restart, under values of other columns, and still
@@ -112,6 +130,26 @@ impl KeyState {
 
     fn outdated(&self) -> impl Iterator<Item = &Landed> {
         self.slices.values().flat_map(|slice| &slice.outdated)
+    }
+}
+
+impl SliceState {
+    /// Lets go what was kept in the root of a sink that was removed and is there again, now that the slice has landed with it. `left` are
+    /// the roots in which no sink writes.
+    pub(super) fn let_kept_go(&mut self, left: &BTreeSet<usize>, lane: Lane) {
+        let (stay, go) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(|kept: &Replaced| kept.roots.iter().all(|root| left.contains(root)));
+        self.kept = stay;
+        self.replaced.extend(Vec::into_iter(go).map(|gone| Replaced { lane: Some(lane), ..gone }));
+    }
+}
+
+impl Replaced {
+    /// Returns what stays of it; none where it has no file in the roots `left`.
+    pub(super) fn kept_in(self, left: &BTreeSet<usize>) -> Option<Self> {
+        let roots: Vec<usize> = self.roots.iter().copied().filter(|root| left.contains(root)).collect();
+        (!roots.is_empty()).then_some(Self { roots, lane: None, ..self })
     }
 }
 
@@ -241,10 +279,16 @@ impl LedgerState {
         self.jobs.get(job).is_some_and(|job| job.left.contains(root))
     }
 
-    /// Tells whether a file lies below a root in which no sink of the job writes any more, at whatever depth.
+    /// Tells whether no sink of the job writes below any of `roots` any more, which are one place.
     #[must_use]
-    pub fn has_left_file(&self, job: &JobName, place: &str) -> bool {
-        self.jobs.get(job).is_some_and(|job| job.left.iter().any(|root| place.starts_with(root.as_str())))
+    pub fn has_left_all(&self, job: &JobName, roots: &BTreeSet<String>) -> bool {
+        let mut own = self.roots_of_job(job).filter(|root| roots.contains(*root)).peekable();
+        own.peek().is_some() && own.all(|root| self.has_left(job, root))
+    }
+
+    /// Returns the roots in which no sink of a job writes any more, so that what lies below them stays, at whatever depth.
+    pub fn left_roots(&self) -> impl Iterator<Item = (&JobName, &str)> {
+        self.jobs.iter().flat_map(|(name, job)| job.left.iter().map(move |root| (name, root.as_str())))
     }
 
     /// Returns every root in which a slice of the job has or had a file.
@@ -253,22 +297,23 @@ impl LedgerState {
     }
 
     /// Returns the generations that readers are to see below `root`, each with its list. What is read anew since a restart is
-    /// among them once what it covers has gone.
+    /// among them once what it covers has gone; and what stands in the root of a sink that was removed, until the slice lands there again.
     #[must_use]
     pub fn landed_in(&self, root: &str) -> Vec<(SliceRef, u32, &str)> {
         let mut found = Vec::new();
         for (name, job) in &self.jobs {
-            let there = |landed: &&Landed| {
-                landed.roots.iter().any(|place| job.roots.get(*place).is_some_and(|known| known == root))
-            };
+            let is_there =
+                |roots: &[usize]| roots.iter().any(|place| job.roots.get(*place).is_some_and(|known| known == root));
             let shadows = job.shadows();
             for key in job.keys.values() {
                 let shadow = key.shadow(&shadows);
                 for (slice, state) in &key.slices {
-                    let shown = state.landed.iter().filter(|new| !shadow.hides(&new.kind));
-                    for landed in shown.chain(&state.outdated).filter(there) {
+                    let shown = state.landed.iter().filter(|new| !shadow.hides(&new.kind)).chain(&state.outdated);
+                    let shown = shown.filter_map(|it| Some((&it.roots, it.generation, it.list.as_deref()?)));
+                    let kept = state.kept.iter().map(|it| (&it.roots, it.generation, it.list.as_str()));
+                    for (_, generation, list) in shown.chain(kept).filter(|(roots, ..)| is_there(roots)) {
                         let at = SliceRef { job: name.clone(), key: key.key.clone(), slice: slice.clone() };
-                        found.extend(landed.list.as_deref().map(|list| (at, landed.generation, list)));
+                        found.push((at, generation, list));
                     }
                 }
             }
@@ -294,11 +339,13 @@ impl LedgerState {
 
     /// Lets a generation of before a restart go; `lane` deletes it.
     pub(super) fn supersede(&mut self, gone: &Generation, lane: Lane) {
+        let left = self.jobs.get(&gone.at.job).map(JobState::left_places).unwrap_or_default();
         let slice = self.slice_mut(&gone.at);
         let (stay, go) = std::mem::take(&mut slice.outdated)
             .into_iter()
             .partition(|landed: &Landed| landed.generation != gone.generation);
         slice.outdated = stay;
         slice.replaced.extend(Vec::into_iter(go).filter_map(|gone| gone.into_replaced(lane)));
+        slice.let_kept_go(&left, lane);
     }
 }

@@ -1,19 +1,20 @@
 //! The record of runs: who took a lease when, and what came of it. A run that took one and never said how it ended has died.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ends::{Ended, Ends};
 use super::entry::Entry;
 use super::lane::Lane;
 use super::state::LedgerState;
+use super::summary::RunSummary;
 use super::{Ledger, LedgerError};
-use crate::model::{DeliveryReport, Exit, Fetched, JobName, JobReport, RunId, RunReport, SliceOutcome};
+use crate::model::Asked;
 
 /// How many runs the state keeps: half a year of nightly ones.
 const KEPT: usize = 200;
-
-/// Characters of an error that are kept.
-const ERROR: usize = 400;
 
 /// A run, as the log tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct RunState {
     pub holder: String,
     /// When it took the lease, UTC, by its own clock.
     pub started: DateTime<Utc>,
+    /// What it was asked for; absent in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// How it ended; none for one that died, or still runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
@@ -57,187 +61,28 @@ pub enum RunLife {
     Died,
 }
 
-/// What a run did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunSummary {
-    /// What was asked for: `run`, `backfill`, `replay`, `deliver`, `accept`, `vacuum`.
-    pub verb: String,
-    /// The instant that it planned with, UTC.
-    pub now: DateTime<Utc>,
-    /// How it ended.
-    pub outcome: RunOutcome,
-    /// Slices that landed.
-    pub landed: u64,
-    /// Slices that were read again and are as they were.
-    pub unchanged: u64,
-    /// Slices that failed.
-    pub failed: u64,
-    /// Rows that landed, each once.
-    pub rows: u64,
-    /// Files over all sinks.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Pages read.
-    pub pages: u64,
-    /// Tries beyond the first of each page; 0 in records of older versions.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub retries: u64,
-    /// Bytes of bodies received, decompressed; 0 in records of older versions.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub received_bytes: u64,
-    /// The run, as logs and reports name it; absent in records of older versions, and for a vacuum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunId>,
-    /// The instant of the schedule that it was for, UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheduled_for: Option<DateTime<Utc>>,
-    /// The exit code, as [`crate::model::Exit`] has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<u8>,
-    /// The first thing that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Its jobs; only in the log.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub jobs: Vec<JobSummary>,
-}
-
-/// What a run did of one job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobSummary {
-    /// The job.
-    pub job: JobName,
-    /// Slices that landed.
-    pub landed: u64,
-    /// Slices that were read again and are as they were.
-    pub unchanged: u64,
-    /// Slices that failed.
-    pub failed: u64,
-    /// Rows that landed.
-    pub rows: u64,
-    /// The first thing that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunOutcome {
-    /// All that was due has landed.
-    Done,
-    /// Some slices landed, and some failed.
-    SomeFailed,
-    /// Slices were due, and none landed; or the run broke off.
-    Failed,
-    /// What had begun has landed, and the rest was left for another run: at a limit, or since the process was told to end.
-    Stopped,
-    /// It was interrupted.
-    Interrupted,
-}
-
-/// Tells whether what was asked for reads or sends data: how that went says how the pipeline is.
-#[must_use]
-pub fn moves_data(verb: &str) -> bool {
-    !["accept", "vacuum"].contains(&verb)
-}
-
-impl RunSummary {
-    /// Sums a report up.
+impl RunState {
+    /// Says which run it is and what it was asked for, with the entry that tells how it ended: of one that died, its first. Older
+    /// versions didn't note what was asked for: that is taken for all jobs of which `ends` knows something.
     #[must_use]
-    pub fn of(verb: &str, report: &RunReport) -> Self {
-        let jobs: Vec<JobSummary> = report.jobs.iter().map(JobSummary::of).collect();
-        let sum = |count: fn(&JobSummary) -> u64| jobs.iter().map(count).sum();
-        let (landed, unchanged, failed) = (sum(|job| job.landed), sum(|job| job.unchanged), sum(|job| job.failed));
-        let fetched: Vec<Fetched> = report.jobs.iter().map(JobReport::fetched).collect();
-        let exit = Exit::of(report);
-        let sinks = report.jobs.iter().map(JobReport::sinks);
-        let (files, bytes) = sinks.fold((0, 0), |(files, bytes), sink| (files + sink.files, bytes + sink.bytes));
-        let first = jobs.iter().find_map(|job| job.error.as_ref().map(|error| format!("{}: {error}", job.job)));
-        let first = first.or_else(|| report.deliveries.iter().find_map(DeliveryReport::told));
-        Self {
-            verb: verb.to_owned(),
-            now: report.now,
-            outcome: match exit {
-                Exit::SomeFailed => RunOutcome::SomeFailed,
-                Exit::Stopped => RunOutcome::Stopped,
-                exit if exit.is_failure() => RunOutcome::Failed,
-                _ => RunOutcome::Done,
-            },
-            landed,
-            unchanged,
-            failed,
-            rows: sum(|job| job.rows),
-            files,
-            bytes,
-            pages: fetched.iter().map(|of| of.pages).sum(),
-            retries: fetched.iter().map(|of| of.retries).sum(),
-            received_bytes: fetched.iter().map(|of| of.bytes).sum(),
-            run: None,
-            scheduled_for: None,
-            exit_code: None,
-            error: first.as_deref().map(cut),
-            jobs,
+    pub fn ended(&self, ends: &Ends) -> Ended {
+        let summary = self.end.as_ref().map(|end| &end.summary);
+        let named = summary.and_then(|summary| summary.run.as_ref());
+        let all = || Asked { jobs: ends.jobs().cloned().collect(), ..Asked::new(self.verb()) };
+        Ended {
+            entry: self.end.as_ref().map_or(self.id, |end| end.entry),
+            run: named.map_or_else(|| self.id.to_string(), ToString::to_string),
+            at: self.end.as_ref().map_or(self.started, |end| end.at),
+            lane: self.lane,
+            asked: self.asked.clone().unwrap_or_else(all),
         }
     }
 
-    /// Returns the exit code; none in records of older versions, and for a vacuum.
+    /// Returns the verb, as far as it is known.
     #[must_use]
-    pub fn exit(&self) -> Option<Exit> {
-        self.exit_code.and_then(|code| Exit::ALL.into_iter().find(|exit| exit.code() == code))
-    }
-
-    /// Returns how the run ended. Older versions noted one that stopped early as done, so the exit code is asked too.
-    #[must_use]
-    pub fn ended(&self) -> RunOutcome {
-        if self.exit() == Some(Exit::Stopped) { RunOutcome::Stopped } else { self.outcome }
-    }
-
-    /// Makes the summary of a run that broke off, or that lands nothing.
-    #[must_use]
-    pub fn bare(verb: &str, now: DateTime<Utc>, outcome: RunOutcome, error: Option<&str>) -> Self {
-        Self {
-            verb: verb.to_owned(),
-            now,
-            outcome,
-            landed: 0,
-            unchanged: 0,
-            failed: 0,
-            rows: 0,
-            files: 0,
-            bytes: 0,
-            pages: 0,
-            retries: 0,
-            received_bytes: 0,
-            run: None,
-            scheduled_for: None,
-            exit_code: None,
-            error: error.map(cut),
-            jobs: Vec::new(),
-        }
-    }
-}
-
-impl JobSummary {
-    fn of(report: &JobReport) -> Self {
-        let of = |outcome: &SliceOutcome| match outcome {
-            SliceOutcome::Failed { error } => Some(error.clone()),
-            _ => None,
-        };
-        let rows = report.slices.iter().filter(|slice| slice.outcome == SliceOutcome::Landed);
-        let of_slice = || {
-            let failed = report.slices.iter().find_map(|slice| Some((&slice.slice, of(&slice.outcome)?)));
-            failed.map(|(slice, error)| format!("{slice}: {error}"))
-        };
-        Self {
-            job: report.job.clone(),
-            landed: report.count(|outcome| *outcome == SliceOutcome::Landed) as u64,
-            unchanged: report.count(|outcome| *outcome == SliceOutcome::Unchanged) as u64,
-            failed: report.count(|outcome| of(outcome).is_some()) as u64,
-            rows: rows.map(|slice| slice.rows.transformed).sum(),
-            error: report.error.clone().or_else(of_slice).map(|error| cut(&error)),
-        }
+    pub fn verb(&self) -> &str {
+        let asked = self.asked.as_ref().map(|asked| asked.verb.as_str());
+        asked.or_else(|| Some(self.end.as_ref()?.summary.verb.as_str())).unwrap_or("run")
     }
 }
 
@@ -255,26 +100,52 @@ impl LedgerState {
         })
     }
 
+    /// As [`Self::runs`], where it is known of lanes that their holders have died: see [`Ledger::dead`].
+    pub fn runs_but(&self, dead: &BTreeSet<Lane>) -> impl Iterator<Item = (&RunState, RunLife)> {
+        self.runs().map(|(run, life)| match life {
+            RunLife::Holds if dead.contains(&run.lane) => (run, RunLife::Died),
+            life => (run, life),
+        })
+    }
+
+    /// Returns how the jobs ended.
+    #[must_use]
+    pub const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
     /// Notes a run that has taken a lease.
-    pub(super) fn started(&mut self, entry: &Entry, holder: &str) {
+    pub(super) fn started(&mut self, entry: &Entry, holder: &str, asked: Option<&Asked>) {
         self.runs.push(RunState {
             id: entry.sequence,
             lane: entry.lane,
             lease: entry.lease,
             holder: holder.to_owned(),
             started: entry.at,
+            asked: asked.cloned(),
             end: None,
         });
         let excess = self.runs.len().saturating_sub(KEPT);
         self.runs.drain(..excess);
     }
 
+    /// Notes that the run that holds the last lease of `lane` has died, unless it said how it ended.
+    pub(super) fn died(&mut self, lane: Lane) {
+        let last = self.runs.iter().rev().find(|run| run.lane == lane);
+        if let Some(died) = last.filter(|run| run.end.is_none()) {
+            let died = died.ended(&self.ends);
+            self.ends.died(&died);
+        }
+    }
+
     /// Notes how the holder of the entry's lease ended.
     pub(super) fn ran(&mut self, entry: &Entry, summary: &RunSummary) {
         let run = self.runs.iter_mut().rev().find(|run| run.lane == entry.lane && run.lease == entry.lease);
         if let Some(run) = run {
-            let summary = RunSummary { jobs: Vec::new(), ..summary.clone() };
-            run.end = Some(RunEnd { entry: entry.sequence, at: entry.at, summary });
+            let short = RunSummary { jobs: Vec::new(), deliveries: Vec::new(), ..summary.clone() };
+            run.end = Some(RunEnd { entry: entry.sequence, at: entry.at, summary: short });
+            let ended = run.ended(&self.ends);
+            self.ends.ended(&ended, summary);
         }
     }
 }
@@ -289,17 +160,5 @@ impl Ledger {
         let last = run.end.as_ref().map_or(state.sequence(), |end| end.entry);
         let entries = self.entries(run.id, last).await?;
         Ok(entries.into_iter().filter(|entry| entry.lane == run.lane && entry.lease == run.lease).collect())
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn cut(error: &str) -> String {
-    match error.char_indices().nth(ERROR) {
-        Some((end, _)) => format!("{}…", &error[..end]),
-        None => error.to_owned(),
     }
 }

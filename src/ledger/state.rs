@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ends::Ends;
 use super::entry::{Begin, Landing, ParentRow, SliceRef};
 use super::lane::Lane;
 use super::ranges::LandedRange;
@@ -24,6 +25,9 @@ pub struct LedgerState {
     /// The last runs, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) runs: Vec<RunState>,
+    /// How the jobs ended; of jobs of which nothing is noted, older versions wrote what there is.
+    #[serde(default, skip_serializing_if = "Ends::is_empty")]
+    pub(super) ends: Ends,
 }
 
 /// The lease of a lane.
@@ -113,6 +117,10 @@ pub struct SliceState {
     /// Generations whose files are still to be deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<Replaced>,
+    /// Generations that were replaced, and still stand in the roots of sinks that were removed: they stay until the slice lands with
+    /// such a sink again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Replaced>,
     /// What had landed before the job was cut otherwise, until what is read anew covers it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<Landed>,
@@ -165,6 +173,9 @@ pub struct Replaced {
     /// The lane that let it go, and deletes them; where an earlier version did, that of the slice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<Lane>,
+    /// The roots in which it has files, as places in the job's roots; none where an earlier version let it go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) roots: Vec<usize>,
 }
 
 impl LedgerState {

@@ -1,6 +1,6 @@
 //! Tidying: what a run does after its commits. Lists of files are brought up to date, then what was replaced is deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -92,8 +92,8 @@ impl Writer {
         let mut dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
         dirty.extend(replaced.iter().flat_map(|(_, _, files)| files).map(|file| file.root.clone()));
         let mut listed = 0;
-        for root in &dirty {
-            match self.update_manifest(root, data).await {
+        for roots in self.data_sets(&dirty, data).await {
+            match self.update_manifest(&roots, data).await {
                 Ok(slices) => listed += slices,
                 Err(error) => {
                     self.mark_dirty(dirty.clone());
@@ -152,25 +152,41 @@ impl Writer {
         Ok(said)
     }
 
-    /// Brings the list of one data set up to the log, and returns how many slices it names. Only files that it doesn't name yet
-    /// are looked up.
-    async fn update_manifest(&self, root: &str, data: &dyn DataStore) -> Result<usize, LedgerError> {
+    /// Returns the data sets of some roots, each with all roots that the log has of it: its place may be written in several ways.
+    async fn data_sets(&self, dirty: &BTreeSet<String>, data: &dyn DataStore) -> Vec<BTreeSet<String>> {
+        let mut all: BTreeSet<String> = self.state(|state| state.roots().into_iter().map(str::to_owned).collect());
+        all.extend(dirty.iter().cloned());
+        let mut sets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for root in all {
+            sets.entry(data.place(&root).await).or_default().insert(root);
+        }
+        sets.into_values().filter(|roots| !roots.is_disjoint(dirty)).collect()
+    }
+
+    /// Brings the list of one data set, which has these roots, up to the log, and returns how many slices it names. Only files that it
+    /// doesn't name yet are looked up.
+    async fn update_manifest(&self, roots: &BTreeSet<String>, data: &dyn DataStore) -> Result<usize, LedgerError> {
+        let Some(root) = roots.first() else { return Ok(0) };
         let pipeline = self.held.ledger.pipeline().clone();
         let listed = Manifest::read(root, data.read_manifest(root).await?.as_deref())?.listed(&pipeline);
         let (sequence, ledger, landed) = self.state(|state| {
             let own = |(at, generation, list): (SliceRef, u32, &str)| ((at.job, at.slice, generation), list.to_owned());
             let ledger = state.id().map(str::to_owned);
-            (state.sequence(), ledger, state.landed_in(root).into_iter().map(own).collect::<Vec<_>>())
+            (
+                state.sequence(),
+                ledger,
+                roots.iter().flat_map(|root| state.landed_in(root)).map(own).collect::<BTreeSet<_>>(),
+            )
         });
         let new = landed.iter().filter(|(slice, _)| !listed.contains(slice));
         let lists = new.map(|(slice, list)| async move { Ok::<_, LedgerError>((slice, self.files(list).await?)) });
         let lists: Vec<_> = stream::iter(lists).buffered(READ_AHEAD).try_collect().await?;
         let files = lists.into_iter().flat_map(|(slice, files)| files.into_iter().map(move |file| (slice, file)));
-        let here = files.filter(|(_, file)| file.root == root);
+        let here = files.filter(|(_, file)| roots.contains(&file.root));
         let add = here.map(|(slice, file)| listing(&pipeline, slice, file)).collect();
         // What a sink that was removed has listed stays listed.
         let stays = self.state(|state| {
-            let left = listed.into_iter().filter(|(job, ..)| state.has_left(job, root));
+            let left = listed.into_iter().filter(|(job, ..)| state.has_left_all(job, roots));
             left.collect::<Vec<_>>()
         });
         let landed: BTreeSet<_> = landed.into_iter().map(|(slice, _)| slice).chain(stays).collect();
@@ -213,7 +229,7 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::ledger::tests::{ROOT, World, land, window};
+    use crate::ledger::tests::{ROOT, World, begin_slice, land, publication, window};
     use crate::ledger::{Accept, Accepted, DataError, Lane, MemoryData, Presence};
     use crate::model::JobName;
 
@@ -242,6 +258,10 @@ mod tests {
             let listed = self.data.manifest(root).unwrap().files;
             assert!(listed.iter().all(|file| file.path != path), "{path} is deleted and still listed");
             self.data.delete(root, path).await
+        }
+
+        async fn place(&self, root: &str) -> String {
+            self.data.place(root).await
         }
 
         async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
@@ -334,6 +354,26 @@ mod tests {
         let whole = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
         whole.recover(&data).await.unwrap();
         assert_eq!((data.published(ROOT).len(), whole.state(|state| state.uncleaned().count())), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_written_in_two_ways_has_one_list() {
+        let (world, data) = (World::new(Arc::new(InMemory::new())), MemoryData::default());
+        let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+        for hour in 0..4 {
+            let slice = window("j", hour);
+            writer.begin(vec![begin_slice(&slice)]).await.unwrap();
+            let mut publication = publication(&slice, 1, &["a"]);
+            if hour % 2 == 1 {
+                publication.files[0].root = ROOT.replace("///", "///./");
+            }
+            data.stage(&publication.files[0]);
+            let landing = writer.publish(publication.clone()).await.unwrap();
+            data.publish(&publication.files[0]).await.unwrap();
+            writer.commit(landing).await.unwrap();
+            writer.tidy(&data).await.unwrap();
+            assert_eq!(i64::try_from(data.manifest(ROOT).unwrap().files.len()).unwrap(), hour + 1);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{JobName, SinkName};
+use super::{JobName, Remedy, SinkName};
 
 /// Where the rows of an outbox went. `rows = sent + found + refused + known + left`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -45,6 +45,9 @@ pub struct DeliveryReport {
     /// Why the delivery stopped before its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What helps against that, where delivering again alone doesn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
 }
 
 impl DeliveryReport {

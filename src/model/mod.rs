@@ -1,5 +1,6 @@
 //! What travels between the stages: slices, windows, schemas, receipts and the run report. Plain data, no I/O.
 
+mod asked;
 mod change;
 mod delivery;
 mod exit;
@@ -7,12 +8,14 @@ mod format;
 mod hand_type;
 mod ids;
 mod lock;
+mod remedy;
 mod report;
 mod schema;
 mod slice;
 mod strays;
 mod verdict;
 
+pub use asked::Asked;
 pub use change::{Change, Drift, Effect};
 pub use delivery::{DeliveryCounts, DeliveryReport, DeliveryStatus};
 pub use exit::Exit;
@@ -20,6 +23,7 @@ pub use format::{AnswerFormat, CsvDialect};
 pub use hand_type::{HandColumn, HandType, HandTypeError, InstantReading, TYPE_NAMES};
 pub use ids::{FanoutKey, JobName, PipelineName, RunId, SinkName, SliceId};
 pub use lock::{LockError, LockedJob, SchemaLock};
+pub use remedy::Remedy;
 pub use report::{
     Fetched, JobReport, Left, Report, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome, SliceReport, Stop, Took,
 };

@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, RunId, SinkName, SliceId, Strays};
+use super::{
+    Asked, DeliveryReport, Exit, FanoutKey, JobName, PipelineName, Reconciliation, Remedy, RunId, SinkName, SliceId,
+    Strays, Window,
+};
 
 /// Where a slice's rows went. `received = decoded + quarantined + outside_window + deduplicated + read_again + refused`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -92,6 +95,9 @@ pub enum SliceOutcome {
     Failed {
         /// What failed, why, and what to do.
         error: String,
+        /// What helps, where running again alone doesn't.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remedy: Option<Remedy>,
     },
 }
 
@@ -144,6 +150,9 @@ pub struct SliceReport {
     /// The fan-out value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<FanoutKey>,
+    /// The time that it covers; absent where it isn't a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// The generation that landed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
@@ -177,6 +186,9 @@ pub struct JobReport {
     /// Why the job's slices couldn't be planned at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What helps against that, where running again alone doesn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
     /// Whether running again can't help against that: a person must change something. The exit code says it.
     #[serde(skip)]
     pub refused: bool,
@@ -229,6 +241,7 @@ impl JobReport {
             job,
             slices: Vec::new(),
             error: None,
+            remedy: None,
             refused: false,
             left: None,
             schema_version: None,
@@ -338,6 +351,8 @@ pub struct RunEnd {
     pub pipeline: PipelineName,
     /// The run.
     pub run: RunId,
+    /// What it was asked for.
+    pub asked: Asked,
     /// The instant of the schedule that it was for, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -353,6 +368,9 @@ pub struct RunEnd {
     /// Why it didn't come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What helps against that, where running again alone doesn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
     /// What it did; absent where it didn't come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<RunReport>,
@@ -366,7 +384,7 @@ impl RunEnd {
         let of_job = |job: &JobReport| job.error.as_ref().map(|error| format!("{}: {error}", job.job));
         let of_slice = |job: &JobReport| {
             job.slices.iter().find_map(|slice| match &slice.outcome {
-                SliceOutcome::Failed { error } => Some(format!("{} {}: {error}", job.job, slice.slice)),
+                SliceOutcome::Failed { error, .. } => Some(format!("{} {}: {error}", job.job, slice.slice)),
                 _ => None,
             })
         };

@@ -1,16 +1,19 @@
 //! The slice: the unit that is planned, extracted, committed and, if need be, replaced.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FanoutKey, JobName, SinkName, SliceId};
 
 /// A half-open interval of time, `[from, to)`, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// The first instant that belongs to the window.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub from: DateTime<Utc>,
     /// The first instant that doesn't.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub to: DateTime<Utc>,
 }
 

@@ -16,16 +16,19 @@ pub enum EndReason {
     /// A page came with no rows. One in the middle was shorter than asked for, and pages are counted by the size asked for: a server
     /// that gives fewer at a time has rows between them.
     EmptyAfterShort,
-    /// A page came with no rows. The only one before it was shorter than asked for, and pages are counted by the size asked for: a
-    /// server that gives fewer at a time has rows between the two. No page of the job, in this run, was full.
+    /// A page came with no rows, and none before it was full, of the job in this run: a server that gives fewer rows at a time than asked
+    /// for, where pages are counted by that, or that hides rows after it has counted them, may have others.
     NeverFull,
     /// The server said that there is no more (`more` was false).
     MoreFalse,
     /// The server said that there is no more. A page in the middle was shorter than asked for, and pages are counted by the size asked
     /// for: a server that gives fewer at a time has rows between them.
     MoreFalseAfterShort,
-    /// A page was shorter than asked for, and all that `total` states had been received.
+    /// All that `total` states had been received, and then a page was shorter than asked for, or the request behind it was answered by
+    /// an error such as 404.
     TotalReached,
+    /// All that `total` states had been received, and the request behind it brought rows that had come before, and no others.
+    PageAgain,
     /// A page was shorter than asked for, and the pipeline file says `short_page: end`.
     ShortPage,
     /// A page brought nothing new and was smaller than the largest one (`seek`).
@@ -118,6 +121,7 @@ impl Reconciliation {
                 EndReason::OnePage
                 | EndReason::PartsRead
                 | EndReason::TotalReached
+                | EndReason::PageAgain
                 | EndReason::ShortPage
                 | EndReason::EmptyAfterShort
                 | EndReason::NeverFull

@@ -5,6 +5,7 @@
 //! [`Stores::prove`] looks whether a store keeps to the first before anything depends on it.
 
 mod error;
+mod folder;
 mod location;
 mod open;
 mod prove;
@@ -21,6 +22,7 @@ use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 
 pub use error::{Kind, StoreError, chain};
+pub use folder::{absolute, place};
 pub use location::{Location, LocationError, Scheme};
 use uploads::Listing;
 pub use uploads::{OpenUpload, OpenUploads};

@@ -130,11 +130,6 @@ impl Ahead {
         Ok(Arrived { asked, early: None })
     }
 
-    /// Returns the size of the largest body so far.
-    pub(super) const fn largest(&self) -> u64 {
-        self.largest
-    }
-
     /// Takes the size of a body.
     pub(super) fn note_size(&mut self, bytes: u64) {
         self.largest = self.largest.max(bytes);

@@ -37,16 +37,18 @@ fn ended(
 ) -> RunEnd {
     let (exit_code, error, report) = match result {
         Ok(report) => (Exit::of(&report), None, Some(report)),
-        Err(error) => (env.exit(&error), Some(error.chain()), None),
+        Err(error) => (env.exit(&error), Some(error), None),
     };
     RunEnd {
         pipeline: pipeline.name.clone(),
         run: options.run.clone(),
+        asked: options.asked(pipeline),
         scheduled_for: options.scheduled_for,
         started,
         ended: env.clock.now(),
         exit_code,
-        error,
+        remedy: error.as_ref().and_then(RunError::remedy),
+        error: error.as_ref().map(RunError::chain),
         report,
     }
 }

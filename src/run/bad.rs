@@ -101,6 +101,11 @@ impl BadRows {
         Err(RunError::BadRows { bad: self.marks.len() as u64, received, allowed, first: self.first.clone() })
     }
 
+    /// Returns the row that was taken last, and why it is bad; empty where it isn't in memory any more.
+    pub(super) fn last(&self) -> String {
+        self.waiting.last().map(BadRow::excerpt).unwrap_or_default()
+    }
+
     /// Returns the rows that weren't left out, without their texts.
     pub(super) fn marks(&self) -> &[Mark] {
         &self.marks

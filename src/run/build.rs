@@ -64,7 +64,11 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
         (Slicing::Window(spec), SliceKind::Window(cell)) => window::reach(spec, *cell, into).unzip(),
         _ => (None, None),
     };
-    let rules = EndRules { short_page_ends: paginate.short_page_ends, max_pages: Some(paginate.max_pages) };
+    let rules = EndRules {
+        short_page_ends: paginate.short_page_ends,
+        max_pages: Some(paginate.max_pages),
+        total_may_be_less: job.on_mismatch == file::OnMismatch::Warn && !job.key.is_empty(),
+    };
     match paginate.kind.clone() {
         PaginateKind::None => Box::new(OnePage),
         PaginateKind::Offset { into, size_into, size, first, advance } => {

@@ -3,7 +3,9 @@
 mod came;
 mod edges;
 mod end;
+mod rows;
 mod strays;
+mod unlike;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +17,9 @@ use serde_json::Value;
 use self::came::Came;
 pub(super) use self::edges::Edges;
 pub(super) use self::end::{Collected, PassEnd};
+pub(super) use self::rows::Rows;
 use self::strays::OwnTime;
+use self::unlike::Unlike;
 use super::RunError;
 use super::bad::{BadRows, Which};
 use super::cursor;
@@ -48,6 +52,8 @@ pub(super) struct SliceMemory {
 pub(super) struct Taken {
     /// Rows with a key that no earlier page had.
     pub(super) new_rows: u64,
+    /// Records that have nothing of a row of the job.
+    pub(super) unlike: u64,
     /// Whether an incremental slice has the rows that it was meant to have.
     pub(super) full: bool,
     /// Whether the last of the rows that could be decoded went to quarantine.
@@ -70,6 +76,9 @@ pub(super) struct Collector {
     counts: RowCounts,
     /// Rows for quarantine.
     bad: BadRows,
+    unlike: Unlike,
+    /// Whether a page may have nothing but records that are unlike rows: the job says how many may be bad.
+    may_be_unlike: bool,
     undecoded: usize,
     first_nulled: Option<BadRow>,
     /// The first record as it came, where it was wanted.
@@ -78,6 +87,8 @@ pub(super) struct Collector {
     replaced: Replaced,
     outside: Ordinals,
     nulls: Ordinals,
+    /// The first row of the last page.
+    last_page: u64,
     evidence: Evidence,
     /// The columns in which a row had a value.
     valued: BTreeSet<String>,
@@ -123,15 +134,18 @@ impl Collector {
             cursor,
             spool: Spool::new(memory.rows),
             schemas: Vec::new(),
-            options,
             counts: RowCounts::default(),
             bad: BadRows::default(),
+            unlike: Unlike::new(job, &options),
+            may_be_unlike: job.max_bad_rows.is_some(),
             undecoded: 0,
+            options,
             first_nulled: None,
             first: Value::Null,
             replaced: Replaced::default(),
             outside: Ordinals::default(),
             nulls: Ordinals::default(),
+            last_page: 0,
             evidence: Evidence::of(job),
             valued: BTreeSet::new(),
             since: 0,
@@ -149,6 +163,11 @@ impl Collector {
         self.keys.as_ref().map_or(0, KeyIndex::sorting)
     }
 
+    /// Returns how many bytes of memory the rows and keys take that are there.
+    pub(super) fn memory(&self) -> u64 {
+        self.spool.memory_bytes() + self.keys.as_ref().map_or(0, KeyIndex::bytes)
+    }
+
     /// Has the rows written as they come, but where only the slice's end tells which of them land.
     pub(super) fn write_early(&mut self, early: Early, opening: Opening) {
         if self.latest_by.is_none() && self.cursor.is_none() && !self.overlap {
@@ -164,10 +183,10 @@ impl Collector {
         }
     }
 
-    /// Takes a page in. `request` names it in errors and in quarantine.
-    pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<Taken, RunError> {
+    /// Takes a page in, but for its rows, which it returns: they are to be kept next. `request` names it in errors and in quarantine.
+    pub(super) fn take(&mut self, page: DecodedPage, request: &str, number: u64) -> Result<(Taken, Rows), RunError> {
         let first = self.spool.rows();
-        let held = page.held().map_err(|source| RunError::Decode { request: request.to_owned(), source })?;
+        self.last_page = first;
         self.counts.received += page.rows;
         self.counts.discarded_fields += page.discarded_fields;
         self.counts.nulled_values += page.nulled_values;
@@ -182,59 +201,72 @@ impl Collector {
         let stood =
             page.rejected.iter().enumerate().map(|(bad, row)| usize::try_from(row.ordinal).unwrap_or(usize::MAX) - bad);
         let came = Came::new(request, number, stood.collect(), &page.origin);
+        let mut unlike = 0;
         for row in page.rejected {
+            unlike += u64::from(self.unlike.is_rejected(&row));
             let which = Which::Undecoded(self.undecoded);
             let pass = self.evidence.passes().number();
             self.bad.push(BadRow::rejected(row, request, number), which, pass)?;
             self.undecoded += 1;
         }
-        let batch = page.batch;
-        self.note_values(&batch);
-        let tied = self.ends_tied(&batch);
-        let new_good = self.observe(&batch, &page.schema, first, &came)?;
+        let rows = Rows { pieces: page.pieces, schema: page.schema };
+        self.note_values(&rows);
+        let tied = self.ends_tied(&rows);
+        let new_good = self.observe(&rows, first, &came, &mut unlike)?;
+        self.check_likeness(unlike, page.rows, request)?;
         // Rows that a program made nothing of can't be told from others.
         let new_rows = if page.rows == 0 { page.server_rows } else { new_bad + new_good };
         self.evidence.note_again(page.server_rows, page.rows, new_rows);
-        self.cut_by_time(&batch, first, &came)?;
-        let full = self.cut_by_cursor(&batch, first, &came)?;
+        self.cut_by_time(&rows, first, &came)?;
+        let full = self.cut_by_cursor(&rows, first, &came)?;
         self.bad.check(self.counts.received)?;
-        self.feed(&held, first, &page.schema)?;
-        let batch = self.tagged(held, page.schema)?;
-        self.spool.push(batch)?;
-        let last = self.spool.rows().checked_sub(1);
+        let last = (first + rows.count()).checked_sub(1);
         let last_is_bad = last.is_some_and(|last| self.nulls.contains(last));
-        Ok(Taken { new_rows, full, last_is_bad, tied })
+        Ok((Taken { new_rows, unlike, full, last_is_bad, tied }, rows))
     }
 
     /// Tells whether the last two rows of a page have the same value of `seek`.
-    fn ends_tied(&self, batch: &RecordBatch) -> bool {
-        let column = self.sought.as_ref().and_then(|name| batch.column_by_name(name));
-        column.zip(batch.num_rows().checked_sub(2)).is_some_and(|(column, at)| {
-            column.is_valid(at) && column.slice(at, 1).as_ref() == column.slice(at + 1, 1).as_ref()
-        })
+    fn ends_tied(&self, rows: &Rows) -> bool {
+        let Some(name) = &self.sought else { return false };
+        let value = |(batch, at): (&RecordBatch, usize)| Some(batch.column_by_name(name)?.slice(at, 1));
+        let [Some(before), Some(last)] = rows.last_two().map(|row| row.and_then(value)) else { return false };
+        before.is_valid(0) && before.as_ref() == last.as_ref()
+    }
+
+    /// Keeps the rows of the page that was taken in, and gives them away to be written: then it may wait for the thread that writes.
+    pub(super) fn keep(&mut self, rows: Rows, request: &str) -> Result<(), RunError> {
+        for piece in rows.pieces {
+            let held = piece.held().map_err(|source| RunError::Decode { request: request.to_owned(), source })?;
+            self.feed(&held, &rows.schema)?;
+            let batch = self.tagged(held, &rows.schema)?;
+            self.spool.push(batch)?;
+        }
+        Ok(())
     }
 
     /// Notes the columns that have a value in a page.
-    fn note_values(&mut self, batch: &RecordBatch) {
-        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            if column.null_count() < column.len() && !self.valued.contains(field.name()) {
-                self.valued.insert(field.name().clone());
+    fn note_values(&mut self, rows: &Rows) {
+        for (_, batch) in rows.numbered() {
+            for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+                if column.null_count() < column.len() && !self.valued.contains(field.name()) {
+                    self.valued.insert(field.name().clone());
+                }
             }
         }
     }
 
-    fn feed(&mut self, batch: &RecordBatch, first: u64, schema: &RecordSchema) -> Result<(), RunError> {
+    fn feed(&mut self, batch: &RecordBatch, schema: &RecordSchema) -> Result<(), RunError> {
         let Some(feeder) = &mut self.feeder else { return Ok(()) };
         if !self.replaced.is_empty() {
             feeder.give_up();
             return Ok(());
         }
-        feeder.take(batch, schema, first, [&self.outside, &self.nulls])
+        feeder.take(batch, schema, self.spool.rows(), [&self.outside, &self.nulls])
     }
 
-    fn tagged(&mut self, batch: RecordBatch, schema: RecordSchema) -> Result<RecordBatch, RunError> {
-        if self.schemas.last() != Some(&schema) {
-            self.schemas.push(schema);
+    fn tagged(&mut self, batch: RecordBatch, schema: &RecordSchema) -> Result<RecordBatch, RunError> {
+        if self.schemas.last() != Some(schema) {
+            self.schemas.push(schema.clone());
         }
         let tag = (SCHEMA_TAG.to_owned(), (self.schemas.len() - 1).to_string());
         let schema = batch.schema().as_ref().clone().with_metadata([tag].into());
@@ -266,33 +298,49 @@ impl Collector {
         self.evidence.note_page(0, 0);
     }
 
+    /// Notes that nothing tells whether an answer is whole.
+    pub(super) fn note_unmarked(&mut self) {
+        self.evidence.note_unmarked();
+    }
+
     /// Notes the total that a page stated.
     pub(super) fn note_total(&mut self, total: Option<u64>) {
         self.evidence.note_total(total);
     }
 
-    /// Returns how many rows of a batch no earlier page had.
-    fn observe(
+    /// Returns how many rows of a page no earlier one had; adds those that are unlike rows to `unlike`.
+    fn observe(&mut self, rows: &Rows, first: u64, came: &Came<'_>, unlike: &mut u64) -> Result<u64, RunError> {
+        let count = rows.count();
+        if count == 0 {
+            return Ok(0);
+        }
+        if self.keys.is_none() {
+            return Ok(if self.evidence.is_new(&rows.batches(), came.request)? { count } else { 0 });
+        }
+        let mut new_rows = 0;
+        for (at, batch) in rows.numbered() {
+            new_rows += self.observe_keys(batch, &rows.schema, (first, at), came, unlike)?;
+        }
+        Ok(new_rows)
+    }
+
+    /// As [`Collector::observe`], for the rows of a page from `at` on.
+    fn observe_keys(
         &mut self,
         batch: &RecordBatch,
         schema: &RecordSchema,
-        first: u64,
+        (first, at): (u64, usize),
         came: &Came<'_>,
+        unlike: &mut u64,
     ) -> Result<u64, RunError> {
-        let rows = batch.num_rows() as u64;
-        if rows == 0 {
-            return Ok(0);
-        }
-        let Some(keys) = &mut self.keys else {
-            return Ok(if self.evidence.is_new(batch, came.request)? { rows } else { 0 });
-        };
+        let Some(keys) = &mut self.keys else { return Ok(0) };
         let observed = match &mut self.latest_by {
-            None => keys.observe(batch, first)?,
+            None => keys.observe(batch, first + at as u64)?,
             Some(row) => {
                 let compiled = row.compiled(&batch.schema(), self.now)?;
                 compiled.check_order(schema)?;
                 let values = compiled.evaluate(batch);
-                keys.observe_versions(batch, first, &values.map_err(|source| row.failed(source))?)?
+                keys.observe_versions(batch, first + at as u64, &values.map_err(|source| row.failed(source))?)?
             }
         };
         let fault = |row: &usize| (*row, Fault::of_key(keys.null_column(batch, *row).unwrap_or_default()));
@@ -303,54 +351,72 @@ impl Collector {
             self.replaced.push(earlier, later)?;
         }
         for (row, fault) in null_keys {
-            if let Some(bad) = self.reject(first, row, &fault, came)? {
+            if let Some(bad) = self.reject(first, at + row, &fault, came)? {
                 new_rows += u64::from(self.evidence.note_unkeyed(&bad));
+                *unlike += u64::from(self.unlike.is(&bad));
             }
         }
         Ok(new_rows)
     }
 
-    fn cut_by_time(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<(), RunError> {
-        let Some(time) = self.time.as_mut().filter(|_| batch.num_rows() > 0) else { return Ok(()) };
-        let (window, asked, reaching) = (time.window, time.asked, time.reaching);
-        let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
-        let ((times, failed), null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
-        let failed: BTreeMap<_, _> = failed.into_iter().map(|(at, why)| (at, time.row.fails(&why))).collect();
-        let instant = |at: usize| DateTime::from_timestamp_micros(times.value(at)).unwrap_or_default();
-        let (mut outside, mut example) = (0, None);
-        for at in (0..batch.num_rows()).filter(|at| times.is_valid(*at)) {
-            let instant = instant(at);
-            if !window.contains(instant) {
-                self.outside.insert(first + at as u64);
-            }
-            if instant < asked.from || instant > asked.to {
-                outside += 1;
-                example = example.or(Some(instant));
-            }
-            time.note(batch, at, instant);
+    /// Notes records that are unlike rows, and refuses a page that has no others: it would be counted, and moved on by, as if it
+    /// were rows.
+    fn check_likeness(&mut self, unlike: u64, rows: u64, request: &str) -> Result<(), RunError> {
+        self.evidence.note_unlike(unlike);
+        if unlike == 0 || unlike < rows || self.may_be_unlike {
+            return Ok(());
         }
-        for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
-            self.reject(first, at, failed.get(&at).unwrap_or(&null), came)?;
+        let problem = self.unlike.problem(rows, &self.bad.last());
+        Err(RunError::Answer { request: request.to_owned(), problem })
+    }
+
+    fn cut_by_time(&mut self, rows: &Rows, first: u64, came: &Came<'_>) -> Result<(), RunError> {
+        let (count, mut outside, mut example) = (rows.count(), 0, None);
+        for (before, batch) in rows.numbered().filter(|_| count > 0) {
+            let Some(time) = &mut self.time else { return Ok(()) };
+            let (window, asked) = (time.window, time.asked);
+            let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
+            let ((times, failed), null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
+            let failed: BTreeMap<_, _> = failed.into_iter().map(|(at, why)| (at, time.row.fails(&why))).collect();
+            for (at, instant) in times.iter().enumerate().filter_map(|(at, instant)| Some((at, instant?))) {
+                let instant = DateTime::from_timestamp_micros(instant).unwrap_or_default();
+                if !window.contains(instant) {
+                    self.outside.insert(first + (before + at) as u64);
+                }
+                if instant < asked.from || instant > asked.to {
+                    outside += 1;
+                    example = example.or(Some(instant));
+                }
+                time.note(batch, at, instant);
+            }
+            for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
+                self.reject(first, before + at, failed.get(&at).unwrap_or(&null), came)?;
+            }
         }
-        let (request, rows) = (came.request.to_owned(), batch.num_rows() as u64);
-        match example {
-            Some(time) if outside * 2 > rows && !reaching => {
-                Err(RunError::WindowIgnored { request, outside, rows, time, window: asked })
+        match (example, &self.time) {
+            (Some(example), Some(time)) if outside * 2 > count && !time.reaching => {
+                let (request, window) = (came.request.to_owned(), time.asked);
+                Err(RunError::WindowIgnored { request, outside, rows: count, time: example, window })
             }
             _ => Ok(()),
         }
     }
 
-    fn cut_by_cursor(&mut self, batch: &RecordBatch, first: u64, came: &Came<'_>) -> Result<bool, RunError> {
+    fn cut_by_cursor(&mut self, rows: &Rows, first: u64, came: &Came<'_>) -> Result<bool, RunError> {
         let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
-        let mut fates = Vec::new();
-        if batch.num_rows() > 0 {
+        let (mut cursors, mut kind) = (Vec::new(), None);
+        for (_, batch) in rows.numbered().filter(|(_, batch)| batch.num_rows() > 0) {
             let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
-            let (kind, cursors) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
-            fates = increment.take(kind, &cursors, first, &came.stood, came.request)?;
+            let (of, found) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
+            kind = Some(of);
+            cursors.extend(found);
+        }
+        let fates = if let Some(kind) = kind {
+            increment.take(kind, &cursors, first, &came.stood, came.request)?
         } else {
             increment.take_bad(came.stood.len());
-        }
+            Vec::new()
+        };
         let (full, null) = (increment.is_full(), row.null());
         for (at, fate) in fates.into_iter().enumerate() {
             match fate {

@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 use url::Url;
 
 use crate::ledger::{
-    DataError, DataStore, LedgerError, ManifestError, ManifestUpdate, Presence, SliceRef, Writer, read_object,
+    DataError, DataStore, Fault, LedgerError, ManifestError, ManifestUpdate, Presence, SliceRef, Writer, read_object,
     read_on_disk, update_object, update_on_disk,
 };
 use crate::model::{FileReceipt, StagedPlace};
-use crate::objects::{Bucket, Location, Purpose, StoreError, Stores};
+use crate::objects::{Bucket, Location, Purpose, StoreError, Stores, place};
 use crate::pipeline::spec::Job;
 use crate::sink::{self, DataSets, Notes, SinkError};
+
+/// How many files are looked for at a time.
+const AT_ONCE: usize = 16;
 
 /// Data sets, wherever they lie.
 #[derive(Debug, Clone)]
@@ -53,7 +57,7 @@ impl Data {
             action: "read",
             root: file.root.clone(),
             path: file.path.clone(),
-            gone: false,
+            fault: Fault::Store,
             source,
         };
         let Some(at) = location(&file.root) else {
@@ -64,6 +68,16 @@ impl Data {
         let bucket = self.bucket(&at).map_err(|error| lost(error.into()))?;
         let object = bucket.objects().get(&key).await.map_err(|error| lost(error.into()))?;
         Ok(object.bytes().await.map_err(|error| lost(error.into()))?.to_vec())
+    }
+
+    /// Returns those of `files` that aren't there under their names, in their sizes. None is read.
+    pub(super) async fn missing(&self, files: &[FileReceipt]) -> Result<Vec<FileReceipt>, DataError> {
+        let look = stream::iter(files).map(async |file| {
+            let there = self.sets.is_there(file).await.map_err(|error| of_file("look for", file, error))?;
+            Ok((!there).then(|| file.clone()))
+        });
+        let missing: Vec<Option<FileReceipt>> = look.buffered(AT_ONCE).try_collect().await?;
+        Ok(missing.into_iter().flatten().collect())
     }
 
     fn bucket(&self, at: &Location) -> Result<Bucket, ManifestError> {
@@ -93,6 +107,11 @@ impl DataStore for Data {
 
     async fn delete(&self, root: &str, path: &str) -> Result<(), DataError> {
         self.sets.delete(root, path).await.map_err(|error| failed("delete", root, path, error))
+    }
+
+    async fn place(&self, root: &str) -> String {
+        let written = root.to_owned();
+        tokio::task::spawn_blocking(move || place(&written)).await.unwrap_or_else(|_| root.to_owned())
     }
 
     async fn read_manifest(&self, root: &str) -> Result<Option<Vec<u8>>, LedgerError> {
@@ -135,8 +154,12 @@ fn of_file(action: &'static str, file: &FileReceipt, error: SinkError) -> DataEr
 }
 
 fn failed(action: &'static str, root: &str, path: &str, error: SinkError) -> DataError {
-    let gone = matches!(error, SinkError::StagedGone { .. });
-    DataError { action, root: root.to_owned(), path: path.to_owned(), gone, source: Box::new(error) }
+    let fault = match error {
+        SinkError::StagedGone { .. } => Fault::Gone,
+        SinkError::Conflict { .. } => Fault::Taken,
+        _ => Fault::Store,
+    };
+    DataError { action, root: root.to_owned(), path: path.to_owned(), fault, source: Box::new(error) }
 }
 
 fn unlisted(action: &'static str, root: &str, lost: tokio::task::JoinError) -> DataError {

@@ -27,8 +27,8 @@ const WAITING: usize = 8 * 1024 * 1024;
 /// The most pages that may wait.
 const MOST_WAITING: usize = 64;
 
-/// How many bytes of memory the writing of a slice takes for each of its largest page: its rows, what SQL makes of them, and what
-/// the file's format makes of that.
+/// How many bytes of memory the writing of a slice takes for each of its largest batch of rows: it, what SQL makes of it, and what the
+/// file's format makes of that.
 pub(super) const LANDING: u64 = 3;
 
 /// Writes rows of a schema, and stages the files.

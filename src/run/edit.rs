@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::lang::{spell, sql};
+use crate::objects::place;
 use crate::pipeline::file::SnapshotMode;
 use crate::pipeline::spec::{Job, Slicing};
 
@@ -164,11 +165,25 @@ fn show(part: &str, value: Option<&Value>) -> String {
     }
 }
 
-/// Returns a fingerprint with the normal form of its SQL: comments and blanks are no edit.
+/// Takes the folders of sinks that are where data have landed as they were written then: so a link that made them the same can be missed
+/// once it is gone.
+pub(super) fn keep_places(now: &mut Value, landed: Option<&Value>) {
+    for (part, value) in now.as_object_mut().into_iter().flatten().filter(|(part, _)| is_place(part)) {
+        if let (Some(Value::String(before)), Value::String(after)) =
+            (landed.and_then(|landed| landed.get(part)), &*value)
+            && place(before) == place(after)
+        {
+            *value = json!(before);
+        }
+    }
+}
+
+/// Returns a fingerprint with the normal form of its SQL, and of its places: comments and blanks are no edit, nor is `./lake/` for `./lake`.
 fn meaning(fingerprint: &Map<String, Value>) -> Map<String, Value> {
     let meant = |(part, value): (&String, &Value)| {
         let value = match value {
             Value::String(text) if is_sql(part) => json!(sql::normal_form(text)),
+            Value::String(url) if is_place(part) => json!(place(url)),
             other => other.clone(),
         };
         (part.clone(), value)
@@ -178,6 +193,10 @@ fn meaning(fingerprint: &Map<String, Value>) -> Map<String, Value> {
 
 fn is_sql(part: &str) -> bool {
     SQL.contains(&part) || sink_of(part).is_some_and(|(_, part)| part == "where")
+}
+
+fn is_place(part: &str) -> bool {
+    sink_of(part).is_some_and(|(_, part)| part == "url")
 }
 
 /// Cuts two texts that differ to where they do, if either is long.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::enriched::{self, Prepared, Tally};
 use super::extract::{Extraction, printed, unreadable};
 use super::pages::{self, Asked};
+use super::sent::Sent;
 use super::{RunError, build, window};
 use crate::decode::{SplitPage, check_json};
 use crate::extract::http::{AnswerError, Exchange, ExchangeError, Fault, RawAnswer};
@@ -40,6 +41,8 @@ pub(super) struct Enricher {
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) tree: RequestTree,
+    /// What the request has of a record.
+    pub(super) sent: Sent,
     value: Jq,
     null_on_error: bool,
 }
@@ -61,9 +64,11 @@ impl Extraction {
             return Ok(None);
         }
         let columns = job.enrich.iter().map(|enrich| {
+            let tree = build::request_tree(&job.source, &enrich.request)?;
             Ok(Arc::new(Column {
                 name: enrich.column.clone(),
-                tree: build::request_tree(&job.source, &enrich.request)?,
+                sent: Sent::of_request(&tree, "row"),
+                tree,
                 value: enrich.value.clone(),
                 null_on_error: enrich.null_on_error,
             }))

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::RunError;
 use super::enrich::{Answer, Column};
+use crate::decode::has_double;
 use crate::extract::request::{Fingerprint, RenderedRequest};
 
 /// The child request of a record.
@@ -50,6 +51,11 @@ pub(super) fn prepare(
             return Err(Failed { row, source: RunError::EnrichTaken { column: column.name.clone() } });
         }
         names["row"] = Value::Object(fields);
+        if has_double(&names["row"])
+            && let Some(problem) = column.sent.problem(record)
+        {
+            return Err(Failed { row, source: RunError::EnrichNumber { problem } });
+        }
         let request = column.tree.render(&names, &[]).map_err(|source| Failed { row, source: source.into() })?;
         Ok(Some(Prepared { fingerprint: request.fingerprint(), request }))
     };

@@ -79,6 +79,12 @@ pub enum RunError {
         /// The column.
         column: String,
     },
+    /// A child request would be sent with another number than the record has.
+    #[error("{problem}")]
+    EnrichNumber {
+        /// Which, and what to do.
+        problem: String,
+    },
     /// The schema that was pinned has no room for the column of a child request.
     #[error(
         "the column `{column}` of `enrich` isn't in the pinned schema, and the contract lets none join: pin its type under \
@@ -232,7 +238,7 @@ pub enum RunError {
     /// What was read has lost something of what landed.
     #[error(transparent)]
     Loss(#[from] LossError),
-    /// The lake has files that another ledger landed. [`super::is_of_another_ledger`] knows the message.
+    /// The lake has files that another ledger landed.
     #[error(
         "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
          `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \
@@ -243,6 +249,19 @@ pub enum RunError {
         root: String,
         /// The state of this run.
         state: String,
+    },
+    /// A data set isn't where the ledger has landed it.
+    #[error(
+        "what lies in {to} was landed in {from}: it was moved, or copied, and the ledger knows its files in the old place only. Move it \
+         back{link}; or name an empty folder as `url` and run once with `--accept reland`, which reads again what the source still has"
+    )]
+    Moved {
+        /// The sink's folder.
+        to: String,
+        /// Where it was.
+        from: String,
+        /// How the old place can lead to the new one; nothing in a bucket.
+        link: String,
     },
     /// No row of a slice fits.
     #[error(
@@ -406,6 +425,8 @@ pub enum RunError {
     Redacted {
         /// The error and its causes, redacted.
         message: String,
+        /// What helps.
+        remedy: Option<crate::model::Remedy>,
     },
     /// A thread of ours ended early: a bug of ours.
     #[error("a part of the run ended early; this is a bug of Tidegate, and nothing was landed")]

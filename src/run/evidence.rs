@@ -7,7 +7,7 @@ mod seeks;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hasher};
 
-use arrow::array::{Array as _, ArrayData, ArrayRef, RecordBatch};
+use arrow::array::{Array as _, ArrayData, RecordBatch};
 use hashbrown::DefaultHashBuilder;
 
 use self::alike::Alike;
@@ -35,14 +35,23 @@ const BORDER_SHARED: &str = "a page began with the rows that the one before it e
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
                           it is known to be whole: `on_mismatch: refetch`";
 
+/// What a person should know where a record was no row.
+const UNLIKE: &str = "a record has nothing of a row, as a message of the server hasn't, and went to quarantine: rows may be missing where it \
+                      stands; look at it with `tidegate quarantine show`";
+
 /// What a person should look at where pages in the middle of a list by pages were short.
 const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
                                fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
                                its `total`";
 
-/// What a person should look at where the only page of a list by pages was short.
-const NEVER_FULL: &str = "the only page with rows was shorter than asked for, and pages are counted by the size asked for: if the server gives \
-                          fewer rows at a time than `size`, the rest is missing; ask for a smaller `size`, or name its `total`";
+/// What a person should look at where no page of a list was full.
+const NEVER_FULL: &str = "no page had as many rows as were asked for, and then one was empty: if the server gives fewer rows at a time than \
+                          `size`, or hides rows after it has counted them, the rest is missing; ask for a smaller `size`, or name its \
+                          `total`";
+
+/// What a person should know of bodies whose end nothing marks.
+const UNMARKED: &str = "nothing marks where the server's answers end: neither a length, nor chunks, nor their format, so one that is cut off \
+                        behind a line looks whole; name its `total`, or ask for another format";
 
 /// Says what a person should look at where the end proves nothing.
 pub(super) fn unproven(end: EndReason) -> Option<String> {
@@ -68,8 +77,8 @@ pub(super) struct Evidence {
     unkeyed: HashMap<u64, usize>,
     /// The pages of a job with no key, by the hash of their rows.
     pages: HashSet<u64>,
-    /// Whether one of them came twice.
-    page_again: bool,
+    /// How many of them had come before.
+    pages_again: u64,
     borders: Borders,
     alike: Alike,
     sought: Sought,
@@ -100,7 +109,18 @@ impl Evidence {
         pass.pages_with_rows += u64::from(server_rows > 0);
         pass.server_rows += server_rows;
         pass.received += received;
+        pass.last = (server_rows, received);
         pass.exploded |= server_rows != received;
+    }
+
+    /// Notes records of a page that have nothing of a row.
+    pub(super) fn note_unlike(&mut self, records: u64) {
+        self.passes.current().unlike |= records > 0;
+    }
+
+    /// Notes that nothing tells whether an answer is whole: more rows may have followed.
+    pub(super) fn note_unmarked(&mut self) {
+        self.passes.current().unmarked = true;
     }
 
     /// Notes rows that have a key: how many have one that was never seen, and for the others the ordinal of the earlier row. Returns
@@ -131,18 +151,25 @@ impl Evidence {
     }
 
     /// Tells whether the rows of a page of a job with no key are new. They aren't where an earlier page was the same, unless the
-    /// server has stated a total that leaves room for them: rows without a key may be equal. `request` names the page in an error.
-    pub(super) fn is_new(&mut self, batch: &RecordBatch, request: &str) -> Result<bool, RunError> {
-        let column = |column: &ArrayRef| {
+    /// server has stated a total that leaves room for them: rows without a key may be equal. The page comes in `pieces` with rows, which
+    /// are cut by what is in them; `request` names it in an error.
+    pub(super) fn is_new(&mut self, pieces: &[&RecordBatch], request: &str) -> Result<bool, RunError> {
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(false) };
+        let column = |at: usize| {
             let mut hasher = self.hasher.build_hasher();
-            hash(&column.to_data(), &mut hasher);
+            for piece in pieces {
+                hash(&piece.column(at).to_data(), &mut hasher);
+            }
             hasher.finish()
         };
-        let columns: Vec<u64> = batch.columns().iter().map(column).collect();
-        let known = !self.pages.insert(self.hasher.hash_one((batch.num_rows(), &columns)));
-        self.page_again |= known;
-        self.borders.take(batch, &self.hasher);
-        self.alike.take(batch, &columns, &self.hasher);
+        let columns: Vec<u64> = (0..first.num_columns()).map(column).collect();
+        let rows: Vec<usize> = pieces.iter().map(|piece| piece.num_rows()).collect();
+        let known = !self.pages.insert(self.hasher.hash_one((rows, &columns)));
+        self.pages_again += u64::from(known);
+        if !known {
+            self.borders.take(first, last);
+            self.alike.take(first, &columns, &self.hasher);
+        }
         let pass = self.passes.current();
         let has_room = pass.totals.1.is_some_and(|total| pass.server_rows <= total);
         match self.alike.too_many() {
@@ -178,7 +205,8 @@ impl Evidence {
     /// share rows on purpose.
     pub(super) fn weigh(&self, end: EndReason, keyed: bool, overlap: bool) -> Reconciliation {
         let (mut proved, twice) = self.count(end, keyed);
-        if proved.verdict == Verdict::Complete && self.doubted(end, twice && !overlap).is_some() {
+        let stated = proved.total_last.is_some();
+        if proved.verdict == Verdict::Complete && self.doubted(end, twice && !overlap, stated).is_some() {
             proved.verdict = Verdict::Unknown;
         }
         // Rows that join while a slice is filled lie beyond it.
@@ -192,18 +220,22 @@ impl Evidence {
     /// Says why what would be complete otherwise isn't known to be, where that is because of what the pages have shown.
     pub(super) fn doubt(&self, end: EndReason, keyed: bool, overlap: bool) -> Option<&'static str> {
         let (proved, twice) = self.count(end, keyed);
-        let doubted = self.doubted(end, twice && !overlap && self.passes.count() == 1);
+        let doubted = self.doubted(end, twice && !overlap && self.passes.count() == 1, proved.total_last.is_some());
         doubted.filter(|_| proved.verdict == Verdict::Complete)
     }
 
-    /// Says what speaks against the last pass. `twice` tells that rows came twice that shouldn't.
-    fn doubted(&self, end: EndReason, twice: bool) -> Option<&'static str> {
+    /// Says what speaks against the last pass. `twice` tells that rows came twice that shouldn't, `stated` that the server has said how
+    /// many there are.
+    fn doubted(&self, end: EndReason, twice: bool, stated: bool) -> Option<&'static str> {
+        let last = self.passes.get(self.passes.number());
         match () {
-            () if self.page_again => Some(PAGE_AGAIN),
+            () if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
+            () if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
             () if twice => Some(ROWS_AGAIN),
             () if self.borders.are_shared => Some(BORDER_SHARED),
             () if self.alike.ever => Some(PAGE_ALIKE),
-            () => self.passes.get(self.passes.number()).and_then(|pass| self.sought.doubt(pass, end)),
+            () if !stated && last.is_some_and(|pass| pass.unmarked) => Some(UNMARKED),
+            () => last.and_then(|pass| self.sought.doubt(pass, end)),
         }
     }
 
@@ -211,12 +243,15 @@ impl Evidence {
     fn count(&self, end: EndReason, keyed: bool) -> (Reconciliation, bool) {
         let none = Pass::default();
         let pass = self.passes.get(self.passes.number()).unwrap_or(&none);
+        // What was asked for beyond the end shows nothing but the end.
+        let (server_again, again) = if end == EndReason::PageAgain { pass.last } else { (0, 0) };
+        let once = pass.received - again;
         let distinct = match keyed {
-            _ if pass.exploded => pass.server_rows,
+            _ if pass.exploded => pass.server_rows - server_again,
             true => pass.distinct(),
-            false => pass.received,
+            false => once,
         };
-        let twice = keyed && pass.distinct() < pass.received;
+        let twice = keyed && pass.distinct() < once;
         (Reconciliation::of(pass.received, distinct, pass.totals, end), twice)
     }
 
@@ -225,6 +260,7 @@ impl Evidence {
     pub(super) fn weigh_settled(&self, end: EndReason, since: usize) -> Reconciliation {
         let (mut proved, _) = self.count(end, true);
         let passes = since..self.passes.count();
+        let unlike = passes.clone().any(|number| self.passes.get(number).is_some_and(|pass| pass.unlike));
         if passes.len() > 1 {
             // No pass by itself showed all rows; together they did.
             let first = self.passes.get(since).and_then(|pass| pass.opening);
@@ -233,7 +269,7 @@ impl Evidence {
             proved = Reconciliation::of(received, self.passes.distinct_since(since), totals, end);
         }
         // What each pass left out none of them showed.
-        if proved.verdict == Verdict::Complete && self.doubted(end, false).is_some() {
+        if proved.verdict == Verdict::Complete && (unlike || self.doubted(end, false, true).is_some()) {
             proved.verdict = Verdict::Unknown;
         }
         proved.passes = u32::try_from(self.passes.count()).unwrap_or(u32::MAX);
@@ -271,9 +307,9 @@ mod tests {
     #[test]
     fn a_page_that_came_before_is_not_new() {
         let mut evidence = Evidence::default();
-        assert!(evidence.is_new(&page(&[1, 2]), "").unwrap());
-        assert!(evidence.is_new(&page(&[2, 1]), "").unwrap());
-        assert!(!evidence.is_new(&page(&[1, 2]), "").unwrap());
+        assert!(evidence.is_new(&[&page(&[1, 2])], "").unwrap());
+        assert!(evidence.is_new(&[&page(&[2, 1])], "").unwrap());
+        assert!(!evidence.is_new(&[&page(&[1, 2])], "").unwrap());
     }
 
     #[test]
@@ -283,7 +319,7 @@ mod tests {
             for values in [[1, 2], [1, 2], [3, 4]] {
                 evidence.note_total(total);
                 evidence.note_page(2, 2);
-                evidence.is_new(&page(&values), "").unwrap();
+                evidence.is_new(&[&page(&values)], "").unwrap();
             }
             assert_eq!(evidence.weigh(EndReason::EmptyPage, false, false).verdict, Verdict::Unknown);
             assert_eq!(evidence.doubt(EndReason::EmptyPage, false, false), Some(PAGE_AGAIN));
@@ -296,7 +332,7 @@ mod tests {
         evidence.note_total(Some(4));
         let mut take = || {
             evidence.note_page(2, 2);
-            evidence.is_new(&page(&[0, 0]), "").unwrap()
+            evidence.is_new(&[&page(&[0, 0])], "").unwrap()
         };
         assert_eq!([take(), take(), take()], [true, true, false]);
     }

@@ -19,11 +19,12 @@ use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
 use super::peek::Peek;
+use super::sent::Sent;
 use super::{Env, Progress, RunError, build, evidence, future, hidden};
 use crate::clock::Clock;
 use crate::decode::DecodeError;
 use crate::extract::auth::{Redactor, excerpt};
-use crate::extract::http::{Exchange, Exchanged, RawAnswer};
+use crate::extract::http::{Exchange, ExchangeError, Exchanged, Fault, RawAnswer, Room, Turn};
 use crate::extract::paginate::{Ceilings, PaginateError, Seen};
 use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
@@ -43,6 +44,8 @@ pub(super) struct Extraction {
     pub(super) most: Ceilings,
     /// What the slices that are read at once share.
     pub(super) lanes: Lanes,
+    /// What is used of the rows, where other jobs fan out over them.
+    pub(super) sent: Arc<Sent>,
     /// This machine's clock, where windows that haven't ended for the server are refused.
     pub(super) clock: Option<Arc<dyn Clock>>,
 }
@@ -64,8 +67,8 @@ pub(super) struct Extracted {
     pub(super) collected: Collected,
     /// The schema of its rows: what was pinned when it was begun, and its own additions.
     pub(super) schema: RecordSchema,
-    /// The size of the largest, in bytes.
-    pub(super) largest: u64,
+    /// The memory that its rows take.
+    pub(super) kept: Room,
     /// Whether it ended because it had enough rows: there may be more.
     pub(super) full: bool,
     /// What a person should know of its schema.
@@ -96,6 +99,8 @@ struct Reading<'s> {
     peek: Option<Peek>,
     enricher: Option<Enricher>,
     meter: &'s Meter,
+    /// The memory that the rows and keys of the pages so far take.
+    kept: Room,
 }
 
 impl Extraction {
@@ -109,6 +114,7 @@ impl Extraction {
             had_one: Arc::default(),
             most: env.bounds.ceilings,
             lanes: Lanes::new(job.source.concurrency as usize),
+            sent: Arc::default(),
             clock: None,
         })
     }
@@ -146,17 +152,19 @@ impl Extraction {
             peek: Peek::new(&self.job, slice),
             enricher: self.enricher(slice, now)?,
             meter,
+            kept: self.exchange.client.memory().room(Turn::beside(), 0),
         };
         let end = self.passes(&mut reading, again).await;
         meter.received(lock(&intake).collector.received());
         let end = end?;
-        let (redactor, largest) = (self.exchange.client.redactor().clone(), reading.ahead.largest());
-        let enricher = reading.enricher.take();
+        let redactor = self.exchange.client.redactor().clone();
+        let (enricher, kept) = (reading.enricher.take(), reading.kept.take());
         drop(reading);
         let sorting = lock(&intake).collector.sorting();
         let room = self.room(sorting).await;
-        let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, largest, &redactor)).await??;
+        let mut extracted = tokio::task::spawn_blocking(move || finish(intake, end, kept, &redactor)).await??;
         drop(room);
+        extracted.kept.hold(extracted.collected.rows.memory_bytes());
         extracted.notes.extend(enricher.iter().flat_map(|enricher| enricher.notes(slice)));
         Ok(extracted)
     }
@@ -197,8 +205,11 @@ impl Extraction {
         loop {
             let asked = pages.ask()?;
             let span = tracing::error_span!("page", page = asked.page);
-            let read = self.page(&asked, &pages, reading).instrument(span.clone()).await?;
-            let Read { seen, bytes, enough, misfit } = read;
+            let read = self.page(&asked, &pages, reading).instrument(span.clone()).await;
+            if pages.is_past_total() && read.as_ref().err().is_some_and(is_no_such_page) {
+                return Ok(EndReason::TotalReached);
+            }
+            let Read { seen, bytes, enough, misfit } = read?;
             span.in_scope(|| tracing::debug!(rows = seen.rows, bytes, "page received"));
             reading.meter.add(Fetched { server_rows: seen.rows, ..Fetched::default() });
             if let Some(misfit) = misfit {
@@ -226,7 +237,7 @@ impl Extraction {
     async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
         let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
         let fetched = self.fetch(asked, pages, reading).await;
-        let Exchanged { answer, page, empty, room } = reading.meter.note(fetched)?;
+        let Exchanged { answer, page, empty, mut room } = reading.meter.note(fetched)?;
         if let (Some(clock), Some(window)) = (&self.clock, reading.slice.window()) {
             future::check_server(&answer.headers, window, clock.now())?;
         }
@@ -241,6 +252,7 @@ impl Extraction {
                 return Ok(Read { seen, bytes, enough: false, misfit: None });
             }
         };
+        room.hold(bytes + page.bytes());
         let (at, of) = (Arc::clone(&intake), asked.clone());
         let look = move || Ok::<_, RunError>((lock(&at).look(page, &of, &answer, limit)?, answer));
         let (Looked { page, seen, misfit, leads_on }, answer) = tokio::task::spawn_blocking(look).await??;
@@ -250,18 +262,25 @@ impl Extraction {
         if leads_on {
             reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most())).await;
         }
+        if reading.enricher.is_some() {
+            room.let_lead();
+        }
         let (page, skipped, more) = self.enriched(page, asked, &intake, reading.enricher.as_mut(), limit).await?;
         reading.meter.add(Fetched { bytes: more, ..Fetched::default() });
         let (extraction, asked) = (self.clone(), asked.clone());
         let taken = tokio::task::spawn_blocking(move || {
             let mut intake = lock(&intake);
             let page = intake.typed(page).map_err(|source| extraction.unreadable(&asked.line, &answer, source))?;
-            let (seen, full) = intake.take(page, seen, &skipped, &asked)?;
+            let (seen, full, rows) = intake.take(page, seen, &skipped, &asked)?;
             let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
-            drop((answer, room));
-            Ok::<_, RunError>((seen, enough))
+            // To write the rows may take a while.
+            drop(answer);
+            room.hold(rows.bytes());
+            intake.collector.keep(rows, &asked.line)?;
+            Ok::<_, RunError>((seen, enough, intake.collector.memory()))
         });
-        let (seen, enough) = taken.await??;
+        let (seen, enough, kept) = taken.await??;
+        reading.kept.hold(kept);
         Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
     }
 
@@ -306,6 +325,12 @@ impl Extraction {
     }
 }
 
+/// Tells whether the server says that there is nothing where a page was asked for.
+pub(super) fn is_no_such_page(error: &RunError) -> bool {
+    matches!(error, RunError::Exchange(ExchangeError::Answer(answer))
+        if answer.fault == Fault::Request && matches!(answer.status, 400 | 404 | 410 | 416 | 422))
+}
+
 /// Refuses rows in an answer that `empty` takes for a page with none.
 fn too_many_for_none(asked: &Asked, rows: u64) -> RunError {
     let problem = format!(
@@ -336,12 +361,7 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn finish(
-    intake: Arc<Mutex<Intake>>,
-    end: EndReason,
-    largest: u64,
-    redactor: &Redactor,
-) -> Result<Extracted, RunError> {
+fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, kept: Room, redactor: &Redactor) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());
@@ -356,5 +376,5 @@ fn finish(
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
-    Ok(Extracted { collected, schema, largest, full: end == EndReason::SliceFull, notes, answered: intake.answered })
+    Ok(Extracted { collected, schema, kept, full: end == EndReason::SliceFull, notes, answered: intake.answered })
 }

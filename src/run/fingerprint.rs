@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -12,6 +13,7 @@ use super::{RunError, hidden};
 use crate::lang::{Selector, spell};
 use crate::ledger::{Accept, LedgerState};
 use crate::model::{FanoutKey, SliceKind};
+use crate::objects;
 use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
 use crate::pipeline::spec::{Job, Sink, SinkFormat, Slicing};
@@ -292,7 +294,7 @@ fn absolute(url: &str) -> String {
     if url.contains("://") {
         return url.to_owned();
     }
-    std::path::absolute(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
+    objects::absolute(Path::new(url)).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -133,6 +133,7 @@ mod tests {
         SliceReport {
             slice: SliceId::new("s"),
             key: None,
+            window: None,
             generation: None,
             outcome: SliceOutcome::Landed,
             fetched: Fetched::default(),

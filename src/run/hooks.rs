@@ -255,11 +255,13 @@ mod tests {
         let end = RunEnd {
             pipeline: PipelineName::new("p"),
             run: RunId::new("r"),
+            asked: crate::model::Asked::new("run"),
             scheduled_for: None,
             started: at,
             ended: at,
             exit_code: Exit::Bug,
             error: Some("boom".to_owned()),
+            remedy: None,
             report: None,
         };
         let value = variable(&end);

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
-use arrow::array::Array as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::answered::{Answered, one_of_several, unread_more};
-use super::collect::{Collector, SliceMemory};
+use super::collect::{Collector, Rows, SliceMemory};
 use super::pages::{self, Asked, Facts};
 use super::parts::{self, Misfit};
 use super::readers::Readers;
 use super::row::RowSql;
 use super::{RunError, names, source, window};
-use crate::decode::{DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, SplitPage, whole_of};
+use crate::decode::{
+    DecodeError, DecodeOptions, DecodedPage, EarlyPage, PageDecoder, PageVars, Piece, SplitPage, whole_of,
+};
 use crate::extract::http::{RawAnswer, RuleTexts};
 use crate::extract::paginate::Seen;
 use crate::lang::Selector;
@@ -85,6 +86,14 @@ impl PageRead {
         }
     }
 
+    /// Returns how many bytes of memory the records take.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Typed(page) => page.pieces.iter().map(Piece::bytes).sum(),
+            Self::Split(page) => page.records.iter().map(|record| record.len() as u64).sum(),
+        }
+    }
+
     /// Returns how many rows the server put on the page.
     pub(super) fn server_rows(&self) -> u64 {
         match self {
@@ -114,17 +123,18 @@ impl Foresight {
     /// Returns the records of a page that lie outside. None do where the time is read from what child requests add.
     fn outside(&mut self, page: &SplitPage, part: Option<Window>) -> Result<BTreeSet<usize>, DecodeError> {
         let page = self.decoder.decode_records(page.clone())?;
-        let time = self.time.compiled(&page.batch.schema(), self.now);
-        let Some(times) = time.ok().and_then(|time| time.timestamps_us(&page.batch).ok()) else {
-            return Ok(BTreeSet::new());
-        };
+        let mut times = Vec::new();
+        for piece in &page.pieces {
+            let time = self.time.compiled(&piece.batch.schema(), self.now);
+            let Some(column) = time.ok().and_then(|time| time.timestamps_us(&piece.batch).ok()) else {
+                return Ok(BTreeSet::new());
+            };
+            times.extend(&column);
+        }
         let (bad, window) = (rejected(&page), part.unwrap_or(self.window));
-        let good = (0..).filter(|ordinal| !bad.contains(ordinal)).take(page.batch.num_rows());
-        let is_outside = |row: usize| {
-            let time = DateTime::from_timestamp_micros(times.value(row)).unwrap_or_default();
-            times.is_valid(row) && !window.contains(time)
-        };
-        Ok(good.enumerate().filter(|(row, _)| is_outside(*row)).map(|(_, ordinal)| ordinal).collect())
+        let good = (0..).filter(|ordinal| !bad.contains(ordinal));
+        let is_outside = |time: i64| !window.contains(DateTime::from_timestamp_micros(time).unwrap_or_default());
+        Ok(times.into_iter().zip(good).filter(|(time, _)| time.is_some_and(is_outside)).map(|(_, row)| row).collect())
     }
 }
 
@@ -249,6 +259,9 @@ impl Intake {
             let seen = Seen { rows: page.server_rows(), page: asked.page, ..Seen::default() };
             return Ok(Looked { page, seen, misfit: Some(misfit), leads_on: false });
         }
+        if answer.unmarked {
+            self.collector.note_unmarked();
+        }
         let vars = pages::variables(&self.job, &self.slice, answer, &page.facts());
         let (envelope, rows) = (JqInput::new(page.envelope()), page.server_rows());
         let shown = pages::Shown { envelope, body: &answer.body, rows, new_rows: 0 };
@@ -317,22 +330,22 @@ impl Intake {
         }
     }
 
-    /// Takes a page in that was looked at and showed `seen`; returns that with what is new, and whether the slice has enough. No
-    /// child request was sent for the records in `skipped`.
+    /// Takes a page in that was looked at and showed `seen`; returns that with what is new, whether the slice has enough, and the rows,
+    /// which [`Collector::keep`] takes next. No child request was sent for the records in `skipped`.
     pub(super) fn take(
         &mut self,
         page: DecodedPage,
         mut seen: Seen,
         skipped: &BTreeSet<usize>,
         asked: &Asked,
-    ) -> Result<(Seen, bool), RunError> {
+    ) -> Result<(Seen, bool, Rows), RunError> {
         if let (Slicing::Window(spec), Some(part)) = (&self.job.slicing, asked.part) {
             self.collector.enter(part, window::padded(spec, part));
         }
         self.collector.note_total(seen.total);
         let last_is_bad = page.rejected.last().is_some_and(|row| row.ordinal + 1 == page.rows);
         let (first, bad) = (self.collector.rows(), rejected(&page));
-        let taken = self.collector.take(page, &asked.line, asked.page)?;
+        let (taken, rows) = self.collector.take(page, &asked.line, asked.page)?;
         let row = |ordinal: &usize| first + (ordinal - bad.range(..ordinal).count()) as u64;
         if let Some(lost) = skipped.iter().find(|at| !bad.contains(at) && !self.collector.leaves_out(row(at))) {
             let account = format!("row {} of {} lands without its child requests", lost + 1, asked.line);
@@ -343,8 +356,9 @@ impl Intake {
         }
         // Rows that a program made nothing of can only be told from others by the whole answer.
         seen.new_rows = if self.barren.1 && seen.total.is_none() { 0 } else { taken.new_rows };
+        seen.unlike = taken.unlike;
         seen.tied = taken.tied && !last_is_bad;
-        Ok((seen, taken.full))
+        Ok((seen, taken.full, rows))
     }
 }
 

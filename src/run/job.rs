@@ -9,13 +9,16 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
+use super::edit::keep_places;
 use super::extract::Extraction;
 use super::land::Target;
+use super::sent::Sent;
 use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, hints, quarantine, tables};
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
 use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
+use crate::objects::place;
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
 use crate::telemetry::IN_REPORT;
@@ -75,7 +78,8 @@ impl Runner<'_> {
     /// `known` has those of the jobs before it.
     pub(super) async fn parent_rows(&self, known: &BTreeMap<JobName, Vec<Value>>) -> Result<Vec<Value>, RunError> {
         let keys = fan_out(self.job, known)?;
-        let rows = self.extraction()?.parent_rows(keys.as_deref(), self.options.now).await;
+        let sent = Sent::of_parent(self.pipeline, &self.job.name)?;
+        let rows = self.extraction()?.parent_rows(keys.as_deref(), sent, self.options.now).await;
         self.env.progress.ended(&self.job.name);
         rows
     }
@@ -86,6 +90,7 @@ impl Runner<'_> {
         report.warnings.extend(hints::trusting(self.job));
         if let Err(error) = self.land(rows, &mut report).await {
             report.refused = error.exit() == Exit::Refused;
+            report.remedy = error.remedy();
             report.error = Some(error.chain());
         }
         self.env.progress.ended(&self.job.name);
@@ -201,7 +206,7 @@ impl Runner<'_> {
         if let Some(slice) = &finished.report {
             let (job, pages, rows) = (&self.job.name, slice.fetched.pages, slice.rows.transformed);
             match &finished.outcome {
-                SliceOutcome::Failed { error } => {
+                SliceOutcome::Failed { error, .. } => {
                     tracing::warn!(target: IN_REPORT, %job, slice = %slice.slice, pages, rows, error, "slice failed");
                 }
                 outcome => {
@@ -274,16 +279,17 @@ impl Runner<'_> {
     /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what
     /// has landed.
     async fn check_fingerprint(&self, report: &mut JobReport) -> Result<(), RunError> {
-        let (job, now) = (self.job, fingerprint::of(self.job));
+        let (job, mut now) = (self.job, fingerprint::of(self.job));
+        self.writer.state(|state| keep_places(&mut now, state.fingerprint(&job.name)));
         let decided = self.writer.state(|state| fingerprint::look(job, &now, self.options.accept, state))?;
         let Some(decision) = decided else { return Ok(self.writer.set_fingerprint(&job.name, now, None).await?) };
         let mut here: HashSet<String> =
-            HashSet::from([quarantine::sink(&self.options.state, &self.pipeline.name).root()?]);
-        for sink in &job.sinks {
-            here.insert(build::sink(sink)?.root()?);
+            HashSet::from([place(&quarantine::sink(&self.options.state, &self.pipeline.name).root()?)]);
+        for target in self.targets()? {
+            here.insert(place(&target.spec.root()?));
         }
         let left = self.writer.state(|state| {
-            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(*root));
+            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(&place(root)));
             // What was moved, by `url`, goes on to be replaced; only where a sink is gone it stays.
             roots.filter(|root| decision.leaves || state.has_left(&job.name, root)).map(str::to_owned).collect()
         });
@@ -348,7 +354,8 @@ fn begin_slice(state: &LedgerState, slice: &Slice, now: DateTime<Utc>, version: 
 
 /// Returns a report of a job whose rows others need and that couldn't be read.
 pub(super) fn failed(job: &Job, error: &RunError) -> JobReport {
-    JobReport { error: Some(error.chain()), refused: error.exit() == Exit::Refused, ..JobReport::new(job.name.clone()) }
+    let (refused, remedy) = (error.exit() == Exit::Refused, error.remedy());
+    JobReport { error: Some(error.chain()), remedy, refused, ..JobReport::new(job.name.clone()) }
 }
 
 /// Returns the keys of a job's fan-out; none where it has no `for_each`.

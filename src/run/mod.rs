@@ -20,10 +20,12 @@ mod enrich;
 mod enriched;
 mod error;
 mod evidence;
+mod exact;
 mod expect;
 mod extract;
 mod fingerprint;
 mod future;
+mod gone;
 mod held;
 mod hidden;
 mod hints;
@@ -55,11 +57,13 @@ mod progress;
 pub mod quarantine;
 mod readers;
 mod refused;
+mod remedy;
 mod room;
 mod row;
 mod sample;
 mod schema;
 mod schema_error;
+mod sent;
 mod share;
 mod source;
 mod standing;
@@ -86,6 +90,7 @@ pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use edit_error::EditError;
 pub use error::RunError;
+pub use gone::Gone;
 pub use held::{HeldRow, HeldSample, HeldSlice, RefusedRows, quarantine_sample, quarantined, refused_rows};
 pub use hints::nothing_yet;
 pub use hooks::{PostError, hook, notify, post};
@@ -93,7 +98,6 @@ pub use job::EdgeError;
 pub use locked::check_locked;
 pub use loss_error::LossError;
 pub use names::unknown_names;
-pub use owner::is_of_another_ledger;
 pub use parts::PartError;
 pub use place::Place;
 pub use plan::{PlannedJob, PlannedSlice, plan};
@@ -114,7 +118,7 @@ use end::release;
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Ledger, RunOutcome, RunSummary, SliceRef, Timing, Writer};
-use crate::model::{DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
+use crate::model::{Asked, DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
 use crate::plan::Shard;
@@ -173,6 +177,23 @@ pub struct Options {
     pub reads: Reads,
 }
 
+impl Options {
+    /// Says what a run of a pipeline with these is asked for.
+    #[must_use]
+    pub fn asked(&self, pipeline: &Pipeline) -> Asked {
+        let jobs = pipeline.jobs.iter().filter(|job| self.asks_for(job)).map(|job| job.name.clone()).collect();
+        let backfill = self.reads.backfill();
+        let (window, missing) = (backfill.map(|asked| asked.window), backfill.is_some_and(|asked| asked.missing));
+        Asked { jobs, window, missing, ..Asked::new(self.reads.verb()) }
+    }
+
+    /// Tells whether rows of a job are to land: those of others are read only where these need them.
+    fn asks_for(&self, job: &Job) -> bool {
+        let is_sliced_so = self.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
+        is_sliced_so && job.lands() && (self.jobs.is_empty() || self.jobs.contains(&job.name))
+    }
+}
+
 /// Which slices a run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
@@ -191,7 +212,7 @@ impl Reads {
         if let Self::Backfill(backfill) = self { Some(backfill) } else { None }
     }
 
-    /// Returns what is asked for, as `history` says it.
+    /// Returns the verb, as `history` says it.
     const fn verb(self) -> &'static str {
         match self {
             Self::Due => "run",
@@ -227,9 +248,10 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         check_locked(pipeline, lock)?;
     }
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
-        .with_timing(Timing::of(options.lease_ttl));
+        .with_timing(Timing::of(options.lease_ttl))
+        .asking(options.asked(pipeline));
     let data = Data::new(Arc::clone(&env.stores));
-    owner::check(pipeline, options, &ledger, &data).await?;
+    owner::check(pipeline, &options.state, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
     data.prove(&jobs).await?;
     let Some(writer) = place::lease(&ledger, options, env).await? else {
@@ -239,18 +261,19 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
     let done = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world))).await;
     world.throw_away().await;
     let done = done.map(|done| done.report(pipeline, options, env, before));
-    release(pipeline, writer, summary(options.reads.verb(), options, env, &done)).await;
+    release(pipeline, writer, summary(&options.asked(pipeline), options, env, &done)).await;
     done
 }
 
-fn summary(verb: &str, options: &Options, env: &Env, done: &Result<RunReport, RunError>) -> RunSummary {
+fn summary(asked: &Asked, options: &Options, env: &Env, done: &Result<RunReport, RunError>) -> RunSummary {
     let (summary, exit) = match done {
-        Ok(report) => (RunSummary::of(verb, report), Exit::of(report)),
+        Ok(report) => (RunSummary::of(asked, report), Exit::of(report)),
         Err(error) => {
             let interrupted = matches!(error, RunError::Interrupted);
             let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
             let text = (!interrupted).then(|| error.chain());
-            (RunSummary::bare(verb, options.now, outcome, text.as_deref()), env.exit(error))
+            let bare = RunSummary::bare(&asked.verb, options.now, outcome, text.as_deref());
+            (RunSummary { remedy: error.remedy(), ..bare }, env.exit(error))
         }
     };
     let run = Some(options.run.clone());
@@ -274,7 +297,7 @@ struct Done {
 impl Done {
     /// Of a run that was told to end before it had begun.
     fn of_nothing(jobs: &[&Job], options: &Options) -> Self {
-        let jobs = jobs.iter().filter(|job| lands(job, options)).map(|job| unplanned(job)).collect();
+        let jobs = jobs.iter().filter(|job| options.asks_for(job)).map(|job| unplanned(job)).collect();
         Self { recovered: Vec::new(), jobs, deliveries: Vec::new() }
     }
 
@@ -319,7 +342,7 @@ async fn run_jobs(
     let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
-        let lands = lands(job, options);
+        let lands = options.asks_for(job);
         if env.bounds.stop().is_some() {
             reports.extend(lands.then(|| unplanned(job)));
             continue;
@@ -340,7 +363,7 @@ async fn run_jobs(
             let mut report = runner.run(&rows).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
-                report.error.get_or_insert(RunError::from(error).chain());
+                report.error.get_or_insert_with(|| RunError::from(error).chain());
             }
             reports.push(report);
         }
@@ -359,12 +382,6 @@ async fn run_jobs(
         deliver::tell_who_sends(&named, options.shard, &mut reports);
     }
     Ok(Done { recovered, jobs: reports, deliveries })
-}
-
-/// Tells whether a job is to land something, and isn't run for the rows alone that others need of it.
-fn lands(job: &Job, options: &Options) -> bool {
-    let is_asked_for = options.reads.backfill().is_none() || matches!(job.slicing, Slicing::Window(_));
-    is_asked_for && job.lands() && (options.jobs.is_empty() || options.jobs.contains(&job.name))
 }
 
 /// Reports a job that a run left before it had begun it.

@@ -9,18 +9,17 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::parts::{Misfit, Parts};
-use super::{RunError, build, increment, window};
+use super::{RunError, build, exact, increment, window};
 use crate::decode::is_beyond_value;
 use crate::extract::auth::Redactor;
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::{
-    Ceilings, Decision, Digits, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, as_it_came,
-    from_header, is_part, names_next, parse_total, resolve, rewritten,
+    Ceilings, Decision, Edit, Given, GuardError, PaginateError, Paginator, RequestGuard, Seen, as_it_came, from_header,
+    is_part, names_next, parse_total, resolve,
 };
 use crate::extract::request::{RenderedRequest, RequestTree};
 use crate::lang::jq::{Jq, JqInput};
 use crate::model::{EndReason, Slice, SliceKind, Window};
-use crate::pipeline::file::Advance;
 use crate::pipeline::spec::{CursorSpec, GivenBy, Job, LinkFrom, PaginateKind, PartsSpec, Slicing, WindowSpec};
 
 /// Asks for one page after another.
@@ -37,7 +36,7 @@ pub(super) struct Pages {
     number: u64,
     redactor: Redactor,
     /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place. Of pages that
-    /// are counted by their size: whether one was full.
+    /// are counted: whether one was full.
     had_one: Arc<AtomicBool>,
     /// The size of pages that are counted by it.
     counted: Option<u64>,
@@ -205,6 +204,11 @@ impl Pages {
         Some(if whole { self.known(reason) } else { EndReason::PartsRead })
     }
 
+    /// Tells whether the request that is due lies beyond the end: all that the server states has come.
+    pub(super) fn is_past_total(&self) -> bool {
+        self.paginator.is_past_total()
+    }
+
     /// A server may repeat a credential in the cursors and links that it gives.
     fn scrubbed(&self, error: GuardError) -> GuardError {
         error.map_texts(|text| self.redactor.scrub(text))
@@ -222,10 +226,10 @@ impl Pages {
     }
 }
 
-/// Returns how many rows a page is asked for, where the place of the next one depends on that.
+/// Returns how many rows a page is asked for, where the place of the next one is a number of them.
 const fn counted(job: &Job) -> Option<u64> {
     match &job.paginate.kind {
-        PaginateKind::Page { size, .. } | PaginateKind::Offset { size, advance: Advance::Size, .. } => Some(*size),
+        PaginateKind::Page { size, .. } | PaginateKind::Offset { size, .. } => Some(*size),
         _ => None,
     }
 }
@@ -283,7 +287,10 @@ pub(super) fn programs(job: &Job) -> Vec<&Jq> {
 const HEADERS: usize = 1;
 
 /// Where the first record and the last one stand among them.
-const EDGES: (usize, usize) = (3, 4);
+pub(super) const EDGES: (usize, usize) = (3, 4);
+
+/// Where that of the fan-out stands, if there is one.
+pub(super) const FIRST_OF_FAN_OUT: usize = 5;
 
 /// Returns the values of the variables of expressions over a page, in the order in which the check compiles them.
 pub(super) fn variables(job: &Job, slice: &Slice, answer: &RawAnswer, facts: &Facts) -> Vec<Value> {
@@ -326,21 +333,21 @@ pub(super) fn seen(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) 
         _ => None,
     };
     let last_value = value.map(|value| one("paginate.seek.value", value)).transpose()?;
+    let last_value =
+        value.zip(last_value).map(|(program, value)| exact::sought(program, value, job, asked, shown, vars));
+    let last_value = last_value.transpose()?;
     // What says it of the last record says it of the first, where that is taken for the last.
-    let first_value = value.and_then(|value| {
+    let first_value = value.and_then(|program| {
         let mut vars = vars.to_vec();
         vars.swap(EDGES.0, EDGES.1);
-        value.one_of(&shown.envelope, &vars).ok()
+        program.one_of(&shown.envelope, &vars).ok()
     });
-    if let Some(value) = last_value.as_ref().and_then(|value| rewritten(value, shown.body, Digits::ByValue)) {
-        let source = PaginateError::InexactSeek { page: asked.page, value: value.to_owned() };
-        return Err(RunError::Paginate { request: asked.line.clone(), source });
-    }
     // What it would be moved on by doesn't matter once the last page is known.
     let given = if more == Some(false) { Given::Absent } else { given(job, asked, shown, vars)? };
     let given = as_it_came(given, vars.get(HEADERS).unwrap_or(&Value::Null), asked.page);
     Ok(Seen {
         rows: shown.rows,
+        unlike: 0,
         new_rows: shown.new_rows,
         total: total.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })?.flatten(),
         more,
@@ -361,7 +368,9 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
         given.map_err(|source| RunError::Paginate { request: asked.line.clone(), source })
     };
     match &job.paginate.kind {
-        PaginateKind::Cursor(CursorSpec::One(_, value)) => given_by("paginate.cursor.value", value, asked, shown, vars),
+        PaginateKind::Cursor(CursorSpec::One(_, value)) => {
+            given_by(job, "paginate.cursor.value", value, asked, shown, vars)
+        }
         // A place among the rows: where there are none, nothing comes after them, whatever else the page gives.
         PaginateKind::Cursor(CursorSpec::Several(values))
             if shown.rows == 0 && values.iter().any(|(_, value)| value.of_row) =>
@@ -369,11 +378,13 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
             Ok(Given::Absent)
         }
         PaginateKind::Cursor(CursorSpec::Several(values)) => {
-            let one = |value| given_by("paginate.cursor.values", value, asked, shown, vars);
+            let one = |value| given_by(job, "paginate.cursor.values", value, asked, shown, vars);
             let parts = values.iter().map(|(place, value)| Ok((place.as_str(), one(value)?)));
             Ok(Given::gather(parts.collect::<Result<Vec<_>, RunError>>()?))
         }
-        PaginateKind::NextLink(LinkFrom::Answer(url)) => given_by("paginate.next_link.url", url, asked, shown, vars),
+        PaginateKind::NextLink(LinkFrom::Answer(url)) => {
+            given_by(job, "paginate.next_link.url", url, asked, shown, vars)
+        }
         PaginateKind::NextLink(LinkFrom::Header(name)) => header(name),
         PaginateKind::None if is_part(vars.first(), headers) => Ok(Given::Next(Value::Null)),
         // It is asked for evidence only: what names no relation `next`, however it is written, is none.
@@ -385,6 +396,7 @@ fn given(job: &Job, asked: &Asked, shown: &Shown<'_>, vars: &[Value]) -> Result<
 
 /// Evaluates one expression for what the page gives.
 fn given_by(
+    job: &Job,
     field: &'static str,
     by: &GivenBy,
     asked: &Asked,
@@ -403,10 +415,7 @@ fn given_by(
         let source = PaginateError::NoCursorInRow { page: asked.page, expression };
         return Err(RunError::Paginate { request: asked.line.clone(), source });
     }
-    if let Some(number) = rewritten(&value, shown.body, Digits::AsWritten) {
-        let source = PaginateError::InexactCursor { page: asked.page, cursor: number.to_owned() };
-        return Err(RunError::Paginate { request: asked.line.clone(), source });
-    }
+    let value = exact::cursor(field, &by.value, value, job, asked, shown, vars)?;
     Ok(Given::of(value, by.paths.iter().any(|path| is_stated(shown.envelope.value(), path))))
 }
 

@@ -1,5 +1,7 @@
 //! The rows of parents: read whole, in every run, as JSON values, before any schema or SQL.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use indexmap::IndexMap;
@@ -8,9 +10,10 @@ use serde_json::{Value, json};
 use super::RunError;
 use super::ahead::Ahead;
 use super::evidence::{Evidence, unproven};
-use super::extract::Extraction;
+use super::extract::{Extraction, is_no_such_page};
 use super::intake::constants;
 use super::pages::{self, Asked, Facts};
+use super::sent::Sent;
 use crate::decode::{DecodeError, PageVars, WholePage, read_whole};
 use crate::extract::http::RawAnswer;
 use crate::extract::paginate::Seen;
@@ -22,13 +25,19 @@ use crate::plan::Key;
 
 impl Extraction {
     /// Reads all rows of a parent, in the order of its `keys` where it has a fan-out of its own. Each row then gets the columns of its
-    /// key, as records do.
+    /// key, as records do. `sent` is what is used of them.
     ///
     /// # Errors
     /// As for any slice; rows that aren't all there are an error, since a fan-out over some of them would end quietly.
-    pub(super) async fn parent_rows(&self, keys: Option<&[Key]>, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
+    pub(super) async fn parent_rows(
+        &self,
+        keys: Option<&[Key]>,
+        sent: Sent,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Value>, RunError> {
         let slices = whole(&self.job.name, keys, now);
-        let read = stream::iter(&slices).map(|slice| self.read_parent(slice, now));
+        let reader = Self { sent: Arc::new(sent), ..self.clone() };
+        let read = stream::iter(&slices).map(|slice| reader.read_parent(slice, now));
         let rows: Result<Vec<_>, RunError> = read.buffered(self.job.source.concurrency as usize).try_collect().await;
         let rows = rows.map_err(|error| error.scrubbed(self.exchange.client.redactor()))?;
         Ok(rows.into_iter().flatten().collect())
@@ -78,7 +87,11 @@ impl Extraction {
         let (mut rows, mut columns) = (Vec::new(), Vec::new());
         loop {
             let asked = pages.ask()?;
-            let (found, mut seen, bytes) = self.parent_page(&asked, slice, ahead, &mut columns).await?;
+            let read = self.parent_page(&asked, slice, ahead, &mut columns).await;
+            if pages.is_past_total() && read.as_ref().err().is_some_and(is_no_such_page) {
+                return Ok((EndReason::TotalReached, rows));
+            }
+            let (found, mut seen, bytes) = read?;
             ahead.send(pages.foresee(&asked, &seen, ahead.most())).await;
             self.progress.page(&self.job.name, seen.rows, bytes);
             evidence.note_total(seen.total);
@@ -165,7 +178,10 @@ impl Extraction {
         page: WholePage,
         slice: &Slice,
     ) -> Result<(Vec<Value>, Seen), RunError> {
-        let WholePage { rows, envelope, server_rows, .. } = page;
+        let WholePage { rows, with_double, envelope, server_rows, .. } = page;
+        if let Some(problem) = with_double.iter().find_map(|row| self.sent.problem(row)) {
+            return Err(RunError::Answer { request: asked.line.clone(), problem });
+        }
         let (first, last) = (rows.first().cloned().unwrap_or_default(), rows.last().cloned().unwrap_or_default());
         let vars = pages::variables(&self.job, slice, answer, &Facts { rows: server_rows, first, last });
         let (envelope, body) = (JqInput::new(&envelope), &answer.body);

@@ -47,6 +47,12 @@ pub(super) struct Pass {
     pub(super) totals: (Option<u64>, Option<u64>),
     /// Whether two pages stated different totals.
     pub(super) moved: bool,
+    /// The rows of its last page, by the server's count and by ours.
+    pub(super) last: (u64, u64),
+    /// Whether nothing told the end of an answer from a cut.
+    pub(super) unmarked: bool,
+    /// Whether a record had nothing of a row: where it stands, rows may be missing.
+    pub(super) unlike: bool,
     /// How it ended, and what that proves by itself.
     pub(super) ended: Option<(EndReason, Verdict)>,
 }

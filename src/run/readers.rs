@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::pages;
 use crate::decode::{EarlyPage, PageDecoder, PageVars};
-use crate::extract::http::{Dispatched, Exchange, RawAnswer};
+use crate::extract::http::{Dispatched, Exchange, RawAnswer, compute};
 use crate::model::{AnswerFormat, Slice};
 use crate::pipeline::spec::Job;
 
@@ -100,7 +100,7 @@ impl Readers {
             drop(permit);
             Arrived { asked, early }
         };
-        match tokio::task::spawn_blocking(work).await {
+        match compute(work).await {
             Ok(answered) => answered,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::extract::Extraction;
+use super::sent::Sent;
 use super::{Env, RunError, job, parents};
 use crate::ledger::{LedgerState, SliceRef};
 use crate::model::{JobName, Slice, SliceKind};
@@ -34,7 +35,8 @@ pub(super) async fn of<'p>(
     let mut parent_rows = BTreeMap::new();
     for parent in jobs.iter().filter(|job| super::needed(job, &jobs)) {
         let keys = job::fan_out(parent, &parent_rows)?;
-        let rows = Extraction::new(parent, env)?.parent_rows(keys.as_deref(), now).await?;
+        let sent = Sent::of_parent(pipeline, &parent.name)?;
+        let rows = Extraction::new(parent, env)?.parent_rows(keys.as_deref(), sent, now).await?;
         parent_rows.insert(parent.name.clone(), rows);
     }
     let nothing_due = || RunError::NothingDue { job: name.clone(), now };

@@ -14,7 +14,7 @@ use crate::ledger::{
     Closed, Lane, Ledger, LedgerState, OutputColumn, PinnedSchema, RunOutcome, RunSummary, SliceRef, Timing, Writer,
 };
 use crate::model::{
-    Column, ColumnType, Drift, HandColumn, JobName, LockedJob, RecordSchema, SchemaLock, SliceId, Window,
+    Asked, Column, ColumnType, Drift, HandColumn, JobName, LockedJob, RecordSchema, SchemaLock, SliceId, Window,
 };
 use crate::objects::Stores;
 use crate::pipeline::file::Contract;
@@ -155,9 +155,10 @@ pub async fn accept_schema(
     env: &Env,
 ) -> Result<(SchemaDiff, Option<u32>), RunError> {
     landing(pipeline, std::slice::from_ref(name))?;
-    let ledger = open(pipeline, options, env)?;
+    let asked = Asked { jobs: vec![name.clone()], ..Asked::new("accept") };
+    let ledger = open(pipeline, options, env)?.asking(asked);
     let data = Data::new(Arc::clone(&env.stores));
-    owner::check(pipeline, options, &ledger, &data).await?;
+    owner::check(pipeline, &options.state, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
     let writer = tokio::select! {
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,

@@ -198,7 +198,7 @@ fn json_lines(bytes: &Bytes, room: &mut usize) -> Result<Vec<RecordBatch>, BoxEr
         let (line, column) = (row.ordinal + 1, &row.column);
         return Err(format!("record {line} doesn't fit: `{column}` expected {}, got {}", row.expected, row.got).into());
     }
-    Ok(vec![within(room, page.batch)?])
+    page.pieces.into_iter().map(|piece| within(room, piece.batch)).collect()
 }
 
 /// Returns the schema that all batches have.

@@ -30,6 +30,8 @@ pub enum Stretch {
     Partly,
     /// None has landed.
     Missing,
+    /// None has landed, and none is due: they lie before the start, behind what was backfilled.
+    NotDue,
     /// All have landed, and one of them is marked.
     Marked(Mark),
 }
@@ -39,6 +41,7 @@ pub enum Stretch {
 pub struct Timeline {
     windows: Vec<Window>,
     missing: BTreeSet<DateTime<Utc>>,
+    not_due: BTreeSet<DateTime<Utc>>,
     marks: BTreeMap<DateTime<Utc>, Mark>,
 }
 
@@ -61,15 +64,22 @@ impl Timeline {
         let due = |window: &Window| window.to > start;
         let missing = plan::backfill(spec, &history, all, now, true).0.into_iter().filter(due);
         let missing: BTreeSet<_> = missing.map(|window| window.from).collect();
-        let landed = |window: &Window| due(window) || ranges.iter().any(|range| range.window().overlaps(window));
-        let windows: Vec<Window> = windows.into_iter().filter(landed).collect();
-        (!windows.is_empty()).then(|| Self { windows, missing, marks: marks(job, key, state) })
+        let landed = |window: &Window| ranges.iter().any(|range| range.window().overlaps(window));
+        let not_due =
+            windows.iter().filter(|window| !due(window) && !landed(window)).map(|window| window.from).collect();
+        (!windows.is_empty()).then(|| Self { windows, missing, not_due, marks: marks(job, key, state) })
     }
 
-    /// Returns how many windows there are, and how many of them haven't landed.
+    /// Returns how many windows are due or have landed, and how many of them haven't landed.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        (self.windows.len() as u64, self.missing.len() as u64)
+        (self.windows.len() as u64 - self.not_due(), self.missing.len() as u64)
+    }
+
+    /// Returns how many windows lie between what was backfilled and the start: they aren't due, and not there.
+    #[must_use]
+    pub fn not_due(&self) -> u64 {
+        self.not_due.len() as u64
     }
 
     /// Returns the first and the last window.
@@ -100,10 +110,13 @@ impl Timeline {
     }
 
     fn stretch(&self, windows: &[Window]) -> Stretch {
-        let missing = windows.iter().filter(|window| self.missing.contains(&window.from)).count();
+        let among =
+            |some: &BTreeSet<DateTime<Utc>>| windows.iter().filter(|window| some.contains(&window.from)).count();
+        let (missing, not_due) = (among(&self.missing), among(&self.not_due));
         let mark = windows.iter().find_map(|window| self.marks.get(&window.from));
-        match (missing, mark) {
-            (missing, _) if missing == windows.len() => Stretch::Missing,
+        match (missing + not_due, mark) {
+            _ if not_due == windows.len() => Stretch::NotDue,
+            (gone, _) if gone == windows.len() => Stretch::Missing,
             (1.., _) => Stretch::Partly,
             (_, Some(mark)) => Stretch::Marked(*mark),
             _ => Stretch::Landed,

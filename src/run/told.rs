@@ -58,6 +58,7 @@ impl RunError {
             | Self::NoJob { .. }
             | Self::NoWindows { .. }
             | Self::Edit(_)
+            | Self::Moved { .. }
             | Self::Future { .. }
             | Self::Client(HttpError::Client { .. })
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,
@@ -70,7 +71,7 @@ impl RunError {
     /// Returns the error without the secrets that it quotes: an answer that can't be read may echo what was sent.
     pub(super) fn scrubbed(self, redactor: &Redactor) -> Self {
         let message = redactor.scrub(&self.chain());
-        if message == self.chain() { self } else { Self::Redacted { message } }
+        if message == self.chain() { self } else { Self::Redacted { remedy: self.remedy(), message } }
     }
 
     /// Returns the message and its causes in one line, the outermost first.

@@ -1,14 +1,15 @@
 //! What nothing names any more, and its removal. Careful: only names that this ledger can have given, and only under the lease.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Data, Env, RunError, quarantine, release};
+use super::gone::{self, Gone};
+use super::{Data, Env, RunError, owner, quarantine, release};
 use crate::ledger::{DataStore as _, Lane, Ledger, LedgerError, LedgerState, Manifest, RunOutcome, RunSummary, Timing};
-use crate::model::{FileReceipt, JobName};
+use crate::model::{Asked, FileReceipt, JobName};
 use crate::objects::{OpenUpload, OpenUploads};
 use crate::pipeline::spec::Pipeline;
 use crate::sink::{Found, NamedFile, slice_name, upload_id};
@@ -20,6 +21,8 @@ pub struct Vacuumed {
     pub removed: Vec<Removal>,
     /// What a run that died had left, settled first; a sentence each.
     pub settled: Vec<String>,
+    /// What has landed and isn't there any more.
+    pub gone: Vec<Gone>,
     /// Files and uploads with a name like ours that the ledger knows no slice of: left alone.
     pub unknown: Vec<String>,
     /// What couldn't be looked at, and what to do about it.
@@ -62,13 +65,14 @@ pub async fn vacuum(
     env: &Env,
 ) -> Result<Vacuumed, RunError> {
     let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
-    let ledger = ledger.with_timing(Timing::default());
+    let ledger = ledger.with_timing(Timing::default()).asking(Asked::new("vacuum"));
     let data = Data::new(Arc::clone(&env.stores));
     if ledger.read_state().await?.sequence() == 0 {
         return Ok(Vacuumed::default());
     }
+    owner::check(pipeline, state, &ledger, &data).await?;
     if dry_run {
-        let places = roots(pipeline, state, &ledger.read_state().await?)?;
+        let places = roots(pipeline, state, &data, &ledger.read_state().await?).await?;
         // What is read after the files were listed names all of them that a run has made appear meanwhile.
         let found = list(&data, &places).await?;
         let known = ledger.read_state().await?;
@@ -81,7 +85,7 @@ pub async fn vacuum(
         let mut removed = open_ends(&ledger, &writer.state(Clone::clone)).await?;
         let settled = writer.recover(&data).await?;
         let known = writer.state(Clone::clone);
-        let found = list(&data, &roots(pipeline, state, &known)?).await?;
+        let found = list(&data, &roots(pipeline, state, &data, &known).await?).await?;
         let all = look(pipeline, &ledger, &data, &known, found).await?;
         for orphan in &all.orphans {
             match orphan {
@@ -134,14 +138,23 @@ impl All {
     }
 }
 
-/// Returns every place where the pipeline may have files.
-fn roots(pipeline: &Pipeline, state: &str, known: &LedgerState) -> Result<BTreeSet<String>, RunError> {
+/// Returns every place where the pipeline may have files, once however it is written.
+async fn roots(
+    pipeline: &Pipeline,
+    state: &str,
+    data: &Data,
+    known: &LedgerState,
+) -> Result<BTreeSet<String>, RunError> {
     let mut roots: BTreeSet<String> = known.roots().into_iter().map(str::to_owned).collect();
     for sink in pipeline.jobs.iter().flat_map(|job| &job.sinks) {
         roots.insert(super::build::sink(sink)?.root()?);
     }
     roots.insert(quarantine::sink(state, &pipeline.name).root()?);
-    Ok(roots)
+    let mut places = BTreeSet::new();
+    for root in roots {
+        places.insert(data.place(&root).await);
+    }
+    Ok(places)
 }
 
 async fn list(data: &Data, roots: &BTreeSet<String>) -> Result<Vec<Listed>, RunError> {
@@ -162,7 +175,16 @@ async fn look(
     listed: Vec<Listed>,
 ) -> Result<All, RunError> {
     let named = Named::by(ledger, known).await?;
-    let mut all = All { found: Vacuumed::default(), orphans: Vec::new(), spare: ledger.spare(known).await? };
+    let mut left = Vec::new();
+    for (job, root) in known.left_roots() {
+        left.push((job, data.place(root).await));
+    }
+    let sizes = listed.iter().flat_map(|Listed { root, files, .. }| {
+        files.iter().map(move |file| (format!("{root}{}", file.path), file.bytes))
+    });
+    let gone = gone::look(data, known, &named.read, &sizes.collect()).await?;
+    let mut all =
+        All { found: Vacuumed { gone, ..Vacuumed::default() }, orphans: Vec::new(), spare: ledger.spare(known).await? };
     for Listed { root, files, uploads } in listed {
         let text = data.read_manifest(&root).await?;
         let manifest = Manifest::read(&root, text.as_deref()).map_err(LedgerError::from)?;
@@ -170,10 +192,11 @@ async fn look(
         let others: HashSet<&str> = others.map(|file| file.path.as_str()).collect();
         for Found { path, bytes } in files {
             let place = format!("{root}{path}");
-            match whose(&path, &place, &others, pipeline, known) {
+            match whose(&path, &place, &others, pipeline, known, &left) {
                 Whose::Ours if named.files.contains(file_name(&path)) => {}
                 Whose::Ours => {
-                    let why = "a file of a run that died or lost its lease: the ledger doesn't name it".to_owned();
+                    let why = "the ledger doesn't name it: a run that died or lost its lease left it, or it was landed with another state"
+                        .to_owned();
                     all.found.removed.push(Removal { place, bytes, why });
                     all.orphans.push(Orphan::File { root: root.clone(), path });
                 }
@@ -184,7 +207,7 @@ async fn look(
         match uploads {
             OpenUploads::Listed(uploads) => {
                 let unnoted = uploads.into_iter().filter(|upload| !named.uploads.contains(&upload.id));
-                all.take_uploads(&root, unnoted, |path, place| whose(path, place, &others, pipeline, known));
+                all.take_uploads(&root, unnoted, |path, place| whose(path, place, &others, pipeline, known, &left));
             }
             OpenUploads::NotListed(why) => all.found.notes.push(unlisted(&root, &why)),
         }
@@ -202,6 +225,8 @@ async fn look(
 struct Named {
     /// Names of files, without where they lie: one root may lie in another, or be another by a link. No two generations share a name.
     files: HashSet<String>,
+    /// The files of each list.
+    read: HashMap<String, Vec<FileReceipt>>,
     /// Ids of uploads.
     uploads: HashSet<String>,
 }
@@ -209,13 +234,13 @@ struct Named {
 impl Named {
     async fn by(ledger: &Ledger, known: &LedgerState) -> Result<Self, RunError> {
         let staged = known.all_slices().flat_map(|(_, slice)| &slice.staged);
-        let mut named =
-            Self { files: HashSet::new(), uploads: staged.filter_map(|place| upload_id(&place.staged)).collect() };
+        let uploads = staged.filter_map(|place| upload_id(&place.staged)).collect();
+        let mut named = Self { files: HashSet::new(), read: HashMap::new(), uploads };
         for list in known.lists() {
-            for file in ledger.files(list).await? {
-                named.files.insert(file_name(&file.path).to_owned());
-                named.uploads.extend(upload_id(&file.staged));
-            }
+            let files = ledger.files(list).await?;
+            named.files.extend(files.iter().map(|file| file_name(&file.path).to_owned()));
+            named.uploads.extend(files.iter().filter_map(|file| upload_id(&file.staged)));
+            named.read.insert(list.to_owned(), files);
         }
         Ok(named)
     }
@@ -231,12 +256,20 @@ enum Whose {
 }
 
 /// Tells who has given the name of what lies at `path` below a root, which is at `place`. `others` are the paths there of other pipelines: the names of two
-/// may look alike, such as those of `a` with a job `b`, and of `a-b`.
-fn whose(path: &str, place: &str, others: &HashSet<&str>, pipeline: &Pipeline, known: &LedgerState) -> Whose {
+/// may look alike, such as those of `a` with a job `b`, and of `a-b`. `left` are the places in which no sink of a job writes any more: what lies there stays.
+fn whose(
+    path: &str,
+    place: &str,
+    others: &HashSet<&str>,
+    pipeline: &Pipeline,
+    known: &LedgerState,
+    left: &[(&JobName, String)],
+) -> Whose {
     if others.contains(path) {
         return Whose::Others;
     }
-    let jobs = known.jobs().filter(|job| !known.has_left_file(job, place));
+    let stays = |job: &JobName| left.iter().any(|(other, root)| *other == job && place.starts_with(root));
+    let jobs = known.jobs().filter(|job| !stays(job));
     let ours: Vec<(&JobName, NamedFile)> =
         jobs.filter_map(|job| Some((job, NamedFile::parse(file_name(path), &pipeline.name, job)?))).collect();
     if ours.iter().any(|(job, file)| is_known(known, job, &file.slice)) {

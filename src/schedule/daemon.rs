@@ -360,10 +360,7 @@ impl Daemon {
     pub(super) fn publish(&self) {
         let now = self.env.clock.now();
         let pipelines = self.entries.iter().map(|(name, entry)| entry.view(self.starts.waits(name), now)).collect();
-        let refused = self.files.iter().filter_map(|(file, state)| {
-            let (error, goes_on) = (state.error.clone()?, state.pipeline.is_some());
-            Some(FileError { file: file.clone(), error, goes_on })
-        });
+        let refused = self.files.keys().filter_map(|file| self.refused(file));
         let view = View {
             at: Some(now),
             pipelines,

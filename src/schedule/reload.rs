@@ -102,18 +102,24 @@ impl Daemon {
             }
         };
         let changed = before.as_ref().is_none_or(|before| before.digest != digest || before.error != error);
-        let refused = error.clone().filter(|_| changed);
         self.files.insert(file.to_owned(), FileState { digest, names, pipeline: pipeline.clone(), error });
-        match (refused, pipeline) {
-            (Some(error), pipeline) => {
-                self.tell(Event::Refused(FileError { file: file.to_owned(), error, goes_on: pipeline.is_some() }));
-            }
+        match (self.refused(file).filter(|_| changed), pipeline) {
+            (Some(refused), _) => self.tell(Event::Refused(refused)),
             // Of one that is new more is known once its ledger was read.
             (None, Some(name)) if changed && self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
                 self.tell_of(&name);
             }
             _ => {}
         }
+    }
+
+    /// Says why a file can't be used; nothing where it can.
+    pub(super) fn refused(&self, file: &Path) -> Option<FileError> {
+        let state = self.files.get(file)?;
+        let error = state.error.clone()?;
+        let namesake = state.names.as_ref().and_then(|name| self.entries.get(name)).map(|entry| entry.file.clone());
+        let other = namesake.filter(|other| other != file);
+        Some(FileError { file: file.to_owned(), error, other, goes_on: state.pipeline.is_some() })
     }
 
     fn tell_of(&self, name: &PipelineName) {

@@ -103,6 +103,7 @@ impl Starts {
         let view = RunningView {
             run: options.run.clone(),
             scheduled_for: options.scheduled_for,
+            asked: options.asked(&pipeline),
             started: self.env.clock.now(),
             progress: Arc::new(LiveProgress::default()),
             end: Arc::default(),
@@ -155,11 +156,13 @@ fn lost(pipeline: &Pipeline, running: &RunningView, error: JoinError, now: DateT
     let end = RunEnd {
         pipeline: pipeline.name.clone(),
         run: running.run.clone(),
+        asked: running.asked.clone(),
         scheduled_for: running.scheduled_for,
         started: running.started,
         ended: now,
         exit_code: Exit::Bug,
         error: Some(why),
+        remedy: None,
         report: None,
     };
     tracing::error!(pipeline = %end.pipeline, run = %end.run, error = end.error, "run lost");

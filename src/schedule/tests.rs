@@ -45,11 +45,13 @@ fn ended(options: &Options, name: &PipelineName, exit_code: Exit) -> RunEnd {
     RunEnd {
         pipeline: name.clone(),
         run: options.run.clone(),
+        asked: crate::model::Asked::new("run"),
         scheduled_for: options.scheduled_for,
         started: now,
         ended: now,
         exit_code,
         error: None,
+        remedy: None,
         report: None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{JobName, PipelineName, RunEnd, RunId, SliceOutcome};
+use crate::model::{Asked, JobName, PipelineName, RunEnd, RunId, SliceOutcome};
 use crate::pipeline::spec::Pipeline;
 use crate::run::Progress;
 
@@ -35,6 +35,8 @@ pub struct FileError {
     pub file: PathBuf,
     /// What is wrong with it, in full.
     pub error: String,
+    /// The file that has its pipeline's name already, if that is it.
+    pub other: Option<PathBuf>,
     /// Whether the pipeline that was read from it before goes on as it was.
     pub goes_on: bool,
 }
@@ -71,6 +73,8 @@ pub struct RunningView {
     pub run: RunId,
     /// The instant that it is for, UTC; none where a person started it.
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// What it was asked for.
+    pub asked: Asked,
     /// When it began, UTC.
     pub started: DateTime<Utc>,
     /// How far it is: live, not of the moment of the view.

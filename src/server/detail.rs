@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::lines::{Line, closed, landed, line};
+use super::health::Health;
 use super::home::Running;
 use super::known::{FRESH, Known, PATIENCE};
 use super::routes::{App, PageError};
 use super::runs::{self, RunLine};
 use super::text;
-use super::troubles::Typed;
+use super::troubles::{self, Typed};
 use crate::ledger::{Entry, Ledger, Record, RunState, RunSummary, SliceRef};
 use crate::model::{
     DeliveryCounts, DeliveryReport, Fetched, JobReport, Left, RowCounts, RunEnd, RunReport, SinkCounts, SliceOutcome,
@@ -138,14 +139,22 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
         (line.place, line.is_quiet) = (place, !line.badge.is_bad() && !is_doubtful);
     }
     let typed = Typed::new(&view, &app.site.state);
-    let commands = commands(&view, &run, &typed);
-    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "sent": detail.sent, "deliver": typed.line("deliver", ""), "replay": typed.line("quarantine replay", "")}))
+    let commands = commands(&view, &known, &run, &app.site.state);
+    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "sent": detail.sent, "deliver": typed.line("deliver"), "replay": typed.line("quarantine replay")}))
 }
 
-fn commands(view: &PipelineView, run: &RunLine, typed: &Typed) -> Vec<String> {
-    let is_last = view.ended.first().is_none_or(|end| end.run.as_str() == run.id);
-    let again = (run.badge.is_bad() && is_last).then(|| typed.line("run", ""));
-    again.into_iter().collect()
+/// Returns what to type against what failed in a run, as far as that hasn't been made good since.
+fn commands(view: &PipelineView, known: &Known, run: &RunLine, state: &str) -> Vec<String> {
+    let health = Health::of(Some(&view.pipeline), known, view.ended.iter().map(AsRef::as_ref));
+    let troubles = troubles::of_pipeline(view, known, &health, state).into_iter();
+    let mut commands = Vec::new();
+    for command in troubles.filter(|trouble| trouble.run.as_ref() == Some(&run.id)).flat_map(|trouble| trouble.commands)
+    {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    commands
 }
 
 /// A job of a run that goes on.
@@ -218,14 +227,14 @@ fn job(report: &JobReport) -> Job {
 /// Says of the first slice that failed why it did.
 fn first_failed(report: &JobReport) -> Option<String> {
     report.slices.iter().find_map(|slice| match &slice.outcome {
-        SliceOutcome::Failed { error } => Some(format!("{}: {error}", slice.slice)),
+        SliceOutcome::Failed { error, .. } => Some(format!("{}: {error}", slice.slice)),
         _ => None,
     })
 }
 
 /// Reads what the ledger kept of a run.
 async fn of_ledger(ledger: &Ledger, known: &Known, id: &str) -> Detail {
-    let found = known.state.runs().find(|(run, life)| RunLine::kept(run, *life).id == id);
+    let found = known.runs().find(|(run, life)| RunLine::kept(run, *life).id == id);
     let Some((run, _)) = found else { return Detail::default() };
     let mut detail = Detail { holder: Some(run.holder.clone()), ..Detail::default() };
     match ledger.entries_of(&known.state, run).await {

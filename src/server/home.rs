@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
+use super::health::Health;
 use super::known::{FRESH, Known};
 use super::routes::{App, PageError};
 use super::runs::{self, Badge, RunLine};
@@ -21,6 +22,10 @@ struct Line {
     name: String,
     description: Option<String>,
     badge: Badge,
+    /// Whether something of it failed and hasn't been made good, whatever it does now.
+    failed: bool,
+    /// Whether all of its jobs ended well when they last ran.
+    well: bool,
     running: Option<Running>,
     last: Option<RunLine>,
     next: Option<DateTime<Utc>>,
@@ -79,21 +84,23 @@ pub(super) async fn page(app: &App) -> Result<Html<String>, PageError> {
     let mut lines = Vec::new();
     for (one, known) in view.pipelines.iter().zip(&known) {
         let all = runs::all(one, known);
-        found.extend(troubles::of_pipeline(one, known, runs::last(&all), &app.site.state));
-        lines.push(line(one, known, &all, now));
+        let health = Health::of(Some(&one.pipeline), known, one.ended.iter().map(AsRef::as_ref));
+        found.extend(troubles::of_pipeline(one, known, &health, &app.site.state));
+        lines.push(line(one, known, &health, &all, now));
     }
     // A file's mistakes are long, and the pipeline that it held may go on.
     found.sort_by_key(|trouble| (trouble.tone != "bad", trouble.many_lines));
     let more = found.len().saturating_sub(TROUBLES);
     found.truncate(TROUBLES);
     let headline = headline(&view, &lines);
+    let calm = calm(&lines);
     app.render(
         "home.html",
-        &json!({"lines": lines, "troubles": found, "more": more, "headline": headline, "looked": view.at.is_some()}),
+        &json!({"lines": lines, "troubles": found, "more": more, "headline": headline, "calm": calm, "looked": view.at.is_some()}),
     )
 }
 
-fn line(view: &PipelineView, known: &Known, all: &[RunLine], now: DateTime<Utc>) -> Line {
+fn line(view: &PipelineView, known: &Known, health: &Health, all: &[RunLine], now: DateTime<Utc>) -> Line {
     let last = runs::last(all);
     let sum = |of: fn(&super::known::Chain) -> u64| known.chains.iter().map(of).sum();
     let day = now - chrono::TimeDelta::days(1);
@@ -101,7 +108,9 @@ fn line(view: &PipelineView, known: &Known, all: &[RunLine], now: DateTime<Utc>)
     Line {
         name: view.pipeline.name.to_string(),
         description: view.pipeline.description.clone(),
-        badge: badge(view, known, last),
+        badge: badge(view, known, health, last),
+        failed: health.has_failed() || view.trouble.is_some() || known.error.is_some(),
+        well: health.is_well(),
         running: view.running.as_ref().map(Running::of),
         last: last.cloned(),
         next: view.next,
@@ -116,24 +125,28 @@ fn line(view: &PipelineView, known: &Known, all: &[RunLine], now: DateTime<Utc>)
     }
 }
 
-/// Says how a pipeline is, the worst of it: a pause hides no failure.
-pub(super) fn badge(view: &PipelineView, known: &Known, last: Option<&RunLine>) -> Badge {
+/// Says how a pipeline is, the worst of it: a pause hides no failure, and neither does a run of other jobs.
+pub(super) fn badge(view: &PipelineView, known: &Known, health: &Health, last: Option<&RunLine>) -> Badge {
     let overdue = known.chains.iter().any(|chain| chain.overdue > 0);
     match last.map(|last| last.badge) {
         _ if view.trouble.is_some() || known.error.is_some() => Badge::bad("ledger unreadable"),
         _ if view.running.is_some() || view.waiting => {
             view.running.as_ref().map_or(Badge::busy("waiting"), Badge::of_running)
         }
-        Some(badge) if badge.is_bad() => badge,
+        Some(badge) if badge.is_bad() && health.has_failed() => badge,
+        _ if health.has_failed() => Badge::bad("failed before"),
         _ if overdue => Badge::doubtful("windows missing"),
         _ if view.paused.is_some() => Badge::idle("paused"),
+        Some(badge) if badge.tone != "good" => badge,
+        _ if !health.failures.is_empty() => Badge::doubtful("unfinished"),
+        _ if !health.never.is_empty() => Badge::doubtful("not all has run"),
         Some(badge) => badge,
         None => Badge::idle("has not run"),
     }
 }
 
 fn headline(view: &View, lines: &[Line]) -> String {
-    let failed = lines.iter().filter(|line| line.badge.is_bad()).count();
+    let failed = lines.iter().filter(|line| line.failed).count();
     let running = lines.iter().filter(|line| line.running.is_some() && line.badge.word != "waiting").count();
     let paused = lines.iter().filter(|line| line.paused.is_some()).count();
     let mut parts = vec![match lines.len() {
@@ -153,4 +166,17 @@ fn headline(view: &View, lines: &[Line]) -> String {
         parts.push("none failed".to_owned());
     }
     parts.join(", ")
+}
+
+/// Says what may be said where nothing needs a person.
+fn calm(lines: &[Line]) -> String {
+    match lines.iter().filter(|line| !line.well).count() {
+        _ if lines.is_empty() => "Nothing: there is no pipeline.".to_owned(),
+        0 => "Nothing: when each job ran last, what was due landed.".to_owned(),
+        1 => "Nothing has failed; 1 pipeline hasn’t come to the end of its first run yet.".to_owned(),
+        some => format!(
+            "Nothing has failed; {} pipelines haven’t come to the end of their first runs yet.",
+            count(some as u64)
+        ),
+    }
 }

@@ -3,16 +3,16 @@
 //! Who looks at all of them waits only a moment for those that are read again, and takes what was read before of the rest: how a run of
 //! this process ended is known without its ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
-use crate::ledger::{Ledger, LedgerState, RunOutcome, moves_data};
+use crate::ledger::{Ends, Lane, Ledger, LedgerError, LedgerState, RunLife, RunState, Watch};
 use crate::model::{PipelineName, RunId, Window};
-use crate::pipeline::spec::Pipeline;
+use crate::pipeline::spec::{Job, Pipeline};
 use crate::run::{Env, Standing, Timeline, standings};
 use crate::schedule::PipelineView;
 
@@ -32,14 +32,16 @@ pub(super) const BRIEFLY: Duration = Duration::from_millis(400);
 const AT_ONCE: usize = 8;
 
 /// What a ledger says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Known {
     /// The ledger's state; that of an empty ledger where it can't be read.
     pub(super) state: LedgerState,
     /// The chains of all jobs.
     pub(super) chains: Vec<Chain>,
-    /// The ends of runs, newest first; a vacuum is none.
-    pub(super) ends: Vec<KnownEnd>,
+    /// How the jobs ended.
+    pub(super) ends: Ends,
+    /// The lanes whose holders have died, though nobody has taken their leases since.
+    pub(super) dead: BTreeSet<Lane>,
     /// Why the ledger can't be read.
     pub(super) error: Option<String>,
 }
@@ -57,39 +59,45 @@ pub(super) struct Chain {
     pub(super) overdue_holes: Vec<Window>,
 }
 
-/// The end of a run.
-#[derive(Debug)]
-pub(super) struct KnownEnd {
-    /// When it ended, UTC.
-    pub(super) at: DateTime<Utc>,
-    /// Whether all that was due had landed.
-    pub(super) done: bool,
-    /// The run, where it had a name.
-    pub(super) run: Option<RunId>,
-}
-
 impl Known {
     /// Reads a ledger. One that can't be read, or doesn't answer, is said to be so.
     pub async fn read(pipeline: &Arc<Pipeline>, state: &str, env: &Env) -> Self {
-        Self::of_ledger(&pipeline.name, Some(Arc::clone(pipeline)), state, env).await
+        Self::of_ledger(&pipeline.name, Some(Arc::clone(pipeline)), state, env, Arc::default()).await
     }
 
     /// As [`Known::read`], of a pipeline whose file can't be used: what its ledger says of runs, and of no job.
     pub async fn read_runs(pipeline: &PipelineName, state: &str, env: &Env) -> Self {
-        Self::of_ledger(pipeline, None, state, env).await
+        Self::of_ledger(pipeline, None, state, env, Arc::default()).await
     }
 
-    async fn of_ledger(name: &PipelineName, pipeline: Option<Arc<Pipeline>>, state: &str, env: &Env) -> Self {
+    /// `watch` has seen earlier readings.
+    async fn of_ledger(
+        name: &PipelineName,
+        pipeline: Option<Arc<Pipeline>>,
+        state: &str,
+        env: &Env,
+        watch: Arc<Mutex<Watch>>,
+    ) -> Self {
         let ledger = Ledger::open(state, name.clone(), Arc::clone(&env.clock), &env.stores);
-        let read = async { ledger?.read_state().await };
-        let state = match tokio::time::timeout(LONGEST, read).await {
-            Ok(Ok(state)) => state,
+        let read = async {
+            let ledger = ledger?;
+            let state = ledger.read_state().await?;
+            Ok::<_, LedgerError>((ledger, state))
+        };
+        let (ledger, state) = match tokio::time::timeout(LONGEST, read).await {
+            Ok(Ok(read)) => read,
             Ok(Err(error)) => return Self::unknown(crate::objects::chain(&error)),
             Err(_) => return Self::silent(),
         };
         let now = env.clock.now();
-        let known = tokio::task::spawn_blocking(move || Self::of(pipeline.as_deref(), state, now)).await;
-        known.unwrap_or_else(|error| Self::unknown(format!("the ledger can't be summed up: {error}")))
+        let known = tokio::task::spawn_blocking(move || {
+            let dead = ledger.dead(&state, &mut watch.lock().unwrap_or_else(PoisonError::into_inner));
+            match dead {
+                Ok(dead) => Self::of(pipeline.as_deref(), state, dead, now),
+                Err(error) => Self::unknown(crate::objects::chain(&error)),
+            }
+        });
+        known.await.unwrap_or_else(|error| Self::unknown(format!("the ledger can't be summed up: {error}")))
     }
 
     fn silent() -> Self {
@@ -97,34 +105,54 @@ impl Known {
     }
 
     fn unknown(error: String) -> Self {
-        Self { state: LedgerState::default(), chains: Vec::new(), ends: Vec::new(), error: Some(error) }
+        Self { error: Some(error), ..Self::default() }
     }
 
-    fn of(pipeline: Option<&Pipeline>, state: LedgerState, now: DateTime<Utc>) -> Self {
-        let ends: Vec<KnownEnd> = state.runs().filter_map(|(run, _)| run.end.as_ref()).filter_map(end).collect();
-        let last = state.runs().filter_map(|(run, _)| run.end.as_ref()).find(|end| end.summary.verb == "run");
-        let due = last.map(|end| end.summary.now);
-        let jobs = pipeline.into_iter().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
+    pub(super) fn of(
+        pipeline: Option<&Pipeline>,
+        state: LedgerState,
+        dead: BTreeSet<Lane>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut ends = state.ends().clone();
+        for lane in &dead {
+            if let Some((died, _)) =
+                state.runs().find(|(run, _)| run.lane == *lane).filter(|(run, _)| run.end.is_none())
+            {
+                let died = died.ended(&ends);
+                ends.died(&died);
+            }
+        }
+        let jobs = || pipeline.into_iter().flat_map(|pipeline| pipeline.jobs.iter());
+        let old = state.runs().filter_map(|(run, _)| Some((run, &run.end.as_ref()?.summary)));
+        let old = old.filter(|(run, summary)| run.asked.is_none() && summary.verb == "run").take(1);
+        for (run, summary) in old {
+            for job in jobs().filter(|job| job.lands()) {
+                let sinks = job.outboxes.iter().map(|outbox| outbox.name.clone());
+                let ended = run.ended(&ends);
+                ends.assume(&job.name, &ended, summary, sinks);
+            }
+        }
         let chains =
-            jobs.flat_map(|(pipeline, job)| standings(job, &state, now).into_iter().map(move |one| (pipeline, one)));
-        let chains = chains.map(|(pipeline, standing)| chain(pipeline, standing, &state, due)).collect();
-        Self { state, chains, ends, error: None }
+            jobs().flat_map(|job| standings(job, &state, now).into_iter().map(move |standing| (job, standing)));
+        let chains = chains.map(|(job, standing)| {
+            let due = ends.job(&job.name).and_then(|ends| ends.due);
+            chain(job, standing, &state, due)
+        });
+        let chains = chains.collect();
+        Self { state, chains, ends, dead, error: None }
+    }
+
+    /// Returns the last runs, newest first, as far as is known of those that never said how they ended.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (&RunState, RunLife)> {
+        self.state.runs_but(&self.dead)
     }
 }
 
-fn end(end: &crate::ledger::RunEnd) -> Option<KnownEnd> {
-    moves_data(&end.summary.verb).then(|| KnownEnd {
-        at: end.at,
-        done: end.summary.ended() == RunOutcome::Done,
-        run: end.summary.run.clone(),
-    })
-}
-
-fn chain(pipeline: &Pipeline, standing: Standing, state: &LedgerState, due: Option<DateTime<Utc>>) -> Chain {
+fn chain(job: &Job, standing: Standing, state: &LedgerState, due: Option<DateTime<Utc>>) -> Chain {
     let missing = standing.timeline.as_ref().map_or(0, |timeline| timeline.counts().1);
-    let job = pipeline.job(&standing.job);
-    let then = due.filter(|_| missing > 0).zip(job);
-    let then = then.and_then(|(due, job)| Timeline::of(job, standing.key.as_ref(), state, due));
+    let then = due.filter(|_| missing > 0);
+    let then = then.and_then(|due| Timeline::of(job, standing.key.as_ref(), state, due));
     let overdue = then.as_ref().map_or(0, |timeline| timeline.counts().1);
     Chain { standing, missing, overdue, overdue_holes: then.map(|timeline| timeline.holes()).unwrap_or_default() }
 }
@@ -146,6 +174,8 @@ struct Slot {
     reading: watch::Sender<Option<Reading>>,
     /// Whose turn it is to read.
     turn: AsyncMutex<()>,
+    /// Tells who holds a lease and gives no sign of life, where no lock tells.
+    watch: Arc<Mutex<Watch>>,
 }
 
 struct Reading {
@@ -214,7 +244,8 @@ impl Ledgers {
                 return;
             }
             let began = Instant::now();
-            let known = Arc::new(Known::read(&of.pipeline, &state, &env).await);
+            let (pipeline, watch) = (Arc::clone(&of.pipeline), Arc::clone(&slot.watch));
+            let known = Arc::new(Known::of_ledger(&of.pipeline.name, Some(pipeline), &state, &env, watch).await);
             slot.reading.send_replace(Some(Reading { known, of, began, ended: Instant::now() }));
         });
     }

@@ -17,8 +17,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::exposition::{Exposition, plain};
+use super::health::Health;
 use super::known::Known;
 use crate::model::{DeliveryReport, Exit, JobReport, PipelineName, RowCounts, RunEnd, SliceOutcome, Verdict};
+use crate::pipeline::spec::Pipeline;
 use crate::schedule::{Event, Skip, View};
 
 /// The upper bounds of the histogram of durations, in seconds: from a second to half a day.
@@ -56,10 +58,12 @@ pub struct Metrics {
 pub struct Stands<'s> {
     /// The pipeline.
     pub pipeline: &'s PipelineName,
+    /// Its file; none where that can't be used.
+    pub spec: Option<&'s Pipeline>,
     /// What its ledger says.
     pub known: &'s Known,
-    /// Its last run of this process: one that failed before it had the lease isn't in the ledger.
-    pub end: Option<&'s RunEnd>,
+    /// Its last runs of this process, the newest first: one that failed before it had the lease isn't in the ledger.
+    pub ends: Vec<&'s RunEnd>,
 }
 
 impl Default for Metrics {
@@ -128,7 +132,7 @@ impl Metrics {
     }
 
     fn delivery(&self, pipeline: &PipelineName, delivery: &DeliveryReport) {
-        let DeliveryReport { job, sink, counts, error } = delivery;
+        let DeliveryReport { job, sink, counts, error, .. } = delivery;
         let labels = vec![("pipeline", pipeline.to_string()), ("job", job.to_string()), ("sink", sink.to_string())];
         let fates =
             [("sent", counts.sent), ("found", counts.found), ("refused", counts.refused), ("known", counts.known)];
@@ -244,21 +248,17 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
     let (last, success, failed) = (Instants::default(), Instants::default(), Gauges::default());
     let (missing, overdue, held) = (Gauges::default(), Gauges::default(), Gauges::default());
     let (doubtful, readable) = (Gauges::default(), Gauges::default());
-    for Stands { pipeline, known, end } in stands {
+    for Stands { pipeline, spec, known, ends } in stands {
         let labels = vec![("pipeline", pipeline.to_string())];
         readable.get_or_create(&labels).set(i64::from(known.error.is_none()));
-        // A run that found another one on left the work to that one, and says nothing of it.
-        let own = end.filter(|end| end.exit_code != Exit::Held).map(|end| (end.ended, end.exit_code != Exit::Done));
-        let newest = known.ends.first().map(|end| (end.at, !end.done)).max(own);
-        if let Some((at, left_something)) = newest {
+        let health = Health::of(*spec, known, ends.iter().copied());
+        if let Some(at) = health.last {
             last.get_or_create(&labels).set(seconds(at));
-            failed.get_or_create(&labels).set(i64::from(left_something));
         }
-        let done = known.ends.iter().find(|end| end.done).map(|end| end.at);
-        // A ledger that was read before the run's end doesn't know of it yet.
-        let is_known = |end: &&RunEnd| known.ends.iter().any(|known| known.run.as_ref() == Some(&end.run));
-        let own_done = end.filter(|end| end.exit_code == Exit::Done && !is_known(end)).map(|end| end.ended);
-        if let Some(at) = done.max(own_done) {
+        if health.last.is_some() || !health.failures.is_empty() {
+            failed.get_or_create(&labels).set(i64::from(!health.failures.is_empty()));
+        }
+        if let Some(at) = health.success {
             success.get_or_create(&labels).set(seconds(at));
         }
         let mut jobs: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
@@ -276,9 +276,9 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
     }
     registry.register("ledger_readable", "Whether the ledger could be read", readable);
     registry.register_with_unit("last_run_timestamp", "When the last run ended, by the ledger", Unit::Seconds, last);
-    let success_help = "When a run last landed all that was due, by the ledger";
+    let success_help = "Since when all jobs have landed what was due: when the one that did so first last ended well";
     registry.register_with_unit("last_success_timestamp", success_help, Unit::Seconds, success);
-    registry.register("last_run_failed", "Whether the last run left something undone", failed);
+    registry.register("last_run_failed", "Whether something that a run left undone hasn't been made good", failed);
     registry.register("missing_windows", "Windows that have ended and haven't landed", missing);
     registry.register("overdue_windows", "Windows that were due at the last run and haven't landed", overdue);
     registry.register("quarantined_slices", "Landed slices with rows in quarantine", held);

@@ -2,41 +2,57 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
-
 use super::exposition::Exposition;
-use super::known::{Known, KnownEnd};
+use super::health_tests::{Log, at};
+use super::known::Known;
 use super::metrics::{Metrics, Stands};
-use crate::ledger::LedgerState;
-use crate::model::{Exit, PipelineName, RunEnd, RunId};
+use crate::model::{Asked, Exit, JobName, PipelineName, RunEnd, RunId, RunReport};
 use crate::schedule::View;
 
-fn at(hour: i64) -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
-}
-
+/// The end of a run in an hour, of the job `j`: with a report where it came to its end.
 fn end(hour: i64, exit_code: Exit) -> RunEnd {
+    let mut report = RunReport {
+        pipeline: PipelineName::new("p"),
+        run: RunId::new("r"),
+        scheduled_for: None,
+        shard: None,
+        now: at(0),
+        started: at(0),
+        ended: at(hour),
+        recovered: Vec::new(),
+        requests: 0,
+        stopped: None,
+        jobs: vec![crate::model::JobReport::new(JobName::new("j"))],
+        deliveries: Vec::new(),
+    };
+    if exit_code == Exit::Stopped {
+        report.jobs[0].left = Some(crate::model::Left::Slices(1));
+    }
     RunEnd {
         pipeline: PipelineName::new("p"),
         run: RunId::new("r"),
+        asked: Asked { jobs: vec![JobName::new("j")], ..Asked::new("run") },
         scheduled_for: None,
         started: at(0),
         ended: at(hour),
         exit_code,
         error: None,
-        report: None,
+        remedy: None,
+        report: [Exit::Done, Exit::Stopped].contains(&exit_code).then_some(report),
     }
 }
 
-fn known(ends: &[(i64, bool)]) -> Known {
-    let ends = ends.iter().map(|(hour, done)| KnownEnd { at: at(*hour), done: *done, run: None }).collect();
-    Known { state: LedgerState::default(), chains: Vec::new(), ends, error: None }
+/// What a ledger says in which one run ended in the second hour.
+fn known(failed: u64) -> Known {
+    let mut log = Log::default();
+    log.run(&[("j", failed)]);
+    log.known(None, &[])
 }
 
-fn text(end: &RunEnd, ends: &[(i64, bool)], exposition: Exposition) -> String {
+fn text(end: &RunEnd, failed: u64, exposition: Exposition) -> String {
     let metrics = Metrics::default();
     metrics.ended(end);
-    let stands = Stands { pipeline: &end.pipeline, known: &known(ends), end: Some(end) };
+    let stands = Stands { pipeline: &end.pipeline, spec: None, known: &known(failed), ends: vec![end] };
     metrics.render(&[stands], Some(&View::default()), exposition).unwrap()
 }
 
@@ -48,20 +64,20 @@ fn value(text: &str, name: &str) -> String {
 #[test]
 fn only_a_run_that_left_nothing_is_a_success() {
     for (exit, failed, success) in [
-        (Exit::Done, "0", "7200.0"),
-        (Exit::Stopped, "1", "3600.0"),
-        (Exit::Interrupted, "1", "3600.0"),
-        (Exit::Terminated, "1", "3600.0"),
-        (Exit::SomeFailed, "1", "3600.0"),
-        (Exit::Refused, "1", "3600.0"),
+        (Exit::Done, "0", "18000.0"),
+        (Exit::Stopped, "1", "7200.0"),
+        (Exit::Interrupted, "1", "7200.0"),
+        (Exit::Terminated, "1", "7200.0"),
+        (Exit::SomeFailed, "1", "7200.0"),
+        (Exit::Refused, "1", "7200.0"),
     ] {
-        let text = text(&end(2, exit), &[(1, true)], Exposition::Plain);
+        let text = text(&end(5, exit), 0, Exposition::Plain);
         let found = ["last_run_failed", "last_run_timestamp_seconds", "last_success_timestamp_seconds"];
-        assert_eq!(found.map(|name| value(&text, name)), [failed, "7200.0", success], "{exit:?}");
+        assert_eq!(found.map(|name| value(&text, name)), [failed, "18000.0", success], "{exit:?}");
     }
-    let held = text(&end(2, Exit::Held), &[(1, false)], Exposition::Plain);
+    let held = text(&end(5, Exit::Held), 1, Exposition::Plain);
     let found = ["last_run_failed", "last_run_timestamp_seconds", "last_success_timestamp_seconds"];
-    assert_eq!(found.map(|name| value(&held, name)), ["1", "3600.0", "absent"], "another run does its work");
+    assert_eq!(found.map(|name| value(&held, name)), ["1", "7200.0", "absent"], "another run does its work");
 }
 
 /// Reads a text as the node exporter's parser does: each sample belongs to a metric that was described just before it, once, with
@@ -91,7 +107,7 @@ fn read_strictly(text: &str) -> HashMap<String, String> {
 
 #[test]
 fn plain_text_is_what_the_textfile_collector_reads() {
-    let text = text(&end(2, Exit::Done), &[(1, true)], Exposition::Plain);
+    let text = text(&end(5, Exit::Done), 0, Exposition::Plain);
     assert!(text.ends_with('\n'));
     let types = read_strictly(&text);
     for (name, kind) in [

@@ -9,6 +9,9 @@ mod chart;
 mod detail;
 mod exposition;
 mod guard;
+mod health;
+#[cfg(test)]
+mod health_tests;
 mod home;
 mod known;
 mod metrics;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::chart::{self, Chart, Point};
+use super::health::Health;
 use super::home::{self, Running};
 use super::known::{Chain, FRESH, Known, PATIENCE};
 use super::routes::{App, PageError, shown};
@@ -66,6 +67,7 @@ struct Drawn {
     last: Option<DateTime<Utc>>,
     windows: u64,
     missing: u64,
+    not_due: u64,
     cells: Vec<Cell>,
     ends: Option<(String, String)>,
     holes: Vec<Hole>,
@@ -98,13 +100,14 @@ async fn page(app: &App, name: &str, asked: &Asked) -> Result<Html<String>, Page
     let known = app.ledgers.known(&view, FRESH, PATIENCE).await;
     let all = runs::all(&view, &known);
     let last = runs::last(&all);
-    let troubles = troubles::of_pipeline(&view, &known, last, &app.site.state);
+    let health = Health::of(Some(&view.pipeline), &known, view.ended.iter().map(AsRef::as_ref));
+    let troubles = troubles::of_pipeline(&view, &known, &health, &app.site.state);
     let refused = app.site.handle.view().refused.iter().find(|refused| refused.file == view.file).cloned();
     let troubles: Vec<_> = refused.iter().map(troubles::of_file).chain(troubles).collect();
     let typed = Typed::new(&view, &app.site.state);
     let first = asked.page.saturating_mul(RUNS);
     let jobs_with_windows = view.pipeline.jobs.iter().filter(|job| matches!(job.slicing, Slicing::Window(_)));
-    let page = json!({"name": name, "description": view.pipeline.description, "file": view.file.display().to_string(), "badge": home::badge(&view, &known, last), "paused": view.paused, "next": view.next, "schedule": view.pipeline.schedule.as_ref().map(|schedule| schedule.cron.clone()), "timezone": view.pipeline.timezone.name(), "skipped": view.skipped, "queued": view.queued, "running": view.running.as_ref().map(Running::of), "waiting": view.waiting, "troubles": troubles, "chains": drawn(&known, &typed), "more_chains": known.chains.len().saturating_sub(CHAINS), "charts": charts(&all), "runs": all.iter().skip(first).take(RUNS).collect::<Vec<_>>(), "run_count": all.len(), "page": asked.page, "is_last_page": first + RUNS >= all.len(), "plan": app.plans.of(app, &view).await, "text": file(&view).await, "window_jobs": jobs_with_windows.map(|job| job.name.to_string()).collect::<Vec<_>>(), "asked": asked.asked.as_deref().and_then(said), "quarantine_command": typed.line("quarantine list", "")});
+    let page = json!({"name": name, "description": view.pipeline.description, "file": view.file.display().to_string(), "badge": home::badge(&view, &known, &health, last), "paused": view.paused, "next": view.next, "schedule": view.pipeline.schedule.as_ref().map(|schedule| schedule.cron.clone()), "timezone": view.pipeline.timezone.name(), "skipped": view.skipped, "queued": view.queued, "running": view.running.as_ref().map(Running::of), "waiting": view.waiting, "troubles": troubles, "chains": drawn(&known, &typed), "more_chains": known.chains.len().saturating_sub(CHAINS), "charts": charts(&all), "runs": all.iter().skip(first).take(RUNS).collect::<Vec<_>>(), "run_count": all.len(), "page": asked.page, "is_last_page": first + RUNS >= all.len(), "plan": app.plans.of(app, &view).await, "text": file(&view).await, "window_jobs": jobs_with_windows.map(|job| job.name.to_string()).collect::<Vec<_>>(), "asked": asked.asked.as_deref().and_then(said), "quarantine_command": typed.line("quarantine list")});
     app.render("pipeline.html", &page)
 }
 
@@ -131,8 +134,7 @@ fn draw(chain: &Chain, typed: &Typed) -> Drawn {
     let timeline = standing.timeline.as_ref();
     let day = |at: DateTime<Utc>| at.format("%Y-%m-%d").to_string();
     let holes = timeline.map(crate::run::Timeline::holes).unwrap_or_default();
-    let hole =
-        |window: &Window| Hole { span: troubles::span(window), command: typed.backfill(standing.job.as_str(), window) };
+    let hole = |window: &Window| Hole { span: troubles::span(window), command: typed.backfill(&standing.job, window) };
     Drawn {
         job: standing.job.to_string(),
         key: standing.key.as_ref().map(ToString::to_string),
@@ -148,6 +150,7 @@ fn draw(chain: &Chain, typed: &Typed) -> Drawn {
         last: standing.last,
         windows: timeline.map_or(0, |timeline| timeline.counts().0),
         missing: chain.missing,
+        not_due: timeline.map_or(0, crate::run::Timeline::not_due),
         cells: timeline.into_iter().flat_map(|timeline| timeline.stretches(STRETCHES)).map(cell).collect(),
         ends: timeline.and_then(crate::run::Timeline::ends).map(|(first, last)| (day(first.from), day(last.from))),
         more_holes: holes.len().saturating_sub(HOLES),
@@ -160,6 +163,7 @@ fn cell((window, stretch): (Window, Stretch)) -> Cell {
         Stretch::Landed => ("landed", "", "landed"),
         Stretch::Partly => ("partly", "", "some landed"),
         Stretch::Missing => ("missing", "", "missing"),
+        Stretch::NotDue => ("gap", "", "not due: before the start, and never backfilled"),
         Stretch::Marked(Mark::NotAsStated) => ("short", "!", "not as many rows as stated"),
         Stretch::Marked(Mark::Quarantine) => ("held", "q", "rows in quarantine"),
         Stretch::Marked(Mark::Again) => ("again", "~", "read again since an edit"),

@@ -157,8 +157,9 @@ pub(super) async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> R
     let known = app.all_known(&view, SCRAPED).await;
     let stands = view.pipelines.iter().zip(&known).map(|(pipeline, known)| metrics::Stands {
         pipeline: &pipeline.pipeline.name,
+        spec: Some(&*pipeline.pipeline),
         known,
-        end: pipeline.ended.first().map(AsRef::as_ref),
+        ends: pipeline.ended.iter().map(AsRef::as_ref).collect(),
     });
     // A list may stand in several headers of one name.
     let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::known::Known;
 use super::text;
 use crate::ledger::{RunLife, RunOutcome, RunState, RunSummary, moves_data};
-use crate::model::{Exit, RunEnd, RunReport, SliceOutcome};
+use crate::model::{Asked, Exit, RunEnd, RunReport};
 use crate::schedule::{PipelineView, RunningView};
 
 /// How something is: a word, and the class that colours it. The word is enough.
@@ -105,7 +105,7 @@ pub(super) struct RunCounts {
 
 impl RunCounts {
     fn of(report: &RunReport) -> Self {
-        let summary = RunSummary::of("run", report);
+        let summary = RunSummary::of(&Asked::new("run"), report);
         Self::of_summary(&summary)
     }
 
@@ -129,7 +129,7 @@ impl RunLine {
         Self {
             id: run.run.to_string(),
             badge: Badge::of_running(run),
-            verb: "run".to_owned(),
+            verb: run.asked.verb.clone(),
             started: run.started,
             ended: None,
             took: None,
@@ -144,7 +144,7 @@ impl RunLine {
         Self {
             id: end.run.to_string(),
             badge: Badge::of_exit(end.exit_code),
-            verb: "run".to_owned(),
+            verb: end.asked.verb.clone(),
             started: end.started,
             ended: Some(end.ended),
             took: Some(text::took(end.ended - end.started)),
@@ -168,7 +168,7 @@ impl RunLine {
         Self {
             id: named.map_or_else(|| run.id.to_string(), ToString::to_string),
             badge,
-            verb: summary.map_or_else(|| "run".to_owned(), |summary| summary.verb.clone()),
+            verb: run.verb().to_owned(),
             started: run.started,
             ended: end.map(|end| end.at),
             took: end.map(|end| text::took(end.at - run.started)),
@@ -184,15 +184,13 @@ impl RunLine {
 pub(super) fn all(view: &PipelineView, known: &Known) -> Vec<RunLine> {
     let mut lines: Vec<RunLine> = view.ended.iter().map(|end| RunLine::ended(end)).collect();
     let own: BTreeSet<String> = lines.iter().map(|line| line.id.clone()).collect();
-    for (run, life) in known.state.runs() {
+    for (run, life) in known.runs() {
         let line = RunLine::kept(run, life);
         // The one that goes on has the lease.
         let has_lease = |run: &RunningView| run.progress.waits_for().is_none();
         let goes_on = life == RunLife::Holds && view.running.as_ref().is_some_and(has_lease);
         if !own.contains(&line.id) && !goes_on {
             lines.push(line);
-        } else if let Some(own) = lines.iter_mut().find(|own| own.id == line.id) {
-            own.verb = line.verb;
         }
     }
     lines.sort_by_key(|line| std::cmp::Reverse(line.started));
@@ -203,42 +201,4 @@ pub(super) fn all(view: &PipelineView, known: &Known) -> Vec<RunLine> {
 /// Returns the last run that has ended and did the pipeline's work.
 pub(super) fn last(lines: &[RunLine]) -> Option<&RunLine> {
     lines.iter().find(|line| line.badge.tone != "busy" && moves_data(&line.verb))
-}
-
-/// What failed of a run: a job, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Failure {
-    /// The job; none where the run as a whole failed.
-    pub(super) job: Option<String>,
-    /// The sink that couldn't send, and how many rows it left; none where it isn't that.
-    pub(super) sink: Option<(String, u64)>,
-    /// How many slices of it.
-    pub(super) slices: u64,
-    /// The first reason.
-    pub(super) why: String,
-}
-
-/// Returns what failed of a run of this process.
-pub(super) fn failures(end: &RunEnd) -> Vec<Failure> {
-    let whole = end.error.iter().map(|why| Failure { job: None, sink: None, slices: 0, why: why.clone() });
-    let jobs = end.report.iter().flat_map(|report| &report.jobs).filter_map(|job| {
-        let of_slice = |outcome: &SliceOutcome| match outcome {
-            SliceOutcome::Failed { error } => Some(error.clone()),
-            _ => None,
-        };
-        let slices = job.count(|outcome| of_slice(outcome).is_some()) as u64;
-        let first = || job.slices.iter().find_map(|slice| of_slice(&slice.outcome));
-        let why = job.error.clone().or_else(first)?;
-        Some(Failure { job: Some(job.job.to_string()), sink: None, slices, why })
-    });
-    let deliveries = end.report.iter().flat_map(|report| &report.deliveries).filter_map(|delivery| {
-        let (job, sink) = (delivery.job.to_string(), delivery.sink.to_string());
-        Some(Failure {
-            job: Some(job),
-            sink: Some((sink, delivery.counts.left)),
-            slices: 0,
-            why: delivery.error.clone()?,
-        })
-    });
-    whole.chain(jobs).chain(deliveries).collect()
 }

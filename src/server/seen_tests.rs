@@ -52,11 +52,13 @@ fn refused(options: &Options, name: &PipelineName) -> RunEnd {
     RunEnd {
         pipeline: name.clone(),
         run: options.run.clone(),
+        asked: crate::model::Asked::new("run"),
         scheduled_for: None,
         started: options.now,
         ended: SystemClock.now(),
         exit_code: Exit::NothingLanded,
         error: Some("the server refuses it".to_owned()),
+        remedy: None,
         report: None,
     }
 }

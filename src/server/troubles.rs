@@ -1,18 +1,21 @@
 //! What needs a person: what failed, why, what is missing, and what to type.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::health::{Health, JobFailure};
 use super::known::{Chain, Known};
-use super::runs::{Failure, RunLine, failures};
 use super::text::{count, plural, word};
-use crate::model::Window;
+use crate::ledger::{Failure, HowItFailed, Lane};
+use crate::model::{Asked, JobName, Window};
 use crate::pipeline::load::concealed;
-use crate::run::is_of_another_ledger;
 use crate::schedule::{FileError, PipelineView};
 
-/// How many jobs of one run, and holes of one job, are named one by one.
+/// How many troubles of a pipeline are named one by one, and holes and jobs of one trouble.
 const NAMED: usize = 5;
+const FAILURES: usize = 10;
 
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +40,8 @@ pub(super) struct Trouble {
     pub(super) commands: Vec<String>,
     /// The run that it is about.
     pub(super) run: Option<String>,
+    /// Whether that run never ended.
+    pub(super) died: bool,
 }
 
 impl Trouble {
@@ -52,6 +57,7 @@ impl Trouble {
             next: None,
             commands: Vec::new(),
             run: None,
+            died: false,
         }
     }
 }
@@ -64,7 +70,12 @@ pub(super) fn of_file(refused: &FileError) -> Trouble {
     Trouble {
         why: Some(concealed(&refused.error)),
         many_lines: true,
-        commands: vec![format!("tidegate validate {}", word(&file.to_string()))],
+        commands: vec![match &refused.other {
+            Some(other) => {
+                format!("tidegate validate {} {}", word(&other.display().to_string()), word(&file.to_string()))
+            }
+            None => format!("tidegate validate {}", word(&file.to_string())),
+        }],
         ..Trouble::new("bad", None, what)
     }
 }
@@ -91,144 +102,197 @@ impl Typed {
         Self { file: word(&view.file.display().to_string()), state: word(state) }
     }
 
-    /// `tidegate VERB FILE MORE --state STATE`.
-    pub(super) fn line(&self, verb: &str, more: &str) -> String {
-        let space = if more.is_empty() { "" } else { " " };
-        format!("tidegate {verb} {}{space}{more} --state {}", self.file, self.state)
+    /// `tidegate VERB FILE --state STATE`.
+    pub(super) fn line(&self, verb: &str) -> String {
+        format!("tidegate {verb} {} --state {}", self.file, self.state)
+    }
+
+    /// Asks for the same of some jobs, with one more option.
+    fn again(&self, asked: &Asked, jobs: &[JobName], option: &str) -> String {
+        asked.command(&self.file, jobs, option, &self.state)
     }
 
     /// Reads a hole again.
-    pub(super) fn backfill(&self, job: &str, hole: &Window) -> String {
-        let at = |instant: DateTime<Utc>| instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        self.line("backfill", &format!("--job {job} --from {} --to {} --missing", at(hole.from), at(hole.to)))
+    pub(super) fn backfill(&self, job: &JobName, hole: &Window) -> String {
+        let asked = Asked { window: Some(*hole), missing: true, ..Asked::new("backfill") };
+        self.again(&asked, std::slice::from_ref(job), "")
+    }
+
+    /// Says what to type where something failed: nothing, where no command helps.
+    fn against(&self, failure: &Failure, jobs: &[JobName]) -> Vec<String> {
+        let Failure { of, remedy, sink, .. } = failure;
+        let deliver = Asked::new("deliver");
+        let asked = if sink.is_some() { &deliver } else { &of.asked };
+        let shard = match &of.asked.window {
+            Some(_) if of.lane != Lane::WHOLE => format!("--shard {}", of.lane.shard_argument()),
+            _ => String::new(),
+        };
+        asked.against(*remedy, &self.file, jobs, &shard, &self.state)
     }
 }
 
 /// Returns what is wrong with a pipeline, the worst first.
-pub(super) fn of_pipeline(view: &PipelineView, known: &Known, last: Option<&RunLine>, state: &str) -> Vec<Trouble> {
+pub(super) fn of_pipeline(view: &PipelineView, known: &Known, health: &Health, state: &str) -> Vec<Trouble> {
     let typed = Typed::new(view, state);
     let mut found = Vec::new();
     if let Some(why) = view.trouble.as_ref().or(known.error.as_ref()) {
         found.push(Trouble {
             why: Some(why.clone()),
             next: view.trouble.as_ref().map(|_| "It is tried again every second.".to_owned()),
-            commands: vec![typed.line("status", "")],
+            commands: vec![typed.line("status")],
             ..Trouble::new("bad", Some(view), "the ledger can't be read, so nothing runs on schedule".to_owned())
         });
     }
-    if let Some(line) = last.filter(|line| line.badge.is_bad()) {
-        found.extend(of_run(view, known, line, &typed));
+    found.extend(health.failures.iter().take(FAILURES).map(|failed| of_failure(view, known, failed, &typed)));
+    let more = health.failures.len().saturating_sub(FAILURES);
+    if more > 0 {
+        let what = format!("and {} more failures, older than these", count(more as u64));
+        found.push(Trouble::new("bad", Some(view), what));
     }
-    found.extend(overdue(view, known, &found, &typed));
+    let of_runs = |failed: &&JobFailure| failed.failure.sink.is_none() && failed.failure.of.asked.window.is_none();
+    let told = health.failures.iter().filter(of_runs).flat_map(|failed| &failed.jobs).collect();
+    found.extend(overdue(view, known, &told, &typed));
+    if view.running.is_none() {
+        found.extend(never_run(view, &health.never, &typed));
+    }
     found
 }
 
-/// Says what failed of the last run, job by job.
-fn of_run(view: &PipelineView, known: &Known, line: &RunLine, typed: &Typed) -> Vec<Trouble> {
-    let own = view.ended.iter().find(|end| end.run.as_str() == line.id);
-    let mut failed = own.map(|end| failures(end)).unwrap_or_default();
-    if failed.is_empty() {
-        // Of older runs the ledger keeps the first error, which begins with its job.
-        let why = line.error.clone().unwrap_or_else(|| "it never said how it ended".to_owned());
-        let job = why
-            .split_once(": ")
-            .map(|(job, _)| job)
-            .filter(|job| view.pipeline.jobs.iter().any(|one| one.name.as_str() == *job));
-        failed.push(Failure { job: job.map(str::to_owned), sink: None, slices: 0, why });
-    }
-    let more = failed.len().saturating_sub(NAMED);
-    let next = (view.next, view.paused).into();
-    let mut troubles: Vec<Trouble> = failed
-        .into_iter()
-        .take(NAMED)
-        .map(|failure| {
-            let job = failure.job.as_deref();
-            let what = match (job, failure.slices) {
-                (Some(job), _) if let Some((sink, _)) = &failure.sink => {
-                    format!("sink {sink} of job {job} couldn't send all")
-                }
-                (Some(job), 1) => format!("1 slice of job {job} failed"),
-                (Some(job), slices @ 2..) => format!("{} slices of job {job} failed", count(slices)),
-                (Some(job), _) => format!("job {job} failed"),
-                (None, _) => format!("the run {}", broke_off(line.badge.word)),
-            };
-            let (verb, missing) = match &failure.sink {
-                Some((_, left)) => ("deliver", vec![format!("{} that landed and weren't sent", plural(*left, "row"))]),
-                None => ("run", holes(known, job)),
-            };
-            let of_job = job.map(|job| format!("--job {job}")).unwrap_or_default();
-            let (next, commands) = what_helps(&failure.why, next, typed.line(verb, &of_job));
-            Trouble {
-                at: line.ended.or(Some(line.started)),
-                why: Some(failure.why),
-                missing,
-                next: Some(next),
-                commands,
-                run: Some(line.id.clone()),
-                ..Trouble::new("bad", Some(view), what)
+/// Says what failed of some jobs in one run.
+fn of_failure(view: &PipelineView, known: &Known, failed: &JobFailure, typed: &Typed) -> Trouble {
+    let JobFailure { jobs, failure } = failed;
+    let asked = &failure.of.asked;
+    let landing = view.pipeline.jobs.iter().filter(|job| job.lands()).count();
+    let named = if jobs.len() == landing && jobs.len() > 1 { &[] } else { &jobs[..] };
+    let missing = match &failure.sink {
+        Some((_, left)) => vec![format!("{} that landed and weren't sent", plural(*left, "row"))],
+        None if asked.window.is_some() => unread(jobs, failure),
+        None => holes(known, jobs),
+    };
+    let why = failure.error.clone().unwrap_or_else(|| {
+        match failure.how {
+            HowItFailed::Died => "it never said how it ended: its process was killed, or its machine went away",
+            HowItFailed::Interrupted => {
+                "its process was told to end: what had landed stays, and the rest was thrown away"
             }
-        })
-        .collect();
-    if more > 0 {
-        let what = format!("and {} more jobs failed in the same run", count(more as u64));
-        troubles.push(Trouble { run: Some(line.id.clone()), ..Trouble::new("bad", Some(view), what) });
-    }
-    troubles
-}
-
-/// Says how a run that didn't come to its end ended, by the word of its badge.
-fn broke_off(word: &str) -> &'static str {
-    match word {
-        "died" => "died",
-        "our bug" => "was ended by a bug of Tidegate",
-        _ => "failed",
-    }
-}
-
-/// What comes next by schedule.
-#[derive(Debug, Clone, Copy)]
-struct Next(Option<DateTime<Utc>>, bool);
-
-impl From<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> for Next {
-    fn from((next, paused): (Option<DateTime<Utc>>, Option<DateTime<Utc>>)) -> Self {
-        Self(next, paused.is_some())
-    }
-}
-
-fn then(next: Next) -> String {
-    match next {
-        Next(_, true) => "The pipeline is paused, so nothing tries again by itself.".to_owned(),
-        Next(Some(at), _) => format!("The next run tries again, at {} UTC.", at.format("%Y-%m-%d %H:%M:%S")),
-        Next(None, _) => "It has no schedule, so nothing tries again by itself.".to_owned(),
-    }
-}
-
-/// Says what comes next, and what to type: nothing where the reason says what helps, and no run does.
-fn what_helps(why: &str, next: Next, command: String) -> (String, Vec<String>) {
-    if is_of_another_ledger(why) {
-        return ("Each run ends like this until what the reason says is done: choose one.".to_owned(), Vec::new());
-    }
-    (then(next), vec![command])
-}
-
-/// Names what a job, or the pipeline, should have landed and hasn't.
-fn holes(known: &Known, job: Option<&str>) -> Vec<String> {
-    let of_job = |chain: &&Chain| job.is_none_or(|job| chain.standing.job.as_str() == job);
-    let mut named: Vec<String> = Vec::new();
-    let mut more = 0;
-    for chain in known.chains.iter().filter(of_job) {
-        for hole in &chain.overdue_holes {
-            if named.len() < NAMED {
-                named.push(format!("{} {}", place(chain), span(hole)));
-            } else {
-                more += 1;
+            HowItFailed::Stopped => {
+                "it came to a limit that it was given, or its process was told to end: what had begun has landed"
             }
+            HowItFailed::Failed => "it never said why",
+        }
+        .to_owned()
+    });
+    let next = match (failure.remedy, asked.verb.as_str()) {
+        (Some(remedy), _) => remedy.told().to_owned(),
+        (None, verb) if verb == "run" || failure.sink.is_some() => then(view),
+        (None, "backfill") => {
+            "No run makes up for a backfill: what it was to read is read when it is asked for again.".to_owned()
+        }
+        (None, _) => "Nothing tries it again by itself.".to_owned(),
+    };
+    let tone = if failure.how.is_failure() { "bad" } else { "warn" };
+    Trouble {
+        at: Some(failure.of.at),
+        why: Some(why),
+        missing,
+        next: Some(next),
+        commands: typed.against(failure, named),
+        run: Some(failure.of.run.clone()),
+        died: failure.how == HowItFailed::Died,
+        ..Trouble::new(tone, Some(view), what_failed(named, failure))
+    }
+}
+
+/// Says in a few words what failed.
+fn what_failed(jobs: &[JobName], failure: &Failure) -> String {
+    let verb = match failure.of.asked.verb.as_str() {
+        "deliver" => "delivery",
+        verb => verb,
+    };
+    let within = if verb == "run" { String::new() } else { format!(" in a {verb}") };
+    let jobs = match jobs {
+        [] => None,
+        [one] => Some(format!("job {one}")),
+        some => {
+            let shown: Vec<&str> = some.iter().take(NAMED).map(JobName::as_str).collect();
+            let more = some.len() - shown.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            Some(format!("jobs {}{more}", shown.join(", ")))
+        }
+    };
+    let of_jobs = jobs.as_ref().map(|jobs| format!(" of {jobs}")).unwrap_or_default();
+    match (failure.how, &failure.sink, failure.slices) {
+        (_, Some((sink, _)), _) => format!("sink {sink}{of_jobs} couldn't send all"),
+        (HowItFailed::Died, ..) => format!("the {verb}{of_jobs} died"),
+        (HowItFailed::Interrupted, ..) => format!("the {verb}{of_jobs} was interrupted"),
+        (HowItFailed::Stopped, ..) => format!("the {verb}{of_jobs} was stopped before all of it had begun"),
+        (HowItFailed::Failed, _, 0) => {
+            jobs.map_or_else(|| format!("the {verb} failed"), |jobs| format!("{jobs} failed{within}"))
+        }
+        (HowItFailed::Failed, _, 1) => format!("1 slice{of_jobs} failed{within}"),
+        (HowItFailed::Failed, _, slices) => format!("{} slices{of_jobs} failed{within}", count(slices)),
+    }
+}
+
+/// Names what a backfill should have read and hasn't.
+fn unread(jobs: &[JobName], failure: &Failure) -> Vec<String> {
+    let mut named = Vec::new();
+    for job in jobs {
+        for one in &failure.windows {
+            let key = one.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+            named.push(format!("{job}{key}: {}", span(&one.window)));
         }
     }
+    shorten(named, "more stretches")
+}
+
+/// Keeps as many lines as are named one by one, and counts the rest.
+fn shorten(mut lines: Vec<String>, what: &str) -> Vec<String> {
+    let more = lines.len().saturating_sub(NAMED);
+    lines.truncate(NAMED);
     if more > 0 {
-        named.push(format!("and {} more holes", count(more)));
+        lines.push(format!("and {} {what}", count(more as u64)));
     }
-    named
+    lines
+}
+
+/// Says which jobs no run has ever taken part in.
+fn never_run(view: &PipelineView, jobs: &[JobName], typed: &Typed) -> Option<Trouble> {
+    let shown: Vec<&str> = jobs.iter().take(NAMED).map(JobName::as_str).collect();
+    let more = if jobs.len() > NAMED { format!(" and {} more", jobs.len() - NAMED) } else { String::new() };
+    let what = match jobs.len() {
+        0 => return None,
+        1 => format!("job {} has never run", shown.join(", ")),
+        _ => format!("jobs {}{more} have never run", shown.join(", ")),
+    };
+    let next = match view.next {
+        Some(at) if view.paused.is_none() => {
+            format!("The next run does it, at {} UTC.", at.format("%Y-%m-%d %H:%M:%S"))
+        }
+        _ => "Nothing runs by itself.".to_owned(),
+    };
+    let commands = vec![typed.again(&Asked::new("run"), jobs, "")];
+    Some(Trouble { next: Some(next), commands, ..Trouble::new("warn", Some(view), what) })
+}
+
+/// Says what comes next by schedule.
+fn then(view: &PipelineView) -> String {
+    match view.next {
+        _ if view.paused.is_some() => "The pipeline is paused, so nothing tries again by itself.".to_owned(),
+        Some(at) => format!("The next run tries again, at {} UTC.", at.format("%Y-%m-%d %H:%M:%S")),
+        None => "It has no schedule, so nothing tries again by itself.".to_owned(),
+    }
+}
+
+/// Names what some jobs should have landed and haven't.
+fn holes(known: &Known, jobs: &[JobName]) -> Vec<String> {
+    let of_jobs = |chain: &&Chain| jobs.is_empty() || jobs.contains(&chain.standing.job);
+    let holes = known
+        .chains
+        .iter()
+        .filter(of_jobs)
+        .flat_map(|chain| chain.overdue_holes.iter().map(move |hole| format!("{} {}", place(chain), span(hole))));
+    shorten(holes.collect(), "more holes")
 }
 
 /// Names a chain: the job, and the fan-out value where there is one.
@@ -243,14 +307,11 @@ pub(super) fn span(window: &Window) -> String {
     format!("{} to {} UTC", show(window.from), show(window.to))
 }
 
-/// Says of which jobs windows are missing though no failure of the last run explains it.
-fn overdue(view: &PipelineView, known: &Known, found: &[Trouble], typed: &Typed) -> Vec<Trouble> {
-    if found.iter().any(|trouble| !trouble.missing.is_empty()) {
-        return Vec::new();
-    }
+/// Says of which jobs windows are missing though no failure that is told explains it.
+fn overdue(view: &PipelineView, known: &Known, told: &BTreeSet<&JobName>, typed: &Typed) -> Vec<Trouble> {
     let mut troubles = Vec::new();
-    for chain in known.chains.iter().filter(|chain| chain.overdue > 0) {
-        let (job, windows) = (chain.standing.job.as_str(), count(chain.overdue));
+    for chain in known.chains.iter().filter(|chain| chain.overdue > 0 && !told.contains(&chain.standing.job)) {
+        let (job, windows) = (&chain.standing.job, count(chain.overdue));
         let plural = if chain.overdue == 1 { "window hasn't" } else { "windows haven't" };
         let holes = chain.overdue_holes.iter().take(NAMED);
         let what = format!("{windows} {plural} landed of job {job}");
@@ -260,30 +321,10 @@ fn overdue(view: &PipelineView, known: &Known, found: &[Trouble], typed: &Typed)
         }
         troubles.push(Trouble {
             missing: holes.clone().map(|hole| format!("{} {}", place(chain), span(hole))).collect(),
-            next: Some(then((view.next, view.paused).into())),
+            next: Some(then(view)),
             commands: holes.take(2).map(|hole| typed.backfill(job, hole)).collect(),
             ..Trouble::new("warn", Some(view), what)
         });
     }
     troubles
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::RunError;
-
-    #[test]
-    fn a_run_is_not_advised_where_none_helps() {
-        let next = Next("2026-11-26T00:00:00Z".parse().ok(), false);
-        let of = |why: &str| what_helps(why, next, "tidegate run p.yaml".to_owned());
-        let other = RunError::OtherLedger { root: "lake".to_owned(), state: "state".to_owned() };
-        let (said, commands) = of(&other.to_string());
-        assert!(!said.contains("tries again") && commands.is_empty(), "{said} {commands:?}");
-        let (said, commands) = of("no connection");
-        assert!(
-            said.starts_with("The next run tries again") && commands == ["tidegate run p.yaml"],
-            "{said} {commands:?}"
-        );
-    }
 }

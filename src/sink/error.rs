@@ -165,8 +165,18 @@ pub enum SinkError {
         found: u64,
     },
     /// The name is taken by a file with other bytes. It is left as it is.
-    #[error("`{path}` exists with other content, and a published file is never overwritten")]
+    #[error(
+        "a file of that name and with other content is there, and a published file is never overwritten: it was landed with another state, \
+         or copied there. It stays as it is; the next run lands the slice beside it under another name, and who reads the folder finds the \
+         rows of both, so move it away if it isn't wanted"
+    )]
     Conflict {
+        /// The path below the root of the data set.
+        path: String,
+    },
+    /// A published file isn't the one that was written.
+    #[error("`{path}` isn't the file that was landed: it was changed since")]
+    Changed {
         /// The path below the root of the data set.
         path: String,
     },

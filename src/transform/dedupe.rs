@@ -169,6 +169,12 @@ impl KeyIndex {
         Ok(observed)
     }
 
+    /// Returns how many bytes of memory the keys take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.last.allocated_bytes() as u64
+    }
+
     /// Returns how many bytes of memory [`KeyIndex::outdated`] takes, about.
     #[must_use]
     pub fn sorting(&self) -> u64 {

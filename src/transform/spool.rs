@@ -57,6 +57,8 @@ pub struct Spool {
     memory: Vec<RecordBatch>,
     disk: Option<Disk>,
     rows: u64,
+    /// The size of the largest batch, in bytes.
+    largest: usize,
     removed: Ordinals,
 }
 
@@ -64,13 +66,15 @@ impl Spool {
     /// Makes an empty spool that holds about `memory_limit` bytes in memory; what comes after goes to a temporary file.
     #[must_use]
     pub fn new(memory_limit: usize) -> Self {
-        Self { memory_limit, memory_bytes: 0, memory: Vec::new(), disk: None, rows: 0, removed: Ordinals::default() }
+        let (memory, removed) = (Vec::new(), Ordinals::default());
+        Self { memory_limit, memory_bytes: 0, memory, disk: None, rows: 0, largest: 0, removed }
     }
 
     /// Adds a batch, of any schema.
     pub fn push(&mut self, batch: RecordBatch) -> Result<(), SpoolError> {
         self.rows += batch.num_rows() as u64;
         let bytes = batch.get_array_memory_size();
+        self.largest = self.largest.max(bytes);
         if self.disk.is_none() && self.memory_bytes + bytes <= self.memory_limit {
             self.memory_bytes += bytes;
             self.memory.push(batch);
@@ -86,6 +90,11 @@ impl Spool {
     /// Returns how many rows were pushed, the removed ones among them.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Returns how many bytes of memory the batches take that are there.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes as u64
     }
 
     /// Says whether any of it is on disk.
@@ -110,6 +119,7 @@ impl Spool {
             file,
             segments,
             rows: self.rows,
+            largest: self.largest as u64,
             removed: self.removed,
         })))
     }
@@ -232,6 +242,7 @@ struct Contents {
     file: Option<File>,
     segments: Vec<Segment>,
     rows: u64,
+    largest: u64,
     removed: Ordinals,
 }
 
@@ -245,6 +256,16 @@ impl Spooled {
     pub fn bytes(&self) -> u64 {
         let on_disk: u64 = self.0.segments.iter().map(|segment| segment.end - segment.start).sum();
         self.0.memory_bytes as u64 + on_disk
+    }
+
+    /// Returns how many bytes of memory the batches take that aren't on disk.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.memory_bytes as u64
+    }
+
+    /// Returns how many bytes of memory the largest batch takes.
+    pub fn largest(&self) -> u64 {
+        self.0.largest
     }
 
     /// Returns the rows that won't be read.

@@ -53,7 +53,7 @@ fn decoding(records: usize) -> u64 {
     decoder.decode(&body, &context, None, &[]).unwrap();
     measure(|| {
         let page = decoder.decode(&body, &context, None, &[]).unwrap();
-        assert_eq!(page.batch.num_rows(), records);
+        assert_eq!(page.rows, records as u64);
     })
     .count_total
 }

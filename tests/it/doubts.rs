@@ -214,14 +214,18 @@ fn an_empty_list_that_nothing_proves_replaces_none() {
 fn a_slice_none_of_whose_rows_fits_does_not_land() {
     let by_key = format!("{LATEST}\nkey: failure_code");
     let cases = [
-        (by_key.as_str(), json!({"rows": [{"id": 1, "failure_code": null}, {"id": 2, "failure_code": null}]})),
-        (LATEST, json!({"rows": [1, 2, 3]})),
+        (
+            by_key.as_str(),
+            json!({"rows": [{"id": 1, "failure_code": null}, {"id": 2, "failure_code": null}]}),
+            "none of the slice's rows fits (2 came)",
+        ),
+        (LATEST, json!({"rows": [1, 2, 3]}), "GET /rows: the page has 3 records, and none of them is an object"),
     ];
-    for (job, rows) in cases {
+    for (job, rows, said) in cases {
         let (bench, _) = giving(rows.clone());
         let failure = bench.job(job).failure();
         let bad = rows["rows"].as_array().unwrap().len();
-        assert!(failure.starts_with(&format!("1: latest: none of the slice's rows fits ({bad} came)")), "{failure}");
+        assert!(failure.starts_with(&format!("1: latest: {said}")), "{failure}");
         assert!(failure.contains("say `max_bad_rows: 100%` in `schema`"), "{failure}");
         let ran = bench.job(&format!("{job}\nschema: {{max_bad_rows: 100%}}")).run();
         assert_eq!(ran.fine(), format!("latest landed: 0 of {bad}, {bad} quarantined; unknown"));

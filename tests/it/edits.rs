@@ -1,9 +1,13 @@
 //! Edits of a pipeline file, and what its verbs say before anything is read.
 
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
-use crate::support::bench::{Bench, NOW};
+use crate::support::bench::{Bench, NOW, Ran};
 use crate::support::workspace::Outcome;
 
 fn api() -> Api {
@@ -154,4 +158,52 @@ incremental: {cursor: id, start: 0, into: query.since}",
     let first = warnings(&bench);
     assert!(first.contains("no page gave a cursor") && first.contains("`tidegate preview` shows an answer"), "{first}");
     assert_eq!(warnings(&bench), "null");
+}
+
+/// A sink that is removed, while slices are replaced, and added again: its folder has each row once, and its list names them.
+#[test]
+fn a_sink_that_is_removed_and_added_again_has_each_row_once_at_any_time() {
+    for accept in ["reland", "future"] {
+        let version = Arc::new(AtomicU64::new(1));
+        let told = Arc::clone(&version);
+        let bench = Bench::new(Api::start(move |request| {
+            let (day, version) = (request.query["a"][..10].to_owned(), told.load(Ordering::SeqCst));
+            Answer::json(
+                &json!({"rows": (0..3).map(|id| json!({"id": format!("{day} {id}"), "v": version})).collect::<Vec<_>>()}),
+            )
+        }));
+        let both = "sinks: {lake: {jsonl: {url: ./lake}}, feed: {jsonl: {url: ./feed}}}";
+        // How many rows lie in the folder, how many of them were read later, and how many files its list names.
+        let feed = || {
+            let rows = bench.json_lines("feed");
+            let list: Value =
+                serde_json::from_slice(&fs::read(bench.workspace.path("feed/_tidegate/files.json")).unwrap()).unwrap();
+            (rows.len(), rows.iter().filter(|row| row["v"] == 2).count(), list["files"].as_array().unwrap().len())
+        };
+        let vacuum = || {
+            let outcome = bench.workspace.tidegate(&["vacuum", "pipeline.yaml", "--state", "state"]).run();
+            assert!(outcome.code == Some(0) && !outcome.stdout.contains("feed"), "{outcome:?}");
+        };
+        bench.job(&days(both)).run().fine();
+        let backfill = || {
+            let arguments = ["backfill", "pipeline.yaml", "--state", "state", "--output", "json"];
+            let time = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z"];
+            Ran::of(bench.workspace.tidegate(&[&arguments[..], &time].concat()).run()).fine()
+        };
+        bench.job(&days("")).run().fine();
+        version.store(2, Ordering::SeqCst);
+        backfill();
+        assert_eq!(feed(), (6, 0, 2), "{accept}: what was removed stays");
+        vacuum();
+        bench.job(&days(both));
+        bench.run_at(NOW, &["--accept", accept]).fine();
+        let now = if accept == "reland" { (6, 6, 2) } else { (6, 0, 2) };
+        assert_eq!(feed(), now, "{accept}");
+        vacuum();
+        assert_eq!(feed(), now, "{accept}");
+        backfill();
+        assert_eq!(feed(), (6, if accept == "reland" { 6 } else { 3 }, 2), "{accept}");
+        // What a run found gone it would land again; nothing is.
+        assert_eq!(bench.run().fine(), "");
+    }
 }

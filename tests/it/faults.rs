@@ -77,7 +77,7 @@ const fn circling(name: &'static str, fault: Fault, says: &'static str) -> Row {
     Row { name, fault, says, tries: Tries::Circling, ..LASTING }
 }
 
-const ROWS_OF_MATRIX: [Row; 47] = [
+const ROWS_OF_MATRIX: [Row; 49] = [
     Row { name: "silence", fault: Fault::Silence, says: "timeout after 4 tries", ..TIMED },
     Row {
         name: "stall",
@@ -136,6 +136,8 @@ const ROWS_OF_MATRIX: [Row; 47] = [
     lasting("bomb", Fault::Bomb, "larger than 4096 bytes"),
     lasting("wrong-shape", Fault::WrongShape, "there is no `items` in the body, which has `result`"),
     lasting("wrong-type", Fault::WrongType, "`items` is an object"),
+    lasting("empty-list", Fault::EmptyList, "the body is an empty list, and an object was due there"),
+    lasting("message", Fault::Message, "the page has 1 record, and none of them has `id`"),
     lasting("deep", Fault::Deep, "it is nested more than 128 deep"),
     lasting("twice", Fault::Twice, "the key `items` comes twice"),
     lasting("nan", Fault::Nan, "json has no such number"),
@@ -171,6 +173,7 @@ impl Row {
             (Fault::Foreign, Paging::Offset | Paging::Page | Paging::Cursor | Paging::Seek) => {
                 Err("it follows no link")
             }
+            (Fault::Endless, Paging::Offset) => Ok("more than twice the 7 that the server states"),
             (Fault::Stuck | Fault::Stamped, Paging::Seek) => Ok("the server ignores 'query.after'"),
             _ => Ok(self.says),
         }
@@ -233,6 +236,7 @@ fn pipeline(url: &str, name: &str, row: &Row, columns: &[Column], folder: &Path)
         row.timeout
     );
     for column in columns {
+        let key = if row.fault == Fault::Message { "key: id, " } else { "" };
         let (job, paging, lake) = (&column.job, column.paging.yaml(), folder.join("lake").join(name));
         let auth = match row.wants(job) {
             Wants::Nothing => String::new(),
@@ -244,7 +248,7 @@ fn pipeline(url: &str, name: &str, row: &Row, columns: &[Column], folder: &Path)
         };
         let _ = writeln!(
             text,
-            "  {job}: {{get: /{name}/{job}, {auth}records: '.items[]', snapshot: latest, paginate: {paging}, sinks: {{lake: {{jsonl: {{url: '{}'}}}}}}}}",
+            "  {job}: {{get: /{name}/{job}, {auth}{key}records: '.items[]', snapshot: latest, paginate: {paging}, sinks: {{lake: {{jsonl: {{url: '{}'}}}}}}}}",
             lake.join(job).display()
         );
     }
@@ -334,8 +338,8 @@ fn judge(row: &Row, column: &Column, job: &JobReport, (path, cell): (&str, &Cell
         SliceOutcome::Landed if stays => Some("it landed".to_owned()),
         SliceOutcome::Landed => (ids != (1..=ROWS).collect::<Vec<_>>()).then(|| format!("it landed {ids:?}")),
         SliceOutcome::Failed { .. } if !stays => Some("it failed".to_owned()),
-        SliceOutcome::Failed { error } if !error.contains(said) => Some(format!("it doesn't say '{said}'")),
-        SliceOutcome::Failed { error } if !error.contains(&format!("GET {path}")) => {
+        SliceOutcome::Failed { error, .. } if !error.contains(said) => Some(format!("it doesn't say '{said}'")),
+        SliceOutcome::Failed { error, .. } if !error.contains(&format!("GET {path}")) => {
             Some("it doesn't name the request".to_owned())
         }
         SliceOutcome::Failed { .. } => (!files(lake).is_empty()).then(|| format!("files are left: {:?}", files(lake))),
@@ -394,7 +398,7 @@ async fn every_fault_on_every_page_by_every_way_to_page() {
     }
     assert!(wrong.is_empty(), "{} of {cells} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     // Three pages each, but for the one page of `none`; those of what may pass twice.
-    assert_eq!(cells, 20 * 32 + 20 * 16 + 3 * 15 + 6 + 3 * 3);
+    assert_eq!(cells, 20 * 32 + 22 * 16 + 3 * 15 + 6 + 3 * 3);
     assert_eq!(server.strayed(), 0, "no credential went to another server, nor anything else");
 }
 

@@ -2,6 +2,8 @@
 //! tests. It takes minutes, so it is left to `.ci/nightly`.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::ops::Range;
 
 use serde_json::{Value, json};
 
@@ -18,6 +20,12 @@ const MOST: u64 = 400;
 /// What eight slices at once may take, in MiB: the limit, and what the program takes beside it.
 const MOST_AT_ONCE: u64 = 256 + 200;
 
+/// Rows of a page of 50 MB, and how many of those a slice has.
+const LARGE: (usize, usize) = (210_000, 3);
+
+/// What pages of 50 MB may take beside the limit, in MiB, the program itself and the page that goes beyond the limit included.
+const BESIDE: u64 = 128;
+
 fn rows() -> usize {
     std::env::var("TIDEGATE_MEMORY_ROWS").map_or(5_000_000, |rows| rows.parse().unwrap())
 }
@@ -25,8 +33,12 @@ fn rows() -> usize {
 /// A page of rows of about 250 bytes, each of another of 40 partitions than the one before.
 fn page(request: &Request, rows: usize) -> Answer {
     let first = request.number("offset");
-    let mut body = String::from("[");
-    for n in first..(first + PAGE).min(rows) {
+    Answer::bytes(body(first..(first + PAGE).min(rows)))
+}
+
+fn body(rows: Range<usize>) -> String {
+    let (first, mut body) = (rows.start, String::from("["));
+    for n in rows {
         let comma = if n > first { "," } else { "" };
         let (part, service, noise) = (n % 40, n * 7919 % 65_536, (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         write!(
@@ -43,15 +55,17 @@ fn page(request: &Request, rows: usize) -> Answer {
         .unwrap();
     }
     body.push(']');
-    Answer::bytes(body)
+    body
 }
 
-/// Runs the pipeline of `bench` with a folder of state, and returns its report, and the most memory that it held at once, in MiB.
-fn peak(bench: &Bench, state: &str) -> (Value, u64) {
+/// Runs the pipeline of `bench` with a folder of state and so many MiB, and returns its report, and the most memory that it held at once,
+/// in MiB.
+fn peak(bench: &Bench, state: &str, limit: u64) -> (Value, u64) {
     let binary = std::env::var("TIDEGATE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_tidegate").to_owned());
     let folder = bench.workspace.path("");
-    let arguments = ["run", "pipeline.yaml", "--state", state, "--output", "json", "--now", NOW];
-    let command = [&[binary.as_str()], &arguments[..]].concat();
+    let limit = format!("{limit}MiB");
+    let arguments = ["--state", state, "--output", "json", "--now", NOW, "--memory-limit", &limit];
+    let command = [&[binary.as_str(), "run", "pipeline.yaml"], &arguments[..]].concat();
     let ran = python::run("peak.py", &[folder.to_str().unwrap()], &json!(command).to_string());
     assert_eq!(ran["code"], 0, "{ran}");
     let report = serde_json::from_str(ran["stdout"].as_str().unwrap()).unwrap();
@@ -76,7 +90,7 @@ fn a_slice_of_millions_of_rows_into_forty_partitions_or_two_thousand_takes_littl
             "records: '.[]'\nsnapshot: latest\npaginate: {{offset: {{into: query.offset, size: {PAGE}}}, max_pages: 100000}}{extra}
 sinks: {{lake: {{parquet: {{url: ./lake, partition_by: {options}}}}}}}"
         ));
-        let (report, peak) = peak(&bench, name);
+        let (report, peak) = peak(&bench, name, 256);
         assert_eq!(report[0]["jobs"][0]["slices"][0]["sinks"]["lake"]["landed"], rows, "{report}");
         assert!(peak < MOST, "{name}: {peak} MiB");
     }
@@ -107,10 +121,62 @@ sinks: {{lake: {{parquet: {{url: ./lake, {options}}}}}}}"
             bench.api.url(),
             job.replace('\n', "\n    ")
         ));
-        let (report, peak) = peak(&bench, name);
+        let (report, peak) = peak(&bench, name, 256);
         let slices = report[0]["jobs"][0]["slices"].as_array().unwrap();
         let landed = slices.iter().map(|slice| slice["sinks"]["lake"]["landed"].as_u64().unwrap()).sum::<u64>();
         assert_eq!(landed, 8 * rows as u64, "{report}");
         assert!(peak < MOST_AT_ONCE, "{name}: {peak} MiB");
     }
+}
+
+#[test]
+#[ignore = "it takes minutes: .ci/nightly runs it"]
+fn pages_of_fifty_megabytes_stay_below_the_limit_and_a_constant() {
+    let (rows, pages) = LARGE;
+    let bodies: Vec<Vec<u8>> = (0..pages)
+        .map(|page| {
+            format!(r#"{{"total": {}, "items": {}}}"#, rows * pages, body(page * rows..(page + 1) * rows)).into()
+        })
+        .collect();
+    assert!(bodies.iter().all(|body| body.len() > 50_000_000));
+    let packed: Vec<Vec<u8>> = bodies.iter().map(|body| gzip(body)).collect();
+    let bench = Bench::new(Api::start(move |request| {
+        let page = request.number("offset") / rows;
+        match (bodies.get(page), packed.get(page)) {
+            (Some(_), Some(packed)) if request.path == "/packed" => {
+                Answer::bytes(packed.clone()).header("content-encoding", "gzip")
+            }
+            (Some(body), _) => Answer::bytes(body.clone()),
+            _ => Answer::json(&json!({"total": rows * pages, "items": []})),
+        }
+    }));
+    let side_by_side = "for_each: {values: [1, 2, 3, 4, 5, 6, 7, 8], as: k}\nquery: {k: '{{ k }}'}";
+    for (name, limit, slices, job) in [
+        ("eight", 256, 8, format!("{side_by_side}\nget: /rows")),
+        ("eight-packed", 256, 8, format!("{side_by_side}\nget: /packed")),
+        ("eight-key", 256, 8, format!("{side_by_side}\nget: /rows\nkey: [n]")),
+        ("eight-little", 64, 8, format!("{side_by_side}\nget: /rows")),
+        ("ahead", 256, 1, "get: /rows".to_owned()),
+    ] {
+        let job = format!(
+            "{job}\nrecords: '.items[]'\nsnapshot: latest\npaginate: {{offset: {{into: query.offset, size: {rows}}}, total: .total}}
+sinks: {{lake: {{parquet: {{url: ./lake}}}}}}"
+        );
+        bench.file(&format!(
+            "source: {{base_url: {}, concurrency: 8}}\njobs:\n  rows:\n    {}\n",
+            bench.api.url(),
+            job.replace('\n', "\n    ")
+        ));
+        let (report, peak) = peak(&bench, name, limit);
+        let landed = report[0]["jobs"][0]["slices"].as_array().unwrap().iter();
+        let landed = landed.map(|slice| slice["sinks"]["lake"]["landed"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(landed, (slices * rows * pages) as u64, "{report}");
+        assert!(peak < limit + BESIDE, "{name}: {peak} MiB");
+    }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(body).unwrap();
+    packed.finish().unwrap()
 }

@@ -76,7 +76,12 @@ fn a_wrong_password_is_tried_once() {
     timeseries: the rows of `series` couldn't be read, so it isn't known what to ask for
     ntopng: nothing landed; 9 whole jobs failed
     ");
-    assert_eq!(outcome.stderr, "");
+    let helps: Vec<&str> = outcome.stderr.lines().collect();
+    assert!(
+        helps.len() == 2 && helps[0].starts_with("interfaces, series: A refused credential isn't sent again"),
+        "{helps:#?}"
+    );
+    assert!(helps[1].ends_with("--retry-refused --state state") && !helps[1].contains("--job"), "{helps:#?}");
     // One try doesn't lock anybody out: the right password lands everything.
     report(&site.run(&[]).run(), 0);
 }

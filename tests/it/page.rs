@@ -78,6 +78,11 @@ impl Site {
         self.try_get(path).unwrap()
     }
 
+    /// The metrics.
+    pub(crate) fn metrics(&self) -> String {
+        self.get("/metrics").text()
+    }
+
     /// Posts a form with more headers, a line each.
     fn post(&self, path: &str, headers: &[&str], form: &str) -> Page {
         let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
@@ -224,8 +229,8 @@ fn what_a_sink_couldnt_send_is_told_with_what_is_left_and_what_to_type() {
     // After a restart, what the ledger kept.
     drop(site);
     let site = Site::start(&workspace, &[]);
-    let page = site.until("/", |body| body.contains("job sent failed"));
-    assert!(page.contains("sink desk: ") && page.contains("403 Forbidden"), "{page}");
+    let page = site.until("/", |body| body.contains("sink desk of job sent couldn't send all"));
+    assert!(page.contains("1 row that landed and weren't sent") && page.contains("403 Forbidden"), "{page}");
 }
 
 #[test]

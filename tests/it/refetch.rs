@@ -95,7 +95,7 @@ fn rows_that_are_bad_in_each_pass_go_to_quarantine_once() {
         Answer::json(&json!({"items": items, "total": rows.len()}))
     });
     let bench = bench(api, JOB);
-    assert_eq!(bench.run().fine(), "20260103 landed: 3 of 10, 2 quarantined, 5 read_again; complete");
+    assert_eq!(bench.run().fine(), "20260103 landed: 3 of 10, 2 quarantined, 5 read_again; unknown");
     assert_eq!((ids(&bench), bench.quarantine().len()), (vec![1, 2, 3], 2));
 }
 

@@ -12,7 +12,7 @@ use object_store::{PutMode, PutOptions, PutPayload};
 use tempfile::TempDir;
 use tidegate::clock::SystemClock;
 use tidegate::ledger::{
-    DataStore, Lane, LeaseEvent, Ledger, LedgerError, Manifest, ManifestFile, ManifestUpdate, Record, Timing,
+    DataStore, Fault, Lane, LeaseEvent, Ledger, LedgerError, Manifest, ManifestFile, ManifestUpdate, Record, Timing,
 };
 use tidegate::model::{FileReceipt, JobName, PipelineName, SinkName, SliceId, StagedPlace};
 use tidegate::objects::{Bucket, Location, Purpose, Stores};
@@ -163,6 +163,8 @@ fn files_are_staged_appear_once_and_go() {
         let other = &others[1];
         assert_eq!(other.path, receipts[1].path);
         assert!(matches!(sets.publish(other).await, Err(SinkError::Conflict { .. })));
+        assert_eq!(place.data().publish(other).await.unwrap_err().fault, Fault::Taken);
+        assert_eq!(sets.probe(other).await.unwrap(), Presence::Foreign, "though it is staged");
         assert_eq!(sets.probe(&receipts[1]).await.unwrap(), Presence::Published, "it was left alone");
         for file in &others {
             sets.discard(file).await.unwrap();
@@ -173,7 +175,7 @@ fn files_are_staged_appear_once_and_go() {
             sets.delete(&file.root, &file.path).await.unwrap();
             assert_eq!(sets.probe(file).await.unwrap(), Presence::Missing);
             let lost = place.data().publish(file).await.unwrap_err();
-            assert!(lost.gone, "{lost:?}");
+            assert_eq!(lost.fault, Fault::Gone, "{lost:?}");
         }
         assert_eq!(place.keys("set").await, Vec::<String>::new());
     });
@@ -207,7 +209,7 @@ fn an_upload_whose_parts_are_lost_is_gone() {
         staged["parts"][0] = "\"0123456789abcdef0123456789abcdef\"".into();
         let lost = FileReceipt { staged: staged.to_string(), ..receipts[0].clone() };
         assert_eq!(place.sets().probe(&lost).await.unwrap(), Presence::Staged);
-        assert!(place.data().publish(&lost).await.unwrap_err().gone);
+        assert_eq!(place.data().publish(&lost).await.unwrap_err().fault, Fault::Gone);
         place.sets().publish(&receipts[0]).await.unwrap();
     });
 }

@@ -72,7 +72,7 @@ proptest! {
             });
             let expected = page(&mut plain, body.clone());
             let found = early.and_then(|early| decoder.adopt(early)).unwrap_or_else(|| page(&mut decoder, body));
-            prop_assert_eq!(found.held().unwrap(), expected.held().unwrap());
+            prop_assert_eq!(found.held(), expected.held());
             prop_assert_eq!(&found.rejected, &expected.rejected);
             prop_assert_eq!(&found.envelope, &expected.envelope);
             prop_assert_eq!(decoder.schema(), plain.schema());

@@ -8,7 +8,7 @@ fn whole_numbers_are_whole_however_they_are_written() {
         let column = HandColumn { name: "a".to_owned(), kind: HandType::parse(kind).unwrap() };
         let mut decoder = PageDecoder::new(DecodeOptions { by_hand: vec![column], ..options(&[".[]"]) });
         let page = page(&mut decoder, format!(r#"[{{"a": {text}}}]"#));
-        let shown = lines(&page.batch).first().map(|row| row.replace(r#"{"a":"#, "").replace('}', ""));
+        let shown = lines(&page.batch()).first().map(|row| row.replace(r#"{"a":"#, "").replace('}', ""));
         shown.unwrap_or_else(|| page.rejected[0].got.clone())
     };
     for (text, int, float) in [
@@ -42,6 +42,6 @@ fn what_was_once_typed_by_hand_is_read_by_its_pinned_type() {
         [("d", ColumnType::Decimal { precision: 4, scale: 1 }), ("t", ColumnType::Timestamp), ("y", ColumnType::Date)];
     let mut decoder = pinned(&kinds, Contract::Evolve);
     let page = page(&mut decoder, r#"[{"d": 1.5, "t": "2026-01-01T00:00:00Z", "y": "2026-01-31"}, {"t": 1767225600}]"#);
-    assert_eq!(page.batch.num_rows(), 1);
+    assert_eq!(page.batch().num_rows(), 1);
     assert_eq!(page.rejected[0].expected, "timestamp, RFC 3339");
 }

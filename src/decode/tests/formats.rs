@@ -13,7 +13,7 @@ fn of(format: AnswerFormat) -> PageDecoder {
 fn rows(format: AnswerFormat, body: &str) -> Vec<String> {
     let page = page(&mut of(format), body.to_owned());
     assert_eq!(page.rejected, vec![]);
-    lines(&page.batch)
+    lines(&page.batch())
 }
 
 fn error(format: AnswerFormat, records: &str, body: &str) -> String {
@@ -41,7 +41,7 @@ fn told(page: &DecodedPage) -> Vec<String> {
 fn each_line_is_a_record() {
     let body = "\u{feff}{\"a\": 1}\r\n\n  {\"a\": 2, \"b\": {\"c\": [1.5]}}  \n{\"a\": 3}";
     let page = page(&mut of(AnswerFormat::JsonLines), body);
-    assert_eq!(lines(&page.batch), [r#"{"a":1}"#, r#"{"a":2,"b":{"c":[1.5]}}"#, r#"{"a":3}"#]);
+    assert_eq!(lines(&page.batch()), [r#"{"a":1}"#, r#"{"a":2,"b":{"c":[1.5]}}"#, r#"{"a":3}"#]);
     assert_eq!((page.envelope, page.first, page.last), (json!(null), json!({"a": 1}), json!({"a": 3})));
     assert_eq!(rows(AnswerFormat::JsonLines, "{\"a\": 1}\n{\"a\": 2}\n").len(), 2);
 }
@@ -127,7 +127,7 @@ fn cells_are_texts() {
 fn rows_of_another_width_are_bad_rows() {
     let mut decoder = of(CSV);
     let page1 = page(&mut decoder, "a,b\n1,2\n3\n4,5,6\n\"7\"x,8\n9,10\n");
-    assert_eq!(lines(&page1.batch), [r#"{"a":"1","b":"2"}"#, r#"{"a":"9","b":"10"}"#]);
+    assert_eq!(lines(&page1.batch()), [r#"{"a":"1","b":"2"}"#, r#"{"a":"9","b":"10"}"#]);
     assert_eq!(
         told(&page1),
         [
@@ -137,7 +137,7 @@ fn rows_of_another_width_are_bad_rows() {
         ]
     );
     let page2 = page(&mut decoder, "b,a,new\n2,1,\n4,3,n\n");
-    assert_eq!(lines(&page2.batch), [r#"{"a":"1","b":"2"}"#, r#"{"a":"3","b":"4","new":"n"}"#]);
+    assert_eq!(lines(&page2.batch()), [r#"{"a":"1","b":"2"}"#, r#"{"a":"3","b":"4","new":"n"}"#]);
     let mut bare = of(BARE);
     page(&mut bare, "1,2\n");
     assert_eq!(told(&page(&mut bare, "1,2,3\n")), ["0 : expected 2 cells, got 3 cells in 1,2,3"]);
@@ -164,14 +164,14 @@ fn cells_are_typed_by_hand() {
     let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, by_hand, ..options(&[".[]"]) });
     let body = "i,f,b,d,t,j,s,x\n-1,0.5,true,1.5,1767225600,\"{\"\"k\"\": [1]}\",7,8\n,\"\",,\"\",,\"\",\"\",\n";
     let page1 = page(&mut decoder, body);
-    insta::assert_snapshot!(lines(&page1.batch).join("\n"), @r#"
+    insta::assert_snapshot!(lines(&page1.batch()).join("\n"), @r#"
     {"b":true,"d":1.50,"f":0.5,"i":-1,"j":"{\"k\": [1]}","s":"7","t":"2026-01-01T00:00:00Z","x":"8"}
     {"s":""}
     "#);
     let page2 =
         page(&mut decoder, "i,f,b,d,t,j,s,x\n1.5,,,,,,,\n,NaN,,,,,,\n,,yes,,,,,\n,,,x,,,,\n,,,,noon,,,\n,,,,,{,,\n");
     let columns: Vec<&str> = page2.rejected.iter().map(|row| row.column.as_str()).collect();
-    assert_eq!((page2.batch.num_rows(), columns), (0, vec!["i", "f", "b", "d", "t", "j"]));
+    assert_eq!((page2.batch().num_rows(), columns), (0, vec!["i", "f", "b", "d", "t", "j"]));
     assert_eq!(told(&page2)[1], r#"1 f: expected float64, got string "NaN" in ,NaN,,,,,,"#);
 }
 
@@ -180,7 +180,7 @@ fn values_that_do_not_fit_may_be_null_and_rows_that_are_none_may_not() {
     let by_hand = vec![HandColumn { name: "i".to_owned(), kind: HandType::parse("int64").unwrap() }];
     let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, by_hand, nulls: true, ..options(&[".[]"]) });
     let page = page(&mut decoder, "i,s\n1,a\nx,b\n3\n");
-    assert_eq!(lines(&page.batch), [r#"{"i":1,"s":"a"}"#, r#"{"s":"b"}"#]);
+    assert_eq!(lines(&page.batch()), [r#"{"i":1,"s":"a"}"#, r#"{"s":"b"}"#]);
     assert_eq!((page.nulled_values, told(&page)), (1, vec!["2 : expected 2 cells, got 1 cell in 3".to_owned()]));
     assert_eq!(page.first_nulled.unwrap().raw, "x,b".into());
 }
@@ -190,7 +190,7 @@ fn constants_do_not_replace_a_tables_own_cells() {
     let constants = vec![("site".to_owned(), json!(7))];
     let mut decoder = PageDecoder::new(DecodeOptions { format: CSV, constants, ..options(&[".[]"]) });
     let page = page(&mut decoder, "site,a\n7,1\nx,2\n,3\n");
-    assert_eq!(lines(&page.batch), [r#"{"a":"1","site":7}"#, r#"{"a":"3","site":7}"#]);
+    assert_eq!(lines(&page.batch()), [r#"{"a":"1","site":7}"#, r#"{"a":"3","site":7}"#]);
     assert_eq!((page.rejected[0].column.as_str(), page.rejected[0].got.as_str()), ("site", r#"string "x""#));
 }
 
@@ -219,7 +219,7 @@ fn a_header_may_leave_columns_out_where_that_is_said_of_it() {
     let mut decoder = of(SPARSE);
     page(&mut decoder, "id,v,w\n0,a,b\n".to_owned());
     let found = page(&mut decoder, "w,id\nc,1\n".to_owned());
-    let value = |column: &str| found.batch.column_by_name(column).map(|column| column.is_null(0));
+    let value = |column: &str| found.batch().column_by_name(column).map(|column| column.is_null(0));
     assert_eq!((value("id"), value("v"), value("w")), (Some(false), Some(true), Some(false)));
     for body in ["Internal error, try again later\n", "Error,code\ntry later,5\n", "3,a3\n"] {
         let error = try_page(&mut decoder, body.to_owned()).unwrap_err().to_string();
@@ -314,7 +314,7 @@ fn text_of_another_character_set_lands_nowhere() {
     assert_eq!(told(&page1), [format!("0 : expected text in utf-8, got an escape sequence of iso-2022 in {raw}")]);
     let wide: Vec<u8> = "1,a\n2,b\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let page2 = page(&mut of(BARE), wide);
-    assert_eq!((page2.batch.num_rows(), page2.rejected.len() as u64), (0, page2.rows));
+    assert_eq!((page2.batch().num_rows(), page2.rejected.len() as u64), (0, page2.rows));
     assert!(told(&page2)[0].contains("got a byte of zero, as utf-16 has"));
     let old = try_page(&mut of(BARE), "0,a\r1,b\r2,c\r").unwrap_err().to_string();
     assert!(old.contains("at line 1: a carriage return stands in the first row"), "{old}");
@@ -327,7 +327,7 @@ fn tables_of_a_real_ntopng_have_rows_that_do_not_fit_their_header() {
     let bar = AnswerFormat::Csv(CsvDialect { delimiter: b'|', header: true, sparse: false });
     let body = properties::fixture("flow-alert-list-txt");
     let page = page(&mut of(bar), body.clone());
-    assert_eq!((page.rows, page.rejected.len(), page.batch.num_rows()), (5, 5, 0));
+    assert_eq!((page.rows, page.rejected.len(), page.batch().num_rows()), (5, 5, 0));
     assert_eq!(
         told(&page)[0],
         "0 : expected 30 cells, got 25 cells in |1|13|Blacklisted Server Contact|1||6|flow|||||||91|Blacklisted Server Contact|13|\
@@ -337,12 +337,12 @@ fn tables_of_a_real_ntopng_have_rows_that_do_not_fit_their_header() {
     let (_, rows) = text.split_once('\n').unwrap();
     let bare = AnswerFormat::Csv(CsvDialect { delimiter: b'|', header: false, sparse: false });
     let decoded = super::page(&mut of(bare), rows.to_owned());
-    assert_eq!((decoded.batch.num_rows(), decoded.batch.num_columns()), (5, 25));
+    assert_eq!((decoded.batch().num_rows(), decoded.batch().num_columns()), (5, 25));
     assert_eq!(
-        decoded.batch["c18"].as_string::<i32>().value(0),
+        decoded.batch()["c18"].as_string::<i32>().value(0),
         r#"Blacklisted Server [ Blacklist: "Emerging Threats" ]"#
     );
-    assert_eq!(decoded.batch["c23"].as_string::<i32>().value(4), "1795314596");
+    assert_eq!(decoded.batch()["c23"].as_string::<i32>().value(4), "1795314596");
 }
 
 fn cells() -> impl Strategy<Value = Vec<Vec<String>>> {
@@ -378,7 +378,7 @@ proptest! {
             prop_assume!(!part.is_empty() || names.len() > 1);
             let page = page(&mut decoder, body);
             prop_assert_eq!(&page.rejected, &vec![]);
-            batches.push((page.batch, page.schema));
+            batches.push((page.batch(), page.schema));
         }
         for (batch, schema) in batches {
             let batch = decoder.widener(decoder.schema().clone()).widen(&batch, &schema).unwrap();
@@ -400,7 +400,7 @@ proptest! {
             let end = if gap { "\r\n\n" } else { "\n" };
             let body: String = records.iter().map(|record| format!("{record}{end}")).collect();
             let (ours, theirs) = (page(&mut lines_decoder, body), page(&mut json_decoder, Value::from(records).to_string()));
-            prop_assert_eq!(ours.batch, theirs.batch);
+            prop_assert_eq!(ours.batch(), theirs.batch());
             prop_assert_eq!(ours.rejected, theirs.rejected);
         }
     }
@@ -420,14 +420,15 @@ proptest! {
         let cut = whole.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(whole.len());
         let body = &whole[..cut];
         let Ok(page) = try_page(&mut of(CSV), body.to_owned()) else { return Ok(()) };
-        prop_assert!(page.batch.num_rows() <= rows.len());
+        let batch = page.batch();
+        prop_assert!(batch.num_rows() <= rows.len());
         prop_assert!(page.rejected.len() <= 1, "only the last row can be cut");
         prop_assert_eq!(!page.rejected.is_empty(), is_cut(CSV, body.as_bytes()));
         // Of the last row a part of the last cell may be missing, where it has no line end.
-        let sure = if body.ends_with('\n') { page.batch.num_rows() } else { page.batch.num_rows().saturating_sub(1) };
+        let sure = if body.ends_with('\n') { batch.num_rows() } else { batch.num_rows().saturating_sub(1) };
         for (row, cells) in rows.iter().enumerate().take(sure) {
             for (name, cell) in names.iter().zip(cells) {
-                prop_assert_eq!(page.batch[name.as_str()].as_string::<i32>().value(row), cell.as_str());
+                prop_assert_eq!(batch[name.as_str()].as_string::<i32>().value(row), cell.as_str());
             }
         }
     }

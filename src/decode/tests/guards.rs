@@ -55,7 +55,7 @@ fn keys_that_come_twice() {
     let record = r#"{"items": [{"a": 1, "a": 2}, {"a": 3}]}"#;
     for records in &WAYS[..2] {
         let page = page(&mut PageDecoder::new(options(records)), record);
-        assert_eq!((page.rejected[0].got.as_str(), page.batch.num_rows()), ("the key twice", 1));
+        assert_eq!((page.rejected[0].got.as_str(), page.batch().num_rows()), ("the key twice", 1));
     }
     assert!(refused(WAYS[2], record.as_bytes()).contains("the key `a` comes twice"));
 }
@@ -100,7 +100,7 @@ fn a_hundred_thousand_levels_overflow_nothing() {
                 let typed = options(records);
                 let shallow = DecodeOptions { max_depth: 16, ..typed.clone() };
                 let page = page(&mut PageDecoder::new(shallow), inside.clone());
-                assert_eq!((page.rows, page.batch.num_rows(), page.rejected.len()), (2, 0, 2));
+                assert_eq!((page.rows, page.batch().num_rows(), page.rejected.len()), (2, 0, 2));
                 assert_eq!(page.rejected[0].got, "it is nested more than 128 deep");
                 let edges = DecodeOptions { max_depth: 16, want_edges: true, ..typed };
                 let error = try_page(&mut PageDecoder::new(edges), inside.clone()).unwrap_err().to_string();
@@ -109,7 +109,7 @@ fn a_hundred_thousand_levels_overflow_nothing() {
             assert!(refused(WAYS[2], inside.as_bytes()).contains("nested more than 128 deep"));
             let lines = format!("{{\"a\": 1}}\n{{\"a\": {deep}}}\n");
             let by_line = DecodeOptions { format: AnswerFormat::JsonLines, max_depth: 16, ..options(&[".[]"]) };
-            assert_eq!(page(&mut PageDecoder::new(by_line), lines.clone()).batch.num_rows(), 1);
+            assert_eq!(page(&mut PageDecoder::new(by_line), lines.clone()).batch().num_rows(), 1);
             let by_program = DecodeOptions { format: AnswerFormat::JsonLines, ..options(&[".[] | ."]) };
             let error = try_page(&mut PageDecoder::new(by_program), lines).unwrap_err().to_string();
             assert!(error.starts_with("line 2 isn't json") && error.contains("nested more than 128 deep"), "{error}");
@@ -123,7 +123,7 @@ fn a_key_that_comes_twice_in_a_value_of_json_costs_the_row() {
     let body = format!(r#"{{"items": [{{"a": {}}}, {{"a": {}}}]}}"#, deep("1"), deep(r#"{"x": 1, "x": 2}"#));
     let typed = DecodeOptions { max_depth: 16, ..options(&[".items[]"]) };
     let page = page(&mut PageDecoder::new(typed), body);
-    assert_eq!((page.batch.num_rows(), page.rejected.len()), (1, 1));
+    assert_eq!((page.batch().num_rows(), page.rejected.len()), (1, 1));
     assert_eq!(page.rejected[0].got, "the key `x` comes twice");
 }
 
@@ -137,7 +137,7 @@ fn a_number_beyond_doubles_costs_its_record_and_not_the_page() {
     );
     let pinned = DecodeOptions { pinned: Some(schema), ..options(&[".rows[]"]) };
     let page = page(&mut PageDecoder::new(pinned), body);
-    assert_eq!(lines(&page.batch), [r#"{"a":1,"t":"x"}"#, r#"{"a":3,"t":"z"}"#]);
+    assert_eq!(lines(&page.batch()), [r#"{"a":1,"t":"x"}"#, r#"{"a":3,"t":"z"}"#]);
     let rejected: Vec<_> = page.rejected.iter().map(|row| (row.ordinal, row.expected.as_str(), &*row.raw)).collect();
     let due = "numbers within the range of a double";
     assert_eq!(rejected, [(1, due, r#"{"a": 1e999, "t": "y"}"#), (2, due, r#"{"a": 2, "t": 1e999}"#)]);
@@ -153,7 +153,7 @@ fn a_program_too_loses_no_page_to_a_number_beyond_doubles() {
     for records in [".rows[] | {a}", ".rows[] | select(.a != 7)", "[.rows[]][]"] {
         let pinned = DecodeOptions { pinned: Some(RecordSchema::new(columns.clone())), ..options(&[records]) };
         let page = page(&mut PageDecoder::new(pinned), body);
-        assert_eq!(lines(&page.batch), [r#"{"a":1}"#, r#"{"a":3}"#], "{records}");
+        assert_eq!(lines(&page.batch()), [r#"{"a":1}"#, r#"{"a":3}"#], "{records}");
         let rejected: Vec<u64> = page.rejected.iter().map(|row| row.ordinal).collect();
         assert_eq!(rejected, [1, 2], "{records}");
         assert_eq!(page.envelope["n"], json!(f64::MAX), "{records}");
@@ -167,7 +167,7 @@ fn half_of_a_pair_of_surrogates_costs_its_record_and_not_the_page() {
         let bad = record(text);
         let body = format!("[{}, {bad}, {}]", record(r"\ud83d\ude00"), record("z"));
         let page = page(&mut PageDecoder::new(options(&[".[]"])), body);
-        assert_eq!(lines(&page.batch), [r#"{"a":"😀"}"#, r#"{"a":"z"}"#], "{text}");
+        assert_eq!(lines(&page.batch()), [r#"{"a":"😀"}"#, r#"{"a":"z"}"#], "{text}");
         let rejected: Vec<_> = page.rejected.iter().map(|row| (row.ordinal, row.got.as_str(), &*row.raw)).collect();
         assert_eq!(rejected, [(1, "one with half of a pair of surrogates", bad.as_str())], "{text}");
     }
@@ -180,7 +180,7 @@ fn what_cannot_be_read_beside_the_records_is_no_loss() {
     let body = r#"{"n": 1e999, "t": "\ud83d", "next": 2, "deep": [{"x": -1e999}], "rows": [{"a": 1}, {"a": 2}]}"#;
     for records in [&[".rows[]"][..], &[".nope[]", ".rows[]"]] {
         let page = page(&mut PageDecoder::new(options(records)), body);
-        assert_eq!((page.batch.num_rows(), page.rejected.len(), &page.envelope["next"]), (2, 0, &json!(2)));
+        assert_eq!((page.batch().num_rows(), page.rejected.len(), &page.envelope["next"]), (2, 0, &json!(2)));
         assert!(is_beyond_value(&page.envelope["n"]) && is_beyond_value(&page.envelope["t"]));
         assert_eq!(envelope_of(body.as_bytes(), AnswerFormat::Json, &options(records).selector), page.envelope);
     }
@@ -196,7 +196,7 @@ fn an_edge_that_cannot_be_read_costs_its_record_only() {
     let pinned = columns.into_iter().map(|(name, kind)| Column { name: name.to_owned(), kind }).collect();
     let edges = DecodeOptions { want_edges: true, pinned: Some(RecordSchema::new(pinned)), ..options(&[".[]"]) };
     let page = page(&mut PageDecoder::new(edges.clone()), body);
-    assert_eq!((page.batch.num_rows(), page.rejected.len()), (1, 2));
+    assert_eq!((page.batch().num_rows(), page.rejected.len()), (1, 2));
     assert_eq!((&page.first["n"], &page.last["n"]), (&json!(1), &json!(3)));
     assert!(is_beyond_value(&page.first["a"]) && is_beyond_value(&page.last["z"]));
     let context = PageVars { status: 200, headers: json!({}) };

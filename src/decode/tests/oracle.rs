@@ -247,7 +247,7 @@ proptest! {
             }
         }
         let mask = arrow::array::BooleanArray::from(mask);
-        let shared = arrow::compute::filter_record_batch(&ours.batch, &mask).unwrap();
+        let shared = arrow::compute::filter_record_batch(&ours.batch(), &mask).unwrap();
         prop_assert_eq!(shared, theirs(&schema, &both).unwrap());
     }
 }

@@ -65,17 +65,25 @@ fn records() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-/// Decodes pages of records, and shows each row in the schema at the end.
+/// Decodes pages of records, and shows each row in the schema at the end: in pieces of one row, which is as if they were whole.
 fn decoded(pages: &[&[String]], pinned: Option<&RecordSchema>) -> (String, Vec<String>) {
-    let mut decoder = PageDecoder::new(DecodeOptions { pinned: pinned.cloned(), ..options(&[".[]"]) });
+    let (whole, in_pieces) = (decoded_in(usize::MAX, pages, pinned), decoded_in(0, pages, pinned));
+    assert_eq!(whole, in_pieces);
+    in_pieces
+}
+
+fn decoded_in(piece: usize, pages: &[&[String]], pinned: Option<&RecordSchema>) -> (String, Vec<String>) {
+    let mut decoder = PageDecoder::new(DecodeOptions { pinned: pinned.cloned(), piece, ..options(&[".[]"]) });
     let pages: Vec<DecodedPage> =
         pages.iter().map(|records| page(&mut decoder, format!("[{}]", records.join(",")))).collect();
     let widener = decoder.widener(decoder.schema().clone());
     let mut rows = Vec::new();
     for page in pages {
-        let batch = widener.widen(&page.held().unwrap(), &page.schema).unwrap();
-        assert_eq!(batch.schema(), arrow_schema(decoder.schema()));
-        rows.extend(shown(&batch, decoder.schema()));
+        for held in page.pieces {
+            let batch = widener.widen(&held.held().unwrap(), &page.schema).unwrap();
+            assert_eq!(batch.schema(), arrow_schema(decoder.schema()));
+            rows.extend(shown(&batch, decoder.schema()));
+        }
     }
     (show(decoder.schema()), rows)
 }
@@ -166,4 +174,23 @@ fn an_empty_list_stays_one_when_its_column_is_known_later() {
     check(r#"{"a": {"b": []}}"#, r#"{"a": 1}"#, "a: json", r#"a: {"b": []}"#);
     check(r#"{"a": []}"#, r#"{"a": {"b": 1}}"#, "a: struct<b: int64>", "a: null");
     check(r#"{"a": 0.1234567890123456789}"#, r#"{"a": "x"}"#, "a: json", "a: 1234567890123456789e-19");
+}
+
+/// Lua and PHP print an empty table so; where that means no rows is for the pipeline file to say, as of null.
+#[test]
+fn an_empty_list_in_place_of_an_object_is_no_page() {
+    for (path, body, place) in [
+        (".data.list.items[]", r#"{"data": []}"#, "`data` is"),
+        (".data.list.items[]", r#"{"data": {"list": []}}"#, "`data.list` is"),
+        (".items[]", "[]", "the body is"),
+    ] {
+        let said = refused(&[path], body.as_bytes());
+        let due = format!(
+            "the path `{path}` finds no records: {place} an empty list, and an object was due there; where that means no rows, write \
+             `records: '{path}?'`; otherwise correct the path"
+        );
+        assert_eq!(said, due);
+        let mut decoder = PageDecoder::new(options(&[&format!("{path}?")]));
+        assert_eq!(page(&mut decoder, body).rows, 0, "{body}");
+    }
 }

@@ -87,14 +87,39 @@ proptest! {
             let page = page(&mut decoder, Value::from(records).to_string());
             prop_assert_eq!(page.rows, rows);
             if contract == 0 {
-                prop_assert_eq!(page.batch.num_rows(), objects, "{:?}", page.rejected);
+                prop_assert_eq!(page.batch().num_rows(), objects, "{:?}", page.rejected);
             }
             decoded.push(page);
         }
         for page in decoded {
             let widener = decoder.widener(decoder.schema().clone());
-            let conformed = widener.widen(&page.held().unwrap(), &page.schema).unwrap();
-            prop_assert_eq!(conformed.num_rows(), page.batch.num_rows());
+            let conformed = widener.widen(&page.held(), &page.schema).unwrap();
+            prop_assert_eq!(conformed.num_rows(), page.batch().num_rows());
+        }
+    }
+
+    #[test]
+    fn a_page_in_pieces_is_the_page(pages in proptest::collection::vec(proptest::collection::vec(any_json(), 0..8), 1..4), piece in 0_usize..200, contract in 0..4) {
+        let made = |piece| {
+            let PageDecoder { options, .. } = match contract {
+                0 => decoder(),
+                1 => pinned(&shape(), Contract::Evolve),
+                2 => pinned(&shape(), Contract::Freeze),
+                _ => pinned(&shape(), Contract::Discard),
+            };
+            PageDecoder::new(DecodeOptions { piece, constants: vec![("key".to_owned(), json!(7))], ..options })
+        };
+        let (mut whole, mut cut) = (made(usize::MAX), made(piece));
+        for records in pages {
+            let body = Value::from(records).to_string();
+            let (expected, found) = (page(&mut whole, body.clone()), page(&mut cut, body));
+            prop_assert_eq!(expected.pieces.len(), 1);
+            let (rows, pieces) = (found.batch().num_rows(), found.pieces.len());
+            prop_assert!(piece > 0 || pieces as u64 == found.rows.max(1), "{} pieces of {} rows", pieces, rows);
+            prop_assert_eq!(found.held(), expected.held());
+            prop_assert_eq!(&found.rejected, &expected.rejected);
+            prop_assert_eq!(&found.envelope, &expected.envelope);
+            prop_assert_eq!(&cut.root, &whole.root);
         }
     }
 

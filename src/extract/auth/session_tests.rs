@@ -28,6 +28,7 @@ fn answer(status: u16, body: &str) -> RawAnswer {
         elapsed: Duration::ZERO,
         note: None,
         unsettled: false,
+        unmarked: false,
     }
 }
 

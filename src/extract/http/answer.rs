@@ -27,6 +27,8 @@ pub struct RawAnswer {
     pub note: Option<String>,
     /// Whether it was worth another try, and none was left.
     pub unsettled: bool,
+    /// Whether nothing tells the body from one that was cut off behind a line: neither its transport nor its format.
+    pub unmarked: bool,
 }
 
 /// Makes an object of headers.
@@ -74,6 +76,11 @@ pub(super) fn unasked_part(request: &HeaderMap, status: StatusCode, headers: &He
 /// Whoever writes tables so writes them so each time.
 pub(super) fn is_open_ended(format: AnswerFormat, body: &[u8]) -> bool {
     matches!(format, AnswerFormat::Csv(_)) && body.last().is_some_and(|byte| !matches!(byte, b'\n' | b'\r'))
+}
+
+/// Tells whether a body of a format is whole wherever a line of it ends.
+pub(super) const fn ends_with_any_line(format: AnswerFormat) -> bool {
+    matches!(format, AnswerFormat::Csv(_) | AnswerFormat::JsonLines)
 }
 
 /// What tells whether a body was cut off, where its transport doesn't: its format may.

@@ -15,7 +15,8 @@ use tokio::time::timeout_at;
 
 use super::again::Again;
 use super::answer::{
-    CutCheck, RawAnswer, ends_with_connection, headers_to_json, is_open_ended, unasked_part, unknown_encoding,
+    CutCheck, RawAnswer, ends_with_any_line, ends_with_connection, headers_to_json, is_open_ended, unasked_part,
+    unknown_encoding,
 };
 use super::budget::Dead;
 use super::connect::{HttpOptions, torn};
@@ -33,8 +34,12 @@ use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 use crate::lang::spell;
 
-/// Bytes that are made room for by what a server states of a body; more is made room for as it comes.
-const MOST_AT_ONCE: u64 = 16 * 1024 * 1024;
+/// Bytes from which on a body lies apart.
+const LARGE: usize = 1024 * 1024;
+
+/// Bytes of a buffer that lies apart: more than allocators keep for later, as glibc does up to 32 MiB. So it is given back to the system
+/// as soon as it is dropped, and grows without a copy. What of it isn't written to takes no memory.
+const APART: usize = 33 * 1024 * 1024;
 
 /// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
@@ -168,6 +173,9 @@ impl HttpClient {
                 let note = if last { note } else { Some(budget.note()) };
                 return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: true });
             }
+            // Who waits for a slot mustn't hold what those who have one wait for.
+            drop(tried);
+            room.fit_to_nothing();
             let delay = self.options.retry.delay(attempt, asked, (self.jitter)());
             tracing::debug!(request = %self.redactor.scrub(terms.line), attempt, delay_ms = delay.as_millis(), "request is tried again");
             tokio::select! {
@@ -298,7 +306,7 @@ impl HttpClient {
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         let open_ended = unmarked && status.is_success() && is_open_ended(cut.format, &body);
-        Ok(Tried { status, headers, body, open_ended })
+        Ok(Tried { status, headers, body, open_ended, unmarked: unmarked && ends_with_any_line(cut.format) })
     }
 
     async fn read(&self, response: Response<Incoming>, deadline: Instant, room: &mut Room) -> Result<Bytes, TryError> {
@@ -308,9 +316,11 @@ impl HttpClient {
         if unpacker.is_none() && length.is_some_and(|length| length > limit) {
             return Err(TryError::TooLarge);
         }
-        // What the server states may be a lie, so it is believed up to a point.
-        let stated = length.unwrap_or_default().min(MOST_AT_ONCE);
-        let mut body = BytesMut::with_capacity(usize::try_from(stated).unwrap_or_default());
+        let mut body = BytesMut::new();
+        if let Some(stated) = length.filter(|_| unpacker.is_none()) {
+            room.expect(stated).await?;
+            make_way(&mut body, usize::try_from(stated).unwrap_or(APART));
+        }
         let (is_http_2, mut stream) = (response.version() == Version::HTTP_2, response.into_body());
         let undoing = |reason| TryError::Transport(TransportKind::TornBody, reason);
         loop {
@@ -351,6 +361,7 @@ impl HttpClient {
             return Err(TryError::TooLarge);
         }
         room.grow(bytes.len() as u64).await?;
+        make_way(body, bytes.len());
         body.extend_from_slice(bytes);
         Ok(())
     }
@@ -391,6 +402,7 @@ impl HttpClient {
                 elapsed: made.started.elapsed(),
                 note,
                 unsettled: made.unsettled,
+                unmarked: tried.unmarked,
             }),
             Err(TryError::TooLarge) => {
                 let request = self.redactor.scrub(terms.line);
@@ -419,4 +431,13 @@ impl HttpClient {
 /// The try took longer than one may.
 fn late() -> TryError {
     TryError::Transport(TransportKind::Timeout, "error sending request: operation timed out".to_owned())
+}
+
+/// Makes way for `bytes` more.
+fn make_way(body: &mut BytesMut, bytes: usize) {
+    if body.capacity() - body.len() < bytes {
+        // What a server states of a large body may be a lie, so that is no more than a sign that it is one.
+        let is_large = body.len() + bytes > LARGE;
+        body.reserve(if is_large && body.capacity() < APART { APART - body.len() } else { bytes });
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::answer::{CutCheck, RawAnswer};
 use super::client::HttpClient;
+use super::cores::compute;
 use super::error::{AnswerError, ExchangeError, Fault, HttpError};
 use super::judge::{Judged, Rules};
 use super::memory::{Room, Turn};
@@ -97,7 +98,8 @@ impl Exchange {
         expected: u64,
     ) -> Result<Dispatched, ExchangeError> {
         let pass = self.gate.enter(self.auth.credential()).await?;
-        self.dispatch(request, extra, pass, self.client.room(Turn::now(), expected)).await
+        let room = self.client.room(Turn::now(), expected).with_work(self.weight);
+        self.dispatch(request, extra, pass, room).await
     }
 
     /// As [`Exchange::ask`], for a request whose answer isn't due yet; `turn` says when it is. Nothing is sent where the credential
@@ -109,7 +111,7 @@ impl Exchange {
         expected: u64,
         turn: Turn,
     ) -> Option<impl Future<Output = Result<Dispatched, ExchangeError>> + Send + use<>> {
-        let mut room = self.client.room(turn, expected);
+        let mut room = self.client.room(turn, expected).with_work(self.weight);
         if !room.reserve_expected(expected.saturating_mul(self.weight)) {
             return None;
         }
@@ -232,7 +234,7 @@ impl Exchange {
         F: Fn(&RawAnswer) -> (Value, T) + Send + Sync + 'static,
     {
         let rules = self.rules.clone();
-        let work = tokio::task::spawn_blocking(move || {
+        let work = compute(move || {
             let (envelope, page) = if answer.status.is_success() {
                 let (envelope, page) = read(&answer);
                 (envelope, Some(page))

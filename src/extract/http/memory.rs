@@ -1,14 +1,16 @@
-//! Memory for the answers in flight: one budget for the process, reserved as bodies arrive.
+//! Memory for the answers in flight and what is made of them: one budget for the process, reserved as bodies arrive.
 //!
 //! An answer whose turn it is, the head of its slice's line, always gets what it needs; one that was asked for early gets what
 //! is free, or is given up and asked for again in its turn. So whatever is held by answers that wait, the heads go on: of those
-//! that find no room one at a time leads, which may go beyond the limit, and the others wait for it, or for room. Nobody who
+//! that find no room one at a time leads, which goes on all the same, and the others wait for it, or for room. Nobody who
 //! waits here holds anything that the leader needs: it has its slot of the host already.
+//!
+//! A quarter of the limit is kept for the leader; what it takes beyond that is owed, and nobody else gets any until that is given back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 
 /// How much memory answers in flight may take unless told otherwise.
 pub const DEFAULT_MEMORY_LIMIT: u64 = 256 * 1024 * 1024;
@@ -16,23 +18,29 @@ pub const DEFAULT_MEMORY_LIMIT: u64 = 256 * 1024 * 1024;
 /// What is reserved at once: bytes of one permit.
 const UNIT: u64 = 1024;
 
+/// The part of the limit that is kept for the answer that leads.
+const FOR_THE_LEADER: u64 = 4;
+
 /// The budget of a process.
 #[derive(Debug)]
 pub struct Memory {
     limit: u64,
+    /// Units that all may have.
+    units: u64,
     free: Arc<Semaphore>,
-    /// Held by the answer that may go beyond the limit.
-    lead: Arc<Mutex<()>>,
-    /// What it holds beyond the limit.
-    beyond: AtomicU64,
+    /// Held by the answer that goes on whatever is free.
+    lead: Arc<AsyncMutex<()>>,
+    /// Units that are held and weren't free: what is given back pays for them first.
+    owed: Mutex<u64>,
 }
 
 impl Memory {
     /// Makes a budget of about `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        let units = usize::try_from(limit.div_ceil(UNIT)).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { limit, free: Arc::new(Semaphore::new(units)), lead: Arc::default(), beyond: AtomicU64::new(0) }
+        let units = (limit - limit / FOR_THE_LEADER).div_ceil(UNIT).min(Semaphore::MAX_PERMITS as u64);
+        let free = Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS));
+        Self { limit, units, free: Arc::new(free), lead: Arc::default(), owed: Mutex::default() }
     }
 
     /// Returns the limit, in bytes.
@@ -44,13 +52,31 @@ impl Memory {
     /// Returns how many bytes are reserved at present, to a kibibyte.
     #[must_use]
     pub fn held(&self) -> u64 {
-        let free = u64::try_from(self.free.available_permits()).unwrap_or(u64::MAX).saturating_mul(UNIT);
-        self.limit.div_ceil(UNIT).saturating_mul(UNIT).saturating_sub(free) + self.beyond.load(Ordering::Relaxed)
+        let owed = self.owed();
+        (self.units - self.free.available_permits() as u64 + *owed) * UNIT
     }
 
     /// Makes room for an answer, empty so far, of about `expected` bytes.
     pub fn room(self: &Arc<Self>, turn: Turn, expected: u64) -> Room {
-        Room { memory: Arc::clone(self), turn, expected, used: 0, reserved: 0, beyond: 0, lead: None }
+        Room { memory: Arc::clone(self), turn, expected, weight: 0, used: 0, reserved: 0, lead: None }
+    }
+
+    fn owed(&self) -> MutexGuard<'_, u64> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes units, those that aren't free as well.
+    fn take(&self, units: u64) {
+        let mut owed = self.owed();
+        let free = self.free.forget_permits(usize::try_from(units).unwrap_or(usize::MAX));
+        *owed += units - free as u64;
+    }
+
+    fn give_back(&self, units: u64) {
+        let mut owed = self.owed();
+        let paid = units.min(*owed);
+        *owed -= paid;
+        self.free.add_permits(usize::try_from(units - paid).unwrap_or(usize::MAX));
     }
 }
 
@@ -102,37 +128,51 @@ impl Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// The room of one answer. It is given back when dropped.
+/// The room of one answer, or of something else that takes memory. It is given back when dropped.
 #[derive(Debug)]
 #[must_use = "the room is given back when it is dropped"]
 pub struct Room {
     memory: Arc<Memory>,
     turn: Turn,
+    /// Bytes that the answer is expected to have.
     expected: u64,
+    /// Bytes that the work on it takes for each of its own.
+    weight: u64,
     /// Bytes in use.
     used: u64,
     /// Units that were taken from the budget.
     reserved: u64,
-    /// Units beyond it.
-    beyond: u64,
     lead: Option<OwnedMutexGuard<()>>,
 }
 
 impl Room {
+    /// Makes room for the work on the answer too, once it is its turn: so many bytes for each of the answer. An answer that had room for
+    /// itself alone would keep it from others while it waits for more.
+    pub const fn with_work(mut self, weight: u64) -> Self {
+        self.weight = weight;
+        self
+    }
+
     /// Reserves, without waiting, what the answer is expected to take. Tells whether that was free, and `beside` it, which is left
     /// for others.
     pub fn reserve_expected(&mut self, beside: u64) -> bool {
         let (expected, beside) = (self.expected.div_ceil(UNIT), beside.div_ceil(UNIT));
         let free = self.reserve_free(expected.saturating_add(beside));
         if free {
-            self.give_back(0, beside);
+            self.give_back(beside);
         }
         free
     }
 
     /// Reserves what the answer is expected to take, before it is asked for: to wait then costs no time of the request's.
     pub(super) async fn begin(&mut self) -> Result<(), NoRoom> {
-        self.reserve(self.expected.div_ceil(UNIT)).await
+        self.reserve(self.whole(self.expected)).await
+    }
+
+    /// Expects `bytes` of the answer, which nothing is there of yet, and reserves what it takes: who knows that waits before there is.
+    pub(super) async fn expect(&mut self, bytes: u64) -> Result<(), NoRoom> {
+        self.expected = bytes;
+        self.begin().await
     }
 
     /// Makes room for `bytes` more.
@@ -148,6 +188,29 @@ impl Room {
         free
     }
 
+    /// Is for `bytes` from now on, whatever is free: they are there.
+    pub fn hold(&mut self, bytes: u64) {
+        self.used = bytes;
+        let units = bytes.div_ceil(UNIT);
+        if units > self.reserved {
+            self.memory.take(units - self.reserved);
+            self.reserved = units;
+        } else {
+            self.give_back(self.reserved - units);
+        }
+    }
+
+    /// Gives all of it to somebody else.
+    pub fn take(&mut self) -> Self {
+        let none = self.memory.room(self.turn.clone(), 0);
+        std::mem::replace(self, none)
+    }
+
+    /// Lets another answer lead: this one waits for requests next, whose slots those may have that wait to lead.
+    pub fn let_lead(&mut self) {
+        self.lead = None;
+    }
+
     /// The answer so far is dropped: it is asked for again.
     pub(super) const fn restart(&mut self) {
         self.used = 0;
@@ -155,16 +218,19 @@ impl Room {
 
     /// The answer is dropped, and what was made of it.
     pub(super) fn fit_to_nothing(&mut self) {
-        self.restart();
-        self.fit();
-        self.lead = None;
+        self.hold(0);
+        self.let_lead();
     }
 
-    /// The answer is whole: gives back what it didn't need.
+    /// The answer is whole: gives back what it doesn't need.
     pub(super) fn fit(&mut self) {
-        let spare = (self.reserved + self.beyond).saturating_sub(self.used.div_ceil(UNIT));
-        let above = spare.min(self.beyond);
-        self.give_back(above, (spare - above).min(self.reserved));
+        self.give_back(self.reserved.saturating_sub(self.whole(self.used)));
+    }
+
+    /// Returns how many units an answer of so many bytes needs, with the work on it where that comes next.
+    fn whole(&self, bytes: u64) -> u64 {
+        let work = if self.turn.is(NOW) { bytes.saturating_mul(self.weight) } else { 0 };
+        bytes.saturating_add(work).div_ceil(UNIT)
     }
 
     /// Makes sure that there are `units` in all.
@@ -172,7 +238,7 @@ impl Room {
         if self.reserve_free(units) {
             return Ok(());
         }
-        let missing = units - self.reserved - self.beyond;
+        let missing = units - self.reserved;
         if self.lead.is_none() && !self.turn.is(BESIDE) {
             if !self.turn.is(NOW) {
                 return Err(NoRoom);
@@ -191,14 +257,14 @@ impl Room {
                 lead = Arc::clone(&self.memory.lead).lock_owned() => self.lead = Some(lead),
             }
         }
-        self.beyond += missing;
-        self.memory.beyond.fetch_add(missing * UNIT, Ordering::Relaxed);
+        self.memory.take(missing);
+        self.reserved += missing;
         Ok(())
     }
 
     /// Reserves what is missing to `units` if it is free.
     fn reserve_free(&mut self, units: u64) -> bool {
-        let missing = units.saturating_sub(self.reserved + self.beyond);
+        let missing = units.saturating_sub(self.reserved);
         if missing == 0 {
             return true;
         }
@@ -212,17 +278,15 @@ impl Room {
         }
     }
 
-    fn give_back(&mut self, beyond: u64, reserved: u64) {
-        self.beyond -= beyond;
-        self.memory.beyond.fetch_sub(beyond * UNIT, Ordering::Relaxed);
-        self.reserved -= reserved;
-        self.memory.free.add_permits(usize::try_from(reserved).unwrap_or(usize::MAX));
+    fn give_back(&mut self, units: u64) {
+        self.reserved -= units;
+        self.memory.give_back(units);
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.give_back(self.beyond, self.reserved);
+        self.give_back(self.reserved);
     }
 }
 
@@ -233,14 +297,16 @@ fn many(units: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
     use std::time::Duration;
 
     use super::*;
 
     const MIB: u64 = 1024 * 1024;
 
-    fn memory(limit: u64) -> Arc<Memory> {
-        Arc::new(Memory::new(limit))
+    /// Makes a budget of `all` bytes beside what is kept for the leader.
+    fn memory(all: u64) -> Arc<Memory> {
+        Arc::new(Memory::new(all * FOR_THE_LEADER / (FOR_THE_LEADER - 1)))
     }
 
     #[tokio::test]
@@ -269,13 +335,17 @@ mod tests {
         head.restart();
         head.grow(5 * MIB).await.unwrap();
         assert_eq!(memory.held(), 7 * MIB);
-        // Another one waits for it, or for room.
+        // Another one waits for it, or for room, of which there is none before all is given back that wasn't free.
         let mut other = memory.room(Turn::now(), 0);
-        assert!(tokio::time::timeout(Duration::from_millis(20), other.grow(MIB)).await.is_err());
-        drop(waits);
-        other.restart();
+        for given_back in [None, Some(waits)] {
+            drop(given_back);
+            assert!(tokio::time::timeout(Duration::from_millis(20), other.grow(MIB)).await.is_err());
+            other.restart();
+        }
+        assert_eq!(memory.held(), 5 * MIB);
+        drop(head);
         other.grow(MIB).await.unwrap();
-        drop((head, other));
+        drop(other);
         assert_eq!(memory.held(), 0);
     }
 
@@ -291,6 +361,50 @@ mod tests {
         let mut other = memory.room(Turn::now(), 0);
         other.grow(5 * MIB).await.unwrap();
         drop((leads, login, other));
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_knows_how_large_it_gets_waits_before_it_holds_anything() {
+        let memory = memory(4 * MIB);
+        let head = || memory.room(Turn::now(), 0).with_work(1);
+        let (mut first, mut leads) = (head(), head());
+        first.expect(2 * MIB).await.unwrap();
+        leads.expect(2 * MIB).await.unwrap();
+        assert_eq!(memory.held(), 8 * MIB, "each with the work on it");
+        let mut third = head();
+        assert!(tokio::time::timeout(Duration::from_millis(20), third.expect(MIB)).await.is_err());
+        assert_eq!(memory.held(), 8 * MIB);
+        // What an early one waits for is its turn: the work on it comes after that.
+        drop((first, leads));
+        let mut early = memory.room(Turn::later(), 0).with_work(1);
+        early.expect(3 * MIB).await.unwrap();
+        assert_eq!(memory.held(), 3 * MIB);
+        drop(early);
+        third.expect(MIB).await.unwrap();
+        third.grow(MIB).await.unwrap();
+        third.fit();
+        assert_eq!(memory.held(), 2 * MIB);
+        third.grow(MIB).await.unwrap();
+        assert_eq!(memory.held(), 2 * MIB);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_counted_and_pushes_others_back() {
+        let memory = memory(4 * MIB);
+        let (mut page, mut rows) = (memory.room(Turn::now(), 3 * MIB), memory.room(Turn::beside(), 0));
+        page.begin().await.unwrap();
+        rows.hold(2 * MIB);
+        assert_eq!(memory.held(), 5 * MIB, "it doesn't wait");
+        page.hold(2 * MIB);
+        assert_eq!(memory.held(), 4 * MIB);
+        assert!(!memory.room(Turn::later(), UNIT).reserve_expected(0), "what was given back was owed");
+        let mut taken = rows.take();
+        drop(rows);
+        taken.hold(MIB);
+        assert_eq!(memory.held(), 3 * MIB);
+        assert!(memory.room(Turn::later(), MIB).reserve_expected(0));
+        drop((page, taken));
         assert_eq!(memory.held(), 0);
     }
 

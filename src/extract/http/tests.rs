@@ -198,6 +198,21 @@ async fn other_statuses_and_redirects_are_neither_retried_nor_followed() {
 }
 
 #[tokio::test]
+async fn who_tries_again_holds_nothing_that_others_wait_for() {
+    let (url, fake) = serve(Duration::ZERO, |number, _| {
+        let status = if number == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        (status, format!("[{}]", " ".repeat(10_000))).into_response()
+    })
+    .await;
+    // Each goes beyond what there is, and there is one slot: the first leads, and tries again once the second has had it.
+    let client = client(HttpOptions { concurrency: 1, ..options(2) }).within(Arc::new(Memory::new(1024)));
+    let both = futures::future::join(fetch(&client, &url), fetch(&client, &url));
+    let (one, other) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("they wait for each other");
+    assert_eq!((one.unwrap().attempts, other.unwrap().attempts), (2, 1));
+    assert_eq!((fake.requests.load(Ordering::SeqCst), client.memory().held()), (3, 0));
+}
+
+#[tokio::test]
 async fn a_torn_body_is_tried_again_and_never_taken_for_whole() {
     let url = serve_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"rc\":0}").await;
     let error = fetch(&client(options(3)), &url).await.unwrap_err();

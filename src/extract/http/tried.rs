@@ -16,6 +16,8 @@ pub(super) struct Tried {
     pub(super) body: Bytes,
     /// Whether nothing tells that the body's last line is whole.
     pub(super) open_ended: bool,
+    /// Whether nothing tells the body from one that was cut off behind a line.
+    pub(super) unmarked: bool,
 }
 
 /// One try's outcome that isn't an answer.

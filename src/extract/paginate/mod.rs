@@ -34,7 +34,7 @@ pub use self::order::{compare, further};
 pub use self::page::PageNumber;
 pub use self::seek::{Bound, Order, Seek, SeekSpec};
 use self::tally::Tally;
-pub use self::verbatim::{Digits, as_it_came, rewritten};
+pub use self::verbatim::{Digits, as_it_came, as_sent, rewritten};
 use crate::lang::place::Place;
 use crate::model::EndReason;
 
@@ -52,6 +52,8 @@ pub struct Edit {
 pub struct Seen {
     /// Rows that the server put on the page.
     pub rows: u64,
+    /// Records of the page that have nothing of a row, such as a message of the server: see `quarantine`.
+    pub unlike: u64,
     /// Rows whose key no earlier page of the slice had; equals `rows` for a job with no `key`.
     pub new_rows: u64,
     /// What the page states as the total, in rows.
@@ -110,6 +112,20 @@ pub enum PaginateError {
         /// What the paginator writes its position to.
         place: String,
     },
+    /// Far more rows came than the server states.
+    #[error(
+        "{received} rows have come by page {page}, more than twice the {total} that the server states: it seems to ignore the place in \
+         the list that is asked for, or `paginate.total` looks at another number; check both, and name the `key` of a row, by which rows \
+         that come again are known"
+    )]
+    FarBeyondTotal {
+        /// The page, from 1.
+        page: u64,
+        /// Rows received.
+        received: u64,
+        /// The total that was stated last.
+        total: u64,
+    },
     /// A page has more rows than asked for, and the next one begins the size asked for further on.
     #[error(
         "page {page} has {rows} rows where {size} were asked for, and by `advance: size` the next one begins {size} rows further on, so \
@@ -150,6 +166,21 @@ pub enum PaginateError {
     RowsAfterEmpty {
         /// The later page, from 1.
         page: u64,
+    },
+    /// A page has more records than asked for, and not all of them are rows, where the place counts the rows received.
+    #[error(
+        "page {page} has {rows} records where {size} rows were asked for, and {unlike} of them is no row, such as a message of the server \
+         behind them: the next page would begin too far on, and rows would be missing; see what the server sends there"
+    )]
+    NoRowsCounted {
+        /// The page, from 1.
+        page: u64,
+        /// Its records.
+        rows: u64,
+        /// Rows asked for.
+        size: u64,
+        /// Records that are no rows.
+        unlike: u64,
     },
     /// The last row of a page has no value to seek by.
     #[error("the last row of page {page} has no value to seek by; check 'value' of paginate.seek against the records")]
@@ -293,8 +324,8 @@ pub enum PaginateError {
     },
     /// A number in the cursor can't be kept as it is written.
     #[error(
-        "page {page} gives the cursor {cursor}, a number that can't be kept and sent back as it is written; ask the API for a \
-         cursor in a string"
+        "page {page} gives the cursor {cursor}, a number that can't be kept and sent back as it is written; let the expression make a \
+         text of it (`| tostring`), or ask the API for one"
     )]
     InexactCursor {
         /// The page, from 1.
@@ -316,7 +347,7 @@ pub enum PaginateError {
     /// The value to seek by has more digits than are kept.
     #[error(
         "the last row of page {page} has the seek value {value}, a number with more digits than can be kept, so the next page would begin \
-         elsewhere; ask the API for it in a string, or seek by another value"
+         elsewhere; let the expression make a text of it (`| tostring`), ask the API for one, or seek by another value"
     )]
     InexactSeek {
         /// The page, from 1.
@@ -382,6 +413,12 @@ pub trait Paginator: Send {
     /// Takes what the last page showed, and returns the edits of the next request or why there is none.
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError>;
 
+    /// Tells whether the request that is due lies beyond the end: all that the server states as the total has come. An answer that
+    /// there is no such page is the end then.
+    fn is_past_total(&self) -> bool {
+        false
+    }
+
     /// Returns what [`Paginator::next`] is going to decide after the page `seen`, and after those that follow it as far as they
     /// can be told: at most `count` requests, in order. All rows are taken for new, and where a total is stated, pages for full.
     ///
@@ -397,6 +434,9 @@ pub struct EndRules {
     pub short_page_ends: bool,
     /// The most pages that a slice may have.
     pub max_pages: Option<u64>,
+    /// Whether rows are taken however many more come than `total` states: the job lands what doesn't match (`on_mismatch: warn`), and
+    /// knows by a key that they are new.
+    pub total_may_be_less: bool,
 }
 
 impl EndRules {

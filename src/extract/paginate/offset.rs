@@ -56,6 +56,10 @@ impl Paginator for Offset {
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         let end = match self.advance {
+            Advance::Received if seen.rows > self.size && seen.unlike > 0 => {
+                let Seen { page, rows, unlike, .. } = *seen;
+                return Err(PaginateError::NoRowsCounted { page, rows, size: self.size, unlike });
+            }
             Advance::Received => self.tally.take_received(seen, self.size, &self.rules, &self.into)?,
             Advance::Size if seen.rows > self.size => {
                 return Err(PaginateError::MoreThanAsked { page: seen.page, rows: seen.rows, size: self.size });
@@ -72,6 +76,10 @@ impl Paginator for Offset {
             Advance::Size => self.size,
         };
         self.rules.fetch(seen, self.edits())
+    }
+
+    fn is_past_total(&self) -> bool {
+        self.tally.is_past_total()
     }
 
     fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {

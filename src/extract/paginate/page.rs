@@ -44,6 +44,10 @@ impl Paginator for PageNumber {
         self.rules.fetch(seen, self.edits())
     }
 
+    fn is_past_total(&self) -> bool {
+        self.tally.is_past_total()
+    }
+
     fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {
         foresee(self, seen, count, |fork, seen| counted(seen, self.size, fork.tally.received))
     }

@@ -198,7 +198,14 @@ impl Seek {
         if self.spec.limit.as_ref().is_some_and(|limit| self.spec.order.direction(&position, limit) != Ordering::Less) {
             return self.nothing_beyond(seen.rows);
         }
-        let beyond = further(&position, self.spec.order).ok_or_else(|| self.shared(&position))?;
+        let Some(beyond) = further(&position, self.spec.order) else {
+            // A text has no next one to ask from: a page with fewer rows than were asked for may have all of them.
+            return if seen.rows < self.spec.size {
+                Ok(Decision::Done(EndReason::NothingNew))
+            } else {
+                Err(self.shared(&position))
+            };
+        };
         let edits = self.edits(Some(&beyond));
         self.probing = Some((beyond, seen.rows));
         self.spec.rules.fetch(seen, edits)

@@ -18,8 +18,8 @@ pub(super) struct Tally {
     pages: u64,
     /// Rows of the largest page.
     pub(super) largest: u64,
-    /// Whether a page stated a total.
-    has_total: bool,
+    /// The total that was stated last.
+    total: Option<u64>,
     last: Last,
     /// Whether a page with rows came after one that wasn't full.
     short_in_the_middle: bool,
@@ -74,7 +74,22 @@ impl Tally {
             return Err(PaginateError::RowsAfterEmpty { page: seen.page });
         }
         let full = seen.rows >= size || (self.pages > 0 && seen.rows >= self.largest);
-        self.take(seen, size, full, rules, place)
+        self.ever_full |= full;
+        let end = self.take(seen, size, full, rules, place)?;
+        // Behind rows that the server hides a page is short, and the next one may be empty.
+        Ok(end.map(|end| match end {
+            EndReason::EmptyPage
+                if self.received > 0 && !self.ever_full && self.total.is_none() && seen.more.is_none() =>
+            {
+                EndReason::NeverFull
+            }
+            end => end,
+        }))
+    }
+
+    /// Tells whether all has come that the last page stated as the total, neither more nor less: what follows is beyond the end.
+    pub(super) fn is_past_total(&self) -> bool {
+        self.total == Some(self.received)
     }
 
     /// Takes a page of at most `size` rows, which is `full` or not. Returns why it is the last, if it is.
@@ -86,11 +101,19 @@ impl Tally {
         rules: &EndRules,
         place: &Place,
     ) -> Result<Option<EndReason>, PaginateError> {
+        if self.is_past_total()
+            && seen.total == self.total
+            && seen.more != Some(true)
+            && seen.rows > 0
+            && seen.new_rows == 0
+        {
+            return Ok(Some(EndReason::PageAgain));
+        }
         self.received += seen.rows;
         self.pages += u64::from(seen.rows > 0);
         self.largest = self.largest.max(seen.rows);
-        self.has_total |= seen.total.is_some();
-        let may_go_on = self.last == Last::Full && !self.has_total && !rules.short_page_ends;
+        self.total = seen.total.or(self.total);
+        let may_go_on = self.last == Last::Full && self.total.is_none() && !rules.short_page_ends;
         self.last = match seen.rows {
             0 if may_go_on => Last::Doubtful,
             0 => Last::Short,
@@ -112,7 +135,19 @@ impl Tally {
             return Ok(Some(EndReason::ShortPage));
         }
         self.progress(seen, place)?;
+        self.within_total(seen, size, rules)?;
         Ok(None)
+    }
+
+    /// Refuses to go on where far more has come than the server states, which no list is that grows while it is read: without a `key`
+    /// a server that sends the same rows again, each time with another value somewhere, is known by nothing else.
+    fn within_total(&self, seen: &Seen, size: u64, rules: &EndRules) -> Result<(), PaginateError> {
+        let Some(total) = self.total.filter(|_| !rules.total_may_be_less) else { return Ok(()) };
+        let most = total.saturating_mul(2).saturating_add(size.max(self.largest));
+        if self.received <= most {
+            return Ok(());
+        }
+        Err(PaginateError::FarBeyondTotal { page: seen.page, received: self.received, total })
     }
 
     /// Refuses the second page in a row that brings rows but nothing new. One such page may come of a row that was inserted

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{Given, PaginateError, compare};
 
@@ -19,30 +19,37 @@ pub enum Digits {
     ByValue,
 }
 
-/// Returns the text of a number in `value` that isn't what will be sent, as it stands in the JSON `body` that the value is from; none
-/// where all come through. A number that was worked out, so that it doesn't stand there at all, is as it should be.
+/// Returns the first number of a JSON text that would be sent otherwise than it is written, and as what.
 #[must_use]
-pub fn rewritten<'b>(value: &Value, body: &'b [u8], digits: Digits) -> Option<&'b str> {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let (double, printed) = (number.as_f64()?, number.to_string());
-            let is_kept = |text: &str| match digits {
-                Digits::AsWritten => text == printed,
-                Digits::ByValue => compare(&text.into(), &printed.as_str().into()) == Ordering::Equal || is_short(text),
-            };
-            let mut changed = None;
-            for text in Numbers(body).filter(|text| text.parse() == Ok(double)) {
-                if is_kept(text) {
-                    return None;
-                }
-                changed = changed.or(Some(text));
-            }
-            changed
-        }
-        Value::Array(items) => items.iter().find_map(|item| rewritten(item, body, digits)),
-        Value::Object(fields) => fields.values().find_map(|field| rewritten(field, body, digits)),
-        _ => None,
+pub fn rewritten(json: &str, digits: Digits) -> Option<(&str, String)> {
+    Numbers(json.as_bytes()).find_map(|number| Some((number, changed(number, digits)?)))
+}
+
+/// Reads `value`, a JSON text with numbers as they are written in the JSON `body` that it is from.
+///
+/// # Errors
+/// The number that isn't what would be sent. One that was worked out, so that it doesn't stand in `body` at all, is as it should be.
+pub fn as_sent(value: &str, body: &[u8], digits: Digits) -> Result<Value, String> {
+    let stands = |number: &str| Numbers(body).any(|other| other == number);
+    let lost = Numbers(value.as_bytes()).find(|number| changed(number, digits).is_some() && stands(number));
+    match (lost, serde_json::from_str(value)) {
+        (None, Ok(value)) => Ok(value),
+        (Some(number), _) => Err(number.to_owned()),
+        (None, Err(_)) => Err(value.to_owned()),
     }
+}
+
+/// Returns what is sent of a number, where that isn't what is written.
+fn changed(number: &str, digits: Digits) -> Option<String> {
+    // Beyond the range of a double there is none.
+    let sent = serde_json::from_str::<Number>(number).map_or_else(|_| "nothing".to_owned(), |sent| sent.to_string());
+    let is_kept = match digits {
+        Digits::AsWritten => number == sent,
+        Digits::ByValue => {
+            compare(&number.into(), &sent.as_str().into()) == Ordering::Equal || (is_short(number) && sent != "nothing")
+        }
+    };
+    (!is_kept).then_some(sent)
 }
 
 /// Returns what a page gives to move on by, unless it is from a header that couldn't be read: its bytes aren't UTF-8, and what stands
@@ -71,7 +78,7 @@ fn is_short(text: &str) -> bool {
     text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(u8::is_ascii_digit).count() <= EXACT_DIGITS
 }
 
-/// The numbers of a JSON text that a double may change: those with a point or an exponent, and long ones.
+/// The numbers of a JSON text that a double may change: those with a point or an exponent, long ones, and the zero with a sign.
 struct Numbers<'b>(&'b [u8]);
 
 impl<'b> Iterator for Numbers<'b> {
@@ -85,7 +92,10 @@ impl<'b> Iterator for Numbers<'b> {
             let end = if is_text { end_of_string(token) } else { end_of_number(token) };
             let (token, rest) = token.split_at(end);
             self.0 = rest;
-            if !is_text && (token.len() > EXACT_DIGITS || token.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))) {
+            let may_change = token.len() > EXACT_DIGITS
+                || token == b"-0"
+                || token.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+            if !is_text && may_change {
                 return std::str::from_utf8(token).ok();
             }
         }
@@ -111,31 +121,35 @@ fn end_of_number(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn found(body: &str, digits: Digits) -> Option<&str> {
-        let value: Value = serde_json::from_str(body).unwrap();
-        rewritten(&value["next"], body.as_bytes(), digits)
-    }
+    use super::*;
 
     #[test]
     fn a_number_goes_back_as_it_is_written_or_is_told() {
-        for text in ["1700000000.1234567890", "1.10", "1e3", "0.10000000000000000001", "[1, {\"a\": 2.50}]"] {
-            let body = format!(r#"{{"note": "\\" , "next": {text}, "rows": ["\"1.1", 7]}}"#);
-            let number = text.trim_start_matches("[1, {\"a\": ").trim_end_matches("}]");
-            assert_eq!(found(&body, Digits::AsWritten), Some(number), "{body}");
+        let sent =
+            |value: &str| as_sent(value, format!(r#"{{"note": "\\\"" , "n": {value}}}"#).as_bytes(), Digits::AsWritten);
+        for text in [
+            "1700000000.1234567890",
+            "1.10",
+            "1e3",
+            "0.10000000000000000001",
+            "-0",
+            "123456789012345678901234567890",
+            "1e999",
+        ] {
+            assert_eq!(sent(text), Err(text.to_owned()));
+            assert_eq!(sent(&format!("[1, {{\"a\": {text}}}]")), Err(text.to_owned()));
         }
         for text in
-            ["1700000000.1234567", "-0.5", "1.0", "12", "\"1.10\"", "null", "18446744073709551615", "[1.5, \"1.50\"]"]
+            ["1700000000.1234567", "-0.5", "1.0", "12", "\"1.10\"", "null", "18446744073709551615", "[1.5,\"1.50\"]"]
         {
-            let body = format!(r#"{{"next": {text}, "rows": [1.10, 2e5]}}"#);
-            assert_eq!(found(&body, Digits::AsWritten), None, "{body}");
+            assert_eq!(sent(text), Ok(serde_json::from_str(text).unwrap()), "{text}");
         }
-        assert_eq!(
-            rewritten(&Value::from(0.25), br#"{"ms": 250, "price": 1.50}"#, Digits::AsWritten),
-            None,
-            "worked out"
-        );
+        // Beside a number that is the same double, and is kept.
+        assert_eq!(as_sent("1.10", br#"{"w": 1.1, "n": 1.10}"#, Digits::AsWritten), Err("1.10".to_owned()));
+        assert_eq!(as_sent("2.50", br#"{"price": 1.25}"#, Digits::AsWritten), Ok(json!(2.5)), "worked out");
+        assert_eq!(rewritten(r#"{"a": "1.10", "b": [7, 2.50]}"#, Digits::AsWritten), Some(("2.50", "2.5".to_owned())));
     }
 
     #[test]
@@ -157,11 +171,12 @@ mod tests {
 
     #[test]
     fn a_number_to_seek_by_may_be_written_otherwise_but_not_lose_digits() {
-        for text in ["1.10", "1e3", "1700000000.1234567", "1700000000.123000000000", "2.5e-3"] {
-            assert_eq!(found(&format!(r#"{{"next": {text}}}"#), Digits::ByValue), None, "{text}");
+        let sent = |value: &str| as_sent(value, value.as_bytes(), Digits::ByValue);
+        for text in ["1.10", "1e3", "1700000000.1234567", "1700000000.123000000000", "2.5e-3", "-0"] {
+            assert!(sent(text).is_ok(), "{text}");
         }
-        for text in ["1700000000.1234567890", "100000000000000000001", "0.10000000000000000001"] {
-            assert_eq!(found(&format!(r#"{{"next": {text}}}"#), Digits::ByValue), Some(text));
+        for text in ["1700000000.1234567890", "100000000000000000001", "0.10000000000000000001", "1e999"] {
+            assert_eq!(sent(text), Err(text.to_owned()));
         }
     }
 }

@@ -65,6 +65,11 @@ pub(super) fn from_value(value: &Value) -> Val {
     }
 }
 
+/// Makes jaq's values of JSON values.
+pub(super) fn from_values(values: &[Value]) -> Vec<Val> {
+    values.iter().map(from_value).collect()
+}
+
 /// Makes a JSON value of jaq's value. A decimal becomes the nearest double; an integer beyond 64 bits is an error.
 pub(super) fn to_value(value: &Val) -> Result<Value, JqRunError> {
     Ok(match value {

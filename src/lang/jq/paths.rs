@@ -33,6 +33,17 @@ pub fn reaches_into(text: &str, keys: &[String]) -> bool {
     root_paths(text).iter().any(|path| !path.is_empty() && path.starts_with(keys))
 }
 
+/// Tells whether the program is a path, such as `.meta.next` or `$last.id`: what it gives is a part of what it was given.
+#[must_use]
+pub fn is_path(text: &str) -> bool {
+    let Ok(program) = super::parse(text) else { return false };
+    let is_given = |term: &Term<&str>| matches!(term, Term::Id | Term::Var(_));
+    match &program {
+        Term::Path(base, _) => is_given(base),
+        term => is_given(term),
+    }
+}
+
 /// Returns the variables that the program names, without their `$`; those that it binds itself too.
 #[must_use]
 pub fn variables(text: &str) -> Vec<String> {

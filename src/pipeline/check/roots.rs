@@ -3,15 +3,15 @@
 use super::super::file::{PipelineFile, SinkFile};
 use super::super::load::{Diagnostic, Spanned};
 use super::Findings;
-use super::sinks::root;
-use crate::objects::{Location, Scheme};
+use crate::objects::{self, Location, Scheme};
 
 /// The folder of a sink.
 struct Root<'f> {
     job: &'f str,
     sink: &'f str,
     url: &'f Spanned<String>,
-    path: String,
+    /// One way of writing the folder; it ends with a slash.
+    place: String,
     format: &'static str,
 }
 
@@ -22,8 +22,9 @@ impl Findings<'_> {
     pub(super) fn roots(&mut self, file: &PipelineFile) {
         let roots = file.jobs.iter().flat_map(|(job, keys)| {
             keys.sinks.iter().filter_map(|(sink, file)| {
-                let (format, url) = place(file).filter(|(_, url)| is_folder(&url.value))?;
-                Some(Root { job: &job.value, sink: &sink.value, url, path: root(&url.value), format })
+                let (format, url) = written(file).filter(|(_, url)| is_folder(&url.value))?;
+                let place = objects::place(&url.value);
+                Some(Root { job: &job.value, sink: &sink.value, url, place, format })
             })
         });
         let roots: Vec<Root<'_>> = roots.collect();
@@ -34,7 +35,7 @@ impl Findings<'_> {
                     Diagnostic::error(later.url.span, message).related(earlier.url.span, "the other one").help(help);
                 self.add(diagnostic);
             } else if let Some(earlier) =
-                roots.iter().take(at).find(|earlier| earlier.path == later.path && earlier.job != later.job)
+                roots.iter().take(at).find(|earlier| earlier.place == later.place && earlier.job != later.job)
             {
                 let message = format!("the jobs `{}` and `{}` land in one data set", earlier.job, later.job);
                 let help = "a reader finds the rows of both, twice where both read the same: give each its own `url` unless that is meant";
@@ -46,7 +47,7 @@ impl Findings<'_> {
 
 /// Says how two sinks would mix their rows, and what to do; none where they don't.
 fn clash(one: &Root<'_>, other: &Root<'_>) -> Option<(String, &'static str)> {
-    if one.path == other.path {
+    if one.place == other.place {
         let message = format!("the jobs `{}` and `{}` would land in one folder in two formats", one.job, other.job);
         let help = "give each its own `url`: a reader of the folder would find files that it can't read";
         return (one.job != other.job && one.format != other.format).then_some((message, help));
@@ -55,9 +56,9 @@ fn clash(one: &Root<'_>, other: &Root<'_>) -> Option<(String, &'static str)> {
     if one.job == other.job && one.format != other.format {
         return None;
     }
-    let (outer, inner) = if one.path.len() < other.path.len() { (one, other) } else { (other, one) };
+    let (outer, inner) = if one.place.len() < other.place.len() { (one, other) } else { (other, one) };
     let name = |root: &Root<'_>| format!("`jobs.{}.sinks.{}`", root.job, root.sink);
-    lies_within(&outer.path, &inner.path).then(|| {
+    inner.place.starts_with(&outer.place).then(|| {
         let message = format!("the data set of {} would lie within that of {}", name(inner), name(outer));
         (message, "give each a folder beside the other: who reads the outer one would find the rows of both")
     })
@@ -72,37 +73,10 @@ fn is_folder(url: &str) -> bool {
     }
 }
 
-fn lies_within(outer: &str, inner: &str) -> bool {
-    match outer.trim_end_matches('/') {
-        // The working directory, of which an absolute path or a store is no part; or the root of the disk.
-        "" => outer.starts_with('/') == inner.starts_with('/') && !inner.contains("://"),
-        outer => inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/')),
-    }
-}
-
 /// Returns the format of a sink's files, and their place; none where it has no files.
-fn place(sink: &SinkFile) -> Option<(&'static str, &Spanned<String>)> {
+fn written(sink: &SinkFile) -> Option<(&'static str, &Spanned<String>)> {
     let parquet = sink.parquet.as_ref().map(|file| ("parquet", &file.url));
     let csv = || sink.csv.as_ref().map(|file| ("csv", &file.url));
     let jsonl = || sink.jsonl.as_ref().map(|file| ("jsonl", &file.url));
     parquet.or_else(csv).or_else(jsonl)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_lies_within_another_by_whole_names() {
-        for (outer, inner) in
-            [("lake", "lake/a"), ("/lake", "/lake/a/b"), ("s3://b", "s3://b/a"), ("", "lake"), ("/", "/a")]
-        {
-            assert!(lies_within(outer, inner), "{outer} {inner}");
-        }
-        for (outer, inner) in
-            [("lake", "lakes"), ("lake", "/lake/a"), ("", "/lake"), ("", "s3://b/a"), ("s3://b/a", "s3://b/ab")]
-        {
-            assert!(!lies_within(outer, inner), "{outer} {inner}");
-        }
-    }
 }

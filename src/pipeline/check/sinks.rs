@@ -6,7 +6,7 @@ use super::super::spec::{Sink, SinkFormat, SortKey};
 use super::Findings;
 use crate::lang::sql;
 use crate::model::SinkName;
-use crate::objects::{Location, LocationError, Scheme};
+use crate::objects::{Location, LocationError, Scheme, place};
 
 /// The sink of bad rows, which every job has.
 const QUARANTINE: &str = "quarantine";
@@ -47,7 +47,7 @@ impl Findings<'_> {
             }
             let Some(sink) = self.sink(name, file) else { continue };
             let same = |other: &&(Span, Sink)| {
-                root(&other.1.url) == root(&sink.url) && extension(&other.1) == extension(&sink)
+                place(&other.1.url) == place(&sink.url) && extension(&other.1) == extension(&sink)
             };
             if let Some((first, other)) = sinks.iter().find(same) {
                 let message = format!("the sinks `{}` and `{}` would write the same files", other.name, sink.name);
@@ -277,16 +277,6 @@ pub(super) fn sorted_by(text: &str) -> (&str, &str) {
 
 pub(super) fn shown(text: &str) -> String {
     if text.is_empty() { "an empty text".to_owned() } else { format!("`{text}`") }
-}
-
-/// Returns the folder of a URL in one way of writing it.
-pub(super) fn root(url: &str) -> String {
-    if let Ok(Some(at)) = Location::parse(url) {
-        return at.to_string();
-    }
-    let path = url.strip_prefix("file://").unwrap_or(url);
-    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    format!("{}{}", if path.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
 /// What the names of its files end with.

@@ -53,7 +53,8 @@ with_source_keys! {
         pub snapshot: Option<Spanned<SnapshotMode>>,
         /// How to get from one page to the next. There is no default.
         pub paginate: Spanned<PaginateFile>,
-        /// Where the records are: a plain path such as `.rsp.records[]`, a list of them, or a jq program. Where `format` is `jsonl` or
+        /// Where the records are: a plain path such as `.rsp.records[]`, a list of them, or a jq program. With `[]?` at its end a path
+        /// whose list is missing or null, or that meets `[]` in place of an object, means no rows, else it is an error. Where `format` is `jsonl` or
         /// `csv` a page is a list: `.[]` is one record a line or row.
         pub records: Spanned<OneOrMany<Jq>>,
         /// jq: how many rows the server put on the page, where `records` is a program.

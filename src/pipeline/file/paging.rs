@@ -41,7 +41,8 @@ pub struct PaginateBy {
     /// jq: true where there must be another page, false where there is none.
     #[serde(default)]
     pub more: Option<Jq>,
-    /// jq: how many rows there are in all. Null is 'not stated'; digits in a string are fine.
+    /// jq: how many rows there are in all. Null is 'not stated'; digits in a string are fine. Once so many have come by `offset` or `page`,
+    /// an answer that there is no further page (400, 404, 410, 416, 422), or the last page again, is the end.
     #[serde(default)]
     pub total: Option<Jq>,
     /// What a page with fewer rows than asked for means. Default: nothing by itself.
@@ -61,7 +62,8 @@ pub enum ShortPage {
 }
 
 /// Start/length paging. Where the server states neither `total` nor `more`, it ends with two pages in a row that aren't full, the last of
-/// them empty: an empty page after a full one may lie in the middle, so one more is asked for. An empty first page is a list of no rows.
+/// them empty: an empty page after a full one may lie in the middle, so one more is asked for. An empty first page is a list of no rows. A list none
+/// of whose pages was full lands as `unknown`: rows that the server hides after it has counted them show in nothing else.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetFile {

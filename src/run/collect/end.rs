@@ -119,7 +119,12 @@ impl Collector {
         self.counts.deduplicated = self.leave_bad_twins();
         self.counts.quarantined = self.bad.marks().len() as u64;
         self.counts.outside_window = self.outside.len() + elsewhere;
-        let superseded = self.superseded(first)?;
+        let mut superseded = self.superseded(first)?;
+        if end == EndReason::PageAgain && self.keys.is_none() {
+            // Without a key nothing else tells that they had come before.
+            let lands = |ordinal: &u64| !self.nulls.contains(*ordinal) && !self.outside.contains(*ordinal);
+            superseded.extend((self.last_page..self.spool.rows()).filter(lands));
+        }
         self.counts.deduplicated += superseded.len();
         self.spool.filter_out(self.nulls.iter().chain(self.outside.iter()).chain(superseded.iter()));
         let rows = self.spool.finish()?;

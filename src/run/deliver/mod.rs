@@ -21,7 +21,7 @@ use self::parcels::Packer;
 use self::sender::Sender;
 use super::{Data, Done, Env, Options, RunError, World, refused};
 use crate::ledger::{DeliveryNote, Lane, Ledger, RowKey, Timing};
-use crate::model::{DeliveryCounts, DeliveryReport, DeliveryStatus, JobReport, RunReport, SinkName};
+use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobReport, RunReport, SinkName};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
 use crate::plan::Shard;
 
@@ -32,8 +32,10 @@ use crate::plan::Shard;
 pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env: &Env) -> Result<RunReport, RunError> {
     let before = (env.clock.now(), env.bounds.sent());
     let jobs = super::named(pipeline, &options.jobs)?;
+    let asked = Asked { jobs: outboxes(&jobs).map(|(job, _)| job.name.clone()).collect(), ..Asked::new("deliver") };
     let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?
-        .with_timing(Timing::of(options.lease_ttl));
+        .with_timing(Timing::of(options.lease_ttl))
+        .asking(asked.clone());
     let data = Data::new(Arc::clone(&env.stores));
     ledger.prove(&env.stores).await?;
     let writer = tokio::select! {
@@ -48,7 +50,7 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
         Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries })
     };
     let done = done.await.map(|done| done.report(pipeline, options, env, before));
-    super::release(pipeline, writer, super::summary("deliver", options, env, &done)).await;
+    super::release(pipeline, writer, super::summary(&asked, options, env, &done)).await;
     done
 }
 
@@ -88,8 +90,10 @@ pub(super) async fn all(
             sink: outbox.name.clone(),
             counts: DeliveryCounts::default(),
             error: None,
+            remedy: None,
         };
         if let Err(error) = one(pipeline, job, outbox, options, forgive, env, world, &mut report).await {
+            report.remedy = error.remedy();
             report.error = Some(error.chain());
         }
         tracing::info!(

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::row::{RowConverter, SortField};
 
 use super::borders::some_of;
@@ -70,13 +70,21 @@ impl Alike {
         let few = page.slice(0, some_of(page));
         let different = |at: &usize| different_values(few.column(*at), hasher);
         let told = |at: &usize| rows == 1 && self.telling.contains(&columns[*at].0);
-        let (is_one, varies) =
-            (|at: &usize| different(at) == 1 && !told(at), |at: &usize| different(at) > 1 || told(at));
+        let (is_one, varies) = (
+            |at: &usize| ends_alike(few.column(*at)) && different(at) == 1 && !told(at),
+            |at: &usize| different(at) > 1 || told(at),
+        );
         let all = few.num_rows();
         let by_rows = all > 1 && changing.len() == 1 && same.iter().filter(|at| different(at) == all).count() > 1;
         let alike = by_rows || (changing.iter().all(is_one) && same.iter().any(varies));
         alike.then(|| changing.into_iter().map(|at| columns[at].0.clone()).collect())
     }
+}
+
+/// Tells whether the first value of a column is the last one too.
+fn ends_alike(column: &ArrayRef) -> bool {
+    let value = |at: usize| column.slice(at, 1);
+    column.is_empty() || value(0).as_ref() == value(column.len() - 1).as_ref()
 }
 
 /// Returns how many different values a column has; 0 where they can't be told apart.

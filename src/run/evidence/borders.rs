@@ -1,9 +1,8 @@
 //! Rows of a job with no key that two pages in a row share: the list moved by some rows between them.
 
-use std::hash::BuildHasher;
-
-use arrow::array::RecordBatch;
-use arrow::row::{RowConverter, SortField};
+use arrow::array::{Array as _, ArrayRef, RecordBatch, Scalar, UInt32Array};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::take_record_batch;
 
 /// How many rows of a page are looked at one by one, at most: a list seldom moves by more between two requests.
 const MOST_ROWS: usize = 1000;
@@ -17,32 +16,59 @@ pub(super) fn some_of(page: &RecordBatch) -> usize {
     (MOST_BYTES / each.max(1)).clamp(1, MOST_ROWS).min(page.num_rows())
 }
 
-/// The rows at the borders of pages, by the hashes of their values.
+/// The last rows of a page that are kept to be compared.
+const KEPT: usize = 4;
+
+/// The rows at the borders of pages.
 #[derive(Debug, Default)]
 pub(super) struct Borders {
     /// The last rows of the page before.
-    before: Vec<u64>,
+    before: Option<RecordBatch>,
     /// Whether a page began with the rows that the one before it ended with.
     pub(super) are_shared: bool,
 }
 
 impl Borders {
-    /// Takes a page with rows.
-    pub(super) fn take(&mut self, page: &RecordBatch, hasher: &impl BuildHasher) {
-        let rows = some_of(page);
-        let first = hashes(&page.slice(0, rows), hasher);
-        self.are_shared |=
-            (1..=rows.min(self.before.len())).any(|count| self.before.ends_with(&first[..count.min(first.len())]));
-        self.before =
-            if rows == page.num_rows() { first } else { hashes(&page.slice(page.num_rows() - rows, rows), hasher) };
+    /// Takes a page with rows: how it begins, and how it ends.
+    pub(super) fn take(&mut self, begins: &RecordBatch, ends: &RecordBatch) {
+        if self.are_shared {
+            return;
+        }
+        self.are_shared = self.before.as_ref().is_some_and(|before| is_shared(before, begins));
+        let kept: UInt32Array =
+            (ends.num_rows().saturating_sub(KEPT)..ends.num_rows()).map(|at| u32::try_from(at).ok()).collect();
+        // A copy: a part of the page would keep all of it.
+        self.before = take_record_batch(ends, &kept).ok();
     }
 }
 
-/// Hashes rows, each by its values. Equal rows of pages with other columns have other hashes; so have all where values have no order.
-fn hashes(rows: &RecordBatch, hasher: &impl BuildHasher) -> Vec<u64> {
-    let fields = rows.schema_ref().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
-    let bytes = RowConverter::new(fields).and_then(|converter| converter.convert_columns(rows.columns()));
-    bytes.map(|bytes| bytes.iter().map(|row| hasher.hash_one(row.as_ref())).collect()).unwrap_or_default()
+/// Tells whether a page begins with the rows that the one before ended with, of which the last are `before`.
+fn is_shared(before: &RecordBatch, page: &RecordBatch) -> bool {
+    if before.schema_ref().fields() != page.schema_ref().fields() || before.num_rows() == 0 {
+        return false;
+    }
+    let mut like: Vec<usize> = (0..some_of(page)).collect();
+    for (last, column) in before.columns().iter().zip(page.columns()) {
+        let last = last.slice(last.len() - 1, 1);
+        like = rows_like(&last, column, like);
+        if like.is_empty() {
+            return false;
+        }
+    }
+    like.into_iter().any(|at| {
+        let rows = (at + 1).min(before.num_rows());
+        before.slice(before.num_rows() - rows, rows) == page.slice(at + 1 - rows, rows)
+    })
+}
+
+/// Returns those of `rows` that have the value of `last` in `column`.
+fn rows_like(last: &ArrayRef, column: &ArrayRef, rows: Vec<usize>) -> Vec<usize> {
+    let most = rows.last().map_or(0, |last| last + 1);
+    // The fast way is for plain values.
+    match not_distinct(&column.slice(0, most), &Scalar::new(last)) {
+        Ok(like) => rows.into_iter().filter(|at| like.value(*at)).collect(),
+        Err(_) => rows.into_iter().filter(|at| column.slice(*at, 1).as_ref() == last.as_ref()).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -54,12 +80,13 @@ mod tests {
     use super::*;
 
     fn shared(pages: &[&[i64]]) -> bool {
-        let (mut borders, hasher) = (Borders::default(), std::hash::RandomState::new());
+        let mut borders = Borders::default();
         for values in pages {
             let numbers: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
             let texts: ArrayRef =
                 Arc::new(values.iter().map(|value| Some(format!("row {value}"))).collect::<StringArray>());
-            borders.take(&RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap(), &hasher);
+            let page = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
+            borders.take(&page, &page);
         }
         borders.are_shared
     }

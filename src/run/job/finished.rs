@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::following;
 use crate::ledger::Begin;
-use crate::model::{Fetched, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Strays, Took};
+use crate::model::{Fetched, Remedy, RowCounts, Slice, SliceKind, SliceOutcome, SliceReport, Strays, Took};
 use crate::run::extract::Extracted;
 use crate::run::land::Staged;
 use crate::run::meter::Metered;
@@ -49,6 +49,7 @@ pub(super) fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outc
     let report = SliceReport {
         slice: begin.slice.id.clone(),
         key: begin.slice.key.clone(),
+        window: begin.slice.window(),
         generation: (outcome == SliceOutcome::Landed).then_some(begin.generation),
         outcome: outcome.clone(),
         fetched: Fetched::default(),
@@ -63,11 +64,12 @@ pub(super) fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outc
 }
 
 /// Returns the end of a slice that failed.
-pub(super) fn failed(slice: &Slice, error: String) -> Finished {
-    let outcome = SliceOutcome::Failed { error };
+pub(super) fn failed(slice: &Slice, error: String, remedy: Option<Remedy>) -> Finished {
+    let outcome = SliceOutcome::Failed { error, remedy };
     let report = SliceReport {
         slice: slice.id.clone(),
         key: slice.key.clone(),
+        window: slice.window(),
         generation: None,
         outcome: outcome.clone(),
         fetched: Fetched::default(),

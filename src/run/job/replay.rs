@@ -36,7 +36,7 @@ impl Runner<'_> {
             match why {
                 Some(why) => {
                     let error = format!("it can't be replayed: {why}; its rows stay in quarantine");
-                    ends.push(failed(&slice, error));
+                    ends.push(failed(&slice, error, None));
                 }
                 None => slices.push(slice),
             }

@@ -43,9 +43,9 @@ impl Runner<'_> {
                 }
                 Ok(Some((newest, landed))) => {
                     let error = RunError::Reset { newest: newest.text(), landed: landed.text() };
-                    ended.push(failed(&slice, error.chain()));
+                    ended.push(failed(&slice, error.chain(), error.remedy()));
                 }
-                Err(error) => ended.push(failed(&slice, error.chain())),
+                Err(error) => ended.push(failed(&slice, error.chain(), error.remedy())),
             }
         }
         Ok((slices, ended))

@@ -12,10 +12,10 @@ use super::judge::{few_enough_are_bad, first_bad, reconcile, some_fit};
 use super::shrink::lost;
 use super::turns::Turns;
 use crate::ledger::{
-    Begin, Closed, DataStore as _, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef, Writer,
-    digest, publish_all,
+    Begin, Closed, DataStore as _, Fault, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef,
+    Writer, digest, publish_all,
 };
-use crate::model::{PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
+use crate::model::{FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
 use crate::run::early::Early;
@@ -65,9 +65,10 @@ impl SliceRun {
             Ok(finished) => finished,
             Err(error) => {
                 // An answer that can't be read is quoted, and may echo what was sent.
+                let remedy = error.remedy();
                 let error = self.extraction.exchange.client.redactor().scrub(&error.told_of(&self.extraction.job));
                 self.note_failure(SliceRef::of(&begin.slice), error.clone()).await;
-                failed(&begin.slice, error)
+                failed(&begin.slice, error, remedy)
             }
         };
         finished.note(meter.read());
@@ -249,12 +250,14 @@ impl SliceRun {
     async fn commit(
         &self,
         begin: &Begin,
-        extracted: Extracted,
+        mut extracted: Extracted,
         staged: Staged,
         version: Option<u32>,
     ) -> Result<Finished, RunError> {
         let at = SliceRef::of(&begin.slice);
-        if self.writer.state(|state| state.unchanged(&at, &digest(&staged.files))) {
+        let same = self.writer.state(|state| state.unchanged(&at, &digest(&staged.files)));
+        let gone = if same { self.gone(&at).await? } else { None };
+        if same && gone.is_none() {
             for file in &staged.files {
                 self.data.discard(file).await?;
             }
@@ -281,7 +284,14 @@ impl SliceRun {
                 files: staged.files.clone(),
             })
             .await?;
-        publish_all(&self.data, &staged.files).await?;
+        match publish_all(&self.data, &staged.files).await {
+            // Its files can never have these names: so it isn't left open, which each further run would have to settle first.
+            Err(error) if error.fault == Fault::Taken => {
+                self.writer.take_back(at, begin.generation, &staged.files, &self.data).await?;
+                return Err(error.into());
+            }
+            published => published?,
+        }
         let replaces = landing.replaces.is_some();
         match self.writer.commit(landing).await {
             Err(error @ LedgerError::Refused { .. }) => {
@@ -295,7 +305,23 @@ impl SliceRun {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
             tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
         }
+        extracted.notes.extend(gone);
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))
+    }
+
+    /// Says which files of a landed slice aren't there any more, so that it is no use to leave it as it is; none where all are.
+    async fn gone(&self, at: &SliceRef) -> Result<Option<String>, RunError> {
+        let list = self.writer.state(|state| state.landed(at).and_then(|landed| landed.list.clone()));
+        let Some(list) = list else { return Ok(None) };
+        let files = self.writer.files(&list).await?;
+        let gone = self.data.missing(&files).await?;
+        let say = |first: &FileReceipt| {
+            let (count, all, slice, FileReceipt { root, path, .. }) = (gone.len(), files.len(), &at.slice, first);
+            format!(
+                "{count} of {all} files of slice {slice} were gone, and it has landed again; the first: {root}{path}"
+            )
+        };
+        Ok(gone.first().map(say))
     }
 
     /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by [`SliceRun::check`].

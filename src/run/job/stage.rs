@@ -112,7 +112,7 @@ impl SliceRun {
         };
         early.give_up().await;
         let room = if written.is_none() {
-            let pages = extracted.largest.saturating_mul(LANDING);
+            let pages = extracted.collected.rows.largest().saturating_mul(LANDING);
             Some(self.extraction.room(pages.saturating_add(takes.most())).await)
         } else {
             None

@@ -132,7 +132,8 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
                 .map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
             let Looked { page, seen, .. } = intake.look(page, &asked, &raw, None)?;
             let page = intake.typed(page).map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
-            let (seen, _) = intake.take(page, seen, &BTreeSet::new(), &asked)?;
+            let (seen, _, rows) = intake.take(page, seen, &BTreeSet::new(), &asked)?;
+            intake.collector.keep(rows, &asked.line)?;
             if let Some(end) = pages.advance(&asked, raw.body.len() as u64, &seen)? {
                 break end;
             }
@@ -169,6 +170,7 @@ fn raw(answer: &Answer) -> RawAnswer {
         elapsed: Duration::ZERO,
         note: None,
         unsettled: false,
+        unmarked: false,
     }
 }
 
@@ -176,7 +178,10 @@ impl Outcome {
     /// The law of evidence, whatever the server is: what its answers showed doesn't speak against `complete`. `counted` is the size
     /// of a page where the place of the next one is counted by it; `overlaps` where pages share a row on purpose.
     fn check_evidence(&self, counted: Option<u64>, overlaps: bool) -> Result<(), TestCaseError> {
-        let ids: Vec<u64> = self.shown.iter().flat_map(|answer| &answer.rows).map(|row| row.id).collect();
+        // The page beyond a total that was reached shows nothing but the end.
+        let beyond = usize::from(self.end == EndReason::PageAgain);
+        let shown = &self.shown[..self.shown.len() - beyond];
+        let ids: Vec<u64> = shown.iter().flat_map(|answer| &answer.rows).map(|row| row.id).collect();
         let distinct: BTreeSet<u64> = ids.iter().copied().collect();
         prop_assert_eq!(&self.rows, &distinct.iter().copied().collect::<Vec<_>>(), "each row that came lands once");
         if self.verdict != Verdict::Complete {

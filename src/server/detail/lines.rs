@@ -40,7 +40,7 @@ pub(super) fn line(job: &JobReport, slice: &SliceReport) -> Line {
     let (badge, error) = match &slice.outcome {
         SliceOutcome::Landed => (Badge::good("landed"), None),
         SliceOutcome::Unchanged => (Badge::idle("unchanged"), None),
-        SliceOutcome::Failed { error } => (Badge::bad("failed"), Some(error.clone())),
+        SliceOutcome::Failed { error, .. } => (Badge::bad("failed"), Some(error.clone())),
     };
     let mut sinks = SinkCounts::default();
     slice.sinks.values().for_each(|counts| sinks += *counts);
@@ -145,6 +145,7 @@ const fn reason(end: EndReason) -> &'static str {
         EndReason::NeverFull => "an empty page came, but no page was full",
         EndReason::MoreFalse => "the server said that there is no more",
         EndReason::MoreFalseAfterShort => "the server said that there is no more, but pages in the middle were short",
+        EndReason::PageAgain => "the stated total was reached, and the last page came again",
         EndReason::TotalReached => "the stated total was reached",
         EndReason::ShortPage => "a short page came",
         EndReason::NothingNew => "a page brought nothing new",

@@ -107,21 +107,31 @@ fn already_there(target: &Path, receipt: &FileReceipt) -> Result<(), SinkError> 
     }
 }
 
-/// Tells where the file of a receipt is.
 pub(super) fn read(root: &Path, path: &str) -> Result<Bytes, SinkError> {
     let path = root.join(checked(path)?);
     fs::read(&path).map(Bytes::from).map_err(failed("read", &path))
 }
 
+/// Tells where the file of a receipt is.
 pub(super) fn probe(root: &Path, receipt: &FileReceipt) -> Result<Presence, SinkError> {
     let staged = root.join(checked(&receipt.staged)?);
     let is_staged = staged.try_exists().map_err(failed("look for", &staged))?;
     match already_there(&root.join(checked(&receipt.path)?), receipt) {
         Ok(()) => Ok(Presence::Published),
-        Err(SinkError::StagedGone { .. } | SinkError::Conflict { .. }) if is_staged => Ok(Presence::Staged),
+        Err(SinkError::StagedGone { .. }) if is_staged => Ok(Presence::Staged),
         Err(SinkError::StagedGone { .. }) => Ok(Presence::Missing),
         Err(SinkError::Conflict { .. }) => Ok(Presence::Foreign),
         Err(error) => Err(error),
+    }
+}
+
+/// Returns the size of a published file; none where there is none.
+pub(super) fn size(root: &Path, path: &str) -> Result<Option<u64>, SinkError> {
+    let path = root.join(checked(path)?);
+    match fs::metadata(&path) {
+        Ok(found) => Ok(found.is_file().then_some(found.len())),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(failed("look for", &path)(error)),
     }
 }
 

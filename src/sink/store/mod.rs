@@ -8,7 +8,7 @@ mod objects;
 mod upload;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,7 +21,7 @@ use super::SinkError;
 use super::layout::{StagedSlice, checked};
 use super::spec::Landing;
 use crate::model::{FileReceipt, PipelineName, SinkName, StagedPlace};
-use crate::objects::{Location, OpenUpload, OpenUploads, Purpose, StoreError, Stores};
+use crate::objects::{Location, OpenUpload, OpenUploads, Purpose, StoreError, Stores, absolute};
 
 use self::objects::{ObjectRoot, StagedUpload};
 pub(super) use self::upload::MAX_BYTES as MAX_OBJECT_BYTES;
@@ -50,7 +50,7 @@ pub enum Presence {
     Published,
     /// Staged, and not under its name.
     Staged,
-    /// Under its name lies something else: on disk while it isn't staged.
+    /// Under its name lies something else, whether it is staged or not.
     Foreign,
     /// Neither staged nor under its name.
     Missing,
@@ -95,6 +95,18 @@ impl DataSets {
         }
     }
 
+    /// Tells whether the file of a receipt is there under its name, in its size. It isn't read.
+    pub async fn is_there(&self, receipt: &FileReceipt) -> Result<bool, SinkError> {
+        let size = match Root::parse(&receipt.root)? {
+            Root::Disk(root) => {
+                let path = receipt.path.clone();
+                blocking(move || disk::size(&root, &path)).await?
+            }
+            Root::Objects(at) => self.objects(at)?.size(&receipt.path).await?,
+        };
+        Ok(size == Some(receipt.bytes))
+    }
+
     /// Throws a staged file away. It never touches a published one.
     pub async fn discard(&self, receipt: &FileReceipt) -> Result<(), SinkError> {
         match Root::parse(&receipt.root)? {
@@ -121,7 +133,7 @@ impl DataSets {
     ///
     /// # Errors
     ///
-    /// It can't be read, or isn't the one of the receipt: [`SinkError::Conflict`].
+    /// It can't be read, or isn't the one of the receipt: [`SinkError::Changed`].
     pub async fn read(&self, receipt: &FileReceipt) -> Result<Bytes, SinkError> {
         let bytes = match Root::parse(&receipt.root)? {
             Root::Disk(root) => {
@@ -130,8 +142,8 @@ impl DataSets {
             }
             Root::Objects(at) => self.objects(at)?.read(&receipt.path).await?,
         };
-        let conflict = || SinkError::Conflict { path: receipt.path.clone() };
-        if hex::encode(Sha256::digest(&bytes)) == receipt.sha256 { Ok(bytes) } else { Err(conflict()) }
+        let changed = || SinkError::Changed { path: receipt.path.clone() };
+        if hex::encode(Sha256::digest(&bytes)) == receipt.sha256 { Ok(bytes) } else { Err(changed()) }
     }
 
     /// Removes the staged files of `pipeline` below `root`, but for the slices of which `keep` says yes: those that a live run
@@ -247,7 +259,7 @@ impl Root {
             let path = Url::parse(url).ok().and_then(|parsed| parsed.to_file_path().ok());
             return path.map(Self::Disk).ok_or_else(unsupported);
         }
-        std::path::absolute(url).map(Self::Disk).map_err(|_| unsupported())
+        absolute(Path::new(url)).map(Self::Disk).map_err(|_| unsupported())
     }
 
     /// Returns it as receipts hold it: an absolute URL, so that a run from another working directory finds the files.

@@ -182,22 +182,26 @@ impl ObjectRoot {
         format!("{}/{path}", self.at.to_string().trim_end_matches('/'))
     }
 
-    async fn find(&self, key: &Path, receipt: &FileReceipt) -> Result<Found, SinkError> {
-        let failed = |error: &object_store::Error| StoreError::of(self.url(&receipt.path), error);
-        let meta = match self.bucket.objects().head(key).await {
-            Ok(meta) => meta,
-            Err(error) => {
-                return match failed(&error) {
-                    missing if missing.kind() == Kind::Missing => Ok(Found::Nothing),
-                    error => Err(SinkError::Store { action: "look for", error }),
-                };
-            }
-        };
-        if meta.size != receipt.bytes {
-            return Ok(Found::Other);
+    /// Returns the size of the object at `path`; none where there is none.
+    pub(super) async fn size(&self, path: &str) -> Result<Option<u64>, SinkError> {
+        match self.bucket.objects().head(&self.key(path)?).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(error) => match StoreError::of(self.url(path), &error) {
+                missing if missing.kind() == Kind::Missing => Ok(None),
+                error => Err(SinkError::Store { action: "look for", error }),
+            },
         }
-        let digest = self.digest(key).await?;
-        match digest.map_err(|error| SinkError::Store { action: "read", error: failed(&error) })? {
+    }
+
+    async fn find(&self, key: &Path, receipt: &FileReceipt) -> Result<Found, SinkError> {
+        match self.size(&receipt.path).await? {
+            None => return Ok(Found::Nothing),
+            Some(size) if size != receipt.bytes => return Ok(Found::Other),
+            Some(_) => {}
+        }
+        let failed =
+            |error| SinkError::Store { action: "read", error: StoreError::of(self.url(&receipt.path), &error) };
+        match self.digest(key).await?.map_err(failed)? {
             digest if digest == receipt.sha256 => Ok(Found::Same),
             _ => Ok(Found::Other),
         }

@@ -87,8 +87,7 @@ impl Keys {
     }
 
     /// Returns how many bytes of memory are allocated.
-    #[cfg(test)]
-    fn allocated_bytes(&self) -> usize {
+    pub(super) fn allocated_bytes(&self) -> usize {
         let runs = self.tiers.iter().flatten().map(|run| run.filter_bytes() + run.mark_bytes()).sum::<usize>();
         self.memory.allocated_bytes() + runs + self.block.capacity()
     }

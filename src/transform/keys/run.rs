@@ -157,7 +157,6 @@ impl Run {
     }
 
     /// Returns how many bytes of memory the marks take.
-    #[cfg(test)]
     pub(super) fn mark_bytes(&self) -> usize {
         self.marks.capacity() * size_of::<Mark>()
     }

@@ -54,7 +54,6 @@ impl Table {
     }
 
     /// Returns how many bytes are allocated.
-    #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>() + self.places.allocation_size()
     }

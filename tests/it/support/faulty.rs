@@ -112,6 +112,10 @@ pub(crate) enum Fault {
     WrongShape,
     /// A list where an object was due, and so on.
     WrongType,
+    /// An empty list in place of the answer.
+    EmptyList,
+    /// A message in place of the rows.
+    Message,
     /// The page, with a field that nests too deep.
     Deep,
     /// The page, with the list of its rows twice.
@@ -392,6 +396,8 @@ async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Resul
         Fault::Oversized => return send(&mut socket, 200, "", " ".repeat(5000).as_bytes()).await,
         Fault::WrongShape => return send(&mut socket, 200, "", br#"{"result":"ok"}"#).await,
         Fault::WrongType => return send(&mut socket, 200, "", br#"{"items":{"id":1}}"#).await,
+        Fault::EmptyList => return send(&mut socket, 200, "", b"[]").await,
+        Fault::Message => return send(&mut socket, 200, "", br#"{"items":[{"error":"busy"}]}"#).await,
         Fault::Twice => {
             return send(&mut socket, 200, "", body.replacen('{', r#"{"items":[],"#, 1).as_bytes()).await;
         }

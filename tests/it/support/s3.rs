@@ -217,6 +217,13 @@ impl S3 {
         runtime.block_on(self.client().put(&key, bytes.into())).unwrap();
     }
 
+    /// Deletes an object, whose key is taken as it is.
+    pub(crate) fn delete(&self, key: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let key = object_store::path::Path::parse(key).unwrap();
+        runtime.block_on(self.client().delete(&key)).unwrap();
+    }
+
     /// Begins an upload that nobody goes on with.
     pub(crate) fn begin_upload(&self, key: &str) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
