@@ -254,7 +254,7 @@ fn a_row_whose_time_is_none_goes_to_quarantine_alone() {
     let rows: Vec<Value> = (0..9).map(|at| json!({"id": at, "t": time(at)})).collect();
     let bench = Bench::new(Api::always(Answer::json(&json!({"items": rows}))));
     bench.job(&WINDOW.replace("to_timestamp_seconds(t)", "to_timestamp(t)"));
-    assert_eq!(bench.run().fine(), "20260102T000000Z landed: 7 of 9, 2 quarantined; complete");
+    assert_eq!(bench.run().fine(), "20260102T000000Z landed: 7 of 9, 2 quarantined; unknown");
     let mut reasons: Vec<String> =
         bench.quarantine().iter().map(|bad| format!("{} {}", bad["column"], bad["reason"])).collect();
     reasons.sort();
