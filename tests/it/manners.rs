@@ -76,7 +76,7 @@ fn a_preview_and_a_look_at_the_schema_keep_to_what_was_refused_and_note_it() {
     };
     let run = ["run", "pipeline.yaml", "--now", NOW];
     let preview = ["preview", "pipeline.yaml", "one", "--now", NOW];
-    let diff = ["schema", "diff", "pipeline.yaml", "--job", "one", "--now", NOW];
+    let diff = ["schema", "diff", "pipeline.yaml", "one", "--now", NOW];
     let after_a_run = guarded();
     assert_eq!(asked(&after_a_run, &run).1, 1);
     for verb in [&preview[..], &diff] {
@@ -196,7 +196,7 @@ fn certificates_are_looked_for_beside_the_pipeline_file() {
         );
         let run = bench.workspace.tidegate(&["run", "deep/pipeline.yaml", "--state", "state"]).run();
         assert!(run.stdout.contains(why) || run.stderr.contains(why), "{run:?}");
-        assert_eq!(run.code, Some(1), "{run:?}");
+        assert_eq!(run.code, Some(2), "{run:?}");
     }
 }
 
