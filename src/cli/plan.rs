@@ -27,7 +27,9 @@ pub(super) async fn run(
         };
         let mut planned = runs::plan(pipeline, &options, &env).await;
         if let (Ok(jobs), Some(left)) = (&mut planned, &mut left) {
-            jobs.iter_mut().for_each(|job| cut(job, left));
+            for job in jobs {
+                cut(job, left);
+            }
         }
         refused |= planned.as_ref().is_ok_and(|plan| plan.iter().any(|job| job.refused));
         match planned {

@@ -19,13 +19,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
         print::problem(&format!("the folder {folder} can't be read: {error}; give the folder of the pipeline files"));
         return Ok(Exit::Refused);
     }
-    let config = Config {
-        folder: arguments.folder.clone(),
-        state: arguments.state.state.clone(),
-        lease_ttl: arguments.lease_ttl,
-        grace: arguments.grace,
-        max_concurrent_runs: arguments.max_concurrent_runs.get(),
-    };
+    let config = config(arguments);
     let Some(page) = page::open(&arguments.page, output).await else { return Ok(Exit::Refused) };
     let mut signals = signal::Next::new().map_err(CliError::Runtime)?;
     let (clock, metrics, terminated) = (Arc::clone(&env.clock), Metrics::default(), env.terminated.clone());
@@ -76,6 +70,16 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
                 });
             }
         }
+    }
+}
+
+fn config(arguments: &ServeArguments) -> Config {
+    Config {
+        folder: arguments.folder.clone(),
+        state: arguments.state.state.clone(),
+        lease_ttl: arguments.lease_ttl,
+        grace: arguments.grace,
+        max_concurrent_runs: arguments.max_concurrent_runs.get(),
     }
 }
 
