@@ -199,8 +199,8 @@ fn files() {
 
 #[test]
 fn an_order_in_words_and_a_partition_twice() {
-    insta::assert_snapshot!(sinks(r#"      a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
-"#), @r"
+    insta::assert_snapshot!(sinks(r"      a: {parquet: {url: ./a, sort_by: [n DESC, 'a b asc'], partition_by: [n, day(ts), n]}}
+"), @r"
     error: `n DESC` isn't how an order is written
      --> p.yaml:8:41
       |
