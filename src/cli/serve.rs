@@ -17,13 +17,7 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
     if !can_be_read(&arguments.folder) {
         return Ok(Exit::Refused);
     }
-    let config = Config {
-        folder: arguments.folder.clone(),
-        state: arguments.state.state.clone(),
-        lease_ttl: arguments.lease_ttl,
-        grace: arguments.grace,
-        max_concurrent_runs: arguments.max_concurrent_runs.get(),
-    };
+    let config = config(arguments);
     let Some(page) = page::open(&arguments.page, output).await else { return Ok(Exit::Refused) };
     let mut signals = signal::Next::new().map_err(CliError::Runtime)?;
     let (clock, metrics, terminated) = (Arc::clone(&env.clock), Metrics::default(), env.terminated.clone());
@@ -83,6 +77,16 @@ fn can_be_read(folder: &Path) -> bool {
         print::problem(&format!("the folder {folder} can't be read: {error}; give the folder of the pipeline files"));
     }
     read.is_ok()
+}
+
+fn config(arguments: &ServeArguments) -> Config {
+    Config {
+        folder: arguments.folder.clone(),
+        state: arguments.state.state.clone(),
+        lease_ttl: arguments.lease_ttl,
+        grace: arguments.grace,
+        max_concurrent_runs: arguments.max_concurrent_runs.get(),
+    }
 }
 
 fn bug(error: &str) -> Exit {

@@ -40,7 +40,7 @@ read again by the next run. A second signal ends the process at once. Exit codes
 /// Where a run stops, and what it leaves.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct BoundArguments {
-    /// Show what the run would do within `--max-slices` and `--max-requests`, as `tidegate plan` does, and send nothing.
+    /// Show what the run would do, as `tidegate plan` does, and send nothing.
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
     /// Begin no slices after so long, such as 30m. What has begun lands, the rest is for the next run: exit code 5.
