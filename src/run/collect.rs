@@ -1,13 +1,14 @@
 //! The pages of a slice, taken in: which rows are new, which lie outside of the slice, which are bad, and what that proves.
 
 mod came;
+mod cuts;
 mod edges;
 mod end;
 mod rows;
 mod strays;
 mod unlike;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
@@ -22,14 +23,13 @@ use self::strays::OwnTime;
 use self::unlike::Unlike;
 use super::RunError;
 use super::bad::{BadRows, Which};
-use super::cursor;
 use super::early::{Early, Feeder, Opening};
 use super::evidence::Evidence;
-use super::increment::{Fate, Increment};
+use super::increment::Increment;
 use super::quarantine::{BadRow, Fault};
 use super::row::RowSql;
 use crate::decode::{DecodeOptions, DecodedPage};
-use crate::model::{CursorValue, RecordSchema, RowCounts, SliceKind, Window};
+use crate::model::{RecordSchema, RowCounts, SliceKind, Window};
 use crate::pipeline::file::SeekBound;
 use crate::pipeline::spec::{Job, PaginateKind, Slicing};
 use crate::transform::{KeyIndex, Ordinals, Replaced, Spool};
@@ -370,68 +370,6 @@ impl Collector {
         Err(RunError::Answer { request: request.to_owned(), problem })
     }
 
-    fn cut_by_time(&mut self, rows: &Rows, first: u64, came: &Came<'_>) -> Result<(), RunError> {
-        let (count, mut outside, mut example) = (rows.count(), 0, None);
-        for (before, batch) in rows.numbered().filter(|_| count > 0) {
-            let Some(time) = &mut self.time else { return Ok(()) };
-            let (window, asked) = (time.window, time.asked);
-            let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
-            let ((times, failed), null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
-            let failed: BTreeMap<_, _> = failed.into_iter().map(|(at, why)| (at, time.row.fails(&why))).collect();
-            for (at, instant) in times.iter().enumerate().filter_map(|(at, instant)| Some((at, instant?))) {
-                let instant = DateTime::from_timestamp_micros(instant).unwrap_or_default();
-                if !window.contains(instant) {
-                    self.outside.insert(first + (before + at) as u64);
-                }
-                if instant < asked.from || instant > asked.to {
-                    outside += 1;
-                    example = example.or(Some(instant));
-                }
-                time.note(batch, at, instant);
-            }
-            for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
-                self.reject(first, before + at, failed.get(&at).unwrap_or(&null), came)?;
-            }
-        }
-        match (example, &self.time) {
-            (Some(example), Some(time)) if outside * 2 > count && !time.reaching => {
-                let (request, window) = (came.request.to_owned(), time.asked);
-                Err(RunError::WindowIgnored { request, outside, rows: count, time: example, window })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn cut_by_cursor(&mut self, rows: &Rows, first: u64, came: &Came<'_>) -> Result<bool, RunError> {
-        let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
-        let (mut cursors, mut kind) = (Vec::new(), None);
-        for (_, batch) in rows.numbered().filter(|(_, batch)| batch.num_rows() > 0) {
-            let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
-            let (of, found) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
-            kind = Some(of);
-            cursors.extend(found);
-        }
-        let fates = if let Some(kind) = kind {
-            increment.take(kind, &cursors, first, &came.stood, came.request)?
-        } else {
-            increment.take_bad(came.stood.len());
-            Vec::new()
-        };
-        let (full, null) = (increment.is_full(), row.null());
-        for (at, fate) in fates.into_iter().enumerate() {
-            match fate {
-                Fate::Null => {
-                    self.reject(first, at, &null, came)?;
-                }
-                Fate::Outside => {
-                    self.outside.insert(first + at as u64);
-                }
-                Fate::Inside => {}
-            }
-        }
-        Ok(full)
-    }
-
     /// Moves a row that was decoded to quarantine, and returns its text; none where it is there already.
     fn reject(&mut self, first: u64, row: usize, fault: &Fault, came: &Came<'_>) -> Result<Option<String>, RunError> {
         if !self.nulls.insert(first + row as u64) {
@@ -442,22 +380,6 @@ impl Collector {
         let text = bad.row().to_owned();
         self.bad.push(bad, which, self.evidence.passes().number())?;
         Ok(Some(text))
-    }
-
-    /// Checks the value that the next page, and one day the next slice, is asked for by: it must be the cursor of the last row.
-    pub(super) fn check_seek(&self, value: &Value, request: &str) -> Result<(), RunError> {
-        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|(_, increment)| increment.sought()) else {
-            return Ok(());
-        };
-        let value = CursorValue(value.clone());
-        match kind.read(&value) {
-            Some(sought) if sought != cursor => {
-                let (value, cursor) = (value.text(), kind.value(cursor).text());
-                Err(RunError::SeekNotCursor { request: request.to_owned(), value, cursor })
-            }
-            // A time in the server's own format can't be compared.
-            _ => Ok(()),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ mod auth;
 mod bad;
 mod bounds;
 mod build;
+mod choice;
 mod collect;
 mod cursor;
 mod data;
@@ -86,6 +87,7 @@ use tokio_util::sync::CancellationToken;
 pub use answered::Answered;
 pub use attempt::{attempt, new_id};
 pub use bounds::Bounds;
+pub(crate) use choice::chosen;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use edit_error::EditError;
@@ -114,13 +116,14 @@ pub use timeline::{Mark, Stretch, Timeline};
 pub use told::Terminated;
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
+use choice::{named, needed, no_job};
 use end::release;
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Ledger, RunOutcome, RunSummary, SliceRef, Timing, Writer};
 use crate::model::{Asked, DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
-use crate::pipeline::spec::{FanOutFrom, Job, Pipeline, Slicing};
+use crate::pipeline::spec::{Job, Pipeline, Slicing};
 use crate::plan::Shard;
 use crate::sink::{DataSets, StagedSlice};
 
@@ -414,41 +417,4 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &D
             tracing::warn!(%root, %error, "what dead runs staged can't be removed");
         }
     }
-}
-
-/// Returns the jobs to run, parents first: those that were named and the parents they need, or all.
-pub(crate) fn chosen<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
-    let mut wanted = BTreeSet::new();
-    for name in names {
-        let mut next = Some(name.clone());
-        while let Some(name) = next {
-            let job = pipeline.job(&name).ok_or_else(|| no_job(pipeline, &name))?;
-            wanted.insert(name);
-            next = parent(job).cloned();
-        }
-    }
-    let all = names.is_empty();
-    Ok(pipeline.jobs.iter().filter(|job| all || wanted.contains(&job.name)).collect())
-}
-
-/// Returns the jobs that were named, without the parents that they need, or all.
-fn named<'p>(pipeline: &'p Pipeline, names: &[JobName]) -> Result<Vec<&'p Job>, RunError> {
-    let chosen = chosen(pipeline, names)?;
-    Ok(chosen.into_iter().filter(|job| names.is_empty() || names.contains(&job.name)).collect())
-}
-
-fn no_job(pipeline: &Pipeline, name: &JobName) -> RunError {
-    let known: Vec<String> = pipeline.jobs.iter().map(|job| format!("`{}`", job.name)).collect();
-    RunError::NoJob { name: name.to_string(), known: known.join(", ") }
-}
-
-fn parent(job: &Job) -> Option<&JobName> {
-    match job.for_each.as_ref().map(|for_each| &for_each.from) {
-        Some(FanOutFrom::Rows(parent)) => Some(parent),
-        _ => None,
-    }
-}
-
-fn needed(job: &Job, jobs: &[&Job]) -> bool {
-    jobs.iter().any(|other| parent(other) == Some(&job.name))
 }

@@ -169,7 +169,7 @@ pub async fn accept_schema(
         let jobs = chosen(pipeline, std::slice::from_ref(name))?;
         refused::guarded(&jobs, options.retry_refused, env, &ledger, Box::pin(work)).await
     };
-    let accepted = accepted.await;
+    let accepted = Box::pin(accepted).await;
     let outcome = if accepted.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };
     let error = accepted.as_ref().err().map(RunError::chain);
     release(pipeline, writer, RunSummary::bare("accept", options.now, outcome, error.as_deref())).await;

@@ -3,9 +3,7 @@
 //! An answer whose turn it is, the head of its slice's line, always gets what it needs; one that was asked for early gets what
 //! is free, or is given up and asked for again in its turn. So whatever is held by answers that wait, the heads go on: of those
 //! that find no room one at a time leads, which goes on all the same, and the others wait for it, or for room. Nobody who
-//! waits here holds anything that the leader needs: it has its slot of the host already.
-//!
-//! A quarter of the limit is kept for the leader; what it takes beyond that is owed, and nobody else gets any until that is given back.
+//! waits here holds anything that the leader needs: it has its slot of the host already. A quarter of the limit is kept for the leader; what it takes beyond that is owed, and nobody else gets any until that is given back.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,0 +1,97 @@
+//! What doesn't belong to the slice, though it came: by the time of each row, or by the cursor.
+
+use std::collections::BTreeMap;
+
+use arrow::array::Array as _;
+use chrono::DateTime;
+use serde_json::Value;
+
+use super::Collector;
+use super::came::Came;
+use super::rows::Rows;
+use crate::model::CursorValue;
+use crate::run::RunError;
+use crate::run::cursor;
+use crate::run::increment::Fate;
+
+impl Collector {
+    /// Leaves out the rows whose time is outside of the window.
+    pub(super) fn cut_by_time(&mut self, rows: &Rows, first: u64, came: &Came<'_>) -> Result<(), RunError> {
+        let (count, mut outside, mut example) = (rows.count(), 0, None);
+        for (before, batch) in rows.numbered().filter(|_| count > 0) {
+            let Some(time) = &mut self.time else { return Ok(()) };
+            let (window, asked) = (time.window, time.asked);
+            let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
+            let ((times, failed), null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
+            let failed: BTreeMap<_, _> = failed.into_iter().map(|(at, why)| (at, time.row.fails(&why))).collect();
+            for (at, instant) in times.iter().enumerate().filter_map(|(at, instant)| Some((at, instant?))) {
+                let instant = DateTime::from_timestamp_micros(instant).unwrap_or_default();
+                if !window.contains(instant) {
+                    self.outside.insert(first + (before + at) as u64);
+                }
+                if instant < asked.from || instant > asked.to {
+                    outside += 1;
+                    example = example.or(Some(instant));
+                }
+                time.note(batch, at, instant);
+            }
+            for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
+                self.reject(first, before + at, failed.get(&at).unwrap_or(&null), came)?;
+            }
+        }
+        match (example, &self.time) {
+            (Some(example), Some(time)) if outside * 2 > count && !time.reaching => {
+                let (request, window) = (came.request.to_owned(), time.asked);
+                Err(RunError::WindowIgnored { request, outside, rows: count, time: example, window })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Leaves out the rows that the increment has had or comes to later; tells whether it is full.
+    pub(super) fn cut_by_cursor(&mut self, rows: &Rows, first: u64, came: &Came<'_>) -> Result<bool, RunError> {
+        let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
+        let (mut cursors, mut kind) = (Vec::new(), None);
+        for (_, batch) in rows.numbered().filter(|(_, batch)| batch.num_rows() > 0) {
+            let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
+            let (of, found) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
+            kind = Some(of);
+            cursors.extend(found);
+        }
+        let fates = if let Some(kind) = kind {
+            increment.take(kind, &cursors, first, &came.stood, came.request)?
+        } else {
+            increment.take_bad(came.stood.len());
+            Vec::new()
+        };
+        let (full, null) = (increment.is_full(), row.null());
+        for (at, fate) in fates.into_iter().enumerate() {
+            match fate {
+                Fate::Null => {
+                    self.reject(first, at, &null, came)?;
+                }
+                Fate::Outside => {
+                    self.outside.insert(first + at as u64);
+                }
+                Fate::Inside => {}
+            }
+        }
+        Ok(full)
+    }
+
+    /// Checks the value that the next page, and one day the next slice, is asked for by: it must be the cursor of the last row.
+    pub(in crate::run) fn check_seek(&self, value: &Value, request: &str) -> Result<(), RunError> {
+        let Some((kind, cursor)) = self.cursor.as_ref().and_then(|(_, increment)| increment.sought()) else {
+            return Ok(());
+        };
+        let value = CursorValue(value.clone());
+        match kind.read(&value) {
+            Some(sought) if sought != cursor => {
+                let (value, cursor) = (value.text(), kind.value(cursor).text());
+                Err(RunError::SeekNotCursor { request: request.to_owned(), value, cursor })
+            }
+            // A time in the server's own format can't be compared.
+            _ => Ok(()),
+        }
+    }
+}
