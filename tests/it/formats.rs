@@ -22,7 +22,7 @@ fn refused(job: &str, body: impl Into<Vec<u8>>) -> String {
 fn lines(request: &Request, held: usize) -> Answer {
     let rows =
         (request.number("offset")..held).take(2).map(|id| format!("{}\n", json!({"id": id, "tags": [id, null]})));
-    Answer::bytes(rows.collect::<String>()).header("x-total", &held.to_string())
+    Answer::bytes(rows.collect::<String>()).header("x-total", held.to_string())
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn log_in(request: &Request, sessions: &mut Sessions, password: &str) -> Answer 
     sessions.used = 0;
     Answer::json(&json!({"success": 1, "data": "true"}))
         .header("set-cookie", "lang=en; Path=/")
-        .header("set-cookie", &format!("session={}-of-many; Path=/; HttpOnly", sessions.valid))
+        .header("set-cookie", format!("session={}-of-many; Path=/; HttpOnly", sessions.valid))
 }
 
 fn is_valid(request: &Request, sessions: &Sessions) -> bool {
@@ -355,7 +355,7 @@ fn cookies_follow_what_the_server_says_of_them() {
         if request.headers["cookie"] != expected {
             return Answer::json(&json!({"success": 0, "error": request.headers["cookie"]}));
         }
-        let answer = rows(request).header("set-cookie", &format!("step={}; Path=/", page + 1));
+        let answer = rows(request).header("set-cookie", format!("step={}; Path=/", page + 1));
         if page == 1 {
             answer.header("set-cookie", "once=; Path=/rows; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
         } else {

@@ -28,14 +28,12 @@ fn served(request: &Request, how: &str) -> Answer {
     match (request.path.as_str(), how) {
         ("/login", "login refused") => Answer::json(&json!({"success": false, "token": token, "error": echo(request)})),
         ("/login", "login without a token") => {
-            Answer::json(&json!({"success": true, "elsewhere": token})).header("set-cookie", &format!("s={cookie}"))
+            Answer::json(&json!({"success": true, "elsewhere": token})).header("set-cookie", format!("s={cookie}"))
         }
         ("/login" | "/token", "login 403") => Answer::bytes(echo(request)).status(403),
-        ("/login", "login 503") => {
-            Answer::bytes(echo(request)).status(503).header("set-cookie", &format!("s={cookie}"))
-        }
+        ("/login", "login 503") => Answer::bytes(echo(request)).status(503).header("set-cookie", format!("s={cookie}")),
         ("/login", _) => {
-            Answer::json(&json!({"success": true, "token": token})).header("set-cookie", &format!("s={cookie}; Path=/"))
+            Answer::json(&json!({"success": true, "token": token})).header("set-cookie", format!("s={cookie}; Path=/"))
         }
         ("/token", "login refused") => {
             Answer::json(&json!({"error": "invalid_client", "error_description": echo(request)})).status(401)
@@ -45,14 +43,12 @@ fn served(request: &Request, how: &str) -> Answer {
         ("/token", _) => {
             Answer::json(&json!({"access_token": token, "token_type": "Bearer", "refresh_token": refresh}))
         }
-        (_, "refused") => {
-            Answer::bytes(echo(request)).status(401).header("set-cookie", &format!("s={rolling}; Path=/"))
-        }
-        (_, "torn") => Answer::bytes(echo(request)).header("set-cookie", &format!("s={rolling}; Path=/")).torn(),
+        (_, "refused") => Answer::bytes(echo(request)).status(401).header("set-cookie", format!("s={rolling}; Path=/")),
+        (_, "torn") => Answer::bytes(echo(request)).header("set-cookie", format!("s={rolling}; Path=/")).torn(),
         (_, "error") => Answer::json(&json!({"message": echo(request)}))
             .status(500)
-            .header("set-cookie", &format!("s={rolling}; Path=/")),
-        _ => Answer::bytes(echo(request)).header("set-cookie", &format!("s={rolling}; Path=/")),
+            .header("set-cookie", format!("s={rolling}; Path=/")),
+        _ => Answer::bytes(echo(request)).header("set-cookie", format!("s={rolling}; Path=/")),
     }
 }
 
@@ -123,7 +119,7 @@ fn no_secret_of_a_session_is_ever_shown_or_kept() {
 fn rows_in_quarantine_are_told_of_without_the_session() {
     let [_, token, cookie, ..] = SECRETS;
     let api = Api::start(move |request| match request.path.as_str() {
-        "/login" => Answer::json(&json!({"token": token})).header("set-cookie", &format!("s={cookie}; Path=/")),
+        "/login" => Answer::json(&json!({"token": token})).header("set-cookie", format!("s={cookie}; Path=/")),
         _ => Answer::json(&json!({"items": [{"id": 1}, format!("cut: {token} {cookie}")]})),
     });
     let bench = Bench::new(api);

@@ -57,7 +57,7 @@ fn answer(request: &Request, issues: &[(&str, i64, Vec<Value>)]) -> Answer {
         links.extend([link(page + 1, "next"), link(pages, "last")]);
     }
     let answer = Answer::json(&json!(rows));
-    if links.is_empty() { answer } else { answer.header("link", &links.join(", ")) }
+    if links.is_empty() { answer } else { answer.header("link", links.join(", ")) }
 }
 
 type Repositories = Arc<Mutex<Vec<(&'static str, i64, Vec<Value>)>>>;
@@ -85,7 +85,7 @@ fn comments(request: &Request, count: i64) -> Answer {
     }
     let (host, next) = (&request.headers["host"], page + 1);
     let query = format!("since={since}&sort=updated&direction=asc&per_page=100&page={next}");
-    answer.header("link", &format!("<http://{host}/repositories/1300192/issues/comments?{query}>; rel=\"next\""))
+    answer.header("link", format!("<http://{host}/repositories/1300192/issues/comments?{query}>; rel=\"next\""))
 }
 
 fn example(issues: &Repositories) -> Example {

@@ -39,9 +39,9 @@ fn linked(request: &Request, rows: &[Value], size: usize, ends: bool) -> Answer 
         format!("{}?{}", own_url(request), query.finish())
     };
     let next = (from + size).min(rows.len());
-    let answer = Answer::json(&json!(page)).header("link", &format!("<{}>; rel=\"self\"", link(&[])));
+    let answer = Answer::json(&json!(page)).header("link", format!("<{}>; rel=\"self\"", link(&[])));
     if next < rows.len() || !ends {
-        return answer.header("link", &format!("<{}>; rel=\"next\"", link(&[("after", next.to_string())])));
+        return answer.header("link", format!("<{}>; rel=\"next\"", link(&[("after", next.to_string())])));
     }
     answer
 }

@@ -49,8 +49,8 @@ fn table(request: &Request, incidents: &[Value]) -> Answer {
         .filter(|(rel, at)| *rel != "next" || *at < rows.len())
         .map(|(rel, at)| format!("<{}?sysparm_limit={limit}&sysparm_offset={at}>;rel=\"{rel}\"", own_url(request)))
         .collect();
-    let answer = Answer::json(&json!({"result": page})).header("x-total-count", &rows.len().to_string());
-    answer.header("link", &links.join(","))
+    let answer = Answer::json(&json!({"result": page})).header("x-total-count", rows.len().to_string());
+    answer.header("link", links.join(","))
 }
 
 fn example(incidents: &Arc<Mutex<Vec<Value>>>) -> Example {
