@@ -95,13 +95,13 @@ pub async fn preview(
 ) -> Result<Preview, RunError> {
     let PreviewOptions { now, rows, ref state, retry_refused } = *options;
     let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
-    let read = async {
+    let read = Box::pin(async {
         let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
         let request = extraction.show(&slice, now)?;
         let wanted = Wanted { limit: Some(rows as u64), ..Wanted::default() };
         let extracted = extraction.slice(&slice, now, wanted, &Meter::default()).await?;
         Ok((job, extraction, slice, request, extracted))
-    };
+    });
     let jobs = super::chosen(pipeline, std::slice::from_ref(name))?;
     let (job, extraction, slice, request, extracted) =
         refused::guarded(&jobs, retry_refused, env, &ledger, Box::pin(read)).await?;

@@ -137,7 +137,7 @@ pub async fn schema_diff(
         Some(version) => Some((version, ledger.schema(name, version).await?.records)),
         None => None,
     };
-    let work = diff(pipeline, name, &state, pinned, (options.now, with), env);
+    let work = Box::pin(diff(pipeline, name, &state, pinned, (options.now, with), env));
     let jobs = chosen(pipeline, std::slice::from_ref(name))?;
     refused::guarded(&jobs, options.retry_refused, env, &ledger, Box::pin(work)).await
 }
@@ -164,7 +164,7 @@ pub async fn accept_schema(
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
         () = env.cancel.cancelled() => return Err(RunError::Interrupted),
     };
-    let work = accept(pipeline, name, (options, with, allowed), &data, &writer, env);
+    let work = Box::pin(accept(pipeline, name, (options, with, allowed), &data, &writer, env));
     let accepted = async {
         let jobs = chosen(pipeline, std::slice::from_ref(name))?;
         refused::guarded(&jobs, options.retry_refused, env, &ledger, Box::pin(work)).await

@@ -45,7 +45,7 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
     let world = World { ledger, data, writer: writer.clone() };
     let done = async {
         let recovered = writer.recover(&world.data).await?;
-        let delivered = all(pipeline, &jobs, options, forgive, env, &world);
+        let delivered = Box::pin(all(pipeline, &jobs, options, forgive, env, &world));
         let deliveries = refused::guarded(&jobs, options.retry_refused, env, &world.ledger, delivered).await?;
         Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries })
     };
