@@ -104,7 +104,7 @@ pub async fn preview(
     });
     let jobs = super::chosen(pipeline, std::slice::from_ref(name))?;
     let (job, extraction, slice, request, extracted) =
-        refused::guarded(&jobs, retry_refused, env, &ledger, Box::pin(read)).await?;
+        refused::guarded(&jobs, retry_refused, env, &ledger, read).await?;
     let at = Moment { now, window: slice.window() };
     let landing = Landing {
         pipeline: pipeline.name.clone(),

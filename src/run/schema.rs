@@ -139,7 +139,7 @@ pub async fn schema_diff(
     };
     let work = Box::pin(diff(pipeline, name, &state, pinned, (options.now, with), env));
     let jobs = chosen(pipeline, std::slice::from_ref(name))?;
-    refused::guarded(&jobs, options.retry_refused, env, &ledger, Box::pin(work)).await
+    refused::guarded(&jobs, options.retry_refused, env, &ledger, work).await
 }
 
 /// Takes the differences of a job from its pinned schema into a new version of it, under the lease. Returns what was taken in, and the
@@ -167,7 +167,7 @@ pub async fn accept_schema(
     let work = Box::pin(accept(pipeline, name, (options, with, allowed), &data, &writer, env));
     let accepted = async {
         let jobs = chosen(pipeline, std::slice::from_ref(name))?;
-        refused::guarded(&jobs, options.retry_refused, env, &ledger, Box::pin(work)).await
+        refused::guarded(&jobs, options.retry_refused, env, &ledger, work).await
     };
     let accepted = Box::pin(accepted).await;
     let outcome = if accepted.is_ok() { RunOutcome::Done } else { RunOutcome::Failed };
