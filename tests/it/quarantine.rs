@@ -274,7 +274,7 @@ fn the_order_of_the_plan_decides_which_type_a_column_of_nulls_takes() {
     let ran = bench.run_at("2026-01-06T12:00:00Z", &[]);
     insta::assert_snapshot!(ran.rows(), @"
     20260103T000000Z landed: 1 of 1; unknown
-    20260104T000000Z landed: 0 of 1, 1 quarantined; unknown
+    20260104T000000Z landed: 0 of 2, 1 quarantined, 1 read_again; unknown
     20260105T000000Z landed: 1 of 1; unknown
     ");
     insta::assert_snapshot!(ran.report["jobs"][0]["warnings"], @r#"["slice 20260104T000000Z was read twice: an earlier one made `v` int64, and here it began as string"]"#);

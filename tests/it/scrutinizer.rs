@@ -125,7 +125,9 @@ fn pages_of_any_size_land_the_whole_report() {
         assert!(test.truth().len() > 400, "{} rows", test.truth().len());
         let verdicts: Vec<Value> =
             slices(&outcome).iter().map(|slice| slice["reconciliation"]["verdict"].clone()).collect();
-        assert_eq!(verdicts, vec![json!("complete"); 8], "seed {seed}, pages of {size}");
+        // Nothing tells a list that fits on one page from one of which the server shows no more.
+        let verdict = if size == 10_000 { "unknown" } else { "complete" };
+        assert_eq!(verdicts, vec![json!(verdict); 8], "seed {seed}, pages of {size}");
         let requests = test.scrutinizer.requests();
         assert!(
             requests.iter().all(|request| request.method == "POST" && !request.token_in_url && request.error.is_none())

@@ -124,6 +124,14 @@ fn each_file_is_judged_by_itself() {
 
     bad.yaml: refused, 2 mistakes
 
+    warning: the pipeline `good` is in good.yaml already: `tidegate serve` takes only one of them
+     --> odd.yaml:1:1
+      |
+    1 | version: 1
+      | ^
+      |
+      = help: give one of them another name, or remove it
+
     warning: the server includes the end of the window, and rows aren't cut by their own time
      --> odd.yaml:7:69
       |
