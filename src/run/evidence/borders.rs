@@ -48,7 +48,10 @@ fn is_shared(before: &RecordBatch, page: &RecordBatch) -> bool {
         return false;
     }
     let mut like: Vec<usize> = (0..some_of(page)).collect();
-    for (last, column) in before.columns().iter().zip(page.columns()) {
+    let mut columns: Vec<_> = before.columns().iter().zip(page.columns()).collect();
+    // Few rows are left for those that have to be compared one by one.
+    columns.sort_by_key(|(_, column)| column.data_type().is_nested());
+    for (last, column) in columns {
         let last = last.slice(last.len() - 1, 1);
         like = rows_like(&last, column, like);
         if like.is_empty() {
