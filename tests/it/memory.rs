@@ -21,10 +21,10 @@ const MOST: u64 = 400;
 const MOST_AT_ONCE: u64 = 256 + 200;
 
 /// Rows of a page of 50 MB, and how many of those a slice has.
-const LARGE: (usize, usize) = (210_000, 3);
+const LARGE: (usize, usize) = (280_000, 3);
 
 /// What pages of 50 MB may take beside the limit, in MiB, the program itself and the page that goes beyond the limit included.
-const BESIDE: u64 = 128;
+const BESIDE: u64 = 192;
 
 fn rows() -> usize {
     std::env::var("TIDEGATE_MEMORY_ROWS").map_or(5_000_000, |rows| rows.parse().unwrap())
@@ -150,6 +150,7 @@ fn pages_of_fifty_megabytes_stay_below_the_limit_and_a_constant() {
             _ => Answer::json(&json!({"total": rows * pages, "items": []})),
         }
     }));
+    let mut too_much = Vec::new();
     let side_by_side = "for_each: {values: [1, 2, 3, 4, 5, 6, 7, 8], as: k}\nquery: {k: '{{ k }}'}";
     for (name, limit, slices, job) in [
         ("eight", 256, 8, format!("{side_by_side}\nget: /rows")),
@@ -171,8 +172,10 @@ sinks: {{lake: {{parquet: {{url: ./lake}}}}}}"
         let landed = report[0]["jobs"][0]["slices"].as_array().unwrap().iter();
         let landed = landed.map(|slice| slice["sinks"]["lake"]["landed"].as_u64().unwrap()).sum::<u64>();
         assert_eq!(landed, (slices * rows * pages) as u64, "{report}");
-        assert!(peak < limit + BESIDE, "{name}: {peak} MiB");
+        eprintln!("{name}: {peak} MiB, with a limit of {limit}");
+        too_much.extend((peak >= limit + BESIDE).then(|| format!("{name}: {peak} MiB")));
     }
+    assert!(too_much.is_empty(), "{too_much:?}");
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
