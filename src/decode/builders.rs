@@ -171,21 +171,22 @@ impl ListBuilder {
 pub(super) enum Slot {
     /// To this field.
     Known(usize),
-    /// To a column that records don't decide.
-    Constant,
+    /// To this one of the columns that records don't decide.
+    Constant(usize),
     /// Nowhere.
     Unknown,
 }
 
-const CONSTANT: usize = usize::MAX;
+/// The places of columns that records don't decide begin here: no record has so many fields.
+const CONSTANTS: usize = usize::MAX / 2;
 
 pub(super) struct StructBuilder {
     names: Vec<Box<str>>,
     pub(super) fields: Vec<Builder>,
     /// Where a name lies, for records whose keys come in another order than the last one's.
     places: HashMap<Box<str>, usize>,
-    /// The values of columns that records don't decide.
-    constants: Vec<(String, Value)>,
+    /// The columns that records don't decide, and their values as JSON text.
+    constants: Vec<(Box<str>, Box<str>)>,
     /// The field that came after this one last time; the last entry is for the start of a record.
     after: Vec<usize>,
     /// The record in which a field was seen last, which tells double keys and missing fields.
@@ -204,13 +205,13 @@ impl StructBuilder {
         let names: Vec<Box<str>> = shown().map(|(name, _)| name.as_str().into()).collect();
         let mut places: HashMap<Box<str>, usize> =
             names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
-        places.extend(constants.iter().map(|(name, _)| (name.as_str().into(), CONSTANT)));
+        places.extend(constants.iter().enumerate().map(|(at, (name, _))| (name.as_str().into(), CONSTANTS + at)));
         let width = names.len();
         Self {
             names,
             fields: shown().map(|(_, field)| Builder::of(field)).collect(),
             places,
-            constants: constants.to_vec(),
+            constants: constants.iter().map(|(name, value)| (name.as_str().into(), value.to_string().into())).collect(),
             after: (1..=width).chain([0]).collect(),
             seen: vec![0; width],
             record: 0,
@@ -242,7 +243,7 @@ impl StructBuilder {
         }
         match self.places.get(name) {
             None => Slot::Unknown,
-            Some(&CONSTANT) => Slot::Constant,
+            Some(&at) if at >= CONSTANTS => Slot::Constant(at - CONSTANTS),
             Some(&at) => {
                 self.after[previous] = at;
                 Slot::Known(at)
@@ -250,16 +251,15 @@ impl StructBuilder {
         }
     }
 
-    /// Returns the value that a column has, as JSON text, where a record would have another one in it: `text` as it stands in the record.
-    pub(super) fn contradicts(&self, name: &str, text: &str) -> Option<String> {
-        let own = self.constants.iter().find(|(constant, _)| constant == name)?.1.to_string();
+    /// Returns the name and the value, as JSON text, of a column that records don't decide, where a record would have another value in it:
+    /// `text` as it stands there.
+    pub(super) fn contradicts(&self, at: usize, text: &str) -> Option<(&str, &str)> {
+        let (name, own) = &self.constants[at];
+        let (own, read) = (own.as_ref(), |text: &str| serde_json::from_str::<Value>(text).ok());
         // An identifier is a number here and a text there.
-        let bare = |text: &str| text.trim_matches('"').to_owned();
-        let agrees = text == "null" || text == own || bare(text) == bare(&own) || {
-            let read = |text: &str| serde_json::from_str::<Value>(text).ok();
-            read(text) == read(&own)
-        };
-        (!agrees).then_some(own)
+        let bare = |text| str::trim_matches(text, '"');
+        let agrees = text == "null" || bare(text) == bare(own) || read(text) == read(own);
+        (!agrees).then_some((name, own))
     }
 
     /// Marks the field as seen in this record; false where it was seen before.

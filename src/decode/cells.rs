@@ -14,9 +14,9 @@ pub(super) fn fill(root: &mut StructBuilder, names: &[Cow<'_, str>], cells: &[Ce
     let mut previous = root.open();
     for (name, cell) in names.iter().zip(cells) {
         match root.find(name, previous) {
-            Slot::Constant if cell.is_null() => {}
-            Slot::Constant => {
-                constant(root, name, &serde_json::Value::from(cell.text.as_ref()).to_string(), row);
+            Slot::Constant(_) if cell.is_null() => {}
+            Slot::Constant(at) => {
+                constant(root, at, &serde_json::Value::from(cell.text.as_ref()).to_string(), row);
             }
             Slot::Unknown => {
                 unknown(root, name, row);

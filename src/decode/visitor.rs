@@ -87,9 +87,9 @@ fn fill<'de, A: MapAccess<'de>>(fields: &mut StructBuilder, mut map: A, row: &mu
     while let Some(key) = map.next_key_seed(KeySeed { fields: &mut *fields, previous })? {
         let at = match key {
             Key::Known(at) => at,
-            Key::Constant(name) => {
+            Key::Constant(at) => {
                 let text: &RawValue = map.next_value()?;
-                fits &= constant(fields, &name, text.get(), row);
+                fits &= constant(fields, at, text.get(), row);
                 continue;
             }
             Key::Unknown(name) => {
@@ -128,8 +128,8 @@ pub(super) fn unknown(fields: &StructBuilder, name: &str, row: &mut Row) -> bool
 }
 
 /// Compares what a record has in a column that it doesn't decide, as JSON text.
-pub(super) fn constant(fields: &StructBuilder, name: &str, text: &str, row: &mut Row) -> bool {
-    let Some(own) = fields.contradicts(name, text) else { return true };
+pub(super) fn constant(fields: &StructBuilder, at: usize, text: &str, row: &mut Row) -> bool {
+    let Some((name, own)) = fields.contradicts(at, text) else { return true };
     let expected = format!("{own}, which `for_each` puts there (give that column another name)");
     let kept = row.misfit(&expected, describe(text));
     if !kept {
@@ -149,7 +149,7 @@ fn twice(name: &str, row: &mut Row) -> bool {
 
 enum Key {
     Known(usize),
-    Constant(Box<str>),
+    Constant(usize),
     Unknown(Box<str>),
 }
 
@@ -176,7 +176,7 @@ impl Visitor<'_> for KeySeed<'_> {
     fn visit_str<E>(self, name: &str) -> Result<Key, E> {
         Ok(match self.fields.find(name, self.previous) {
             Slot::Known(at) => Key::Known(at),
-            Slot::Constant => Key::Constant(name.into()),
+            Slot::Constant(at) => Key::Constant(at),
             Slot::Unknown => Key::Unknown(name.into()),
         })
     }

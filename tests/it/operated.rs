@@ -2,25 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::page::Site;
 use crate::support::api::{Answer, Api};
+use crate::support::patience::until;
 use crate::support::workspace::Workspace;
-
-/// Far more than anything here takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(3);
-
-/// Waits until something holds.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} hasn't come to pass within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// A pipeline that is run each second where a daemon runs it, and lands a snapshot of `/NAME`.
 fn pipeline(name: &str, url: &str) -> String {

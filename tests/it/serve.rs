@@ -4,24 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
+use crate::support::patience::until;
 use crate::support::workspace::{Running, Workspace};
-
-/// Far more than anything here takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(3);
-
-/// Waits until something holds.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} hasn't come to pass within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 fn pipeline(name: &str, schedule: &str, url: &str) -> String {
     format!(

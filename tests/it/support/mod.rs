@@ -8,6 +8,7 @@ pub(crate) mod duck;
 pub(crate) mod faulty;
 pub(crate) mod files;
 pub(crate) mod lake;
+pub(crate) mod patience;
 pub(crate) mod python;
 pub(crate) mod s3;
 pub(crate) mod source;
