@@ -212,11 +212,11 @@ impl Seek {
     }
 
     /// Takes rows that came though a unit further on was asked for. With `overlap`, rows that go on there are no surprise, as long
-    /// as they aren't a whole page.
-    fn probed(&self, seen: &Seen) -> Result<Decision, PaginateError> {
+    /// as neither they nor those that go on at the value itself, `before`, are a whole page: behind a whole one there may be others,
+    /// and those that begin and end at the value don't go on further on.
+    fn probed(&self, seen: &Seen, before: u64) -> Result<Decision, PaginateError> {
         match (self.spec.overlap, seen.new_rows) {
-            (true, 0) if seen.rows < self.spec.size => Ok(Decision::Done(EndReason::NothingNew)),
-            (true, 0) => Err(self.full(seen.rows)),
+            (true, 0) => self.nothing_beyond(seen.rows.max(before)),
             (true, _) => Err(self.shared(&self.position.clone().unwrap_or_default())),
             (false, _) => Err(self.rows_beyond(seen)),
         }
@@ -263,16 +263,12 @@ impl Paginator for Seek {
 
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         self.check_equals(seen)?;
-        match (seen.rows, seen.more) {
-            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
-            (0, _) => {
-                return match self.probing {
-                    Some((_, rows)) => self.nothing_beyond(rows),
-                    None => Ok(Decision::Done(EndReason::EmptyPage)),
-                };
-            }
-            _ if self.probing.is_some() => return self.probed(seen),
-            (_, Some(false)) => return Ok(Decision::Done(EndReason::MoreFalse)),
+        match (seen.rows, seen.more, &self.probing) {
+            (0, Some(true), _) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            (0, _, Some((_, before))) => return self.nothing_beyond(*before),
+            (0, _, None) => return Ok(Decision::Done(EndReason::EmptyPage)),
+            (_, _, Some((_, before))) => return self.probed(seen, *before),
+            (_, Some(false), None) => return Ok(Decision::Done(EndReason::MoreFalse)),
             _ => {}
         }
         if self.spec.rules.short_page_ends && seen.rows < self.spec.size && seen.more.is_none() {
