@@ -1,11 +1,13 @@
 //! Rows that are sent: each alert becomes one ticket, whatever goes wrong on the way.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::bench::files;
+use crate::support::api::{Answer, Api};
+use crate::support::bench::{Bench, files};
 use crate::support::desk::{FIND, KEYED, Mishap, PLAIN, TicketBench, alert, checked};
 
 const AT_ONCE: Duration = Duration::ZERO;
@@ -223,4 +225,41 @@ fn rows_whose_key_is_null_fail_their_slice() {
     let ran = it.run(0);
     insta::assert_snapshot!(it.bench.workspace.redact(&ran.errors().join("\n")), @"20260103T120000Z: the sink `tickets`: `id`, which `key` names, is null in a row, so it couldn't be known whether that row was sent; leave such rows out by `where`, or give them one in the transform");
     assert_eq!(it.desk().tickets, Vec::<String>::new(), "no row without its outbox");
+}
+
+#[test]
+fn the_method_depends_on_the_row() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let desk = Arc::clone(&heard);
+    let bench = Bench::new(Api::start(move |request| {
+        if request.path == "/alerts" {
+            let alerts = [("a/1", "PUT"), ("b", "delete"), ("c", "GET"), ("d", "post")];
+            return Answer::json(&alerts.map(|(id, how)| json!({"id": id, "how": how})).into());
+        }
+        desk.lock().unwrap().push(format!("{} {}", request.method, request.path));
+        Answer::json(&json!({}))
+    }));
+    bench.jobs(&format!(
+        "  alerts:
+    get: /alerts
+    records: '.[]'
+    paginate: none
+    snapshot: every_run
+    sinks:
+      desk:
+        http:
+          base_url: {}/desk
+          request: {{method: '{{{{ row.how }}}}', path: '/{{{{ row.id }}}}'}}
+          key: id
+",
+        bench.api.url()
+    ));
+    let ran = bench.run_with("2026-01-03T12:00:00Z", &[], &[]);
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&checked(&ran.report), ["sent", "refused", "left"]), [3, 1, 0]);
+    let mut heard = heard.lock().unwrap().clone();
+    heard.sort();
+    assert_eq!(heard, ["DELETE /desk/b", "POST /desk/d", "PUT /desk/a%2F1"]);
+    let refused = bench.quarantine();
+    assert!(refused[0]["reason"].as_str().unwrap().contains("method gives \"GET\"; it must give POST"), "{refused:?}");
 }
