@@ -263,3 +263,33 @@ fn the_method_depends_on_the_row() {
     let refused = bench.quarantine();
     assert!(refused[0]["reason"].as_str().unwrap().contains("method gives \"GET\"; it must give POST"), "{refused:?}");
 }
+
+/// What was sent is known by the sink's name: a sink that is new, or renamed, would send all of it again.
+#[test]
+fn a_sink_that_is_renamed_or_gone_is_told_of() {
+    let it = TicketBench::new(3, AT_ONCE, PLAIN);
+    let file = fs::read_to_string(it.bench.workspace.path("pipeline.yaml")).unwrap();
+    it.fault(|alert, _| if alert == "2" { Mishap::Instead(403, "no") } else { Mishap::None });
+    assert_eq!(it.run(0).code(), 3);
+    it.mend();
+    let write = |text: &str| it.bench.workspace.write("pipeline.yaml", text);
+    write(&file.replace("tickets:\n        http", "desk:\n        http"));
+    let refused = it.run(1);
+    assert_eq!(refused.code(), 2, "{refused:?}");
+    insta::assert_snapshot!(refused.report["jobs"][0]["error"].as_str().unwrap(), @"the job `alerts` has a new sink that sends, `desk`: run once with `--accept future` (it is sent what lands from now on); what was sent as `tickets` isn't known under another name: a sink that was renamed needs its old one back");
+    write(&file.replace("key: [id]", "key: [id, text]"));
+    insta::assert_snapshot!(it.deliver(&[]).1["error"].as_str().unwrap(), @"what has landed is meant for a `key` of id, and the `key` of sink `tickets` is id, text by now: nothing is sent until that edit of the job is taken back, or accepted by a run");
+    let (jobs, _) = file.split_once("tickets:\n").unwrap();
+    write(&format!("{jobs}lake: {{jsonl: {{url: ./lake}}}}\n"));
+    let ran = it.run_with(2, &["--accept", "future"]);
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    insta::assert_snapshot!(it.bench.workspace.redact(&ran.report["jobs"][0]["warnings"].to_string()), @r#"["new sink `lake`: it takes what lands from now on; sink `tickets` was removed: its data stays as it is; what has landed stays, and the edit applies to what lands from now on","sink `tickets` was removed before all that had landed for it was sent; left to send: 1; to send that, put it back, and run once with `--accept future`"]"#);
+    assert_eq!(it.desk().tickets, ["0", "1"]);
+    // Put back, it goes on where it was, once that is accepted.
+    write(&file);
+    insta::assert_snapshot!(it.deliver(&[]).1["error"].as_str().unwrap(), @"what has landed is meant for other sinks, and sink `tickets` is new by now: nothing is sent until that edit of the job is taken back, or accepted by a run");
+    assert_eq!(it.run(3).code(), 2);
+    assert_eq!(it.desk().tickets, ["0", "1"]);
+    assert_eq!(it.run_with(3, &["--accept", "future"]).code(), 0);
+    it.assert_one_each();
+}
