@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ends::{Unread, shortened, without};
+use super::unread::{Unread, shortened, without};
 use crate::model::{
     Asked, DeliveryReport, Exit, Fetched, JobName, JobReport, Remedy, RunEnd, RunId, RunReport, SinkName, SliceOutcome,
     Window,
@@ -15,7 +15,7 @@ const ERROR: usize = 400;
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// What was asked for: `run`, `backfill`, `replay`, `deliver`, `accept`, `vacuum`.
+    /// What was asked for: `run`, `backfill`, `replay`, `deliver`, `accept`, `dismiss`, `vacuum`.
     pub verb: String,
     /// The instant that it planned with, UTC.
     pub now: DateTime<Utc>,
@@ -127,7 +127,7 @@ pub enum RunOutcome {
 /// Tells whether what was asked for reads or sends data: how that went says how the pipeline is.
 #[must_use]
 pub fn moves_data(verb: &str) -> bool {
-    !["accept", "vacuum"].contains(&verb)
+    !["accept", Asked::DISMISS, "vacuum"].contains(&verb)
 }
 
 impl RunSummary {

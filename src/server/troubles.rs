@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::health::{Health, JobFailure};
 use super::known::{Chain, Known};
 use super::text::{count, plural, word};
-use crate::ledger::{Failure, HowItFailed, Lane};
+use crate::ledger::{Failure, HowItFailed};
 use crate::model::{Asked, JobName, Window};
 use crate::pipeline::load::concealed;
 use crate::schedule::{FileError, PipelineView};
@@ -117,18 +117,6 @@ impl Typed {
         let asked = Asked { window: Some(*hole), missing: true, ..Asked::new("backfill") };
         self.again(&asked, std::slice::from_ref(job), "")
     }
-
-    /// Says what to type where something failed: nothing, where no command helps.
-    fn against(&self, failure: &Failure, jobs: &[JobName]) -> Vec<String> {
-        let Failure { of, remedy, sink, .. } = failure;
-        let deliver = Asked::new("deliver");
-        let asked = if sink.is_some() { &deliver } else { &of.asked };
-        let shard = match &of.asked.window {
-            Some(_) if of.lane != Lane::WHOLE => format!("--shard {}", of.lane.shard_argument()),
-            _ => String::new(),
-        };
-        asked.against(*remedy, &self.file, jobs, &shard, &self.state)
-    }
 }
 
 /// Returns what is wrong with a pipeline, the worst first.
@@ -183,10 +171,13 @@ fn of_failure(view: &PipelineView, known: &Known, failed: &JobFailure, typed: &T
         .to_owned()
     });
     let next = match (failure.remedy, asked.verb.as_str()) {
+        (Some(remedy), "backfill") => format!("{} Where nobody wants it any more, dismiss it.", remedy.told()),
         (Some(remedy), _) => remedy.told().to_owned(),
         (None, verb) if verb == "run" || failure.sink.is_some() => then(view),
         (None, "backfill") => {
-            "No run makes up for a backfill: what it was to read is read when it is asked for again.".to_owned()
+            "No run makes up for a backfill: what it was to read is read when it is asked for again; where nobody wants it any more, \
+             dismiss it."
+                .to_owned()
         }
         (None, _) => "Nothing tries it again by itself.".to_owned(),
     };
@@ -196,7 +187,7 @@ fn of_failure(view: &PipelineView, known: &Known, failed: &JobFailure, typed: &T
         why: Some(why),
         missing,
         next: Some(next),
-        commands: typed.against(failure, named),
+        commands: failure.against(&typed.file, named, &typed.state),
         run: Some(failure.of.run.clone()),
         died: failure.how == HowItFailed::Died,
         ..Trouble::new(tone, Some(view), what_failed(named, failure))

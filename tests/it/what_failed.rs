@@ -166,6 +166,85 @@ fn a_backfill_that_failed_is_told_with_the_same_again_until_its_windows_landed()
     site.until("/metrics", |metrics| !is_failed(metrics));
 }
 
+/// Nobody wants what a backfill was to read: it is dismissed as the page and `status` say, and what failed of runs stays.
+#[test]
+fn a_backfill_that_nobody_wants_any_more_is_dismissed() {
+    let broken = Broken::start(&["late", "cc"]);
+    let workspace = Workspace::new();
+    write(&workspace, &broken.api, &[DAYS, &snapshot("cc", "")]);
+    assert_eq!(ran(&workspace, "run", &["--now", "2025-07-03T00:00:00Z"]).code, Some(3));
+    let elsewhere = workspace.tidegate(&["backfill", "pipelines/p.yaml", "--dismiss", "--state", "elsewhere"]).run();
+    assert_eq!((elsewhere.code, elsewhere.stdout.as_str()), (Some(2), ""), "{elsewhere:#?}");
+    assert!(elsewhere.stderr.contains("there is no ledger of it in elsewhere"), "{elsewhere:#?}");
+    let none = ran(&workspace, "backfill", &["--dismiss"]);
+    assert_eq!(none.code, Some(2), "{none:#?}");
+    assert!(none.stderr.ends_with("so there is nothing to dismiss\n"), "{none:#?}");
+    let span = ["--from", "2025-06-10T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
+    assert_eq!(ran(&workspace, "backfill", &span).code, Some(3));
+    let part = ["--dismiss", "--from", "2025-06-12T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
+    let part = ran(&workspace, "backfill", &part);
+    assert_eq!(part.code, Some(2), "{part:#?}");
+    let left = "what failed: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z";
+    assert!(part.stderr.contains(left), "{part:#?}");
+    let site = Site::start(&workspace, &[]);
+    let page = site.until("/", |body| body.contains("3 slices of job days failed in a backfill"));
+    assert!(page.contains("where nobody wants it any more, dismiss it"), "{page}");
+    let line = "tidegate backfill pipelines/p.yaml --dismiss --job days --from 2025-06-10T00:00:00Z --to 2025-06-15T00:00:00Z --state state";
+    assert!(commands(&page).iter().any(|command| command == line), "{page}");
+    let status = ran(&workspace, "status", &[]).stdout;
+    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed, ";
+    assert!(status.contains(note) && status.contains(&format!("\n  {line}\n")), "{status}");
+    let told = |line: &str| {
+        let outcome = typed(&workspace, line);
+        assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+        outcome.stdout
+    };
+    assert_eq!(told(line), "p: dismissed: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z\n");
+    let page = site.until("/", |body| !body.contains("failed in a backfill"));
+    assert!(page.contains("job cc failed"), "{page}");
+    assert!(is_failed(&site.metrics()), "what failed of a run stays");
+    assert!(!ran(&workspace, "status", &[]).stdout.contains("--dismiss"));
+    let history = ran(&workspace, "history", &["--last", "1"]).stdout;
+    assert!(history.contains("dismiss") && history.contains("done"), "{history}");
+    broken.breaks(&[]);
+    assert_eq!(ran(&workspace, "run", &["--job", "cc"]).code, Some(0));
+    site.until("/metrics", |metrics| !is_failed(metrics) && has_succeeded(metrics));
+    // It is no promise that the time is never read: it still can be.
+    assert_eq!(ran(&workspace, "backfill", &span).code, Some(0));
+    assert_eq!(ran(&workspace, "backfill", &["--dismiss", "--missing"]).code, Some(2));
+}
+
+/// A backfill that was killed is dismissed though nobody has noted that it died.
+#[test]
+fn a_backfill_that_died_is_dismissed() {
+    let broken = Broken::start(&[]);
+    let workspace = Workspace::new();
+    write(&workspace, &broken.api, &[DAYS]);
+    assert_eq!(ran(&workspace, "run", &["--now", "2025-07-03T00:00:00Z"]).code, Some(0));
+    broken.breaks(&["!days"]);
+    let span = ["--from", "2025-06-10T00:00:00Z", "--to", "2025-06-15T00:00:00Z", "--state", "state"];
+    let before = broken.api.asked().len();
+    let run = workspace.tidegate(&[&["backfill", "pipelines/p.yaml"][..], &span].concat()).spawn();
+    let deadline = Instant::now() + Duration::from_mins(3);
+    while broken.api.asked().len() == before {
+        assert!(Instant::now() < deadline, "nothing is asked for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let held = ran(&workspace, "backfill", &["--dismiss", "--no-wait"]);
+    assert_eq!(held.code, Some(4), "it goes on: {held:#?}");
+    run.kill();
+    let dismissed = ran(&workspace, "backfill", &["--dismiss"]);
+    assert_eq!(dismissed.code, Some(0), "{dismissed:#?}");
+    assert!(dismissed.stdout.contains("dismissed: days: the backfill from 2025-06-10"), "{dismissed:#?}");
+    broken.breaks(&[]);
+    assert_eq!(
+        ran(&workspace, "run", &["--now", "2025-07-04T00:00:00Z"]).code,
+        Some(0),
+        "what it left open is settled"
+    );
+    assert!(!ran(&workspace, "status", &[]).stdout.contains("--dismiss"));
+}
+
 #[test]
 fn what_lies_between_a_backfill_and_the_start_is_drawn_as_a_gap() {
     let broken = Broken::start(&[]);
