@@ -298,8 +298,8 @@ impl StructBuilder {
     fn finish(&mut self) -> Result<StructArray, ArrowError> {
         let valid = NullBuffer::from(std::mem::take(&mut self.valid));
         let columns = self.finish_columns()?;
-        let field = |(name, column): (&Box<str>, &ArrayRef)| Field::new(&**name, column.data_type().clone(), true);
-        let fields: Fields = self.names.iter().zip(&columns).map(field).collect();
+        let field = |(name, column): (&str, &ArrayRef)| Field::new(name, column.data_type().clone(), true);
+        let fields: Fields = self.names.iter().map(AsRef::as_ref).zip(&columns).map(field).collect();
         StructArray::try_new(fields, columns, Some(valid))
     }
 
