@@ -208,11 +208,20 @@ pub enum MostBadRows {
     Percent(f64),
 }
 
+/// The method of a request.
+#[derive(Debug, Clone)]
+pub enum Method {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    Fixed(&'static str),
+    /// A template that gives one of these; not `GET`.
+    Template(Tmpl),
+}
+
 /// What is sent.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
-    pub method: &'static str,
+    /// The method.
+    pub method: Method,
     /// The path, a template, appended to that of `base_url`.
     pub path: Tmpl,
     /// Query parameters, those of the source included.

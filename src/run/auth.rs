@@ -71,7 +71,7 @@ fn client(keys: &OAuth2Auth, token_url: url::Url) -> OAuth2 {
 fn login(source: &Source, keys: &LoginAuth) -> Result<Login, RunError> {
     let mut taken = Taken::default();
     let spec = RequestSpec {
-        method: http::Method::POST,
+        method: http::Method::POST.into(),
         path: keys.post.as_str().to_owned(),
         headers: keys
             .headers

@@ -6,13 +6,13 @@ use super::{RunError, window};
 use crate::extract::paginate::{
     Advance, Bound, Cursor, EndRules, NextLink, Offset, OnePage, Order, PageNumber, Paginator, Seek, SeekSpec,
 };
-use crate::extract::request::{RequestSpec, RequestTree};
+use crate::extract::request::{RequestSpec, RequestTree, VerbSpec};
 use crate::lang::place::Place;
 use crate::lang::tree::Tree;
 use crate::model::SliceKind;
 use crate::pipeline::file::{self, Compression};
 use crate::pipeline::load::RequestValue;
-use crate::pipeline::spec::{self, CursorSpec, Job, PaginateKind, Request, Sink, SinkFormat, Slicing, Source};
+use crate::pipeline::spec::{self, CursorSpec, Job, Method, PaginateKind, Request, Sink, SinkFormat, Slicing, Source};
 use crate::sink::{
     CsvOptions, Format, LineEnd, PARQUET_ZSTD, ParquetCompression, ParquetOptions, PartitionField, SinkSpec, SortKey,
     Statistics, TEXT_ZSTD, TextCompression,
@@ -26,7 +26,10 @@ pub(super) fn request(job: &Job) -> Result<RequestTree, RunError> {
 /// Builds a request to a source.
 pub(super) fn request_tree(source: &Source, request: &Request) -> Result<RequestTree, RunError> {
     let spec = RequestSpec {
-        method: request.method.parse().unwrap_or_default(),
+        method: match &request.method {
+            Method::Fixed(method) => VerbSpec::Fixed(method.parse().unwrap_or_default()),
+            Method::Template(text) => VerbSpec::Template(text.as_str().to_owned()),
+        },
         path: request.path.as_str().to_owned(),
         query: trees(&request.query),
         headers: trees(&request.headers),

@@ -50,6 +50,10 @@ pub(super) struct Edit {
     pub(super) added: Vec<String>,
     /// Sinks that are gone.
     pub(super) removed: Vec<String>,
+    /// Of the new ones, those that send.
+    pub(super) new_senders: Vec<String>,
+    /// Of those that are gone, those that sent.
+    pub(super) gone_senders: Vec<String>,
 }
 
 impl Edit {
@@ -60,10 +64,10 @@ impl Edit {
         let (old, new) = (meaning(landed), meaning(now));
         let (before, after) = (sinks(&old), sinks(&new));
         let missing = |all: &Sinks, known: &Sinks| {
-            // One that has another name and is the same otherwise is the same sink.
+            // One that has another name and is the same otherwise is the same sink; but what was sent is known by the sink's name.
             let there = |(name, parts): &(&String, &Map<String, Value>)| {
                 !known.contains_key(*name)
-                    && !known.iter().any(|(other, like)| !all.contains_key(other) && like == *parts)
+                    && (sends(parts) || !known.iter().any(|(other, like)| !all.contains_key(other) && like == *parts))
             };
             all.iter().filter(there).map(|(name, _)| name.clone()).collect::<Vec<_>>()
         };
@@ -72,14 +76,20 @@ impl Edit {
             let is_new_or_gone =
                 sink_of(name).is_some_and(|(sink, _)| before.contains_key(sink) != after.contains_key(sink));
             let (was, is) = (landed.get(name), now.get(name));
-            if is_new_or_gone || old.get(name) == new.get(name) || was.is_none() {
+            let written = |parts: &Map<String, Value>| parts.get(name).filter(|value| !value.is_null()).cloned();
+            if is_new_or_gone || written(&old) == written(&new) || was.is_none() {
                 // An earlier version that knew nothing of a part may have noted the fingerprint.
                 return None;
             }
             Some(Change::of(name, was, is))
         };
         let changes = names.into_iter().filter_map(change).collect();
-        Self { changes, added: missing(&after, &before), removed: missing(&before, &after) }
+        let (added, removed) = (missing(&after, &before), missing(&before, &after));
+        let senders = |names: &[String], all: &Sinks| {
+            names.iter().filter(|name| all.get(*name).is_some_and(sends)).cloned().collect::<Vec<_>>()
+        };
+        let (new_senders, gone_senders) = (senders(&added, &after), senders(&removed, &before));
+        Self { changes, added, removed, new_senders, gone_senders }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -146,6 +156,11 @@ fn sinks(fingerprint: &Map<String, Value>) -> Sinks {
         }
     }
     sinks
+}
+
+/// Tells whether a sink sends: it has a key, and no folder.
+fn sends(parts: &Map<String, Value>) -> bool {
+    parts.contains_key("key") && !parts.contains_key("url")
 }
 
 /// Splits the name of a sink's part into the sink and the part.

@@ -19,6 +19,21 @@ pub enum EditError {
         /// The lines of SQL that differ, each after a line end; or nothing.
         lines: String,
     },
+    /// A sink that sends is new to a job that has landed data.
+    #[error(
+        "the job `{job}` has a new sink that sends, {sinks}: run once with `--accept future` (it is sent what lands from now on){}{renamed}",
+        if *past { "" } else { ", or with `--accept reland` (what has landed is read again, and all of it is sent)" }
+    )]
+    NewSender {
+        /// The job.
+        job: JobName,
+        /// The new sinks.
+        sinks: String,
+        /// Whether lists of the past have landed, which can't be read again.
+        past: bool,
+        /// What to know where sinks that sent are gone; or nothing.
+        renamed: String,
+    },
     /// An edit can't be accepted in the way that was asked for.
     #[error("the edit of the job `{job}` can't be accepted so: {what}: {why}{lines}")]
     NotAccepted {

@@ -36,6 +36,17 @@ fn sinks_come_go_and_are_renamed() {
     assert_eq!(moved.text(), "`sinks.lake.url` was \"/lake\" and is \"/pond\"");
 }
 
+#[test]
+fn what_was_sent_is_known_by_the_name_of_the_sink() {
+    let landed = json!({"sinks.desk.key": ["id", "n"], "sinks.desk.where": null});
+    let renamed = edited(&landed, &json!({"sinks.tickets.key": ["id", "n"], "sinks.tickets.where": null}));
+    assert_eq!(renamed.new_senders, ["tickets"]);
+    assert_eq!(renamed.gone_senders, ["desk"]);
+    let changed = edited(&landed, &json!({"sinks.desk.url": "/lake"}));
+    assert_eq!(changed.text(), "`sinks.desk.key` was [\"id\",\"n\"] and is nothing");
+    assert!(changed.new_senders.is_empty());
+}
+
 fn sql_edited(was: &str, is: &str) -> Edit {
     edited(&json!({"transform": was, "sinks.lake.where": was}), &json!({"transform": is, "sinks.lake.where": is}))
 }

@@ -12,7 +12,7 @@ use super::edit_error::EditError;
 use super::{RunError, hidden};
 use crate::lang::{Selector, spell};
 use crate::ledger::{Accept, LedgerState};
-use crate::model::{FanoutKey, SliceKind};
+use crate::model::{FanoutKey, SinkName, SliceKind};
 use crate::objects;
 use crate::pipeline::file::Compression;
 use crate::pipeline::load::Sql;
@@ -57,6 +57,12 @@ pub(super) fn of(job: &Job) -> Value {
     Value::Object(parts)
 }
 
+/// Returns the columns by which a sink that sends knew its rows, as a fingerprint has it.
+pub(super) fn sender_key(fingerprint: &Value, sink: &SinkName) -> Option<Vec<String>> {
+    let columns = fingerprint.get(format!("sinks.{sink}.key"))?.as_array()?;
+    Some(columns.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
 /// What becomes of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Decision {
@@ -66,6 +72,8 @@ pub(super) struct Decision {
     pub(super) since: Option<DateTime<Utc>>,
     /// Whether a sink was removed.
     pub(super) leaves: bool,
+    /// Sinks that were removed and sent.
+    pub(super) gone_senders: Vec<String>,
     /// What a person should know.
     pub(super) note: String,
 }
@@ -95,14 +103,18 @@ pub(super) fn decide(
     accept: Option<Accept>,
     state: &LedgerState,
 ) -> Result<Option<Decision>, RunError> {
-    let what = || if edit.is_empty() { "it was cut otherwise before".to_owned() } else { edit.text() };
+    let what = || match edit.text() {
+        _ if edit.is_empty() => "it was cut otherwise before".to_owned(),
+        text if text.is_empty() => of_sinks(edit, true).trim_end_matches("; ").to_owned(),
+        text => text,
+    };
     let refuse = |why: &str| EditError::NotAccepted {
         job: job.name.clone(),
         what: what(),
         why: why.to_owned(),
         lines: edit.lines(),
     };
-    let leaves = !edit.removed.is_empty();
+    let (leaves, gone_senders) = (!edit.removed.is_empty(), edit.gone_senders.clone());
     if edit.is_empty() {
         if accept != Some(Accept::Future) || !state.relands(&job.name) {
             return Ok(None);
@@ -111,13 +123,25 @@ pub(super) fn decide(
         future(job, edit, &after).map_err(|why| refuse(&why))?;
         let note =
             format!("what was to be read again and hasn't been stays as it has landed{}", takes_over(job, &after));
-        return Ok(Some(Decision { how, since: None, leaves, note }));
+        return Ok(Some(Decision { how, since: None, leaves, gone_senders, note }));
     }
     let past = has_past_snapshots(job, state);
     let anyway = !past && !edit.changes.is_empty() && edit.is_replaced_anyway(job);
     let accept = accept.or(anyway.then_some(Accept::Reland));
     if !edit.changes.is_empty() && accept.is_none() {
         return Err(EditError::Renamed { job: job.name.clone(), what: edit.text(), lines: edit.lines() }.into());
+    }
+    if !edit.new_senders.is_empty() && accept.is_none() {
+        let gone = &edit.gone_senders;
+        let renamed = match gone.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; what was sent as {} isn't known under another name: a sink that was renamed needs its old one back",
+                names(gone)
+            ),
+        };
+        let (job, sinks) = (job.name.clone(), names(&edit.new_senders));
+        return Err(EditError::NewSender { job, sinks, past, renamed }.into());
     }
     let concerns_nothing_landed = match accept {
         None => edit.added.is_empty() || past,
@@ -131,7 +155,7 @@ pub(super) fn decide(
             note +=
                 "; what was to be read again still is: say `--accept future` once more, and it stays as it has landed";
         }
-        return Ok(Some(Decision { how: Accept::Sinks, since: None, leaves, note }));
+        return Ok(Some(Decision { how: Accept::Sinks, since: None, leaves, gone_senders, note }));
     }
     if accept == Some(Accept::Future) {
         let (how, after) = given_up(job, state).map_err(|why| refuse(&why))?;
@@ -139,7 +163,13 @@ pub(super) fn decide(
         let note =
             format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
         let given_up = if state.relands(&job.name) { "; what was to be read again isn't any more" } else { "" };
-        return Ok(Some(Decision { how, since, leaves, note: note + given_up + &takes_over(job, &after) }));
+        return Ok(Some(Decision {
+            how,
+            since,
+            leaves,
+            gone_senders,
+            note: note + given_up + &takes_over(job, &after),
+        }));
     }
     if past {
         return Err(refuse("a list of the past can't be read again: use `--accept future`").into());
@@ -150,7 +180,7 @@ pub(super) fn decide(
     } else {
         (Accept::Reland, "what has landed is read again, slice by slice, and replaced")
     };
-    Ok(Some(Decision { how, since: None, leaves, note: format!("{}{what}", of_sinks(edit, false)) }))
+    Ok(Some(Decision { how, since: None, leaves, gone_senders, note: format!("{}{what}", of_sinks(edit, false)) }))
 }
 
 /// Returns how an edit for the future is noted, and what has landed then: where all is being read anew since the job was cut otherwise, that
@@ -248,7 +278,6 @@ fn has_past_snapshots(job: &Job, state: &LedgerState) -> bool {
 
 /// Says which sinks are new and which are gone. `later`: a new one isn't filled with what has landed.
 fn of_sinks(edit: &Edit, later: bool) -> String {
-    let names = |sinks: &[String]| sinks.iter().map(|sink| format!("`{sink}`")).collect::<Vec<_>>().join(", ");
     let mut said = String::new();
     if !edit.added.is_empty() {
         let how = if later { "takes what lands from now on" } else { "is filled with what has landed" };
@@ -258,6 +287,10 @@ fn of_sinks(edit: &Edit, later: bool) -> String {
         said += &format!("sink {} was removed: its data stays as it is; ", names(&edit.removed));
     }
     said
+}
+
+fn names<'s>(sinks: impl IntoIterator<Item = &'s String>) -> String {
+    sinks.into_iter().map(|sink| format!("`{sink}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Names the system that is asked. A loopback address names none: it is the near end of a tunnel, or a test, and its port changes.

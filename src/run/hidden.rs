@@ -122,13 +122,14 @@ pub(super) fn marked_url(text: &str, source: &Source) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::spec::Method;
 
     #[test]
     fn literal_parameters_that_are_named_as_secrets_are_hidden() {
         let text = |value: &str| RequestValue::String(Tmpl::new(value));
         let query = [("page", "1"), ("sig", "lit"), ("x-token", "{{ parent.t }}"), ("access_token", "hunter2")];
         let request = Request {
-            method: "GET",
+            method: Method::Fixed("GET"),
             path: Tmpl::new("/x?key=abc&size=9"),
             query: query.map(|(name, value)| (name.to_owned(), text(value))).into(),
             headers: IndexMap::new(),

@@ -113,7 +113,7 @@ impl<'u> Post<'u> {
         headers: IndexMap<String, Tree>,
         body: Option<Tree>,
     ) -> Result<Self, PostError> {
-        let spec = RequestSpec { method: http::Method::POST, headers, body, ..RequestSpec::default() };
+        let spec = RequestSpec { method: http::Method::POST.into(), headers, body, ..RequestSpec::default() };
         let origin = url.origin().ascii_serialization();
         match RequestTree::compile(&origin, spec) {
             Ok(tree) => Ok(Self { url, named, tree }),

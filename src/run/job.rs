@@ -17,7 +17,9 @@ use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, hi
 use crate::ledger::{
     Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
-use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
+use crate::model::{
+    Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, SinkName, Slice, SliceId, SliceKind, SliceOutcome,
+};
 use crate::objects::place;
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
@@ -270,7 +272,7 @@ impl Runner<'_> {
     fn targets(&self) -> Result<Vec<Target>, RunError> {
         let file = |sink| Ok(Target { spec: build::sink(sink)?, filter: sink.filter.clone(), sent_by: None });
         let outbox = |outbox: &Outbox| {
-            let spec = deliver::data_set(&self.options.state, &self.pipeline.name, &self.job.name, outbox);
+            let spec = deliver::data_set(&self.options.state, &self.pipeline.name, &self.job.name, &outbox.name);
             Ok(Target { spec, filter: outbox.filter.clone(), sent_by: Some(outbox.key.clone()) })
         };
         self.job.sinks.iter().map(file).chain(self.job.outboxes.iter().map(outbox)).collect()
@@ -294,6 +296,17 @@ impl Runner<'_> {
             roots.filter(|root| decision.leaves || state.has_left(&job.name, root)).map(str::to_owned).collect()
         });
         report.warnings.push(decision.note);
+        for sink in decision.gone_senders.iter().map(|sink| SinkName::new(sink.clone())) {
+            let key = self.writer.state(|state| fingerprint::sender_key(state.fingerprint(&job.name)?, &sink));
+            let at = (self.pipeline, &job.name, &sink);
+            match deliver::unsent(at, &key.unwrap_or_default(), &self.options.state, &self.ledger, &self.data).await? {
+                0 => {}
+                rows => report.warnings.push(format!(
+                    "sink `{sink}` was removed before all that had landed for it was sent; left to send: {rows}; to send that, put it back, \
+                     and run once with `--accept future`"
+                )),
+            }
+        }
         let accepted = Accepted { how: decision.how, left, since: decision.since };
         Ok(self.writer.set_fingerprint(&job.name, now, Some(accepted)).await?)
     }

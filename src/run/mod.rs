@@ -381,7 +381,9 @@ async fn run_jobs(
     // A process that is told to end leaves what waits to the next run, or to `deliver`.
     if env.bounds.stop() != Some(Stop::Asked) {
         let named = named(pipeline, &options.jobs)?;
-        let delivered = deliver::all(pipeline, &named, options, false, env, world).await;
+        // Of the others the report says that their edit is refused.
+        let sending = writer.state(|state| deliver::as_landed(&named, state));
+        let delivered = deliver::all(pipeline, &sending, options, false, env, world).await;
         credentials.note(env, ledger).await;
         deliveries = delivered?;
         deliver::tell_who_sends(&named, options.shard, &mut reports);
@@ -400,7 +402,7 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &D
     let mut roots: BTreeSet<String> = writer.state(|state| state.roots().into_iter().map(str::to_owned).collect());
     roots.extend(pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| sink.url.clone()));
     for (job, outbox) in pipeline.jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (job, outbox))) {
-        roots.insert(deliver::data_set(&options.state, &pipeline.name, &job.name, outbox).url);
+        roots.insert(deliver::data_set(&options.state, &pipeline.name, &job.name, &outbox.name).url);
     }
     roots.insert(quarantine::sink(&options.state, &pipeline.name).url);
     let begun: Vec<(SliceRef, u32)> = writer.state(|state| {

@@ -53,10 +53,10 @@ impl Extraction {
         let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
         let mut evidence = Evidence::of(&self.job);
         let mut passes = Vec::new();
+        let overlap = matches!(self.job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. });
         loop {
             let (end, rows) = self.parent_pass(slice, now, &mut evidence, &mut ahead).await?;
             if self.job.on_mismatch != OnMismatch::Refetch {
-                let overlap = matches!(self.job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. });
                 super::job::reconcile(&self.job, &evidence.weigh(end, true, overlap))?;
                 if let Some(doubt) = evidence.doubt(end, true, overlap) {
                     tracing::warn!(job = %self.job.name, "{doubt}");
@@ -65,7 +65,7 @@ impl Extraction {
             }
             passes.push(rows);
             // Rows have no ordinals here: they are told apart by their text, or their key.
-            if let Some(since) = evidence.end_pass(end, false, 0) {
+            if let Some(since) = evidence.end_pass(end, overlap, 0) {
                 return Ok(self.last_of_each(passes.into_iter().skip(since).flatten()));
             }
             if evidence.passes().count() == passes.len() {

@@ -150,6 +150,37 @@ fn a_parent_is_read_again_too() {
     assert_eq!(ids(&bench), [2, 3, 4, 5]);
 }
 
+/// Pages of an inclusive `seek` share rows on purpose: a pass is no worse for rows that come twice.
+#[test]
+fn a_parent_that_is_read_by_an_inclusive_seek_settles() {
+    let api = Api::start(move |request| match request.path.as_str() {
+        "/sites" => {
+            let from = request.number("from");
+            Answer::json(&(from..=5).take(3).map(|id| json!({"id": id})).collect())
+        }
+        _ => Answer::json(&json!([{"n": 1}])),
+    });
+    let bench = Bench::new(api);
+    bench.jobs(
+        "  sites:
+    get: /sites
+    records: '.[]'
+    key: id
+    on_mismatch: refetch
+    query: {from: 1}
+    paginate: {seek: {into: query.from, value: $last.id, order: asc, bound: inclusive, size: 3}}
+  rows:
+    for_each: {rows_of: sites, as: site, key: id}
+    get: '/rows/{{ site.id }}'
+    records: '.[]'
+    paginate: none
+    snapshot: daily
+    sinks: {lake: {jsonl: {url: ./lake}}}\n",
+    );
+    bench.run().fine();
+    assert_eq!(ids(&bench), [1, 2, 3, 4, 5]);
+}
+
 #[test]
 fn a_preview_reads_no_list_twice() {
     let bench = bench(lists(&[&[1, 2, 3]], true), JOB);

@@ -1,11 +1,13 @@
 //! Rows that are sent: each alert becomes one ticket, whatever goes wrong on the way.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::bench::files;
+use crate::support::api::{Answer, Api};
+use crate::support::bench::{Bench, files};
 use crate::support::desk::{FIND, KEYED, Mishap, PLAIN, TicketBench, alert, checked};
 
 const AT_ONCE: Duration = Duration::ZERO;
@@ -223,4 +225,71 @@ fn rows_whose_key_is_null_fail_their_slice() {
     let ran = it.run(0);
     insta::assert_snapshot!(it.bench.workspace.redact(&ran.errors().join("\n")), @"20260103T120000Z: the sink `tickets`: `id`, which `key` names, is null in a row, so it couldn't be known whether that row was sent; leave such rows out by `where`, or give them one in the transform");
     assert_eq!(it.desk().tickets, Vec::<String>::new(), "no row without its outbox");
+}
+
+#[test]
+fn the_method_depends_on_the_row() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let desk = Arc::clone(&heard);
+    let bench = Bench::new(Api::start(move |request| {
+        if request.path == "/alerts" {
+            let alerts = [("a/1", "PUT"), ("b", "delete"), ("c", "GET"), ("d", "post")];
+            return Answer::json(&alerts.map(|(id, how)| json!({"id": id, "how": how})).into());
+        }
+        desk.lock().unwrap().push(format!("{} {}", request.method, request.path));
+        Answer::json(&json!({}))
+    }));
+    bench.jobs(&format!(
+        "  alerts:
+    get: /alerts
+    records: '.[]'
+    paginate: none
+    snapshot: every_run
+    sinks:
+      desk:
+        http:
+          base_url: {}/desk
+          request: {{method: '{{{{ row.how }}}}', path: '/{{{{ row.id }}}}'}}
+          key: id
+",
+        bench.api.url()
+    ));
+    let ran = bench.run_with("2026-01-03T12:00:00Z", &[], &[]);
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&checked(&ran.report), ["sent", "refused", "left"]), [3, 1, 0]);
+    let mut heard = heard.lock().unwrap().clone();
+    heard.sort();
+    assert_eq!(heard, ["DELETE /desk/b", "POST /desk/d", "PUT /desk/a%2F1"]);
+    let refused = bench.quarantine();
+    assert!(refused[0]["reason"].as_str().unwrap().contains("method gives \"GET\"; it must give POST"), "{refused:?}");
+}
+
+/// What was sent is known by the sink's name: a sink that is new, or renamed, would send all of it again.
+#[test]
+fn a_sink_that_is_renamed_or_gone_is_told_of() {
+    let it = TicketBench::new(3, AT_ONCE, PLAIN);
+    let file = fs::read_to_string(it.bench.workspace.path("pipeline.yaml")).unwrap();
+    it.fault(|alert, _| if alert == "2" { Mishap::Instead(403, "no") } else { Mishap::None });
+    assert_eq!(it.run(0).code(), 3);
+    it.mend();
+    let write = |text: &str| it.bench.workspace.write("pipeline.yaml", text);
+    write(&file.replace("tickets:\n        http", "desk:\n        http"));
+    let refused = it.run(1);
+    assert_eq!(refused.code(), 2, "{refused:?}");
+    insta::assert_snapshot!(refused.report["jobs"][0]["error"].as_str().unwrap(), @"the job `alerts` has a new sink that sends, `desk`: run once with `--accept future` (it is sent what lands from now on); what was sent as `tickets` isn't known under another name: a sink that was renamed needs its old one back");
+    write(&file.replace("key: [id]", "key: [id, text]"));
+    insta::assert_snapshot!(it.deliver(&[]).1["error"].as_str().unwrap(), @"what has landed is meant for a `key` of id, and the `key` of sink `tickets` is id, text by now: nothing is sent until that edit of the job is taken back, or accepted by a run");
+    let (jobs, _) = file.split_once("tickets:\n").unwrap();
+    write(&format!("{jobs}lake: {{jsonl: {{url: ./lake}}}}\n"));
+    let ran = it.run_with(2, &["--accept", "future"]);
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    insta::assert_snapshot!(it.bench.workspace.redact(&ran.report["jobs"][0]["warnings"].to_string()), @r#"["new sink `lake`: it takes what lands from now on; sink `tickets` was removed: its data stays as it is; what has landed stays, and the edit applies to what lands from now on","sink `tickets` was removed before all that had landed for it was sent; left to send: 1; to send that, put it back, and run once with `--accept future`"]"#);
+    assert_eq!(it.desk().tickets, ["0", "1"]);
+    // Put back, it goes on where it was, once that is accepted.
+    write(&file);
+    insta::assert_snapshot!(it.deliver(&[]).1["error"].as_str().unwrap(), @"what has landed is meant for other sinks, and sink `tickets` is new by now: nothing is sent until that edit of the job is taken back, or accepted by a run");
+    assert_eq!(it.run(3).code(), 2);
+    assert_eq!(it.desk().tickets, ["0", "1"]);
+    assert_eq!(it.run_with(3, &["--accept", "future"]).code(), 0);
+    it.assert_one_each();
 }

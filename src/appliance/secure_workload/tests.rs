@@ -24,8 +24,12 @@ fn clock() -> Arc<ManualClock> {
 /// Makes a request that is signed with the configuration's key, or with another secret.
 fn request(config: &SecureWorkloadConfig, path: &str, body: Option<&Value>, secret: Option<&str>) -> Request {
     let method = if body.is_some() { http::Method::POST } else { http::Method::GET };
-    let spec =
-        RequestSpec { method, path: path.to_owned(), body: body.cloned().map(Tree::from), ..RequestSpec::default() };
+    let spec = RequestSpec {
+        method: method.into(),
+        path: path.to_owned(),
+        body: body.cloned().map(Tree::from),
+        ..RequestSpec::default()
+    };
     let mut request = RequestTree::compile("http://csw", spec).unwrap().render(&json!({}), &[]).unwrap();
     let secret = Secret::new(secret.unwrap_or(&config.secret));
     let auth = Auth::SecureWorkload(Signer::new(Secret::new(config.key.clone()), secret));

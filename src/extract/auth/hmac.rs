@@ -106,7 +106,7 @@ mod tests {
 
     fn signed(method: Method, path: &str, query: &[(&str, &str)], body: Option<&str>) -> RenderedRequest {
         let spec = RequestSpec {
-            method,
+            method: method.into(),
             path: path.to_owned(),
             query: query.iter().map(|(name, value)| ((*name).to_owned(), Tree::Text((*value).to_owned()))).collect(),
             body: body.map(|body| Tree::from(serde_json::from_str::<serde_json::Value>(body).unwrap())),

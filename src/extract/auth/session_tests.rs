@@ -40,7 +40,7 @@ fn saying(success: Option<&str>, token: Option<(&str, &str)>, error_message: Opt
     let text = |text: &str| Tree::Text(text.to_owned());
     let form = [("username", text("admin")), ("password", text("{{ credentials[0] }}")), ("at", text("{{ now }}"))];
     let spec = RequestSpec {
-        method: http::Method::POST,
+        method: http::Method::POST.into(),
         path: "/in".to_owned(),
         form: Some(form.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
         ..RequestSpec::default()

@@ -3,6 +3,7 @@
 mod rendered;
 #[cfg(test)]
 mod tests;
+mod verb;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -11,6 +12,8 @@ use url::Url;
 
 pub(crate) use self::rendered::header_value;
 pub use self::rendered::{Fingerprint, Payload, RenderedRequest};
+use self::verb::Verb;
+pub use self::verb::VerbSpec;
 use super::paginate::Edit;
 use crate::lang::place::SetError;
 use crate::lang::template::{Template, TemplateError};
@@ -71,6 +74,12 @@ pub enum RequestError {
         /// What it is.
         found: &'static str,
     },
+    /// A template gives something else than a method.
+    #[error("method gives {found}; it must give POST, PUT, PATCH or DELETE")]
+    Method {
+        /// What it gives, as JSON.
+        found: String,
+    },
     /// Both a body and a form.
     #[error(
         "the request has both a body and a form; a request carries one of them (a place in the one that isn't there makes it)"
@@ -82,7 +91,7 @@ pub enum RequestError {
 #[derive(Debug, Clone, Default)]
 pub struct RequestSpec {
     /// The method.
-    pub method: http::Method,
+    pub method: VerbSpec,
     /// What is appended to the path of `base_url`.
     pub path: String,
     /// Parameters of the query.
@@ -98,7 +107,7 @@ pub struct RequestSpec {
 /// A request with its templates checked.
 #[derive(Debug, Clone)]
 pub struct RequestTree {
-    method: http::Method,
+    method: Verb,
     base: Url,
     path: Template,
     /// The parts of the request by their name: `query`, `headers`, `body`, `form`.
@@ -127,13 +136,14 @@ impl RequestTree {
         parts.extend(spec.body.map(|body| ("body", body)));
         parts.extend(spec.form.map(|form| ("form", Tree::Map(form))));
         let parts = parts.into_iter().map(|(name, tree)| Ok((name, Branch::compile(name, tree)?)));
-        Ok(Self { method: spec.method, base, path, parts: parts.collect::<Result<_, RequestError>>()? })
+        let method = Verb::compile(spec.method)?;
+        Ok(Self { method, base, path, parts: parts.collect::<Result<_, RequestError>>()? })
     }
 
     /// Returns every template of the request, so that the names it uses can be checked.
     #[must_use]
     pub fn templates(&self) -> Vec<&Template> {
-        let mut all = vec![&self.path];
+        let mut all: Vec<&Template> = self.method.template().into_iter().chain([&self.path]).collect();
         self.parts.iter().for_each(|(_, branch)| branch.templates(&mut all));
         all.retain(|template| !template.is_literal());
         all
@@ -153,10 +163,10 @@ impl RequestTree {
         for edit in edits {
             edit.place.set(&mut request, context, edit.value.clone())?;
         }
-        self.assemble(request)
+        self.assemble(self.method.render(context)?, request)
     }
 
-    fn assemble(&self, request: Tree) -> Result<RenderedRequest, RequestError> {
+    fn assemble(&self, method: http::Method, request: Tree) -> Result<RenderedRequest, RequestError> {
         let Tree::Map(mut parts) = request else {
             return Err(RequestError::NotAnObject { field: "the request", found: request.kind() });
         };
@@ -169,14 +179,7 @@ impl RequestTree {
             (None, Some(form)) => Payload::Form(pairs("form", form)?),
             (Some(_), Some(_)) => return Err(RequestError::BodyAndForm),
         };
-        Ok(RenderedRequest {
-            method: self.method.clone(),
-            resource: join(&self.base, &path)?,
-            linked: None,
-            query,
-            headers,
-            payload,
-        })
+        Ok(RenderedRequest { method, resource: join(&self.base, &path)?, linked: None, query, headers, payload })
     }
 }
 

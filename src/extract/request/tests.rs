@@ -9,7 +9,7 @@ fn spec(method: http::Method, path: &str, parts: &Value) -> RequestSpec {
         _ => IndexMap::new(),
     };
     RequestSpec {
-        method,
+        method: method.into(),
         path: path.to_owned(),
         query: map("query"),
         headers: map("headers"),

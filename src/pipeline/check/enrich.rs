@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::super::file::{Auth, EnrichError, JobFile, SourceFile};
 use super::super::load::Spanned;
-use super::super::spec::{Enrich, FanOut, Request};
+use super::super::spec::{Enrich, FanOut, Method, Request};
 use super::Findings;
 use super::request::{About, Vars, merged};
 use crate::model::AnswerFormat;
@@ -90,7 +90,7 @@ fn child_request(
     headers: IndexMap<String, super::super::load::RequestValue>,
 ) -> Request {
     Request {
-        method: "GET",
+        method: Method::Fixed("GET"),
         path: child.get.clone(),
         query: merged(&source.query, &child.query),
         headers,

@@ -3,10 +3,10 @@
 use indexmap::IndexMap;
 
 use super::super::file::{
-    BatchFile, FindFile, HttpSinkFile, IdempotencyFile, JobFile, PaginateFile, SinkFile, SourceFile,
+    BatchFile, FindFile, HttpSinkFile, IdempotencyFile, JobFile, PaginateFile, RowRequestFile, SinkFile, SourceFile,
 };
 use super::super::load::{Jq as JqText, OneOrMany, RequestValue, Spanned, Tmpl};
-use super::super::spec::{Find, Outbox, Request};
+use super::super::spec::{Find, Method, Outbox, Request};
 use super::Findings;
 use super::request::{ANSWER_VARS, About, Vars};
 use crate::model::SinkName;
@@ -29,13 +29,13 @@ impl Findings<'_> {
         self.no_meaning(http);
         let key = self.outbox_key(&http.key);
         let batch = http.batch.map(|batch| self.batch(batch.value));
-        let verb = self.outbox_verb(http);
+        let vars = Vars::of_delivery(if http.batch.is_some() { About::Batch } else { About::Sent });
+        let verb = self.outbox_verb(http, &vars);
         if http.base_url.is_none() {
             let help = "add `base_url:`, such as `https://desk.example.com/api`: that of `source` isn't used";
             self.missing(http.span, "the `http` sink has no `base_url`", help);
         }
         let (method, path) = verb.filter(|_| http.base_url.is_some())?;
-        let vars = Vars::of_delivery(if http.batch.is_some() { About::Batch } else { About::Sent });
         let (as_job, shared) = (as_job(http, path), SourceFile::default());
         let source = self.source(name, &as_job, &shared, &vars);
         let request = self.request(name, &as_job, &shared, &vars);
@@ -101,12 +101,20 @@ impl Findings<'_> {
         batch.rows.value
     }
 
-    fn outbox_verb(&mut self, http: &Spanned<HttpSinkFile>) -> Option<(&'static str, Tmpl)> {
-        let verbs = [("POST", &http.post), ("PUT", &http.put), ("PATCH", &http.patch)];
-        let mut given = verbs.into_iter().filter_map(|(method, path)| Some((method, path.clone()?)));
+    fn outbox_verb(&mut self, http: &Spanned<HttpSinkFile>, vars: &Vars) -> Option<(Method, Tmpl)> {
+        let verbs = [("POST", &http.post), ("PUT", &http.put), ("PATCH", &http.patch), ("DELETE", &http.delete)];
+        let fixed = verbs.into_iter().filter_map(|(method, path)| Some((Method::Fixed(method), path.clone()?)));
+        let of_row = |request: &Spanned<RowRequestFile>| {
+            (Method::Template(request.value.method.clone()), request.value.path.clone())
+        };
+        let mut given = fixed.chain(http.request.as_ref().map(of_row));
         let first = given.next();
         if let Some((_, second)) = given.next() {
-            self.error(second.span(), "a sink sends one kind of request", "keep one of `post`, `put` and `patch`");
+            let help = "keep one of `post`, `put`, `patch`, `delete` and `request`";
+            self.error(second.span(), "a sink sends one kind of request", help);
+        }
+        if let Some(request) = &http.request {
+            self.row_method(&request.value.method, vars);
         }
         if first.is_none() {
             self.missing(
@@ -116,6 +124,19 @@ impl Findings<'_> {
             );
         }
         first
+    }
+
+    fn row_method(&mut self, method: &Tmpl, vars: &Vars) {
+        self.text(method, vars);
+        let text = method.as_str().trim();
+        if !text.contains("{{") && !text.contains("{%") {
+            let message = format!("`{text}` is the same method for each row");
+            self.error(
+                method.span(),
+                message,
+                "write `post:`, `put:`, `patch:` or `delete:`, and the path, instead of `request`",
+            );
+        }
     }
 
     /// Returns the header of the idempotency key, with its template.
@@ -146,8 +167,8 @@ impl Findings<'_> {
             self.error(find.span, "`find` looks one row up, and a request has several", help);
         }
         let (method, path) = match (&find.get, &find.post) {
-            (Some(get), None) => ("GET", get),
-            (None, Some(post)) => ("POST", post),
+            (Some(get), None) => (Method::Fixed("GET"), get),
+            (None, Some(post)) => (Method::Fixed("POST"), post),
             (Some(_), Some(post)) => {
                 self.error(post.span(), "`find` sends one request", "keep `get` or `post`");
                 return None;

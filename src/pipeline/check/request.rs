@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::super::file::{JobFile, SourceFile};
 use super::super::load::{Diagnostic, RequestValue, Span, Spanned, Tmpl, nearest};
-use super::super::spec::Request;
+use super::super::spec::{Method, Request};
 use super::{Findings, word};
 use crate::lang::Selector;
 use crate::lang::template::Template;
@@ -165,7 +165,7 @@ impl Findings<'_> {
             self.tree(body, vars);
         }
         let body = job.body.as_ref().map(|body| body.value.clone());
-        Some(Request { method, path: path.clone(), query, headers, body, form })
+        Some(Request { method: Method::Fixed(method), path: path.clone(), query, headers, body, form })
     }
 
     pub(super) fn path(&mut self, path: &Tmpl, vars: &Vars) {

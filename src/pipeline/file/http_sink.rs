@@ -41,6 +41,12 @@ with_source_keys! {
         /// A PATCH request.
         #[serde(default)]
         pub patch: Option<Tmpl>,
+        /// A DELETE request.
+        #[serde(default)]
+        pub delete: Option<Tmpl>,
+        /// A request whose method depends on the row.
+        #[serde(default)]
+        pub request: Option<Spanned<RowRequestFile>>,
         /// The JSON body; texts may hold templates.
         #[serde(default)]
         pub body: Option<Spanned<RequestValue>>,
@@ -68,6 +74,17 @@ with_source_keys! {
         #[serde(default)]
         pub refused: Option<Jq>,
     }
+}
+
+/// A request whose method depends on the row.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RowRequestFile {
+    /// A template that gives POST, PUT, PATCH or DELETE, such as `{{ 'PATCH' if row.ticket else 'POST' }}`. A row of which it gives
+    /// something else is refused.
+    pub method: Tmpl,
+    /// A template of the path that is appended to `base_url`.
+    pub path: Tmpl,
 }
 
 /// How many rows a request has.

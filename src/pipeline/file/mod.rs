@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 pub use auth::{Auth, BasicAuth, ClientAuth, HmacAuth, HmacProfile, LoginAuth, NamedSecret, OAuth2Auth};
 pub use hooks::{HookFile, RUN_FIELDS};
-pub use http_sink::{BatchFile, FindFile, HttpSinkFile, IdempotencyFile};
+pub use http_sink::{BatchFile, FindFile, HttpSinkFile, IdempotencyFile, RowRequestFile};
 pub use incremental::{CursorOrder, IncrementalFile, NewestFile, OnReset, SentFile};
 pub use job::{
     BadRows, Contract, Enrich, EnrichError, Expectation, ForEach, JobFile, OnMismatch, SchemaFile, Severity, TableFile,

@@ -62,6 +62,13 @@ pub(super) fn of_field(name: &str, known: &[&str]) -> Option<String> {
     if matches!(name, "path" | "url" | "endpoint" | "method") && has("get") {
         return Some("write the method and the path as one: `get: /orders`".to_owned());
     }
+    if matches!(name, "method" | "path" | "verb") && has("post") {
+        return Some(
+            "write the method and the path as one: `post: /tickets`; where the method depends on the row, \
+             `request: {method: '{{ ... }}', path: /tickets}`"
+                .to_owned(),
+        );
+    }
     let meant = MEANT.iter().find(|(written, meant)| *written == name && has(meant)).map(|(_, meant)| meant);
     meant.map(|meant| format!("did you mean `{meant}`?"))
 }

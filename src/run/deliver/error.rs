@@ -12,6 +12,17 @@ pub enum OutboxError {
         /// The columns that there are.
         known: String,
     },
+    /// The sink is another one than what has landed was meant for, and that wasn't accepted.
+    #[error(
+        "what has landed is meant for {landed}, and {now} by now: nothing is sent until that edit of the job is taken back, or accepted by \
+         a run"
+    )]
+    Edited {
+        /// The sink under which data landed.
+        landed: String,
+        /// What the pipeline file says.
+        now: String,
+    },
     /// A row that is to be sent has no key.
     #[error(
         "`{column}`, which `key` names, is null in a row, so it couldn't be known whether that row was sent; leave such rows out by \

@@ -20,8 +20,8 @@ use self::courier::Courier;
 use self::parcels::Packer;
 use self::sender::Sender;
 use super::{Data, Done, Env, Options, RunError, World, refused};
-use crate::ledger::{DeliveryNote, Lane, Ledger, RowKey, Timing};
-use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobReport, RunReport, SinkName};
+use crate::ledger::{DeliveryNote, Lane, Ledger, LedgerState, RowKey, Timing};
+use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
 use crate::plan::Shard;
 
@@ -124,9 +124,10 @@ async fn one(
     if forgive && log.state().refused() > 0 {
         log.note(DeliveryNote { forgive, ..DeliveryNote::default() }).await?;
     }
-    let set = data_set(&options.state, &pipeline.name, &job.name, outbox);
+    let set = data_set(&options.state, &pipeline.name, &job.name, &outbox.name);
     // What this run knows of other shards is as old as its own last entry.
     let state = world.ledger.read_state().await?;
+    check_key(job, outbox, &state)?;
     let of = (&job.name, &set, &outbox.key[..]);
     let backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
     let mut courier = Courier {
@@ -157,9 +158,49 @@ async fn one(
     }
 }
 
+/// Returns the jobs all of whose sinks that send are as they were when data landed.
+pub(super) fn as_landed<'p>(jobs: &[&'p Job], state: &LedgerState) -> Vec<&'p Job> {
+    let is_as_landed = |job: &&&Job| job.outboxes.iter().all(|outbox| check_key(job, outbox, state).is_ok());
+    jobs.iter().filter(is_as_landed).copied().collect()
+}
+
+/// Refuses a sink that knows rows by other columns than those that have landed were meant to be known by: all would be sent again.
+fn check_key(job: &Job, outbox: &Outbox, state: &LedgerState) -> Result<(), OutboxError> {
+    let Some(landed) = state.fingerprint(&job.name).filter(|_| state.has_data(&job.name)) else { return Ok(()) };
+    let now = format!("the `key` of sink `{}` is {}", outbox.name, outbox.key.join(", "));
+    match super::fingerprint::sender_key(landed, &outbox.name) {
+        Some(key) if key == outbox.key => Ok(()),
+        Some(key) => Err(OutboxError::Edited { landed: format!("a `key` of {}", key.join(", ")), now }),
+        None => {
+            Err(OutboxError::Edited { landed: "other sinks".to_owned(), now: format!("sink `{}` is new", outbox.name) })
+        }
+    }
+}
+
 /// Returns what the names of files begin with in which rows lie that a sink refused.
 pub(super) fn file_stem(pipeline: &Pipeline, job: &Job, outbox: &Outbox) -> String {
     format!("{}-{}-{}", pipeline.name, job.name, outbox.name)
+}
+
+/// Counts the rows that have landed for a sink that sent, and were neither sent nor refused. `key` are the columns that it knows them by.
+///
+/// # Errors
+/// A ledger or an outbox that can't be read.
+pub(super) async fn unsent(
+    (pipeline, job, sink): (&Pipeline, &JobName, &SinkName),
+    key: &[String],
+    state: &str,
+    ledger: &Ledger,
+    data: &Data,
+) -> Result<u64, RunError> {
+    let (landed, delivered) = (ledger.read_state().await?, ledger.delivery(job, sink).await?);
+    let set = data_set(state, &pipeline.name, job, sink);
+    let mut backlog = Backlog::list(ledger, data.sets(), (job, &set, key), &landed, &delivered).await?;
+    let mut rows = 0;
+    while backlog.next(&delivered).await?.is_some() {
+        rows += 1;
+    }
+    Ok(rows)
 }
 
 /// Tells how far the sinks of a pipeline that send have come.
@@ -172,7 +213,7 @@ pub async fn deliveries(pipeline: &Pipeline, state: &str, env: &Env) -> Result<V
     let mut all = Vec::new();
     for (job, outbox) in pipeline.jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (job, outbox))) {
         let delivered = ledger.delivery(&job.name, &outbox.name).await?;
-        let set = data_set(state, &pipeline.name, &job.name, outbox);
+        let set = data_set(state, &pipeline.name, &job.name, &outbox.name);
         let of = (&job.name, &set, &outbox.key[..]);
         let mut backlog = Backlog::list(&ledger, data.sets(), of, &landed, &delivered).await?;
         let mut pending = BTreeSet::new();

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::error::OutboxError;
-use crate::model::{JobName, PipelineName};
+use crate::model::{JobName, PipelineName, SinkName};
 use crate::pipeline::spec::Outbox;
 use crate::run::RunError;
 use crate::run::collect::keep;
@@ -21,11 +21,11 @@ use crate::transform::RowExpr;
 const BYTES_PER_FILE: u64 = 8 << 20;
 
 /// Returns the data set in which the rows of a sink wait: `<state>/<pipeline>/outbox/<job>/<sink>`.
-pub(in crate::run) fn data_set(state: &str, pipeline: &PipelineName, job: &JobName, outbox: &Outbox) -> SinkSpec {
+pub(in crate::run) fn data_set(state: &str, pipeline: &PipelineName, job: &JobName, sink: &SinkName) -> SinkSpec {
     SinkSpec {
-        name: outbox.name.clone(),
+        name: sink.clone(),
         format: Format::JsonLines { compression: TextCompression::None },
-        url: format!("{}/{pipeline}/outbox/{job}/{}", state.trim_end_matches('/'), outbox.name),
+        url: format!("{}/{pipeline}/outbox/{job}/{sink}", state.trim_end_matches('/')),
         partition_by: Vec::new(),
         sort_by: Vec::new(),
         rows_per_file: u64::MAX,

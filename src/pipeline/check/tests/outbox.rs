@@ -107,7 +107,7 @@ fn what_does_not_fit() {
     15 |           put: /t
        |                ^^
        |
-       = help: keep one of `post`, `put` and `patch`
+       = help: keep one of `post`, `put`, `patch`, `delete` and `request`
 
     error: requests that can't be known again go one by one: each that is out when the process is killed may be doubled
       --> p.yaml:17:24
@@ -194,4 +194,43 @@ fn secrets_are_not_written_down() {
 fn the_job_needs_no_other_sink() {
     let file = "version: 1\nname: x\nsource: {base_url: 'http://h'}\njobs:\n  a: {get: /x, paginate: none, records: '.[]', snapshot: daily, sinks: {t: {http: {base_url: 'http://h', post: /t, key: id}}}}\n";
     assert_eq!(say(file), "");
+}
+
+#[test]
+fn a_method_of_rows_is_a_template() {
+    insta::assert_snapshot!(say_sink("base_url: 'http://h'\nrequest: {method: PUT, path: '/{{ row.id }}'}\nkey: id"), @"
+    error: `PUT` is the same method for each row
+      --> p.yaml:14:29
+       |
+    14 |           request: {method: PUT, path: '/{{ row.id }}'}
+       |                             ^^^
+       |
+       = help: write `post:`, `put:`, `patch:` or `delete:`, and the path, instead of `request`
+    ");
+    insta::assert_snapshot!(say_sink("base_url: 'http://h'\nrequest: {method: '{{ rows }}', path: /t}\nkey: id"), @"
+    error: there is no template variable `rows`
+      --> p.yaml:14:33
+       |
+    14 |           request: {method: '{{ rows }}', path: /t}
+       |                                 ^^^^
+       |
+       = help: without `batch` a request has one row: use `row`, such as `{{ row.id }}`
+    ");
+    insta::assert_snapshot!(say_sink("base_url: 'http://h'\nmethod: PUT\npath: /t\nkey: id"), @"
+    error: unknown field `method`
+      --> p.yaml:14:11
+       |
+    14 |           method: PUT
+       |           ^^^^^^
+       |
+       = help: write the method and the path as one: `post: /tickets`; where the method depends on the row, `request: {method: '{{ ... }}', path: /tickets}`
+
+    error: unknown field `path`
+      --> p.yaml:15:11
+       |
+    15 |           path: /t
+       |           ^^^^
+       |
+       = help: write the method and the path as one: `post: /tickets`; where the method depends on the row, `request: {method: '{{ ... }}', path: /tickets}`
+    ");
 }
