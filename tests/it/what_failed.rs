@@ -192,7 +192,7 @@ fn a_backfill_that_nobody_wants_any_more_is_dismissed() {
     let line = "tidegate backfill pipelines/p.yaml --dismiss --job days --from 2025-06-10T00:00:00Z --to 2025-06-15T00:00:00Z --state state";
     assert!(commands(&page).iter().any(|command| command == line), "{page}");
     let status = ran(&workspace, "status", &[]).stdout;
-    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed, ";
+    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed: read it again, or dismiss it";
     assert!(status.contains(note) && status.contains(&format!("\n  {line}\n")), "{status}");
     let told = |line: &str| {
         let outcome = typed(&workspace, line);
