@@ -104,7 +104,7 @@ async fn run_heard(
         wait: true,
         allow_shrink: false,
     };
-    run(pipeline, &options, &env).await
+    run(pipeline, &options, &env).await.map_err(|broken| broken.error)
 }
 
 /// The objects of the lake and of quarantine, by their keys up to the generation.
