@@ -14,6 +14,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use super::*;
 use crate::clock::SystemClock;
 use crate::ledger::Manifest;
+use crate::model::Exit;
 use crate::objects::Bucket;
 use crate::objects::testing::{Call, Fate, Flaw, Flawed};
 use crate::pipeline::check;
