@@ -39,6 +39,10 @@ const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at a
 const UNLIKE: &str = "a record has nothing of a row, as a message of the server hasn't, and went to quarantine: rows may be missing where it \
                       stands; look at it with `tidegate quarantine show`";
 
+/// What a person should know where a page had nothing of those before it.
+const STRANGE: &str = "a page's records had none of the fields of those before it, as a message of the server hasn't: if it was one, rows are \
+                       missing where it stands; name the `key` of a row, by which rows are known";
+
 /// What a person should look at where pages in the middle of a list by pages were short.
 const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
                                fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
@@ -82,6 +86,8 @@ pub(super) struct Evidence {
     borders: Borders,
     alike: Alike,
     sought: Sought,
+    /// Whether a page of rows without a key had no field of those before it.
+    strange: bool,
 }
 
 impl Evidence {
@@ -116,6 +122,11 @@ impl Evidence {
     /// Notes records of a page that have nothing of a row.
     pub(super) fn note_unlike(&mut self, records: u64) {
         self.passes.current().unlike |= records > 0;
+    }
+
+    /// Notes whether a page's rows have no field of those before it.
+    pub(super) const fn note_strange(&mut self, is_strange: bool) {
+        self.strange |= is_strange;
     }
 
     /// Notes that nothing tells whether an answer is whole: more rows may have followed.
@@ -230,6 +241,7 @@ impl Evidence {
         let last = self.passes.get(self.passes.number());
         match () {
             () if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
+            () if self.strange => Some(STRANGE),
             () if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
             () if twice => Some(ROWS_AGAIN),
             () if self.borders.are_shared => Some(BORDER_SHARED),
