@@ -197,11 +197,11 @@ impl Evidence {
     }
 
     /// Ends a pass over a job with a key, and begins another one, whose first row has the ordinal `first`, unless the slice is
-    /// settled: then returns the pass since which its rows count.
-    pub(super) fn end_pass(&mut self, end: EndReason, overlap: bool, first: u64) -> Option<usize> {
-        let verdict = self.weigh(end, true, overlap).verdict;
-        self.passes.current().ended = Some((end, verdict));
-        let settled = self.passes.settled(overlap);
+    /// settled: then returns the pass since which its rows count. One without an `end`, which was broken off, settles nothing by itself;
+    /// what it showed counts.
+    pub(super) fn end_pass(&mut self, end: Option<EndReason>, overlap: bool, first: u64) -> Option<usize> {
+        self.passes.current().ended = end.map(|end| (end, self.weigh(end, true, overlap).verdict));
+        let settled = end.and_then(|_| self.passes.settled(overlap));
         if settled.is_none() && self.passes.count() < MOST_PASSES {
             self.passes.begin(first);
         }

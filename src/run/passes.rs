@@ -54,7 +54,7 @@ pub(super) struct Pass {
     pub(super) unmarked: bool,
     /// Whether a record had nothing of a row: where it stands, rows may be missing.
     pub(super) unlike: bool,
-    /// How it ended, and what that proves by itself.
+    /// How it ended, and what that proves by itself; none where page after page brought nothing new, or before its end.
     pub(super) ended: Option<(EndReason, Verdict)>,
 }
 
@@ -191,6 +191,9 @@ impl Passes {
         for (number, pass) in self.passes.iter().enumerate() {
             let _ = write!(story, "{}pass {}: ", if number == 0 { "" } else { "; " }, number + 1);
             let _ = write!(story, "{} rows, {} different, {} new", pass.received, pass.distinct(), pass.new);
+            if pass.ended.is_none() {
+                story.push_str(", broken off where pages brought nothing new");
+            }
             match pass.totals {
                 (Some(first), Some(last)) if first == last => {
                     let _ = write!(story, ", total {last}");

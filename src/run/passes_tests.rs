@@ -167,13 +167,15 @@ fn the_story_tells_each_pass() {
     passes.note_new(3);
     let pass = passes.current();
     (pass.received, pass.totals) = (4, (Some(5), Some(4)));
+    pass.ended = Some((EndReason::EmptyPage, Verdict::Moving));
     passes.begin(4);
     passes.note_known(0);
     passes.note_known(1);
     passes.current().received = 2;
     assert_eq!(
         passes.story(),
-        "pass 1: 4 rows, 3 different, 3 new, total first 5, then 4; pass 2: 2 rows, 1 different, 0 new, no total"
+        "pass 1: 4 rows, 3 different, 3 new, total first 5, then 4; pass 2: 2 rows, 1 different, 0 new, broken off where pages brought nothing new, no \
+         total"
     );
     assert_eq!((passes.of(0), passes.of(3), passes.of(4), passes.of(9)), (0, 0, 1, 1));
 }
