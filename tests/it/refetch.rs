@@ -229,3 +229,18 @@ fn a_server_that_ignores_the_place_is_told_of_and_not_read_for_ever() {
     // Six passes of three pages; some are asked for early.
     assert!(bench.api.asked_for("offset").len() <= 24);
 }
+
+#[test]
+fn a_total_that_only_the_last_page_states_counts() {
+    let api = |states: fn(usize) -> Option<usize>| {
+        Api::start(move |request| {
+            let at = request.number("offset");
+            let items: Vec<Value> = (at..5.min(at + 2)).map(|id| json!({"id": id})).collect();
+            Answer::json(&json!({"items": items, "total": states(at)}))
+        })
+    };
+    let last = bench(api(|at| (at >= 4).then_some(5)), JOB);
+    assert_eq!(last.run().fine(), "20260103 landed: 5 of 10, 5 read_again; complete");
+    let other = bench(api(|at| (at >= 4).then_some(6)), JOB).failure();
+    assert!(other.contains("the slice was read 6 times"), "{other}");
+}
