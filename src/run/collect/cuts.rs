@@ -20,7 +20,7 @@ impl Collector {
         let (count, mut outside, mut example) = (rows.count(), 0, None);
         for (before, batch) in rows.numbered().filter(|_| count > 0) {
             let Some(time) = &mut self.time else { return Ok(()) };
-            let (window, asked) = (time.window, time.asked);
+            let window = time.window;
             let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
             let ((times, failed), null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
             let failed: BTreeMap<_, _> = failed.into_iter().map(|(at, why)| (at, time.row.fails(&why))).collect();
@@ -29,7 +29,7 @@ impl Collector {
                 if !window.contains(instant) {
                     self.outside.insert(first + (before + at) as u64);
                 }
-                if instant < asked.from || instant > asked.to {
+                if time.is_far(instant) {
                     outside += 1;
                     example = example.or(Some(instant));
                 }
