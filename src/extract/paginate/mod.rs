@@ -73,6 +73,10 @@ pub struct Seen {
     pub page: u64,
 }
 
+/// How many pages without rows may follow each other where the server says that there are more, unless `max_pages` says how many pages
+/// there may be at all.
+const MOST_EMPTY: u64 = 1_000;
+
 /// What to do after a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {

@@ -1,8 +1,12 @@
 //! What `offset` and `page` count, and by which evidence they end.
 
-use super::{EndRules, PaginateError, Seen};
+use super::{EndRules, MOST_EMPTY, PaginateError, Seen};
 use crate::lang::place::Place;
 use crate::model::EndReason;
+
+/// What to do about a server that hides rows, where the place counts those that came.
+const COUNT_THE_HIDDEN: &str =
+    ", or, for a server that hides rows after it has counted them, write `advance: size` in `paginate.offset`";
 
 /// What `offset` and `page` end by, and the account that they keep for it.
 ///
@@ -16,12 +20,14 @@ pub(super) struct Tally {
     stale_pages: u32,
     /// Pages with rows.
     pages: u64,
+    /// Pages in a row that were empty, though there are more.
+    empty_pages: u64,
     /// Rows of the largest page.
     pub(super) largest: u64,
     /// The total that was stated last.
     total: Option<u64>,
     last: Last,
-    /// Whether a page with rows came after one that wasn't full.
+    /// Whether a page with rows came after one that wasn't full, an empty one too.
     short_in_the_middle: bool,
     /// Whether a page had all the rows that were asked for.
     ever_full: bool,
@@ -30,10 +36,12 @@ pub(super) struct Tally {
 /// What the last page was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Last {
+    /// There was none yet.
+    #[default]
+    Nothing,
     /// It had as many rows as a page can have.
     Full,
-    /// It had fewer, or none; or there was none yet.
-    #[default]
+    /// It had fewer, or none.
     Short,
     /// It was empty, and the one after it is asked for all the same.
     Doubtful,
@@ -49,7 +57,11 @@ impl Tally {
         rules: &EndRules,
         place: &Place,
     ) -> Result<Option<EndReason>, PaginateError> {
-        self.short_in_the_middle |= self.pages > 0 && self.last != Last::Full && seen.rows > 0;
+        self.short_in_the_middle |= !matches!(self.last, Last::Nothing | Last::Full) && seen.rows > 0;
+        if seen.rows == 0 && seen.more == Some(true) {
+            return self.pass_over(seen, rules).map(|()| None);
+        }
+        self.empty_pages = 0;
         let full = seen.rows >= size;
         self.ever_full |= full;
         let end = self.take(seen, size, full, rules, place)?;
@@ -59,6 +71,17 @@ impl Tally {
             EndReason::MoreFalse if self.short_in_the_middle => EndReason::MoreFalseAfterShort,
             end => end,
         }))
+    }
+
+    /// Goes on behind an empty page, where the server says that there are more and the next one lies a page further on all the same.
+    fn pass_over(&mut self, seen: &Seen, rules: &EndRules) -> Result<(), PaginateError> {
+        self.last = Last::Short;
+        self.total = seen.total.or(self.total);
+        self.empty_pages += 1;
+        if self.empty_pages >= MOST_EMPTY && rules.max_pages.is_none() {
+            return Err(PaginateError::OnlyEmptyPages { pages: self.empty_pages, what: "value of `more`" });
+        }
+        Ok(())
     }
 
     /// Takes a page of a list in which each page begins after the rows of the one before: the server may give fewer at a time than are
@@ -121,7 +144,7 @@ impl Tally {
             _ => Last::Short,
         };
         match (seen.rows, seen.more) {
-            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page, or: COUNT_THE_HIDDEN }),
             (0, None) if self.last == Last::Doubtful => return Ok(None),
             (0, _) => return Ok(Some(EndReason::EmptyPage)),
             (_, Some(false)) => return Ok(Some(EndReason::MoreFalse)),
