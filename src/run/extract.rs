@@ -212,8 +212,8 @@ impl Extraction {
             let asked = pages.ask()?;
             let span = tracing::error_span!("page", page = asked.page);
             let read = self.page(&asked, &pages, reading).instrument(span.clone()).await;
-            if pages.is_past_total() && read.as_ref().err().is_some_and(is_no_such_page) {
-                return Ok(EndReason::TotalReached);
+            if let (Some(end), true) = (pages.past_end(), read.as_ref().err().is_some_and(is_no_such_page)) {
+                return Ok(end);
             }
             let Read { seen, bytes, enough, misfit } = read?;
             span.in_scope(|| tracing::debug!(rows = seen.rows, bytes, "page received"));

@@ -93,8 +93,8 @@ impl Extraction {
         loop {
             let asked = pages.ask()?;
             let read = self.parent_page(&asked, slice, ahead, &mut columns).await;
-            if pages.is_past_total() && read.as_ref().err().is_some_and(is_no_such_page) {
-                return Ok(EndReason::TotalReached);
+            if let (Some(end), true) = (pages.past_end(), read.as_ref().err().is_some_and(is_no_such_page)) {
+                return Ok(end);
             }
             let (found, mut seen, bytes) = read?;
             ahead.send(pages.foresee(&asked, &seen, ahead.most())).await;

@@ -176,3 +176,40 @@ fn an_empty_page_that_says_that_there_is_more_is_no_end_where_pages_are_counted(
     let error = hiding(0, 1, false, true).job(&format!("{JOB}\n{received}")).failure();
     assert_snapshot!(error, @"1: latest: GET /rows?at=3: paging can't go on: page 2 is empty, though the server says that there are more rows, and the next one is asked for by the rows that came; check 'more', or, for a server that hides rows after it has counted them, write `advance: size` in `paginate.offset`");
 }
+
+#[test]
+fn an_empty_first_page_ends_a_list_only_with_another() {
+    let plain = |paginate: &str| paginate.replace(", total: .total", "").replace(", more: .more", "");
+    for (paginate, by_page) in [(PAGE, true), (ADVANCE, false)] {
+        let job = format!("{JOB}\n{}", plain(paginate));
+        let ran = hiding(3, NOWHERE, by_page, false).job(&job).run();
+        assert_eq!(ran.fine(), "latest landed: 7 of 7; unknown", "{job}");
+        let quiet = hiding(10, NOWHERE, by_page, false);
+        assert_eq!(quiet.job(&job).run().fine(), "latest landed: 0 of 0; complete", "{job}");
+        assert_eq!(quiet.api.asked_for("at"), if by_page { ["0", "1"] } else { ["0", "3"] });
+    }
+    let job = format!("{JOB}\n{}", plain(OFFSET));
+    let error = hiding(3, NOWHERE, false, false).job(&job).failure();
+    assert!(error.contains("page 1 was empty, and page 2 after it has rows: the server hides rows"), "{error}");
+}
+
+#[test]
+fn a_list_of_no_rows_is_asked_for_once_where_something_states_its_end() {
+    let body = json!({"items": [], "total": 0, "more": false});
+    let plain = PAGE.replace(", total: .total", "");
+    let more = PAGE.replace("total: .total", "more: .more");
+    let ends = PAGE.replace("total: .total", "short_page: end");
+    for (paginate, asked) in [(PAGE, 1), (more.as_str(), 1), (ends.as_str(), 1), (plain.as_str(), 2)] {
+        let bench = Bench::new(Api::always(Answer::json(&body)));
+        let ran = bench.job(&format!("{JOB}\n{paginate}")).run();
+        assert_eq!((ran.fine().as_str(), bench.api.asked_for("at").len()), ("latest landed: 0 of 0; complete", asked));
+    }
+    // That there is no second page says it too.
+    for (status, lands) in [(404, true), (400, true), (500, false), (403, false)] {
+        let bench = Bench::new(Api::start(move |request: &Request| {
+            Answer::json(&json!({"items": []})).status(if request.number("at") == 0 { 200 } else { status })
+        }));
+        let ran = bench.job(&format!("{JOB}\n{plain}")).run();
+        assert_eq!((ran.code() == 0, ran.rows().contains("0 of 0; complete")), (lands, lands), "{status}: {ran:?}");
+    }
+}

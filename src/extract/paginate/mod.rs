@@ -96,10 +96,10 @@ pub trait Paginator: Send {
     /// Takes what the last page showed, and returns the edits of the next request or why there is none.
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError>;
 
-    /// Tells whether the request that is due lies beyond the end: all that the server states as the total has come. An answer that
-    /// there is no such page is the end then.
-    fn is_past_total(&self) -> bool {
-        false
+    /// Says why there need be nothing where the request that is due asks: all that the server states as the total has come, or the list
+    /// is empty so far. An answer that there is no such page is the end then, for this reason.
+    fn past_end(&self) -> Option<EndReason> {
+        None
     }
 
     /// Returns what [`Paginator::next`] is going to decide after the page `seen`, and after those that follow it as far as they

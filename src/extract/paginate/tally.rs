@@ -10,8 +10,9 @@ const COUNT_THE_HIDDEN: &str =
 
 /// What `offset` and `page` end by, and the account that they keep for it.
 ///
-/// An empty page after a full one is the end only where the server says so, or the next page is empty too: a server that hides rows
-/// after it has counted them gives empty pages in the middle. So a list ends with two pages in a row that aren't full.
+/// An empty page after a full one, or before any other, is the end only where the server says so, or the next page is empty too: a server
+/// that hides rows after it has counted them gives empty pages in the middle, and at the beginning. So a list ends with two pages in a row
+/// that aren't full.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     /// Rows received.
@@ -110,8 +111,18 @@ impl Tally {
         }))
     }
 
-    /// Tells whether all has come that the last page stated as the total, neither more nor less: what follows is beyond the end.
-    pub(super) fn is_past_total(&self) -> bool {
+    /// Says why there need be no page that is asked for next: all has come that the last page stated as the total, neither more nor less;
+    /// or there was nothing so far, and it is asked for to be sure.
+    pub(super) fn past_end(&self) -> Option<EndReason> {
+        let is_list_of_none = self.last == Last::Doubtful && self.received == 0;
+        if self.is_past_total() {
+            Some(EndReason::TotalReached)
+        } else {
+            is_list_of_none.then_some(EndReason::EmptyPage)
+        }
+    }
+
+    fn is_past_total(&self) -> bool {
         self.total == Some(self.received)
     }
 
@@ -136,7 +147,8 @@ impl Tally {
         self.pages += u64::from(seen.rows > 0);
         self.largest = self.largest.max(seen.rows);
         self.total = seen.total.or(self.total);
-        let may_go_on = self.last == Last::Full && self.total.is_none() && !rules.short_page_ends;
+        let is_open = matches!(self.last, Last::Nothing | Last::Full);
+        let may_go_on = is_open && self.total.is_none() && !rules.short_page_ends;
         self.last = match seen.rows {
             0 if may_go_on => Last::Doubtful,
             0 => Last::Short,

@@ -130,7 +130,7 @@ proptest! {
         mut holes in prop::collection::vec(any::<bool>(), 0..8), tail in 0_usize..5, size in 1_usize..5, kind in 0_usize..3
     ) {
         // Two in a row are the end, and so is one before a rest that is no page.
-        let mut before = true;
+        let mut before = false;
         holes.iter_mut().for_each(|hole| before = std::mem::replace(hole, *hole && !before));
         let tail = tail.min(size);
         let rows: Vec<Row> = (1..=(holes.len() * size + tail) as u64).map(|id| Row { id, value: id }).collect();

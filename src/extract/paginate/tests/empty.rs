@@ -28,7 +28,6 @@ fn an_empty_page_after_a_full_one_ends_only_with_another() {
     assert_eq!(read(&mut offset(5, rules()), &[3, 3, 1, 0]), done(EndReason::EmptyPage));
     // None is full: there may be rows that the server hides, or gives elsewhere.
     assert_eq!(read(&mut offset(5, rules()), &[3, 0]), done(EndReason::NeverFull));
-    assert_eq!(read(&mut offset(5, rules()), &[0]), done(EndReason::EmptyPage));
     let (mut holes, mut hidden) = (offset(5, rules()), counted());
     assert_eq!(read(&mut holes, &[5, 0, 5]), Err(PaginateError::RowsAfterEmpty { page: 3 }));
     assert_eq!(read(&mut hidden, &[5, 0, 5, 0, 0]), done(EndReason::EmptyAfterShort));
@@ -61,4 +60,27 @@ fn empty_pages_without_end_are_an_error() {
     assert_eq!(fails_at(&mut counted(), |page| u64::from(page % 900 == 0)), None, "not in a row");
     let most = EndRules { max_pages: Some(2_000), ..rules() };
     assert_eq!(fails_at(&mut by_size(most), |_| 0), Some(PaginateError::MaxPages { pages: 2_000 }));
+}
+
+#[test]
+fn an_empty_first_page_is_the_end_only_with_another() {
+    for paginator in [&mut counted() as &mut dyn Paginator, &mut by_size(rules()), &mut offset(5, rules())] {
+        let Ok(Decision::Fetch(edits)) = paginator.next(&seen(0, 1)) else { panic!("it goes on") };
+        assert!([json!(2), json!(5)].contains(&edits[0].value), "{edits:?}");
+        assert_eq!(paginator.past_end(), Some(EndReason::EmptyPage), "there need be no such page");
+        assert_eq!(paginator.next(&seen(0, 2)), done(EndReason::EmptyPage));
+    }
+    let mut hidden = counted();
+    assert!([0, 5, 5].iter().zip(1..).all(|(rows, page)| hidden.next(&seen(*rows, page)).is_ok()));
+    assert_eq!(hidden.past_end(), None);
+    assert!(hidden.next(&seen(0, 4)).is_ok());
+    assert_eq!(hidden.next(&seen(0, 5)), done(EndReason::EmptyAfterShort));
+    let mut received = offset(5, rules());
+    assert!(received.next(&seen(0, 1)).is_ok());
+    assert_eq!(received.next(&seen(1, 2)), Err(PaginateError::RowsAfterEmpty { page: 2 }));
+    let ends = EndRules { short_page_ends: true, ..rules() };
+    for stated in [Seen { total: Some(0), ..seen(0, 1) }, Seen { more: Some(false), ..seen(0, 1) }] {
+        assert_eq!(counted().next(&stated), done(EndReason::EmptyPage));
+    }
+    assert_eq!(by_size(ends).next(&seen(0, 1)), done(EndReason::EmptyPage), "the file says that the server hides none");
 }
