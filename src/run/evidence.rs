@@ -41,6 +41,10 @@ const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at a
 const UNLIKE: &str = "a record has nothing of a row, as a message of the server hasn't, and went to quarantine: rows may be missing where it \
                       stands; look at it with `tidegate quarantine show`";
 
+/// What a person should know where a page had nothing of those before it.
+const STRANGE: &str = "a page's records had none of the fields of those before it, as a message of the server hasn't: if it was one, rows are \
+                       missing where it stands; name the `key` of a row, by which rows are known";
+
 /// What a person should look at where pages in the middle of a list by pages were short.
 const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
                                fewer rows at a time than `size`, the rest of each page is missing; ask for a smaller `size`, or name \
@@ -84,6 +88,8 @@ pub(super) struct Evidence {
     borders: Borders,
     alike: Alike,
     sought: Sought,
+    /// Whether a page of rows without a key had no field of those before it.
+    strange: bool,
 }
 
 impl Evidence {
@@ -118,6 +124,11 @@ impl Evidence {
     /// Notes records of a page that have nothing of a row.
     pub(super) fn note_unlike(&mut self, records: u64) {
         self.passes.current().unlike |= records > 0;
+    }
+
+    /// Notes whether a page's rows have no field of those before it.
+    pub(super) const fn note_strange(&mut self, is_strange: bool) {
+        self.strange |= is_strange;
     }
 
     /// Notes that nothing tells whether an answer is whole: more rows may have followed.
@@ -188,11 +199,11 @@ impl Evidence {
     }
 
     /// Ends a pass over a job with a key, and begins another one, whose first row has the ordinal `first`, unless the slice is
-    /// settled: then returns the pass since which its rows count.
-    pub(super) fn end_pass(&mut self, end: EndReason, overlap: bool, first: u64) -> Option<usize> {
-        let verdict = self.weigh(end, true, overlap).verdict;
-        self.passes.current().ended = Some((end, verdict));
-        let settled = self.passes.settled(overlap);
+    /// settled: then returns the pass since which its rows count. One without an `end`, which was broken off, settles nothing by itself;
+    /// what it showed counts.
+    pub(super) fn end_pass(&mut self, end: Option<EndReason>, overlap: bool, first: u64) -> Option<usize> {
+        self.passes.current().ended = end.map(|end| (end, self.weigh(end, true, overlap).verdict));
+        let settled = end.and_then(|_| self.passes.settled(overlap));
         if settled.is_none() && self.passes.count() < MOST_PASSES {
             self.passes.begin(first);
         }
@@ -232,6 +243,7 @@ impl Evidence {
         let last = self.passes.get(self.passes.number());
         match () {
             () if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
+            () if self.strange => Some(STRANGE),
             () if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
             () if twice => Some(ROWS_AGAIN),
             () if self.borders.are_shared => Some(BORDER_SHARED),
