@@ -42,6 +42,10 @@ pub struct DeliveryReport {
     /// Where the rows went.
     #[serde(flatten)]
     pub counts: DeliveryCounts,
+    /// Rows that the server has refused for good, now or before, and that nobody has sent again since (`tidegate deliver --refused`); absent
+    /// where the delivery ended before it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_so_far: Option<u64>,
     /// Why the delivery stopped before its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -204,6 +204,7 @@ fn stopped(report: &RunReport) -> Option<String> {
 fn job(report: &JobReport) -> Job {
     let count = |is: fn(&SliceOutcome) -> bool| report.count(is) as u64;
     let (counts, sinks) = (report.rows(), report.sinks());
+    let landed = report.slices.iter().filter(|slice| slice.outcome == SliceOutcome::Landed);
     Job {
         name: report.job.to_string(),
         slices: (
@@ -215,7 +216,7 @@ fn job(report: &JobReport) -> Job {
             Left::Slices(slices) => format!("{} slices that are due haven't begun", text::count(slices)),
             Left::Unplanned => "not begun, so it isn't known what is due".to_owned(),
         }),
-        landed: sinks.landed,
+        landed: landed.map(|slice| slice.rows.transformed).sum(),
         rows: Some(Rows { adds_up: counts.adds_up(), counts, sinks }),
         fetched: Some(report.fetched()),
         took: Some(Stages::of(report.took())),

@@ -89,6 +89,7 @@ pub(super) async fn all(
             job: job.name.clone(),
             sink: outbox.name.clone(),
             counts: DeliveryCounts::default(),
+            refused_so_far: None,
             error: None,
             remedy: None,
         };
@@ -148,6 +149,7 @@ async fn one(
         stopped: None,
     };
     let ended = courier.deliver().await;
+    report.refused_so_far = Some(courier.log.state().refused());
     report.error = courier.stopped.take().map(|error| sender.redactor().scrub(&error));
     match (courier.count(), ended) {
         (Ok(counts), ended) => {
