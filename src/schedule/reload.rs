@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::daemon::{Daemon, Event};
 use super::files::{self, FileDigest, Found, Read, Refusal, Stamps};
 use super::looks::{Of, SILENT, Seen, silence};

@@ -324,16 +324,19 @@ async fn what_waits_for_a_place_or_for_a_run_is_skipped_once_the_pipeline_is_pau
 async fn a_run_that_has_ended_is_not_waited_for_though_its_hook_is_out() {
     let (slow, loader) = Slow::start().await;
     let runner: Runner = Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done));
-    let (mut daemon, _, _folder, mut heard) = daemon_heard(&["a"], 1, runner, loader, Duration::ZERO);
+    let (mut daemon, _, _folder, mut heard) = daemon_heard(&["a"], 1, runner, loader, Duration::from_secs(60));
     daemon.reload().await;
     let (answer, _) = tokio::sync::oneshot::channel();
     daemon.command(Command::RunNow(PipelineName::new("a")), answer);
     daemon.until_quiet().await;
     while !matches!(heard.recv().await.unwrap(), Event::Ended(_)) {}
-    assert!(daemon.drain().await);
+    let answers = async {
+        let (_, mut stream) = slow.hears().await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    };
+    assert!(tokio::join!(daemon.drain(), answers).0);
     let told = std::iter::from_fn(|| heard.try_recv().ok()).find(|event| matches!(event, Event::Draining { .. }));
     assert!(matches!(told, Some(Event::Draining { runs: 0, .. })), "{told:?}");
-    drop(slow);
 }
 
 #[tokio::test]
