@@ -77,7 +77,7 @@ const fn circling(name: &'static str, fault: Fault, says: &'static str) -> Row {
     Row { name, fault, says, tries: Tries::Circling, ..LASTING }
 }
 
-const ROWS_OF_MATRIX: [Row; 49] = [
+const ROWS_OF_MATRIX: [Row; 50] = [
     Row { name: "silence", fault: Fault::Silence, says: "timeout after 4 tries", ..TIMED },
     Row {
         name: "stall",
@@ -124,6 +124,7 @@ const ROWS_OF_MATRIX: [Row; 49] = [
         ..LASTING
     },
     lasting("refused", Fault::Refused, "the server refused the credential, so no job sends it again in this run"),
+    lasting("refused-torn", Fault::RefusedTorn, "the server refused the credential, so no job sends it again in this run"),
     lasting("s302", Fault::Redirect, "redirects aren't followed"),
     lasting("s304", Fault::Status(304, ""), "it answers a request that asks whether something changed"),
     lasting("s400", Fault::Status(400, ""), "status 400 after 1 try"),
@@ -185,7 +186,7 @@ impl Row {
         match self.fault {
             Fault::Expired => Wants::Session,
             _ if self.name.ends_with("-login") => Wants::Session,
-            Fault::Refused | Fault::Foreign | Fault::Redirect => Wants::Token(token(job)),
+            Fault::Refused | Fault::RefusedTorn | Fault::Foreign | Fault::Redirect => Wants::Token(token(job)),
             _ => Wants::Nothing,
         }
     }
@@ -402,7 +403,7 @@ async fn every_fault_on_every_page_by_every_way_to_page() {
     }
     assert!(wrong.is_empty(), "{} of {cells} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     // Three pages each, but for the one page of `none`; those of what may pass twice.
-    assert_eq!(cells, 20 * 32 + 22 * 16 + 3 * 15 + 6 + 3 * 3);
+    assert_eq!(cells, 20 * 32 + 23 * 16 + 3 * 15 + 6 + 3 * 3);
     assert_eq!(server.strayed(), 0, "no credential went to another server, nor anything else");
 }
 

@@ -67,6 +67,28 @@ fn a_refused_credential_is_remembered_by_later_runs() {
 }
 
 #[test]
+fn a_credential_is_refused_by_an_answer_that_breaks_off_as_well() {
+    let torn = Answer::json(&json!({"error": "bad credentials"})).status(401).torn();
+    let bench = Bench::new(Api::always(torn));
+    let jobs = (0..6).map(|job| {
+        format!("  job_{job}: {{get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}}}\n")
+    });
+    let jobs: String = jobs.collect();
+    for auth in [
+        "{bearer: '${PASSWORD}'}",
+        "{login: {post: /login, form: {password: '${PASSWORD}'}, token: .token, into: headers.authorization}}",
+    ] {
+        let before = bench.api.asked().len();
+        bench.file(&format!("source: {{base_url: '{}', auth: {auth}}}\njobs:\n{jobs}", bench.api.url()));
+        let first = run_with(&bench, "wrong-password", &[]);
+        assert_eq!((first.errors().len(), bench.api.asked().len() - before), (6, 1), "{auth}: {first:?}");
+        assert!(first.errors()[0].contains("status 401 after 1 try"), "{first:?}");
+        let second = run_with(&bench, "wrong-password", &[]);
+        assert_eq!((second.code(), bench.api.asked().len() - before), (1, 1), "{auth}: {second:?}");
+    }
+}
+
+#[test]
 fn a_preview_and_a_look_at_the_schema_keep_to_what_was_refused_and_note_it() {
     let asked = |bench: &Bench, verb: &[&str]| {
         let before = bench.api.asked().len();

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Response, Version};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, HeaderValue, Method};
+use hyper::body::Body as _;
 use serde_json::Value;
 use tokio::time::timeout_at;
 
@@ -19,7 +18,8 @@ use super::answer::{
     unknown_encoding,
 };
 use super::budget::Dead;
-use super::connect::{HttpOptions, torn};
+use super::body::late;
+use super::connect::HttpOptions;
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::HostSlots;
@@ -27,19 +27,11 @@ use super::memory::{Memory, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
 use super::terms::{Patience, Terms, Tries, Wish};
 use super::tried::{Tried, TryError, may_follow};
-use super::unpack::{PIECE, Unpacker};
 use super::wire::Wire;
 use crate::clock::Clock;
 use crate::extract::auth::{EachTry, Pass, Redactor};
 use crate::extract::request::RenderedRequest;
 use crate::lang::spell;
-
-/// Bytes from which on a body lies apart.
-const LARGE: usize = 1024 * 1024;
-
-/// Bytes of a buffer that lies apart: more than allocators keep for later, as glibc does up to 32 MiB. So it is given back to the system
-/// as soon as it is dropped, and grows without a copy. What of it isn't written to takes no memory.
-const APART: usize = 33 * 1024 * 1024;
 
 /// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
@@ -50,7 +42,7 @@ pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 /// The client of one source. Jobs share it; the slots of its host are shared by the process.
 pub struct HttpClient {
     wire: Wire,
-    options: HttpOptions,
+    pub(super) options: HttpOptions,
     pub(super) slots: Arc<HostSlots>,
     memory: Arc<Memory>,
     redactor: Redactor,
@@ -150,7 +142,10 @@ impl HttpClient {
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
                 tried = self.attempt(request, terms, room) => tried,
             };
-            let tried = tried.and_then(|tried| tried.unless_doubtful(&mut last_open));
+            let tried = match tried.and_then(|tried| tried.unless_doubtful(&mut last_open)) {
+                Ok(tried) => self.by_its_status(tried, terms).await?,
+                Err(error) => Err(error),
+            };
             if matches!(tried, Err(TryError::Stale)) {
                 return Err(HttpError::Stale { request: self.redactor.scrub(terms.line) });
             }
@@ -231,6 +226,28 @@ impl HttpClient {
         }
     }
 
+    /// Takes an answer whose body isn't whole by its status, unless the job's rules take that for a page with no rows: they may have looked
+    /// at what is missing.
+    async fn by_its_status(&self, tried: Tried, terms: &Terms<'_>) -> Result<Result<Tried, TryError>, HttpError> {
+        let (Some(_), Some((rules, extra))) = (&tried.broken, &terms.rules) else { return Ok(Ok(tried)) };
+        let (rules, extra) = (Arc::clone(rules), extra.to_vec());
+        let (status, headers, body) = (tried.status, headers_to_json(&tried.headers), tried.body.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let envelope = serde_json::from_slice(&body).unwrap_or_default();
+            rules.stand_without_the_body(status, &headers, &envelope, &extra)
+        });
+        let stands = work.await.map_err(|error| self.unworked(terms, &error))?;
+        Ok(match tried.broken {
+            Some(error) if !stands => Err(error),
+            broken => Ok(Tried { broken, ..tried }),
+        })
+    }
+
+    fn unworked(&self, terms: &Terms<'_>, error: &tokio::task::JoinError) -> HttpError {
+        let reason = format!("the work on the answer didn't end: {error}");
+        HttpError::Rule { request: self.redactor.scrub(terms.line), reason }
+    }
+
     /// Asks the rules of the job, off the async threads.
     async fn again(
         &self,
@@ -248,10 +265,7 @@ impl HttpClient {
             };
             rules.again(status, &headers, &envelope, &extra, (now - DateTime::UNIX_EPOCH).as_seconds_f64())
         });
-        work.await.map_err(|error| HttpError::Rule {
-            request: self.redactor.scrub(terms.line),
-            reason: format!("the work on the answer didn't end: {error}"),
-        })
+        work.await.map_err(|error| self.unworked(terms, &error))
     }
 
     fn note_proxy_refusal(&self) {
@@ -300,75 +314,22 @@ impl HttpClient {
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         let unmarked = ends_with_connection(response.version(), &headers, response.body().size_hint().exact());
-        let body = self.read(response, deadline, room).await?;
+        let mut body = BytesMut::new();
+        let read = self.read(response, deadline, room, &mut body).await;
+        room.fit();
+        let broken = match read {
+            // What says no more than that it failed says so by its status.
+            Err(error) if !status.is_success() && !matches!(error, TryError::NoRoom) => Some(error),
+            read => read.map(|()| None)?,
+        };
+        let body = body.freeze();
         if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
             let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         let open_ended = unmarked && status.is_success() && is_open_ended(cut.format, &body);
-        Ok(Tried { status, headers, body, open_ended, unmarked: unmarked && ends_with_any_line(cut.format) })
-    }
-
-    async fn read(&self, response: Response<Incoming>, deadline: Instant, room: &mut Room) -> Result<Bytes, TryError> {
-        let (limit, length) = (self.options.max_response, response.body().size_hint().exact());
-        let mut unpacker = Unpacker::of(response.headers());
-        // What is packed is measured once it is unpacked.
-        if unpacker.is_none() && length.is_some_and(|length| length > limit) {
-            return Err(TryError::TooLarge);
-        }
-        let mut body = BytesMut::new();
-        if let Some(stated) = length.filter(|_| unpacker.is_none()) {
-            room.expect(stated).await?;
-            make_way(&mut body, usize::try_from(stated).unwrap_or(APART));
-        }
-        let (is_http_2, mut stream) = (response.version() == Version::HTTP_2, response.into_body());
-        let undoing = |reason| TryError::Transport(TransportKind::TornBody, reason);
-        loop {
-            let silent = Instant::now() + self.options.read_timeout;
-            let next = timeout_at(silent.min(deadline).into(), stream.frame()).await;
-            let next = next.map_err(|_| if silent < deadline { self.stalled() } else { late() })?;
-            let Some(frame) = next.transpose().map_err(|error| torn(&error))? else { break };
-            let Ok(chunk) = frame.into_data() else { continue };
-            match &mut unpacker {
-                None => self.keep(&chunk, &mut body, room).await?,
-                Some(unpacker) => {
-                    for mut piece in chunk.chunks(PIECE) {
-                        loop {
-                            let undone = unpacker.push(&mut piece).map_err(undoing)?;
-                            self.keep(&undone, &mut body, room).await?;
-                            if piece.is_empty() && undone.is_empty() {
-                                break;
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        // A stream that is reset without an error ends as well, without having come to its end.
-        if is_http_2 && !stream.is_end_stream() {
-            return Err(undoing("the server reset the stream before its end".to_owned()));
-        }
-        if let Some(unpacker) = &mut unpacker {
-            self.keep(&unpacker.finish().map_err(undoing)?, &mut body, room).await?;
-        }
-        room.fit();
-        Ok(body.freeze())
-    }
-
-    /// Adds bytes to a body, unless it grows too large.
-    async fn keep(&self, bytes: &[u8], body: &mut BytesMut, room: &mut Room) -> Result<(), TryError> {
-        if u64::try_from(body.len() + bytes.len()).unwrap_or(u64::MAX) > self.options.max_response {
-            return Err(TryError::TooLarge);
-        }
-        room.grow(bytes.len() as u64).await?;
-        make_way(body, bytes.len());
-        body.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn stalled(&self) -> TryError {
-        let silence = spell(self.options.read_timeout);
-        TryError::Transport(TransportKind::Timeout, format!("no byte of the body came for {silence}"))
+        let unmarked = unmarked && ends_with_any_line(cut.format);
+        Ok(Tried { status, headers, body, broken, open_ended, unmarked })
     }
 
     fn asked(&self, tried: &Tried) -> Option<Duration> {
@@ -398,6 +359,7 @@ impl HttpClient {
                 status: tried.status,
                 headers: headers_to_json(&tried.headers),
                 body: tried.body,
+                broken: tried.broken.map(|error| error.reason(self.options.max_response)),
                 attempts,
                 elapsed: made.started.elapsed(),
                 note,
@@ -425,19 +387,5 @@ impl HttpClient {
                 Err(HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason, note })
             }
         }
-    }
-}
-
-/// The try took longer than one may.
-fn late() -> TryError {
-    TryError::Transport(TransportKind::Timeout, "error sending request: operation timed out".to_owned())
-}
-
-/// Makes way for `bytes` more.
-fn make_way(body: &mut BytesMut, bytes: usize) {
-    if body.capacity() - body.len() < bytes {
-        // What a server states of a large body may be a lie, so that is no more than a sign that it is one.
-        let is_large = body.len() + bytes > LARGE;
-        body.reserve(if is_large && body.capacity() < APART { APART - body.len() } else { bytes });
     }
 }

@@ -2,6 +2,7 @@
 
 mod again;
 mod answer;
+mod body;
 mod budget;
 mod client;
 mod connect;

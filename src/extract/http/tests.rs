@@ -20,6 +20,7 @@ use crate::extract::request::{RenderedRequest, RequestSpec, RequestTree};
 use crate::model::AnswerFormat;
 use crate::secret::Secret;
 
+mod broken;
 mod encodings;
 mod network;
 mod patience;

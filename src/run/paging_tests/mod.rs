@@ -166,6 +166,7 @@ fn raw(answer: &Answer) -> RawAnswer {
         status: answer.status,
         headers: answer.headers.clone(),
         body: answer.body().to_string().into(),
+        broken: None,
         attempts: 1,
         elapsed: Duration::ZERO,
         note: None,

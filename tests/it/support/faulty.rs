@@ -142,6 +142,8 @@ pub(crate) enum Fault {
     Expired,
     /// The credential is refused.
     Refused,
+    /// The credential is refused by an answer whose body is cut off.
+    RefusedTorn,
 }
 
 /// What a list wants of its requests.
@@ -383,6 +385,9 @@ async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Resul
             let mut text = String::from("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
             let _ = write!(text, "{:x}\r\n{}\r\n", half.len(), String::from_utf8_lossy(half));
             socket.write_all(text.as_bytes()).await?;
+        }
+        Fault::RefusedTorn => {
+            socket.write_all(b"HTTP/1.1 401 X\r\ncontent-length: 100\r\n\r\n{\"error\":\"who are you?\"}").await?;
         }
         Fault::TornEnd => socket.write_all(&[b"HTTP/1.1 200 OK\r\n\r\n", half].concat()).await?,
         Fault::TornGzip => {
