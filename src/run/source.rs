@@ -127,7 +127,6 @@ impl Sources {
             );
         }
         let redactor = auth.redactor();
-        redactor.know(source.proxy.iter().map(|proxy| &proxy.password));
         let client = HttpClient::new(options, Arc::clone(&self.slots), redactor, Arc::clone(&self.clock))?;
         let client = client.within(Arc::clone(&self.memory));
         Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::Body as _;
 use serde_json::Value;
 use tokio::time::timeout_at;
+use url::Url;
 
 use super::again::Again;
 use super::answer::{
@@ -68,6 +69,7 @@ impl HttpClient {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HttpError> {
         let wire = Wire::new(&options)?;
+        redactor.know(wire.secrets());
         let (jitter, proxy_refused): (Jitter, _) = (Arc::new(rand::random::<f64>), Mutex::default());
         let memory = Arc::default();
         Ok(Self { wire, options, slots, memory, redactor, clock, jitter, proxy_refused })
@@ -132,7 +134,7 @@ impl HttpClient {
     ) -> Result<RawAnswer, HttpError> {
         let (started, budget) = (Instant::now(), &terms.patience.budget);
         let origin = request.resource.origin().ascii_serialization();
-        self.worth_sending(terms, &origin, started)?;
+        self.worth_sending(terms, &request.resource, started)?;
         let (mut attempt, mut note, mut last_open) = (0, None, None);
         loop {
             attempt += 1;
@@ -180,12 +182,17 @@ impl HttpClient {
         }
     }
 
-    /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that refused our credential.
-    fn worth_sending(&self, terms: &Terms<'_>, origin: &str, now: Instant) -> Result<(), HttpError> {
+    /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that can't be used, or that refused our
+    /// credential.
+    fn worth_sending(&self, terms: &Terms<'_>, to: &Url, now: Instant) -> Result<(), HttpError> {
         let request = || self.redactor.scrub(terms.line);
+        if let Some(reason) = self.wire.unusable_proxy(to) {
+            return Err(HttpError::Client { reason });
+        }
         if let Some(Dead { failed, since }) = terms.patience.budget.dead(now) {
             let span = spell(Duration::from_secs(since.as_secs()));
-            return Err(HttpError::Dead { request: request(), origin: origin.to_owned(), failed, span });
+            let origin = to.origin().ascii_serialization();
+            return Err(HttpError::Dead { request: request(), origin, failed, span });
         }
         let mut refused = self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner);
         *refused = refused.take().filter(|at| now.saturating_duration_since(*at) < REFUSED_FOR);

@@ -31,6 +31,7 @@ use super::error::{HttpError, TransportKind};
 use super::route::Route;
 use super::tls;
 use crate::lang::spell;
+use crate::secret::Secret;
 
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(90);
@@ -92,6 +93,16 @@ impl Wire {
             request.headers_mut().insert(PROXY_AUTHORIZATION, credential);
         }
         self.client.request(request).await.map_err(|error| said(&error, error.is_connect()))
+    }
+
+    /// Returns what must not show of the credentials of proxies.
+    pub(super) fn secrets(&self) -> &[Secret] {
+        self.route.secrets()
+    }
+
+    /// Says why `url` can't be asked by the proxy that the environment names.
+    pub(super) fn unusable_proxy(&self, url: &Url) -> Option<String> {
+        self.route.unusable(url)
     }
 
     /// Says by which proxy `url` is asked; none where it is asked directly.
