@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use serde_json::{Map, Value};
 
-use super::unpack::undone_here;
+use super::unpack::{encodings, undone_here};
 use crate::model::AnswerFormat;
 
 /// An answer, not yet judged.
@@ -103,9 +103,7 @@ impl CutCheck {
 
 /// Returns how a body is encoded that the client couldn't decode.
 pub(super) fn unknown_encoding(headers: &HeaderMap) -> Option<String> {
-    let all = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let is_none = |encoding: &str| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
-    let encodings: Vec<_> = all.filter(|encoding| !is_none(encoding.trim())).collect();
+    let encodings = encodings(headers);
     match encodings.as_slice() {
         [] => None,
         [one] if undone_here(one).is_some() => None,

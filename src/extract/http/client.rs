@@ -1,16 +1,14 @@
 //! The client: one request, with its tries, to one answer.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use chrono::DateTime;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
 use hyper::body::Body as _;
 use serde_json::Value;
-use tokio::time::timeout_at;
 use url::Url;
 
 use super::again::Again;
@@ -19,38 +17,36 @@ use super::answer::{
     unknown_encoding,
 };
 use super::budget::Dead;
-use super::body::late;
-use super::connect::HttpOptions;
+use super::connect::{HttpOptions, what_to_do_about_http_2};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::HostSlots;
 use super::memory::{Memory, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
+use super::send::Heard;
 use super::terms::{Patience, Terms, Tries, Wish};
+use super::tls;
 use super::tried::{Tried, TryError, may_follow};
 use super::wire::Wire;
 use crate::clock::Clock;
-use crate::extract::auth::{EachTry, Pass, Redactor};
+use crate::extract::auth::{CredentialGate, EachTry, Pass, Redactor, Refused};
 use crate::extract::request::RenderedRequest;
 use crate::lang::spell;
-
-/// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
-const REFUSED_FOR: Duration = Duration::from_mins(5);
 
 /// Gives a number in `[0, 1)` for the jitter of a wait.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// The client of one source. Jobs share it; the slots of its host are shared by the process.
 pub struct HttpClient {
-    wire: Wire,
+    pub(super) wire: Wire,
     pub(super) options: HttpOptions,
     pub(super) slots: Arc<HostSlots>,
     memory: Arc<Memory>,
     redactor: Redactor,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
-    /// When the proxy last refused our credential.
-    proxy_refused: Mutex<Option<Instant>>,
+    /// Before the credential of the proxy.
+    gate: CredentialGate,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -70,15 +66,21 @@ impl HttpClient {
     ) -> Result<Self, HttpError> {
         let wire = Wire::new(&options)?;
         redactor.know(wire.secrets());
-        let (jitter, proxy_refused): (Jitter, _) = (Arc::new(rand::random::<f64>), Mutex::default());
-        let memory = Arc::default();
-        Ok(Self { wire, options, slots, memory, redactor, clock, jitter, proxy_refused })
+        let (jitter, memory, gate): (Jitter, _, _) =
+            (Arc::new(rand::random::<f64>), Arc::default(), CredentialGate::new());
+        Ok(Self { wire, options, slots, memory, redactor, clock, jitter, gate })
     }
 
     /// Keeps answers in the memory that others share.
     #[must_use]
     pub fn within(self, memory: Arc<Memory>) -> Self {
         Self { memory, ..self }
+    }
+
+    /// Sends the credential of a proxy by the gate that others share.
+    #[must_use]
+    pub fn behind(self, gate: CredentialGate) -> Self {
+        Self { gate, ..self }
     }
 
     /// Takes the jitter of waits from `jitter`.
@@ -135,6 +137,12 @@ impl HttpClient {
         let (started, budget) = (Instant::now(), &terms.patience.budget);
         let origin = request.resource.origin().ascii_serialization();
         self.worth_sending(terms, &request.resource, started)?;
+        let refused_by_proxy = |refused: Refused| HttpError::ProxyRefused {
+            request: self.redactor.scrub(terms.line),
+            reason: refused.reason,
+        };
+        let by_proxy = self.wire.proxy_credential(&request.resource);
+        let mut proxy = self.gate.enter(by_proxy.clone()).await.map_err(refused_by_proxy)?;
         let (mut attempt, mut note, mut last_open) = (0, None, None);
         loop {
             attempt += 1;
@@ -142,6 +150,7 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
+                refused = proxy.refused_elsewhere() => return Err(refused_by_proxy(refused)),
                 tried = self.attempt(request, terms, room) => tried,
             };
             let tried = match tried.and_then(|tried| tried.unless_doubtful(&mut last_open)) {
@@ -150,6 +159,13 @@ impl HttpClient {
             };
             if matches!(tried, Err(TryError::Stale)) {
                 return Err(HttpError::Stale { request: self.redactor.scrub(terms.line) });
+            }
+            if is_refused_by_proxy(&tried) {
+                let _ = proxy.refused(&self.refusal_of_proxy(terms, &request.resource));
+                return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: false });
+            }
+            if by_proxy.is_some() && tried.is_ok() {
+                proxy.proved();
             }
             let wish = self.wish(&tried, terms).await?;
             if let Wish::Another { asked, broken } = &wish {
@@ -194,9 +210,7 @@ impl HttpClient {
             let origin = to.origin().ascii_serialization();
             return Err(HttpError::Dead { request: request(), origin, failed, span });
         }
-        let mut refused = self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused = refused.take().filter(|at| now.saturating_duration_since(*at) < REFUSED_FOR);
-        if refused.is_some() { Err(HttpError::ProxyRefused { request: request() }) } else { Ok(()) }
+        Ok(())
     }
 
     /// Tells whether what a try brought is worth another one.
@@ -209,15 +223,8 @@ impl HttpClient {
                 return Ok(Wish::Another { asked: Some(Duration::ZERO), broken: None });
             }
             Err(TryError::Transport(kind, _)) if kind.is_transient() => return Ok(NOTHING_ASKED),
-            Err(TryError::Transport(TransportKind::ProxyAuth, _)) => {
-                self.note_proxy_refusal();
-                return Ok(Wish::Settled);
-            }
             Err(_) => return Ok(Wish::Settled),
         };
-        if tried.status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            self.note_proxy_refusal();
-        }
         let in_header = self.asked(tried);
         let again = match &terms.rules {
             Some((rules, extra)) if rules.speak_of_retries(tried.status) => {
@@ -275,44 +282,23 @@ impl HttpClient {
         work.await.map_err(|error| self.unworked(terms, &error))
     }
 
-    fn note_proxy_refusal(&self) {
-        *self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Says how the proxy refused its credential.
+    fn refusal_of_proxy(&self, terms: &Terms<'_>, to: &Url) -> String {
+        let proxy = self.wire.proxy_of(to).unwrap_or_else(|| "the proxy".to_owned());
+        let line = self.redactor.scrub(terms.line);
+        format!("{line}: {proxy} wants another credential; check its user and its password")
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
     async fn attempt(&self, request: &RenderedRequest, terms: &Terms<'_>, room: &mut Room) -> Result<Tried, TryError> {
         room.restart();
-        let (each_try, cut) = (terms.each_try, terms.cut);
+        let cut = terms.cut;
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         // With a slot, so that nobody who waits for memory keeps the one that the others wait for from going on.
         room.begin().await?;
-        if let Some(rate) = self.options.rate_limit {
-            slot.keep_to(rate).await;
-        }
-        if terms.session.is_some_and(|(session, grant)| !session.is_current(grant.generation())) {
-            return Err(TryError::Stale);
-        }
-        terms.patience.sent.fetch_add(1, Ordering::Relaxed);
-        // After the waits, so that the signature is fresh when it leaves.
-        let prepared = each_try.prepared(request, self.clock.now());
-        let request = prepared.as_ref().unwrap_or(request);
-        let (mut headers, mut body) = (HeaderMap::new(), Bytes::new());
-        if let Some((kind, text)) = request.body() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            body = text.into();
-        } else if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
-            // Without it some servers answer 411 (RFC 9110, section 8.6).
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        // These replace what stands there, a content type of the pipeline file's own included.
-        headers.extend(request.headers.clone());
-        let deadline = Instant::now() + self.options.request_timeout;
-        let (method, url) = (request.method.clone(), request.url());
-        let sent = timeout_at(deadline.into(), self.wire.send(method, &url, headers, body)).await;
-        let response = sent.map_err(|_| late())??;
+        let Heard { response, held, deadline } = self.send(request, terms, &slot).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         slot.answered(matches!(status.as_u16(), 429 | 503));
-        each_try.heard(request, &headers, self.clock.now());
         if let Some(encoding) = unknown_encoding(&headers).filter(|_| status.is_success()) {
             return Err(TryError::Encoding(encoding));
         }
@@ -324,6 +310,10 @@ impl HttpClient {
         let mut body = BytesMut::new();
         let read = self.read(response, deadline, room, &mut body).await;
         room.fit();
+        // Over HTTP/2 the next request would go by the same connection.
+        if matches!(read, Err(TryError::Transport(TransportKind::Timeout, _))) {
+            held.retire();
+        }
         let broken = match read {
             // What says no more than that it failed says so by its status.
             Err(error) if !status.is_success() && !matches!(error, TryError::NoRoom) => Some(error),
@@ -390,9 +380,20 @@ impl HttpClient {
                 reason.extend(proxy.iter().map(|proxy| format!(", through {proxy}")));
                 let note = note
                     .or_else(|| proxy.and_then(|_| kind.what_to_do_about_a_proxy()))
-                    .or_else(|| kind.what_to_do_at(origin));
+                    .or_else(|| kind.what_to_do_at(origin))
+                    .or_else(|| tls::what_to_do(&reason).filter(|_| kind == TransportKind::Tls))
+                    .or_else(|| what_to_do_about_http_2(&reason).filter(|_| kind == TransportKind::Broken));
                 Err(HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason, note })
             }
         }
+    }
+}
+
+/// Tells whether a try was answered by a proxy that wants another credential. Sent again, a wrong one would lock its account.
+fn is_refused_by_proxy(tried: &Result<Tried, TryError>) -> bool {
+    match tried {
+        Ok(tried) => tried.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        Err(TryError::Transport(kind, _)) => *kind == TransportKind::ProxyAuth,
+        Err(_) => false,
     }
 }

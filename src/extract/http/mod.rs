@@ -16,6 +16,7 @@ mod pace;
 mod renew;
 mod retry;
 mod route;
+mod send;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -36,5 +37,5 @@ pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};
 pub use self::memory::{DEFAULT_MEMORY_LIMIT, Memory, Room, Turn};
 pub use self::retry::{RetryPolicy, retry_after};
-pub use self::route::Proxy;
+pub use self::route::{Proxy, proxy_credential};
 pub use self::terms::{EnvelopeReader, Patience, Purpose, Repeat};

@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::connect::HttpOptions;
+use crate::extract::auth::CredentialId;
 use crate::secret::Secret;
 
 /// A proxy. Hosts that `NO_PROXY` names are asked directly all the same, as `curl --proxy` does.
@@ -33,6 +34,13 @@ pub(super) struct Route {
     credential: Option<HeaderValue>,
     of_file: bool,
     secrets: Vec<Secret>,
+}
+
+/// Returns the credential that the proxy is given through which `to` is asked, and the name under which its refusal is remembered; none
+/// where there is no proxy, or it is given none.
+#[must_use]
+pub fn proxy_credential(options: &HttpOptions, to: &Url) -> Option<(String, CredentialId)> {
+    Route::of(options).credential_for(to)
 }
 
 /// The proxy that a request goes through.
@@ -79,6 +87,13 @@ impl Route {
         let proxy = self.matcher.as_ref()?.intercept(to)?;
         let credential = self.credential.clone().or_else(|| proxy.basic_auth().cloned());
         Some(Via { proxy: proxy.uri().clone(), credential })
+    }
+
+    /// Returns the credential that the proxy for `to` is given, and the name under which its refusal is remembered; none where there is no
+    /// proxy, or it is given none.
+    pub(super) fn credential_for(&self, to: &Url) -> Option<(String, CredentialId)> {
+        let via = self.via(&to.as_str().parse().ok()?)?;
+        Some(CredentialId::of_proxy(&via.proxy.to_string(), via.credential?.to_str().ok()?))
     }
 
     /// Says why `to` can't be asked, where the environment names a proxy for it that can't be used. It doesn't show its text, which may
@@ -161,14 +176,21 @@ mod tests {
 
     #[test]
     fn hosts_of_no_proxy_may_have_a_star_or_brackets() {
-        for (listed, bare) in
-            [(" *.example.test ", ".example.test"), ("[::1]", "::1"), ("*", "*"), ("a.b", "a.b"), ("10.0.0.0/8", "10.0.0.0/8"), ("", "")]
-        {
+        for (listed, bare) in [
+            (" *.example.test ", ".example.test"),
+            ("[::1]", "::1"),
+            ("*", "*"),
+            ("a.b", "a.b"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("", ""),
+        ] {
             assert_eq!(host(listed), bare);
         }
         let no = ["*.example.test", "[::1]"].map(host).join(",");
         let matcher = Matcher::builder().all("http://proxy:3128").no(no).build();
-        for (to, through) in [("http://a.example.test/", false), ("http://[::1]:8/", false), ("http://example.org/", true)] {
+        for (to, through) in
+            [("http://a.example.test/", false), ("http://[::1]:8/", false), ("http://example.org/", true)]
+        {
             assert_eq!(matcher.intercept(&to.parse().unwrap()).is_some(), through, "{to}");
         }
     }
@@ -182,7 +204,8 @@ mod tests {
         for text in ["http://[bad", "ftp://proxy", "socks5://proxy:1080", "http://", "http://a b"] {
             assert_eq!(of(text).usable(), UNUSABLE, "{text}");
         }
-        let secrets = |text: &str| of(text).secrets().iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>();
+        let secrets =
+            |text: &str| of(text).secrets().iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>();
         assert_eq!(secrets("http://u:a%2Fb@proxy:3128"), ["a/b", "a%2Fb"]);
         assert_eq!(secrets("token-1@proxy"), ["token-1", "token-1"]);
         assert!(secrets("http://proxy:3128").is_empty());

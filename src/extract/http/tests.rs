@@ -21,6 +21,7 @@ use crate::model::AnswerFormat;
 use crate::secret::Secret;
 
 mod broken;
+mod connections;
 mod encodings;
 mod network;
 mod patience;

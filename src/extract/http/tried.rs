@@ -70,7 +70,8 @@ impl Tried {
 /// Tells whether a try may be followed by another.
 pub(super) fn may_follow(repeat: Repeat, tried: &Result<Tried, TryError>) -> bool {
     let unheard = match tried {
-        Ok(tried) => tried.status == StatusCode::TOO_MANY_REQUESTS,
+        // It was asked too often, by a connection that doesn't lead to it, or too early.
+        Ok(tried) => matches!(tried.status.as_u16(), 421 | 425 | 429),
         Err(TryError::Transport(kind, _)) => kind.is_unheard(),
         Err(_) => false,
     };

@@ -49,7 +49,10 @@ async fn an_error_is_told_by_its_status_and_tried_again_where_that_is_transient(
     for (status, tries) in [(400, "1 try"), (403, "1 try"), (503, "3 tries"), (429, "3 tries")] {
         let bytes = format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{{\"code\":7}}").into_bytes().leak();
         let error = sent(bytes, options(3), &RuleTexts::default()).await;
-        assert!(error.starts_with(&format!("GET /list: status {status} after {tries}: the server answered")), "{error}");
+        assert!(
+            error.starts_with(&format!("GET /list: status {status} after {tries}: the server answered")),
+            "{error}"
+        );
         assert!(error.contains("; its body isn't whole: ") && error.contains("{\"code\":7}"), "{error}");
     }
 }
