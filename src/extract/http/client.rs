@@ -194,12 +194,12 @@ impl HttpClient {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
+                refused = proxy.refused_elsewhere() => return Err(refused_by_proxy(refused)),
             }
         }
     }
 
-    /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that can't be used, or that refused our
-    /// credential.
+    /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that can't be used.
     fn worth_sending(&self, terms: &Terms<'_>, to: &Url, now: Instant) -> Result<(), HttpError> {
         let request = || self.redactor.scrub(terms.line);
         if let Some(reason) = self.wire.unusable_proxy(to) {

@@ -95,9 +95,9 @@ pub struct TimeoutFile {
 }
 
 /// How often to try again, and when. A connection that fails or breaks, a timeout, an answer that is cut off, and the statuses
-/// 408, 421, 425, 429 and 5xx (but 501 and 505) are tried again, after a pause that doubles and is partly random, or that `Retry-After` names. An answer
-/// that `auth_failed` or `empty` takes is never tried again. A connection that was kept and that the server has closed meanwhile is no
-/// try: the request goes by another at once.
+/// 408, 421, 425, 429 and 5xx (but 501 and 505) are tried again, after a pause that doubles and is partly random, or that `Retry-After`
+/// names. An answer that `auth_failed` or `empty` takes is never tried again. A connection that was kept and that the server has closed
+/// meanwhile is no try: the request goes by another at once.
 ///
 /// In one run a job has a hundred retries, and one more for every two requests that are answered; pauses that the server itself
 /// asks for aren't counted. Once three requests in a row have failed, each with all its tries, and that for two minutes, the
