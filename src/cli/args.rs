@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod backfill;
 mod serve;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::backfill::BackfillArguments;
 pub(super) use self::serve::{BoundArguments, HealthArguments, Listen, PageArguments, ServeArguments, SwitchArguments};
 use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
@@ -337,30 +339,6 @@ impl From<AcceptArgument> for Accept {
             AcceptArgument::Reland => Self::Reland,
         }
     }
-}
-
-/// What `backfill` takes.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  \
-    tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --job flow_alerts\n  \
-    tidegate backfill ntopng.yaml --from 2025-12-01T00:00:00Z --to 2026-01-01T00:00:00Z --missing\n\n\
-    Windows are read whole, so the time is rounded out to them. One that has landed is read again and replaced where the answer is \
-    another; without `--allow-shrink` only by one with no fewer rows, and none that doesn't fit any more. A backfill that was killed, or stopped at a limit, is repeated, or goes on with \
-    `--missing`. Its exit codes are those of `tidegate run`.")]
-pub(super) struct BackfillArguments {
-    /// The first instant to read, RFC 3339; it may lie before `window.start`.
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub(super) from: DateTime<Utc>,
-    /// The instant to read up to, RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub(super) to: DateTime<Utc>,
-    /// Leave out windows that have landed.
-    #[arg(long)]
-    pub(super) missing: bool,
-    #[command(flatten)]
-    pub(super) run: RunArguments,
-    #[command(flatten)]
-    pub(super) bounds: BoundArguments,
 }
 
 /// What can be done with a ledger.

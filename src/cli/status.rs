@@ -1,15 +1,15 @@
 //! `tidegate status`: what has landed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, load, print, timeline};
-use crate::ledger::{Ledger, LedgerError, LedgerState};
-use crate::model::DeliveryStatus;
+use crate::ledger::{HowItFailed, Ledger, LedgerError, LedgerState};
+use crate::model::{Asked, DeliveryStatus};
 use crate::pipeline::spec::Pipeline;
 use crate::run::{self, Env, RunError, Standing, Timeline, standings};
 
@@ -17,7 +17,7 @@ use crate::run::{self, Env, RunError, Standing, Timeline, standings};
 pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output, env: Env) -> Result<Exit, CliError> {
     let Some(pipelines) = load::pipelines_to_look_at(files, output) else { return Ok(Exit::Refused) };
     let mut all = Vec::new();
-    for pipeline in &pipelines {
+    for (pipeline, file) in pipelines.iter().zip(files) {
         let known = match read(pipeline, state, &env).await {
             Ok(known) => known,
             Err(error) => {
@@ -35,7 +35,7 @@ pub(super) async fn run(files: &[PathBuf], state: &StateArgument, output: Output
             }
         };
         let notes = match notes(pipeline, &known, now, &env) {
-            Ok(notes) => notes,
+            Ok(notes) => [backfills(pipeline, &known, file, &state.state), notes].concat(),
             Err(error) => {
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
                 return Ok(Exit::NothingLanded);
@@ -71,6 +71,30 @@ fn notes(pipeline: &Pipeline, known: &LedgerState, now: DateTime<Utc>, env: &Env
         notes.extend(note.map(|note| format!("{}: {note}", job.name)));
     }
     Ok(notes)
+}
+
+/// Says which backfills failed, and what to type: no run makes up for them.
+fn backfills(pipeline: &Pipeline, known: &LedgerState, file: &Path, state: &str) -> Vec<String> {
+    let (file, state, all) = (print::word(file), print::word(Path::new(state)), Asked::new(Asked::DISMISS));
+    let failed = known.ends().dismissed_by(&all).filter(|(job, _)| pipeline.job(job).is_some());
+    let told = failed.map(|(job, failure)| {
+        let at = |instant: DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let window = failure.of.asked.window.map(|window| format!(" from {} to {}", at(window.from), at(window.to)));
+        let how = match failure.how {
+            HowItFailed::Failed => "failed",
+            HowItFailed::Stopped => "was stopped",
+            HowItFailed::Interrupted => "was interrupted",
+            HowItFailed::Died => "died",
+        };
+        let why = failure.error.as_ref().map(|error| format!("; the reason: {error}")).unwrap_or_default();
+        let lines = failure.against(&file, std::slice::from_ref(job), &state);
+        format!(
+            "{job}: the backfill{} {how}: read it again, or dismiss it where nobody wants it any more{why}\n  {}",
+            window.unwrap_or_default(),
+            lines.join("\n  ")
+        )
+    });
+    told.collect()
 }
 
 fn document(line: &Standing) -> Value {

@@ -2,7 +2,7 @@
 //!
 //! A run tells of the jobs, the shard and the time that it was asked for, and of nothing else. So what failed stays until the same has
 //! ended well: by a run of that job and that shard, of all shards, or of a whole pipeline; by a backfill that covers the windows, or as
-//! soon as each of them was read; by a delivery of that sink.
+//! soon as each of them was read; by a delivery of that sink. No run makes up for a backfill, so one that nobody wants any more is dismissed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::lane::Lane;
 use super::summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
+use super::unread::{Lost, Unread, shortened, without};
 use crate::model::{Asked, FanoutKey, JobName, Remedy, SinkName, Window};
 
 /// How many failures of a job are kept one by one: beyond that the oldest backfills that failed become one.
 const KEPT: usize = 30;
-
-/// How many stretches of windows of a failure are kept one by one.
-const STRETCHES: usize = 50;
 
 /// How the jobs of a pipeline ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +34,9 @@ pub struct JobEnds {
     /// When a delivery last ended well, by sink.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     sent: BTreeMap<SinkName, DateTime<Utc>>,
+    /// Rows that the server of a sink has refused for good.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    refused: BTreeMap<SinkName, u64>,
     /// What failed, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failures: Vec<Failure>,
@@ -70,6 +71,9 @@ pub struct Failure {
     /// The sink that couldn't send, and how many rows it left; none where it isn't that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<(SinkName, u64)>,
+    /// The first of its slices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
     /// The windows of a backfill that are still to be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Unread>,
@@ -112,17 +116,6 @@ impl HowItFailed {
     }
 }
 
-/// Windows that a backfill should have read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unread {
-    /// The fan-out value; none where the job has none, or it is any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<FanoutKey>,
-    /// The time that they cover.
-    #[serde(flatten)]
-    pub window: Window,
-}
-
 impl Ends {
     /// Returns what is known of a job; none where no run has ended that it took part in.
     #[must_use]
@@ -143,6 +136,9 @@ impl Ends {
 
     /// Notes how a run ended.
     pub fn ended(&mut self, of: &Ended, summary: &RunSummary) {
+        if of.asked.verb == Asked::DISMISS && summary.outcome == RunOutcome::Done {
+            self.dismiss(&of.asked);
+        }
         if !moves_data(&of.asked.verb) {
             return;
         }
@@ -164,7 +160,7 @@ impl Ends {
             if of.asked.verb == "run" {
                 ends.due = Some(summary.now);
             }
-            ends.note(of, failure(of, &parts));
+            ends.note(of, failure(of, summary.outcome, &parts));
         }
         for delivery in &summary.deliveries {
             self.0.entry(delivery.job.clone()).or_default().delivered(of, delivery);
@@ -183,7 +179,8 @@ impl Ends {
         for job in &of.asked.jobs {
             let error = error.map(str::to_owned);
             let windows = of.asked.window.map(|window| Unread { key: None, window }).into_iter().collect();
-            let failure = Failure { of: of.clone(), how, slices: 0, error, remedy, sink: None, windows };
+            let failure =
+                Failure { of: of.clone(), how, slices: 0, error, remedy, sink: None, lost: Vec::new(), windows };
             self.0.entry(job.clone()).or_default().note(of, Some(failure));
         }
     }
@@ -208,12 +205,34 @@ impl Ends {
         };
         let (of, error) = (of.clone(), summary.error.clone());
         if let Some(how) = how {
-            ends.failures.push(Failure { of, how, slices: 0, error, remedy: None, sink: None, windows: Vec::new() });
+            ends.failures.push(Failure {
+                of,
+                how,
+                slices: 0,
+                error,
+                remedy: None,
+                sink: None,
+                lost: Vec::new(),
+                windows: Vec::new(),
+            });
         } else {
             ends.sent = sinks.into_iter().map(|sink| (sink, of.at)).collect();
             ends.ended_well(&of);
         }
         self.0.insert(job.clone(), ends);
+    }
+
+    /// Returns the failed backfills, the oldest first of each job, that a dismissal asks to be forgotten.
+    pub fn dismissed_by<'e>(&'e self, asked: &'e Asked) -> impl Iterator<Item = (&'e JobName, &'e Failure)> {
+        let jobs = self.0.iter().filter(move |(job, _)| asked.is_about(job));
+        let failures = jobs.flat_map(|(job, ends)| ends.failures.iter().map(move |failure| (job, failure)));
+        failures.filter(move |(_, failure)| asked.dismisses(&failure.of.asked))
+    }
+
+    fn dismiss(&mut self, asked: &Asked) {
+        for (_, ends) in self.0.iter_mut().filter(|(job, _)| asked.is_about(job)) {
+            ends.failures.retain(|failure| !asked.dismisses(&failure.of.asked));
+        }
     }
 
     /// Notes that a window was read: it landed, or is as it was.
@@ -232,6 +251,12 @@ impl JobEnds {
     #[must_use]
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// Returns how many rows the server of a sink has refused for good, and nobody has sent again since.
+    #[must_use]
+    pub fn refused(&self, sink: &SinkName) -> u64 {
+        self.refused.get(sink).copied().unwrap_or_default()
     }
 
     /// Returns when all of the job last ended well, UTC, and all was sent by `sinks`; none where it never did.
@@ -291,24 +316,49 @@ impl JobEnds {
                 || (sink.is_none() && before.of.asked.verb == "deliver" && of.lane == Lane::WHOLE)
         };
         self.failures.retain(|before| !is_it(before));
-        match &delivery.error {
-            None => {
-                self.sent.insert(delivery.sink.clone(), of.at);
-            }
-            Some(error) => self.failures.push(Failure {
-                of: of.clone(),
-                how: HowItFailed::Failed,
-                slices: 0,
-                error: Some(error.clone()),
-                remedy: delivery.remedy,
-                sink: Some((delivery.sink.clone(), delivery.left)),
-                windows: Vec::new(),
-            }),
+        match delivery.refused {
+            None => {}
+            Some(0) => drop(self.refused.remove(&delivery.sink)),
+            Some(rows) => drop(self.refused.insert(delivery.sink.clone(), rows)),
         }
+        let (how, error) = match (&delivery.error, delivery.left) {
+            (Some(error), _) => (HowItFailed::Failed, Some(error.clone())),
+            (None, 0) => {
+                self.sent.insert(delivery.sink.clone(), of.at);
+                return;
+            }
+            (None, _) => (HowItFailed::Interrupted, Some("it was interrupted before all was sent".to_owned())),
+        };
+        self.failures.push(Failure {
+            of: of.clone(),
+            how,
+            slices: 0,
+            error,
+            remedy: delivery.remedy,
+            sink: Some((delivery.sink.clone(), delivery.left)),
+            lost: Vec::new(),
+            windows: Vec::new(),
+        });
     }
 }
 
 impl Failure {
+    /// Returns what to type, one line a way: the same of `jobs` again, all where there is none, with what helps; and, of a backfill, what
+    /// forgets it. `file` and `state` are words of a shell.
+    #[must_use]
+    pub fn against(&self, file: &str, jobs: &[JobName], state: &str) -> Vec<String> {
+        let Self { of, remedy, sink, .. } = self;
+        let deliver = Asked::new("deliver");
+        let asked = if sink.is_some() { &deliver } else { &of.asked };
+        let shard = match &of.asked.window {
+            Some(_) if of.lane != Lane::WHOLE => format!("--shard {}", of.lane.shard_argument()),
+            _ => String::new(),
+        };
+        let mut lines = asked.against(*remedy, file, jobs, &shard, state);
+        lines.extend(asked.dismissal().map(|dismissal| dismissal.command(file, jobs, "", state)));
+        lines
+    }
+
     /// Becomes one with an older one.
     fn take_in(&mut self, older: Self) {
         self.slices += older.slices;
@@ -339,48 +389,17 @@ fn is_same(now: &Ended, before: &Failure) -> bool {
 }
 
 /// Sums up what failed of one job.
-fn failure(of: &Ended, parts: &[&JobSummary]) -> Option<Failure> {
+fn failure(of: &Ended, outcome: RunOutcome, parts: &[&JobSummary]) -> Option<Failure> {
     let slices = parts.iter().map(|job| job.failed).sum();
     let error = parts.iter().find_map(|job| job.error.as_ref().map(|error| (error.clone(), job.remedy)));
     let how = match (&error, slices, parts.iter().any(|job| job.left)) {
         (None, 0, false) => return None,
+        (None, 0, true) if outcome == RunOutcome::Interrupted => HowItFailed::Interrupted,
         (None, 0, true) => HowItFailed::Stopped,
         _ => HowItFailed::Failed,
     };
     let (error, remedy) = error.unzip();
     let windows = parts.iter().flat_map(|job| job.unread.iter().cloned()).collect();
-    Some(Failure { of: of.clone(), how, slices, error, remedy: remedy.flatten(), sink: None, windows })
-}
-
-/// Merges windows where they touch, and gives them up for the time that they cover where they are too many.
-pub(super) fn shortened(mut all: Vec<Unread>) -> Vec<Unread> {
-    all.sort_by(|one, other| (&one.key, one.window).cmp(&(&other.key, other.window)));
-    let mut merged: Vec<Unread> = Vec::new();
-    for one in all {
-        match merged.last_mut() {
-            Some(last) if last.key == one.key && last.window.to >= one.window.from => {
-                last.window.to = last.window.to.max(one.window.to);
-            }
-            _ => merged.push(one),
-        }
-    }
-    let ends = merged.iter().map(|one| one.window.from).min().zip(merged.iter().map(|one| one.window.to).max());
-    match ends {
-        Some((from, to)) if merged.len() > STRETCHES => vec![Unread { key: None, window: Window { from, to } }],
-        _ => merged,
-    }
-}
-
-/// Takes what was read of a fan-out value out of what is unread.
-pub(super) fn without(all: Vec<Unread>, key: Option<&FanoutKey>, read: Window) -> Vec<Unread> {
-    let cut = |one: Unread| {
-        let Unread { key: of, window } = one;
-        if of.as_ref() != key || !window.overlaps(&read) {
-            return vec![Unread { key: of, window }];
-        }
-        let parts = [(window.from, read.from), (read.to, window.to)];
-        let parts = parts.into_iter().filter(|(from, to)| from < to);
-        parts.map(|(from, to)| Unread { key: of.clone(), window: Window { from, to } }).collect()
-    };
-    all.into_iter().flat_map(cut).collect()
+    let lost = parts.iter().flat_map(|job| job.lost.iter().cloned()).collect();
+    Some(Failure { of: of.clone(), how, slices, error, remedy: remedy.flatten(), sink: None, lost, windows })
 }

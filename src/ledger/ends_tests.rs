@@ -7,10 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::ends::{Ended, Ends, HowItFailed, Unread, shortened, without};
+use super::ends::{Ended, Ends, HowItFailed};
 use super::lane::Lane;
 use super::lease::Watch;
 use super::summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary};
+use super::unread::{Unread, shortened, without};
 use super::{Ledger, Stores};
 use crate::model::{Asked, FanoutKey, JobName, PipelineName, Remedy, SinkName, Window};
 
@@ -31,6 +32,7 @@ fn job(name: &str, failed: u64) -> JobSummary {
         rows: 1,
         error: (failed > 0).then(|| "status 500".to_owned()),
         remedy: None,
+        lost: Vec::new(),
         left: false,
         unread: Vec::new(),
     }
@@ -187,6 +189,7 @@ fn a_delivery_settles_its_own_sink() {
         job: JobName::new("a"),
         sink: SinkName::new(name),
         left: 3,
+        refused: error.map(|_| 2),
         error: error.map(str::to_owned),
         remedy: None,
     };
@@ -284,4 +287,33 @@ async fn on_disk_a_free_lock_tells_that_a_holder_is_dead_and_looking_keeps_nobod
     open().acquire(Lane::WHOLE, false).await.unwrap().release().await.unwrap();
     let after = ledger.read_state().await.unwrap();
     assert!(ledger.dead(&after, &mut watch).unwrap().is_empty(), "nobody holds it any more");
+}
+
+#[test]
+fn a_backfill_that_nobody_wants_any_more_is_dismissed_and_nothing_else_is() {
+    let unread = |window| JobSummary { unread: vec![Unread { key: None, window }], ..job("a", 1) };
+    let mut told = Told::default();
+    told.run(&[("a", 1), ("b", 1)]);
+    told.backfill(hours(0, 4), false, unread(hours(2, 3)));
+    told.backfill(hours(6, 9), true, unread(hours(7, 8)));
+    told.backfill(hours(6, 9), false, JobSummary { job: JobName::new("b"), ..unread(hours(6, 9)) });
+    let dismissed = |told: &mut Told, job: Option<&str>, window, outcome| {
+        let jobs = job.into_iter().map(JobName::new).collect();
+        let of = told.of(Asked { jobs, window, ..Asked::new(Asked::DISMISS) }, Lane::WHOLE);
+        let found: Vec<String> = told.ends.dismissed_by(&of.asked).map(|(_, failure)| failure.of.run.clone()).collect();
+        told.ends.ended(&of, &RunSummary::bare(Asked::DISMISS, of.at, outcome, None));
+        found
+    };
+    // A part of what was asked for isn't it, one of another job neither.
+    assert_eq!(dismissed(&mut told, Some("a"), Some(hours(2, 3)), RunOutcome::Done), Vec::<String>::new());
+    assert_eq!(dismissed(&mut told, Some("c"), None, RunOutcome::Done), Vec::<String>::new());
+    assert_eq!(dismissed(&mut told, Some("a"), None, RunOutcome::Failed), ["r2", "r3"]);
+    let died = told.of(Asked::new(Asked::DISMISS), Lane::WHOLE);
+    told.ends.died(&died);
+    assert_eq!((told.failed("a"), told.failed("b").len()), (["r1", "r2", "r3"].map(str::to_owned).to_vec(), 2));
+    assert_eq!(dismissed(&mut told, Some("a"), Some(hours(6, 9)), RunOutcome::Done), ["r3"]);
+    assert_eq!((told.failed("a"), told.failed("b").len()), (["r1", "r2"].map(str::to_owned).to_vec(), 2));
+    assert_eq!(dismissed(&mut told, None, None, RunOutcome::Done), ["r2", "r4"]);
+    assert_eq!((told.failed("a"), told.failed("b")), (vec!["r1".to_owned()], vec!["r1".to_owned()]));
+    assert_eq!(told.well("a"), None, "nothing has done well by that");
 }

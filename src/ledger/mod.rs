@@ -49,6 +49,7 @@ mod state;
 mod store;
 mod summary;
 mod tidy;
+mod unread;
 mod uptime;
 mod writer;
 
@@ -69,7 +70,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 pub use data::{DataError, DataStore, Fault, MemoryData, Presence, publish_all};
 pub use delivery::{DeliveryLog, DeliveryNote, DeliveryState, DoneSlice, RowKey, RowKeys};
-pub use ends::{Ended, Ends, Failure, HowItFailed, JobEnds, Unread};
+pub use ends::{Ended, Ends, Failure, HowItFailed, JobEnds};
 pub use entry::{
     Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
     Record, SliceRef, Stage, digest,
@@ -87,6 +88,7 @@ pub use schedule::{Pause, Settled};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
 pub use summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
+pub use unread::{Lost, Unread};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};
 pub use writer::{Accepted, BeginSlice, Publication, Writer};
 

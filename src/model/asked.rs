@@ -9,12 +9,13 @@ use super::{JobName, Remedy, Window};
 /// What a run is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Asked {
-    /// The verb: `run`, `backfill`, `replay`, `deliver`, `accept`, `vacuum`.
+    /// The verb: `run`, `backfill`, `replay`, `deliver`, `accept`, `dismiss`, `vacuum`.
     pub verb: String,
     /// The jobs that it is to land, or to send for: those that were named, or all of them. None where that isn't known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobName>,
-    /// The time that a backfill covers, as it was asked for; absent for other verbs.
+    /// The time that a backfill covers, as it was asked for; for `dismiss` the time that the failed ones lie in, any where it is absent;
+    /// absent for other verbs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
     /// Whether a backfill leaves out what has landed.
@@ -23,10 +24,33 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// The verb that forgets failed backfills which nobody wants any more.
+    pub const DISMISS: &str = "dismiss";
+
     /// Asks for no job in particular.
     #[must_use]
     pub fn new(verb: &str) -> Self {
         Self { verb: verb.to_owned(), ..Self::default() }
+    }
+
+    /// Returns what forgets this, should it fail; none where it isn't a backfill, since runs make up for what they left undone.
+    #[must_use]
+    pub fn dismissal(&self) -> Option<Self> {
+        let Self { jobs, window, .. } = self.clone();
+        window.is_some().then(|| Self { jobs, window, ..Self::new(Self::DISMISS) })
+    }
+
+    /// Tells whether this is about a job.
+    #[must_use]
+    pub fn is_about(&self, job: &JobName) -> bool {
+        self.jobs.is_empty() || self.jobs.contains(job)
+    }
+
+    /// Tells whether this, a dismissal, forgets a backfill that failed: one that lies within its time.
+    #[must_use]
+    pub fn dismisses(&self, failed: &Self) -> bool {
+        let is_within = |asked: Window| self.window.is_none_or(|all| all.from <= asked.from && asked.to <= all.to);
+        failed.window.is_some_and(is_within)
     }
 
     /// Returns the command line that asks for the same of `jobs`, all where there is none, with one more option. `file` and `state` are
@@ -35,6 +59,7 @@ impl Asked {
     pub fn command(&self, file: &str, jobs: &[JobName], option: &str, state: &str) -> String {
         let mut words = match self.verb.as_str() {
             "replay" => vec!["tidegate quarantine replay".to_owned(), file.to_owned()],
+            Self::DISMISS => vec!["tidegate backfill".to_owned(), file.to_owned(), "--dismiss".to_owned()],
             verb => vec![format!("tidegate {verb}"), file.to_owned()],
         };
         match (self.verb.as_str(), jobs) {
@@ -96,7 +121,12 @@ mod tests {
             backfill.command("p.yaml", std::slice::from_ref(&a), "", "./state"),
             "tidegate backfill p.yaml --job a --from 2026-11-10T00:00:00Z --to 2026-11-15T12:00:00Z --missing --state ./state"
         );
+        assert_eq!(
+            backfill.dismissal().unwrap().command("p.yaml", &[], "", "s"),
+            "tidegate backfill p.yaml --dismiss --from 2026-11-10T00:00:00Z --to 2026-11-15T12:00:00Z --state s"
+        );
         let run = Asked::new("run");
+        assert_eq!(run.dismissal(), None);
         assert_eq!(
             run.command("'p q.yaml'", &[a.clone(), b], "--allow-shrink", "s"),
             "tidegate run 'p q.yaml' --job a --job b --allow-shrink --state s"

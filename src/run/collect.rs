@@ -8,7 +8,7 @@ mod rows;
 mod strays;
 mod unlike;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
@@ -334,23 +334,26 @@ impl Collector {
         unlike: &mut u64,
     ) -> Result<u64, RunError> {
         let Some(keys) = &mut self.keys else { return Ok(0) };
-        let observed = match &mut self.latest_by {
-            None => keys.observe(batch, first + at as u64)?,
+        let (observed, failed) = match &mut self.latest_by {
+            None => (keys.observe(batch, first + at as u64)?, BTreeMap::new()),
             Some(row) => {
                 let compiled = row.compiled(&batch.schema(), self.now)?;
                 compiled.check_order(schema)?;
-                let values = compiled.evaluate(batch);
-                keys.observe_versions(batch, first + at as u64, &values.map_err(|source| row.failed(source))?)?
+                let values = compiled.evaluate_apart(batch);
+                let (values, failed) = values.map_err(|source| row.failed(source))?;
+                let observed = keys.observe_versions(batch, first + at as u64, &values, &failed)?;
+                (observed, row.faults(failed))
             }
         };
-        let fault = |row: &usize| (*row, Fault::of_key(keys.null_column(batch, *row).unwrap_or_default()));
-        let null_keys: Vec<(usize, Fault)> = observed.null_keys.iter().map(fault).collect();
+        let of_key = |row: &usize| (*row, Fault::of_key(keys.null_column(batch, *row).unwrap_or_default()));
+        // Of two faults of a row the one of its key counts.
+        let faults: Vec<(usize, Fault)> = observed.null_keys.iter().map(of_key).chain(failed).collect();
         let earlier = observed.superseded.iter().map(|(earlier, _)| *earlier);
         let mut new_rows = self.evidence.note_keyed(observed.new_rows, earlier);
         for (earlier, later) in observed.superseded {
             self.replaced.push(earlier, later)?;
         }
-        for (row, fault) in null_keys {
+        for (row, fault) in faults {
             if let Some(bad) = self.reject(first, at + row, &fault, came)? {
                 new_rows += u64::from(self.evidence.note_unkeyed(&bad));
                 *unlike += u64::from(self.unlike.is(&bad));

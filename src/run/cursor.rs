@@ -1,11 +1,12 @@
 //! The cursors of an incremental slice: which rows lie in `(start, end]`, and where the slice ends.
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::RunError;
 use crate::model::CursorValue;
+use crate::transform::{FailedRows, RowExpr, TransformError};
 
 /// A cursor that can be compared: an integer, or an instant in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,36 +58,42 @@ impl CursorKind {
     }
 }
 
-/// Returns the cursors of a batch's rows, none where it is null, and how they are written.
+/// Returns how cursors of a type are written.
 ///
 /// # Errors
 /// A type that is neither an integer nor a timestamp.
-pub(super) fn cursors(array: &ArrayRef) -> Result<(CursorKind, Vec<Option<Cursor>>), RunError> {
-    let refuse = |found: &DataType| RunError::CursorType { found: found.to_string() };
-    let cast = |to: &DataType| arrow::compute::cast(array, to).map_err(|_| refuse(array.data_type()));
-    match array.data_type() {
-        DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::UInt8
-        | DataType::UInt16
-        | DataType::UInt32 => {
-            let array = cast(&DataType::Int64)?;
-            let values = array.as_primitive::<Int64Type>().iter();
-            Ok((CursorKind::Integer, values.map(|value| value.map(|value| Cursor(value.into()))).collect()))
-        }
-        DataType::UInt64 => {
-            let values = array.as_primitive::<UInt64Type>().iter();
-            Ok((CursorKind::Integer, values.map(|value| value.map(|value| Cursor(value.into()))).collect()))
-        }
-        DataType::Timestamp(_, _) => {
-            let array = cast(&DataType::Timestamp(TimeUnit::Microsecond, None))?;
-            let values = array.as_primitive::<TimestampMicrosecondType>().iter();
-            Ok((CursorKind::Instant, values.map(|value| value.map(|value| Cursor(value.into()))).collect()))
-        }
-        other => Err(refuse(other)),
+pub(super) fn kind(of: &DataType) -> Result<CursorKind, RunError> {
+    match of {
+        integer if integer.is_integer() => Ok(CursorKind::Integer),
+        DataType::Timestamp(_, _) => Ok(CursorKind::Instant),
+        other => Err(RunError::CursorType { found: other.to_string() }),
     }
+}
+
+/// Works the cursors of a batch's rows out: none where one is null, or the expression fails; and the rows that it fails on.
+///
+/// # Errors
+/// What keeps the expression from being worked out at all.
+pub(super) fn cursors(
+    kind: CursorKind,
+    row: &RowExpr,
+    batch: &RecordBatch,
+) -> Result<(Vec<Option<Cursor>>, FailedRows), TransformError> {
+    if kind == CursorKind::Instant {
+        let (times, failed) = row.timestamps_apart(batch)?;
+        return Ok((all(times.iter()), failed));
+    }
+    let (values, failed) = row.evaluate_apart(batch)?;
+    if let Some(values) = values.as_primitive_opt::<UInt64Type>() {
+        return Ok((all(values.iter()), failed));
+    }
+    let values = arrow::compute::cast(&values, &DataType::Int64);
+    let values = values.map_err(|error| TransformError::Input(error.into()))?;
+    Ok((all(values.as_primitive::<Int64Type>().iter()), failed))
+}
+
+fn all<T: Into<i128>>(values: impl Iterator<Item = Option<T>>) -> Vec<Option<Cursor>> {
+    values.map(|value| value.map(|value| Cursor(value.into()))).collect()
 }
 
 /// What a slice has seen of its cursors.
@@ -123,7 +130,7 @@ impl Seen {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{Array, ArrayRef, Int64Array, StringArray, TimestampSecondArray, UInt8Array, UInt64Array};
     use serde_json::json;
 
     use super::*;
@@ -144,22 +151,42 @@ mod tests {
         assert!(one_group.can_end());
     }
 
+    /// Works `sql` out over one column, `c`.
+    fn read(sql: &str, column: impl Array + 'static) -> (CursorKind, Vec<Option<i128>>, Vec<(usize, String)>) {
+        let batch = RecordBatch::try_from_iter([("c", Arc::new(column) as ArrayRef)]).unwrap();
+        let row = RowExpr::new(sql, &batch.schema(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let kind = kind(row.data_type()).unwrap();
+        let (cursors, failed) = cursors(kind, &row, &batch).unwrap();
+        (kind, cursors.into_iter().map(|cursor| cursor.map(|cursor| cursor.0)).collect(), failed.into_iter().collect())
+    }
+
     #[test]
-    fn cursors_survive_the_ledger() {
-        let array: ArrayRef = Arc::new(Int64Array::from(vec![Some(i64::MAX), None]));
-        let (kind, cursors) = cursors(&array).unwrap();
-        let kept = kind.value(cursors[0].unwrap());
-        assert_eq!(kept.0, json!(i64::MAX));
-        assert_eq!(kind.read(&kept), cursors[0]);
-        assert_eq!(cursors[1], None);
+    fn cursors_of_any_width_are_read_and_survive_the_ledger() {
+        let (kind, cursors, _) = read("c", Int64Array::from(vec![Some(i64::MAX), None]));
+        let kept = kind.value(Cursor(cursors[0].unwrap()));
+        assert_eq!((&kept.0, cursors[1]), (&json!(i64::MAX), None));
+        assert_eq!(kind.read(&kept), cursors[0].map(Cursor));
+        assert_eq!(read("c", UInt64Array::from(vec![u64::MAX])).1, [Some(i128::from(u64::MAX))]);
+        assert_eq!(read("c", UInt8Array::from(vec![255])).1, [Some(255)]);
         let instant = CursorKind::Instant.value(Cursor(1_767_225_600_123_456));
         assert_eq!(instant.text(), "2026-01-01T00:00:00.123456Z");
         assert_eq!(CursorKind::Instant.read(&instant), Some(Cursor(1_767_225_600_123_456)));
     }
 
     #[test]
+    fn a_row_whose_cursor_cannot_be_read_takes_none_of_the_others_with_it() {
+        let texts = || StringArray::from(vec![Some("1"), None, Some("x"), Some("4")]);
+        let (_, cursors, failed) = read("CAST(c AS BIGINT)", texts());
+        assert_eq!(cursors, [Some(1), None, None, Some(4)]);
+        assert!(failed.len() == 1 && failed[0].0 == 2 && failed[0].1.contains("'x'"), "{failed:?}");
+        // Microseconds reach to the year 294246. What lies beyond is no null.
+        let (kind, cursors, failed) = read("c", TimestampSecondArray::from(vec![i64::MAX, 7]));
+        assert_eq!((kind, cursors), (CursorKind::Instant, vec![None, Some(7_000_000)]));
+        assert_eq!(failed.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0], "{failed:?}");
+    }
+
+    #[test]
     fn a_text_is_no_cursor() {
-        let array: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
-        assert!(matches!(cursors(&array), Err(RunError::CursorType { .. })));
+        assert!(matches!(kind(&DataType::Utf8), Err(RunError::CursorType { .. })));
     }
 }

@@ -10,6 +10,7 @@ use crate::extract::paginate::Edit;
 use crate::model::CursorValue;
 use crate::pipeline::spec::{IncrementalSpec, SentCursor};
 use crate::plan::delta;
+use crate::transform::FailedRows;
 
 /// The rows of one incremental slice.
 #[derive(Debug)]
@@ -28,17 +29,51 @@ pub(super) struct Increment {
     rows: u64,
     /// Those of them with the greatest cursor, by ordinal: a slice that is cut short leaves them to the next one.
     greatest: Vec<Range<u64>>,
-    /// Rows that couldn't be decoded, by the cursors of those right before and after them.
-    bad: Vec<(Option<Cursor>, Option<Cursor>)>,
+    /// Rows that couldn't be decoded.
+    undecoded: Between,
+    /// Rows whose cursor can't be read, and their ordinals.
+    failed: (Between, Vec<u64>),
+}
+
+/// The cursors of a page's rows.
+#[derive(Debug)]
+pub(super) struct PageCursors<'p> {
+    /// How they are written.
+    pub(super) kind: CursorKind,
+    /// One for each row that could be decoded: none where it is null, or can't be read.
+    pub(super) cursors: &'p [Option<Cursor>],
+    /// Those of them that can't be read.
+    pub(super) failed: &'p FailedRows,
+    /// Before which of them each row stood that couldn't be decoded.
+    pub(super) undecoded: &'p [usize],
+}
+
+/// Where rows stand whose cursors aren't known, by those of the rows right before and after them.
+#[derive(Debug, Default)]
+struct Between {
+    edges: Vec<(Option<Cursor>, Option<Cursor>)>,
     /// How many of them have one after them.
     followed: usize,
+}
+
+impl Between {
+    /// Takes rows that follow one with the cursor `before`.
+    fn push(&mut self, before: Option<Cursor>, count: usize) {
+        self.edges.extend(std::iter::repeat_n((before, None), count));
+    }
+
+    /// Takes note of the cursor of the row that comes next.
+    fn follow(&mut self, cursor: Cursor) {
+        self.edges.iter_mut().skip(self.followed).for_each(|(_, after)| *after = Some(cursor));
+        self.followed = self.edges.len();
+    }
 }
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It has no cursor.
-    Null,
+    /// It has no cursor, or none that can be read.
+    Bad,
     /// An earlier slice has it, or a later one will.
     Outside,
     /// It belongs to the slice, unless that ends before it.
@@ -80,8 +115,8 @@ impl Increment {
             previous: None,
             rows: 0,
             greatest: Vec::new(),
-            bad: Vec::new(),
-            followed: 0,
+            undecoded: Between::default(),
+            failed: <(Between, Vec<u64>)>::default(),
         }
     }
 
@@ -90,19 +125,12 @@ impl Increment {
         self.last.is_none() && self.rows + rows >= self.rows_per_slice
     }
 
-    /// Takes the cursors of a page's rows, numbered from `first` on; `request` names the page in errors. Rows that couldn't be
-    /// decoded aren't among them: `bad` says before which of them each stood.
+    /// Takes the cursors of a page's rows, numbered from `first` on; `request` names the page in errors.
     ///
     /// # Errors
     /// Rows out of order, where the server is to sort them; a start that can't be compared; rows that weren't asked for.
-    pub(super) fn take(
-        &mut self,
-        kind: CursorKind,
-        cursors: &[Option<Cursor>],
-        first: u64,
-        bad: &[usize],
-        request: &str,
-    ) -> Result<Vec<Fate>, RunError> {
+    pub(super) fn take(&mut self, page: &PageCursors<'_>, first: u64, request: &str) -> Result<Vec<Fate>, RunError> {
+        let PageCursors { kind, cursors, failed, undecoded } = *page;
         self.kind = Some(kind);
         let edges = self.edges(kind)?;
         let early = cursors.iter().flatten().filter(|cursor| **cursor < edges.asked).count();
@@ -110,39 +138,52 @@ impl Increment {
             let (start, rows) = (self.start.text(), cursors.len() as u64);
             return Err(RunError::CursorIgnored { request: request.to_owned(), early: early as u64, rows, start });
         }
-        let (mut fates, mut bad) = (Vec::with_capacity(cursors.len()), bad.iter().peekable());
+        let (mut fates, mut undecoded) = (Vec::with_capacity(cursors.len()), undecoded.iter().peekable());
         for (at, cursor) in cursors.iter().enumerate() {
-            while bad.next_if(|stood| **stood <= at).is_some() {
-                self.bad.push((self.previous, None));
+            while undecoded.next_if(|stood| **stood <= at).is_some() {
+                self.undecoded.push(self.previous, 1);
             }
-            fates.push(match cursor {
-                None => Fate::Null,
-                Some(cursor) => {
-                    self.in_order(kind, *cursor, request)?;
-                    self.bad.iter_mut().skip(self.followed).for_each(|(_, after)| *after = Some(*cursor));
-                    self.followed = self.bad.len();
-                    self.fate(kind, &edges, *cursor, first + at as u64)
+            fates.push(if let Some(cursor) = cursor {
+                self.in_order(kind, *cursor, request)?;
+                self.undecoded.follow(*cursor);
+                self.failed.0.follow(*cursor);
+                self.fate(kind, &edges, *cursor, first + at as u64)
+            } else {
+                // Not one that is null: servers sort those before all others, or after them, so its neighbours say nothing of it.
+                if failed.contains_key(&at) {
+                    self.failed.0.push(self.previous, 1);
+                    self.failed.1.push(first + at as u64);
                 }
+                Fate::Bad
             });
         }
-        self.bad.extend(bad.map(|_| (self.previous, None)));
+        self.undecoded.push(self.previous, undecoded.count());
         Ok(fates)
     }
 
     /// Notes rows of a page that couldn't be decoded, where none of it could.
     pub(super) fn take_bad(&mut self, count: usize) {
-        self.bad.extend(std::iter::repeat_n((self.previous, None), count));
+        self.undecoded.push(self.previous, count);
     }
 
-    /// Tells whether a row that couldn't be decoded, by its number, belongs to another slice: rows around it do, and the server
-    /// sorts. `end` is the last cursor of this one.
-    pub(super) fn is_elsewhere(&self, bad: usize, end: Option<&CursorValue>) -> bool {
-        let Some((kind, (before, after))) = self.kind.zip(self.bad.get(bad)).filter(|_| self.is_sorted()) else {
-            return false;
-        };
-        let is_landed = after.is_some() && *after <= kind.read(&self.start);
+    /// Tells whether a row that couldn't be decoded, by its number, belongs to another slice. `end` is the last cursor of this one.
+    pub(super) fn is_elsewhere(&self, undecoded: usize, end: Option<&CursorValue>) -> bool {
+        self.undecoded.edges.get(undecoded).is_some_and(|edges| self.lies_elsewhere(*edges, end))
+    }
+
+    /// Returns the rows, by ordinal, whose cursor can't be read and that belong to other slices; `end` is as above.
+    pub(super) fn failed_elsewhere(&self, end: Option<&CursorValue>) -> impl Iterator<Item = u64> {
+        let (between, rows) = &self.failed;
+        let rows = between.edges.iter().zip(rows);
+        rows.filter(move |(edges, _)| self.lies_elsewhere(**edges, end)).map(|(_, row)| *row)
+    }
+
+    /// Tells whether the rows around one belong to another slice, and the server sorts: then so does that.
+    fn lies_elsewhere(&self, (before, after): (Option<Cursor>, Option<Cursor>), end: Option<&CursorValue>) -> bool {
+        let Some(kind) = self.kind.filter(|_| self.is_sorted()) else { return false };
+        let is_landed = after.is_some() && after <= kind.read(&self.start);
         let end = end.and_then(|end| kind.read(end));
-        is_landed || (end.is_some() && *before > end)
+        is_landed || (end.is_some() && before > end)
     }
 
     fn is_sorted(&self) -> bool {
@@ -212,154 +253,5 @@ impl Increment {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
-    use chrono::TimeDelta;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-    use crate::lang::place::Place;
-    use crate::pipeline::load::Sql;
-    use crate::pipeline::spec::InstantFormat;
-
-    const LAG: i64 = 10;
-
-    /// A server: rows by their time and by when they appear, in seconds.
-    #[derive(Debug, Clone)]
-    struct Server {
-        rows: Vec<(i64, i64)>,
-        page: usize,
-        /// Whether rows at the very cursor come too.
-        inclusive: bool,
-        /// What the rows are sorted by, if not by their time.
-        shuffle: Option<i64>,
-    }
-
-    fn instant(second: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
-    }
-
-    fn spec(rows_per_slice: u64, sorted: bool) -> IncrementalSpec {
-        let place = Place::compile("query.since", &[]).expect("a place");
-        IncrementalSpec {
-            cursor: Sql::new("t"),
-            start: json!("1970-01-01T00:00:00Z"),
-            rows_per_slice,
-            lag: Duration::from_secs(LAG.unsigned_abs()),
-            sent: Some(SentCursor { place, format: InstantFormat::EpochSeconds, sorted }),
-            newest: None,
-            restarts: false,
-        }
-    }
-
-    impl Server {
-        /// The pages that come after a cursor, each row by its number.
-        fn pages(&self, after: i64, now: i64) -> Vec<Vec<usize>> {
-            let visible =
-                |(time, appears): &(i64, i64)| *appears <= now && (*time > after || (self.inclusive && *time == after));
-            let mut found: Vec<usize> = (0..self.rows.len()).filter(|row| visible(&self.rows[*row])).collect();
-            match self.shuffle {
-                None => found.sort_by_key(|row| self.rows[*row].0),
-                Some(by) => found.sort_by_key(|row| (self.rows[*row].0 * by) % 7),
-            }
-            found.chunks(self.page).map(<[usize]>::to_vec).collect()
-        }
-
-        /// Reads one slice as a run does: the rows that land, its end, and whether it ended because it was full.
-        fn slice(
-            &self,
-            spec: &IncrementalSpec,
-            start: &CursorValue,
-            now: i64,
-        ) -> (Vec<usize>, Option<CursorValue>, bool) {
-            let mut increment = Increment::new(spec, start, None, instant(now));
-            let after = edit(spec, start).and_then(|edit| edit.value.as_i64()).expect("epoch seconds");
-            let (mut numbers, mut inside, mut full) = (Vec::new(), Vec::new(), false);
-            for page in self.pages(after, now) {
-                let cursors: Vec<_> = page.iter().map(|row| Some(Cursor::at(instant(self.rows[*row].0)))).collect();
-                let first = numbers.len() as u64;
-                let fates = increment.take(CursorKind::Instant, &cursors, first, &[], "GET /").expect("taken");
-                inside.extend((first..).zip(fates).filter(|(_, fate)| *fate == Fate::Inside).map(|(row, _)| row));
-                numbers.extend(page);
-                if increment.is_full() {
-                    full = true;
-                    break;
-                }
-            }
-            let Some((end, left)) = increment.end(full) else { return (Vec::new(), None, false) };
-            let landed = inside.into_iter().filter(|row| !left.iter().any(|left| left.contains(row)));
-            (landed.map(|row| numbers[usize::try_from(row).expect("a row")]).collect(), Some(end), full)
-        }
-    }
-
-    proptest! {
-        /// Whatever the server does, with many rows at one time and rows that appear late, within the lag: no two slices share a
-        /// row, and in the end none is missing.
-        #[test]
-        fn no_row_of_a_chain_is_lost_and_none_lands_twice(
-            rows in prop::collection::vec((1_i64..60, 0..=LAG), 0..60),
-            steps in prop::collection::vec(1_i64..25, 1..8),
-            page in 1_usize..7,
-            rows_per_slice in 1_u64..6,
-            inclusive: bool,
-            shuffle in prop::option::of(1_i64..7),
-        ) {
-            let rows: Vec<_> = rows.into_iter().map(|(time, late)| (time, time + late)).collect();
-            let server = Server { rows, page, inclusive, shuffle };
-            let spec = spec(rows_per_slice, shuffle.is_none());
-            let mut start = CursorValue(spec.start.clone());
-            let mut landed: BTreeMap<usize, u32> = BTreeMap::new();
-            let mut now = 0;
-            for step in steps.into_iter().chain([200]) {
-                now += step;
-                loop {
-                    let (rows, end, full) = server.slice(&spec, &start, now);
-                    rows.into_iter().for_each(|row| *landed.entry(row).or_default() += 1);
-                    if let Some(end) = end {
-                        prop_assert!(CursorKind::Instant.read(&end) > CursorKind::Instant.read(&start), "{end:?} {start:?}");
-                        start = end;
-                    }
-                    if !full {
-                        break;
-                    }
-                }
-            }
-            let expected: BTreeMap<usize, u32> = (0..server.rows.len()).map(|row| (row, 1)).collect();
-            prop_assert_eq!(landed, expected);
-        }
-    }
-
-    #[test]
-    fn a_row_that_cannot_be_read_belongs_where_those_around_it_do() {
-        let mut spec = spec(100, true);
-        spec.lag = Duration::ZERO;
-        let mut increment = Increment::new(&spec, &CursorValue(json!("1970-01-01T00:00:02Z")), None, instant(6));
-        let at = |seconds: &[i64]| seconds.iter().map(|second| Some(Cursor::at(instant(*second)))).collect::<Vec<_>>();
-        // bad, 2, bad, 3, bad | bad | 6, 9, bad
-        increment.take(CursorKind::Instant, &at(&[2, 3]), 0, &[0, 1, 2], "GET /").expect("taken");
-        increment.take_bad(1);
-        increment.take(CursorKind::Instant, &at(&[6, 9]), 2, &[2], "GET /").expect("taken");
-        let (end, _) = increment.end(false).expect("an end");
-        assert_eq!(end.text(), "1970-01-01T00:00:06Z", "9 is in the future");
-        let elsewhere: Vec<bool> = (0..5).map(|bad| increment.is_elsewhere(bad, Some(&end))).collect();
-        assert_eq!(elsewhere, [true, false, false, false, true], "where it can't be told it is this slice's");
-        assert!(!increment.is_elsewhere(4, None));
-    }
-
-    #[test]
-    fn a_cursor_is_sent_as_the_server_wants_it() {
-        let sent = |format, start: serde_json::Value| {
-            let mut spec = spec(1, true);
-            spec.sent.as_mut().expect("sent").format = format;
-            edit(&spec, &CursorValue(start)).expect("an edit").value
-        };
-        let instant = || json!("2026-01-01T00:00:00.75Z");
-        assert_eq!(sent(InstantFormat::EpochSeconds, instant()), json!(1_767_225_600));
-        assert_eq!(sent(InstantFormat::EpochMillis, instant()), json!(1_767_225_600_750_i64));
-        assert_eq!(sent(InstantFormat::Rfc3339, instant()), json!("2026-01-01T00:00:00.750Z"));
-        assert_eq!(sent(InstantFormat::Rfc3339, json!(41)), json!(41));
-    }
-}
+#[path = "increment_tests.rs"]
+mod tests;

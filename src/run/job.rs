@@ -1,13 +1,15 @@
 //! One job of a run: its keys, its slices, and what became of each.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
+use tokio::sync::RwLock;
 
 use super::edit::keep_places;
 use super::extract::Extraction;
@@ -49,6 +51,9 @@ use slice::SliceRun;
 pub(super) use slice::columns;
 use turns::Turns;
 
+/// How long a run that is interrupted waits for slices that are being committed: most of its time is for throwing away (`end.rs`).
+const COMMIT: Duration = Duration::from_millis(500);
+
 /// One job of a run, and the world it lives in.
 pub(super) struct Runner<'r> {
     pub(super) pipeline: &'r Pipeline,
@@ -87,16 +92,21 @@ impl Runner<'_> {
     }
 
     /// Lands what is due. Nothing is returned as an error: the report has it.
-    pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
-        let mut report = JobReport::new(self.job.name.clone());
+    pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) {
         report.warnings.extend(hints::trusting(self.job));
-        if let Err(error) = self.land(rows, &mut report).await {
-            report.refused = error.exit() == Exit::Refused;
-            report.remedy = error.remedy();
-            report.error = Some(error.chain());
+        // So it stays where the run breaks off before it is known what is due.
+        report.left = Some(Left::Unplanned);
+        match self.land(rows, report).await {
+            // That is said of the run.
+            Ok(()) | Err(RunError::Interrupted) => {}
+            Err(error) => {
+                report.left.take_if(|left| *left == Left::Unplanned);
+                report.refused = error.exit() == Exit::Refused;
+                report.remedy = error.remedy();
+                report.error = Some(error.chain());
+            }
         }
         self.env.progress.ended(&self.job.name);
-        report
     }
 
     async fn land(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) -> Result<(), RunError> {
@@ -152,20 +162,23 @@ impl Runner<'_> {
             lock: self.options.lock.clone(),
             turns: Turns::new(queue.len()),
             neighbours: Neighbours::default(),
+            committing: RwLock::default(),
         });
         // Where a slice stands in the report: at its place in the plan, and those that follow it in its chain right after.
         let mut places: HashMap<SliceId, usize> =
             queue.iter().enumerate().map(|(place, waiting)| (waiting.slice.id.clone(), place)).collect();
         let (mut running, mut valued) = (FuturesUnordered::new(), BTreeSet::new());
+        let mut interrupted = pin!(self.interrupted(&run));
+        let may_begin = || self.env.bounds.stop().is_none() && !self.env.cancel.is_cancelled();
         loop {
             let version = self.writer.state(|state| state.schema_version(&self.job.name));
             let pinned = self.pinned(version).await?;
-            if self.env.bounds.stop().is_none() {
+            if may_begin() {
                 self.begin(&mut queue, version).await?;
             }
             let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };
             while running.len() < at_once
-                && self.env.bounds.stop().is_none()
+                && may_begin()
                 && let Some(waiting) = queue.pop_front()
             {
                 let Some(begin) = waiting.begin else { continue };
@@ -175,6 +188,7 @@ impl Runner<'_> {
                 running.push(async move { (place, ended.await) });
             }
             tokio::select! {
+                biased;
                 finished = running.next() => {
                     let Some((place, mut finished)) = finished else { break };
                     valued.append(&mut finished.valued);
@@ -186,25 +200,31 @@ impl Runner<'_> {
                     }
                     self.finished(finished, &mut queue, report);
                 }
-                () = self.env.cancel.cancelled() => {
-                    if let Err(lost) = self.release(&queue).await {
-                        tracing::warn!(job = %self.job.name, error = %lost, "what hadn't started stays begun: the next run reads it");
-                    }
-                    return Err(RunError::Interrupted);
-                }
+                () = &mut interrupted => break,
             }
         }
-        self.release(&queue).await?;
+        let left = queue.len() + running.len();
         report.slices.sort_by_key(|slice| places.get(&slice.slice).copied());
-        report.left = (!queue.is_empty()).then_some(Left::Slices(queue.len() as u64));
-        Ok(valued)
+        report.left = (left > 0).then_some(Left::Slices(left as u64));
+        match self.release(&queue).await {
+            Err(lost) if self.env.cancel.is_cancelled() => {
+                let error = lost.chain();
+                tracing::warn!(job = %self.job.name, error, "what hadn't started stays begun: the next run reads it");
+            }
+            released => released?,
+        }
+        if left > 0 && self.env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(valued) }
+    }
+
+    /// Waits until the run is interrupted, and a moment for slices that are being committed: so the report has what landed.
+    async fn interrupted(&self, run: &SliceRun) {
+        self.env.cancel.cancelled().await;
+        // No further slice gets to its commit meanwhile.
+        drop(tokio::time::timeout(COMMIT, run.committing.write()).await);
     }
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
         self.env.progress.slice(&self.job.name, &finished.outcome);
-        if finished.outcome == SliceOutcome::Landed {
-            self.env.bounds.landed.fetch_add(1, Ordering::Relaxed);
-        }
         if let Some(slice) = &finished.report {
             let (job, pages, rows) = (&self.job.name, slice.fetched.pages, slice.rows.transformed);
             match &finished.outcome {

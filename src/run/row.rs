@@ -1,5 +1,6 @@
 //! An SQL expression over a slice's rows, whose schema may grow from page to page.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::RunError;
 use super::quarantine::Fault;
-use crate::transform::{RowExpr, TransformError};
+use crate::transform::{FailedRows, RowExpr, TransformError};
 
 /// An SQL expression over rows.
 #[derive(Debug)]
@@ -42,10 +43,11 @@ impl RowSql {
         Fault::of_sql(self.field, column)
     }
 
-    /// Says that the expression failed on a row, with the column that it reads, where that is one. `why` is what the engine said.
-    pub(super) fn fails(&self, why: &str) -> Fault {
+    /// Says of each row that the expression failed on what is wrong with it, with the column that it reads, where that is one.
+    pub(super) fn faults(&self, failed: FailedRows) -> BTreeMap<usize, Fault> {
         let column = self.compiled.as_ref().and_then(|(_, compiled)| compiled.only_column());
-        Fault::of_failed_sql(self.field, column, why)
+        let fault = |why: &str| Fault::of_failed_sql(self.field, column.clone(), why);
+        failed.into_iter().map(|(at, why)| (at, fault(&why))).collect()
     }
 
     /// Names the field in an error of the expression.

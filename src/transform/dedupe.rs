@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 
 use super::error::{TransformError, hint, list, nearest};
+use super::expr::FailedRows;
 use super::keys::Keys;
 use super::ordinals::Ordinals;
 use super::versions::Versions;
@@ -150,15 +151,20 @@ impl KeyIndex {
     }
 
     /// As [`KeyIndex::observe`], where not the last row of a key stays but the one with the greatest of `values`: which rows
-    /// that leaves out is known in the end, see [`KeyIndex::outdated`]. Use one of the two for all batches.
+    /// that leaves out is known in the end, see [`KeyIndex::outdated`]. Use one of the two for all batches. Rows that have `failed`
+    /// to give a value don't compete, and are in no count.
     pub fn observe_versions(
         &mut self,
         batch: &RecordBatch,
         first_ordinal: u64,
         values: &ArrayRef,
+        failed: &FailedRows,
     ) -> Result<Observed, DedupeError> {
         let values = self.versions.read(values)?;
         let observed = self.each(batch, |index, row, key, observed| {
+            if failed.contains_key(&row) {
+                return Ok(());
+            }
             let ordinal = first_ordinal + row as u64;
             let version = index.versions.add(key, values.of(row), ordinal)?;
             let is_new = index.last.replace(version, ordinal).map_err(file_error)?.is_none();

@@ -81,7 +81,7 @@ proptest! {
             let untyped = part.iter().all(|row| row.1.is_none());
             let values: ArrayRef = if untyped { Arc::new(NullArray::new(part.len())) } else { Arc::new(values) };
             let batch = RecordBatch::try_from_iter(vec![("id", ids)]).expect("batch");
-            index.observe_versions(&batch, rows.len() as u64, &values).expect("observed");
+            index.observe_versions(&batch, rows.len() as u64, &values, &FailedRows::new()).expect("observed");
             rows.extend_from_slice(part);
             distinct.extend(part.iter().map(|row| (row.0, row.1)));
         }
@@ -108,15 +108,31 @@ fn values_without_an_order_that_holds_are_refused() {
     let mut index = index_of_ids();
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
     let texts: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
-    index.observe_versions(&ids, 0, &numbers).expect("numbers");
-    let error = index.observe_versions(&ids, 1, &texts).expect_err("another type").to_string();
+    index.observe_versions(&ids, 0, &numbers, &FailedRows::new()).expect("numbers");
+    let error = index.observe_versions(&ids, 1, &texts, &FailedRows::new()).expect_err("another type").to_string();
     assert!(error.starts_with("`latest_by` was Int64 and is now Utf8"), "{error}");
     let list: ArrayRef = Arc::new(arrow::array::ListArray::new_null(
         Arc::new(arrow::datatypes::Field::new("item", DataType::Int64, true)),
         1,
     ));
-    let error = index.observe_versions(&ids, 1, &list).expect_err("no order").to_string();
+    let error = index.observe_versions(&ids, 1, &list, &FailedRows::new()).expect_err("no order").to_string();
     assert!(error.contains("has no order"), "{error}");
+}
+
+#[test]
+fn a_row_that_fails_to_give_a_value_neither_competes_nor_counts() {
+    let ids = Arc::new(Int64Array::from(vec![1, 1, 2, 2])) as ArrayRef;
+    let ids = RecordBatch::try_from_iter(vec![("id", ids)]).expect("ids");
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, None, None]));
+    let failed = FailedRows::from([(1, "no number".to_owned()), (2, "no number".to_owned())]);
+    let mut index = index_of_ids();
+    let observed = index.observe_versions(&ids, 0, &values, &failed).expect("observed");
+    assert_eq!(
+        (observed.new_rows, index.distinct()),
+        (2, 2),
+        "one of each key: the null of the last row is no failure"
+    );
+    assert_eq!(index.outdated(|_| true).expect("sorted").iter().count(), 0);
 }
 
 #[test]

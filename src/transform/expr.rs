@@ -1,9 +1,10 @@
 //! One scalar SQL expression over the rows of a batch: `window.time`, `incremental.cursor`, a sink's `where`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
-use arrow::compute::{CastOptions, cast_with_options, prep_null_mask_filter};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options, concat, prep_null_mask_filter};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
@@ -23,6 +24,9 @@ use super::moment::Moment;
 use super::plan::columns_named;
 use crate::lang::sql::{WINDOW_NAMES, bind_window, parse_expr};
 use crate::model::{ColumnType, RecordSchema};
+
+/// The rows of a batch that an expression fails on, by their places in it, each with what the engine said.
+pub type FailedRows = BTreeMap<usize, String>;
 
 /// A scalar SQL expression, compiled for batches of one schema.
 #[derive(Debug, Clone)]
@@ -95,35 +99,26 @@ impl RowExpr {
     /// Works the expression out as instants, in microseconds UTC. A timestamp with no zone, and a date, are UTC.
     pub fn timestamps_us(&self, batch: &RecordBatch) -> Result<TimestampMicrosecondArray, TransformError> {
         self.check_timestamp()?;
-        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         // Not `safe`: an instant that microseconds can't hold is an error, and never silently null.
         let options = CastOptions { safe: false, ..CastOptions::default() };
-        let values = cast_with_options(&self.evaluate(batch)?, &utc, &options);
+        let values = cast_with_options(&self.evaluate(batch)?, &utc(), &options);
         let values = values.map_err(|error| TransformError::running(&error.into(), MEMORY_LIMIT))?;
         Ok(values.as_primitive::<TimestampMicrosecondType>().clone())
     }
 
-    /// As [`RowExpr::timestamps_us`], with null for each row that the expression fails on; those rows, with why, in their order.
+    /// As [`RowExpr::evaluate`], with null for each row that the expression fails on, and those rows.
+    pub fn evaluate_apart(&self, batch: &RecordBatch) -> Result<(ArrayRef, FailedRows), TransformError> {
+        apart(batch, &self.data_type, &|batch| self.evaluate(batch))
+    }
+
+    /// As [`RowExpr::timestamps_us`], with null for each row that the expression fails on, and those rows.
     pub fn timestamps_apart(
         &self,
         batch: &RecordBatch,
-    ) -> Result<(TimestampMicrosecondArray, Vec<(usize, String)>), TransformError> {
-        let rows = batch.num_rows();
-        match self.timestamps_us(batch) {
-            Ok(times) => Ok((times, Vec::new())),
-            Err(TransformError::Row { message }) if rows == 1 => {
-                Ok((TimestampMicrosecondArray::new_null(1), vec![(0, message)]))
-            }
-            // The engine names no row: it is found by halves.
-            Err(TransformError::Row { .. }) if rows > 1 => {
-                let half = rows / 2;
-                let (first, mut failed) = self.timestamps_apart(&batch.slice(0, half))?;
-                let (second, later) = self.timestamps_apart(&batch.slice(half, rows - half))?;
-                failed.extend(later.into_iter().map(|(at, why)| (half + at, why)));
-                Ok((first.iter().chain(second.iter()).collect(), failed))
-            }
-            Err(error) => Err(error),
-        }
+    ) -> Result<(TimestampMicrosecondArray, FailedRows), TransformError> {
+        let times = |batch: &RecordBatch| Ok(Arc::new(self.timestamps_us(batch)?) as ArrayRef);
+        let (times, failed) = apart(batch, &utc(), &times)?;
+        Ok((times.as_primitive::<TimestampMicrosecondType>().clone(), failed))
     }
 
     /// Checks that the expression gives timestamps, or dates, or nothing but nulls.
@@ -144,6 +139,36 @@ impl RowExpr {
             _ => format!("write an expression that gives one, such as to_timestamp_seconds({sql})"),
         };
         Err(TransformError::NotATimestamp { sql: sql.clone(), found: self.data_type.to_string(), proposal })
+    }
+}
+
+/// Returns the type of instants.
+fn utc() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Works out values of type `kind` for a batch, with null for each row that fails.
+fn apart(
+    batch: &RecordBatch,
+    kind: &DataType,
+    values: &impl Fn(&RecordBatch) -> Result<ArrayRef, TransformError>,
+) -> Result<(ArrayRef, FailedRows), TransformError> {
+    let rows = batch.num_rows();
+    match values(batch) {
+        Ok(values) => Ok((values, FailedRows::new())),
+        Err(TransformError::Row { message }) if rows == 1 => {
+            Ok((new_null_array(kind, 1), FailedRows::from([(0, message)])))
+        }
+        // The engine names no row: it is found by halves.
+        Err(TransformError::Row { .. }) if rows > 1 => {
+            let half = rows / 2;
+            let (first, mut failed) = apart(&batch.slice(0, half), kind, values)?;
+            let (second, later) = apart(&batch.slice(half, rows - half), kind, values)?;
+            failed.extend(later.into_iter().map(|(at, why)| (half + at, why)));
+            let both = concat(&[first.as_ref(), second.as_ref()]);
+            Ok((both.map_err(|error| TransformError::running(&error.into(), MEMORY_LIMIT))?, failed))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -27,7 +27,7 @@ pub use conform::{ConformError, conform};
 pub use dedupe::{DedupeError, KeyIndex, Observed};
 pub use error::{BoxError, TransformError};
 pub use expect::{Expectation, unmet};
-pub use expr::RowExpr;
+pub use expr::{FailedRows, RowExpr};
 pub use moment::Moment;
 pub use ordinals::Ordinals;
 pub use plan::{Counts, Table, TransformPlan};

@@ -248,6 +248,52 @@ fn a_bad_row_waits_with_those_around_it() {
     assert_eq!((ids(&bench), bench.quarantine().len()), (vec![1, 2, 3, 4, 5], 1));
 }
 
+/// Rows whose cursor can't be read are bad rows like others: each goes to quarantine with those around it, and takes nothing with it.
+#[test]
+fn a_cursor_that_cannot_be_read_takes_its_row_to_quarantine_alone() {
+    let bad = |id: i64, second: u32| json!({"id": id, "t": "garbage", "sorts": at(second)});
+    let (old, young) = ([row(1, 10), bad(91, 15), row(2, 20), row(3, 30), bad(92, 35)], [row(4, 90), bad(93, 92)]);
+    let rows: Rows = Arc::new(Mutex::new([&old[..], &young[..], &[row(5, 95)]].concat()));
+    let known = Arc::clone(&rows);
+    let bench = Bench::new(Api::start(move |request| {
+        let since = request.query["since"].clone();
+        let place = |row: &Value| row.get("sorts").unwrap_or(&row["t"]).as_str().unwrap().to_owned();
+        let mut rows: Vec<Value> = known.lock().unwrap().iter().filter(|row| place(row) > since).cloned().collect();
+        rows.sort_by_key(place);
+        Answer::json(&rows.into_iter().skip(request.number("offset")).take(2).collect())
+    }));
+    bench.job(&format!("{BY_TIME}\nschema: {{bad_rows: fail}}"));
+    insta::assert_snapshot!(bench.run_at(&at(120), &[]).errors().join("\n"), @r#"s0-2026-01-03T12_3a00_3a00Z: 2 of 8 rows are bad, and `bad_rows: fail` allows none; the first: `t` fails for `incremental.cursor`: error parsing timestamp from 'garbage': timestamp must contain at least 10 characters: {"id":91,"t":"garbage","sorts":"2026-01-03T12:00:15Z"}; nothing of the slice has landed"#);
+    bench.job(&format!("{BY_TIME}\nschema: {{max_bad_rows: 1}}"));
+    let error = bench.run_at(&at(120), &[]).errors().join("\n");
+    assert!(error.contains("2 of 8 rows are bad, and `max_bad_rows` allows 1"), "{error}");
+    assert_eq!(bench.landed(), Vec::<String>::new());
+    bench.job(&format!("{BY_TIME}\nschema: {{max_bad_rows: 2}}"));
+    let first = bench.run_at(&at(120), &[]).fine();
+    assert_eq!(first, "s0-2026-01-03T12_3a00_3a00Z landed: 3 of 8, 2 quarantined, 3 outside_window; complete");
+    // The one among young rows has waited with them. The one right behind the last good row is given again, this once.
+    let second = bench.run_at(&at(160), &[]).fine();
+    assert_eq!(second, "s0-2026-01-03T12_3a00_3a30Z landed: 2 of 4, 2 quarantined; complete");
+    rows.lock().unwrap().push(row(6, 200));
+    let third = bench.run_at(&at(300), &[]).fine();
+    assert_eq!(third, "s0-2026-01-03T12_3a01_3a35Z landed: 1 of 1; unknown");
+    assert_eq!(ids(&bench), [1, 2, 3, 4, 5, 6]);
+    let held = bench.quarantine();
+    let mut of: Vec<i64> = held
+        .iter()
+        .map(|bad| serde_json::from_str::<Value>(bad["row"].as_str().unwrap()).unwrap()["id"].as_i64().unwrap())
+        .collect();
+    of.sort_unstable();
+    assert_eq!(of, [91, 92, 92, 93]);
+    let said = "fails for `incremental.cursor`: error parsing timestamp from 'garbage'";
+    assert!(
+        held.iter().all(|bad| bad["column"] == "t" && bad["reason"].as_str().unwrap().starts_with(said)),
+        "{held:?}"
+    );
+    let landed = bench.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM read_json('{dir}/lake/**/*.jsonl')");
+    assert_eq!(landed, [json!({"n": 6, "ids": 6})]);
+}
+
 /// The newest id is read in the format of the job.
 #[test]
 fn the_newest_id_of_a_table_is_found() {
@@ -293,4 +339,36 @@ fn of_equal_keys_the_latest_stays_whatever_came_last() {
     let found = bench.query("SELECT id, text FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
     let row = |id, text| json!({"id": id, "text": text});
     assert_eq!(found, [row(1, "new"), row(2, "last of equal ones"), row(3, "ten")]);
+}
+
+/// Of equal keys the latest stays, and a row that can't be compared is no version: it lands beside none, and replaces none.
+#[test]
+fn a_value_of_latest_by_that_cannot_be_read_takes_its_row_to_quarantine_alone() {
+    let rows = [
+        json!({"id": 1, "v": "3", "text": "new"}),
+        json!({"id": 1, "v": "x", "text": "no number"}),
+        json!({"id": 2, "v": null, "text": "a null is the smallest"}),
+        json!({"id": 2, "v": "x", "text": "nor this"}),
+        json!({"id": 3, "v": "9", "text": "nine"}),
+        json!({"id": 3, "v": "10", "text": "ten"}),
+        json!({"id": 4, "v": "x", "text": "all there is of it"}),
+        json!({"id": null, "v": "x", "text": "no key either"}),
+    ];
+    let bench = Bench::new(Api::start(move |request| {
+        let some: Vec<&Value> = rows.iter().skip(request.number("offset")).take(3).collect();
+        Answer::json(&json!({"items": some, "total": rows.len()}))
+    }));
+    let job = "records: '.items[]'\nkey: id\nlatest_by: CAST(v AS BIGINT)\nsnapshot: latest\npaginate: {offset: {into: query.offset, size: 3}, total: .total}\nquery: {offset: 0}";
+    bench.job(&format!("{job}\nschema: {{bad_rows: fail}}"));
+    let error = bench.run().errors().join("\n");
+    assert!(error.contains("4 of 8 rows are bad, and `bad_rows: fail` allows none"), "{error}");
+    bench.job(job);
+    assert_eq!(bench.run().fine(), "latest landed: 3 of 8, 4 quarantined, 1 deduplicated; complete");
+    let found = bench.query("SELECT id, text FROM read_json('{dir}/lake/**/*.jsonl') ORDER BY id");
+    let row = |id, text| json!({"id": id, "text": text});
+    assert_eq!(found, [row(1, "new"), row(2, "a null is the smallest"), row(3, "ten")]);
+    let held = bench.query(
+        "SELECT \"column\", reason, count(*) AS n FROM read_json('{dir}/state/test/quarantine/**/*.jsonl') GROUP BY ALL ORDER BY n",
+    );
+    insta::assert_snapshot!(serde_json::to_string(&held).unwrap(), @r#"[{"column":"id","reason":"is null, and `key` names it","n":1},{"column":"v","reason":"fails for `latest_by`: cannot cast string 'x' to value of Int64 type","n":3}]"#);
 }

@@ -166,6 +166,85 @@ fn a_backfill_that_failed_is_told_with_the_same_again_until_its_windows_landed()
     site.until("/metrics", |metrics| !is_failed(metrics));
 }
 
+/// Nobody wants what a backfill was to read: it is dismissed as the page and `status` say, and what failed of runs stays.
+#[test]
+fn a_backfill_that_nobody_wants_any_more_is_dismissed() {
+    let broken = Broken::start(&["late", "cc"]);
+    let workspace = Workspace::new();
+    write(&workspace, &broken.api, &[DAYS, &snapshot("cc", "")]);
+    assert_eq!(ran(&workspace, "run", &["--now", "2025-07-03T00:00:00Z"]).code, Some(3));
+    let elsewhere = workspace.tidegate(&["backfill", "pipelines/p.yaml", "--dismiss", "--state", "elsewhere"]).run();
+    assert_eq!((elsewhere.code, elsewhere.stdout.as_str()), (Some(2), ""), "{elsewhere:#?}");
+    assert!(elsewhere.stderr.contains("there is no ledger of it in elsewhere"), "{elsewhere:#?}");
+    let none = ran(&workspace, "backfill", &["--dismiss"]);
+    assert_eq!(none.code, Some(2), "{none:#?}");
+    assert!(none.stderr.ends_with("so there is nothing to dismiss\n"), "{none:#?}");
+    let span = ["--from", "2025-06-10T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
+    assert_eq!(ran(&workspace, "backfill", &span).code, Some(3));
+    let part = ["--dismiss", "--from", "2025-06-12T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
+    let part = ran(&workspace, "backfill", &part);
+    assert_eq!(part.code, Some(2), "{part:#?}");
+    let left = "what failed: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z";
+    assert!(part.stderr.contains(left), "{part:#?}");
+    let site = Site::start(&workspace, &[]);
+    let page = site.until("/", |body| body.contains("3 slices of job days failed in a backfill"));
+    assert!(page.contains("where nobody wants it any more, dismiss it"), "{page}");
+    let line = "tidegate backfill pipelines/p.yaml --dismiss --job days --from 2025-06-10T00:00:00Z --to 2025-06-15T00:00:00Z --state state";
+    assert!(commands(&page).iter().any(|command| command == line), "{page}");
+    let status = ran(&workspace, "status", &[]).stdout;
+    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed: read it again, or dismiss it";
+    assert!(status.contains(note) && status.contains(&format!("\n  {line}\n")), "{status}");
+    let told = |line: &str| {
+        let outcome = typed(&workspace, line);
+        assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+        outcome.stdout
+    };
+    assert_eq!(told(line), "p: dismissed: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z\n");
+    let page = site.until("/", |body| !body.contains("failed in a backfill"));
+    assert!(page.contains("job cc failed"), "{page}");
+    assert!(is_failed(&site.metrics()), "what failed of a run stays");
+    assert!(!ran(&workspace, "status", &[]).stdout.contains("--dismiss"));
+    let history = ran(&workspace, "history", &["--last", "1"]).stdout;
+    assert!(history.contains("dismiss") && history.contains("done"), "{history}");
+    broken.breaks(&[]);
+    assert_eq!(ran(&workspace, "run", &["--job", "cc"]).code, Some(0));
+    site.until("/metrics", |metrics| !is_failed(metrics) && has_succeeded(metrics));
+    // It is no promise that the time is never read: it still can be.
+    assert_eq!(ran(&workspace, "backfill", &span).code, Some(0));
+    assert_eq!(ran(&workspace, "backfill", &["--dismiss", "--missing"]).code, Some(2));
+}
+
+/// A backfill that was killed is dismissed though nobody has noted that it died.
+#[test]
+fn a_backfill_that_died_is_dismissed() {
+    let broken = Broken::start(&[]);
+    let workspace = Workspace::new();
+    write(&workspace, &broken.api, &[DAYS]);
+    assert_eq!(ran(&workspace, "run", &["--now", "2025-07-03T00:00:00Z"]).code, Some(0));
+    broken.breaks(&["!days"]);
+    let span = ["--from", "2025-06-10T00:00:00Z", "--to", "2025-06-15T00:00:00Z", "--state", "state"];
+    let before = broken.api.asked().len();
+    let run = workspace.tidegate(&[&["backfill", "pipelines/p.yaml"][..], &span].concat()).spawn();
+    let deadline = Instant::now() + Duration::from_mins(3);
+    while broken.api.asked().len() == before {
+        assert!(Instant::now() < deadline, "nothing is asked for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let held = ran(&workspace, "backfill", &["--dismiss", "--no-wait"]);
+    assert_eq!(held.code, Some(4), "it goes on: {held:#?}");
+    run.kill();
+    let dismissed = ran(&workspace, "backfill", &["--dismiss"]);
+    assert_eq!(dismissed.code, Some(0), "{dismissed:#?}");
+    assert!(dismissed.stdout.contains("dismissed: days: the backfill from 2025-06-10"), "{dismissed:#?}");
+    broken.breaks(&[]);
+    assert_eq!(
+        ran(&workspace, "run", &["--now", "2025-07-04T00:00:00Z"]).code,
+        Some(0),
+        "what it left open is settled"
+    );
+    assert!(!ran(&workspace, "status", &[]).stdout.contains("--dismiss"));
+}
+
 #[test]
 fn what_lies_between_a_backfill_and_the_start_is_drawn_as_a_gap() {
     let broken = Broken::start(&[]);
@@ -267,4 +346,47 @@ fn what_helps_is_told_by_the_kind_of_the_error_and_helps() {
     assert!(commands(&page).iter().any(|command| command == line), "{page}");
     let said = typed(&workspace, line);
     assert!(said.stderr.contains("the pipeline `p` is in pipelines/p.yaml already"), "{said:#?}");
+}
+
+/// What is missing of a list that failed, and of a window that landed before, and rows that nobody will send again.
+#[test]
+fn what_is_missing_is_said_of_lists_of_windows_that_landed_and_of_rows_that_were_refused() {
+    let broken = Broken::start(&["desk"]);
+    let workspace = Workspace::new();
+    let customers = "  customers: {get: /customers, paginate: none, records: '.[]'}\n";
+    let desk = format!(
+        "  alerts: {{get: /alerts, paginate: none, records: '.[]', snapshot: latest, sinks: {{desk: {{http: {{base_url: '{0}', post: /desk, key: id, body: {{id: '{{{{ row.id }}}}'}}}}}}, lake: {{jsonl: {{url: ./lake/alerts}}}}}}}}\n",
+        broken.api.url()
+    );
+    let jobs = [customers, &child("orders"), &snapshot("cc", ""), DAYS, &desk];
+    write(&workspace, &broken.api, &jobs);
+    let window = ["--from", "2025-07-01T00:00:00Z", "--to", "2025-07-02T00:00:00Z", "--job", "days"];
+    let mut commands_of_refused = Vec::new();
+    for broken_now in [&["desk"][..], &["orders", "cc", "days"]] {
+        broken.breaks(broken_now);
+        let limited = ran(&workspace, "run", &["--now", "2025-07-03T12:00:00Z"]);
+        assert!(limited.code.is_some(), "{limited:#?}");
+    }
+    assert_eq!(ran(&workspace, "backfill", &window).code, Some(1));
+    let site = Site::start(&workspace, &[]);
+    let page = site.until("/", |body| body.contains("job cc failed"));
+    for said in [
+        "<li>cc: slice latest; has landed: snapshot latest</li>",
+        "<li>orders {&quot;id&quot;:1}: slice latest",
+        "<li>days: 2025-07-01 00:00 to 2025-07-02 00:00 UTC, not read again: what landed before stays</li>",
+        "the server of sink desk of job alerts refused 1 row",
+        "1 row refused by a sink",
+    ] {
+        assert!(page.contains(said), "{said}:\n{page}");
+    }
+    let metrics = site.metrics();
+    let refused = |rows: u64| format!("tidegate_refused_rows{{pipeline=\"p\",job=\"alerts\",sink=\"desk\"}} {rows}");
+    assert!(metrics.contains(&refused(1)), "{metrics}");
+    broken.breaks(&[]);
+    commands_of_refused.extend(commands(&page).into_iter().filter(|line| line.contains("--refused")));
+    assert_eq!(commands_of_refused.len(), 1, "{page}");
+    let sent = typed(&workspace, &commands_of_refused[0]);
+    assert_eq!(sent.code, Some(0), "{sent:#?}");
+    site.until("/", |body| !body.contains("refused 1 row"));
+    site.until("/metrics", |body| body.contains(&refused(0)));
 }

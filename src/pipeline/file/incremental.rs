@@ -12,7 +12,7 @@ use super::Duration;
 #[serde(deny_unknown_fields)]
 pub struct IncrementalFile {
     /// SQL over `records`: the cursor of a row, an integer or a timestamp that grows. The server sorts by it, upwards, unless
-    /// `into` says otherwise.
+    /// `into` says otherwise. A row in which it is null, or fails, goes to quarantine.
     pub cursor: Sql,
     /// Where the first slice begins (exclusive): a number, or an instant such as `'2026-01-01T00:00:00Z'`.
     pub start: Spanned<RequestValue>,

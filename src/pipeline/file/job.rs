@@ -65,7 +65,7 @@ with_source_keys! {
         pub key: Option<Spanned<OneOrMany<Spanned<String>>>>,
         /// SQL over `records`, such as `updated_at`: of rows with one `key` the one with the greatest value stays, instead of
         /// the last received. Null is smaller than any value; of equal ones the last received stays. Texts compare as texts,
-        /// so cast what is a number or a time.
+        /// so cast what is a number or a time. A row in which it fails goes to quarantine, and replaces no other.
         #[serde(default)]
         pub latest_by: Option<Sql>,
         /// Types, and what happens when they change.

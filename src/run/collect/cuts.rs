@@ -1,7 +1,5 @@
 //! What doesn't belong to the slice, though it came: by the time of each row, or by the cursor.
 
-use std::collections::BTreeMap;
-
 use arrow::array::Array as _;
 use chrono::DateTime;
 use serde_json::Value;
@@ -12,7 +10,8 @@ use super::rows::Rows;
 use crate::model::CursorValue;
 use crate::run::RunError;
 use crate::run::cursor;
-use crate::run::increment::Fate;
+use crate::run::increment::{Fate, PageCursors};
+use crate::transform::FailedRows;
 
 impl Collector {
     /// Leaves out the rows whose time is outside of the window.
@@ -22,8 +21,8 @@ impl Collector {
             let Some(time) = &mut self.time else { return Ok(()) };
             let (window, asked) = (time.window, time.asked);
             let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
-            let ((times, failed), null) = (times.map_err(|source| time.row.failed(source))?, time.row.null());
-            let failed: BTreeMap<_, _> = failed.into_iter().map(|(at, why)| (at, time.row.fails(&why))).collect();
+            let (times, failed) = times.map_err(|source| time.row.failed(source))?;
+            let failed = time.row.faults(failed);
             for (at, instant) in times.iter().enumerate().filter_map(|(at, instant)| Some((at, instant?))) {
                 let instant = DateTime::from_timestamp_micros(instant).unwrap_or_default();
                 if !window.contains(instant) {
@@ -35,6 +34,7 @@ impl Collector {
                 }
                 time.note(batch, at, instant);
             }
+            let null = time.row.null();
             for at in (0..batch.num_rows()).filter(|at| times.is_null(*at)) {
                 self.reject(first, before + at, failed.get(&at).unwrap_or(&null), came)?;
             }
@@ -51,24 +51,28 @@ impl Collector {
     /// Leaves out the rows that the increment has had or comes to later; tells whether it is full.
     pub(super) fn cut_by_cursor(&mut self, rows: &Rows, first: u64, came: &Came<'_>) -> Result<bool, RunError> {
         let Some((row, increment)) = &mut self.cursor else { return Ok(false) };
-        let (mut cursors, mut kind) = (Vec::new(), None);
-        for (_, batch) in rows.numbered().filter(|(_, batch)| batch.num_rows() > 0) {
-            let values = row.compiled(&batch.schema(), self.now)?.evaluate(batch);
-            let (of, found) = cursor::cursors(&values.map_err(|source| row.failed(source))?)?;
+        let (mut cursors, mut failed, mut kind) = (Vec::new(), FailedRows::new(), None);
+        for (before, batch) in rows.numbered().filter(|(_, batch)| batch.num_rows() > 0) {
+            let compiled = row.compiled(&batch.schema(), self.now)?;
+            let of = cursor::kind(compiled.data_type())?;
+            let found = cursor::cursors(of, compiled, batch);
+            let (found, none) = found.map_err(|source| row.failed(source))?;
             kind = Some(of);
             cursors.extend(found);
+            failed.extend(none.into_iter().map(|(at, why)| (before + at, why)));
         }
         let fates = if let Some(kind) = kind {
-            increment.take(kind, &cursors, first, &came.stood, came.request)?
+            let page = PageCursors { kind, cursors: &cursors, failed: &failed, undecoded: &came.stood };
+            increment.take(&page, first, came.request)?
         } else {
             increment.take_bad(came.stood.len());
             Vec::new()
         };
-        let (full, null) = (increment.is_full(), row.null());
+        let (full, null, failed) = (increment.is_full(), row.null(), row.faults(failed));
         for (at, fate) in fates.into_iter().enumerate() {
             match fate {
-                Fate::Null => {
-                    self.reject(first, at, &null, came)?;
+                Fate::Bad => {
+                    self.reject(first, at, failed.get(&at).unwrap_or(&null), came)?;
                 }
                 Fate::Outside => {
                     self.outside.insert(first + at as u64);

@@ -207,11 +207,12 @@ impl Collector {
         Ok(followed.iter().filter(|ordinal| lands(*ordinal)).collect())
     }
 
-    /// Leaves the rows after the slice's end to the next slice, and returns the end.
+    /// Leaves the rows after the slice's end to the next slice, and those whose cursor can't be read to where they stand; returns the end.
     fn end_increment(&mut self, cut_short: bool) -> Option<CursorValue> {
         let (_, increment) = self.cursor.as_ref()?;
-        let (end, after) = increment.end(cut_short)?;
-        self.outside.extend(after.into_iter().flatten());
-        Some(end)
+        let (end, after) = increment.end(cut_short).unzip();
+        self.outside.extend(after.into_iter().flatten().flatten());
+        self.outside.extend(increment.failed_elsewhere(end.as_ref()));
+        end
     }
 }
