@@ -22,7 +22,8 @@ pub(super) struct DeliverArguments {
     pub(super) jobs: Vec<String>,
     #[command(flatten)]
     pub(super) state: StateArgument,
-    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected.
+    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected; and those of requests
+    /// of which nobody knows whether they were heard as they have landed by now, not as they were sent.
     #[arg(long)]
     pub(super) refused: bool,
     /// Leave with exit code 4 if a run of the pipeline is on, instead of waiting for it.

@@ -294,8 +294,13 @@ fn closing(report: &RunReport) -> String {
     };
     let bad: u64 = report.jobs.iter().map(|job| job.rows().quarantined).sum();
     let bad = if bad > 0 { format!(", {} in quarantine", print::counted(bad, "row")) } else { String::new() };
+    let took = match seconds {
+        // A clock that was set back tells nothing.
+        seconds if seconds < 0.0 => "while the clock was set back".to_owned(),
+        seconds => format!("in {seconds:.1} s"),
+    };
     let shard = report.shard.as_ref().map(|shard| format!(", shard {shard}")).unwrap_or_default();
-    format!("{}{shard}: {what}{bad}, in {seconds:.1} s{left}\n", report.pipeline)
+    format!("{}{shard}: {what}{bad}, {took}{left}\n", report.pipeline)
 }
 
 /// Says in a line how a run ended, with the first thing that went wrong.

@@ -68,7 +68,7 @@ impl Sources {
     ) -> Result<(Exchange, Option<Exchange>), RunError> {
         let refused = Some(outbox.refused.text().to_owned());
         let rules = Rules::compile(&RuleTexts { refused, ..texts(&outbox.source) }, &[])?;
-        let repeat = if outbox.idempotent { Repeat::Any } else { Repeat::Unheard };
+        let repeat = if outbox.idempotency_header.is_some() { Repeat::Any } else { Repeat::Unheard };
         let patience =
             |repeat| Patience { repeat, sent: Arc::clone(sent), purpose: Purpose::Sink, ..Patience::default() };
         let sends = self.exchange_of(&outbox.source, rules, patience(repeat), WHOLE_TREE)?;
