@@ -46,10 +46,8 @@ enum Tries {
     Exactly(u64),
     /// Where a slow machine may add a try, or take one away.
     About,
-    /// As often as the list comes by it.
+    /// Twice where the list comes by it again, or its connection was kept.
     Circling,
-    /// Once more where the connection was kept.
-    Kept,
 }
 
 const LASTING: Row = Row {
@@ -99,8 +97,7 @@ const ROWS_OF_MATRIX: [Row; 51] = [
     },
     passing("reset", Fault::Reset, "the connection broke after 4 tries"),
     passing("closed", Fault::Closed, "the connection broke after 4 tries"),
-    // Whoever has one try has it still.
-    Row { name: "stale", fault: Fault::Stale, passes_after: Some(1), tries: Tries::Kept, ..LASTING },
+    Row { name: "stale", fault: Fault::Stale, passes_after: Some(1), tries: Tries::Circling, ..LASTING },
     passing("s500", Fault::Status(500, ""), "status 500 after 4 tries"),
     passing("s502", Fault::Status(502, ""), "status 502 after 4 tries"),
     passing("s503", Fault::Status(503, ""), "status 503 after 4 tries"),
@@ -370,7 +367,7 @@ fn judge_requests(row: &Row, column: &Column, cell: &Cell) -> Option<String> {
         (Tries::Exactly(_), Some(times)) => times + 1..=times + 1,
         (Tries::Exactly(tries), None) => tries..=tries,
         (Tries::About, _) => 0..=ATTEMPTS,
-        (Tries::Circling | Tries::Kept, _) => 1..=2,
+        (Tries::Circling, _) => 1..=2,
     };
     // A login for all requests, and one more where the session ended.
     let logins = u64::from(cell.wants == Wants::Session) + u64::from(row.fault == Fault::Expired);

@@ -150,7 +150,7 @@ async fn a_body_that_stalls_over_http_2_is_followed_by_another_connection() {
 #[tokio::test]
 async fn a_dead_connection_is_found_out_by_a_ping_and_costs_no_try() {
     let (url, connections) = serve_2(&["h2"], dies).await;
-    let client = client(HttpOptions { ping: Duration::from_secs(1), ..trusting(1) });
+    let client = client(HttpOptions { ping: Duration::from_secs(3), ..trusting(1) });
     for _ in 0..2 {
         let answer = fetch(&client, &url).await.unwrap();
         assert_eq!((answer.status, answer.attempts), (StatusCode::OK, 1));
