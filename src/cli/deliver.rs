@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::args::{MemoryArgument, Output, StateArgument, lease_ttl};
 use super::{CliError, Exit, load, print, report};
-use crate::model::JobName;
+use crate::model::{JobName, RunReport};
 use crate::plan::Shard;
-use crate::run::{self as runs, Env, Options, Reads};
+use crate::run::{self as runs, BrokenOff, Env, Options, Reads};
 
 /// What `deliver` takes.
 #[derive(Debug, Clone, Args)]
@@ -22,7 +22,8 @@ pub(super) struct DeliverArguments {
     pub(super) jobs: Vec<String>,
     #[command(flatten)]
     pub(super) state: StateArgument,
-    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected.
+    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected; and those of requests
+    /// of which nobody knows whether they were heard as they have landed by now, not as they were sent.
     #[arg(long)]
     pub(super) refused: bool,
     /// Leave with exit code 4 if a run of the pipeline is on, instead of waiting for it.
@@ -46,14 +47,14 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
     for pipeline in &pipelines {
         let ended = match runs::deliver(pipeline, &options(arguments, &env), arguments.refused, &env).await {
             Ok(report) => {
-                if output == Output::Text {
-                    print::done(print::text(&report::delivered(&report)));
-                }
                 let ended = Exit::of(&report);
-                reports.push(report);
+                tell(report, output, &mut reports);
                 ended
             }
-            Err(error) => {
+            Err(BrokenOff { error, report }) => {
+                if let Some(report) = report.filter(|report| !report.deliveries.is_empty()) {
+                    tell(*report, output, &mut reports);
+                }
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
                 env.exit(&error)
             }
@@ -67,6 +68,14 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
         print::done(print::json(&reports));
     }
     Ok(exit.unwrap_or(Exit::Done))
+}
+
+/// Prints a report for people, and keeps it for programs.
+fn tell(report: RunReport, output: Output, reports: &mut Vec<RunReport>) {
+    if output == Output::Text {
+        print::done(print::text(&report::delivered(&report)));
+    }
+    reports.push(report);
 }
 
 fn options(arguments: &DeliverArguments, env: &Env) -> Options {

@@ -160,7 +160,7 @@ impl Ends {
             if of.asked.verb == "run" {
                 ends.due = Some(summary.now);
             }
-            ends.note(of, failure(of, &parts));
+            ends.note(of, failure(of, summary.outcome, &parts));
         }
         for delivery in &summary.deliveries {
             self.0.entry(delivery.job.clone()).or_default().delivered(of, delivery);
@@ -321,21 +321,24 @@ impl JobEnds {
             Some(0) => drop(self.refused.remove(&delivery.sink)),
             Some(rows) => drop(self.refused.insert(delivery.sink.clone(), rows)),
         }
-        match &delivery.error {
-            None => {
+        let (how, error) = match (&delivery.error, delivery.left) {
+            (Some(error), _) => (HowItFailed::Failed, Some(error.clone())),
+            (None, 0) => {
                 self.sent.insert(delivery.sink.clone(), of.at);
+                return;
             }
-            Some(error) => self.failures.push(Failure {
-                of: of.clone(),
-                how: HowItFailed::Failed,
-                slices: 0,
-                error: Some(error.clone()),
-                remedy: delivery.remedy,
-                sink: Some((delivery.sink.clone(), delivery.left)),
-                lost: Vec::new(),
-                windows: Vec::new(),
-            }),
-        }
+            (None, _) => (HowItFailed::Interrupted, Some("it was interrupted before all was sent".to_owned())),
+        };
+        self.failures.push(Failure {
+            of: of.clone(),
+            how,
+            slices: 0,
+            error,
+            remedy: delivery.remedy,
+            sink: Some((delivery.sink.clone(), delivery.left)),
+            lost: Vec::new(),
+            windows: Vec::new(),
+        });
     }
 }
 
@@ -386,11 +389,12 @@ fn is_same(now: &Ended, before: &Failure) -> bool {
 }
 
 /// Sums up what failed of one job.
-fn failure(of: &Ended, parts: &[&JobSummary]) -> Option<Failure> {
+fn failure(of: &Ended, outcome: RunOutcome, parts: &[&JobSummary]) -> Option<Failure> {
     let slices = parts.iter().map(|job| job.failed).sum();
     let error = parts.iter().find_map(|job| job.error.as_ref().map(|error| (error.clone(), job.remedy)));
     let how = match (&error, slices, parts.iter().any(|job| job.left)) {
         (None, 0, false) => return None,
+        (None, 0, true) if outcome == RunOutcome::Interrupted => HowItFailed::Interrupted,
         (None, 0, true) => HowItFailed::Stopped,
         _ => HowItFailed::Failed,
     };

@@ -187,7 +187,10 @@ fn sent(delivery: &DeliveryReport) -> Sent {
         sink: delivery.sink.to_string(),
         counts: delivery.counts,
         adds_up: delivery.counts.adds_up(),
-        error: delivery.error.clone(),
+        error: delivery
+            .error
+            .clone()
+            .or_else(|| delivery.is_interrupted().then(|| "the run was interrupted".to_owned())),
     }
 }
 
@@ -213,7 +216,7 @@ fn job(report: &JobReport) -> Job {
             count(|outcome| matches!(outcome, SliceOutcome::Failed { .. })),
         ),
         left: report.left.map(|left| match left {
-            Left::Slices(slices) => format!("{} slices that are due haven't begun", text::count(slices)),
+            Left::Slices(slices) => format!("{} that the run left to the next one", text::plural(slices, "due slice")),
             Left::Unplanned => "not begun, so it isn't known what is due".to_owned(),
         }),
         landed: landed.map(|slice| slice.rows.transformed).sum(),

@@ -79,6 +79,7 @@ mod stopped_early;
 mod stores;
 mod support;
 mod tickets;
+mod tickets_doubts;
 mod tickets_killed;
 mod transform;
 mod types;

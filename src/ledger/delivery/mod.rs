@@ -20,7 +20,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 pub use keys::{RowKey, RowKeys};
-pub use state::{DeliveryNote, DeliveryState, DoneSlice};
+pub use state::{DeliveryNote, DeliveryState, DoneSlice, KeptRequest};
 
 use self::state::StoredState;
 use super::entry::FORMAT;

@@ -6,6 +6,7 @@ mod courier;
 mod error;
 mod outbox;
 mod parcels;
+mod rekey;
 mod sender;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,19 +18,24 @@ pub(super) use outbox::{OutboxRows, data_set};
 
 use self::backlog::{Backlog, Row};
 use self::courier::Courier;
-use self::parcels::Packer;
+use self::parcels::{Doubt, Packer, Parcel};
 use self::sender::Sender;
-use super::{Data, Done, Env, Options, RunError, World, refused};
-use crate::ledger::{DeliveryNote, Lane, Ledger, LedgerState, RowKey, Timing};
+use super::{BrokenOff, Data, Done, Env, Options, RunError, World, refused};
+use crate::ledger::{DeliveryNote, DeliveryState, Lane, Ledger, LedgerState, RowKey, RowKeys, Timing};
 use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
 use crate::plan::Shard;
 
-/// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before.
+/// How long it may take to count what waits for a sink, once the run is interrupted.
+const COUNT: Duration = Duration::from_millis(500);
+
+/// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before, and
+/// those in doubt as they have landed by now.
 ///
 /// # Errors
-/// What keeps all of it from going on: the lease, the ledger, an unknown job. What stops one sink is in the report.
-pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env: &Env) -> Result<RunReport, RunError> {
+/// What keeps all of it from going on: the lease, the ledger, an unknown job, an interruption; with what was done by then. What stops one
+/// sink is in the report.
+pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env: &Env) -> Result<RunReport, BrokenOff> {
     let before = (env.clock.now(), env.bounds.sent());
     let jobs = super::named(pipeline, &options.jobs)?;
     let asked = Asked { jobs: outboxes(&jobs).map(|(job, _)| job.name.clone()).collect(), ..Asked::new("deliver") };
@@ -40,16 +46,22 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
     ledger.prove(&env.stores).await?;
     let writer = tokio::select! {
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
-        () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+        () = env.cancel.cancelled() => return Err(RunError::Interrupted.into()),
     };
     let world = World { ledger, data, writer: writer.clone() };
-    let done = async {
-        let recovered = writer.recover(&world.data).await?;
-        let delivered = Box::pin(all(pipeline, &jobs, options, forgive, env, &world));
-        let deliveries = refused::guarded(&jobs, options.retry_refused, env, &world.ledger, delivered).await?;
-        Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries })
+    let mut done = Done::default();
+    let ended = async {
+        done.recovered = writer.recover(&world.data).await?;
+        let sent = &mut done.deliveries;
+        let delivered = Box::pin(async {
+            all(pipeline, &jobs, options, forgive, env, &world, sent).await;
+            Ok(())
+        });
+        refused::guarded(&jobs, options.retry_refused, env, &world.ledger, delivered).await?;
+        if env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(()) }
     };
-    let done = done.await.map(|done| done.report(pipeline, options, env, before));
+    let ended = ended.await;
+    let done = done.end(ended, &[], pipeline, options, env, before);
     super::release(pipeline, writer, super::summary(&asked, options, env, &done)).await;
     done
 }
@@ -73,7 +85,8 @@ fn outboxes<'p>(jobs: &[&'p Job]) -> impl Iterator<Item = (&'p Job, &'p Outbox)>
     jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (*job, outbox)))
 }
 
-/// Sends what has landed in the outboxes of some jobs, in the order of the plan: of those that the shard sends for.
+/// Sends what has landed in the outboxes of some jobs, in the order of the plan: of those that the shard sends for. Once the run is
+/// interrupted, what waits is only counted.
 pub(super) async fn all(
     pipeline: &Pipeline,
     jobs: &[&Job],
@@ -81,8 +94,8 @@ pub(super) async fn all(
     forgive: bool,
     env: &Env,
     world: &World,
-) -> Result<Vec<DeliveryReport>, RunError> {
-    let mut reports = Vec::new();
+    reports: &mut Vec<DeliveryReport>,
+) {
     let mine = |(job, outbox): &(&Job, &Outbox)| options.shard.sends(&job.name, &outbox.name);
     for (job, outbox) in outboxes(jobs).filter(mine) {
         let mut report = DeliveryReport {
@@ -93,7 +106,15 @@ pub(super) async fn all(
             error: None,
             remedy: None,
         };
-        if let Err(error) = one(pipeline, job, outbox, options, forgive, env, world, &mut report).await {
+        let interrupted = env.cancel.is_cancelled();
+        let sending = one(pipeline, job, outbox, options, forgive && !interrupted, env, world, &mut report);
+        let ended = if interrupted { tokio::time::timeout(COUNT, sending).await } else { Ok(sending.await) };
+        let Ok(ended) = ended else {
+            let (job, sink) = (&job.name, &outbox.name);
+            tracing::warn!(%job, %sink, "it isn't known how many rows wait to be sent, since the run was interrupted");
+            break;
+        };
+        if let Err(error) = ended {
             report.remedy = error.remedy();
             report.error = Some(error.chain());
         }
@@ -102,11 +123,7 @@ pub(super) async fn all(
             refused = report.counts.refused, left = report.counts.left, error = report.error, "delivery ended"
         );
         reports.push(report);
-        if env.cancel.is_cancelled() {
-            return Err(RunError::Interrupted);
-        }
     }
-    Ok(reports)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the world of a delivery, which has one caller")]
@@ -122,7 +139,7 @@ async fn one(
 ) -> Result<(), RunError> {
     let sender = Sender::new(outbox, env)?;
     let mut log = world.writer.delivery(&job.name, &outbox.name).await?;
-    if forgive && log.state().refused() > 0 {
+    if forgive && (log.state().refused() > 0 || !log.state().in_doubt().is_empty()) {
         log.note(DeliveryNote { forgive, ..DeliveryNote::default() }).await?;
     }
     let set = data_set(&options.state, &pipeline.name, &job.name, &outbox.name);
@@ -130,19 +147,25 @@ async fn one(
     let state = world.ledger.read_state().await?;
     check_key(job, outbox, &state)?;
     let of = (&job.name, &set, &outbox.key[..]);
-    let backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
+    rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
+    let mut backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
+    let (again, in_doubt) = in_doubt(outbox, &sender, log.state());
+    backlog.stood_for = again.iter().flat_map(|parcel| parcel.keys().0).collect();
     let mut courier = Courier {
         outbox,
         sender: &sender,
         writer: &world.writer,
         cancel: &env.cancel,
         name: file_stem(pipeline, job, outbox),
-        packer: Packer::new(outbox.batch, log.state().in_doubt()),
+        packer: Packer::new(outbox.batch, in_doubt),
         log,
         backlog,
-        again: VecDeque::new(),
+        stand_ins: again.iter().map(|parcel| parcel.rows.len() as u64).sum(),
+        again,
         note: DeliveryNote::default(),
         refused: Vec::new(),
+        unmade: Vec::new(),
+        has_made: false,
         counts: DeliveryCounts::default(),
         dropped: 0,
         pause: Duration::ZERO,
@@ -158,6 +181,28 @@ async fn one(
         }
         (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
     }
+}
+
+/// Returns the requests in doubt that are sent again as they were, since the server knows them then; and the others.
+fn in_doubt(outbox: &Outbox, sender: &Sender, state: &DeliveryState) -> (VecDeque<Parcel>, Vec<Doubt>) {
+    let (mut again, mut others) = (VecDeque::new(), Vec::new());
+    for keys in state.in_doubt() {
+        let Some(kept) = state.kept(keys) else {
+            others.push(Doubt { keys: keys.clone(), mark: None });
+            continue;
+        };
+        let rows = keys.0.iter().zip(&kept.rows).map(|(key, value)| Row { key: *key, value: value.clone() });
+        let rows: Vec<Row> = rows.collect();
+        let mark = Some(kept.mark.clone());
+        let is_whole = rows.len() == keys.0.len() && (rows.len() == 1 || outbox.batch.is_some());
+        // By another header, or another template of its value, the server doesn't know it.
+        if is_whole && sender.make(&rows).is_ok_and(|made| made.mark == mark) {
+            again.push_back(Parcel::doubtful(rows, mark));
+        } else {
+            others.push(Doubt { keys: keys.clone(), mark });
+        }
+    }
+    (again, others)
 }
 
 /// Returns the jobs all of whose sinks that send are as they were when data landed.
@@ -221,6 +266,10 @@ pub async fn deliveries(pipeline: &Pipeline, state: &str, env: &Env) -> Result<V
         let mut pending = BTreeSet::new();
         while let Some(row) = backlog.next(&delivered).await? {
             pending.insert(row.key);
+        }
+        if outbox.idempotency_header.is_some() {
+            let is_kept = |request: &&RowKeys| delivered.kept(request).is_some_and(|kept| !kept.rows.is_empty());
+            pending.extend(delivered.in_doubt().iter().filter(is_kept).flat_map(|request| &request.0));
         }
         let in_doubt = delivered.in_doubt().iter().flat_map(|request| &request.0);
         all.push(DeliveryStatus {
