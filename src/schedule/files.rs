@@ -194,10 +194,10 @@ impl One {
         if known.is_some_and(|known| !known.refused && known.digest == digest) {
             return Read::Same;
         }
-        let loaded = loader(path);
-        let stamps = loaded.as_ref().err().and_then(|refusal| stamps(path, refusal, self.now));
+        let checked = loader(path);
+        let stamps = checked.as_ref().err().and_then(|refusal| stamps(path, refusal, self.now));
         // It may have been written meanwhile.
-        Read::New { digest, loaded, stamps: stamps.filter(|_| stamp(path) == before) }
+        Read::New { digest, loaded: checked, stamps: stamps.filter(|_| stamp(path) == before) }
     }
 }
 
