@@ -208,8 +208,7 @@ impl Runner<'_> {
         report.left = (left > 0).then_some(Left::Slices(left as u64));
         match self.release(&queue).await {
             Err(lost) if self.env.cancel.is_cancelled() => {
-                let error = lost.chain();
-                tracing::warn!(job = %self.job.name, error, "what hadn't started stays begun: the next run reads it");
+                tracing::warn!(job = %self.job.name, error = %lost.chain(), "what hadn't started stays begun: the next run reads it");
             }
             released => released?,
         }

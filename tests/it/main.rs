@@ -37,6 +37,7 @@ mod help;
 mod hostile;
 mod increments;
 mod interim;
+mod interrupted;
 mod k8s;
 mod keyless;
 mod lastline;
