@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
@@ -31,6 +30,7 @@ mod anew;
 mod backfill;
 mod edges;
 mod finished;
+mod interrupted;
 mod judge;
 mod pinned;
 mod replay;
@@ -50,9 +50,6 @@ pub(super) use replay::{held, stays};
 use slice::SliceRun;
 pub(super) use slice::columns;
 use turns::Turns;
-
-/// How long a run that is interrupted waits for slices that are being committed: most of its time is for throwing away (`end.rs`).
-const COMMIT: Duration = Duration::from_millis(500);
 
 /// One job of a run, and the world it lives in.
 pub(super) struct Runner<'r> {
@@ -213,13 +210,6 @@ impl Runner<'_> {
             released => released?,
         }
         if left > 0 && self.env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(valued) }
-    }
-
-    /// Waits until the run is interrupted, and a moment for slices that are being committed: so the report has what landed.
-    async fn interrupted(&self, run: &SliceRun) {
-        self.env.cancel.cancelled().await;
-        // No further slice gets to its commit meanwhile.
-        drop(tokio::time::timeout(COMMIT, run.committing.write()).await);
     }
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {

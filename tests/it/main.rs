@@ -80,6 +80,7 @@ mod stores;
 mod support;
 mod tickets;
 mod tickets_killed;
+mod told;
 mod transform;
 mod types;
 mod validate;
