@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::page::{Site, TOKEN};
 use crate::support::api::{Answer, Api};
 use crate::support::workspace::{Outcome, Workspace};
 
@@ -109,4 +110,17 @@ fn what_lets_in_is_not_said_again_though_a_server_says_it() {
         }
     }
     assert!(report.contains("page=1"), "{report}");
+}
+
+#[test]
+fn what_cannot_be_done_on_the_page_is_told_with_its_cause() {
+    let workspace = Workspace::new();
+    workspace.write("pipelines/p.yaml", &pipeline("http://127.0.0.1:9", "", "schedule: {cron: '0 0 1 1 *'}\n"));
+    workspace.write("state/p", "a file in the place of a folder");
+    workspace.write("token", TOKEN);
+    let site = Site::start(&workspace, &["--token-file", "token"]);
+    site.until("/", |body| body.contains(">p</a>"));
+    let page = site.post("/p/p/do/pause", &[&format!("authorization: Bearer {TOKEN}")], "");
+    assert_eq!(page.status, 503, "{}", page.body);
+    assert!(page.body.contains("paused.json") && page.body.contains("os error"), "{}", page.body);
 }
