@@ -10,18 +10,14 @@ use futures::stream::FuturesUnordered;
 use serde_json::Value;
 use tokio::sync::RwLock;
 
-use super::edit::keep_places;
 use super::extract::Extraction;
 use super::land::Target;
 use super::sent::Sent;
-use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, hints, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, hints, quarantine, tables};
 use crate::ledger::{
-    Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
+    Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
-use crate::model::{
-    Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, SinkName, Slice, SliceId, SliceKind, SliceOutcome,
-};
-use crate::objects::place;
+use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
 use crate::telemetry::IN_REPORT;
@@ -29,6 +25,7 @@ use crate::telemetry::IN_REPORT;
 mod anew;
 mod backfill;
 mod edges;
+mod edited;
 mod finished;
 mod interrupted;
 mod judge;
@@ -146,21 +143,7 @@ impl Runner<'_> {
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
     /// with rows decides; after that as many at a time as the source allows. Returns the columns in which a row had a value.
     async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<BTreeSet<String>, RunError> {
-        let run = Arc::new(SliceRun {
-            extraction: self.extraction()?,
-            tables: tables::load(self.job, &self.env.stores).await?,
-            targets: self.targets()?,
-            quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
-            data: self.data.clone(),
-            writer: self.writer.clone(),
-            pipeline: self.pipeline.name.clone(),
-            allow_shrink: self.options.allow_shrink,
-            replay: self.options.reads == Reads::Quarantined,
-            lock: self.options.lock.clone(),
-            turns: Turns::new(queue.len()),
-            neighbours: Neighbours::default(),
-            committing: RwLock::default(),
-        });
+        let run = Arc::new(self.slice_run(queue.len()).await?);
         // Where a slice stands in the report: at its place in the plan, and those that follow it in its chain right after.
         let mut places: HashMap<SliceId, usize> =
             queue.iter().enumerate().map(|(place, waiting)| (waiting.slice.id.clone(), place)).collect();
@@ -210,6 +193,25 @@ impl Runner<'_> {
             released => released?,
         }
         if left > 0 && self.env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(valued) }
+    }
+
+    /// Makes what `slices` slices share.
+    async fn slice_run(&self, slices: usize) -> Result<SliceRun, RunError> {
+        Ok(SliceRun {
+            extraction: self.extraction()?,
+            tables: tables::load(self.job, &self.env.stores).await?,
+            targets: self.targets()?,
+            quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
+            data: self.data.clone(),
+            writer: self.writer.clone(),
+            pipeline: self.pipeline.name.clone(),
+            allow_shrink: self.options.allow_shrink,
+            replay: self.options.reads == Reads::Quarantined,
+            lock: self.options.lock.clone(),
+            turns: Turns::new(slices),
+            neighbours: Neighbours::default(),
+            committing: RwLock::default(),
+        })
     }
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
@@ -285,39 +287,6 @@ impl Runner<'_> {
             Ok(Target { spec, filter: outbox.filter.clone(), sent_by: Some(outbox.key.clone()) })
         };
         self.job.sinks.iter().map(file).chain(self.job.outboxes.iter().map(outbox)).collect()
-    }
-
-    /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what
-    /// has landed.
-    async fn check_fingerprint(&self, report: &mut JobReport) -> Result<(), RunError> {
-        let (job, mut now) = (self.job, fingerprint::of(self.job));
-        self.writer.state(|state| keep_places(&mut now, state.fingerprint(&job.name)));
-        let decided = self.writer.state(|state| fingerprint::look(job, &now, self.options.accept, state))?;
-        let Some(decision) = decided else { return Ok(self.writer.set_fingerprint(&job.name, now, None).await?) };
-        let mut here: HashSet<String> =
-            HashSet::from([place(&quarantine::sink(&self.options.state, &self.pipeline.name).root()?)]);
-        for target in self.targets()? {
-            here.insert(place(&target.spec.root()?));
-        }
-        let left = self.writer.state(|state| {
-            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(&place(root)));
-            // What was moved, by `url`, goes on to be replaced; only where a sink is gone it stays.
-            roots.filter(|root| decision.leaves || state.has_left(&job.name, root)).map(str::to_owned).collect()
-        });
-        report.warnings.push(decision.note);
-        for sink in decision.gone_senders.iter().map(|sink| SinkName::new(sink.clone())) {
-            let key = self.writer.state(|state| fingerprint::sender_key(state.fingerprint(&job.name)?, &sink));
-            let at = (self.pipeline, &job.name, &sink);
-            match deliver::unsent(at, &key.unwrap_or_default(), &self.options.state, &self.ledger, &self.data).await? {
-                0 => {}
-                rows => report.warnings.push(format!(
-                    "sink `{sink}` was removed before all that had landed for it was sent; left to send: {rows}; to send that, put it back, \
-                     and run once with `--accept future`"
-                )),
-            }
-        }
-        let accepted = Accepted { how: decision.how, left, since: decision.since };
-        Ok(self.writer.set_fingerprint(&job.name, now, Some(accepted)).await?)
     }
 
     async fn keys(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> Result<Option<Vec<Key>>, RunError> {

@@ -13,7 +13,8 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::ledger::Manifest;
+use crate::ledger::{Manifest, RunOutcome};
+use crate::model::Exit;
 use crate::objects::Bucket;
 use crate::objects::testing::{Call, Fate, Flaw, Flawed};
 use crate::pipeline::check;

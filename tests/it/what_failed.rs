@@ -176,9 +176,9 @@ fn a_backfill_that_nobody_wants_any_more_is_dismissed() {
     let elsewhere = workspace.tidegate(&["backfill", "pipelines/p.yaml", "--dismiss", "--state", "elsewhere"]).run();
     assert_eq!((elsewhere.code, elsewhere.stdout.as_str()), (Some(2), ""), "{elsewhere:#?}");
     assert!(elsewhere.stderr.contains("there is no ledger of it in elsewhere"), "{elsewhere:#?}");
-    let none = ran(&workspace, "backfill", &["--dismiss"]);
-    assert_eq!(none.code, Some(2), "{none:#?}");
-    assert!(none.stderr.ends_with("so there is nothing to dismiss\n"), "{none:#?}");
+    let nothing = ran(&workspace, "backfill", &["--dismiss"]);
+    assert_eq!(nothing.code, Some(2), "{nothing:#?}");
+    assert!(nothing.stderr.ends_with("so there is nothing to dismiss\n"), "{nothing:#?}");
     let span = ["--from", "2025-06-10T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
     assert_eq!(ran(&workspace, "backfill", &span).code, Some(3));
     let part = ["--dismiss", "--from", "2025-06-12T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
@@ -192,7 +192,7 @@ fn a_backfill_that_nobody_wants_any_more_is_dismissed() {
     let line = "tidegate backfill pipelines/p.yaml --dismiss --job days --from 2025-06-10T00:00:00Z --to 2025-06-15T00:00:00Z --state state";
     assert!(commands(&page).iter().any(|command| command == line), "{page}");
     let status = ran(&workspace, "status", &[]).stdout;
-    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed, ";
+    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed: read it again, or dismiss it";
     assert!(status.contains(note) && status.contains(&format!("\n  {line}\n")), "{status}");
     let told = |line: &str| {
         let outcome = typed(&workspace, line);
