@@ -1,6 +1,6 @@
 //! `tidegate deliver`: send what has landed for sinks that send.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -44,16 +44,16 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
     let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut exit: Option<Exit> = None;
     let mut reports = Vec::new();
-    for pipeline in &pipelines {
+    for (pipeline, file) in pipelines.iter().zip(&arguments.files) {
         let ended = match runs::deliver(pipeline, &options(arguments, &env), arguments.refused, &env).await {
             Ok(report) => {
                 let ended = Exit::of(&report);
-                tell(report, output, &mut reports);
+                tell(report, (file, &arguments.state.state), output, &mut reports);
                 ended
             }
             Err(BrokenOff { error, report }) => {
                 if let Some(report) = report.filter(|report| !report.deliveries.is_empty()) {
-                    tell(*report, output, &mut reports);
+                    tell(*report, (file, &arguments.state.state), output, &mut reports);
                 }
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
                 env.exit(&error)
@@ -71,9 +71,9 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
 }
 
 /// Prints a report for people, and keeps it for programs.
-fn tell(report: RunReport, output: Output, reports: &mut Vec<RunReport>) {
+fn tell(report: RunReport, typed: (&Path, &str), output: Output, reports: &mut Vec<RunReport>) {
     if output == Output::Text {
-        print::done(print::text(&report::delivered(&report)));
+        print::done(print::text(&report::delivered(&report, typed)));
     }
     reports.push(report);
 }

@@ -30,6 +30,7 @@ mod timeline;
 mod told;
 mod vacuum;
 mod validate;
+mod written;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;

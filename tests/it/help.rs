@@ -368,7 +368,8 @@ fn long_help() {
               Write the run's report as JSON to a file, or post it to a URL.
 
               `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an
-              error message; the exit code stays that of the run.
+              error message; the exit code stays that of the run. A file is replaced as a whole, behind
+              a link too; a pipe or a device, such as `/dev/stdout`, is written to.
 
               [env: TIDEGATE_REPORT]
 

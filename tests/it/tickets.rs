@@ -120,7 +120,7 @@ fn a_refused_row_lies_in_quarantine_with_the_answer_and_the_others_go() {
         let arguments = [&["quarantine", "list", "pipeline.yaml", "--state", "state"], more].concat();
         it.bench.workspace.tidegate(&arguments).run().stdout
     };
-    insta::assert_snapshot!(list(&[]).trim_end(), @"the server of sink `tickets` of job `alerts` refused 1 row: see state/test/quarantine/test-alerts-tickets-delivery-*.jsonl; `tidegate deliver --refused` sends it again");
+    insta::assert_snapshot!(list(&[]).trim_end(), @"the server of sink `tickets` of job `alerts` refused 1 row: see state/test/quarantine/test-alerts-tickets-delivery-*.jsonl; `tidegate deliver pipeline.yaml --refused --state state` sends it again");
     let listed: Value = serde_json::from_str(&list(&["--output", "json"])).unwrap();
     assert_eq!((&listed[0]["sink"], &listed[0]["rows"]), (&json!("tickets"), &json!(1)), "{listed}");
     // It isn't sent again, until somebody says so.

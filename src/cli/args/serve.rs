@@ -59,7 +59,7 @@ pub(in crate::cli) struct BoundArguments {
     /// Write the run's report as JSON to a file, or post it to a URL.
     ///
     /// `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an error message; the exit code stays
-    /// that of the run.
+    /// that of the run. A file is replaced as a whole, behind a link too; a pipe or a device, such as `/dev/stdout`, is written to.
     #[arg(long, value_name = "FILE|URL", hide_env_values = true, env = "TIDEGATE_REPORT")]
     pub(in crate::cli) report: Option<String>,
     /// Write the run's metrics to a file, for the textfile collector of the node exporter: give it a name that ends with `.prom`.

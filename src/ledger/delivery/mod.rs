@@ -175,7 +175,7 @@ impl DeliveryLog {
             if tries == PUT_TRIES {
                 return Err(error);
             }
-            tracing::warn!(note = %path, tries, %error, "a note of a delivery couldn't be written, trying again");
+            tracing::warn!(note = %path, tries, error = %crate::objects::chain(&error), "a note of a delivery couldn't be written, trying again");
             tokio::time::sleep(self.writer.held.ledger.timing.pause * tries).await;
             tries += 1;
         }
@@ -187,7 +187,7 @@ impl DeliveryLog {
             return;
         }
         if let Err(error) = self.checkpoint().await {
-            tracing::warn!(%error, "a checkpoint of a delivery couldn't be written");
+            tracing::warn!(error = %crate::objects::chain(&error), "a checkpoint of a delivery couldn't be written");
         }
     }
 
