@@ -40,30 +40,36 @@ async fn dismissed(
     let Some(pipelines) = load::pipelines_to_look_at(&arguments.run.files, output) else { return Ok(Exit::Refused) };
     let jobs: Vec<JobName> = arguments.run.jobs.iter().map(JobName::new).collect();
     let options = Options { jobs, ..run::how(&arguments.run.how, env) };
-    let mut all: Vec<Value> = Vec::new();
+    let (mut all, mut exit) = (Vec::<Value>::new(), Exit::Done);
     for pipeline in &pipelines {
-        match dismiss(pipeline, &options, window, env).await {
+        let ended = match dismiss(pipeline, &options, window, env).await {
             Ok(dismissed) if output == Output::Text => {
                 print::done(print::text(&text(pipeline.name.as_str(), &dismissed)));
+                Exit::Done
             }
             Ok(dismissed) => {
                 let of = |one: &Dismissed| json!({"job": one.job, "failure": one.failure});
                 all.push(json!({"pipeline": pipeline.name, "dismissed": dismissed.iter().map(of).collect::<Vec<_>>()}));
+                Exit::Done
             }
-            Err(error) => {
-                let text = match &error {
-                    DismissError::Run(error) => error.chain(),
-                    other => other.to_string(),
-                };
-                print::problem(&format!("{}: {text}", pipeline.name));
-                return Ok(if let DismissError::Run(error) = &error { env.exit(error) } else { Exit::Refused });
+            Err(DismissError::Run(error)) => {
+                print::problem(&format!("{}: {}", pipeline.name, error.chain()));
+                env.exit(&error)
             }
+            Err(nothing) => {
+                print::problem(&format!("{}: {nothing}", pipeline.name));
+                Exit::Refused
+            }
+        };
+        exit = exit.and(ended);
+        if ended.is_interruption() {
+            break;
         }
     }
     if output == Output::Json {
         print::done(print::json(&all));
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn text(pipeline: &str, dismissed: &[Dismissed]) -> String {

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::args::{MemoryArgument, Output, StateArgument, lease_ttl};
 use super::{CliError, Exit, load, print, report};
-use crate::model::JobName;
+use crate::model::{JobName, RunReport};
 use crate::plan::Shard;
-use crate::run::{self as runs, Env, Options, Reads};
+use crate::run::{self as runs, BrokenOff, Env, Options, Reads};
 
 /// What `deliver` takes.
 #[derive(Debug, Clone, Args)]
@@ -47,14 +47,14 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
     for pipeline in &pipelines {
         let ended = match runs::deliver(pipeline, &options(arguments, &env), arguments.refused, &env).await {
             Ok(report) => {
-                if output == Output::Text {
-                    print::done(print::text(&report::delivered(&report)));
-                }
                 let ended = Exit::of(&report);
-                reports.push(report);
+                tell(report, output, &mut reports);
                 ended
             }
-            Err(error) => {
+            Err(BrokenOff { error, report }) => {
+                if let Some(report) = report.filter(|report| !report.deliveries.is_empty()) {
+                    tell(*report, output, &mut reports);
+                }
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
                 env.exit(&error)
             }
@@ -68,6 +68,14 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
         print::done(print::json(&reports));
     }
     Ok(exit.unwrap_or(Exit::Done))
+}
+
+/// Prints a report for people, and keeps it for programs.
+fn tell(report: RunReport, output: Output, reports: &mut Vec<RunReport>) {
+    if output == Output::Text {
+        print::done(print::text(&report::delivered(&report)));
+    }
+    reports.push(report);
 }
 
 fn options(arguments: &DeliverArguments, env: &Env) -> Options {

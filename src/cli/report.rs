@@ -73,7 +73,12 @@ fn deliveries(out: &mut String, report: &RunReport) {
         table.add_row([
             delivery.job.to_string(),
             delivery.sink.to_string(),
-            if delivery.error.is_some() { "stopped" } else { "done" }.to_owned(),
+            match &delivery.error {
+                Some(_) => "stopped",
+                None if delivery.is_interrupted() => "interrupted",
+                None => "done",
+            }
+            .to_owned(),
             print::count(counts.sent),
             print::count(counts.found),
             print::count(counts.refused),
@@ -100,7 +105,8 @@ fn deliveries(out: &mut String, report: &RunReport) {
                 print::counted(counts.maybe_sent, "row")
             );
         }
-        if let Some(error) = &delivery.error {
+        let interrupted = delivery.is_interrupted().then(|| "interrupted".to_owned());
+        if let Some(error) = delivery.error.clone().or(interrupted) {
             let _ = writeln!(
                 out,
                 "{at}: {error}; what has landed stays landed, and {} left to send: the next run does, or `tidegate deliver`",
@@ -123,10 +129,15 @@ fn outcome(job: &JobReport) -> String {
     let landed = job.count(|outcome| *outcome == SliceOutcome::Landed);
     let unchanged = job.count(|outcome| *outcome == SliceOutcome::Unchanged);
     let failed = job.count(|outcome| matches!(outcome, SliceOutcome::Failed { .. }));
-    let parts = [(landed, "landed"), (unchanged, "unchanged"), (failed, "failed")];
+    let left = if let Some(Left::Slices(slices)) = job.left { slices } else { 0 };
+    let parts = [(landed as u64, "landed"), (unchanged as u64, "unchanged"), (failed as u64, "failed"), (left, "left")];
     let parts: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
-    if parts.is_empty() { "nothing due".to_owned() } else { parts.join(", ") }
+    match (parts.is_empty(), job.left) {
+        (true, Some(_)) => "not begun".to_owned(),
+        (true, None) => "nothing due".to_owned(),
+        (false, _) => parts.join(", "),
+    }
 }
 
 /// Sums the verdicts up: the worst one is named.
@@ -209,11 +220,11 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
     }
 }
 
-/// Says what is due and hasn't begun.
+/// Says what is due and was left.
 fn left(out: &mut String, job: &JobReport) {
     match job.left {
         Some(Left::Slices(slices)) => {
-            let _ = writeln!(out, "{}: {} due, not begun", job.job, print::counted(slices, "slice"));
+            let _ = writeln!(out, "{}: {} due, left for the next run", job.job, print::counted(slices, "slice"));
         }
         Some(Left::Unplanned) => {
             let _ = writeln!(out, "{}: not begun, so it isn't known what is due", job.job);
@@ -263,6 +274,7 @@ fn closing(report: &RunReport) -> String {
     let rows: u64 = report.jobs.iter().map(landed).sum();
     let seconds = (report.ended - report.started).as_seconds_f64();
     let what = match (slices, failed + broken) {
+        (0, 0) if report.stopped.is_some() => "nothing landed".to_owned(),
         (0, 0) => "nothing new".to_owned(),
         (_, 0) => format!("{} of {} landed", print::counted(rows, "row"), print::counted(slices as u64, "slice")),
         (0, _) => format!("nothing landed; {} failed", failures(failed, broken)),

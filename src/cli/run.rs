@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::args::{BoundArguments, HowToRun, Output, RunArguments};
 use super::load::Refused;
 use super::told::{self, Deliver};
 use super::{CliError, Exit, load, lock, plan, print, remedies, report};
-use crate::model::{JobName, RunEnd, SchemaLock};
+use crate::model::{JobName, RunEnd, SchemaLock, SliceOutcome};
 use crate::pipeline::spec::Pipeline;
 use crate::plan::Shard;
 use crate::run::{self, Bounds, Env, Options, Reads};
@@ -81,15 +80,15 @@ async fn all(arguments: &RunArguments, reads: Reads, to: Deliver<'_>, output: Ou
 
 /// Runs one pipeline, prints its report, and sends its hook, also where nobody reads what is printed.
 pub(super) async fn one(file: &Path, pipeline: &Pipeline, options: &Options, env: &Env, output: Output) -> RunEnd {
-    let landed = || env.bounds.landed.load(Ordering::Relaxed);
-    let before = landed();
     let end = run::attempt(pipeline, options, env).await;
     if let (Some(report), Output::Text) = (&end.report, output) {
         print::done(print::text(&report::text(report, file)));
     }
     if let Some(error) = &end.error {
         let rest = if end.exit_code.is_interruption() {
-            let slices = print::counted(landed() - before, "slice");
+            let landed =
+                end.report.as_ref().map_or(0, |report| report.count(|outcome| *outcome == SliceOutcome::Landed));
+            let slices = print::counted(landed as u64, "slice");
             format!("; {slices} landed, which stay: run again for the rest")
         } else {
             String::new()

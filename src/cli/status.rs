@@ -86,10 +86,10 @@ fn backfills(pipeline: &Pipeline, known: &LedgerState, file: &Path, state: &str)
             HowItFailed::Interrupted => "was interrupted",
             HowItFailed::Died => "died",
         };
-        let why = failure.error.as_ref().map(|error| format!(", {error}")).unwrap_or_default();
+        let why = failure.error.as_ref().map(|error| format!("; the reason: {error}")).unwrap_or_default();
         let lines = failure.against(&file, std::slice::from_ref(job), &state);
         format!(
-            "{job}: the backfill{} {how}{why}: read it again; where nobody wants it any more, dismiss it:\n  {}",
+            "{job}: the backfill{} {how}: read it again, or dismiss it where nobody wants it any more{why}\n  {}",
             window.unwrap_or_default(),
             lines.join("\n  ")
         )

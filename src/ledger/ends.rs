@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lane::Lane;
 use super::summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
-use super::unread::{Unread, shortened, without};
+use super::unread::{Lost, Unread, shortened, without};
 use crate::model::{Asked, FanoutKey, JobName, Remedy, SinkName, Window};
 
 /// How many failures of a job are kept one by one: beyond that the oldest backfills that failed become one.
@@ -34,6 +34,9 @@ pub struct JobEnds {
     /// When a delivery last ended well, by sink.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     sent: BTreeMap<SinkName, DateTime<Utc>>,
+    /// Rows that the server of a sink has refused for good.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    refused: BTreeMap<SinkName, u64>,
     /// What failed, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failures: Vec<Failure>,
@@ -68,6 +71,9 @@ pub struct Failure {
     /// The sink that couldn't send, and how many rows it left; none where it isn't that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<(SinkName, u64)>,
+    /// The first of its slices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
     /// The windows of a backfill that are still to be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Unread>,
@@ -154,7 +160,7 @@ impl Ends {
             if of.asked.verb == "run" {
                 ends.due = Some(summary.now);
             }
-            ends.note(of, failure(of, &parts));
+            ends.note(of, failure(of, summary.outcome, &parts));
         }
         for delivery in &summary.deliveries {
             self.0.entry(delivery.job.clone()).or_default().delivered(of, delivery);
@@ -173,7 +179,8 @@ impl Ends {
         for job in &of.asked.jobs {
             let error = error.map(str::to_owned);
             let windows = of.asked.window.map(|window| Unread { key: None, window }).into_iter().collect();
-            let failure = Failure { of: of.clone(), how, slices: 0, error, remedy, sink: None, windows };
+            let failure =
+                Failure { of: of.clone(), how, slices: 0, error, remedy, sink: None, lost: Vec::new(), windows };
             self.0.entry(job.clone()).or_default().note(of, Some(failure));
         }
     }
@@ -198,7 +205,16 @@ impl Ends {
         };
         let (of, error) = (of.clone(), summary.error.clone());
         if let Some(how) = how {
-            ends.failures.push(Failure { of, how, slices: 0, error, remedy: None, sink: None, windows: Vec::new() });
+            ends.failures.push(Failure {
+                of,
+                how,
+                slices: 0,
+                error,
+                remedy: None,
+                sink: None,
+                lost: Vec::new(),
+                windows: Vec::new(),
+            });
         } else {
             ends.sent = sinks.into_iter().map(|sink| (sink, of.at)).collect();
             ends.ended_well(&of);
@@ -235,6 +251,12 @@ impl JobEnds {
     #[must_use]
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// Returns how many rows the server of a sink has refused for good, and nobody has sent again since.
+    #[must_use]
+    pub fn refused(&self, sink: &SinkName) -> u64 {
+        self.refused.get(sink).copied().unwrap_or_default()
     }
 
     /// Returns when all of the job last ended well, UTC, and all was sent by `sinks`; none where it never did.
@@ -294,20 +316,29 @@ impl JobEnds {
                 || (sink.is_none() && before.of.asked.verb == "deliver" && of.lane == Lane::WHOLE)
         };
         self.failures.retain(|before| !is_it(before));
-        match &delivery.error {
-            None => {
-                self.sent.insert(delivery.sink.clone(), of.at);
-            }
-            Some(error) => self.failures.push(Failure {
-                of: of.clone(),
-                how: HowItFailed::Failed,
-                slices: 0,
-                error: Some(error.clone()),
-                remedy: delivery.remedy,
-                sink: Some((delivery.sink.clone(), delivery.left)),
-                windows: Vec::new(),
-            }),
+        match delivery.refused {
+            None => {}
+            Some(0) => drop(self.refused.remove(&delivery.sink)),
+            Some(rows) => drop(self.refused.insert(delivery.sink.clone(), rows)),
         }
+        let (how, error) = match (&delivery.error, delivery.left) {
+            (Some(error), _) => (HowItFailed::Failed, Some(error.clone())),
+            (None, 0) => {
+                self.sent.insert(delivery.sink.clone(), of.at);
+                return;
+            }
+            (None, _) => (HowItFailed::Interrupted, Some("it was interrupted before all was sent".to_owned())),
+        };
+        self.failures.push(Failure {
+            of: of.clone(),
+            how,
+            slices: 0,
+            error,
+            remedy: delivery.remedy,
+            sink: Some((delivery.sink.clone(), delivery.left)),
+            lost: Vec::new(),
+            windows: Vec::new(),
+        });
     }
 }
 
@@ -358,15 +389,17 @@ fn is_same(now: &Ended, before: &Failure) -> bool {
 }
 
 /// Sums up what failed of one job.
-fn failure(of: &Ended, parts: &[&JobSummary]) -> Option<Failure> {
+fn failure(of: &Ended, outcome: RunOutcome, parts: &[&JobSummary]) -> Option<Failure> {
     let slices = parts.iter().map(|job| job.failed).sum();
     let error = parts.iter().find_map(|job| job.error.as_ref().map(|error| (error.clone(), job.remedy)));
     let how = match (&error, slices, parts.iter().any(|job| job.left)) {
         (None, 0, false) => return None,
+        (None, 0, true) if outcome == RunOutcome::Interrupted => HowItFailed::Interrupted,
         (None, 0, true) => HowItFailed::Stopped,
         _ => HowItFailed::Failed,
     };
     let (error, remedy) = error.unzip();
     let windows = parts.iter().flat_map(|job| job.unread.iter().cloned()).collect();
-    Some(Failure { of: of.clone(), how, slices, error, remedy: remedy.flatten(), sink: None, windows })
+    let lost = parts.iter().flat_map(|job| job.lost.iter().cloned()).collect();
+    Some(Failure { of: of.clone(), how, slices, error, remedy: remedy.flatten(), sink: None, lost, windows })
 }

@@ -32,6 +32,7 @@ fn job(name: &str, failed: u64) -> JobSummary {
         rows: 1,
         error: (failed > 0).then(|| "status 500".to_owned()),
         remedy: None,
+        lost: Vec::new(),
         left: false,
         unread: Vec::new(),
     }
@@ -188,6 +189,7 @@ fn a_delivery_settles_its_own_sink() {
         job: JobName::new("a"),
         sink: SinkName::new(name),
         left: 3,
+        refused: error.map(|_| 2),
         error: error.map(str::to_owned),
         remedy: None,
     };

@@ -88,7 +88,7 @@ pub use schedule::{Pause, Settled};
 pub use schema::{OutputColumn, PinnedSchema};
 pub use state::{Chain, Landed, LaneState, LedgerState, Replaced, SliceState};
 pub use summary::{DeliverySummary, JobSummary, RunOutcome, RunSummary, moves_data};
-pub use unread::Unread;
+pub use unread::{Lost, Unread};
 pub use uptime::{ManualUptime, SystemUptime, Uptime};
 pub use writer::{Accepted, BeginSlice, Publication, Writer};
 

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::unread::{Unread, shortened, without};
+use super::unread::{Lost, Unread, shortened, without};
 use crate::model::{
     Asked, DeliveryReport, Exit, Fetched, JobName, JobReport, Remedy, RunEnd, RunId, RunReport, SinkName, SliceOutcome,
-    Window,
+    SliceReport, Window,
 };
+
+/// How many slices of a job that failed are kept one by one.
+const LOST: usize = 5;
 
 /// Characters of an error that are kept.
 const ERROR: usize = 400;
@@ -73,7 +76,10 @@ pub struct DeliverySummary {
     pub sink: SinkName,
     /// Rows that are still to be sent.
     pub left: u64,
-    /// Why it stopped before its end.
+    /// Rows that the server has refused for good, and that nobody has sent again since; none where it wasn't looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u64>,
+    /// Why it stopped before its end. Where rows are left without a reason, the run was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// What helps against that, where delivering again alone doesn't.
@@ -100,7 +106,10 @@ pub struct JobSummary {
     /// What helps against that, where running again alone doesn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
-    /// Whether the run was stopped before it had begun all of the job's slices.
+    /// The first of the slices that failed; none in records of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
+    /// Whether the run was stopped before it had begun all of the job's slices, or interrupted before all had ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left: bool,
     /// The windows that a backfill should have read and didn't.
@@ -171,16 +180,41 @@ impl RunSummary {
         }
     }
 
+    /// Sums up a run that didn't come to its end, and why: the error, and what helps against it. `report` is what it had done by then.
+    #[must_use]
+    pub fn broken_off(
+        asked: &Asked,
+        now: DateTime<Utc>,
+        exit: Exit,
+        (error, remedy): (&str, Option<Remedy>),
+        report: Option<&RunReport>,
+    ) -> Self {
+        let interrupted = exit.is_interruption();
+        let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
+        let error = (!interrupted).then_some(error);
+        let Some(report) = report else {
+            return Self { remedy, ..Self::bare(&asked.verb, now, outcome, error) };
+        };
+        let mut summary = Self { outcome, remedy, ..Self::of(asked, report) };
+        if let Some(error) = error.map(cut) {
+            // Of none of them it is known that all of it was done.
+            for job in summary.jobs.iter_mut().filter(|job| job.error.is_none()) {
+                (job.error, job.remedy) = (Some(error.clone()), remedy);
+            }
+            summary.error = Some(error);
+        }
+        summary
+    }
+
     /// Sums up how a run ended.
     #[must_use]
     pub fn of_end(end: &RunEnd, now: DateTime<Utc>) -> Self {
-        let summary = if let Some(report) = &end.report {
-            Self::of(&end.asked, report)
-        } else {
-            let interrupted = end.exit_code.is_interruption();
-            let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
-            let error = end.error.as_deref().filter(|_| !interrupted);
-            Self { remedy: end.remedy, ..Self::bare(&end.asked.verb, now, outcome, error) }
+        let summary = match (&end.report, &end.error) {
+            (Some(report), None) => Self::of(&end.asked, report),
+            (report, error) => {
+                let why = (error.as_deref().unwrap_or_default(), end.remedy);
+                Self::broken_off(&end.asked, now, end.exit_code, why, report.as_ref())
+            }
         };
         let (run, exit_code) = (Some(end.run.clone()), Some(end.exit_code.code()));
         Self { run, scheduled_for: end.scheduled_for, exit_code, ..summary }
@@ -234,7 +268,11 @@ impl JobSummary {
             })
         };
         let rows = report.slices.iter().filter(|slice| slice.outcome == SliceOutcome::Landed);
-        let first = || failed().next().map(|(slice, error, remedy)| (format!("{}: {error}", slice.slice), remedy));
+        let named = |slice: &SliceReport| match &slice.key {
+            Some(key) => format!("{} {key}", slice.slice),
+            None => slice.slice.to_string(),
+        };
+        let first = || failed().next().map(|(slice, error, remedy)| (format!("{}: {error}", named(slice)), remedy));
         let (error, remedy) = report.error.clone().map(|error| (error, report.remedy)).or_else(first).unzip();
         Self {
             job: report.job.clone(),
@@ -244,6 +282,7 @@ impl JobSummary {
             rows: rows.map(|slice| slice.rows.transformed).sum(),
             error: error.as_deref().map(cut),
             remedy: remedy.flatten(),
+            lost: failed().take(LOST).map(|(slice, ..)| Lost::of(slice)).collect(),
             left: report.left.is_some(),
             unread: asked.window.map(|window| unread(window, report)).unwrap_or_default(),
         }
@@ -271,6 +310,7 @@ impl DeliverySummary {
             job: report.job.clone(),
             sink: report.sink.clone(),
             left: report.counts.left,
+            refused: report.refused_so_far,
             error: report.error.as_deref().map(cut),
             remedy: report.remedy,
         }

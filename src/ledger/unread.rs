@@ -1,8 +1,8 @@
-//! What a backfill should have read and hasn't.
+//! What a run should have read and hasn't.
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{FanoutKey, Window};
+use crate::model::{FanoutKey, SliceId, SliceReport, Window};
 
 /// How many stretches of windows of a failure are kept one by one.
 const STRETCHES: usize = 50;
@@ -16,6 +16,25 @@ pub struct Unread {
     /// The time that they cover.
     #[serde(flatten)]
     pub window: Window,
+}
+
+/// A slice that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The slice.
+    pub slice: SliceId,
+    /// The fan-out value, where the job has `for_each`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<FanoutKey>,
+    /// The time that it covers; none where it isn't a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+impl Lost {
+    pub(super) fn of(slice: &SliceReport) -> Self {
+        Self { slice: slice.slice.clone(), key: slice.key.clone(), window: slice.window }
+    }
 }
 
 /// Merges windows where they touch, and gives them up for the time that they cover where they are too many.

@@ -42,7 +42,11 @@ pub struct DeliveryReport {
     /// Where the rows went.
     #[serde(flatten)]
     pub counts: DeliveryCounts,
-    /// Why the delivery stopped before its end.
+    /// Rows that the server has refused for good, now or before, and that nobody has sent again since (`tidegate deliver --refused`); absent
+    /// where the delivery ended before it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_so_far: Option<u64>,
+    /// Why the delivery stopped before its end. Where rows are left without a reason, the run was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// What helps against that, where delivering again alone doesn't.
@@ -51,6 +55,12 @@ pub struct DeliveryReport {
 }
 
 impl DeliveryReport {
+    /// Tells whether rows are left since the run was interrupted.
+    #[must_use]
+    pub const fn is_interrupted(&self) -> bool {
+        self.error.is_none() && self.counts.left > 0
+    }
+
     /// Says why the delivery stopped before its end, if it did: `job: sink NAME: why`.
     #[must_use]
     pub fn told(&self) -> Option<String> {

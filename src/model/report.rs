@@ -192,7 +192,8 @@ pub struct JobReport {
     /// Whether running again can't help against that: a person must change something. The exit code says it.
     #[serde(skip)]
     pub refused: bool,
-    /// What was due and hasn't begun, since the run stopped before; absent where that is nothing.
+    /// What was due and was left, since the run stopped before it began, or was interrupted before it had landed; absent where that is
+    /// nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Left>,
     /// The version of the job's schema that its slices made; absent where it is as it was before, or the job's first.
@@ -215,7 +216,7 @@ pub struct JobReport {
 pub enum Left {
     /// So many slices at least: one that goes on by a cursor counts once.
     Slices(u64),
-    /// The job wasn't begun, so it isn't known what is due.
+    /// The job wasn't begun, or had just begun, so it isn't known what is due.
     Unplanned,
 }
 
@@ -371,7 +372,7 @@ pub struct RunEnd {
     /// What helps against that, where running again alone doesn't.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
-    /// What it did; absent where it didn't come to its end.
+    /// What it did, until it broke off where there is an `error`; absent where it hadn't begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<RunReport>,
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
 
 use super::panicked::caught;
-use super::{Env, Options, RunError, run};
+use super::{BrokenOff, Env, Options, RunError, run};
 use crate::model::{Exit, RunEnd, RunId};
 use crate::pipeline::spec::Pipeline;
 
@@ -33,11 +33,11 @@ fn ended(
     options: &Options,
     started: DateTime<Utc>,
     env: &Env,
-    result: Result<crate::model::RunReport, RunError>,
+    result: Result<crate::model::RunReport, BrokenOff>,
 ) -> RunEnd {
     let (exit_code, error, report) = match result {
         Ok(report) => (Exit::of(&report), None, Some(report)),
-        Err(error) => (env.exit(&error), Some(error), None),
+        Err(BrokenOff { error, report }) => (env.exit(&error), Some(error), report.map(|report| *report)),
     };
     RunEnd {
         pipeline: pipeline.name.clone(),

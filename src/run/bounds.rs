@@ -30,8 +30,6 @@ pub struct Bounds {
     pub requests: Arc<AtomicU64>,
     /// Counts the slices that began.
     pub slices: Arc<AtomicU64>,
-    /// Counts the slices that landed: a run that is interrupted has no report.
-    pub landed: Arc<AtomicU64>,
 }
 
 impl Bounds {

@@ -4,6 +4,7 @@ mod came;
 mod cuts;
 mod edges;
 mod end;
+mod kin;
 mod rows;
 mod strays;
 mod unlike;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use self::came::Came;
 pub(super) use self::edges::Edges;
 pub(super) use self::end::{Collected, PassEnd};
+use self::kin::Kin;
 pub(super) use self::rows::Rows;
 use self::strays::OwnTime;
 use self::unlike::Unlike;
@@ -77,6 +79,8 @@ pub(super) struct Collector {
     /// Rows for quarantine.
     bad: BadRows,
     unlike: Unlike,
+    /// What rows without a key are known by.
+    kin: Option<Kin>,
     /// Whether a page may have nothing but records that are unlike rows: the job says how many may be bad.
     may_be_unlike: bool,
     undecoded: usize,
@@ -126,6 +130,7 @@ impl Collector {
             }
             _ => None,
         };
+        let unlike = Unlike::new(job, &options);
         Self {
             now,
             keys: (!job.key.is_empty()).then(|| KeyIndex::new(&job.key, memory.keys)),
@@ -136,7 +141,8 @@ impl Collector {
             schemas: Vec::new(),
             counts: RowCounts::default(),
             bad: BadRows::default(),
-            unlike: Unlike::new(job, &options),
+            kin: unlike.knows_no_field().then(|| Kin::new(job, &options)),
+            unlike,
             may_be_unlike: job.max_bad_rows.is_some(),
             undecoded: 0,
             options,
@@ -210,6 +216,7 @@ impl Collector {
             self.undecoded += 1;
         }
         let rows = Rows { pieces: page.pieces, schema: page.schema };
+        self.check_kinship(&rows, page.rows, &came)?;
         self.note_values(&rows);
         let tied = self.ends_tied(&rows);
         let new_good = self.observe(&rows, first, &came, &mut unlike)?;
@@ -247,6 +254,10 @@ impl Collector {
     /// Notes the columns that have a value in a page.
     fn note_values(&mut self, rows: &Rows) {
         for (_, batch) in rows.numbered() {
+            // Columns only ever join: all of them are known to have one.
+            if self.valued.len() == batch.num_columns() {
+                continue;
+            }
             for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
                 if column.null_count() < column.len() && !self.valued.contains(field.name()) {
                     self.valued.insert(field.name().clone());
@@ -360,6 +371,19 @@ impl Collector {
             }
         }
         Ok(new_rows)
+    }
+
+    /// Refuses a page whose records share nothing with the rows before, as [`Collector::check_likeness`] does with one whose records are
+    /// no rows.
+    fn check_kinship(&mut self, rows: &Rows, records: u64, came: &Came<'_>) -> Result<(), RunError> {
+        let problem = self.kin.as_mut().map(|kin| kin.take(rows, records, came)).transpose()?.flatten();
+        match problem {
+            Some(problem) if !self.may_be_unlike => Err(RunError::Answer { request: came.request.to_owned(), problem }),
+            problem => {
+                self.evidence.note_strange(problem.is_some());
+                Ok(())
+            }
+        }
     }
 
     /// Notes records that are unlike rows, and refuses a page that has no others: it would be counted, and moved on by, as if it

@@ -3,16 +3,18 @@
 mod alike;
 mod borders;
 mod seeks;
+mod values;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, Hasher};
+use std::hash::{BuildHasher as _, Hasher as _};
 
-use arrow::array::{Array as _, ArrayData, RecordBatch};
+use arrow::array::RecordBatch;
 use hashbrown::DefaultHashBuilder;
 
 use self::alike::Alike;
 use self::borders::Borders;
 use self::seeks::Sought;
+use self::values::hash;
 use super::RunError;
 use super::passes::{MOST_PASSES, Pass, Passes};
 use crate::extract::paginate::GuardError;
@@ -38,6 +40,10 @@ const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at a
 /// What a person should know where a record was no row.
 const UNLIKE: &str = "a record has nothing of a row, as a message of the server hasn't, and went to quarantine: rows may be missing where it \
                       stands; look at it with `tidegate quarantine show`";
+
+/// What a person should know where a page had nothing of those before it.
+const STRANGE: &str = "a page's records had none of the fields of those before it, as a message of the server hasn't: if it was one, rows are \
+                       missing where it stands; name the `key` of a row, by which rows are known";
 
 /// What a person should look at where pages in the middle of a list by pages were short.
 const MIDDLE_IS_SHORT: &str = "pages in the middle were shorter than asked for, and pages are counted by the size asked for: if the server gives \
@@ -82,6 +88,8 @@ pub(super) struct Evidence {
     borders: Borders,
     alike: Alike,
     sought: Sought,
+    /// Whether a page of rows without a key had no field of those before it.
+    strange: bool,
 }
 
 impl Evidence {
@@ -116,6 +124,11 @@ impl Evidence {
     /// Notes records of a page that have nothing of a row.
     pub(super) fn note_unlike(&mut self, records: u64) {
         self.passes.current().unlike |= records > 0;
+    }
+
+    /// Notes whether a page's rows have no field of those before it.
+    pub(super) const fn note_strange(&mut self, is_strange: bool) {
+        self.strange |= is_strange;
     }
 
     /// Notes that nothing tells whether an answer is whole: more rows may have followed.
@@ -158,7 +171,7 @@ impl Evidence {
         let column = |at: usize| {
             let mut hasher = self.hasher.build_hasher();
             for piece in pieces {
-                hash(&piece.column(at).to_data(), &mut hasher);
+                hash(piece.column(at), &mut hasher);
             }
             hasher.finish()
         };
@@ -168,7 +181,7 @@ impl Evidence {
         self.pages_again += u64::from(known);
         if !known {
             self.borders.take(first, last);
-            self.alike.take(first, &columns, &self.hasher);
+            self.alike.take(first, columns, &self.hasher);
         }
         let pass = self.passes.current();
         let has_room = pass.totals.1.is_some_and(|total| pass.server_rows <= total);
@@ -186,11 +199,11 @@ impl Evidence {
     }
 
     /// Ends a pass over a job with a key, and begins another one, whose first row has the ordinal `first`, unless the slice is
-    /// settled: then returns the pass since which its rows count.
-    pub(super) fn end_pass(&mut self, end: EndReason, overlap: bool, first: u64) -> Option<usize> {
-        let verdict = self.weigh(end, true, overlap).verdict;
-        self.passes.current().ended = Some((end, verdict));
-        let settled = self.passes.settled(overlap);
+    /// settled: then returns the pass since which its rows count. One without an `end`, which was broken off, settles nothing by itself;
+    /// what it showed counts.
+    pub(super) fn end_pass(&mut self, end: Option<EndReason>, overlap: bool, first: u64) -> Option<usize> {
+        self.passes.current().ended = end.map(|end| (end, self.weigh(end, true, overlap).verdict));
+        let settled = end.and_then(|_| self.passes.settled(overlap));
         if settled.is_none() && self.passes.count() < MOST_PASSES {
             self.passes.begin(first);
         }
@@ -230,6 +243,7 @@ impl Evidence {
         let last = self.passes.get(self.passes.number());
         match () {
             () if last.is_some_and(|pass| pass.unlike) => Some(UNLIKE),
+            () if self.strange => Some(STRANGE),
             () if self.pages_again > u64::from(end == EndReason::PageAgain) => Some(PAGE_AGAIN),
             () if twice => Some(ROWS_AGAIN),
             () if self.borders.are_shared => Some(BORDER_SHARED),
@@ -274,20 +288,6 @@ impl Evidence {
         }
         proved.passes = u32::try_from(self.passes.count()).unwrap_or(u32::MAX);
         proved
-    }
-}
-
-/// Hashes the values of an array. Arrays of equal values may differ in ways that this sees, so that equal hashes are proof and
-/// different ones aren't.
-fn hash(data: &ArrayData, hasher: &mut impl Hasher) {
-    for buffer in data.buffers() {
-        hasher.write(buffer.as_slice());
-    }
-    if let Some(nulls) = data.nulls() {
-        hasher.write(nulls.validity());
-    }
-    for child in data.child_data() {
-        hash(child, hasher);
     }
 }
 

@@ -171,16 +171,22 @@ impl Extraction {
 
     /// Reads a slice's pages, `again` and again until it is known to be whole where that is wanted. Returns why there are no more.
     async fn passes(&self, reading: &mut Reading<'_>, again: bool) -> Result<EndReason, RunError> {
+        let mut ever_ended = false;
         loop {
-            let end = self.pass(reading).await?;
+            let read = self.pass(reading).await;
             if !again {
-                return Ok(end);
+                return read;
             }
+            let end = or_stalled(read)?;
+            ever_ended |= end.is_ok();
+            let reason = end.as_ref().ok().copied();
             let (intake, slice) = (Arc::clone(&reading.intake), &reading.slice.id);
-            match tokio::task::spawn_blocking(move || lock(&intake).collector.end_pass(end)).await? {
-                PassEnd::Settled => return Ok(end),
+            match tokio::task::spawn_blocking(move || lock(&intake).collector.end_pass(reason)).await? {
+                PassEnd::Settled => return end,
                 PassEnd::Again => tracing::debug!(job = %self.job.name, %slice, "the slice is read again"),
-                PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
+                PassEnd::Unsettled { passes, story } => {
+                    return Err(end.err().filter(|_| !ever_ended).unwrap_or(RunError::Unsettled { passes, story }));
+                }
             }
         }
     }
@@ -206,8 +212,8 @@ impl Extraction {
             let asked = pages.ask()?;
             let span = tracing::error_span!("page", page = asked.page);
             let read = self.page(&asked, &pages, reading).instrument(span.clone()).await;
-            if pages.is_past_total() && read.as_ref().err().is_some_and(is_no_such_page) {
-                return Ok(EndReason::TotalReached);
+            if let (Some(end), true) = (pages.past_end(), read.as_ref().err().is_some_and(is_no_such_page)) {
+                return Ok(end);
             }
             let Read { seen, bytes, enough, misfit } = read?;
             span.in_scope(|| tracing::debug!(rows = seen.rows, bytes, "page received"));
@@ -322,6 +328,15 @@ impl Extraction {
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
         let redactor = self.exchange.client.redactor();
         Pages::new(&self.job, &self.tree, slice, &printed(now), redactor, &self.had_one, self.most)
+    }
+}
+
+/// Takes page after page with nothing new for the end of a pass, though not of the slice: a list that moves shows rows again, and the next
+/// pass tells. That error comes back within; it stands where no pass fares better. Any other one stands at once.
+pub(super) fn or_stalled(read: Result<EndReason, RunError>) -> Result<Result<EndReason, RunError>, RunError> {
+    match read {
+        Err(error @ RunError::Paginate { source: PaginateError::NoProgress { .. }, .. }) => Ok(Err(error)),
+        read => read.map(Ok),
     }
 }
 

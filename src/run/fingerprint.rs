@@ -128,20 +128,8 @@ pub(super) fn decide(
     let past = has_past_snapshots(job, state);
     let anyway = !past && !edit.changes.is_empty() && edit.is_replaced_anyway(job);
     let accept = accept.or(anyway.then_some(Accept::Reland));
-    if !edit.changes.is_empty() && accept.is_none() {
-        return Err(EditError::Renamed { job: job.name.clone(), what: edit.text(), lines: edit.lines() }.into());
-    }
-    if !edit.new_senders.is_empty() && accept.is_none() {
-        let gone = &edit.gone_senders;
-        let renamed = match gone.is_empty() {
-            true => String::new(),
-            false => format!(
-                "; what was sent as {} isn't known under another name: a sink that was renamed needs its old one back",
-                names(gone)
-            ),
-        };
-        let (job, sinks) = (job.name.clone(), names(&edit.new_senders));
-        return Err(EditError::NewSender { job, sinks, past, renamed }.into());
+    if accept.is_none() {
+        needs_no_word(job, edit, past)?;
     }
     let concerns_nothing_landed = match accept {
         None => edit.added.is_empty() || past,
@@ -158,18 +146,8 @@ pub(super) fn decide(
         return Ok(Some(Decision { how: Accept::Sinks, since: None, leaves, gone_senders, note }));
     }
     if accept == Some(Accept::Future) {
-        let (how, after) = given_up(job, state).map_err(|why| refuse(&why))?;
-        let since = future(job, edit, &after).map_err(|why| refuse(&why))?;
-        let note =
-            format!("{}what has landed stays, and the edit applies to what lands from now on", of_sinks(edit, true));
-        let given_up = if state.relands(&job.name) { "; what was to be read again isn't any more" } else { "" };
-        return Ok(Some(Decision {
-            how,
-            since,
-            leaves,
-            gone_senders,
-            note: note + given_up + &takes_over(job, &after),
-        }));
+        let (how, since, note) = for_future(job, edit, state).map_err(|why| refuse(&why))?;
+        return Ok(Some(Decision { how, since, leaves, gone_senders, note }));
     }
     if past {
         return Err(refuse("a list of the past can't be read again: use `--accept future`").into());
@@ -181,6 +159,39 @@ pub(super) fn decide(
         (Accept::Reland, "what has landed is read again, slice by slice, and replaced")
     };
     Ok(Some(Decision { how, since: None, leaves, gone_senders, note: format!("{}{what}", of_sinks(edit, false)) }))
+}
+
+/// Says how an edit applies to the future alone, from where on, and what of that a person should know.
+///
+/// # Errors
+/// It can't.
+fn for_future(job: &Job, edit: &Edit, state: &LedgerState) -> Result<(Accept, Option<DateTime<Utc>>, String), String> {
+    let (how, after) = given_up(job, state)?;
+    let since = future(job, edit, &after)?;
+    let given_up = if state.relands(&job.name) { "; what was to be read again isn't any more" } else { "" };
+    let (sinks, over) = (of_sinks(edit, true), takes_over(job, &after));
+    let note = format!("{sinks}what has landed stays, and the edit applies to what lands from now on{given_up}{over}");
+    Ok((how, since, note))
+}
+
+/// Refuses an edit of what rows are, and a new sink that sends: somebody must say what becomes of what has landed.
+fn needs_no_word(job: &Job, edit: &Edit, past: bool) -> Result<(), EditError> {
+    if !edit.changes.is_empty() {
+        return Err(EditError::Renamed { job: job.name.clone(), what: edit.text(), lines: edit.lines() });
+    }
+    if edit.new_senders.is_empty() {
+        return Ok(());
+    }
+    let gone = &edit.gone_senders;
+    let renamed = if gone.is_empty() {
+        String::new()
+    } else {
+        let gone = names(gone);
+        format!(
+            "; what was sent as {gone} isn't known under another name: a sink that was renamed needs its old one back"
+        )
+    };
+    Err(EditError::NewSender { job: job.name.clone(), sinks: names(&edit.new_senders), past, renamed })
 }
 
 /// Returns how an edit for the future is noted, and what has landed then: where all is being read anew since the job was cut otherwise, that

@@ -1,26 +1,24 @@
 //! One job of a run: its keys, its slices, and what became of each.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
+use tokio::sync::RwLock;
 
-use super::edit::keep_places;
 use super::extract::Extraction;
 use super::land::Target;
 use super::sent::Sent;
-use super::{Data, Env, Options, Reads, RunError, build, deliver, fingerprint, hints, quarantine, tables};
+use super::{Data, Env, Options, Reads, RunError, build, deliver, hints, quarantine, tables};
 use crate::ledger::{
-    Accepted, Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
+    Begin, BeginSlice, Close, Closed, LandedRange, Ledger, LedgerState, ParentRow, Record, SliceRef, Writer,
 };
-use crate::model::{
-    Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, SinkName, Slice, SliceId, SliceKind, SliceOutcome,
-};
-use crate::objects::place;
+use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
 use crate::plan::{self, History, Key, Shard};
 use crate::telemetry::IN_REPORT;
@@ -28,6 +26,7 @@ use crate::telemetry::IN_REPORT;
 mod anew;
 mod backfill;
 mod edges;
+mod edited;
 mod finished;
 mod judge;
 mod pinned;
@@ -48,6 +47,9 @@ pub(super) use replay::{held, stays};
 use slice::SliceRun;
 pub(super) use slice::columns;
 use turns::Turns;
+
+/// How long a run that is interrupted waits for slices that are being committed: most of its time is for throwing away (`end.rs`).
+const COMMIT: Duration = Duration::from_millis(500);
 
 /// One job of a run, and the world it lives in.
 pub(super) struct Runner<'r> {
@@ -87,16 +89,21 @@ impl Runner<'_> {
     }
 
     /// Lands what is due. Nothing is returned as an error: the report has it.
-    pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> JobReport {
-        let mut report = JobReport::new(self.job.name.clone());
+    pub(super) async fn run(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) {
         report.warnings.extend(hints::trusting(self.job));
-        if let Err(error) = self.land(rows, &mut report).await {
-            report.refused = error.exit() == Exit::Refused;
-            report.remedy = error.remedy();
-            report.error = Some(error.chain());
+        // So it stays where the run breaks off before it is known what is due.
+        report.left = Some(Left::Unplanned);
+        match self.land(rows, report).await {
+            // That is said of the run.
+            Ok(()) | Err(RunError::Interrupted) => {}
+            Err(error) => {
+                report.left.take_if(|left| *left == Left::Unplanned);
+                report.refused = error.exit() == Exit::Refused;
+                report.remedy = error.remedy();
+                report.error = Some(error.chain());
+            }
         }
         self.env.progress.ended(&self.job.name);
-        report
     }
 
     async fn land(&self, rows: &BTreeMap<JobName, Vec<Value>>, report: &mut JobReport) -> Result<(), RunError> {
@@ -139,33 +146,22 @@ impl Runner<'_> {
     /// Works the queue off. Until the job's schema is pinned slices go one by one, in the order of the plan, so that the first
     /// with rows decides; after that as many at a time as the source allows. Returns the columns in which a row had a value.
     async fn slices(&self, mut queue: VecDeque<Waiting>, report: &mut JobReport) -> Result<BTreeSet<String>, RunError> {
-        let run = Arc::new(SliceRun {
-            extraction: self.extraction()?,
-            tables: tables::load(self.job, &self.env.stores).await?,
-            targets: self.targets()?,
-            quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
-            data: self.data.clone(),
-            writer: self.writer.clone(),
-            pipeline: self.pipeline.name.clone(),
-            allow_shrink: self.options.allow_shrink,
-            replay: self.options.reads == Reads::Quarantined,
-            lock: self.options.lock.clone(),
-            turns: Turns::new(queue.len()),
-            neighbours: Neighbours::default(),
-        });
+        let run = Arc::new(self.slice_run(queue.len()).await?);
         // Where a slice stands in the report: at its place in the plan, and those that follow it in its chain right after.
         let mut places: HashMap<SliceId, usize> =
             queue.iter().enumerate().map(|(place, waiting)| (waiting.slice.id.clone(), place)).collect();
         let (mut running, mut valued) = (FuturesUnordered::new(), BTreeSet::new());
+        let mut interrupted = pin!(self.interrupted(&run));
+        let may_begin = || self.env.bounds.stop().is_none() && !self.env.cancel.is_cancelled();
         loop {
             let version = self.writer.state(|state| state.schema_version(&self.job.name));
             let pinned = self.pinned(version).await?;
-            if self.env.bounds.stop().is_none() {
+            if may_begin() {
                 self.begin(&mut queue, version).await?;
             }
             let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };
             while running.len() < at_once
-                && self.env.bounds.stop().is_none()
+                && may_begin()
                 && let Some(waiting) = queue.pop_front()
             {
                 let Some(begin) = waiting.begin else { continue };
@@ -175,6 +171,7 @@ impl Runner<'_> {
                 running.push(async move { (place, ended.await) });
             }
             tokio::select! {
+                biased;
                 finished = running.next() => {
                     let Some((place, mut finished)) = finished else { break };
                     valued.append(&mut finished.valued);
@@ -186,25 +183,50 @@ impl Runner<'_> {
                     }
                     self.finished(finished, &mut queue, report);
                 }
-                () = self.env.cancel.cancelled() => {
-                    if let Err(lost) = self.release(&queue).await {
-                        tracing::warn!(job = %self.job.name, error = %lost, "what hadn't started stays begun: the next run reads it");
-                    }
-                    return Err(RunError::Interrupted);
-                }
+                () = &mut interrupted => break,
             }
         }
-        self.release(&queue).await?;
+        let left = queue.len() + running.len();
         report.slices.sort_by_key(|slice| places.get(&slice.slice).copied());
-        report.left = (!queue.is_empty()).then_some(Left::Slices(queue.len() as u64));
-        Ok(valued)
+        report.left = (left > 0).then_some(Left::Slices(left as u64));
+        match self.release(&queue).await {
+            Err(lost) if self.env.cancel.is_cancelled() => {
+                let error = lost.chain();
+                tracing::warn!(job = %self.job.name, error, "what hadn't started stays begun: the next run reads it");
+            }
+            released => released?,
+        }
+        if left > 0 && self.env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(valued) }
+    }
+
+    /// Makes what `slices` slices share.
+    async fn slice_run(&self, slices: usize) -> Result<SliceRun, RunError> {
+        Ok(SliceRun {
+            extraction: self.extraction()?,
+            tables: tables::load(self.job, &self.env.stores).await?,
+            targets: self.targets()?,
+            quarantine: quarantine::sink(&self.options.state, &self.pipeline.name),
+            data: self.data.clone(),
+            writer: self.writer.clone(),
+            pipeline: self.pipeline.name.clone(),
+            allow_shrink: self.options.allow_shrink,
+            replay: self.options.reads == Reads::Quarantined,
+            lock: self.options.lock.clone(),
+            turns: Turns::new(slices),
+            neighbours: Neighbours::default(),
+            committing: RwLock::default(),
+        })
+    }
+
+    /// Waits until the run is interrupted, and a moment for slices that are being committed: so the report has what landed.
+    async fn interrupted(&self, run: &SliceRun) {
+        self.env.cancel.cancelled().await;
+        // No further slice gets to its commit meanwhile.
+        drop(tokio::time::timeout(COMMIT, run.committing.write()).await);
     }
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {
         self.env.progress.slice(&self.job.name, &finished.outcome);
-        if finished.outcome == SliceOutcome::Landed {
-            self.env.bounds.landed.fetch_add(1, Ordering::Relaxed);
-        }
         if let Some(slice) = &finished.report {
             let (job, pages, rows) = (&self.job.name, slice.fetched.pages, slice.rows.transformed);
             match &finished.outcome {
@@ -276,39 +298,6 @@ impl Runner<'_> {
             Ok(Target { spec, filter: outbox.filter.clone(), sent_by: Some(outbox.key.clone()) })
         };
         self.job.sinks.iter().map(file).chain(self.job.outboxes.iter().map(outbox)).collect()
-    }
-
-    /// Refuses an edit that changes what names the data, unless it was accepted; notes the fingerprint, and what becomes of what
-    /// has landed.
-    async fn check_fingerprint(&self, report: &mut JobReport) -> Result<(), RunError> {
-        let (job, mut now) = (self.job, fingerprint::of(self.job));
-        self.writer.state(|state| keep_places(&mut now, state.fingerprint(&job.name)));
-        let decided = self.writer.state(|state| fingerprint::look(job, &now, self.options.accept, state))?;
-        let Some(decision) = decided else { return Ok(self.writer.set_fingerprint(&job.name, now, None).await?) };
-        let mut here: HashSet<String> =
-            HashSet::from([place(&quarantine::sink(&self.options.state, &self.pipeline.name).root()?)]);
-        for target in self.targets()? {
-            here.insert(place(&target.spec.root()?));
-        }
-        let left = self.writer.state(|state| {
-            let roots = state.roots_of_job(&job.name).filter(|root| !here.contains(&place(root)));
-            // What was moved, by `url`, goes on to be replaced; only where a sink is gone it stays.
-            roots.filter(|root| decision.leaves || state.has_left(&job.name, root)).map(str::to_owned).collect()
-        });
-        report.warnings.push(decision.note);
-        for sink in decision.gone_senders.iter().map(|sink| SinkName::new(sink.clone())) {
-            let key = self.writer.state(|state| fingerprint::sender_key(state.fingerprint(&job.name)?, &sink));
-            let at = (self.pipeline, &job.name, &sink);
-            match deliver::unsent(at, &key.unwrap_or_default(), &self.options.state, &self.ledger, &self.data).await? {
-                0 => {}
-                rows => report.warnings.push(format!(
-                    "sink `{sink}` was removed before all that had landed for it was sent; left to send: {rows}; to send that, put it back, \
-                     and run once with `--accept future`"
-                )),
-            }
-        }
-        let accepted = Accepted { how: decision.how, left, since: decision.since };
-        Ok(self.writer.set_fingerprint(&job.name, now, Some(accepted)).await?)
     }
 
     async fn keys(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> Result<Option<Vec<Key>>, RunError> {

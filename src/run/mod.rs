@@ -14,6 +14,7 @@ mod cursor;
 mod data;
 mod deliver;
 mod dismiss;
+mod done;
 mod early;
 mod edit;
 mod edit_error;
@@ -92,6 +93,7 @@ pub(crate) use choice::chosen;
 pub use data::Data;
 pub use deliver::{OutboxError, deliver, deliveries};
 pub use dismiss::{DismissError, Dismissed, dismiss};
+pub use done::BrokenOff;
 pub use edit_error::EditError;
 pub use error::RunError;
 pub use gone::Gone;
@@ -119,11 +121,12 @@ pub use told::Terminated;
 pub use vacuum::{Removal, Vacuumed, vacuum};
 
 use choice::{named, needed, no_job};
+use done::{Done, summary, unplanned};
 use end::release;
 
 use crate::clock::Clock;
-use crate::ledger::{Accept, Ledger, RunOutcome, RunSummary, SliceRef, Timing, Writer};
-use crate::model::{Asked, DeliveryReport, Exit, JobName, JobReport, Left, RunId, RunReport, SchemaLock, Stop, Window};
+use crate::ledger::{Accept, Ledger, SliceRef, Timing, Writer};
+use crate::model::{Asked, JobName, JobReport, RunId, RunReport, SchemaLock, Stop, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
 use crate::plan::Shard;
@@ -239,9 +242,9 @@ pub struct Backfill {
 /// Runs a pipeline once.
 ///
 /// # Errors
-/// What keeps the run as a whole from going on: the lease, the ledger, an unknown job. What fails in a job or a slice is in the
-/// report.
-pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, RunError> {
+/// What keeps the run as a whole from going on: the lease, the ledger, an unknown job, an interruption; with what was done by then. What
+/// fails in a job or a slice is in the report.
+pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<RunReport, BrokenOff> {
     let before = (env.clock.now(), env.bounds.sent());
     let pipeline = &share::of(pipeline, options.shard);
     let jobs = chosen(pipeline, &options.jobs)?;
@@ -263,26 +266,12 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         return Ok(Done::of_nothing(&jobs, options).report(pipeline, options, env, before));
     };
     let world = World { ledger, data, writer: writer.clone() };
-    let done = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world))).await;
+    let mut done = Done::default();
+    let ended = panicked::caught(Box::pin(run_jobs(pipeline, &jobs, options, env, &world, &mut done))).await;
     world.throw_away().await;
-    let done = done.map(|done| done.report(pipeline, options, env, before));
+    let done = done.end(ended, &jobs, pipeline, options, env, before);
     release(pipeline, writer, summary(&options.asked(pipeline), options, env, &done)).await;
     done
-}
-
-fn summary(asked: &Asked, options: &Options, env: &Env, done: &Result<RunReport, RunError>) -> RunSummary {
-    let (summary, exit) = match done {
-        Ok(report) => (RunSummary::of(asked, report), Exit::of(report)),
-        Err(error) => {
-            let interrupted = matches!(error, RunError::Interrupted);
-            let outcome = if interrupted { RunOutcome::Interrupted } else { RunOutcome::Failed };
-            let text = (!interrupted).then(|| error.chain());
-            let bare = RunSummary::bare(&asked.verb, options.now, outcome, text.as_deref());
-            (RunSummary { remedy: error.remedy(), ..bare }, env.exit(error))
-        }
-    };
-    let run = Some(options.run.clone());
-    RunSummary { run, scheduled_for: options.scheduled_for, exit_code: Some(exit.code()), ..summary }
 }
 
 /// Where a run keeps what it does.
@@ -292,108 +281,63 @@ struct World {
     writer: Writer,
 }
 
-/// What a run did.
-struct Done {
-    recovered: Vec<String>,
-    jobs: Vec<JobReport>,
-    deliveries: Vec<DeliveryReport>,
-}
-
-impl Done {
-    /// Of a run that was told to end before it had begun.
-    fn of_nothing(jobs: &[&Job], options: &Options) -> Self {
-        let jobs = jobs.iter().filter(|job| options.asks_for(job)).map(|job| unplanned(job)).collect();
-        Self { recovered: Vec::new(), jobs, deliveries: Vec::new() }
-    }
-
-    /// Reports it. `started` is when the run began, `sent` how many requests the process had sent by then.
-    fn report(
-        self,
-        pipeline: &Pipeline,
-        options: &Options,
-        env: &Env,
-        (started, sent): (DateTime<Utc>, u64),
-    ) -> RunReport {
-        let Self { recovered, jobs, deliveries } = self;
-        RunReport {
-            pipeline: pipeline.name.clone(),
-            run: options.run.clone(),
-            scheduled_for: options.scheduled_for,
-            shard: (!options.shard.is_whole()).then(|| options.shard.to_string()),
-            now: options.now,
-            started,
-            ended: env.clock.now(),
-            recovered,
-            requests: env.bounds.sent() - sent,
-            stopped: env.bounds.stop().filter(|_| jobs.iter().any(|job| job.left.is_some())),
-            jobs,
-            deliveries,
-        }
-    }
-}
-
 async fn run_jobs(
     pipeline: &Pipeline,
     jobs: &[&Job],
     options: &Options,
     env: &Env,
     world: &World,
-) -> Result<Done, RunError> {
+    done: &mut Done,
+) -> Result<(), RunError> {
     let World { ledger, data, writer } = world;
-    let recovered = writer.recover(data).await?;
+    done.recovered = writer.recover(data).await?;
     sweep(pipeline, options, writer, data.sets()).await;
     let mut credentials = refused::Credentials::recall(jobs, options.retry_refused, env, ledger).await?;
     let mut rows: BTreeMap<JobName, Vec<Value>> = BTreeMap::new();
-    let mut reports = Vec::new();
     for job in jobs {
         let runner = job::Runner { pipeline, job, options, env, ledger, data, writer };
         let lands = options.asks_for(job);
         if env.bounds.stop().is_some() {
-            reports.extend(lands.then(|| unplanned(job)));
+            done.jobs.extend(lands.then(|| unplanned(job)));
             continue;
         }
         if needed(job, jobs) {
             let rows_of_parent = tokio::select! {
                 rows = runner.parent_rows(&rows) => rows,
-                () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+                () = env.cancel.cancelled() => break,
             };
             match rows_of_parent {
                 Ok(found) => {
                     rows.insert(job.name.clone(), found);
                 }
-                Err(error) => reports.push(job::failed(job, &error)),
+                Err(error) => done.jobs.push(job::failed(job, &error)),
             }
         }
         if lands {
-            let mut report = runner.run(&rows).await;
+            // Where the run breaks off in the middle of the job, what it had done stays known.
+            let at = done.jobs.len();
+            done.jobs.push(JobReport::new(job.name.clone()));
+            runner.run(&rows, &mut done.jobs[at]).await;
             if let Err(error) = writer.tidy(data).await {
                 // The slices have landed; their lists are behind, and what they replaced is still there.
-                report.error.get_or_insert_with(|| RunError::from(error).chain());
+                done.jobs[at].error.get_or_insert_with(|| RunError::from(error).chain());
             }
-            reports.push(report);
         }
         credentials.note(env, ledger).await;
         if env.cancel.is_cancelled() {
-            return Err(RunError::Interrupted);
+            break;
         }
     }
-    let mut deliveries = Vec::new();
-    // A process that is told to end leaves what waits to the next run, or to `deliver`.
+    // A process that is told to end leaves what waits to the next run, or to `deliver`. One that is interrupted counts it.
     if env.bounds.stop() != Some(Stop::Asked) {
         let named = named(pipeline, &options.jobs)?;
         // Of the others the report says that their edit is refused.
         let sending = writer.state(|state| deliver::as_landed(&named, state));
-        let delivered = deliver::all(pipeline, &sending, options, false, env, world).await;
+        deliver::all(pipeline, &sending, options, false, env, world, &mut done.deliveries).await;
         credentials.note(env, ledger).await;
-        deliveries = delivered?;
-        deliver::tell_who_sends(&named, options.shard, &mut reports);
+        deliver::tell_who_sends(&named, options.shard, &mut done.jobs);
     }
-    Ok(Done { recovered, jobs: reports, deliveries })
-}
-
-/// Reports a job that a run left before it had begun it.
-fn unplanned(job: &Job) -> JobReport {
-    JobReport { left: Some(Left::Unplanned), ..JobReport::new(job.name.clone()) }
+    if env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(()) }
 }
 
 /// Removes what dead runs of the pipeline staged and never published. A whole run holds the only lease, so nobody else stages; a

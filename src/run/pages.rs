@@ -204,9 +204,9 @@ impl Pages {
         Some(if whole { self.known(reason) } else { EndReason::PartsRead })
     }
 
-    /// Tells whether the request that is due lies beyond the end: all that the server states has come.
-    pub(super) fn is_past_total(&self) -> bool {
-        self.paginator.is_past_total()
+    /// Says why there need be nothing where the request that is due asks; none where there must be.
+    pub(super) fn past_end(&self) -> Option<EndReason> {
+        self.paginator.past_end()
     }
 
     /// A server may repeat a credential in the cursors and links that it gives.

@@ -9,8 +9,9 @@ use super::RunError;
 
 /// Does some work of a run, and takes a panic for an error. What the panic left half done goes with the work; what it had begun in
 /// the ledger is settled by the next run, as after a crash.
-pub(super) async fn caught<T>(work: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref())))
+pub(super) async fn caught<T, E: From<RunError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref()).into()))
 }
 
 impl RunError {

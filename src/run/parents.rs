@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::RunError;
 use super::ahead::Ahead;
 use super::evidence::{Evidence, unproven};
-use super::extract::{Extraction, is_no_such_page};
+use super::extract::{Extraction, is_no_such_page, or_stalled};
 use super::intake::constants;
 use super::pages::{self, Asked, Facts};
 use super::sent::Sent;
@@ -52,44 +52,49 @@ impl Extraction {
     async fn read_whole(&self, slice: &Slice, now: DateTime<Utc>) -> Result<Vec<Value>, RunError> {
         let mut ahead = Ahead::new(&self.exchange, pages::fan_out(&self.job, slice), &self.lanes);
         let mut evidence = Evidence::of(&self.job);
-        let mut passes = Vec::new();
+        let (mut passes, mut ever_ended) = (Vec::new(), false);
         let overlap = matches!(self.job.paginate.kind, PaginateKind::Seek { bound: SeekBound::Inclusive, .. });
         loop {
-            let (end, rows) = self.parent_pass(slice, now, &mut evidence, &mut ahead).await?;
+            let mut rows = Vec::new();
+            let read = self.parent_pass(slice, now, &mut evidence, &mut ahead, &mut rows).await;
             if self.job.on_mismatch != OnMismatch::Refetch {
+                let end = read?;
                 super::job::reconcile(&self.job, &evidence.weigh(end, true, overlap))?;
                 if let Some(doubt) = evidence.doubt(end, true, overlap) {
                     tracing::warn!(job = %self.job.name, "{doubt}");
                 }
                 return Ok(rows);
             }
+            let end = or_stalled(read)?;
+            ever_ended |= end.is_ok();
             passes.push(rows);
             // Rows have no ordinals here: they are told apart by their text, or their key.
-            if let Some(since) = evidence.end_pass(end, overlap, 0) {
+            if let Some(since) = evidence.end_pass(end.as_ref().ok().copied(), overlap, 0) {
                 return Ok(self.last_of_each(passes.into_iter().skip(since).flatten()));
             }
             if evidence.passes().count() == passes.len() {
-                let story = evidence.passes().story();
-                return Err(RunError::Unsettled { passes: passes.len(), story });
+                let unsettled = RunError::Unsettled { passes: passes.len(), story: evidence.passes().story() };
+                return Err(end.err().filter(|_| !ever_ended).unwrap_or(unsettled));
             }
         }
     }
 
-    /// Reads all pages of a parent once.
+    /// Reads all pages of a parent once, and adds their rows to `rows`.
     async fn parent_pass(
         &self,
         slice: &Slice,
         now: DateTime<Utc>,
         evidence: &mut Evidence,
         ahead: &mut Ahead,
-    ) -> Result<(EndReason, Vec<Value>), RunError> {
+        rows: &mut Vec<Value>,
+    ) -> Result<EndReason, RunError> {
         let mut pages = self.pages(slice, now);
-        let (mut rows, mut columns) = (Vec::new(), Vec::new());
+        let mut columns = Vec::new();
         loop {
             let asked = pages.ask()?;
             let read = self.parent_page(&asked, slice, ahead, &mut columns).await;
-            if pages.is_past_total() && read.as_ref().err().is_some_and(is_no_such_page) {
-                return Ok((EndReason::TotalReached, rows));
+            if let (Some(end), true) = (pages.past_end(), read.as_ref().err().is_some_and(is_no_such_page)) {
+                return Ok(end);
             }
             let (found, mut seen, bytes) = read?;
             ahead.send(pages.foresee(&asked, &seen, ahead.most())).await;
@@ -104,7 +109,7 @@ impl Extraction {
                 if let Some(note) = unproven(end).filter(|_| !rows.is_empty()) {
                     tracing::warn!(job = %self.job.name, "{note}");
                 }
-                return Ok((end, rows));
+                return Ok(end);
             }
         }
     }

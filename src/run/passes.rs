@@ -6,7 +6,7 @@
 //! passes since then have shown only rows that were known before it, and as many as the first page said that there are, those
 //! rows are the list as it was at that instant, none missing and none too many.
 //!
-//! Without a total two passes must have shown the same rows, none of them twice: they are the list as it was at the end of the first
+//! Without a total on the first page two passes must have shown the same rows, none of them twice: they are the list as it was at the end of the first
 //! one. A row that it missed would have pushed another one on, which would have come twice, or have taken the place of one that was
 //! deleted, which the second pass would have missed.
 
@@ -54,7 +54,7 @@ pub(super) struct Pass {
     pub(super) unmarked: bool,
     /// Whether a record had nothing of a row: where it stands, rows may be missing.
     pub(super) unlike: bool,
-    /// How it ended, and what that proves by itself.
+    /// How it ended, and what that proves by itself; none where page after page brought nothing new, or before its end.
     pub(super) ended: Option<(EndReason, Verdict)>,
 }
 
@@ -71,7 +71,7 @@ impl Pass {
 
     /// Tells whether one answer had all rows: such a list can't have moved while it was read.
     fn is_one_answer(&self) -> bool {
-        self.is_fine() && self.pages_with_rows <= 1 && (self.pages <= 1 || self.totals.0.is_some())
+        self.is_fine() && self.pages_with_rows <= 1 && (self.pages <= 1 || self.opening.is_some())
     }
 }
 
@@ -166,7 +166,8 @@ impl Passes {
         if pass.new > 0 {
             return None;
         }
-        let by_total = pass.totals.1.is_some() && self.passes.iter().all(|pass| !pass.exploded);
+        let by_total =
+            pass.opening.is_some() && pass.totals.1.is_some() && self.passes.iter().all(|pass| !pass.exploded);
         if !by_total {
             return self.twice_the_same(last, overlap).then_some(last);
         }
@@ -191,6 +192,9 @@ impl Passes {
         for (number, pass) in self.passes.iter().enumerate() {
             let _ = write!(story, "{}pass {}: ", if number == 0 { "" } else { "; " }, number + 1);
             let _ = write!(story, "{} rows, {} different, {} new", pass.received, pass.distinct(), pass.new);
+            if pass.ended.is_none() {
+                story.push_str(", broken off where pages brought nothing new");
+            }
             match pass.totals {
                 (Some(first), Some(last)) if first == last => {
                     let _ = write!(story, ", total {last}");

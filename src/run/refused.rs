@@ -31,7 +31,7 @@ impl Credentials {
         env.sources.gate().forget_refusals(REFUSED_FOR.to_std().unwrap_or_default());
         let mut known = BTreeMap::new();
         let now = env.clock.now();
-        for (mark, id) in sources(jobs).filter_map(Sources::mark) {
+        for (mark, id) in sources(jobs).flat_map(Sources::marks) {
             if known.contains_key(&mark) {
                 continue;
             }

@@ -13,7 +13,8 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::ledger::Manifest;
+use crate::ledger::{Manifest, RunOutcome};
+use crate::model::Exit;
 use crate::objects::Bucket;
 use crate::objects::testing::{Call, Fate, Flaw, Flawed};
 use crate::pipeline::check;
@@ -104,7 +105,7 @@ async fn run_heard(
         wait: true,
         allow_shrink: false,
     };
-    run(pipeline, &options, &env).await
+    run(pipeline, &options, &env).await.map_err(|broken| broken.error)
 }
 
 /// The objects of the lake and of quarantine, by their keys up to the generation.

@@ -58,7 +58,9 @@ impl Refusal {
             Self::Unknown(_) | Self::Command(CommandError::Unknown(_)) => StatusCode::NOT_FOUND,
             Self::Field(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Command(CommandError::Running(_)) => StatusCode::CONFLICT,
-            Self::Command(CommandError::Ledger(_) | CommandError::Ending) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Command(CommandError::Ledger(_) | CommandError::Silent(_) | CommandError::Ending) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 }

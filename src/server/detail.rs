@@ -187,7 +187,10 @@ fn sent(delivery: &DeliveryReport) -> Sent {
         sink: delivery.sink.to_string(),
         counts: delivery.counts,
         adds_up: delivery.counts.adds_up(),
-        error: delivery.error.clone(),
+        error: delivery
+            .error
+            .clone()
+            .or_else(|| delivery.is_interrupted().then(|| "the run was interrupted".to_owned())),
     }
 }
 
@@ -204,6 +207,7 @@ fn stopped(report: &RunReport) -> Option<String> {
 fn job(report: &JobReport) -> Job {
     let count = |is: fn(&SliceOutcome) -> bool| report.count(is) as u64;
     let (counts, sinks) = (report.rows(), report.sinks());
+    let landed = report.slices.iter().filter(|slice| slice.outcome == SliceOutcome::Landed);
     Job {
         name: report.job.to_string(),
         slices: (
@@ -212,10 +216,10 @@ fn job(report: &JobReport) -> Job {
             count(|outcome| matches!(outcome, SliceOutcome::Failed { .. })),
         ),
         left: report.left.map(|left| match left {
-            Left::Slices(slices) => format!("{} slices that are due haven't begun", text::count(slices)),
+            Left::Slices(slices) => format!("{} that the run left to the next one", text::plural(slices, "due slice")),
             Left::Unplanned => "not begun, so it isn't known what is due".to_owned(),
         }),
-        landed: sinks.landed,
+        landed: landed.map(|slice| slice.rows.transformed).sum(),
         rows: Some(Rows { adds_up: counts.adds_up(), counts, sinks }),
         fetched: Some(report.fetched()),
         took: Some(Stages::of(report.took())),

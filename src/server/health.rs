@@ -17,6 +17,8 @@ pub(super) struct Health {
     pub(super) failures: Vec<JobFailure>,
     /// Jobs that land data, and that no run has ever taken part in though others ran.
     pub(super) never: Vec<JobName>,
+    /// Rows that the server of a sink has refused for good, by job and sink.
+    pub(super) refused: Vec<(JobName, SinkName, u64)>,
     /// When the last run ended, UTC.
     pub(super) last: Option<DateTime<Utc>>,
     /// When the last of its jobs to do so ended well, UTC; none where one of them never has.
@@ -69,13 +71,17 @@ impl Health {
         for (job, _) in &jobs {
             let spec = pipeline.and_then(|pipeline| pipeline.job(job));
             for failure in ends.job(job).map(crate::ledger::JobEnds::failures).unwrap_or_default() {
-                if spec.is_none_or(|spec| is_still_meant(spec, failure)) {
+                if spec.is_none_or(|spec| is_still_meant(spec, failure, known)) {
                     add(&mut failures, job, with_parents(failure.clone(), spec, &ends));
                 }
             }
         }
         failures.sort_by_key(|one| std::cmp::Reverse(one.failure.of.entry));
-        Self { failures, never, last, success }
+        let sinks = jobs.iter().flat_map(|(job, sinks)| sinks.iter().map(move |sink| (job, sink)));
+        let refused = sinks.map(|(job, sink)| (job, sink, ends.job(job).map_or(0, |ends| ends.refused(sink))));
+        let refused = refused.filter(|(.., rows)| *rows > 0);
+        let refused = refused.map(|(job, sink, rows)| (job.clone(), sink.clone(), rows)).collect();
+        Self { failures, never, refused, last, success }
     }
 }
 
@@ -112,7 +118,16 @@ fn take(ends: &mut Ends, known: &Known, end: &RunEnd) -> Option<Failure> {
         if of.asked.jobs.is_empty() {
             let how = if end.exit_code.is_failure() { HowItFailed::Failed } else { HowItFailed::Interrupted };
             let (error, remedy) = (end.error.clone(), end.remedy);
-            return Some(Failure { of, how, slices: 0, error, remedy, sink: None, windows: Vec::new() });
+            return Some(Failure {
+                of,
+                how,
+                slices: 0,
+                error,
+                remedy,
+                sink: None,
+                lost: Vec::new(),
+                windows: Vec::new(),
+            });
         }
         // It broke off before it had the lease: what other processes have done since is newer.
         of.asked
@@ -126,8 +141,14 @@ fn take(ends: &mut Ends, known: &Known, end: &RunEnd) -> Option<Failure> {
     None
 }
 
-/// Tells whether the job, as its file has it now, still has what failed.
-fn is_still_meant(job: &Job, failure: &Failure) -> bool {
+/// Tells whether the job, as its file has it now, still has what failed; of a replay, rows that it could bring back.
+fn is_still_meant(job: &Job, failure: &Failure, known: &Known) -> bool {
+    let has_quarantine =
+        || known.chains.iter().any(|chain| chain.standing.job == job.name && chain.standing.quarantined > 0);
+    if failure.of.asked.verb == "replay" && !has_quarantine() {
+        return false;
+    }
+
     let sends = |sink: &SinkName| job.outboxes.iter().any(|outbox| outbox.name == *sink);
     let has_windows = matches!(job.slicing, Slicing::Window(_));
     failure.sink.as_ref().is_none_or(|(sink, _)| sends(sink)) && (failure.of.asked.window.is_none() || has_windows)

@@ -54,6 +54,7 @@ impl Log {
             rows: 1,
             error: (*failed > 0).then(|| "s: status 500".to_owned()),
             remedy: None,
+            lost: Vec::new(),
             left: false,
             unread: Vec::new(),
         });

@@ -37,6 +37,10 @@ struct Line {
     overdue: u64,
     quarantined: u64,
     doubtful: u64,
+    /// Rows that servers of its sinks have refused for good.
+    refused: u64,
+    /// Whether its ledger can be read: if not, nothing is known of it but what this process did.
+    known: bool,
     /// Runs of the last 24 hours, and how many of them failed.
     day: (usize, usize),
 }
@@ -104,7 +108,8 @@ fn line(view: &PipelineView, known: &Known, health: &Health, all: &[RunLine], no
     let last = runs::last(all);
     let sum = |of: fn(&super::known::Chain) -> u64| known.chains.iter().map(of).sum();
     let day = now - chrono::TimeDelta::days(1);
-    let recent = || all.iter().filter(|run| run.ended.is_some_and(|ended| ended >= day));
+    let at = |run: &RunLine| run.ended.or_else(|| run.badge.is_bad().then_some(run.started));
+    let recent = || all.iter().filter(|run| at(run).is_some_and(|at| at >= day));
     Line {
         name: view.pipeline.name.to_string(),
         description: view.pipeline.description.clone(),
@@ -121,6 +126,8 @@ fn line(view: &PipelineView, known: &Known, health: &Health, all: &[RunLine], no
         overdue: sum(|chain| chain.overdue),
         quarantined: sum(|chain| chain.standing.quarantined),
         doubtful: sum(|chain| chain.standing.short),
+        refused: health.refused.iter().map(|(.., rows)| rows).sum(),
+        known: known.error.is_none(),
         day: (recent().count(), recent().filter(|run| run.badge.is_bad()).count()),
     }
 }

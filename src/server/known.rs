@@ -25,7 +25,10 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// How long a page waits for a ledger, others before it in the queue included.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 
-/// How long a page of all pipelines waits for ledgers that have been read before.
+/// How old what was read before may be to be shown where a ledger doesn't answer at once: longer ago is another night.
+const LATELY: Duration = Duration::from_secs(30);
+
+/// How long a page of all pipelines waits for ledgers that have been read lately.
 pub(super) const BRIEFLY: Duration = Duration::from_millis(400);
 
 /// How many ledgers are read at a time.
@@ -209,7 +212,7 @@ impl Ledgers {
     }
 
     /// Returns what a pipeline's ledger says, no older than `most`, and after the last run that ended. Where it doesn't say so within
-    /// `patience`, returns what it said before, if anything. Many who ask at once read once.
+    /// `patience`, returns what it said lately, if anything. Many who ask at once read once.
     pub(super) async fn known(&self, view: &PipelineView, most: Duration, patience: Duration) -> Arc<Known> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,12 +223,12 @@ impl Ledgers {
             reading.as_ref().is_some_and(|reading| reading.ended.elapsed() < most && reading.of.is(&wanted))
         };
         let mut seen = slot.reading.subscribe();
-        let before = seen.borrow().as_ref().map(|reading| reading.of.clone());
+        let before = seen.borrow().as_ref().map(|reading| (reading.of.clone(), reading.ended.elapsed() < LATELY));
         if !holds(&seen.borrow()) {
-            let written = before.as_ref().is_some_and(|before| before.after != wanted.after);
+            let written = before.as_ref().is_some_and(|(before, _)| before.after != wanted.after);
             let places = if written { &self.written } else { &self.others };
             self.read(Arc::clone(&slot), wanted.clone(), Arc::clone(places));
-            let patience = if before.is_some() { patience } else { PATIENCE };
+            let patience = if before.is_some_and(|(_, lately)| lately) { patience } else { PATIENCE };
             // Who has waited long enough takes what there is.
             let _ = tokio::time::timeout(patience, seen.wait_for(holds)).await;
         }

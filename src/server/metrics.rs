@@ -247,7 +247,7 @@ impl Metrics {
 fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
     let (last, success, failed) = (Instants::default(), Instants::default(), Gauges::default());
     let (missing, overdue, held) = (Gauges::default(), Gauges::default(), Gauges::default());
-    let (doubtful, readable) = (Gauges::default(), Gauges::default());
+    let (doubtful, readable, refused) = (Gauges::default(), Gauges::default(), Gauges::default());
     for Stands { pipeline, spec, known, ends } in stands {
         let labels = vec![("pipeline", pipeline.to_string())];
         readable.get_or_create(&labels).set(i64::from(known.error.is_none()));
@@ -260,6 +260,17 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
         }
         if let Some(at) = health.success {
             success.get_or_create(&labels).set(seconds(at));
+        }
+        let sinks = spec
+            .iter()
+            .flat_map(|spec| &spec.jobs)
+            .flat_map(|job| job.outboxes.iter().map(move |outbox| (job, outbox)));
+        for (job, outbox) in sinks {
+            let of_it = health.refused.iter().find(|(of, sink, _)| *of == job.name && *sink == outbox.name);
+            let rows = of_it.map_or(0, |(.., rows)| *rows);
+            let labels =
+                [labels.clone(), vec![("job", job.name.to_string()), ("sink", outbox.name.to_string())]].concat();
+            refused.get_or_create(&labels).set(i64::try_from(rows).unwrap_or(i64::MAX));
         }
         let mut jobs: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
         for chain in &known.chains {
@@ -283,6 +294,11 @@ fn of_ledgers(stands: &[Stands<'_>], registry: &mut Registry) {
     registry.register("overdue_windows", "Windows that were due at the last run and haven't landed", overdue);
     registry.register("quarantined_slices", "Landed slices with rows in quarantine", held);
     registry.register("doubtful_slices", "Landed slices that weren't as the server stated", doubtful);
+    registry.register(
+        "refused_rows",
+        "Rows that a sink's server refused for good, and that wait for a person",
+        refused,
+    );
 }
 
 fn of_daemon(view: &View, registry: &mut Registry) {

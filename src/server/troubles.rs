@@ -9,13 +9,16 @@ use super::health::{Health, JobFailure};
 use super::known::{Chain, Known};
 use super::text::{count, plural, word};
 use crate::ledger::{Failure, HowItFailed};
-use crate::model::{Asked, JobName, Window};
+use crate::model::{Asked, FanoutKey, JobName, SinkName, Window};
 use crate::pipeline::load::concealed;
 use crate::schedule::{FileError, PipelineView};
 
 /// How many troubles of a pipeline are named one by one, and holes and jobs of one trouble.
 const NAMED: usize = 5;
 const FAILURES: usize = 10;
+
+/// What is said of a window that has landed, and wasn't read again.
+const STAYS: &str = ", not read again: what landed before stays";
 
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -123,12 +126,22 @@ impl Typed {
 pub(super) fn of_pipeline(view: &PipelineView, known: &Known, health: &Health, state: &str) -> Vec<Trouble> {
     let typed = Typed::new(view, state);
     let mut found = Vec::new();
-    if let Some(why) = view.trouble.as_ref().or(known.error.as_ref()) {
+    let unread = match (&view.trouble, &known.error) {
+        (Some(why), _) => {
+            Some((why, "the ledger can't be read, so nothing runs on schedule", "It is tried again every second."))
+        }
+        (None, Some(why)) => {
+            let next = "Runs begin by schedule all the same, and fail as long as it stays so.";
+            Some((why, "the ledger can't be read, so it isn't known what has landed, and how older runs ended", next))
+        }
+        (None, None) => None,
+    };
+    if let Some((why, what, next)) = unread {
         found.push(Trouble {
             why: Some(why.clone()),
-            next: view.trouble.as_ref().map(|_| "It is tried again every second.".to_owned()),
+            next: Some(next.to_owned()),
             commands: vec![typed.line("status")],
-            ..Trouble::new("bad", Some(view), "the ledger can't be read, so nothing runs on schedule".to_owned())
+            ..Trouble::new("bad", Some(view), what.to_owned())
         });
     }
     found.extend(health.failures.iter().take(FAILURES).map(|failed| of_failure(view, known, failed, &typed)));
@@ -140,10 +153,29 @@ pub(super) fn of_pipeline(view: &PipelineView, known: &Known, health: &Health, s
     let of_runs = |failed: &&JobFailure| failed.failure.sink.is_none() && failed.failure.of.asked.window.is_none();
     let told = health.failures.iter().filter(of_runs).flat_map(|failed| &failed.jobs).collect();
     found.extend(overdue(view, known, &told, &typed));
+    found.extend(health.refused.iter().map(|(job, sink, rows)| of_refused(view, job, sink, *rows, &typed)));
     if view.running.is_none() {
         found.extend(never_run(view, &health.never, &typed));
     }
     found
+}
+
+/// Says that the server of a sink has refused rows for good.
+fn of_refused(view: &PipelineView, job: &JobName, sink: &SinkName, rows: u64, typed: &Typed) -> Trouble {
+    let next = "They aren't sent again by themselves: once the rows, or what the sink makes of them, are put right, they are sent by:";
+    Trouble {
+        missing: vec![format!(
+            "{} that landed and weren't sent; the server's answers lie beside them",
+            plural(rows, "row")
+        )],
+        next: Some(next.to_owned()),
+        commands: vec![typed.line("quarantine list"), format!("{} --refused", typed.line("deliver"))],
+        ..Trouble::new(
+            "warn",
+            Some(view),
+            format!("the server of sink {sink} of job {job} refused {}", plural(rows, "row")),
+        )
+    }
 }
 
 /// Says what failed of some jobs in one run.
@@ -154,8 +186,8 @@ fn of_failure(view: &PipelineView, known: &Known, failed: &JobFailure, typed: &T
     let named = if jobs.len() == landing && jobs.len() > 1 { &[] } else { &jobs[..] };
     let missing = match &failure.sink {
         Some((_, left)) => vec![format!("{} that landed and weren't sent", plural(*left, "row"))],
-        None if asked.window.is_some() => unread(jobs, failure),
-        None => holes(known, jobs),
+        None if asked.window.is_some() => unread(known, jobs, failure),
+        None => holes(known, jobs, failure),
     };
     let why = failure.error.clone().unwrap_or_else(|| {
         match failure.how {
@@ -226,12 +258,13 @@ fn what_failed(jobs: &[JobName], failure: &Failure) -> String {
 }
 
 /// Names what a backfill should have read and hasn't.
-fn unread(jobs: &[JobName], failure: &Failure) -> Vec<String> {
+fn unread(known: &Known, jobs: &[JobName], failure: &Failure) -> Vec<String> {
     let mut named = Vec::new();
     for job in jobs {
         for one in &failure.windows {
             let key = one.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-            named.push(format!("{job}{key}: {}", span(&one.window)));
+            let stays = if has_landed(known, job, one.key.as_ref(), &one.window) { STAYS } else { "" };
+            named.push(format!("{job}{key}: {}{stays}", span(&one.window)));
         }
     }
     shorten(named, "more stretches")
@@ -275,15 +308,37 @@ fn then(view: &PipelineView) -> String {
     }
 }
 
-/// Names what some jobs should have landed and haven't.
-fn holes(known: &Known, jobs: &[JobName]) -> Vec<String> {
+/// Names what some jobs should have landed and haven't: the windows that aren't there, and the slices that failed and aren't among them.
+fn holes(known: &Known, jobs: &[JobName], failure: &Failure) -> Vec<String> {
     let of_jobs = |chain: &&Chain| jobs.is_empty() || jobs.contains(&chain.standing.job);
-    let holes = known
-        .chains
-        .iter()
-        .filter(of_jobs)
+    let chains = || known.chains.iter().filter(of_jobs);
+    let holes = chains()
         .flat_map(|chain| chain.overdue_holes.iter().map(move |hole| format!("{} {}", place(chain), span(hole))));
-    shorten(holes.collect(), "more holes")
+    let lost = failure.lost.iter().filter_map(|lost| {
+        let [job] = jobs else { return None };
+        let key = lost.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+        match lost.window {
+            Some(window) if !has_landed(known, job, lost.key.as_ref(), &window) => None,
+            Some(window) => Some(format!("{job}{key}: {}{STAYS}", span(&window))),
+            None => {
+                let chain = chains().find(|chain| chain.standing.key == lost.key);
+                let landed = chain.map_or("nothing yet", |chain| &chain.standing.reach);
+                Some(format!("{job}{key}: slice {}; has landed: {landed}", lost.slice))
+            }
+        }
+    });
+    let mut named: Vec<String> = holes.chain(lost).collect();
+    let more = failure.slices.saturating_sub(failure.lost.len() as u64);
+    if more > 0 && named.len() == failure.lost.len() {
+        named.push(format!("and {} more", plural(more, "slice")));
+    }
+    shorten(named, "more")
+}
+
+/// Tells whether a window has landed before.
+fn has_landed(known: &Known, job: &JobName, key: Option<&FanoutKey>, window: &Window) -> bool {
+    let ranges = known.state.landed_ranges(job, key);
+    ranges.iter().any(|range| range.from <= window.from && window.to <= range.to)
 }
 
 /// Names a chain: the job, and the fan-out value where there is one.

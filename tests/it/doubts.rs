@@ -304,3 +304,39 @@ fn what_was_accepted_of_a_schema_is_a_run_that_ended() {
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("accept")).collect();
     assert!(lines.len() == 2 && lines[0].contains("failed") && lines[1].contains("done"), "{text}");
 }
+
+/// The end of a day is asked for by the name of the next one: all of that may come, and it proves nothing.
+#[test]
+fn rows_of_a_day_that_was_asked_for_by_its_name_are_no_sign_that_the_window_is_ignored() {
+    let days = |bound: &str| {
+        format!(
+            "records: '.rows[]'\npaginate: none\nwindow: {{every: 1d, start: 2026-01-01T00:00:00Z, as: '%Y-%m-%d', from: query.from, \
+             to: {{into: query.to, bound: {bound}}}, time: to_timestamp(at)}}"
+        )
+    };
+    let giving = |times: &'static [&'static str]| {
+        Bench::new(Api::start(move |request| {
+            let (from, to) = (&request.query["from"], &request.query["to"]);
+            let rows = times.iter().filter(|time| from.as_str() <= &time[..10] && &time[..10] <= to.as_str());
+            Answer::json(&json!({"rows": rows.map(|time| json!({"at": time})).collect::<Vec<_>>()}))
+        }))
+    };
+    for bound in ["inclusive", "exclusive"] {
+        let bench = giving(&["2026-01-02T09:00:00Z", "2026-01-02T21:00:00Z"]);
+        let ran = bench.job(&days(bound)).run();
+        assert_snapshot!(ran.fine(), @"
+        20260101T000000Z landed: 0 of 2, 2 outside_window; unknown
+        20260102T000000Z landed: 2 of 2; unknown
+        ");
+        assert_eq!((warnings(&ran), bench.lines().len()), (Vec::new(), 2));
+    }
+    let far = Bench::new(Api::always(Answer::json(&json!({"rows": [{"at": "2026-01-03T00:00:01Z"}]}))));
+    let error = far.job(&days("inclusive")).run().errors().join("\n");
+    assert!(
+        error.contains(
+            "20260101T000000Z: GET /rows?from=2026-01-01&to=2026-01-02: by `window.time`, 1 of 1 rows lie outside"
+        ),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 1, "{error}");
+}

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, Request};
@@ -143,5 +144,72 @@ fn lines_that_end_with_the_connection_prove_nothing() {
         let ran = bench.run();
         assert_eq!(ran.fine(), "latest landed: 3 of 3; unknown", "{format}");
         assert!(warnings(&ran).contains("nothing marks where the server's answers end"), "{ran:?}");
+    }
+}
+
+/// A list of ten rows, by pages of three, that hides those below `shown` after it has counted them, and the whole of page `hole`.
+fn hiding(shown: usize, hole: usize, by_page: bool, states_more: bool) -> Bench {
+    Bench::new(Api::start(move |request: &Request| {
+        let from = request.number("at") * if by_page { SIZE } else { 1 };
+        let items = if from == hole * SIZE { Vec::new() } else { rows(from.max(shown), 10.min(from + SIZE)) };
+        let more = states_more.then_some(from + SIZE < 10);
+        Answer::json(&json!({"items": items, "more": more}))
+    }))
+}
+
+const ADVANCE: &str = "paginate: {offset: {into: query.at, size: 3, advance: size}, more: .more}";
+const NOWHERE: usize = 99;
+
+#[test]
+fn an_empty_page_that_says_that_there_is_more_is_no_end_where_pages_are_counted() {
+    let page = PAGE.replace("total: .total", "more: .more");
+    for (paginate, by_page) in [(page.as_str(), true), (ADVANCE, false)] {
+        for hole in [0, 1, 2] {
+            let bench = hiding(0, hole, by_page, true);
+            let ran = bench.job(&format!("{JOB}\n{paginate}")).run();
+            assert_eq!(ran.fine(), "latest landed: 7 of 7; unknown", "{paginate} {hole}");
+            assert!(warnings(&ran).contains("pages in the middle were shorter than asked for"), "{ran:?}");
+            assert_eq!(bench.api.asked_for("at").len(), 4);
+        }
+    }
+    let received = ADVANCE.replace(", advance: size", "");
+    let error = hiding(0, 1, false, true).job(&format!("{JOB}\n{received}")).failure();
+    assert_snapshot!(error, @"1: latest: GET /rows?at=3: paging can't go on: page 2 is empty, though the server says that there are more rows, and the next one is asked for by the rows that came; check 'more', or, for a server that hides rows after it has counted them, write `advance: size` in `paginate.offset`");
+}
+
+#[test]
+fn an_empty_first_page_ends_a_list_only_with_another() {
+    let plain = |paginate: &str| paginate.replace(", total: .total", "").replace(", more: .more", "");
+    for (paginate, by_page) in [(PAGE, true), (ADVANCE, false)] {
+        let job = format!("{JOB}\n{}", plain(paginate));
+        let ran = hiding(3, NOWHERE, by_page, false).job(&job).run();
+        assert_eq!(ran.fine(), "latest landed: 7 of 7; unknown", "{job}");
+        let quiet = hiding(10, NOWHERE, by_page, false);
+        assert_eq!(quiet.job(&job).run().fine(), "latest landed: 0 of 0; complete", "{job}");
+        assert_eq!(quiet.api.asked_for("at"), if by_page { ["0", "1"] } else { ["0", "3"] });
+    }
+    let job = format!("{JOB}\n{}", plain(OFFSET));
+    let error = hiding(3, NOWHERE, false, false).job(&job).failure();
+    assert!(error.contains("page 1 was empty, and page 2 after it has rows: the server hides rows"), "{error}");
+}
+
+#[test]
+fn a_list_of_no_rows_is_asked_for_once_where_something_states_its_end() {
+    let body = json!({"items": [], "total": 0, "more": false});
+    let plain = PAGE.replace(", total: .total", "");
+    let more = PAGE.replace("total: .total", "more: .more");
+    let ends = PAGE.replace("total: .total", "short_page: end");
+    for (paginate, asked) in [(PAGE, 1), (more.as_str(), 1), (ends.as_str(), 1), (plain.as_str(), 2)] {
+        let bench = Bench::new(Api::always(Answer::json(&body)));
+        let ran = bench.job(&format!("{JOB}\n{paginate}")).run();
+        assert_eq!((ran.fine().as_str(), bench.api.asked_for("at").len()), ("latest landed: 0 of 0; complete", asked));
+    }
+    // That there is no second page says it too.
+    for (status, lands) in [(404, true), (400, true), (500, false), (403, false)] {
+        let bench = Bench::new(Api::start(move |request: &Request| {
+            Answer::json(&json!({"items": []})).status(if request.number("at") == 0 { 200 } else { status })
+        }));
+        let ran = bench.job(&format!("{JOB}\n{plain}")).run();
+        assert_eq!((ran.code() == 0, ran.rows().contains("0 of 0; complete")), (lands, lands), "{status}: {ran:?}");
     }
 }

@@ -419,7 +419,7 @@ fn long_help() {
         5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
        70  a bug of Tidegate: trying again is safe; report it
       130  interrupted (SIGINT): run again; what wasn't published was thrown away
-      143  told to end (SIGTERM): as 130
+      143  told to end (SIGTERM, or SIGHUP but under nohup): as 130
     ");
 }
 

@@ -74,6 +74,7 @@ mod serve;
 mod sessions;
 mod sessions_secrets;
 mod shards;
+mod silent;
 mod stopped_early;
 mod stores;
 mod support;

@@ -1,5 +1,6 @@
 //! Pages that aren't quite pages: a message among the rows, or in their place. None of them may stand for rows, or for the end.
 
+use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::support::api::{Answer, Api, Request};
@@ -138,4 +139,78 @@ fn an_empty_list_in_place_of_an_object_is_no_page() {
             assert!(error.contains("is an empty list, and an object was due there"), "{paginate} {path}: {error}");
         }
     }
+}
+
+/// A key isn't there to tell: that it shares no field with the rows before it is.
+#[test]
+fn without_a_key_a_message_in_place_of_a_page_is_no_row_either() {
+    let keyless = |records: &str, paging: &str| format!("{records}\n{}", paging.replace("key: id\n", ""));
+    let busy = r#"{"error":"busy","code":17}"#;
+    let (line, list) = (format!("{busy}\n"), format!("{{\"items\":[{busy}]}}"));
+    let lines_of = "format: jsonl\nrecords: '.[]'";
+    let program = "records: '.items[] | {id, name}'\nrows: '.items | length'";
+    for (job, api) in [
+        (keyless(lines_of, OFFSET), instead(3, &line, lines)),
+        (keyless(lines_of, PAGE), instead(6, &line, lines)),
+        (keyless("records: '.items[]'", OFFSET), instead(3, &list, items)),
+        (keyless("records: '.items[]'", PAGE), instead(6, &list, items)),
+        (
+            keyless("records: '.items[]'\nschema: {contract: freeze, columns: {id: int64}}", PAGE),
+            instead(6, &list, items),
+        ),
+        (
+            keyless("records: '.items[]'\nschema: {contract: discard, columns: {id: int64}}", PAGE),
+            instead(6, &list, items),
+        ),
+    ] {
+        let error = Bench::new(api).job(&job).failure();
+        assert!(error.contains("GET /rows?") && error.contains("the page has 1 record, with none of the fields of the rows before (all of which have `id`): {\"error\":\"busy\",\"code\":17}"), "{job}: {error}");
+    }
+    let error = Bench::new(instead(6, &list, items)).job(&keyless(program, PAGE)).failure();
+    assert!(error.contains("with none of the fields of the rows before"), "{error}");
+    let first = Bench::new(instead(0, &line, lines)).job(&keyless(lines_of, PAGE)).failure();
+    assert_snapshot!(first, @r#"1: latest: GET /rows?page=1: the page has 3 records, with none of the fields of the rows before (all of which have `code`, `error`): {"id":3}; a message of the server where rows were due, here or before? If so, say in `success` what an answer with rows has beside them, or let `records` be a program that calls `error` for it; if the list has such rows too, say `max_bad_rows: 100%` in `schema`"#);
+}
+
+#[test]
+fn a_message_moves_no_cursor_on() {
+    let bench = Bench::new(Api::start(|request| {
+        let page = request.number("page");
+        let next = if page < 2 { (page + 1).to_string() } else { String::new() };
+        let body = if page == 1 { json!([{"error": "busy"}]) } else { json!([{"id": page * 2}, {"id": page * 2 + 1}]) };
+        Answer::json(&body).header("x-next", next)
+    }));
+    let error = bench
+        .job("records: '.[]'\nsnapshot: latest\npaginate: {cursor: {into: query.page, value: '$headers[\"x-next\"]'}}")
+        .failure();
+    assert!(error.contains("GET /rows?page=1: ") && error.contains("with none of the fields"), "{error}");
+}
+
+#[test]
+fn a_list_of_records_of_several_kinds_is_one() {
+    let landed = |job: &str, pages: &'static [&'static str]| {
+        let bench = Bench::new(Api::start(move |request| {
+            Answer::bytes(*pages.get(request.number("page")).unwrap_or(&r#"{"items":[]}"#))
+        }));
+        let paging = PAGE.replace("key: id\n", "").replace("size: 3", "size: 2");
+        let ran = bench.job(&format!("{job}\n{paging}")).run();
+        (ran.fine(), warnings(&ran))
+    };
+    let items = "records: '.items[]'";
+    let overlapping =
+        landed(items, &[r#"{"items":[{"id":1,"a":1},{"id":2,"b":1}]}"#, r#"{"items":[{"b":3},{"b":4,"c":1}]}"#]);
+    assert_eq!(overlapping.0, "latest landed: 4 of 4; complete");
+    let of_nulls =
+        landed(items, &[r#"{"items":[{"id":1},{"id":2}]}"#, r#"{"items":[{"id":null,"b":1},{"id":null,"b":2}]}"#]);
+    assert_eq!(of_nulls.0, "latest landed: 4 of 4; complete");
+    let kinds: &[&str] = &[r#"{"items":[{"a":1},{"b":1}]}"#, r#"{"items":[{"c":1},{"d":1}]}"#];
+    assert_eq!(landed(items, kinds).0, "latest landed: 4 of 4; complete", "nothing is common to all");
+    let exploded = "records: '.items[] | to_entries[] | {(.key): .value}'\nrows: '.items | length'";
+    let one_a_page: &[&str] = &[r#"{"items":[{"a":1},{}]}"#, r#"{"items":[{"c":1},{"d":1}]}"#];
+    assert_eq!(landed(exploded, one_a_page).0, "latest landed: 3 of 3; complete");
+    // Where pages do differ, it is said that they may.
+    let apart: &[&str] = &[r#"{"items":[{"a":1},{"a":2}]}"#, r#"{"items":[{"b":1},{"b":2}]}"#];
+    let (rows, warnings) = landed(&format!("{items}\nschema: {{max_bad_rows: 100%}}"), apart);
+    assert_eq!(rows, "latest landed: 4 of 4; unknown");
+    assert_snapshot!(warnings, @r#"["a page's records had none of the fields of those before it, as a message of the server hasn't: if it was one, rows are missing where it stands; name the `key` of a row, by which rows are known"]"#);
 }

@@ -188,3 +188,59 @@ fn a_preview_reads_no_list_twice() {
     assert_eq!(bench.workspace.tidegate(&arguments).run().code, Some(0));
     assert_eq!(bench.api.asked_for("offset"), ["0", "2"]);
 }
+
+/// Serves eight pages of a list that is turned round once before the fifth, and stands still from then on.
+fn turned_once(paginate: &str) -> Bench {
+    let asked = AtomicUsize::new(0);
+    let api = Api::start(move |request| {
+        let is_turned = asked.fetch_add(1, Ordering::SeqCst) >= 4;
+        let list: Vec<usize> = if is_turned { (0..24).rev().collect() } else { (0..24).collect() };
+        let from = if request.query.contains_key("page") { request.number("page") * 3 } else { request.number("at") };
+        let items: Vec<Value> = list.iter().skip(from).take(3).map(|id| json!({"id": id})).collect();
+        let next = (from + 3 < list.len()).then_some(from + 3);
+        Answer::json(&json!({"items": items, "total": list.len(), "next": next}))
+    });
+    let job = format!("records: '.items[]'\nkey: id\nsnapshot: daily\non_mismatch: refetch\npaginate: {paginate}");
+    bench(api, &job)
+}
+
+#[test]
+fn pages_that_bring_nothing_new_end_a_pass_and_not_the_slice() {
+    for paginate in [
+        "{offset: {into: query.at, size: 3}, total: .total}",
+        "{page: {into: query.page, size: 3, first: 0}, total: .total}",
+        "{cursor: {into: query.at, value: .next}, total: .total}",
+    ] {
+        let bench = turned_once(paginate);
+        let ran = bench.run();
+        assert_eq!(ran.fine().split(" landed: 24 of ").count(), 2, "{ran:?}");
+        assert!(ran.fine().ends_with("; complete"), "{ran:?}");
+        assert_eq!(ids(&bench), (0..24).collect::<Vec<_>>());
+        assert!(ran.report["jobs"][0]["warnings"].as_array().is_none_or(Vec::is_empty), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_server_that_ignores_the_place_is_told_of_and_not_read_for_ever() {
+    let items = json!([{"id": 1}, {"id": 2}]);
+    let bench = bench(Api::always(Answer::json(&json!({"items": items, "total": 6}))), JOB);
+    let error = bench.failure();
+    assert!(error.contains("pages 2 and 3 brought rows, but none that an earlier page hadn't"), "{error}");
+    // Six passes of three pages; some are asked for early.
+    assert!(bench.api.asked_for("offset").len() <= 24);
+}
+
+#[test]
+fn a_total_that_only_the_last_page_states_counts() {
+    let api = |states: fn(usize) -> Option<usize>| {
+        Api::start(move |request| {
+            let at = request.number("offset");
+            let items: Vec<Value> = (at..5.min(at + 2)).map(|id| json!({"id": id})).collect();
+            Answer::json(&json!({"items": items, "total": states(at)}))
+        })
+    };
+    let last = bench(api(|at| (at >= 4).then_some(5)), JOB);
+    assert_eq!(last.run().fine(), "20260103 landed: 5 of 10, 5 read_again; complete");
+    let other = bench(api(|at| (at >= 4).then_some(6)), JOB).failure();
+    assert!(other.contains("the slice was read 6 times"), "{other}");
+}

@@ -283,7 +283,7 @@ fn a_run_stops_at_its_bounds_and_the_next_goes_on() {
     assert!(!metrics.contains("tidegate_last_success_timestamp_seconds{"), "{metrics}");
     let history = workspace.tidegate(&["history", "p.yaml", "--state", "state"]).run();
     assert!(history.stdout.contains("stopped early"), "{}", history.stdout);
-    assert!(two.stdout.contains("rows: 3 slices due, not begun"), "{}", two.stdout);
+    assert!(two.stdout.contains("rows: 3 slices due, left for the next run"), "{}", two.stdout);
     assert!(two.stdout.contains("stopped at --max-slices, run again for the rest"), "{}", two.stdout);
     let none = run(&["--max-duration", "0s", "--output", "json"]);
     assert_eq!((none.code, api.asked().len()), (Some(5), 2), "{none:#?}");

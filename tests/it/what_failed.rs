@@ -176,9 +176,9 @@ fn a_backfill_that_nobody_wants_any_more_is_dismissed() {
     let elsewhere = workspace.tidegate(&["backfill", "pipelines/p.yaml", "--dismiss", "--state", "elsewhere"]).run();
     assert_eq!((elsewhere.code, elsewhere.stdout.as_str()), (Some(2), ""), "{elsewhere:#?}");
     assert!(elsewhere.stderr.contains("there is no ledger of it in elsewhere"), "{elsewhere:#?}");
-    let none = ran(&workspace, "backfill", &["--dismiss"]);
-    assert_eq!(none.code, Some(2), "{none:#?}");
-    assert!(none.stderr.ends_with("so there is nothing to dismiss\n"), "{none:#?}");
+    let nothing = ran(&workspace, "backfill", &["--dismiss"]);
+    assert_eq!(nothing.code, Some(2), "{nothing:#?}");
+    assert!(nothing.stderr.ends_with("so there is nothing to dismiss\n"), "{nothing:#?}");
     let span = ["--from", "2025-06-10T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
     assert_eq!(ran(&workspace, "backfill", &span).code, Some(3));
     let part = ["--dismiss", "--from", "2025-06-12T00:00:00Z", "--to", "2025-06-15T00:00:00Z"];
@@ -192,7 +192,7 @@ fn a_backfill_that_nobody_wants_any_more_is_dismissed() {
     let line = "tidegate backfill pipelines/p.yaml --dismiss --job days --from 2025-06-10T00:00:00Z --to 2025-06-15T00:00:00Z --state state";
     assert!(commands(&page).iter().any(|command| command == line), "{page}");
     let status = ran(&workspace, "status", &[]).stdout;
-    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed, ";
+    let note = "note: days: the backfill from 2025-06-10T00:00:00Z to 2025-06-15T00:00:00Z failed: read it again, or dismiss it";
     assert!(status.contains(note) && status.contains(&format!("\n  {line}\n")), "{status}");
     let told = |line: &str| {
         let outcome = typed(&workspace, line);
@@ -346,4 +346,47 @@ fn what_helps_is_told_by_the_kind_of_the_error_and_helps() {
     assert!(commands(&page).iter().any(|command| command == line), "{page}");
     let said = typed(&workspace, line);
     assert!(said.stderr.contains("the pipeline `p` is in pipelines/p.yaml already"), "{said:#?}");
+}
+
+/// What is missing of a list that failed, and of a window that landed before, and rows that nobody will send again.
+#[test]
+fn what_is_missing_is_said_of_lists_of_windows_that_landed_and_of_rows_that_were_refused() {
+    let broken = Broken::start(&["desk"]);
+    let workspace = Workspace::new();
+    let customers = "  customers: {get: /customers, paginate: none, records: '.[]'}\n";
+    let desk = format!(
+        "  alerts: {{get: /alerts, paginate: none, records: '.[]', snapshot: latest, sinks: {{desk: {{http: {{base_url: '{0}', post: /desk, key: id, body: {{id: '{{{{ row.id }}}}'}}}}}}, lake: {{jsonl: {{url: ./lake/alerts}}}}}}}}\n",
+        broken.api.url()
+    );
+    let jobs = [customers, &child("orders"), &snapshot("cc", ""), DAYS, &desk];
+    write(&workspace, &broken.api, &jobs);
+    let window = ["--from", "2025-07-01T00:00:00Z", "--to", "2025-07-02T00:00:00Z", "--job", "days"];
+    let mut commands_of_refused = Vec::new();
+    for broken_now in [&["desk"][..], &["orders", "cc", "days"]] {
+        broken.breaks(broken_now);
+        let limited = ran(&workspace, "run", &["--now", "2025-07-03T12:00:00Z"]);
+        assert!(limited.code.is_some(), "{limited:#?}");
+    }
+    assert_eq!(ran(&workspace, "backfill", &window).code, Some(1));
+    let site = Site::start(&workspace, &[]);
+    let page = site.until("/", |body| body.contains("job cc failed"));
+    for said in [
+        "<li>cc: slice latest; has landed: snapshot latest</li>",
+        "<li>orders {&quot;id&quot;:1}: slice latest",
+        "<li>days: 2025-07-01 00:00 to 2025-07-02 00:00 UTC, not read again: what landed before stays</li>",
+        "the server of sink desk of job alerts refused 1 row",
+        "1 row refused by a sink",
+    ] {
+        assert!(page.contains(said), "{said}:\n{page}");
+    }
+    let metrics = site.metrics();
+    let refused = |rows: u64| format!("tidegate_refused_rows{{pipeline=\"p\",job=\"alerts\",sink=\"desk\"}} {rows}");
+    assert!(metrics.contains(&refused(1)), "{metrics}");
+    broken.breaks(&[]);
+    commands_of_refused.extend(commands(&page).into_iter().filter(|line| line.contains("--refused")));
+    assert_eq!(commands_of_refused.len(), 1, "{page}");
+    let sent = typed(&workspace, &commands_of_refused[0]);
+    assert_eq!(sent.code, Some(0), "{sent:#?}");
+    site.until("/", |body| !body.contains("refused 1 row"));
+    site.until("/metrics", |body| body.contains(&refused(0)));
 }

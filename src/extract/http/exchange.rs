@@ -268,13 +268,14 @@ impl Exchange {
 
     pub(super) fn error(&self, line: &str, answer: &RawAnswer, reason: &str, hint: &str) -> AnswerError {
         let redactor = self.client.redactor();
+        let broken = answer.broken.iter().map(|broken| format!("; its body isn't whole: {broken}")).collect::<String>();
         AnswerError {
             request: redactor.scrub(line),
             status: answer.status.as_u16(),
             fault: Fault::Request,
             attempts: answer.attempts,
             elapsed: answer.elapsed,
-            reason: excerpt(redactor, reason.as_bytes()),
+            reason: excerpt(redactor, reason.as_bytes()) + &redactor.scrub(&broken),
             excerpt: excerpt(redactor, &answer.body),
             hint: answer.note.clone().unwrap_or_else(|| hint.to_owned()),
         }

@@ -14,11 +14,14 @@ pub enum PaginateError {
     },
     /// `more` is true on an empty page.
     #[error(
-        "page {page} is empty, though the server says that there are more rows; check 'more', and what the page is moved by"
+        "page {page} is empty, though the server says that there are more rows, and the next one is asked for by the rows that came; check \
+         'more'{or}"
     )]
     EmptyButMore {
         /// The page, from 1.
         page: u64,
+        /// What else helps.
+        or: &'static str,
     },
     /// Pages came with rows, none of them new.
     #[error(
@@ -66,7 +69,7 @@ pub enum PaginateError {
     OnlyEmptyPages {
         /// How many.
         pages: u64,
-        /// `cursor` or `link`.
+        /// `cursor`, `link`, or what says that there is more.
         what: &'static str,
     },
     /// More pages than `max_pages`.

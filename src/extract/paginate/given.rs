@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{EndRules, PaginateError, Seen};
+use super::{EndRules, MOST_EMPTY, PaginateError, Seen};
 use crate::model::EndReason;
 
 /// What a page gives to move on by: a cursor, or a link.
@@ -79,9 +79,6 @@ pub(super) struct Trail {
     /// Pages without rows, one after the other.
     empty_pages: u64,
 }
-
-/// How many pages without rows may follow each other, unless `max_pages` says how many there may be at all.
-const MOST_EMPTY: u64 = 1_000;
 
 /// Where paging goes after a page.
 #[derive(Debug, Clone, PartialEq)]

@@ -73,6 +73,10 @@ pub struct Seen {
     pub page: u64,
 }
 
+/// How many pages without rows may follow each other where the server says that there are more, unless `max_pages` says how many pages
+/// there may be at all.
+const MOST_EMPTY: u64 = 1_000;
+
 /// What to do after a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
@@ -92,10 +96,10 @@ pub trait Paginator: Send {
     /// Takes what the last page showed, and returns the edits of the next request or why there is none.
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError>;
 
-    /// Tells whether the request that is due lies beyond the end: all that the server states as the total has come. An answer that
-    /// there is no such page is the end then.
-    fn is_past_total(&self) -> bool {
-        false
+    /// Says why there need be nothing where the request that is due asks: all that the server states as the total has come, or the list
+    /// is empty so far. An answer that there is no such page is the end then, for this reason.
+    fn past_end(&self) -> Option<EndReason> {
+        None
     }
 
     /// Returns what [`Paginator::next`] is going to decide after the page `seen`, and after those that follow it as far as they

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::foresee::{counted, foresee};
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, Tally, size_edit};
 use crate::lang::place::Place;
+use crate::model::EndReason;
 
 /// What the offset grows by after a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +72,7 @@ impl Paginator for Offset {
         }
         self.position += match self.advance {
             // Behind an empty page it isn't known how far to go: as far as a page reaches.
+            Advance::Received if self.tally.largest == 0 => self.size,
             Advance::Received if seen.rows == 0 => self.tally.largest,
             Advance::Received => seen.rows,
             Advance::Size => self.size,
@@ -78,8 +80,8 @@ impl Paginator for Offset {
         self.rules.fetch(seen, self.edits())
     }
 
-    fn is_past_total(&self) -> bool {
-        self.tally.is_past_total()
+    fn past_end(&self) -> Option<EndReason> {
+        self.tally.past_end()
     }
 
     fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::foresee::{counted, foresee};
 use super::{Decision, Edit, EndRules, PaginateError, Paginator, Seen, Tally, size_edit};
 use crate::lang::place::Place;
+use crate::model::EndReason;
 
 /// Moves by one page.
 #[derive(Debug, Clone)]
@@ -44,8 +45,8 @@ impl Paginator for PageNumber {
         self.rules.fetch(seen, self.edits())
     }
 
-    fn is_past_total(&self) -> bool {
-        self.tally.is_past_total()
+    fn past_end(&self) -> Option<EndReason> {
+        self.tally.past_end()
     }
 
     fn foresee(&self, seen: &Seen, count: usize) -> Vec<Decision> {

@@ -264,7 +264,7 @@ impl Paginator for Seek {
     fn next(&mut self, seen: &Seen) -> Result<Decision, PaginateError> {
         self.check_equals(seen)?;
         match (seen.rows, seen.more, &self.probing) {
-            (0, Some(true), _) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            (0, Some(true), _) => return Err(PaginateError::EmptyButMore { page: seen.page, or: "" }),
             (0, _, Some((_, before))) => return self.nothing_beyond(*before),
             (0, _, None) => return Ok(Decision::Done(EndReason::EmptyPage)),
             (_, _, Some((_, before))) => return self.probed(seen, *before),

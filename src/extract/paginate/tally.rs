@@ -1,13 +1,18 @@
 //! What `offset` and `page` count, and by which evidence they end.
 
-use super::{EndRules, PaginateError, Seen};
+use super::{EndRules, MOST_EMPTY, PaginateError, Seen};
 use crate::lang::place::Place;
 use crate::model::EndReason;
 
+/// What to do about a server that hides rows, where the place counts those that came.
+const COUNT_THE_HIDDEN: &str =
+    ", or, for a server that hides rows after it has counted them, write `advance: size` in `paginate.offset`";
+
 /// What `offset` and `page` end by, and the account that they keep for it.
 ///
-/// An empty page after a full one is the end only where the server says so, or the next page is empty too: a server that hides rows
-/// after it has counted them gives empty pages in the middle. So a list ends with two pages in a row that aren't full.
+/// An empty page after a full one, or before any other, is the end only where the server says so, or the next page is empty too: a server
+/// that hides rows after it has counted them gives empty pages in the middle, and at the beginning. So a list ends with two pages in a row
+/// that aren't full.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     /// Rows received.
@@ -16,12 +21,14 @@ pub(super) struct Tally {
     stale_pages: u32,
     /// Pages with rows.
     pages: u64,
+    /// Pages in a row that were empty, though there are more.
+    empty_pages: u64,
     /// Rows of the largest page.
     pub(super) largest: u64,
     /// The total that was stated last.
     total: Option<u64>,
     last: Last,
-    /// Whether a page with rows came after one that wasn't full.
+    /// Whether a page with rows came after one that wasn't full, an empty one too.
     short_in_the_middle: bool,
     /// Whether a page had all the rows that were asked for.
     ever_full: bool,
@@ -30,10 +37,12 @@ pub(super) struct Tally {
 /// What the last page was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Last {
+    /// There was none yet.
+    #[default]
+    Nothing,
     /// It had as many rows as a page can have.
     Full,
-    /// It had fewer, or none; or there was none yet.
-    #[default]
+    /// It had fewer, or none.
     Short,
     /// It was empty, and the one after it is asked for all the same.
     Doubtful,
@@ -49,7 +58,11 @@ impl Tally {
         rules: &EndRules,
         place: &Place,
     ) -> Result<Option<EndReason>, PaginateError> {
-        self.short_in_the_middle |= self.pages > 0 && self.last != Last::Full && seen.rows > 0;
+        self.short_in_the_middle |= !matches!(self.last, Last::Nothing | Last::Full) && seen.rows > 0;
+        if seen.rows == 0 && seen.more == Some(true) {
+            return self.pass_over(seen, rules).map(|()| None);
+        }
+        self.empty_pages = 0;
         let full = seen.rows >= size;
         self.ever_full |= full;
         let end = self.take(seen, size, full, rules, place)?;
@@ -59,6 +72,17 @@ impl Tally {
             EndReason::MoreFalse if self.short_in_the_middle => EndReason::MoreFalseAfterShort,
             end => end,
         }))
+    }
+
+    /// Goes on behind an empty page, where the server says that there are more and the next one lies a page further on all the same.
+    fn pass_over(&mut self, seen: &Seen, rules: &EndRules) -> Result<(), PaginateError> {
+        self.last = Last::Short;
+        self.total = seen.total.or(self.total);
+        self.empty_pages += 1;
+        if self.empty_pages >= MOST_EMPTY && rules.max_pages.is_none() {
+            return Err(PaginateError::OnlyEmptyPages { pages: self.empty_pages, what: "value of `more`" });
+        }
+        Ok(())
     }
 
     /// Takes a page of a list in which each page begins after the rows of the one before: the server may give fewer at a time than are
@@ -87,8 +111,18 @@ impl Tally {
         }))
     }
 
-    /// Tells whether all has come that the last page stated as the total, neither more nor less: what follows is beyond the end.
-    pub(super) fn is_past_total(&self) -> bool {
+    /// Says why there need be no page that is asked for next: all has come that the last page stated as the total, neither more nor less;
+    /// or there was nothing so far, and it is asked for to be sure.
+    pub(super) fn past_end(&self) -> Option<EndReason> {
+        let is_list_of_none = self.last == Last::Doubtful && self.received == 0;
+        if self.is_past_total() {
+            Some(EndReason::TotalReached)
+        } else {
+            is_list_of_none.then_some(EndReason::EmptyPage)
+        }
+    }
+
+    fn is_past_total(&self) -> bool {
         self.total == Some(self.received)
     }
 
@@ -113,7 +147,8 @@ impl Tally {
         self.pages += u64::from(seen.rows > 0);
         self.largest = self.largest.max(seen.rows);
         self.total = seen.total.or(self.total);
-        let may_go_on = self.last == Last::Full && self.total.is_none() && !rules.short_page_ends;
+        let is_open = matches!(self.last, Last::Nothing | Last::Full);
+        let may_go_on = is_open && self.total.is_none() && !rules.short_page_ends;
         self.last = match seen.rows {
             0 if may_go_on => Last::Doubtful,
             0 => Last::Short,
@@ -121,7 +156,7 @@ impl Tally {
             _ => Last::Short,
         };
         match (seen.rows, seen.more) {
-            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page }),
+            (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page, or: COUNT_THE_HIDDEN }),
             (0, None) if self.last == Last::Doubtful => return Ok(None),
             (0, _) => return Ok(Some(EndReason::EmptyPage)),
             (_, Some(false)) => return Ok(Some(EndReason::MoreFalse)),

@@ -1,5 +1,6 @@
 //! The paginators against a server in memory that cuts pages short.
 
+mod empty;
 mod first;
 mod past_total;
 
@@ -286,36 +287,8 @@ fn a_short_page_ends_only_with_evidence() {
 #[test]
 fn a_stated_end_is_an_end_and_a_contradiction_an_error() {
     assert_eq!(offset(5, rules()).next(&Seen { more: Some(false), ..seen(5, 1) }), done(EndReason::MoreFalse));
-    assert_eq!(offset(5, rules()).next(&seen(0, 1)), done(EndReason::EmptyPage));
     let contradiction = offset(5, rules()).next(&Seen { more: Some(true), ..seen(0, 3) });
-    assert_eq!(contradiction, Err(PaginateError::EmptyButMore { page: 3 }));
-}
-
-#[test]
-fn an_empty_page_after_a_full_one_ends_only_with_another() {
-    let read = |paginator: &mut dyn Paginator, pages: &[u64]| {
-        let mut ends: Vec<_> = pages.iter().zip(1..).map(|(rows, page)| paginator.next(&seen(*rows, page))).collect();
-        let last = ends.pop().unwrap();
-        assert!(ends.iter().all(|end| matches!(end, Ok(Decision::Fetch(_)))), "it goes on until the last of {pages:?}");
-        last
-    };
-    let counted = || PageNumber::new(place("query.page"), None, 5, 1, rules());
-    assert_eq!(read(&mut offset(5, rules()), &[5, 5, 0, 0]), done(EndReason::EmptyPage));
-    assert_eq!(read(&mut counted(), &[5, 5, 0, 0]), done(EndReason::EmptyPage));
-    // The server gives three at a time.
-    assert_eq!(read(&mut offset(5, rules()), &[3, 3, 0, 0]), done(EndReason::EmptyPage));
-    // A page that isn't full is evidence enough.
-    assert_eq!(read(&mut offset(5, rules()), &[5, 4, 0]), done(EndReason::EmptyPage));
-    assert_eq!(read(&mut counted(), &[5, 4, 0]), done(EndReason::EmptyPage));
-    assert_eq!(read(&mut offset(5, rules()), &[3, 3, 1, 0]), done(EndReason::EmptyPage));
-    // None is full: there may be rows that the server hides, or gives elsewhere.
-    assert_eq!(read(&mut offset(5, rules()), &[3, 0]), done(EndReason::NeverFull));
-    assert_eq!(read(&mut offset(5, rules()), &[0]), done(EndReason::EmptyPage));
-    let (mut holes, mut hidden) = (offset(5, rules()), counted());
-    assert_eq!(read(&mut holes, &[5, 0, 5]), Err(PaginateError::RowsAfterEmpty { page: 3 }));
-    assert_eq!(read(&mut hidden, &[5, 0, 5, 0, 0]), done(EndReason::EmptyAfterShort));
-    let ends = EndRules { short_page_ends: true, ..rules() };
-    assert_eq!(read(&mut offset(5, ends), &[5, 0]), done(EndReason::EmptyPage));
+    assert!(matches!(contradiction, Err(PaginateError::EmptyButMore { page: 3, .. })));
 }
 
 #[test]

@@ -62,8 +62,10 @@ pub enum ShortPage {
 }
 
 /// Start/length paging. Where the server states neither `total` nor `more`, it ends with two pages in a row that aren't full, the last of
-/// them empty: an empty page after a full one may lie in the middle, so one more is asked for. An empty first page is a list of no rows. A list none
-/// of whose pages was full lands as `unknown`: rows that the server hides after it has counted them show in nothing else.
+/// them empty: an empty page after a full one may lie in the middle, and an empty first one before rows, so one more is asked for. A list of no
+/// rows takes two requests then, or one where `short_page: end` says that the server hides none; an answer that there is no second page (400, 404,
+/// 410, 416, 422) is fine too. A list none of whose pages was full lands as `unknown`: rows that the server hides after it has counted them show in
+/// nothing else. An empty page where `more` is true is passed over, by `advance: received` it is an error.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetFile {

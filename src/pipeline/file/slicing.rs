@@ -35,7 +35,7 @@ pub struct WindowFile {
     #[serde(default)]
     pub at: Option<Spanned<Jq>>,
     /// SQL: a row's own time, a timestamp. Rows outside `[from, to)` are dropped and counted, and a server that ignores the window is
-    /// noticed. One that sends rows from further outside of what was asked for than `as` can show reads the edges otherwise than they are
+    /// noticed; by as much as `as` can't show, such as the rest of the day that `to` names, rows may lie outside. One that sends rows from further outside of what was asked for than `as` can show reads the edges otherwise than they are
     /// meant, so that others may be missing: such slices are reported as `unknown`. Without it, the server's cut is trusted, and `tidegate validate` warns; write `none` where rows have no time, such as
     /// sums over the window.
     #[serde(default)]

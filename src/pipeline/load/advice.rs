@@ -73,6 +73,28 @@ pub(super) fn of_field(name: &str, known: &[&str]) -> Option<String> {
     meant.map(|meant| format!("did you mean `{meant}`?"))
 }
 
+/// Returns what to write for a field that is missing.
+pub(super) fn of_missing(name: &str) -> String {
+    let written = match name {
+        "as" => {
+            "`as:`, how instants are written in requests: `epoch_s`, `epoch_ms`, `rfc3339`, or a format such as '%Y-%m-%d'"
+        }
+        "base_url" => "`base_url:`, such as `base_url: https://api.example.com/v1`",
+        "cron" => "`cron:`, such as `cron: '15 2 * * *'`",
+        "every" => "`every:`, how much time a slice covers, such as `every: 1d`",
+        "get" => "`get:`, the path of the request, such as `get: /orders`",
+        "into" => "`into:`, the place in the request that it goes to, such as `into: query.offset`",
+        "paginate" => {
+            "`paginate:`, such as `paginate: {offset: {into: query.offset, size: 100}}`; `paginate: none` for a list of one page"
+        }
+        "size" => "`size:`, how many rows a page is asked for, such as `size: 100`",
+        "start" => "`start:`, where the first slice begins: `-30d`, or an instant such as '2026-01-01T00:00:00Z'",
+        "version" => "`version: 1`",
+        other => return format!("add `{other}:`"),
+    };
+    format!("add {written}")
+}
+
 /// Returns how a map is written whose one value stands alone.
 pub(super) fn of_lone(text: &str, known: &[&str]) -> Option<String> {
     let field = match known {

@@ -1,5 +1,6 @@
 //! Turns a problem into a diagnostic: the words of the file, the nearest known name, and no value of the environment.
 
+use super::advice;
 use super::diagnostic::{Diagnostic, Span};
 use super::problem::{Problem, What};
 use super::tree::{Kind, Node, Resolved};
@@ -64,7 +65,7 @@ pub(super) fn explain(problem: Problem, node: &Node, span: Span) -> Option<Diagn
         What::UnknownVariant { name, known } => unknown(span, "name", &name, known),
         What::Missing(name) => Diagnostic::error(span, format!("missing field `{name}`"))
             .label("in this map")
-            .help(format!("add `{name}:`")),
+            .help(advice::of_missing(name)),
         What::Type { found, expected } => mismatch(node, span, &found, expected),
         What::Value { found, expected } => {
             let found = if is_filled(node) { describe(node) } else { found };

@@ -26,14 +26,18 @@ impl<'p> Came<'p> {
 
     /// Makes a bad row of one that was decoded, by its place among those.
     pub(super) fn bad(&self, row: usize, fault: &Fault) -> Result<BadRow, RunError> {
+        let ordinal = row + self.stood.partition_point(|before| *before <= row);
+        let text = self.texts()?.get(ordinal).copied().unwrap_or_default();
+        Ok(BadRow::of(text, fault, self.request, self.page))
+    }
+
+    /// Returns all records of the page as they came.
+    pub(super) fn texts(&self) -> Result<&[&'p str], RunError> {
         if self.texts.get().is_none() {
             let failed = |source| RunError::Decode { request: self.request.to_owned(), source };
             // Nobody else has set it meanwhile.
             let _ = self.texts.set(self.origin.texts().map_err(failed)?);
         }
-        let texts = self.texts.get().map(Vec::as_slice).unwrap_or_default();
-        let ordinal = row + self.stood.partition_point(|before| *before <= row);
-        let text = texts.get(ordinal).copied().unwrap_or_default();
-        Ok(BadRow::of(text, fault, self.request, self.page))
+        Ok(self.texts.get().map(Vec::as_slice).unwrap_or_default())
     }
 }

@@ -19,7 +19,7 @@ impl Collector {
         let (count, mut outside, mut example) = (rows.count(), 0, None);
         for (before, batch) in rows.numbered().filter(|_| count > 0) {
             let Some(time) = &mut self.time else { return Ok(()) };
-            let (window, asked) = (time.window, time.asked);
+            let window = time.window;
             let times = time.row.compiled(&batch.schema(), self.now)?.timestamps_apart(batch);
             let (times, failed) = times.map_err(|source| time.row.failed(source))?;
             let failed = time.row.faults(failed);
@@ -28,7 +28,7 @@ impl Collector {
                 if !window.contains(instant) {
                     self.outside.insert(first + (before + at) as u64);
                 }
-                if instant < asked.from || instant > asked.to {
+                if time.is_far(instant) {
                     outside += 1;
                     example = example.or(Some(instant));
                 }

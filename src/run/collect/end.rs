@@ -79,8 +79,9 @@ pub(in crate::run) enum PassEnd {
 }
 
 impl Collector {
-    /// Ends a pass over a slice that is read again until it is known to be whole.
-    pub(in crate::run) fn end_pass(&mut self, end: EndReason) -> PassEnd {
+    /// Ends a pass over a slice that is read again until it is known to be whole. It has no `end` where page after page brought nothing
+    /// new.
+    pub(in crate::run) fn end_pass(&mut self, end: Option<EndReason>) -> PassEnd {
         let before = self.evidence.passes().count();
         if let Some(since) = self.evidence.end_pass(end, self.overlap, self.spool.rows()) {
             self.since = since;

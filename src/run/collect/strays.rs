@@ -55,6 +55,11 @@ impl OwnTime {
         self.note_stray(time);
     }
 
+    /// Tells whether a time lies so far outside of what was asked for that it proves something: by the name of a day all of it is asked for.
+    pub(super) fn is_far(&self, time: DateTime<Utc>) -> bool {
+        self.asked.from - time > self.slack || time - self.asked.to > self.slack
+    }
+
     fn note_stray(&mut self, time: DateTime<Utc>) {
         if time < self.asked.from && !self.reaching {
             self.note_by(self.asked.from - time, time, true);
@@ -100,6 +105,8 @@ mod tests {
             day.note_stray(at(time));
         }
         assert_eq!(day.strays, Strays::default());
+        let is_far = |time| day.is_far(at(time));
+        assert!(!is_far("1T23:59") && !is_far("3T01:01") && is_far("1T23:58") && is_far("3T01:02"));
     }
 
     #[test]

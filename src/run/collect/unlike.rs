@@ -47,7 +47,7 @@ impl Unlike {
         if self.is_table {
             return false;
         }
-        match serde_json::from_str::<BTreeMap<String, &RawValue>>(record) {
+        match fields(record) {
             Ok(fields) => {
                 let has = |column: &String| {
                     fields.get(column).is_some_and(|value| !self.null_is_none || value.get() != "null")
@@ -57,6 +57,12 @@ impl Unlike {
             // What can't be read may have it.
             Err(error) => error.classify() == Category::Data,
         }
+    }
+
+    /// Tells whether it knows rows by nothing but that they are objects: then [`Kin`](super::kin::Kin) looks at their fields. The header
+    /// of a table is compared as it is read.
+    pub(super) fn knows_no_field(&self) -> bool {
+        self.own.is_empty() && !self.is_table
     }
 
     /// Says what is wrong with a page of `rows` records, none of which is like a row.
@@ -73,6 +79,11 @@ impl Unlike {
              with rows has; if rows are like that, correct `records` and `key`, or say `max_bad_rows: 100%` in `schema`"
         )
     }
+}
+
+/// Reads the fields of a record, a JSON text. Where it is no object, the error is one of data.
+pub(super) fn fields(record: &str) -> serde_json::Result<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(record)
 }
 
 #[cfg(test)]

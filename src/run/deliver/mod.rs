@@ -20,18 +20,22 @@ use self::backlog::{Backlog, Row};
 use self::courier::Courier;
 use self::parcels::{Doubt, Packer, Parcel};
 use self::sender::Sender;
-use super::{Data, Done, Env, Options, RunError, World, refused};
+use super::{BrokenOff, Data, Done, Env, Options, RunError, World, refused};
 use crate::ledger::{DeliveryNote, DeliveryState, Lane, Ledger, LedgerState, RowKey, RowKeys, Timing};
 use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
 use crate::plan::Shard;
 
+/// How long it may take to count what waits for a sink, once the run is interrupted.
+const COUNT: Duration = Duration::from_millis(500);
+
 /// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before, and
 /// those in doubt as they have landed by now.
 ///
 /// # Errors
-/// What keeps all of it from going on: the lease, the ledger, an unknown job. What stops one sink is in the report.
-pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env: &Env) -> Result<RunReport, RunError> {
+/// What keeps all of it from going on: the lease, the ledger, an unknown job, an interruption; with what was done by then. What stops one
+/// sink is in the report.
+pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env: &Env) -> Result<RunReport, BrokenOff> {
     let before = (env.clock.now(), env.bounds.sent());
     let jobs = super::named(pipeline, &options.jobs)?;
     let asked = Asked { jobs: outboxes(&jobs).map(|(job, _)| job.name.clone()).collect(), ..Asked::new("deliver") };
@@ -42,16 +46,22 @@ pub async fn deliver(pipeline: &Pipeline, options: &Options, forgive: bool, env:
     ledger.prove(&env.stores).await?;
     let writer = tokio::select! {
         writer = ledger.acquire(Lane::WHOLE, options.wait) => writer?,
-        () = env.cancel.cancelled() => return Err(RunError::Interrupted),
+        () = env.cancel.cancelled() => return Err(RunError::Interrupted.into()),
     };
     let world = World { ledger, data, writer: writer.clone() };
-    let done = async {
-        let recovered = writer.recover(&world.data).await?;
-        let delivered = Box::pin(all(pipeline, &jobs, options, forgive, env, &world));
-        let deliveries = refused::guarded(&jobs, options.retry_refused, env, &world.ledger, delivered).await?;
-        Ok::<_, RunError>(Done { recovered, jobs: Vec::new(), deliveries })
+    let mut done = Done::default();
+    let ended = async {
+        done.recovered = writer.recover(&world.data).await?;
+        let sent = &mut done.deliveries;
+        let delivered = Box::pin(async {
+            all(pipeline, &jobs, options, forgive, env, &world, sent).await;
+            Ok(())
+        });
+        refused::guarded(&jobs, options.retry_refused, env, &world.ledger, delivered).await?;
+        if env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(()) }
     };
-    let done = done.await.map(|done| done.report(pipeline, options, env, before));
+    let ended = ended.await;
+    let done = done.end(ended, &[], pipeline, options, env, before);
     super::release(pipeline, writer, super::summary(&asked, options, env, &done)).await;
     done
 }
@@ -75,7 +85,8 @@ fn outboxes<'p>(jobs: &[&'p Job]) -> impl Iterator<Item = (&'p Job, &'p Outbox)>
     jobs.iter().flat_map(|job| job.outboxes.iter().map(move |outbox| (*job, outbox)))
 }
 
-/// Sends what has landed in the outboxes of some jobs, in the order of the plan: of those that the shard sends for.
+/// Sends what has landed in the outboxes of some jobs, in the order of the plan: of those that the shard sends for. Once the run is
+/// interrupted, what waits is only counted.
 pub(super) async fn all(
     pipeline: &Pipeline,
     jobs: &[&Job],
@@ -83,18 +94,27 @@ pub(super) async fn all(
     forgive: bool,
     env: &Env,
     world: &World,
-) -> Result<Vec<DeliveryReport>, RunError> {
-    let mut reports = Vec::new();
+    reports: &mut Vec<DeliveryReport>,
+) {
     let mine = |(job, outbox): &(&Job, &Outbox)| options.shard.sends(&job.name, &outbox.name);
     for (job, outbox) in outboxes(jobs).filter(mine) {
         let mut report = DeliveryReport {
             job: job.name.clone(),
             sink: outbox.name.clone(),
             counts: DeliveryCounts::default(),
+            refused_so_far: None,
             error: None,
             remedy: None,
         };
-        if let Err(error) = one(pipeline, job, outbox, options, forgive, env, world, &mut report).await {
+        let interrupted = env.cancel.is_cancelled();
+        let sending = one(pipeline, job, outbox, options, forgive && !interrupted, env, world, &mut report);
+        let ended = if interrupted { tokio::time::timeout(COUNT, sending).await } else { Ok(sending.await) };
+        let Ok(ended) = ended else {
+            let (job, sink) = (&job.name, &outbox.name);
+            tracing::warn!(%job, %sink, "it isn't known how many rows wait to be sent, since the run was interrupted");
+            break;
+        };
+        if let Err(error) = ended {
             report.remedy = error.remedy();
             report.error = Some(error.chain());
         }
@@ -103,11 +123,7 @@ pub(super) async fn all(
             refused = report.counts.refused, left = report.counts.left, error = report.error, "delivery ended"
         );
         reports.push(report);
-        if env.cancel.is_cancelled() {
-            return Err(RunError::Interrupted);
-        }
     }
-    Ok(reports)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the world of a delivery, which has one caller")]
@@ -131,7 +147,10 @@ async fn one(
     let state = world.ledger.read_state().await?;
     check_key(job, outbox, &state)?;
     let of = (&job.name, &set, &outbox.key[..]);
-    rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
+    // Once the run is interrupted, what waits is only counted.
+    if !env.cancel.is_cancelled() {
+        rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
+    }
     let mut backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
     let (again, in_doubt) = in_doubt(outbox, &sender, log.state());
     backlog.stood_for = again.iter().flat_map(|parcel| parcel.keys().0).collect();
@@ -156,6 +175,7 @@ async fn one(
         stopped: None,
     };
     let ended = courier.deliver().await;
+    report.refused_so_far = Some(courier.log.state().refused());
     report.error = courier.stopped.take().map(|error| sender.redactor().scrub(&error));
     match (courier.count(), ended) {
         (Ok(counts), ended) => {

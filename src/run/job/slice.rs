@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use tokio::sync::RwLock;
 use tracing::Instrument as _;
 
 use super::edges::Neighbours;
@@ -42,6 +43,8 @@ pub(super) struct SliceRun {
     pub(super) lock: Option<Arc<SchemaLock>>,
     pub(super) turns: Turns,
     pub(super) neighbours: Neighbours,
+    /// Read by slices that are being committed; whoever writes waits for those, and no other begins to be.
+    pub(super) committing: RwLock<()>,
 }
 
 impl SliceRun {
@@ -270,6 +273,7 @@ impl SliceRun {
             }
             return Err(error);
         }
+        let _committing = self.committing.read().await;
         let landing = self
             .writer
             .publish(Publication {

@@ -24,6 +24,7 @@ use self::server::{Answer, Row, Total};
 use super::RunError;
 use super::collect::PassEnd;
 use super::collect::SliceMemory;
+use super::extract::or_stalled;
 use super::intake::{Intake, Looked};
 use super::job::reconcile;
 use super::pages::Pages;
@@ -134,15 +135,16 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
             let page = intake.typed(page).map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
             let (seen, _, rows) = intake.take(page, seen, &BTreeSet::new(), &asked)?;
             intake.collector.keep(rows, &asked.line)?;
-            if let Some(end) = pages.advance(&asked, raw.body.len() as u64, &seen)? {
+            if let Some(end) = pages.advance(&asked, raw.body.len() as u64, &seen).transpose() {
                 break end;
             }
         };
         if job.on_mismatch != OnMismatch::Refetch {
-            break end;
+            break end?;
         }
-        match intake.collector.end_pass(end) {
-            PassEnd::Settled => break end,
+        let end = or_stalled(end)?;
+        match intake.collector.end_pass(end.as_ref().ok().copied()) {
+            PassEnd::Settled => break end?,
             PassEnd::Again => {}
             PassEnd::Unsettled { passes, story } => return Err(RunError::Unsettled { passes, story }),
         }
@@ -166,6 +168,7 @@ fn raw(answer: &Answer) -> RawAnswer {
         status: answer.status,
         headers: answer.headers.clone(),
         body: answer.body().to_string().into(),
+        broken: None,
         attempts: 1,
         elapsed: Duration::ZERO,
         note: None,

@@ -91,6 +91,15 @@ proptest! {
     }
 
     #[test]
+    fn a_list_that_comes_to_rest_is_green(rows in 0_u64..9, size in 1_usize..5, kind in KINDS, moves in moves()) {
+        // It moves during the first readings of it.
+        let moves = moves.into_iter().take(4).collect();
+        let mut list = List::new(rows, moves);
+        let outcome = read_list(kind, &mut list, size, true).unwrap();
+        prop_assert!(outcome.green && list.truths.contains(&outcome.rows), "{:?} {:?}", outcome, list.truths);
+    }
+
+    #[test]
     fn a_seek_through_a_moving_list_is_exact_where_it_is_green(
         rows in 0_u64..9, size in 2_usize..5, inclusive: bool, moves in moves()
     ) {

@@ -9,8 +9,11 @@ fn page(rows: u64, new_rows: u64, total: u64, page: u64) -> Seen {
 #[test]
 fn the_last_page_again_beyond_the_total_is_the_end() {
     let mut read = offset(3, rules());
-    assert!(matches!(read.next(&page(3, 3, 6, 1)), Ok(Decision::Fetch(_))) && !read.is_past_total());
-    assert!(matches!(read.next(&page(3, 3, 6, 2)), Ok(Decision::Fetch(_))) && read.is_past_total());
+    assert!(matches!(read.next(&page(3, 3, 6, 1)), Ok(Decision::Fetch(_))) && read.past_end().is_none());
+    assert!(
+        matches!(read.next(&page(3, 3, 6, 2)), Ok(Decision::Fetch(_)))
+            && read.past_end() == Some(EndReason::TotalReached)
+    );
     for (next, end) in [
         (page(3, 0, 6, 3), Some(EndReason::PageAgain)),
         (page(0, 0, 6, 3), Some(EndReason::EmptyPage)),
@@ -22,7 +25,9 @@ fn the_last_page_again_beyond_the_total_is_the_end() {
         let mut read = read.clone();
         match end {
             Some(end) => assert_eq!(read.next(&next), done(end)),
-            None => assert!(matches!(read.next(&next), Ok(Decision::Fetch(_))) && !read.is_past_total(), "{next:?}"),
+            None => {
+                assert!(matches!(read.next(&next), Ok(Decision::Fetch(_))) && read.past_end().is_none(), "{next:?}")
+            }
         }
     }
 }

@@ -286,7 +286,7 @@ jobs:
       |
       = help: indent with spaces
     ");
-    insta::assert_snapshot!(say("version: 1\nname: x\nname: y\njobs:\n  a: &a {get: /x}\n  b: {<<: *a}\n  a: *b\n"), @r"
+    insta::assert_snapshot!(say("version: 1\nname: x\nname: y\njobs:\n  a: &a {get: /x}\n  b: {<<: *a}\n  a: *b\n"), @"
     error: the key `name` stands on line 2 and again on line 3
      --> p.yaml:3:1
       |
@@ -303,7 +303,7 @@ jobs:
     5 |   a: &a {get: /x}
       |   ^ in this map
       |
-      = help: add `paginate:`
+      = help: add `paginate:`, such as `paginate: {offset: {into: query.offset, size: 100}}`; `paginate: none` for a list of one page
 
     error: missing field `records`
      --> p.yaml:5:3
@@ -356,4 +356,13 @@ jobs:
   b: {get: /y, query: *query, paginate: none, records: '.[]'}
 ";
     assert_eq!(say(text), "");
+}
+
+#[test]
+fn a_header_that_the_client_makes_is_not_for_the_file() {
+    for name in ["content-length", "Transfer-Encoding"] {
+        let said = say_job(&format!("    get: /x\n    headers: {{{name}: '3'}}\n    records: '.[]'\n"));
+        assert!(said.contains(&format!("`{name}` isn't for the file to say")), "{said}");
+        assert!(said.contains("remove it: it is made from the body"), "{said}");
+    }
 }

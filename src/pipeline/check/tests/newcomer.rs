@@ -94,7 +94,7 @@ fn paging_as_other_tools_say_it() {
     10 |     paginate: {page: {param: page, per_page: 100}}
        |                ^^^^ in this map
        |
-       = help: add `into:`
+       = help: add `into:`, the place in the request that it goes to, such as `into: query.offset`
 
     error: missing field `size`
       --> p.yaml:10:16
@@ -102,7 +102,7 @@ fn paging_as_other_tools_say_it() {
     10 |     paginate: {page: {param: page, per_page: 100}}
        |                ^^^^ in this map
        |
-       = help: add `size:`
+       = help: add `size:`, how many rows a page is asked for, such as `size: 100`
 
     error: unknown field `param`
       --> p.yaml:10:23

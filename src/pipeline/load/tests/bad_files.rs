@@ -24,7 +24,7 @@ jobs:
     ratio: many
   hosts:
     paginate: {ofset: {into: a, size: -1}}
-"), @r"
+"), @"
     error: expected a whole number from 0 to 65535, found the number `70000`
      --> pipelines/x.yaml:1:10
       |
@@ -114,7 +114,7 @@ jobs:
     14 |   hosts:
        |   ^^^^^ in this map
        |
-       = help: add `get:`
+       = help: add `get:`, the path of the request, such as `get: /orders`
 
     error: unknown name `ofset`
       --> pipelines/x.yaml:15:16
@@ -142,7 +142,7 @@ fn all_missing_fields_are_named() {
     1 | name: x
       | ^^^^ in this map
       |
-      = help: add `version:`
+      = help: add `version: 1`
 
     error: expected a map with `base_url`, `auth`, `timeout`, `port` and `strict`, found nothing
      --> pipelines/x.yaml:2:1
@@ -156,7 +156,7 @@ fn all_missing_fields_are_named() {
     4 |   a:
       |   ^ in this map
       |
-      = help: add `get:`
+      = help: add `get:`, the path of the request, such as `get: /orders`
 
     error: missing field `into`
      --> pipelines/x.yaml:5:16
@@ -164,7 +164,7 @@ fn all_missing_fields_are_named() {
     5 |     paginate: {offset: {}}
       |                ^^^^^^ in this map
       |
-      = help: add `into:`
+      = help: add `into:`, the place in the request that it goes to, such as `into: query.offset`
 
     error: missing field `size`
      --> pipelines/x.yaml:5:16
@@ -172,7 +172,7 @@ fn all_missing_fields_are_named() {
     5 |     paginate: {offset: {}}
       |                ^^^^^^ in this map
       |
-      = help: add `size:`
+      = help: add `size:`, how many rows a page is asked for, such as `size: 100`
 
     error: missing field `paginate`
      --> pipelines/x.yaml:6:3
@@ -180,7 +180,7 @@ fn all_missing_fields_are_named() {
     6 |   b: {get: /x}
       |   ^ in this map
       |
-      = help: add `paginate:`
+      = help: add `paginate:`, such as `paginate: {offset: {into: query.offset, size: 100}}`; `paginate: none` for a list of one page
     ");
 }
 
