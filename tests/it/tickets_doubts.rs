@@ -65,6 +65,26 @@ fn a_batch_in_doubt_is_sent_again_as_it_was_though_a_row_is_gone() {
     it.assert_one_each();
 }
 
+/// What is too large for a note is put together again from what has landed: where that is what it was, the server knows it.
+#[test]
+fn of_a_request_that_is_too_large_to_be_kept_what_may_be_doubled_is_counted() {
+    for gone in [false, true] {
+        let keys = format!("{KEYED}\nbatch: {{rows: 2}}");
+        let it = with_the_latest_list(TicketBench::new(4, AT_ONCE, &keys));
+        it.desk().alerts[2..].iter_mut().for_each(|alert| alert["text"] = "x".repeat(600_000).into());
+        created_but_unanswered(&it, "3");
+        assert_eq!(numbers(&it.status(), ["in_doubt"]), [2]);
+        if gone {
+            it.desk().alerts.pop();
+        }
+        let ran = it.run_with(1, &["--allow-shrink"]);
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        let (sent, doubled) = if gone { (1, 1) } else { (2, 0) };
+        assert_eq!(numbers(&checked(&ran.report), ["sent", "maybe_sent", "left"]), [sent, doubled, 0]);
+        assert_eq!(it.doubles(), doubled);
+    }
+}
+
 #[test]
 fn a_row_in_doubt_is_sent_again_as_it_was_though_it_changed() {
     let it = with_the_latest_list(TicketBench::new(4, AT_ONCE, KEYED));

@@ -18,9 +18,9 @@ with_source_keys! {
     ///
     /// Each row is sent at least once. With `find`, or with an `idempotency_key` that the server honours, it is created once,
     /// whatever happens: a request with such a key of which nobody knows whether it was heard is sent again before all others, as it
-    /// was, whatever the source has by then. With neither, the requests go one by one, and each that may have been heard though no answer came (a process
-    /// that was killed, a timeout, a broken connection, a status of 500 and above) is sent again: the report counts the rows in it as
-    /// `maybe_sent`.
+    /// was, whatever the source has by then (`deliver --refused` sends it as it has landed since). With neither, the requests go one by
+    /// one, and each that may have been heard though no answer came (a process that was killed, a timeout, a broken connection, a
+    /// status of 500 and above) is sent again: the report counts the rows in it as `maybe_sent`.
     ///
     /// An answer with a 2xx status, for which `success` holds, is the end of a row. What `refused` takes goes to quarantine, with the
     /// answer; so does a row that no request can be made of, unless none can be made of any. Where all rows of a delivery are refused it

@@ -147,7 +147,10 @@ async fn one(
     let state = world.ledger.read_state().await?;
     check_key(job, outbox, &state)?;
     let of = (&job.name, &set, &outbox.key[..]);
-    rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
+    // Once the run is interrupted, what waits is only counted.
+    if !env.cancel.is_cancelled() {
+        rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
+    }
     let mut backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
     let (again, in_doubt) = in_doubt(outbox, &sender, log.state());
     backlog.stood_for = again.iter().flat_map(|parcel| parcel.keys().0).collect();
