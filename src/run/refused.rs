@@ -63,7 +63,7 @@ impl Credentials {
             match ledger.note_refusal(mark, &Refusal::new(at, reason.to_string())).await {
                 Ok(()) => *noted = true,
                 Err(error) => {
-                    tracing::warn!(error = %crate::objects::chain(&error), "that a credential was refused can't be noted for the next run")
+                    tracing::warn!(error = %crate::objects::chain(&error), "that a credential was refused can't be noted for the next run");
                 }
             }
         }

@@ -137,10 +137,7 @@ impl HttpClient {
         let (started, budget) = (Instant::now(), &terms.patience.budget);
         let origin = request.resource.origin().ascii_serialization();
         self.worth_sending(terms, &request.resource, started)?;
-        let refused_by_proxy = |refused: Refused| HttpError::ProxyRefused {
-            request: self.redactor.scrub(terms.line),
-            reason: refused.reason,
-        };
+        let refused_by_proxy = |refused| self.not_sent_by_proxy(terms, refused);
         let by_proxy = self.wire.proxy_credential(&request.resource);
         let mut proxy = self.gate.enter(by_proxy.clone()).await.map_err(refused_by_proxy)?;
         let (mut attempt, mut note, mut last_open) = (0, None, None);
@@ -153,10 +150,8 @@ impl HttpClient {
                 refused = proxy.refused_elsewhere() => return Err(refused_by_proxy(refused)),
                 tried = self.attempt(request, terms, room) => tried,
             };
-            let tried = match tried.and_then(|tried| tried.unless_doubtful(&mut last_open)) {
-                Ok(tried) => self.by_its_status(tried, terms).await?,
-                Err(error) => Err(error),
-            };
+            let tried =
+                self.by_its_status(tried.and_then(|tried| tried.unless_doubtful(&mut last_open)), terms).await?;
             if matches!(tried, Err(TryError::Stale)) {
                 return Err(HttpError::Stale { request: self.redactor.scrub(terms.line) });
             }
@@ -242,7 +237,12 @@ impl HttpClient {
 
     /// Takes an answer whose body isn't whole by its status, unless the job's rules take that for a page with no rows: they may have looked
     /// at what is missing.
-    async fn by_its_status(&self, tried: Tried, terms: &Terms<'_>) -> Result<Result<Tried, TryError>, HttpError> {
+    async fn by_its_status(
+        &self,
+        tried: Result<Tried, TryError>,
+        terms: &Terms<'_>,
+    ) -> Result<Result<Tried, TryError>, HttpError> {
+        let Ok(tried) = tried else { return Ok(tried) };
         let (Some(_), Some((rules, extra))) = (&tried.broken, &terms.rules) else { return Ok(Ok(tried)) };
         let (rules, extra) = (Arc::clone(rules), extra.to_vec());
         let (status, headers, body) = (tried.status, headers_to_json(&tried.headers), tried.body.clone());
@@ -280,6 +280,10 @@ impl HttpClient {
             rules.again(status, &headers, &envelope, &extra, (now - DateTime::UNIX_EPOCH).as_seconds_f64())
         });
         work.await.map_err(|error| self.unworked(terms, &error))
+    }
+
+    fn not_sent_by_proxy(&self, terms: &Terms<'_>, refused: Refused) -> HttpError {
+        HttpError::ProxyRefused { request: self.redactor.scrub(terms.line), reason: refused.reason }
     }
 
     /// Says how the proxy refused its credential.

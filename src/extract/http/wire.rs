@@ -128,7 +128,6 @@ impl Wire {
     }
 
     /// Returns what sends a request, and comes to its answer once the head is there; and the connection that it goes by.
-    #[expect(clippy::type_complexity, reason = "it is a pair, and each of its halves is used at once")]
     pub(super) fn send(
         &self,
         method: Method,
