@@ -1,6 +1,6 @@
 //! `tidegate deliver`: send what has landed for sinks that send.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -22,7 +22,8 @@ pub(super) struct DeliverArguments {
     pub(super) jobs: Vec<String>,
     #[command(flatten)]
     pub(super) state: StateArgument,
-    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected.
+    /// Send also the rows that the server refused for good before, such as after the pipeline file was corrected; and those of requests
+    /// of which nobody knows whether they were heard as they have landed by now, not as they were sent.
     #[arg(long)]
     pub(super) refused: bool,
     /// Leave with exit code 4 if a run of the pipeline is on, instead of waiting for it.
@@ -43,16 +44,16 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
     let Some(pipelines) = load::pipelines(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut exit: Option<Exit> = None;
     let mut reports = Vec::new();
-    for pipeline in &pipelines {
+    for (pipeline, file) in pipelines.iter().zip(&arguments.files) {
         let ended = match runs::deliver(pipeline, &options(arguments, &env), arguments.refused, &env).await {
             Ok(report) => {
                 let ended = Exit::of(&report);
-                tell(report, output, &mut reports);
+                tell(report, (file, &arguments.state.state), output, &mut reports);
                 ended
             }
             Err(BrokenOff { error, report }) => {
                 if let Some(report) = report.filter(|report| !report.deliveries.is_empty()) {
-                    tell(*report, output, &mut reports);
+                    tell(*report, (file, &arguments.state.state), output, &mut reports);
                 }
                 print::problem(&format!("{}: {}", pipeline.name, error.chain()));
                 env.exit(&error)
@@ -70,9 +71,9 @@ pub(super) async fn run(arguments: &DeliverArguments, output: Output, env: Env) 
 }
 
 /// Prints a report for people, and keeps it for programs.
-fn tell(report: RunReport, output: Output, reports: &mut Vec<RunReport>) {
+fn tell(report: RunReport, typed: (&Path, &str), output: Output, reports: &mut Vec<RunReport>) {
     if output == Output::Text {
-        print::done(print::text(&report::delivered(&report)));
+        print::done(print::text(&report::delivered(&report, typed)));
     }
     reports.push(report);
 }

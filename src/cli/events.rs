@@ -115,9 +115,17 @@ fn sentence(event: &Event) -> String {
         },
         Event::Skipped(pipeline, at, why) => format!("{pipeline}: {} isn't run: {}", instant(*at), reason(*why)),
         Event::Trouble(pipeline, error) => format!("{pipeline}: its schedule waits for its ledger: {error}"),
-        Event::Draining { runs: 0 } => "told to end; no run goes on".to_owned(),
-        Event::Draining { runs: 1 } => "told to end; waiting for 1 run".to_owned(),
-        Event::Draining { runs } => format!("told to end; waiting for {runs} runs"),
+        Event::Draining { runs, hooks } => draining(*runs, *hooks),
+    }
+}
+
+fn draining(runs: usize, hooks: usize) -> String {
+    let counted = |count: usize, what: &str| (count > 0).then(|| print::counted(count as u64, what));
+    match (counted(runs, "run"), counted(hooks, "hook")) {
+        (None, None) => "told to end; no run goes on".to_owned(),
+        (None, Some(hooks)) => format!("told to end; no run goes on; waiting for {hooks} to be answered"),
+        (Some(runs), None) => format!("told to end; waiting for {runs}"),
+        (Some(runs), Some(hooks)) => format!("told to end; waiting for {runs}, and for {hooks} to be answered"),
     }
 }
 
@@ -154,6 +162,6 @@ fn document(event: &Event, at: DateTime<Utc>) -> Value {
             json!({"at": at, "event": "skipped", "pipeline": pipeline, "scheduled_for": instant, "why": why})
         }
         Event::Trouble(pipeline, error) => json!({"at": at, "event": "trouble", "pipeline": pipeline, "error": error}),
-        Event::Draining { runs } => json!({"at": at, "event": "draining", "runs": runs}),
+        Event::Draining { runs, hooks } => json!({"at": at, "event": "draining", "runs": runs, "hooks": hooks}),
     }
 }

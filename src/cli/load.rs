@@ -1,6 +1,7 @@
 //! Pipeline files from the disk, with their mistakes shown.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use crate::model::PipelineName;
 use crate::pipeline::check::{self, Checked};
@@ -23,6 +24,31 @@ pub(super) fn file(path: &Path) -> Loaded {
     file_with(path, &environment(path))
 }
 
+/// Reads and checks a file. Returns also which files it names with `${file:...}`, as far as they were looked for.
+pub(super) fn file_and_names(path: &Path) -> (Loaded, Vec<PathBuf>) {
+    let noting = Noting { environment: environment(path), folder: folder(path).to_owned(), files: RefCell::default() };
+    let loaded = file_with(path, &noting);
+    (loaded, noting.files.into_inner())
+}
+
+/// Looks up as the environment does, and notes which files were looked for.
+struct Noting {
+    environment: Environment,
+    folder: PathBuf,
+    files: RefCell<Vec<PathBuf>>,
+}
+
+impl Lookup for Noting {
+    fn var(&self, name: &str) -> Option<String> {
+        self.environment.var(name)
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        self.files.borrow_mut().push(self.folder.join(path));
+        self.environment.file(path)
+    }
+}
+
 fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
     let source = match source(path) {
         Ok(source) => source,
@@ -31,7 +57,7 @@ fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
             return Loaded { source, checked: Err(vec![found]) };
         }
     };
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = folder(path);
     let mut checked = check::load(&source, lookup);
     if let Ok(checked) = &mut checked {
         for job in &mut checked.pipeline.jobs {
@@ -50,7 +76,12 @@ fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
 
 /// Returns what `${...}` stands for in a file.
 fn environment(path: &Path) -> Environment {
-    Environment::new(path.parent().unwrap_or(Path::new("")))
+    Environment::new(folder(path))
+}
+
+/// Returns the folder of a file.
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// What `${...}` stands for where nothing is sent: what isn't there is no mistake, unless it has a default.

@@ -30,6 +30,7 @@ mod timeline;
 mod told;
 mod vacuum;
 mod validate;
+mod written;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::args::{Arguments, Command, LedgerCommand, LogFormat, Output};
 pub use self::schema::{json_schema, report_schema};
+use self::signal::HangUp;
 use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 pub use crate::model::Exit;
@@ -130,7 +132,9 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Run { run, bounds } => {
             block_on(run.how.memory.bytes(), |env| run::bounded(run, bounds, Reads::Due, output, env))
         }
-        Command::Serve(serve) => block_on(serve.memory.bytes(), |env| serve::run(serve, output, env)),
+        Command::Serve(serve) => {
+            with_signals(HangUp::GoesOn, serve.memory.bytes(), |env| serve::run(serve, output, env))
+        }
         Command::Health(health) => block_on(DEFAULT_MEMORY_LIMIT, |_| health::run(health, output)),
         Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),
         Command::Resume(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, false, output, env)),
@@ -153,6 +157,15 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     memory_limit: u64,
     verb: impl FnOnce(Env) -> F,
 ) -> Result<Exit, CliError> {
+    with_signals(HangUp::Ends, memory_limit, verb)
+}
+
+/// As [`block_on`], where a hang-up isn't the end for all.
+fn with_signals<F: Future<Output = Result<Exit, CliError>>>(
+    hang_up: HangUp,
+    memory_limit: u64,
+    verb: impl FnOnce(Env) -> F,
+) -> Result<Exit, CliError> {
     let workers = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let runtime = runtime.map_err(CliError::Runtime)?;
@@ -172,7 +185,7 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
         bounds: Bounds::default(),
     };
     let exit = runtime.block_on(async {
-        signal::listen(cancel, terminated).map_err(CliError::Runtime)?;
+        signal::listen(cancel, terminated, hang_up).map_err(CliError::Runtime)?;
         verb(env).await
     });
     // What still runs on blocking threads writes only where no reader looks.

@@ -1,6 +1,7 @@
 //! `tidegate quarantine list | show | replay`: the rows that didn't fit.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 use super::args::{Output, QuarantineCommand};
 use super::{CliError, Exit, load, pinned, print, run};
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
+use crate::ledger::Ledger;
 use crate::model::JobName;
 use crate::run::{self as runs, Env, HeldRow, HeldSlice, Options, Reads, RefusedRows, RunError};
 
@@ -34,10 +36,17 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
     let Some((pipeline, options)) = pinned::looked_at(&of.file, &of.state, of.job.as_ref(), output, &env) else {
         return Ok(Exit::Refused);
     };
+    let typed = (of.file.as_path(), options.state.as_str());
     let read = async {
-        Ok((runs::quarantined(&pipeline, &options, &env).await?, runs::refused_rows(&pipeline, &options, &env).await?))
+        let ledger = Ledger::open(&options.state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
+        let has_run = ledger.read_state().await?.sequence();
+        Ok((
+            has_run,
+            runs::quarantined(&pipeline, &options, &env).await?,
+            runs::refused_rows(&pipeline, &options, &env).await?,
+        ))
     };
-    let (mut held, refused) = match read.await {
+    let (has_run, mut held, refused) = match read.await {
         Ok(read) => read,
         Err(error) => {
             let error: RunError = error;
@@ -53,8 +62,12 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
         return Ok(Exit::Refused);
     }
     match limit {
-        None => list(&held, &refused, &of.file, output)?,
-        Some(limit) => show(&held, &refused, limit, output)?,
+        _ if output == Output::Text && has_run == 0 => print::text(&format!(
+            "nothing has run yet with the state in {}: give the --state that the run was given",
+            options.state
+        ))?,
+        None => list(&held, &refused, typed, output)?,
+        Some(limit) => show(&held, &refused, typed, limit, output)?,
     }
     Ok(Exit::Done)
 }
@@ -71,19 +84,22 @@ async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Re
 }
 
 /// Says how many rows the servers of sinks refused, and where they lie: a line each.
-fn told(refused: &[RefusedRows]) -> String {
+fn told(refused: &[RefusedRows], (file, state): (&Path, &str)) -> String {
     let one = |RefusedRows { job, sink, rows, files }: &RefusedRows| {
         let (count, they) =
             if *rows == 1 { ("1 row".to_owned(), "it") } else { (format!("{} rows", print::count(*rows)), "them") };
         format!(
-            "the server of sink `{sink}` of job `{job}` refused {count}: see {files}; `tidegate deliver --refused` sends {they} again\n"
+            "the server of sink `{sink}` of job `{job}` refused {count}: see {files}; `tidegate deliver {} --refused --state {}` sends \
+             {they} again\n",
+            print::word(file),
+            print::word(Path::new(state))
         )
     };
     refused.iter().map(one).collect()
 }
 
-fn list(held: &[HeldSlice], refused: &[RefusedRows], file: &Path, output: Output) -> Result<(), CliError> {
-    let refusals = told(refused);
+fn list(held: &[HeldSlice], refused: &[RefusedRows], typed: (&Path, &str), output: Output) -> Result<(), CliError> {
+    let refusals = told(refused, typed);
     let said = refusals.trim_end();
     if output == Output::Json {
         let fault =
@@ -118,12 +134,19 @@ fn list(held: &[HeldSlice], refused: &[RefusedRows], file: &Path, output: Output
     }
     let rows: usize = held.iter().map(|slice| slice.rows.len()).sum();
     let (rows, them) = (print::counted(rows as u64, "row"), if rows == 1 { "it" } else { "them all" });
-    let file = print::word(file);
-    print::text(format!("{table}\n{rows}; `tidegate quarantine show {file}` has {them}\n{said}").trim_end())?;
+    let (file, state) = (print::word(typed.0), print::word(Path::new(typed.1)));
+    let show = format!("`tidegate quarantine show {file} --state {state}` has {them}");
+    print::text(format!("{table}\n{rows}; {show}\n{said}").trim_end())?;
     Ok(())
 }
 
-fn show(held: &[HeldSlice], refused: &[RefusedRows], limit: usize, output: Output) -> Result<(), CliError> {
+fn show(
+    held: &[HeldSlice],
+    refused: &[RefusedRows],
+    typed: (&Path, &str),
+    limit: usize,
+    output: Output,
+) -> Result<(), CliError> {
     let all: Vec<(&HeldSlice, &HeldRow)> =
         held.iter().flat_map(|slice| slice.rows.iter().map(move |row| (slice, row))).collect();
     let shown = &all[..all.len().min(limit)];
@@ -132,7 +155,7 @@ fn show(held: &[HeldSlice], refused: &[RefusedRows], limit: usize, output: Outpu
         print::json(&ShownRows { total: all.len(), rows })?;
         return Ok(());
     }
-    let mut out = told(refused);
+    let mut out = told(refused, typed);
     for (slice, row) in shown {
         let column = if row.column.is_empty() { String::new() } else { format!("`{}` ", row.column) };
         out.push_str(&format!(

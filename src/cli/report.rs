@@ -15,8 +15,8 @@ const NOTES_SHOWN: usize = 5;
 /// The most columns that are named in a line.
 const COLUMNS_SHOWN: usize = 8;
 
-/// Writes the table of jobs and what a person should know; `file` is the pipeline file, as it was typed.
-pub(super) fn text(report: &RunReport, file: &Path) -> String {
+/// Writes the table of jobs and what a person should know; `file` is the pipeline file and `state` the state, as they were typed.
+pub(super) fn text(report: &RunReport, file: &Path, state: &str) -> String {
     let mut out = String::new();
     for sentence in &report.recovered {
         let _ = writeln!(out, "settled: {sentence}");
@@ -41,20 +41,20 @@ pub(super) fn text(report: &RunReport, file: &Path) -> String {
         let _ = writeln!(out, "{table}");
     }
     for job in &report.jobs {
-        details(&mut out, file, job);
+        details(&mut out, (file, state), job);
     }
-    deliveries(&mut out, report);
+    deliveries(&mut out, report, (file, state));
     let _ = write!(out, "{}", closing(report));
     out
 }
 
-/// Writes what a delivery alone did.
-pub(super) fn delivered(report: &RunReport) -> String {
+/// Writes what a delivery alone did; `typed` are the pipeline file and the state.
+pub(super) fn delivered(report: &RunReport, typed: (&Path, &str)) -> String {
     let mut out = String::new();
     for sentence in &report.recovered {
         let _ = writeln!(out, "settled: {sentence}");
     }
-    deliveries(&mut out, report);
+    deliveries(&mut out, report, typed);
     if report.deliveries.is_empty() {
         let _ = writeln!(out, "{}: no job has an `http` sink", report.pipeline);
     }
@@ -62,7 +62,7 @@ pub(super) fn delivered(report: &RunReport) -> String {
 }
 
 /// Writes the table of sinks that send, and what a person should know.
-fn deliveries(out: &mut String, report: &RunReport) {
+fn deliveries(out: &mut String, report: &RunReport, typed: (&Path, &str)) {
     if report.deliveries.is_empty() {
         return;
     }
@@ -92,10 +92,12 @@ fn deliveries(out: &mut String, report: &RunReport) {
         if counts.refused > 0 {
             let _ = writeln!(
                 out,
-                "{at}: {} refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver --refused` sends \
-                 what was refused again",
+                "{at}: {} refused for good (in {}/quarantine below --state, each with the answer); `tidegate deliver {} --refused --state {}` \
+                 sends what was refused again",
                 print::counted(counts.refused, "row"),
-                report.pipeline
+                report.pipeline,
+                print::word(typed.0),
+                print::word(Path::new(typed.1))
             );
         }
         if counts.maybe_sent > 0 {
@@ -163,7 +165,7 @@ fn proof(job: &JobReport) -> String {
     }
 }
 
-fn details(out: &mut String, file: &Path, job: &JobReport) {
+fn details(out: &mut String, (file, state): (&Path, &str), job: &JobReport) {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "{}: {error}", job.job);
     }
@@ -177,8 +179,12 @@ fn details(out: &mut String, file: &Path, job: &JobReport) {
         let _ = writeln!(out, "{}: and {more}; `--output json` has them all", job.job);
     }
     let rows = job.rows();
-    let quarantine =
-        format!("in quarantine; `tidegate quarantine show {} {}` has the reasons", print::word(file), job.job);
+    let quarantine = format!(
+        "in quarantine; `tidegate quarantine show {} {} --state {}` has the reasons",
+        print::word(file),
+        job.job,
+        print::word(Path::new(state))
+    );
     let others = [
         (rows.quarantined, quarantine.as_str()),
         (rows.outside_window, "outside of their slice, dropped"),
@@ -294,8 +300,13 @@ fn closing(report: &RunReport) -> String {
     };
     let bad: u64 = report.jobs.iter().map(|job| job.rows().quarantined).sum();
     let bad = if bad > 0 { format!(", {} in quarantine", print::counted(bad, "row")) } else { String::new() };
+    let took = match seconds {
+        // A clock that was set back tells nothing.
+        seconds if seconds < 0.0 => "while the clock was set back".to_owned(),
+        seconds => format!("in {seconds:.1} s"),
+    };
     let shard = report.shard.as_ref().map(|shard| format!(", shard {shard}")).unwrap_or_default();
-    format!("{}{shard}: {what}{bad}, in {seconds:.1} s{left}\n", report.pipeline)
+    format!("{}{shard}: {what}{bad}, {took}{left}\n", report.pipeline)
 }
 
 /// Says in a line how a run ended, with the first thing that went wrong.

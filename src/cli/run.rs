@@ -82,7 +82,7 @@ async fn all(arguments: &RunArguments, reads: Reads, to: Deliver<'_>, output: Ou
 pub(super) async fn one(file: &Path, pipeline: &Pipeline, options: &Options, env: &Env, output: Output) -> RunEnd {
     let end = run::attempt(pipeline, options, env).await;
     if let (Some(report), Output::Text) = (&end.report, output) {
-        print::done(print::text(&report::text(report, file)));
+        print::done(print::text(&report::text(report, file, &options.state)));
     }
     if let Some(error) = &end.error {
         let rest = if end.exit_code.is_interruption() {

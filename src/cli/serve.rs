@@ -7,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Output, ServeArguments};
 use super::events::Teller;
+use super::signal::Signal;
 use super::{CliError, Exit, load, page, print, signal};
+use crate::pipeline::load::diagnostic;
 use crate::run::{self, Env};
-use crate::schedule::{Config, Daemon, Event, Loader, Runner};
+use crate::schedule::{Config, Daemon, Event, Loader, Refusal, Runner};
 use crate::server::{Metrics, Site};
 
 /// Keeps the schedules until a signal, and ends as the signal says where something had to be thrown away.
@@ -19,11 +21,11 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
     }
     let config = config(arguments);
     let Some(page) = page::open(&arguments.page, output).await else { return Ok(Exit::Refused) };
-    let mut signals = signal::Next::new().map_err(CliError::Runtime)?;
+    let mut signals = signal::Next::new(true).map_err(CliError::Runtime)?;
     let (clock, metrics, terminated) = (Arc::clone(&env.clock), Metrics::default(), env.terminated.clone());
     let (daemon, handle, mut events) = Daemon::new(config.clone(), env.clone(), loader(), runner());
     let site = Site {
-        handle,
+        handle: handle.clone(),
         env,
         state: config.state,
         lease_ttl: config.lease_ttl,
@@ -47,7 +49,11 @@ pub(super) async fn run(arguments: &ServeArguments, output: Output, env: Env) ->
     loop {
         tokio::select! {
             Some(event) = events.recv() => tell(&event),
-            exit = signals.signal() => {
+            signal = signals.signal() => {
+                let Signal::End(exit) = signal else {
+                    handle.look_again();
+                    continue;
+                };
                 if told.is_some() {
                     return Ok(exit);
                 }
@@ -96,13 +102,11 @@ fn bug(error: &str) -> Exit {
 
 fn loader() -> Loader {
     Arc::new(|path: &Path| {
-        let loaded = load::file(path);
-        match loaded.checked {
-            Ok(checked) => Ok(checked.pipeline),
-            Err(mistakes) => {
-                Err(crate::pipeline::load::diagnostic::render(&mistakes, &loaded.source, false).trim_end().to_owned())
-            }
-        }
+        let (loaded, files) = load::file_and_names(path);
+        loaded.checked.map(|checked| checked.pipeline).map_err(|mistakes| {
+            let why = diagnostic::render(&mistakes, &loaded.source, false).trim_end().to_owned();
+            Refusal { why, files }
+        })
     })
 }
 

@@ -1,4 +1,4 @@
-//! The signals that end the process.
+//! The signals that end the process, and the one that has a daemon look again.
 
 use std::io;
 
@@ -7,11 +7,34 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 use crate::run::Terminated;
 
-/// Cancels `cancel` at the first SIGINT or SIGTERM, once `terminated` says which of them it was. Must be called within the runtime.
-pub(super) fn listen(cancel: CancellationToken, terminated: Terminated) -> io::Result<()> {
-    let mut next = Next::new()?;
+/// What SIGHUP means to a verb: a terminal that is gone, or `kill -HUP`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HangUp {
+    /// As SIGTERM, but where the process was started to outlive it (`nohup`).
+    Ends,
+    /// It looks again at what it was told, and goes on.
+    GoesOn,
+}
+
+/// A signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// The process is to end, with an exit code that tells by which signal.
+    End(Exit),
+    /// SIGHUP.
+    HangUp,
+}
+
+/// Cancels `cancel` at the first signal that ends the process, once `terminated` says which of them it was. Must be called within the
+/// runtime.
+pub(super) fn listen(cancel: CancellationToken, terminated: Terminated, hang_up: HangUp) -> io::Result<()> {
+    let mut next = Next::new(hang_up == HangUp::Ends && !is_hang_up_ignored())?;
     tokio::spawn(async move {
-        note(next.signal().await, &terminated);
+        let exit = match next.signal().await {
+            Signal::End(exit) => exit,
+            Signal::HangUp => Exit::Terminated,
+        };
+        note(exit, &terminated);
         cancel.cancel();
     });
     Ok(())
@@ -24,24 +47,45 @@ pub(super) fn note(signal: Exit, terminated: &Terminated) {
     }
 }
 
-/// Waits for one signal after the other, as the exit code that each stands for.
+/// Tells whether the process was started with SIGHUP ignored, as `nohup` does. Linux says so; elsewhere it isn't known, and it counts.
+fn is_hang_up_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hang_up(&status))
+}
+
+/// Reads the mask of ignored signals, whose lowest bit is SIGHUP's. Source: `proc_pid_status(5)`.
+fn ignores_hang_up(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Waits for one signal after the other.
 #[cfg(unix)]
 pub(super) struct Next {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Next {
-    pub(super) fn new() -> io::Result<Self> {
+    /// Listens, for SIGHUP only where it is told to.
+    pub(super) fn new(hang_up: bool) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hang_up = hang_up.then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
     }
 
-    pub(super) async fn signal(&mut self) -> Exit {
+    pub(super) async fn signal(&mut self) -> Signal {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
+            _ = self.interrupt.recv() => Signal::End(Exit::Interrupted),
+            _ = self.terminate.recv() => Signal::End(Exit::Terminated),
+            _ = hang_up => Signal::HangUp,
         }
     }
 }
@@ -52,14 +96,26 @@ pub(super) struct Next;
 
 #[cfg(not(unix))]
 impl Next {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(_: bool) -> io::Result<Self> {
         Ok(Self)
     }
 
-    pub(super) async fn signal(&mut self) -> Exit {
+    pub(super) async fn signal(&mut self) -> Signal {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        Exit::Interrupted
+        Signal::End(Exit::Interrupted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_starts_says_so() {
+        let status = |mask: &str| format!("Name:\ttidegate\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+        assert!(ignores_hang_up(&status("0000000000000001")) && ignores_hang_up(&status("0000000000001001")));
+        assert!(!ignores_hang_up(&status("0000000000001000")) && !ignores_hang_up(""));
     }
 }

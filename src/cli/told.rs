@@ -1,7 +1,6 @@
 //! Where `run` tells besides what its runs did: the report, and the metrics. Both are written however the process ends, or a file would
 //! go on saying what an earlier run did.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::load::Refused;
-use super::{Exit, print};
+use super::{Exit, print, written};
 use crate::model::{Asked, PipelineName, Report, RunEnd};
 use crate::pipeline::spec::Pipeline;
 use crate::run::{self, Env};
@@ -74,10 +73,10 @@ async fn deliver(to: &str, runs: Vec<RunEnd>, exit_code: Exit, env: &Env) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => {
             run::post(&url, "--report", &report, Arc::clone(&env.clock)).await.map_err(|error| error.to_string())
         }
-        _ => serde_json::to_vec_pretty(&report)
-            .map_err(std::io::Error::from)
-            .and_then(|text| write(Path::new(to), &text))
-            .map_err(|error| format!("{to}: {error}")),
+        _ => match serde_json::to_vec_pretty(&report) {
+            Ok(text) => written::write(Path::new(to), &text).await.map_err(|error| format!("{to}: {error}")),
+            Err(error) => Err(format!("{to}: {error}")),
+        },
     };
     if let Err(error) = delivered {
         print::problem(&format!("the report can't be delivered to {error}"));
@@ -106,21 +105,11 @@ async fn count(path: &Path, pipelines: Vec<Pipeline>, ends: &[RunEnd], state: &s
         Stands { pipeline, spec: spec.as_deref(), known, ends }
     });
     let text = metrics.render(&stands.collect::<Vec<_>>(), None, Exposition::Plain);
-    let written = text.map_err(std::io::Error::other).and_then(|text| write(path, text.as_bytes()));
+    let written = match text {
+        Ok(text) => written::write(path, text.as_bytes()).await,
+        Err(error) => Err(std::io::Error::other(error)),
+    };
     if let Err(error) = written {
         print::problem(&format!("the metrics can't be written to {}: {error}", path.display()));
     }
-}
-
-/// Writes a file so that nobody reads half of it.
-fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tidegate-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(text)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

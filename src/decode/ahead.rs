@@ -4,6 +4,8 @@
 //! slice's decoder, when the page's turn comes, knows the types that the copy knew, and the page showed no further ones: then decoding
 //! it in its turn would give the same.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -37,6 +39,7 @@ impl PageDecoder {
             root: self.root.clone(),
             builder: None,
             schema: self.schema.clone(),
+            arrow: Arc::clone(&self.arrow),
             known: self.known.clone(),
             version: self.version,
             met: self.met.clone(),

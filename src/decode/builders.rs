@@ -181,7 +181,7 @@ pub(super) enum Slot {
 const CONSTANTS: usize = usize::MAX / 2;
 
 pub(super) struct StructBuilder {
-    names: Vec<Box<str>>,
+    names: Arc<[Box<str>]>,
     pub(super) fields: Vec<Builder>,
     /// Where a name lies, for records whose keys come in another order than the last one's.
     places: HashMap<Box<str>, usize>,
@@ -202,7 +202,7 @@ impl StructBuilder {
     pub(super) fn of(node: &Node, constants: &[(String, Value)]) -> Self {
         let is_shown = |name: &str| constants.iter().all(|(constant, _)| constant != name);
         let shown = || node.fields.iter().filter(|(name, _)| is_shown(name));
-        let names: Vec<Box<str>> = shown().map(|(name, _)| name.as_str().into()).collect();
+        let names: Arc<[Box<str>]> = shown().map(|(name, _)| name.as_str().into()).collect();
         let mut places: HashMap<Box<str>, usize> =
             names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
         places.extend(constants.iter().enumerate().map(|(at, (name, _))| (name.as_str().into(), CONSTANTS + at)));
@@ -225,8 +225,8 @@ impl StructBuilder {
     }
 
     /// Returns the names of the fields, in order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(AsRef::as_ref)
+    pub(super) fn names(&self) -> Arc<[Box<str>]> {
+        Arc::clone(&self.names)
     }
 
     /// Begins a record, and returns the place to give to [`StructBuilder::find`] first.
@@ -299,13 +299,16 @@ impl StructBuilder {
         let valid = NullBuffer::from(std::mem::take(&mut self.valid));
         let columns = self.finish_columns()?;
         let field = |(name, column): (&str, &ArrayRef)| Field::new(name, column.data_type().clone(), true);
-        let fields: Fields = self.names().zip(&columns).map(field).collect();
+        let fields: Fields = self.names.iter().map(AsRef::as_ref).zip(&columns).map(field).collect();
         StructArray::try_new(fields, columns, Some(valid))
     }
 
     pub(super) fn harvest(&mut self, node: &mut Node) {
-        for (name, field) in self.names.iter().zip(&mut self.fields) {
-            if let Some(node) = node.fields.get_mut(&**name) {
+        // Both are in the order of their names.
+        let mut fields = self.names.iter().zip(&mut self.fields).peekable();
+        for (name, node) in &mut node.fields {
+            while fields.next_if(|(own, _)| ***own < **name).is_some() {}
+            if let Some((_, field)) = fields.next_if(|(own, _)| ***own == **name) {
                 field.harvest(node);
             }
         }

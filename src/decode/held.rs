@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
 use super::page::Page;
 use super::{Contract, DecodeError, DecodeOptions, PageDecoder, Piece, schema};
@@ -56,6 +56,7 @@ pub struct Widener {
     /// How the pages were decoded, with the final schema pinned.
     options: DecodeOptions,
     to: RecordSchema,
+    arrow: SchemaRef,
 }
 
 impl Widener {
@@ -69,7 +70,8 @@ impl Widener {
             want_edges: false,
             ..options.clone()
         };
-        Self { options, to }
+        let arrow = super::arrow_schema(&to);
+        Self { options, to, arrow }
     }
 
     /// Makes rows, as [`Piece::held`] gave them, under the working schema `from`, fit: new columns, fields and items are null,
@@ -79,15 +81,15 @@ impl Widener {
     /// Where the schema isn't one that `from` can grow into.
     pub fn widen(&self, held: &RecordBatch, from: &RecordSchema) -> Result<RecordBatch, DecodeError> {
         let is_text = |field: &Arc<Field>| field.metadata().contains_key(MARK);
-        let Some(last) = held.num_columns().checked_sub(1).filter(|last| is_text(&held.schema_ref().fields()[*last]))
-        else {
-            return schema::conform(held, from, &self.to);
-        };
-        if *from != self.to {
-            return self.read_again(held.column(last).as_string());
+        let texts = held.num_columns().checked_sub(1).filter(|last| is_text(&held.schema_ref().fields()[*last]));
+        if *from == self.to {
+            let columns = held.columns()[..texts.unwrap_or(held.num_columns())].to_vec();
+            return schema::batch_of(Arc::clone(&self.arrow), columns, held.num_rows());
         }
-        let columns = held.columns()[..last].to_vec();
-        schema::batch_of(super::arrow_schema(&self.to), columns, held.num_rows())
+        match texts {
+            Some(texts) => self.read_again(held.column(texts).as_string()),
+            None => schema::conform(held, from, &self.to),
+        }
     }
 
     fn read_again(&self, texts: &StringArray) -> Result<RecordBatch, DecodeError> {

@@ -41,6 +41,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -120,6 +121,8 @@ pub struct PageDecoder {
     root: Node,
     builder: Option<StructBuilder>,
     schema: RecordSchema,
+    /// The same for Arrow: batches of one schema share it, so that it is seen at a glance that it is one.
+    arrow: SchemaRef,
     /// What is known of tables.
     known: Known,
     /// The columns typed by hand that some row had a value of.
@@ -137,7 +140,7 @@ impl std::fmt::Debug for PageDecoder {
 /// What one pass over the records leaves.
 struct Pass {
     pieces: Vec<Columns>,
-    names: Vec<String>,
+    names: Arc<[Box<str>]>,
     rows: u64,
     bad: Vec<(u64, Misfit)>,
     nulls: Nulls,
@@ -167,8 +170,9 @@ impl PageDecoder {
             }
         }
         let schema = RecordSchema::new(root.columns());
-        let known = Known::of(options.pinned.as_ref(), &options.by_hand, &options.due);
-        Self { options, root, builder: None, schema, known, met: BTreeSet::new(), version: 0 }
+        let (arrow, known) =
+            (arrow_schema(&schema), Known::of(options.pinned.as_ref(), &options.by_hand, &options.due));
+        Self { options, root, builder: None, schema, arrow, known, met: BTreeSet::new(), version: 0 }
     }
 
     /// Decodes one page. `rows_program` says how many rows the server put on the page; `vars` are the values of the programs' variables
@@ -315,6 +319,7 @@ impl PageDecoder {
         let schema = RecordSchema::new(self.root.columns());
         let changed = schema != self.schema;
         if changed {
+            self.arrow = arrow_schema(&schema);
             self.schema = schema;
             self.builder = None;
         }
@@ -339,7 +344,7 @@ impl PageDecoder {
         };
         let TypedRows { root, row, rows, bad, nulls, pieces } = rows;
         let nulls = nulls.unwrap_or_default();
-        let names = root.names().map(str::to_owned).collect();
+        let names = root.names();
         let pieces = pieces.end(rows, root)?;
         root.harvest(&mut self.root);
         Ok((
@@ -380,14 +385,14 @@ impl PageDecoder {
     /// Makes a batch of columns of so many rows, of those that `keep` says.
     fn batch(
         &self,
-        names: &[String],
+        names: &[Box<str>],
         columns: Vec<ArrayRef>,
         rows: Range<u64>,
         keep: Option<&BooleanArray>,
     ) -> Result<RecordBatch, DecodeError> {
         let rows = usize::try_from(rows.end - rows.start).unwrap_or(usize::MAX);
         let kept = keep.map_or(rows, BooleanArray::true_count);
-        let mut columns: Vec<(&str, ArrayRef)> = names.iter().map(String::as_str).zip(columns).collect();
+        let mut columns: Vec<(&str, ArrayRef)> = names.iter().map(AsRef::as_ref).zip(columns).collect();
         if let Some(keep) = keep {
             for (_, column) in &mut columns {
                 *column = arrow::compute::filter(column, keep)?;
@@ -397,7 +402,8 @@ impl PageDecoder {
             columns.push((name, self.constant(name, value, kept)?));
         }
         columns.sort_by_key(|(name, _)| *name);
-        schema::batch_of(arrow_schema(&self.schema), columns.into_iter().map(|(_, column)| column).collect(), kept)
+        let columns = columns.into_iter().map(|(_, column)| column).collect();
+        schema::batch_of(Arc::clone(&self.arrow), columns, kept)
     }
 
     /// Makes the column of a constant.

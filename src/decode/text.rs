@@ -18,7 +18,7 @@ pub(super) fn text_of(body: &[u8], format: AnswerFormat) -> Result<&str, DecodeE
     if let Some((_, how)) = COMPRESSED.iter().find(|(mark, _)| body.starts_with(mark)) {
         return Err(DecodeError::Compressed { how });
     }
-    let text = std::str::from_utf8(body).map_err(|error| {
+    let text = simdutf8::compat::from_utf8(body).map_err(|error| {
         let offset = error.valid_up_to();
         DecodeError::Utf8 { offset, excerpt: excerpt(body, offset) }
     });

@@ -86,6 +86,34 @@ impl Told {
 }
 
 #[test]
+fn an_interrupted_run_did_well_what_it_came_to_the_end_of() {
+    let mut told = Told::default();
+    let of = told.of(Asked::new("run"), Lane::WHOLE);
+    let left = JobSummary { left: true, ..job("b", 0) };
+    let jobs = vec![job("a", 0), left.clone(), JobSummary { left: true, ..job("c", 1) }];
+    let sink = |name: &str, left| DeliverySummary {
+        job: JobName::new("a"),
+        sink: SinkName::new(name),
+        left,
+        refused: None,
+        error: None,
+        remedy: None,
+    };
+    let deliveries = vec![sink("first", 0), sink("second", 2)];
+    let bare = RunSummary::bare("run", at(1), RunOutcome::Interrupted, None);
+    told.ends.ended(&of, &RunSummary { jobs, deliveries, ..bare });
+    let failures = |told: &Told, job: &str| {
+        let failures = told.ends.job(&JobName::new(job)).unwrap().failures().iter();
+        failures.map(|failure| (failure.how, failure.sink.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(failures(&told, "a"), [(HowItFailed::Interrupted, Some((SinkName::new("second"), 2)))]);
+    assert_eq!(failures(&told, "b"), [(HowItFailed::Interrupted, None)]);
+    assert_eq!(failures(&told, "c"), [(HowItFailed::Failed, None)], "what failed before the interruption did");
+    let well = |sink: &str| told.ends.job(&JobName::new("a")).unwrap().well([&SinkName::new(sink)]);
+    assert_eq!((well("first"), well("second"), told.well("b")), (Some(at(1)), None, None));
+}
+
+#[test]
 fn a_run_of_one_job_says_nothing_of_another() {
     let mut told = Told::default();
     told.run(&[("a", 2), ("b", 1)]);
@@ -188,7 +216,7 @@ fn a_delivery_settles_its_own_sink() {
     let sink = |name: &str, error: Option<&str>| DeliverySummary {
         job: JobName::new("a"),
         sink: SinkName::new(name),
-        left: 3,
+        left: if error.is_some() { 3 } else { 0 },
         refused: error.map(|_| 2),
         error: error.map(str::to_owned),
         remedy: None,

@@ -99,7 +99,7 @@ pub(super) async fn write_entry(store: &Store, entry: &Entry, pause: Duration) -
                 if tries == PUT_TRIES {
                     return Err(error);
                 }
-                tracing::warn!(entry = %path, tries, error = %error, "an entry of the ledger couldn't be written, trying again");
+                tracing::warn!(entry = %path, tries, error = %crate::objects::chain(&error), "an entry of the ledger couldn't be written, trying again");
                 tokio::time::sleep(pause * tries).await;
                 tries += 1;
             }

@@ -69,7 +69,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 pub use data::{DataError, DataStore, Fault, MemoryData, Presence, publish_all};
-pub use delivery::{DeliveryLog, DeliveryNote, DeliveryState, DoneSlice, RowKey, RowKeys};
+pub use delivery::{DeliveryLog, DeliveryNote, DeliveryState, DoneSlice, KeptRequest, RowKey, RowKeys};
 pub use ends::{Ended, Ends, Failure, HowItFailed, JobEnds};
 pub use entry::{
     Accept, Begin, Close, Closed, Entry, FORMAT, FileList, FileTotals, Generation, Landing, LeaseEvent, ParentRow,
@@ -304,7 +304,10 @@ pub enum LedgerError {
         since: DateTime<Utc>,
     },
     /// This run held the lane and must stop.
-    #[error("lease {lease} of lane {lane} is lost: {why}; the run must stop, and the next one settles what it left")]
+    #[error(
+        "lease {lease} of lane {lane} is lost: {why}; the run must stop, and the next one settles what it left; if that comes again, the \
+         store, or this machine, is too slow for how long a lease lives: raise `--lease-ttl`"
+    )]
     LeaseLost {
         /// The lane.
         lane: Lane,

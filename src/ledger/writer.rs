@@ -344,7 +344,7 @@ impl Writer {
     /// # Errors
     ///
     /// [`LedgerError::LeaseLost`], [`LedgerError::Stopped`].
-    pub(super) fn still_held(&self) -> Result<(), LedgerError> {
+    pub(crate) fn still_held(&self) -> Result<(), LedgerError> {
         if self.held.stopped.get().is_some() || self.asks.is_closed() { Err(self.held.stopped()) } else { Ok(()) }
     }
 

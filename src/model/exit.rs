@@ -27,7 +27,7 @@ pub enum Exit {
     Bug = 70,
     /// Interrupted (SIGINT). What wasn't published is thrown away; running again goes on from there.
     Interrupted = 130,
-    /// Told to end (SIGTERM). As for [`Exit::Interrupted`].
+    /// Told to end (SIGTERM; SIGHUP, but of `serve`). As for [`Exit::Interrupted`].
     Terminated = 143,
 }
 

@@ -1,8 +1,9 @@
 //! The schema of a job's records: what is inferred, pinned in the ledger and decoded against.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The type of a column of records, as the pipeline file and the ledger name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,11 +50,22 @@ pub struct Column {
     pub kind: ColumnType,
 }
 
-/// The columns of a job's records, sorted by name, so that the order of arrival decides nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+/// The columns of a job's records, sorted by name, so that the order of arrival decides nothing. Copies share them: each page has one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordSchema {
-    columns: Vec<Column>,
+    columns: Arc<Vec<Column>>,
+}
+
+impl Serialize for RecordSchema {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.columns.as_slice().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordSchema {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(|columns| Self { columns: Arc::new(columns) })
+    }
 }
 
 impl RecordSchema {
@@ -62,7 +74,7 @@ impl RecordSchema {
     pub fn new(mut columns: Vec<Column>) -> Self {
         columns.sort_by(|a, b| a.name.cmp(&b.name));
         columns.dedup_by(|later, first| later.name == first.name);
-        Self { columns }
+        Self { columns: Arc::new(columns) }
     }
 
     /// Returns the columns in the order of their names.
@@ -73,7 +85,7 @@ impl RecordSchema {
 
     /// Tells whether there is no column at all.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 

@@ -64,6 +64,16 @@ pub enum LocationError {
     Prefix,
 }
 
+/// Returns the place `path` below a folder or a place in a store, as it would be written.
+#[must_use]
+pub fn below(root: &str, path: &str) -> String {
+    match root.trim_end_matches('/') {
+        // `memory://` has no bucket, and `file:///` is the root folder.
+        scheme if scheme.ends_with(':') && root[scheme.len()..].starts_with("//") => format!("{scheme}///{path}"),
+        root => format!("{root}/{path}"),
+    }
+}
+
 impl Location {
     /// Reads a URL; `None` where it names a folder: a path, or `file://`.
     ///
@@ -148,6 +158,21 @@ mod tests {
 
     fn read(url: &str) -> Location {
         Location::parse(url).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_place_below_another_is_one() {
+        for (root, at) in [
+            ("memory://", "memory:///p/x"),
+            ("memory://state/", "memory://state/p/x"),
+            ("s3://lake/a", "s3://lake/a/p/x"),
+            ("file:///", "file:///p/x"),
+            ("/", "/p/x"),
+            ("./a:/", "./a:/p/x"),
+        ] {
+            assert_eq!(below(root, "p/x"), at);
+            assert!(Location::parse(at).is_ok());
+        }
     }
 
     #[test]

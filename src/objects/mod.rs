@@ -23,7 +23,7 @@ use object_store::multipart::MultipartStore;
 
 pub use error::{Kind, StoreError, chain};
 pub use folder::{absolute, place};
-pub use location::{Location, LocationError, Scheme};
+pub use location::{Location, LocationError, Scheme, below};
 use uploads::Listing;
 pub use uploads::{OpenUpload, OpenUploads};
 

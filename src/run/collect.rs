@@ -254,6 +254,10 @@ impl Collector {
     /// Notes the columns that have a value in a page.
     fn note_values(&mut self, rows: &Rows) {
         for (_, batch) in rows.numbered() {
+            // Columns only ever join: all of them are known to have one.
+            if self.valued.len() == batch.num_columns() {
+                continue;
+            }
             for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
                 if column.null_count() < column.len() && !self.valued.contains(field.name()) {
                     self.valued.insert(field.name().clone());

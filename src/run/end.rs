@@ -17,7 +17,7 @@ pub(super) async fn release(pipeline: &Pipeline, writer: Writer, summary: RunSum
     };
     if let Err(error) = ended {
         // What has landed has landed, and the next run finds the lease free all the same, if a little later.
-        tracing::warn!(pipeline = %pipeline.name, error = %error, "the lease can't be given back");
+        tracing::warn!(pipeline = %pipeline.name, error = %RunError::from(error).chain(), "the lease can't be given back");
     }
 }
 

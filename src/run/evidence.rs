@@ -3,16 +3,18 @@
 mod alike;
 mod borders;
 mod seeks;
+mod values;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, Hasher};
+use std::hash::{BuildHasher as _, Hasher as _};
 
-use arrow::array::{Array as _, ArrayData, RecordBatch};
+use arrow::array::RecordBatch;
 use hashbrown::DefaultHashBuilder;
 
 use self::alike::Alike;
 use self::borders::Borders;
 use self::seeks::Sought;
+use self::values::hash;
 use super::RunError;
 use super::passes::{MOST_PASSES, Pass, Passes};
 use crate::extract::paginate::GuardError;
@@ -169,7 +171,7 @@ impl Evidence {
         let column = |at: usize| {
             let mut hasher = self.hasher.build_hasher();
             for piece in pieces {
-                hash(&piece.column(at).to_data(), &mut hasher);
+                hash(piece.column(at), &mut hasher);
             }
             hasher.finish()
         };
@@ -179,7 +181,7 @@ impl Evidence {
         self.pages_again += u64::from(known);
         if !known {
             self.borders.take(first, last);
-            self.alike.take(first, &columns, &self.hasher);
+            self.alike.take(first, columns, &self.hasher);
         }
         let pass = self.passes.current();
         let has_room = pass.totals.1.is_some_and(|total| pass.server_rows <= total);
@@ -286,20 +288,6 @@ impl Evidence {
         }
         proved.passes = u32::try_from(self.passes.count()).unwrap_or(u32::MAX);
         proved
-    }
-}
-
-/// Hashes the values of an array. Arrays of equal values may differ in ways that this sees, so that equal hashes are proof and
-/// different ones aren't.
-fn hash(data: &ArrayData, hasher: &mut impl Hasher) {
-    for buffer in data.buffers() {
-        hasher.write(buffer.as_slice());
-    }
-    if let Some(nulls) = data.nulls() {
-        hasher.write(nulls.validity());
-    }
-    for child in data.child_data() {
-        hash(child, hasher);
     }
 }
 

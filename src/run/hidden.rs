@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use indexmap::IndexMap;
+use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
+use url::{Url, form_urlencoded};
 
 use crate::extract::auth::REDACTED;
 use crate::pipeline::file::Auth;
 use crate::pipeline::load::{self, RequestValue, Tmpl};
-use crate::pipeline::spec::{Job, Outbox, Request, Source};
+use crate::pipeline::spec::{Hook, Job, Outbox, Request, Source};
 use crate::secret::Secret;
 
 /// Values shorter than this may stand in any message by chance.
@@ -17,13 +19,35 @@ const SHORTEST_SECRET: usize = 6;
 /// Returns what a job's requests hold that may be a secret, child requests included.
 pub(super) fn of_job(job: &Job) -> Vec<Secret> {
     let children = job.enrich.iter().flat_map(|enrich| of_request(&enrich.request));
-    of_source(&job.source).chain(of_request(&job.request)).chain(children).map(Secret::new).collect()
+    let requests = std::iter::once(&job.request).chain(job.enrich.iter().map(|enrich| &enrich.request));
+    let values = of_source(&job.source).chain(of_request(&job.request)).chain(children).map(Secret::new);
+    values.chain(requests.flat_map(pairs)).collect()
 }
 
 /// Returns what the requests of an outbox hold that may be a secret.
 pub(super) fn of_outbox(outbox: &Outbox) -> Vec<Secret> {
     let find = outbox.find.iter().flat_map(|find| of_request(&find.request));
-    of_source(&outbox.source).chain(of_request(&outbox.request)).chain(find).map(Secret::new).collect()
+    let requests = std::iter::once(&outbox.request).chain(outbox.find.iter().map(|find| &find.request));
+    let values = of_source(&outbox.source).chain(of_request(&outbox.request)).chain(find).map(Secret::new);
+    values.chain(requests.flat_map(pairs)).collect()
+}
+
+/// Returns what a hook holds that may be a secret: what was looked up, headers that let in, and its URL, as a whole and in parts.
+pub(super) fn of_hook(hook: &Hook) -> Vec<Secret> {
+    let mut texts = Vec::new();
+    hook.headers.values().chain(&hook.body).for_each(|value| collect(value, &mut texts));
+    let values = texts.into_iter().flat_map(Tmpl::looked_up).map(|(_, value)| value).chain(of_headers(&hook.headers));
+    values.filter(|value| value.len() >= SHORTEST_SECRET).map(Secret::new).chain(of_url(&hook.url)).collect()
+}
+
+/// Returns the path and the query of a URL that may be a secret, as a whole and in parts.
+pub(super) fn of_url(url: &Url) -> Vec<Secret> {
+    let wholes = [url.path().trim_start_matches('/'), url.query().unwrap_or_default()].map(str::to_owned);
+    let segments =
+        url.path_segments().into_iter().flatten().map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned());
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    let parts = segments.chain(values).filter(|part| part.len() >= SHORTEST_SECRET);
+    wholes.into_iter().chain(parts).map(Secret::new).collect()
 }
 
 fn of_source(source: &Source) -> impl Iterator<Item = &str> {
@@ -60,13 +84,19 @@ fn literals(request: &Request) -> Vec<(&str, &str)> {
     query.chain(path).filter(|(_, value)| stands(value)).collect()
 }
 
+/// Returns such parameters whose values are short, as they stand in the line of a request: there they are no chance.
+fn pairs(request: &Request) -> Vec<Secret> {
+    let short = literals(request).into_iter().filter(|(_, value)| value.len() < SHORTEST_SECRET);
+    let encoded = |(name, value)| form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+    short.flat_map(|pair| [encoded(pair), format!("{}={}", pair.0, pair.1)]).map(Secret::new).collect()
+}
+
 /// Hides in the line of a request the values of such parameters, however short: elsewhere a short one may stand by chance.
 pub(super) fn line(line: &str, request: &Request) -> String {
     let names: Vec<&str> = literals(request).into_iter().map(|(name, _)| name).collect();
     let Some((path, rest)) = line.split_once('?').filter(|_| !names.is_empty()) else { return line.to_owned() };
     let (query, body) = rest.split_once(' ').map_or((rest, None), |(query, body)| (query, Some(body)));
-    let is_one =
-        |part: &str| url::form_urlencoded::parse(part.as_bytes()).any(|(name, _)| names.contains(&name.as_ref()));
+    let is_one = |part: &str| form_urlencoded::parse(part.as_bytes()).any(|(name, _)| names.contains(&name.as_ref()));
     let hide = |part: &str| match part.split_once('=') {
         Some((name, _)) if is_one(part) => format!("{name}={REDACTED}"),
         _ => part.to_owned(),
@@ -122,6 +152,7 @@ pub(super) fn marked_url(text: &str, source: &Source) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extract::auth::Redactor;
     use crate::pipeline::spec::Method;
 
     #[test]
@@ -145,6 +176,12 @@ mod tests {
             "a short one stands in other texts by chance"
         );
         assert_eq!(line("GET /x", &request), "GET /x");
+        let redactor = Redactor::new(&pairs(&request));
+        let failed = "GET /x?key=abc&size=9&page=1&sig=lit&x-token=t: status 500: a lit sign";
+        assert_eq!(
+            redactor.scrub(failed),
+            "GET /x?[redacted]&size=9&page=1&[redacted]&x-token=t: status 500: a lit sign"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Env, build};
+use super::{Env, build, hidden};
 use crate::clock::Clock;
 use crate::extract::auth::{CredentialGate, EachTry, Redactor};
 use crate::extract::http::{
@@ -18,7 +18,6 @@ use crate::extract::request::{Payload, RequestSpec, RequestTree};
 use crate::lang::tree::Tree;
 use crate::model::{AnswerFormat, Exit, RunEnd, SliceOutcome};
 use crate::pipeline::spec::{Hook, Pipeline};
-use crate::secret::Secret;
 
 /// The longest that one try may take: the run has ended, and others may wait for the process.
 const ONE_TRY: Duration = Duration::from_secs(10);
@@ -75,6 +74,7 @@ async fn send_to(field: &str, hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) 
         headers.insert(ONCE.to_owned(), Tree::from(Value::from(format!("{}-{field}", end.run))));
     }
     let post = Post::new(&hook.url, format!("the `url` of {field}"), headers, hook.body.as_ref().map(build::tree))?;
+    post.redactor.know(&hidden::of_hook(hook));
     let body = hook.body.is_none().then(|| document(end)).transpose().map_err(|error| post.error(error.to_string()))?;
     post.send(&json!({ "run": variable(end) }), body, clock).await
 }
@@ -104,6 +104,7 @@ struct Post<'u> {
     /// Where that stands, for a person.
     named: String,
     tree: RequestTree,
+    redactor: Redactor,
 }
 
 impl<'u> Post<'u> {
@@ -116,7 +117,7 @@ impl<'u> Post<'u> {
         let spec = RequestSpec { method: http::Method::POST.into(), headers, body, ..RequestSpec::default() };
         let origin = url.origin().ascii_serialization();
         match RequestTree::compile(&origin, spec) {
-            Ok(tree) => Ok(Self { url, named, tree }),
+            Ok(tree) => Ok(Self { url, named, tree, redactor: Redactor::new(&hidden::of_url(url)) }),
             Err(error) => Err(PostError { origin, reason: error.to_string() }),
         }
     }
@@ -153,16 +154,13 @@ impl<'u> Post<'u> {
         if let Some(body) = body {
             request.payload = Payload::Json(body);
         }
-        let hidden = [self.url.path(), self.url.query().unwrap_or_default()];
-        let redactor = Redactor::default();
-        redactor.know(&hidden.map(|part| Secret::new(part.trim_start_matches('/'))));
         let options = HttpOptions {
             request_timeout: ONE_TRY,
             environment_proxy: !is_loopback(self.url),
             retry: RETRY,
             ..HttpOptions::default()
         };
-        let client = HttpClient::new(options, Arc::new(HostSlots::new()), redactor, clock)
+        let client = HttpClient::new(options, Arc::new(HostSlots::new()), self.redactor.clone(), clock)
             .map_err(|error| self.error(crate::objects::chain(&error)))?;
         let pass = CredentialGate::new().enter(None).await.map_err(|error| self.error(error.to_string()))?;
         let cut = CutCheck { format: AnswerFormat::Json, is_cut: |_, _| false };

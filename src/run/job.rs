@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
@@ -28,6 +27,7 @@ mod backfill;
 mod edges;
 mod edited;
 mod finished;
+mod interrupted;
 mod judge;
 mod pinned;
 mod replay;
@@ -47,9 +47,6 @@ pub(super) use replay::{held, stays};
 use slice::SliceRun;
 pub(super) use slice::columns;
 use turns::Turns;
-
-/// How long a run that is interrupted waits for slices that are being committed: most of its time is for throwing away (`end.rs`).
-const COMMIT: Duration = Duration::from_millis(500);
 
 /// One job of a run, and the world it lives in.
 pub(super) struct Runner<'r> {
@@ -191,8 +188,7 @@ impl Runner<'_> {
         report.left = (left > 0).then_some(Left::Slices(left as u64));
         match self.release(&queue).await {
             Err(lost) if self.env.cancel.is_cancelled() => {
-                let error = lost.chain();
-                tracing::warn!(job = %self.job.name, error, "what hadn't started stays begun: the next run reads it");
+                tracing::warn!(job = %self.job.name, error = %lost.chain(), "what hadn't started stays begun: the next run reads it");
             }
             released => released?,
         }
@@ -216,13 +212,6 @@ impl Runner<'_> {
             neighbours: Neighbours::default(),
             committing: RwLock::default(),
         })
-    }
-
-    /// Waits until the run is interrupted, and a moment for slices that are being committed: so the report has what landed.
-    async fn interrupted(&self, run: &SliceRun) {
-        self.env.cancel.cancelled().await;
-        // No further slice gets to its commit meanwhile.
-        drop(tokio::time::timeout(COMMIT, run.committing.write()).await);
     }
 
     fn finished(&self, finished: Finished, queue: &mut VecDeque<Waiting>, report: &mut JobReport) {

@@ -362,7 +362,7 @@ async fn sweep(pipeline: &Pipeline, options: &Options, writer: &Writer, data: &D
         };
         if let Err(error) = data.sweep_staged(root, &pipeline.name, keep).await {
             // It costs space only. Where the place itself can't be used, the slices that land there say so.
-            tracing::warn!(%root, %error, "what dead runs staged can't be removed");
+            tracing::warn!(%root, error = %RunError::from(error).chain(), "what dead runs staged can't be removed");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::decode::RejectedRow;
 use crate::extract::auth::{REDACTED, Redactor};
 use crate::lang::foreign::held_in_place;
 use crate::model::{PipelineName, SinkName};
+use crate::objects;
 use crate::sink::{Format, SinkSpec, TextCompression};
 
 /// The name of the sink; no sink of a pipeline file may have it.
@@ -122,7 +123,7 @@ pub(super) fn sink(state: &str, pipeline: &PipelineName) -> SinkSpec {
     SinkSpec {
         name: SinkName::new(SINK),
         format: Format::JsonLines { compression: TextCompression::None },
-        url: format!("{}/{pipeline}/quarantine", state.trim_end_matches('/')),
+        url: objects::below(state, &format!("{pipeline}/quarantine")),
         partition_by: Vec::new(),
         sort_by: Vec::new(),
         rows_per_file: u64::MAX,

@@ -31,7 +31,7 @@ impl Credentials {
         env.sources.gate().forget_refusals(REFUSED_FOR.to_std().unwrap_or_default());
         let mut known = BTreeMap::new();
         let now = env.clock.now();
-        for (mark, id) in sources(jobs).filter_map(Sources::mark) {
+        for (mark, id) in sources(jobs).flat_map(Sources::marks) {
             if known.contains_key(&mark) {
                 continue;
             }
@@ -62,7 +62,9 @@ impl Credentials {
             let at = env.clock.now() - TimeDelta::from_std(ago).unwrap_or_default();
             match ledger.note_refusal(mark, &Refusal::new(at, reason.to_string())).await {
                 Ok(()) => *noted = true,
-                Err(error) => tracing::warn!(%error, "that a credential was refused can't be noted for the next run"),
+                Err(error) => {
+                    tracing::warn!(error = %crate::objects::chain(&error), "that a credential was refused can't be noted for the next run")
+                }
             }
         }
     }

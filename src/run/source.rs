@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
 use crate::extract::http::{
     CutCheck, DEFAULT_MEMORY_LIMIT, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Memory, Patience,
-    Proxy, Purpose, RateLimit, Repeat, RetryPolicy, RuleTexts, Rules, is_loopback,
+    Proxy, Purpose, RateLimit, Repeat, RetryPolicy, RuleTexts, Rules, is_loopback, proxy_credential,
 };
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
@@ -68,7 +68,7 @@ impl Sources {
     ) -> Result<(Exchange, Option<Exchange>), RunError> {
         let refused = Some(outbox.refused.text().to_owned());
         let rules = Rules::compile(&RuleTexts { refused, ..texts(&outbox.source) }, &[])?;
-        let repeat = if outbox.idempotent { Repeat::Any } else { Repeat::Unheard };
+        let repeat = if outbox.idempotency_header.is_some() { Repeat::Any } else { Repeat::Unheard };
         let patience =
             |repeat| Patience { repeat, sent: Arc::clone(sent), purpose: Purpose::Sink, ..Patience::default() };
         let sends = self.exchange_of(&outbox.source, rules, patience(repeat), WHOLE_TREE)?;
@@ -99,10 +99,12 @@ impl Sources {
         &self.gate
     }
 
-    /// Returns the mark of a source's credential, under which a refusal is remembered, and the credential; none where it has none.
-    pub(super) fn mark(source: &Source) -> Option<(String, CredentialId)> {
-        let auth = auth::auth(source).ok()?;
-        Some((auth.mark(&source.base_url.origin().ascii_serialization())?, auth.credential()?))
+    /// Returns the credentials that a source's requests carry, its own and that of the proxy, each with the mark under which a refusal is
+    /// remembered.
+    pub(super) fn marks(source: &Source) -> impl Iterator<Item = (String, CredentialId)> + use<> {
+        let origin = source.base_url.origin().ascii_serialization();
+        let own = auth::auth(source).ok().and_then(|auth| Some((auth.mark(&origin)?, auth.credential()?)));
+        own.into_iter().chain(proxy_credential(&options(source), &source.base_url))
     }
 
     /// Returns the session that other jobs use already, where the credential has one.
@@ -115,7 +117,7 @@ impl Sources {
     fn client(&self, source: &Source, auth: &Auth) -> Result<Arc<HttpClient>, RunError> {
         let options = options(source);
         let origin = source.base_url.origin().ascii_serialization();
-        let key = (format!("{origin} {options:?}"), auth.credential(), proxy_credential(source));
+        let key = (format!("{origin} {options:?}"), auth.credential(), own_proxy(source));
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(Arc::clone(client));
@@ -127,9 +129,8 @@ impl Sources {
             );
         }
         let redactor = auth.redactor();
-        redactor.know(source.proxy.iter().map(|proxy| &proxy.password));
         let client = HttpClient::new(options, Arc::clone(&self.slots), redactor, Arc::clone(&self.clock))?;
-        let client = client.within(Arc::clone(&self.memory));
+        let client = client.within(Arc::clone(&self.memory)).behind(self.gate.clone());
         Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))
     }
 }
@@ -162,6 +163,7 @@ fn options(source: &Source) -> HttpOptions {
         concurrency: source.concurrency as usize,
         max_response: source.max_response,
         retry: RetryPolicy { attempts: source.attempts, max_delay: source.max_delay, ..RetryPolicy::default() },
+        ..HttpOptions::default()
     }
 }
 
@@ -170,7 +172,7 @@ fn proxy(proxy: &spec::Proxy) -> Proxy {
 }
 
 /// Returns the identity of the credential that a proxy gets.
-fn proxy_credential(source: &Source) -> Option<CredentialId> {
+fn own_proxy(source: &Source) -> Option<CredentialId> {
     let proxy = source.proxy.as_ref()?;
     Auth::Basic { username: proxy.username.clone(), password: proxy.password.clone() }.credential()
 }

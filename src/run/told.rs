@@ -11,7 +11,7 @@ use crate::model::Exit;
 use crate::objects::Kind;
 use crate::sink::SinkError;
 
-/// Whether it was SIGTERM that told the process to end. Clones tell the same.
+/// Whether it was SIGTERM, or SIGHUP, that told the process to end. Clones tell the same.
 #[derive(Debug, Clone, Default)]
 pub struct Terminated(Arc<AtomicBool>);
 

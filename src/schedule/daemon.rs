@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
+use super::Skip;
 use super::files::Loader;
+use super::looks::{Looks, Of, SILENT, Seen};
 use super::notes::Notes;
 use super::pipelines::{Entry, FileState};
-use super::starts::{Ask, Runner, Starts};
+use super::starts::{Runner, Starts};
 use super::view::{FileError, RunningView, View};
-use super::{Settled, Skip, Step};
 use crate::ledger;
-use crate::model::{Exit, JobName, PipelineName, RunEnd};
+use crate::model::{JobName, PipelineName, RunEnd};
 use crate::run::{Backfill, Env};
 
 /// How often the folder is looked at, and the clock, which may have been set or have stood still.
@@ -70,6 +71,9 @@ pub enum CommandError {
     /// The ledger can't be written.
     #[error(transparent)]
     Ledger(#[from] ledger::LedgerError),
+    /// The ledger doesn't answer.
+    #[error("the ledger of `{0}` hasn't answered for {s} s: look later whether it was done", s = SILENT.as_secs())]
+    Silent(PipelineName),
     /// The process is about to end.
     #[error("the daemon is about to end")]
     Ending,
@@ -105,6 +109,8 @@ pub enum Event {
     Draining {
         /// So many.
         runs: usize,
+        /// And so many hooks of runs that have ended.
+        hooks: usize,
     },
 }
 
@@ -113,9 +119,19 @@ pub enum Event {
 pub struct Handle {
     view: watch::Receiver<Arc<View>>,
     commands: mpsc::Sender<Asked>,
+    again: Arc<Notify>,
 }
 
 type Asked = (Command, oneshot::Sender<Result<(), CommandError>>);
+
+impl Command {
+    /// Returns the pipeline that it is about.
+    pub(super) const fn pipeline(&self) -> &PipelineName {
+        let (Self::RunNow(name) | Self::Pause(name) | Self::Resume(name) | Self::Backfill { pipeline: name, .. }) =
+            self;
+        name
+    }
+}
 
 impl Handle {
     /// Returns the daemon as it was last seen, and runs as they are now.
@@ -128,6 +144,11 @@ impl Handle {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.commands.is_closed()
+    }
+
+    /// Has the folder be looked at once more, as if nothing were known of files that were refused.
+    pub fn look_again(&self) {
+        self.again.notify_one();
     }
 
     /// Waits for the next change; false once the daemon has ended.
@@ -155,11 +176,18 @@ pub struct Daemon {
     pub(super) files: BTreeMap<PathBuf, FileState>,
     /// Why the folder can't be read.
     pub(super) unread: Option<String>,
+    /// What is looked at just now.
+    pub(super) looks: Looks,
+    /// Whether the folder is to be looked at.
+    pub(super) look_again: bool,
+    /// Whether it ever was.
+    pub(super) looked: bool,
     pub(super) starts: Starts,
     pub(super) notes: Notes,
     pub(super) draining: bool,
     view: watch::Sender<Arc<View>>,
     commands: mpsc::Receiver<Asked>,
+    again: Arc<Notify>,
     events: mpsc::UnboundedSender<Event>,
     wake: (mpsc::Sender<()>, mpsc::Receiver<()>),
 }
@@ -175,6 +203,7 @@ impl Daemon {
     ) -> (Self, Handle, mpsc::UnboundedReceiver<Event>) {
         let (view, seen) = watch::channel(Arc::default());
         let (ask, commands) = mpsc::channel(16);
+        let again = Arc::new(Notify::new());
         let (events, heard) = mpsc::unbounded_channel();
         let starts = Starts::new(env.clone(), config.max_concurrent_runs.max(1), runner, events.clone());
         let daemon = Self {
@@ -184,19 +213,23 @@ impl Daemon {
             entries: BTreeMap::new(),
             files: BTreeMap::new(),
             unread: None,
+            looks: Looks::default(),
+            look_again: true,
+            looked: false,
             starts,
             notes: Notes::start(),
             draining: false,
             view,
             commands,
+            again: Arc::clone(&again),
             events,
             wake: mpsc::channel(1),
         };
-        (daemon, Handle { view: seen, commands: ask }, heard)
+        (daemon, Handle { view: seen, commands: ask, again }, heard)
     }
 
-    /// Keeps the schedules until `stop`, then drains. Returns whether everything that had begun has landed, or ended otherwise by
-    /// itself.
+    /// Keeps the schedules until `stop`, then drains. Until then no folder, file or ledger is waited for here. Returns whether everything
+    /// that had begun has landed, or ended otherwise by itself.
     ///
     /// # Errors
     /// The scheduler can't be started.
@@ -205,23 +238,22 @@ impl Daemon {
         scheduler.start().await?;
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let again = Arc::clone(&self.again);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 end = self.starts.ended() => self.take(end),
-                Some((command, answer)) = self.commands.recv() => {
-                    let done = self.command(command).await;
-                    // Who asked may have gone.
-                    let _ = answer.send(done);
-                }
-                _ = poll.tick() => self.reload().await,
+                seen = self.looks.next() => self.see(seen),
+                Some((command, answer)) = self.commands.recv() => self.command(command, answer),
+                () = again.notified() => self.look_anew(),
+                _ = poll.tick() => self.tick(),
                 _ = self.wake.1.recv() => {}
             }
-            // What ended is seen before ledgers and files are read for what is due.
-            self.publish();
-            self.fire().await;
-            self.begin_waiting().await;
+            while let Some(seen) = self.looks.ready() {
+                self.see(seen);
+            }
+            self.go_on_all();
             self.arm(&scheduler).await?;
             self.publish();
         }
@@ -230,109 +262,62 @@ impl Daemon {
         Ok(whole)
     }
 
-    /// Fires the pipelines whose time has come.
-    pub(super) async fn fire(&mut self) {
-        let now = self.env.clock.now();
-        let due: Vec<_> =
-            self.entries.iter().filter_map(|(name, entry)| Some((name.clone(), entry.due(now)?))).collect();
-        for (name, instant) in due {
-            let Some(entry) = self.entries.get_mut(&name) else { continue };
-            let paused = entry.look_for_pause().await;
-            let overlap = entry.pipeline.schedule.as_ref().map(|schedule| schedule.overlap).unwrap_or_default();
-            let Some(turn) = &mut entry.turn else { continue };
-            let (step, settled) = turn.fire(instant, paused, overlap);
-            self.step(&name, step, settled);
+    /// Takes what was seen.
+    fn see(&mut self, seen: Seen) {
+        match seen {
+            Seen::Folder(found) => self.take_folder(found),
+            Seen::File(file, read) => self.take_slow(file, read),
+            Seen::Fresh(name, loaded) => self.begin(&name, Some(loaded)),
+            Seen::Ledger(name, answer) => self.answered(&name, answer),
         }
     }
 
-    /// Does what a turn says.
-    pub(super) fn step(&mut self, name: &PipelineName, step: Step, settled: Settled) {
-        match step {
-            Step::Run(instant) => self.starts.ask(Ask::due(name.clone(), Some(instant))),
-            Step::Queued(_) => {}
-            Step::Skipped(instant, why) => {
-                if let Some(entry) = self.entries.get_mut(name) {
-                    entry.skipped += 1;
-                }
-                tracing::info!(pipeline = %name, %instant, ?why, "an instant is skipped");
-                self.tell(Event::Skipped(name.clone(), instant, why));
+    /// Does all that can be done now, and begins to look at what has to be seen before.
+    pub(super) fn go_on_all(&mut self) {
+        self.set_back();
+        self.look_at_folder();
+        self.prepare();
+        self.ask_ledgers();
+    }
+
+    /// Does what is to be done each second.
+    fn tick(&mut self) {
+        self.look_again = true;
+        self.entries.values_mut().for_each(|entry| entry.unasked = true);
+        for of in self.looks.newly_silent() {
+            match of {
+                Of::Folder => self.folder_is_silent(),
+                Of::File(file) => self.file_is_silent(&file),
+                Of::Ledger(name) => self.ledger_is_silent(&name),
             }
         }
-        self.settle(name, settled);
+        self.answer_for_the_silent();
+        self.starts.unseat();
     }
 
-    /// Does what a turn says, where it says anything.
-    pub(super) fn go_on(&mut self, name: &PipelineName, next: Option<Step>, settled: Settled) {
-        match next {
-            Some(step) => self.step(name, step, settled),
-            None => self.settle(name, settled),
-        }
+    /// Looks at the folder, and goes on until nothing is under way.
+    #[cfg(test)]
+    pub(super) async fn reload(&mut self) {
+        self.look_again = true;
+        self.until_quiet().await;
     }
 
-    pub(super) fn settle(&self, name: &PipelineName, settled: Settled) {
-        if let (Some(entry), Some(until)) = (self.entries.get(name), settled) {
-            let schedule = Some(entry.schedule.clone());
-            self.notes.settle(entry.ledger.clone(), ledger::Settled { until, schedule });
+    /// Goes on until nothing is under way.
+    #[cfg(test)]
+    pub(super) async fn until_quiet(&mut self) {
+        self.go_on_all();
+        while !self.looks.are_over() {
+            let seen = self.looks.next().await;
+            self.see(seen);
+            self.go_on_all();
         }
-    }
-
-    /// Takes the end of a run, which has been told.
-    pub(super) fn take(&mut self, end: Arc<RunEnd>) {
-        let name = end.pipeline.clone();
-        let Some(entry) = self.entries.get_mut(&name) else { return };
-        // A run that was broken off isn't done with its instant: the next daemon makes up for it.
-        let broken_off = self.draining && (end.exit_code.is_interruption() || end.exit_code == Exit::Stopped);
-        entry.keep(end);
-        let after = entry.turn.as_mut().map(super::Turn::ended).filter(|_| !broken_off);
-        let gone = entry.gone;
-        if let Some((next, settled)) = after {
-            let next = next.filter(|_| !self.draining && !gone);
-            self.go_on(&name, next, settled);
-        }
-        if gone {
-            self.entries.remove(&name);
-        }
-    }
-
-    async fn command(&mut self, command: Command) -> Result<(), CommandError> {
-        let (Command::RunNow(name)
-        | Command::Pause(name)
-        | Command::Resume(name)
-        | Command::Backfill { pipeline: name, .. }) = &command;
-        let entry = self.entries.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
-        let now = self.env.clock.now();
-        match &command {
-            Command::RunNow(_) | Command::Backfill { .. } => {
-                let free = entry
-                    .turn
-                    .as_mut()
-                    .map_or(entry.running.is_none() && !self.starts.waits(name), super::Turn::begin_by_hand);
-                if !free {
-                    return Err(CommandError::Running(name.clone()));
-                }
-                let mut ask = Ask::due(name.clone(), None);
-                if let Command::Backfill { backfill, jobs, .. } = &command {
-                    ask.backfill = Some((*backfill, jobs.clone()));
-                }
-                self.starts.ask(ask);
-            }
-            Command::Pause(_) => {
-                entry.ledger.pause(&ledger::Pause::new(now)).await?;
-                entry.paused.get_or_insert(now);
-            }
-            Command::Resume(_) => {
-                entry.ledger.resume().await?;
-                entry.paused = None;
-            }
-        }
-        Ok(())
     }
 
     /// Has the scheduler wake us when a pipeline is due: a one-shot job each, armed again whenever the instant changes.
     async fn arm(&mut self, scheduler: &JobScheduler) -> Result<(), JobSchedulerError> {
         let now = self.env.clock.now();
         for entry in self.entries.values_mut() {
-            let begins = entry.next(now).map(|(_, begins)| begins);
+            let begins = entry.next().map(|(_, begins)| begins);
             if entry.armed == begins {
                 continue;
             }
@@ -359,12 +344,13 @@ impl Daemon {
 
     pub(super) fn publish(&self) {
         let now = self.env.clock.now();
-        let pipelines = self.entries.iter().map(|(name, entry)| entry.view(self.starts.waits(name), now)).collect();
-        let refused = self.files.keys().filter_map(|file| self.refused(file));
+        let silent = |name: &PipelineName| self.looks.silent(&Of::Ledger(name.clone()));
+        let pipelines =
+            self.entries.iter().map(|(name, entry)| entry.view(self.starts.has_no_place(name), silent(name))).collect();
         let view = View {
-            at: Some(now),
+            at: self.looked.then_some(now),
             pipelines,
-            refused: refused.collect(),
+            refused: self.all_refused(),
             unread: self.unread.clone(),
             draining: self.draining,
         };

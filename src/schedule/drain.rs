@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::time::Instant;
 
 use super::daemon::{Daemon, Event};
+use super::view::RunningView;
 
 /// How long runs have to throw away what they can't finish. What they leave then, the next run throws away.
 const THROW_AWAY: Duration = Duration::from_secs(5);
+
+/// How long the ledgers have to note where the schedules stand.
+const LAST_NOTES: Duration = Duration::from_secs(10);
 
 impl Daemon {
     /// Lets nothing begin any more, waits for what has begun as long as the grace allows, and throws the rest away. Returns whether
@@ -15,8 +20,15 @@ impl Daemon {
     pub(super) async fn drain(&mut self) -> bool {
         self.draining = true;
         self.starts.wind_down.cancel();
+        // What has ended by now isn't waited for, but its hook may be.
+        while let Some(end) = self.starts.ended().now_or_never() {
+            self.take(end);
+        }
         self.publish();
-        self.tell(Event::Draining { runs: self.starts.count() });
+        let goes_on = |running: &RunningView| running.end.get().is_none();
+        let runs = self.entries.values().filter(|entry| entry.running.as_ref().is_some_and(goes_on)).count();
+        let hooks = self.starts.hooks.count();
+        self.tell(Event::Draining { runs, hooks });
         let deadline = Instant::now() + self.config.grace;
         let mut whole = self.until_idle(deadline).await;
         if !self.starts.is_idle() {
@@ -25,7 +37,7 @@ impl Daemon {
             self.until_idle(Instant::now() + THROW_AWAY).await;
         }
         self.starts.hooks.drain(deadline).await;
-        self.notes.close().await;
+        self.notes.close(Instant::now() + LAST_NOTES).await;
         self.publish();
         whole
     }

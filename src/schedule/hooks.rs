@@ -37,6 +37,14 @@ impl Hooks {
         });
     }
 
+    /// Returns how many are being sent.
+    pub(super) fn count(&mut self) -> usize {
+        while let Some(sent) = self.tasks.try_join_next() {
+            told(sent);
+        }
+        self.tasks.len()
+    }
+
     /// Waits until all are sent, or until `deadline`: then the rest is given up, and told in the log.
     pub(super) async fn drain(&mut self, deadline: Instant) {
         if tokio::time::timeout_at(deadline, self.all()).await.is_err() {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::ledger::{Ledger, Settled};
+use crate::objects;
 
 /// The longest that one note may take.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -24,7 +26,10 @@ impl Notes {
                 let pipeline = ledger.pipeline();
                 match tokio::time::timeout(LONGEST, ledger.settle(&settled)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%pipeline, %error, "where the schedule stands can't be noted"),
+                    Ok(Err(error)) => {
+                        let error = objects::chain(&error);
+                        tracing::warn!(%pipeline, error, "where the schedule stands can't be noted");
+                    }
                     Err(_) => {
                         tracing::warn!(%pipeline, "where the schedule stands can't be noted: the store doesn't answer");
                     }
@@ -41,11 +46,13 @@ impl Notes {
         }
     }
 
-    /// Waits until all is written.
-    pub(super) async fn close(&mut self) {
+    /// Waits until all is written, or until `deadline`: an instant that wasn't noted may be made up for, which finds nothing due.
+    pub(super) async fn close(&mut self, deadline: Instant) {
         self.queue = None;
-        if let Some(task) = self.task.take() {
-            let _ = tokio::time::timeout(LONGEST, task).await;
+        if let Some(task) = self.task.take()
+            && tokio::time::timeout_at(deadline, task).await.is_err()
+        {
+            tracing::warn!("where schedules stand can't all be noted: the store doesn't answer, and the process ends");
         }
     }
 }

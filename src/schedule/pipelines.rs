@@ -1,11 +1,15 @@
 //! One pipeline of the daemon.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::files::FileDigest;
+use super::files::{FileDigest, Known, Stamps};
+use super::ledgers::Switch;
+use super::looks::silence;
 use super::view::{self, PipelineView, RunningView};
 use super::{Settled, Timetable, Turn};
 use crate::ledger::{self, Ledger};
@@ -22,6 +26,18 @@ pub(super) struct FileState {
     pub(super) pipeline: Option<PipelineName>,
     /// What is wrong with it.
     pub(super) error: Option<String>,
+    /// Where it can't be read: how all looked that this may lie in.
+    pub(super) stamps: Stamps,
+    /// The pipeline that can't be taken from it, though it can be read: it is tried again.
+    pub(super) kept_back: Option<Pipeline>,
+}
+
+impl FileState {
+    /// Returns what tells whether it has changed.
+    pub(super) fn known(&self) -> Known {
+        let refused = self.error.is_some() && self.kept_back.is_none();
+        Known { digest: self.digest, refused, stamps: self.stamps.clone() }
+    }
 }
 
 /// A pipeline, and where it stands.
@@ -39,6 +55,12 @@ pub(super) struct Entry {
     pub(super) skipped: u64,
     pub(super) ended: Vec<Arc<RunEnd>>,
     pub(super) trouble: Option<String>,
+    /// Whether it was told that its ledger doesn't answer, which hasn't since.
+    pub(super) told_silent: bool,
+    /// Whether its ledger is to be asked where it stands.
+    pub(super) unasked: bool,
+    /// Pauses that are to be switched, one after the other.
+    pub(super) switches: VecDeque<Switch>,
     /// When the scheduler was told to wake us for it.
     pub(super) armed: Option<DateTime<Utc>>,
     /// Whether its file is gone: it goes once its run has ended.
@@ -60,6 +82,9 @@ impl Entry {
             skipped: 0,
             ended: Vec::new(),
             trouble: None,
+            told_silent: false,
+            unasked: true,
+            switches: VecDeque::new(),
             armed: None,
             gone: false,
         }
@@ -85,27 +110,16 @@ impl Entry {
         noted.filter(same).map(|noted| noted.until)
     }
 
-    /// Reads whether it is paused: another process may have switched it (`tidegate pause`).
-    pub(super) async fn look_for_pause(&mut self) -> bool {
-        match self.ledger.paused().await {
-            Ok(pause) => self.paused = pause.map(|pause| pause.at),
-            Err(error) => {
-                tracing::warn!(pipeline = %self.pipeline.name, %error, "whether the pipeline is paused can't be read");
-            }
-        }
-        self.paused.is_some()
-    }
-
     /// Returns the instant of the schedule that comes next, and when its run begins.
-    pub(super) fn next(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    pub(super) fn next(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let (turn, table) = (self.turn.as_ref()?, self.table.as_ref()?);
-        let instant = turn.next(now, table).filter(|_| !self.gone)?;
+        let instant = turn.next(table).filter(|_| !self.gone)?;
         Some((instant, instant + table.delay()))
     }
 
     /// Returns the instant whose time has come: where several have, the last, which stands for all of them.
     pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let (first, begins) = self.next(now)?;
+        let (first, begins) = self.next()?;
         let table = self.table.as_ref()?;
         (begins <= now).then(|| table.last_within(first, now - table.delay()).unwrap_or(first))
     }
@@ -115,18 +129,19 @@ impl Entry {
         view::keep(&mut self.ended, end);
     }
 
-    pub(super) fn view(&self, waiting: bool, now: DateTime<Utc>) -> PipelineView {
+    /// Returns what others see of it; its ledger hasn't answered for `silent`.
+    pub(super) fn view(&self, waiting: bool, silent: Option<Duration>) -> PipelineView {
         PipelineView {
             file: self.file.clone(),
             pipeline: Arc::clone(&self.pipeline),
-            next: self.next(now).map(|(_, begins)| begins),
+            next: self.next().map(|(_, begins)| begins),
             paused: self.paused,
             running: self.running.clone(),
             waiting,
             queued: self.turn.as_ref().and_then(Turn::queued),
             skipped: self.skipped,
             ended: self.ended.clone(),
-            trouble: self.trouble.clone(),
+            trouble: silent.map(|since| silence("the ledger", since)).or_else(|| self.trouble.clone()),
         }
     }
 }

@@ -3,37 +3,87 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::daemon::{Daemon, Event};
-use super::files::{self, FileDigest};
+use super::files::{self, FileDigest, Found, Read, Refusal, Stamps};
+use super::looks::{Of, SILENT, Seen, silence};
 use super::pipelines::{Entry, FileState};
 use super::view::FileError;
-use super::{Skip, Step, Turn};
-use crate::ledger::{Ledger, LedgerError, Pause, Settled};
+use crate::ledger::Ledger;
 use crate::model::PipelineName;
 use crate::objects;
-use crate::pipeline::file::CatchUp;
 use crate::pipeline::spec::Pipeline;
 
+/// A file that is new, or another one.
+struct News {
+    file: PathBuf,
+    digest: FileDigest,
+    loaded: Result<Pipeline, Refusal>,
+    stamps: Stamps,
+}
+
 impl Daemon {
-    /// Looks at the folder, and takes what changed. Where it can't be read all stays as it is.
-    pub(super) async fn reload(&mut self) {
-        let folder = self.config.folder.clone();
-        let found = match tokio::task::spawn_blocking(move || files::scan(&folder)).await {
-            Ok(found) => found.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
+    /// Begins to look at the folder, where that is wanted and it isn't looked at already.
+    pub(super) fn look_at_folder(&mut self) {
+        if !self.look_again || self.looks.is_on(&Of::Folder) {
+            return;
+        }
+        self.look_again = false;
+        let known = self.files.iter().map(|(file, state)| (file.clone(), state.known())).collect();
+        let busy = self.looks.files().map(|(file, _, sight)| (file.to_owned(), Arc::clone(sight))).collect();
+        let (folder, load, now) = (self.config.folder.clone(), Arc::clone(&self.load), self.env.clock.now().into());
+        let look = async move { Seen::Folder(files::look(folder, known, busy, load, now).await) };
+        self.looks.begin(Of::Folder, look);
+    }
+
+    /// Looks at the folder as if nothing were known of files that were refused, and once more at all that hasn't answered.
+    pub(super) fn look_anew(&mut self) {
+        self.looks.forget(|_, since| since >= SILENT);
+        self.files.values_mut().for_each(|state| state.stamps = None);
+        self.look_again = true;
+    }
+
+    /// Takes what changed in the folder. Where it can't be read all stays as it is.
+    pub(super) fn take_folder(&mut self, found: Result<Found, String>) {
+        self.looked = true;
         match found {
             Ok(found) => {
                 self.note_folder(None);
-                self.changes(found).await;
+                self.changes(found);
             }
             Err(error) => {
                 let folder = self.config.folder.display();
                 self.note_folder(Some(format!("the folder {folder} can't be read: {error}")));
             }
         }
-        self.take_up().await;
+    }
+
+    /// Tells of a folder that doesn't answer.
+    pub(super) fn folder_is_silent(&mut self) {
+        let what = format!("the folder {}", self.config.folder.display());
+        self.note_folder(Some(format!("{what} can't be read: {}", silence("it", SILENT))));
+    }
+
+    /// Tells of a file that doesn't answer.
+    pub(super) fn file_is_silent(&self, file: &Path) {
+        self.tell(Event::Refused(self.silent_file(file, SILENT)));
+    }
+
+    fn silent_file(&self, file: &Path, since: Duration) -> FileError {
+        let why = silence(&file.display().to_string(), since);
+        let error =
+            format!("error: {why}\n  = help: see whether it, or a file that it names with ${{file:...}}, can be read");
+        let goes_on = self.files.get(file).is_some_and(|state| state.pipeline.is_some());
+        FileError { file: file.to_owned(), error, other: None, goes_on }
+    }
+
+    /// Returns the files that can't be used, by path.
+    pub(super) fn all_refused(&self) -> Vec<FileError> {
+        let silent = self.looks.files().filter(|(_, since, _)| *since >= SILENT);
+        let silent = silent.map(|(file, since, _)| (file.to_owned(), self.silent_file(file, since)));
+        let refused = self.files.keys().filter_map(|file| Some((file.clone(), self.refused(file)?)));
+        refused.chain(silent).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
     /// Notes whether the folder can be read, and tells it where that is news.
@@ -48,51 +98,75 @@ impl Daemon {
         self.unread = unread;
     }
 
-    async fn changes(&mut self, found: BTreeMap<PathBuf, FileDigest>) {
-        let gone: Vec<PathBuf> = self.files.keys().filter(|file| !found.contains_key(*file)).cloned().collect();
+    fn changes(&mut self, found: Found) {
+        let gone: Vec<PathBuf> = self.files.keys().filter(|file| !found.files.contains(*file)).cloned().collect();
         for file in gone {
             if let Some(name) = self.files.remove(&file).and_then(|state| state.pipeline) {
                 self.remove(&name, &file);
             }
         }
-        let mut read = Vec::new();
-        for (file, digest) in found {
-            let known = self.files.get(&file);
-            // What was wrong may lie in another file: a secret, or a pipeline of the same name.
-            if known.is_some_and(|known| known.digest == digest && known.error.is_none()) {
-                continue;
-            }
-            let loaded = files::load(&self.load, &file).await;
-            read.push((file, digest, loaded));
+        self.looks.forget(|of, _| matches!(of, Of::File(file) if !found.files.contains(file)));
+        for slow in found.slow {
+            let (file, since, sight) = (slow.file.clone(), slow.since, Arc::clone(&slow.sight));
+            let look = async move { Seen::File(slow.file.clone(), slow.read().await) };
+            self.looks.go_on(Of::File(file), since, sight, look);
         }
+        // One that hung and is another one by now was read all the same.
+        let is_new =
+            |file: &Path| found.read.iter().any(|(other, read)| other == file && matches!(read, Read::New { .. }));
+        self.looks.forget(|of, _| matches!(of, Of::File(file) if is_new(file)));
+        let read = found.read.into_iter().filter_map(|(file, read)| self.news(file, read)).collect();
         self.take_files(read);
     }
 
+    /// Takes a file that was slow, on its own.
+    pub(super) fn take_slow(&mut self, file: PathBuf, read: Read) {
+        if let Some(news) = self.news(file, read) {
+            self.take_files(vec![news]);
+        }
+    }
+
+    /// Says what a file has that wasn't taken from it yet. What kept it back may lie in another file: a pipeline of the same name.
+    fn news(&mut self, file: PathBuf, read: Read) -> Option<News> {
+        match read {
+            Read::New { digest, loaded, stamps } => Some(News { file, digest, loaded, stamps }),
+            Read::Same => {
+                let state = self.files.get_mut(&file)?;
+                let loaded = Ok(state.kept_back.take()?);
+                Some(News { file, digest: state.digest, loaded, stamps: None })
+            }
+        }
+    }
+
     /// Takes files that were read. Which names they have is known of all before one is taken: two may have swapped theirs.
-    fn take_files(&mut self, read: Vec<(PathBuf, FileDigest, Result<Pipeline, String>)>) {
-        for (file, _, loaded) in &read {
+    fn take_files(&mut self, read: Vec<News>) {
+        for News { file, loaded, .. } in &read {
             if let Some(known) = self.files.get_mut(file) {
                 known.names = loaded.as_ref().map_or_else(|_| known.pipeline.clone(), |read| Some(read.name.clone()));
             }
         }
-        for (file, digest, loaded) in read {
-            self.loaded(&file, digest, loaded);
+        for news in read {
+            self.loaded(news);
         }
     }
 
     /// Takes a file that was read.
-    fn loaded(&mut self, file: &Path, digest: FileDigest, loaded: Result<Pipeline, String>) {
-        let before = self.files.remove(file);
+    fn loaded(&mut self, news: News) {
+        let News { file, digest, loaded, stamps } = news;
+        let before = self.files.remove(&file);
         let had = before.as_ref().and_then(|before| before.pipeline.clone());
         let names = loaded.as_ref().map_or_else(|_| had.clone(), |pipeline| Some(pipeline.name.clone()));
-        let result = loaded.and_then(|pipeline| self.adopt(file, pipeline));
+        let mut kept_back = None;
+        let result = loaded
+            .map_err(|refusal| refusal.why)
+            .and_then(|pipeline| self.adopt(&file, &pipeline).inspect_err(|_| kept_back = Some(pipeline)));
         let (pipeline, error) = match result {
             Ok(name) => {
                 // Another file that was read with this one may have it from now on.
                 if let Some(had) = had
                     .filter(|had| *had != name && !self.files.values().any(|other| other.names.as_ref() == Some(had)))
                 {
-                    self.remove(&had, file);
+                    self.remove(&had, &file);
                 }
                 (Some(name), None)
             }
@@ -102,8 +176,9 @@ impl Daemon {
             }
         };
         let changed = before.as_ref().is_none_or(|before| before.digest != digest || before.error != error);
-        self.files.insert(file.to_owned(), FileState { digest, names, pipeline: pipeline.clone(), error });
-        match (self.refused(file).filter(|_| changed), pipeline) {
+        let state = FileState { digest, names, pipeline: pipeline.clone(), error, stamps, kept_back };
+        self.files.insert(file.clone(), state);
+        match (self.refused(&file).filter(|_| changed), pipeline) {
             (Some(refused), _) => self.tell(Event::Refused(refused)),
             // Of one that is new more is known once its ledger was read.
             (None, Some(name)) if changed && self.entries.get(&name).is_some_and(|entry| entry.turn.is_some()) => {
@@ -122,14 +197,14 @@ impl Daemon {
         Some(FileError { file: file.to_owned(), error, other, goes_on: state.pipeline.is_some() })
     }
 
-    fn tell_of(&self, name: &PipelineName) {
+    pub(super) fn tell_of(&self, name: &PipelineName) {
         if let Some(entry) = self.entries.get(name) {
-            let next = entry.next(self.env.clock.now()).map(|(_, begins)| begins);
+            let next = entry.next().map(|(_, begins)| begins);
             self.tell(Event::Loaded { file: entry.file.clone(), pipeline: name.clone(), next });
         }
     }
 
-    fn adopt(&mut self, file: &Path, pipeline: Pipeline) -> Result<PipelineName, String> {
+    fn adopt(&mut self, file: &Path, pipeline: &Pipeline) -> Result<PipelineName, String> {
         let name = pipeline.name.clone();
         if let Some(entry) = self.entries.get_mut(&name) {
             let still = self.files.get(&entry.file).is_some_and(|other| other.names.as_ref() == Some(&name));
@@ -139,13 +214,13 @@ impl Daemon {
                     entry.file.display()
                 ));
             }
-            let settled = entry.update(file.to_owned(), pipeline, self.env.clock.now());
+            let settled = entry.update(file.to_owned(), pipeline.clone(), self.env.clock.now());
             self.settle(&name, settled);
             return Ok(name);
         }
         let ledger = Ledger::open(&self.config.state, name.clone(), Arc::clone(&self.env.clock), &self.env.stores);
         let ledger = ledger.map_err(|error| objects::chain(&error))?;
-        self.entries.insert(name.clone(), Entry::new(file.to_owned(), pipeline, ledger));
+        self.entries.insert(name.clone(), Entry::new(file.to_owned(), pipeline.clone(), ledger));
         Ok(name)
     }
 
@@ -160,43 +235,4 @@ impl Daemon {
         }
         self.tell(Event::Gone(name.clone()));
     }
-
-    /// Takes up the schedules of pipelines that are new: their ledgers know where they stand.
-    async fn take_up(&mut self) {
-        let fresh: Vec<PipelineName> =
-            self.entries.iter().filter(|(_, entry)| entry.turn.is_none()).map(|(name, _)| name.clone()).collect();
-        for name in fresh {
-            let Some(entry) = self.entries.get_mut(&name) else { continue };
-            match remembered(&entry.ledger).await {
-                Ok((noted, pause)) => {
-                    entry.paused = pause.map(|pause| pause.at);
-                    let catch_up =
-                        entry.pipeline.schedule.as_ref().map(|schedule| schedule.catch_up).unwrap_or_default();
-                    let (table, now) = (entry.table.as_ref(), self.env.clock.now());
-                    let paused = entry.paused.is_some();
-                    let catch_up = if paused { CatchUp::None } else { catch_up };
-                    let (turn, step, settled) = Turn::begin(entry.believed(noted), now, table, catch_up);
-                    let step = match step {
-                        Some(Step::Skipped(instant, _)) if paused => Some(Step::Skipped(instant, Skip::Paused)),
-                        step => step,
-                    };
-                    entry.turn = Some(turn);
-                    entry.trouble = None;
-                    self.tell_of(&name);
-                    self.go_on(&name, step, settled);
-                }
-                Err(error) => {
-                    let trouble = objects::chain(&error);
-                    if entry.trouble.as_ref() != Some(&trouble) {
-                        entry.trouble = Some(trouble.clone());
-                        self.tell(Event::Trouble(name, trouble));
-                    }
-                }
-            }
-        }
-    }
-}
-
-async fn remembered(ledger: &Ledger) -> Result<(Option<Settled>, Option<Pause>), LedgerError> {
-    Ok((ledger.settled().await?, ledger.paused().await?))
 }

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::Event;
@@ -26,6 +28,8 @@ pub(super) struct Starts {
     runner: Runner,
     /// What waits for a place.
     waiting: VecDeque<Ask>,
+    /// What has a place, and is about to begin.
+    pub(super) preparing: Vec<Preparing>,
     tasks: JoinSet<(Arc<Pipeline>, Arc<RunEnd>)>,
     /// Hears of beginnings and ends as they happen.
     events: mpsc::UnboundedSender<Event>,
@@ -46,12 +50,36 @@ pub(super) struct Ask {
     pub(super) scheduled_for: Option<DateTime<Utc>>,
     /// Windows of the past to read instead of what is due, and the jobs: all where there is none.
     pub(super) backfill: Option<(Backfill, Vec<JobName>)>,
+    /// How often it gave its place back, since its ledger or its file was slow.
+    pub(super) tries: u32,
 }
+
+/// A run that is about to begin.
+pub(super) struct Preparing {
+    pub(super) ask: Ask,
+    /// What it waits for.
+    pub(super) stage: Stage,
+    /// None once it has given it back: then it waits for another one, when it has been answered.
+    place: Option<Place>,
+    since: Instant,
+}
+
+/// What a run waits for that is about to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// To hear whether the pipeline is paused.
+    Pause,
+    /// Its file.
+    File,
+}
+
+/// How long a run has a place that can't begin, at first; twice as long each time.
+const KEEPS_PLACE: Duration = Duration::from_secs(5);
 
 impl Ask {
     /// Asks for what is due.
     pub(super) const fn due(pipeline: PipelineName, scheduled_for: Option<DateTime<Utc>>) -> Self {
-        Self { pipeline, scheduled_for, backfill: None }
+        Self { pipeline, scheduled_for, backfill: None, tries: 0 }
     }
 }
 
@@ -62,6 +90,7 @@ impl Starts {
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             runner,
             waiting: VecDeque::new(),
+            preparing: Vec::new(),
             tasks: JoinSet::new(),
             events,
             hooks: Hooks::default(),
@@ -78,22 +107,62 @@ impl Starts {
     /// Forgets the run that waits.
     pub(super) fn forget(&mut self, pipeline: &PipelineName) {
         self.waiting.retain(|ask| ask.pipeline != *pipeline);
+        self.preparing.retain(|one| one.ask.pipeline != *pipeline);
     }
 
-    /// Returns the run that may begin now, and its place.
-    pub(super) fn next(&mut self) -> Option<(Ask, Place)> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some((self.waiting.pop_front()?, Place::new(place)))
+    /// Gives places to runs that wait. What a person asked for is begun whether the pipeline is paused or not.
+    pub(super) fn seat(&mut self) {
+        while let (Ok(place), false) = (Arc::clone(&self.places).try_acquire_owned(), self.waiting.is_empty()) {
+            if let Some(ask) = self.waiting.pop_front() {
+                let stage = if ask.scheduled_for.is_some() { Stage::Pause } else { Stage::File };
+                let place = Some(Place::new(place));
+                self.preparing.push(Preparing { ask, stage, place, since: Instant::now() });
+            }
+        }
     }
 
-    pub(super) fn waits(&self, pipeline: &PipelineName) -> bool {
+    /// Takes the places of runs that can't begin for too long: others may.
+    pub(super) fn unseat(&mut self) {
+        for one in &mut self.preparing {
+            if one.since.elapsed() >= KEEPS_PLACE * 2_u32.pow(one.ask.tries.min(4)) {
+                one.place = None;
+            }
+        }
+    }
+
+    /// Takes a run that has been answered at a stage: with its place, or none where it has to wait for another one, first of all.
+    pub(super) fn prepared(&mut self, pipeline: &PipelineName, stage: Stage) -> Option<(Ask, Place)> {
+        let at = self.preparing.iter().position(|one| one.ask.pipeline == *pipeline && one.stage == stage)?;
+        let Preparing { mut ask, place, .. } = self.preparing.remove(at);
+        if let Some(place) = place {
+            return Some((ask, place));
+        }
+        ask.tries += 1;
+        self.waiting.push_front(ask);
+        None
+    }
+
+    /// Has a run that may begin wait for its file.
+    pub(super) fn wait_for_file(&mut self, ask: Ask, place: Place) {
+        self.preparing.push(Preparing { ask, stage: Stage::File, place: Some(place), since: Instant::now() });
+    }
+
+    /// Tells whether a run waits for a place.
+    pub(super) fn has_no_place(&self, pipeline: &PipelineName) -> bool {
         self.waiting.iter().any(|ask| ask.pipeline == *pipeline)
+    }
+
+    /// Tells whether a run is to begin.
+    pub(super) fn waits(&self, pipeline: &PipelineName) -> bool {
+        let preparing = self.preparing.iter().map(|one| &one.ask);
+        self.waiting.iter().chain(preparing).any(|ask| ask.pipeline == *pipeline)
     }
 
     pub(super) fn is_idle(&self) -> bool {
         self.tasks.is_empty()
     }
 
+    #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.tasks.len()
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::pipelines::Entry;
 use super::timetable::tests::pipeline;
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, ManualClock, SystemClock};
 use crate::ledger::{self, Ledger, Pause};
 use crate::model::{Exit, PipelineName, RunEnd};
 use crate::pipeline::file::{CatchUp, Overlap};
@@ -68,6 +68,19 @@ fn daemon_with(
     loader: Loader,
     grace: Duration,
 ) -> (Daemon, Handle, tempfile::TempDir) {
+    let (daemon, handle, folder, _) = daemon_heard(names, most, runner, loader, grace);
+    (daemon, handle, folder)
+}
+
+type Heard = tokio::sync::mpsc::UnboundedReceiver<Event>;
+
+fn daemon_heard(
+    names: &[&str],
+    most: usize,
+    runner: Runner,
+    loader: Loader,
+    grace: Duration,
+) -> (Daemon, Handle, tempfile::TempDir, Heard) {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
         std::fs::write(folder.path().join(format!("{name}.yaml")), "").unwrap();
@@ -79,8 +92,8 @@ fn daemon_with(
         grace,
         max_concurrent_runs: most,
     };
-    let (daemon, handle, _) = Daemon::new(config, env(), loader, runner);
-    (daemon, handle, folder)
+    let (daemon, handle, heard) = Daemon::new(config, env(), loader, runner);
+    (daemon, handle, folder, heard)
 }
 
 pub(crate) async fn until(handle: &mut Handle, holds: impl Fn(&View) -> bool) {
@@ -212,7 +225,7 @@ async fn a_hook_that_is_not_answered_holds_up_no_run() {
 async fn hooks_are_sent_before_the_process_ends() {
     let (slow, loader) = Slow::start().await;
     let runner: Runner = Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done));
-    let (daemon, mut handle, _folder) = daemon_with(&["a"], 1, runner, loader, Duration::from_secs(60));
+    let (daemon, mut handle, _folder, mut heard) = daemon_heard(&["a"], 1, runner, loader, Duration::from_secs(60));
     let stop = CancellationToken::new();
     let served = tokio::spawn(daemon.run(stop.clone()));
     until(&mut handle, |view| view.pipelines.len() == 1).await;
@@ -222,6 +235,8 @@ async fn hooks_are_sent_before_the_process_ends() {
     until(&mut handle, |view| view.draining).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!served.is_finished(), "a hook isn't answered yet");
+    let draining = std::iter::from_fn(|| heard.try_recv().ok()).find(|event| matches!(event, Event::Draining { .. }));
+    assert!(matches!(draining, Some(Event::Draining { runs: 0, hooks: 1 })), "{draining:?}");
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert!(served.await.unwrap().unwrap());
 }
@@ -243,7 +258,7 @@ async fn an_instant_from_before_an_edit_of_the_schedule_is_not_run() {
     assert_eq!(entry.update("p.yaml".into(), of(" 0  5 1 1 * "), edited), None, "the same schedule");
     assert_eq!(entry.update("p.yaml".into(), of("43 * * * *"), edited), Some(edited), "another one");
     assert_eq!(entry.due(edited), None, "23:43:00 was before the edit");
-    assert_eq!(entry.next(edited).map(|(instant, _)| instant), Some(at("2026-11-26T00:43:00Z")));
+    assert_eq!(entry.next().map(|(instant, _)| instant), Some(at("2026-11-26T00:43:00Z")));
     // The same edit while no daemon was there: the note is by the schedule of before.
     let noted = |schedule: Option<&str>| ledger::Settled { until: begun, schedule: schedule.map(str::to_owned) };
     for (schedule, believed) in [("43 * * * * UTC", Some(begun)), ("0 5 1 1 * UTC", None), ("none", None)] {
@@ -282,21 +297,21 @@ async fn what_waits_for_a_place_or_for_a_run_is_skipped_once_the_pipeline_is_pau
     fire(&mut daemon, first);
     let ledger = daemon.entries[&name].ledger.clone();
     ledger.pause(&pause).await.unwrap();
-    daemon.begin_waiting().await;
+    daemon.until_quiet().await;
     assert_eq!((daemon.starts.count(), daemon.entries[&name].skipped), (0, 1));
     assert!(!daemon.entries[&name].turn.as_ref().unwrap().is_active(), "the next instant finds it free");
     // One that waits for the run before it.
     ledger.resume().await.unwrap();
     let (second, third) = (first + TimeDelta::minutes(1), first + TimeDelta::minutes(2));
     fire(&mut daemon, second);
-    daemon.begin_waiting().await;
+    daemon.until_quiet().await;
     fire(&mut daemon, third);
     ledger.pause(&pause).await.unwrap();
     let end = daemon.starts.ended().await;
     daemon.take(end);
-    daemon.begin_waiting().await;
+    daemon.until_quiet().await;
     assert_eq!((daemon.starts.count(), daemon.entries[&name].skipped, begun.load(Ordering::SeqCst)), (0, 2, 1));
-    daemon.notes.close().await;
+    daemon.notes.close(tokio::time::Instant::now() + Duration::from_secs(60)).await;
     let settled = ledger.settled().await.unwrap().unwrap();
     assert_eq!(
         (settled.until.timestamp(), settled.schedule.as_deref()),
@@ -305,12 +320,82 @@ async fn what_waits_for_a_place_or_for_a_run_is_skipped_once_the_pipeline_is_pau
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_has_ended_is_not_waited_for_though_its_hook_is_out() {
+    let (slow, loader) = Slow::start().await;
+    let runner: Runner = Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done));
+    let (mut daemon, _, _folder, mut heard) = daemon_heard(&["a"], 1, runner, loader, Duration::from_secs(60));
+    daemon.reload().await;
+    let (answer, _) = tokio::sync::oneshot::channel();
+    daemon.command(Command::RunNow(PipelineName::new("a")), answer);
+    daemon.until_quiet().await;
+    while !matches!(heard.recv().await.unwrap(), Event::Ended(_)) {}
+    let answers = async {
+        let (_, mut stream) = slow.hears().await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    };
+    assert!(tokio::join!(daemon.drain(), answers).0);
+    let told = std::iter::from_fn(|| heard.try_recv().ok()).find(|event| matches!(event, Event::Draining { .. }));
+    assert!(matches!(told, Some(Event::Draining { runs: 0, .. })), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_was_days_ahead_and_is_put_back_holds_up_no_schedule() {
+    let clock = Arc::new(ManualClock::new(at("2026-11-25T10:00:05Z")));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&begun);
+    let runner: Runner = Arc::new(move |pipeline, options, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        ended(options, &pipeline.name, Exit::Done)
+    });
+    let loader: Loader = Arc::new(|_: &Path| Ok(pipeline("p", "cron: '*/10 * * * * *'")));
+    let (mut daemon, _, _folder) = daemon_with(&["p"], 1, runner, loader, Duration::ZERO);
+    daemon.env.clock = Arc::clone(&clock) as Arc<_>;
+    daemon.reload().await;
+    let (day, seconds) = (TimeDelta::days(1), TimeDelta::seconds);
+    let steps = [(seconds(10), 1), (day * 3, 2), (seconds(10), 3), (day * -3, 3), (seconds(10), 4), (seconds(-20), 4)];
+    for (step, runs) in steps.into_iter().chain([(seconds(10), 4), (seconds(20), 5)]) {
+        clock.advance(step);
+        daemon.until_quiet().await;
+        while !daemon.starts.is_idle() {
+            let end = daemon.starts.ended().await;
+            daemon.take(end);
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), runs, "after {step}, at {}", clock.now());
+    }
+    let ledger = daemon.entries[&PipelineName::new("p")].ledger.clone();
+    daemon.notes.close(tokio::time::Instant::now() + Duration::from_secs(60)).await;
+    assert_eq!(ledger.settled().await.unwrap().unwrap().until, at("2026-11-25T10:00:40Z"), "not in three days");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_never_read_to_its_end_holds_up_nothing() {
+    let (opens, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let loader: Loader = Arc::new(move |path: &Path| {
+        if path.ends_with("a.yaml") {
+            let _ = gate.lock().unwrap().recv();
+        }
+        Ok(of_name(path))
+    });
+    let runner: Runner = Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done));
+    let (daemon, mut handle, _folder) = daemon_with(&["a", "b"], 1, runner, loader, Duration::ZERO);
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(daemon.run(stop.clone()));
+    until(&mut handle, |view| view.at.is_some() && view.pipelines.len() == 1).await;
+    handle.ask(Command::RunNow(PipelineName::new("b"))).await.unwrap();
+    until(&mut handle, |view| ends(view, "b") == [Exit::Done]).await;
+    stop.cancel();
+    assert!(served.await.unwrap().unwrap(), "it ends while the file is still being read");
+    drop(opens);
+}
+
 #[tokio::test]
 async fn two_files_that_swap_names_in_one_save_are_both_taken() {
     let (mut daemon, handle, folder) =
         daemon(&[], 1, Arc::new(|pipeline, options, _| ended(options, &pipeline.name, Exit::Done)));
     daemon.load = Arc::new(|path: &Path| match std::fs::read_to_string(path).unwrap().as_str() {
-        "broken" => Err("no pipeline".to_owned()),
+        "broken" => Err("no pipeline".to_owned().into()),
         name => Ok(pipeline(name, "cron: '0 0 29 2 *'")),
     });
     let file = |name: &str| folder.path().join(name);

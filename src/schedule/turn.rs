@@ -6,8 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Timetable;
 use crate::pipeline::file::{CatchUp, Overlap};
 
-/// A note further ahead than this comes from a clock that was wrong.
-const AHEAD: TimeDelta = TimeDelta::days(1);
+/// What lies further ahead than this comes from a clock that was wrong, by a zone perhaps. Steps that a clock takes to be right are
+/// smaller, and no instant is to come twice by them.
+const AHEAD: TimeDelta = TimeDelta::minutes(15);
 
 /// Why an instant isn't run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +73,19 @@ impl Turn {
 
     /// Returns the instant that comes next; its run begins by the delay of the timetable later.
     #[must_use]
-    pub fn next(&self, now: DateTime<Utc>, table: &Timetable) -> Option<DateTime<Utc>> {
-        let from = if self.decided > now + AHEAD { now } else { self.decided };
-        table.next_after(from)
+    pub fn next(&self, table: &Timetable) -> Option<DateTime<Utc>> {
+        table.next_after(self.decided)
+    }
+
+    /// Goes on from `now` where the clock was put back, so far that what was decided on last lies ahead. Returns whether it was, and
+    /// what the ledger is to remember.
+    #[must_use]
+    pub fn set_back(&mut self, now: DateTime<Utc>) -> (bool, Settled) {
+        if self.decided <= now + AHEAD {
+            return (false, None);
+        }
+        self.decided = now;
+        (true, self.settled())
     }
 
     /// Goes by another schedule from `now` on: what that had before isn't due. Returns what the ledger is to remember.
@@ -166,7 +177,7 @@ mod tests {
         let table = timetable("cron: '*/10 * * * *'");
         let (turn, step, settled) = Turn::begin(None, at(5), Some(&table), CatchUp::Latest);
         assert_eq!((step, settled), (None, Some(at(5))));
-        assert_eq!(turn.next(at(5), &table), Some(at(10)));
+        assert_eq!(turn.next(&table), Some(at(10)));
     }
 
     #[test]
@@ -174,7 +185,7 @@ mod tests {
         let table = timetable("cron: '*/10 * * * *'");
         let (turn, step, settled) = Turn::begin(Some(at(10)), at(45), Some(&table), CatchUp::Latest);
         assert_eq!((step, settled), (Some(Step::Run(at(40))), None));
-        assert_eq!(turn.next(at(45), &table), Some(at(50)));
+        assert_eq!(turn.next(&table), Some(at(50)));
         let (_, step, settled) = Turn::begin(Some(at(10)), at(45), Some(&table), CatchUp::None);
         assert_eq!((step, settled), (Some(Step::Skipped(at(40), Skip::Missed)), Some(at(40))));
         let (_, step, settled) = Turn::begin(Some(at(40)), at(45), Some(&table), CatchUp::Latest);
@@ -186,7 +197,7 @@ mod tests {
         let table = timetable("cron: '*/10 * * * *'");
         let mut turn = Turn::begin(None, at(0), None, CatchUp::Latest).0;
         assert_eq!(turn.rescheduled(at(45)), Some(at(45)), "the ledger is to know");
-        assert_eq!(turn.next(at(45), &table), Some(at(50)), "not the one at 10");
+        assert_eq!(turn.next(&table), Some(at(50)), "not the one at 10");
         assert!(turn.begin_by_hand());
         assert_eq!(turn.rescheduled(at(55)), None, "a run goes on, which is to be made up for where it dies");
     }
@@ -204,7 +215,27 @@ mod tests {
         let table = timetable("cron: '*/10 * * * *'");
         let (turn, step, settled) = Turn::begin(Some(at(5_000_000)), at(5), Some(&table), CatchUp::Latest);
         assert_eq!((step, settled), (None, Some(at(5))));
-        assert_eq!(turn.next(at(5), &table), Some(at(10)));
+        assert_eq!(turn.next(&table), Some(at(10)));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_leaves_the_schedule_going() {
+        let table = timetable("cron: '*/10 * * * *'");
+        let mut turn = Turn::begin(None, at(0), Some(&table), CatchUp::Latest).0;
+        let wrong = turn.next(&table).unwrap() + TimeDelta::days(3);
+        assert_eq!(turn.fire(wrong, false, Overlap::Skip), (Step::Run(wrong), None));
+        assert_eq!(turn.set_back(at(15)), (true, None), "its run goes on");
+        assert_eq!(turn.next(&table), Some(at(20)), "not in three days, and not always a moment ahead");
+        assert_eq!(turn.set_back(at(15)), (false, None), "once");
+        assert_eq!(turn.ended(), (None, Some(at(15))));
+        let _ = turn.fire(wrong, true, Overlap::Skip);
+        assert_eq!(turn.set_back(at(25)), (true, Some(at(25))));
+        let _ = turn.fire(at(30), true, Overlap::Skip);
+        assert_eq!(
+            (turn.set_back(at(15)), turn.next(&table)),
+            ((false, None), Some(at(40))),
+            "none comes twice by a small step"
+        );
     }
 
     #[test]
@@ -262,7 +293,7 @@ mod tests {
                     }
                     Happens::Minutes(minutes) => for _ in 0..minutes {
                         now += TimeDelta::minutes(1);
-                        if let Some(instant) = turn.next(now, &table).filter(|next| *next <= now) {
+                        if let Some(instant) = turn.next(&table).filter(|next| *next <= now) {
                             let (step, settled) = turn.fire(instant, false, overlap);
                             note = settled.or(note);
                             match step {

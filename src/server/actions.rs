@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::guard::{self, Asker};
 use super::routes::App;
 use crate::model::{JobName, PipelineName, Window};
+use crate::objects::chain;
 use crate::pipeline::spec::{Pipeline, Slicing};
 use crate::run::Backfill;
 use crate::schedule::{Command, CommandError};
@@ -58,7 +59,9 @@ impl Refusal {
             Self::Unknown(_) | Self::Command(CommandError::Unknown(_)) => StatusCode::NOT_FOUND,
             Self::Field(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Command(CommandError::Running(_)) => StatusCode::CONFLICT,
-            Self::Command(CommandError::Ledger(_) | CommandError::Ending) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Command(CommandError::Ledger(_) | CommandError::Silent(_) | CommandError::Ending) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 }
@@ -81,10 +84,10 @@ pub(super) async fn act(
             tracing::info!(pipeline = name, action, "asked for on the page");
             Redirect::to(&format!("/p/{name}?asked={action}")).into_response()
         }
-        (Err(refusal), Asker::Program) => (refusal.status(), format!("{refusal}\n")).into_response(),
+        (Err(refusal), Asker::Program) => (refusal.status(), format!("{}\n", chain(&refusal))).into_response(),
         (Err(refusal), _) => {
             let back = format!("/p/{name}");
-            app.message(refusal.status(), "This wasn't done", &refusal.to_string(), &back)
+            app.message(refusal.status(), "This wasn't done", &chain(&refusal), &back)
         }
     }
 }

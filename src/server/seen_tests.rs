@@ -89,7 +89,7 @@ async fn a_failure_is_seen_while_the_daemon_is_held_up_and_before_any_ledger_is_
         gate.pass();
         refused(options, &pipeline.name)
     });
-    // A file that takes for ever to be read: nothing of the daemon goes on meanwhile.
+    // A file that takes for ever to be read.
     let (in_it, out_of_it) = (held_up.clone(), goes_on.clone());
     let loader: Loader = Arc::new(move |path: &Path| {
         if path.ends_with("slow.yaml") {

@@ -24,6 +24,8 @@ mod spec;
 mod store;
 mod writer;
 
+use arrow::array::RecordBatch;
+
 pub use encode::EncodeError;
 pub use error::SinkError;
 pub use foresee::foresee;
@@ -34,6 +36,11 @@ pub use spec::{
 };
 pub use store::{DataSets, Found, Notes, Presence, Staging, upload_id};
 pub use writer::SinkWriter;
+
+/// Returns some rows of a batch, mostly all of them: to cut takes a while where there are many columns.
+fn part_of(batch: &RecordBatch, from: usize, rows: usize) -> RecordBatch {
+    if rows == batch.num_rows() { batch.clone() } else { batch.slice(from, rows) }
+}
 
 #[cfg(test)]
 mod tests;

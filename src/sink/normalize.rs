@@ -38,8 +38,8 @@ use arrow::array::{
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Date32Type, Date64Type, Field, FieldRef, Fields, Schema, SchemaRef,
-    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    ArrowPrimitiveType, DECIMAL128_MAX_PRECISION, DataType, Date32Type, Date64Type, Field, FieldRef, Fields, Schema,
+    SchemaRef, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
@@ -175,6 +175,13 @@ fn target_type(
         T::Null | T::Utf8 | T::LargeUtf8 | T::Utf8View => T::Utf8,
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
         T::Decimal32(precision, scale) | T::Decimal64(precision, scale) => T::Decimal128(*precision, *scale),
+        // Of readers one takes it for a double, and another refuses the file.
+        T::Decimal256(precision, _) if *precision > DECIMAL128_MAX_PRECISION && shape != Shape::Text => {
+            let hint =
+                "Parquet's readers know 38 digits at most: cast it in the transform, to DECIMAL(38, n) or VARCHAR";
+            return Err(unsupported(path, kind, hint));
+        }
+        T::Decimal256(precision, scale) if *precision <= DECIMAL128_MAX_PRECISION => T::Decimal128(*precision, *scale),
         T::Float16 => T::Float32,
         T::Dictionary(_, values) => target_type(values, path, shape, left_out)?,
         T::RunEndEncoded(_, values) => target_type(values.data_type(), path, shape, left_out)?,
@@ -313,8 +320,8 @@ fn maps(array: &MapArray, entries: &FieldRef) -> Result<ArrayRef, ArrowError> {
 #[cfg(test)]
 mod tests {
     use arrow::array::{
-        DictionaryArray, DurationSecondArray, Int64Array, LargeStringArray, NullArray, StringViewArray,
-        TimestampMicrosecondArray, TimestampNanosecondArray, TimestampSecondArray,
+        Decimal256Array, DictionaryArray, DurationSecondArray, Int64Array, LargeStringArray, NullArray,
+        StringViewArray, TimestampMicrosecondArray, TimestampNanosecondArray, TimestampSecondArray,
     };
     use arrow::datatypes::Int32Type;
 
@@ -409,6 +416,14 @@ mod tests {
     fn what_files_cannot_hold_is_refused_by_name() {
         let error = normalized(Arc::new(DurationSecondArray::from(vec![1]))).unwrap_err();
         assert!(error.to_string().starts_with("column `c` is of type Duration"), "{error}");
+        let decimals =
+            |precision| Arc::new(Decimal256Array::new_null(1).with_precision_and_scale(precision, 2).unwrap());
+        let error = normalized(decimals(60)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("column `c` is of type Decimal256(60, 2)") && error.contains("DECIMAL(38, n)"),
+            "{error}"
+        );
+        assert_eq!(normalized(decimals(38)).unwrap().data_type(), &DataType::Decimal128(38, 2));
         let twice = Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("a", DataType::Utf8, true)]);
         assert!(matches!(Normalizer::new(&Arc::new(twice), Shape::Text), Err(SinkError::DuplicateName { .. })));
         assert!(matches!(Normalizer::new(&Arc::new(Schema::empty()), Shape::Typed(&[])), Err(SinkError::NoColumns)));

@@ -10,6 +10,7 @@ use super::encode::{self, EncodeError, Encoder};
 use super::gather::Gathered;
 use super::layout::{MAX_FILES, file_name};
 use super::normalize::{Normalizer, Shape};
+use super::part_of;
 use super::partition::Splitter;
 use super::spec::{Format, Landing, PartitionField, SinkSpec};
 use super::store::{Root, Stage, Staged, Staging};
@@ -163,7 +164,7 @@ impl SinkWriter {
         let mut from = 0;
         while from < batch.num_rows() {
             let rows = CHUNK_ROWS.min(batch.num_rows() - from);
-            let chunk = self.normalizer.apply(&batch.slice(from, rows))?;
+            let chunk = self.normalizer.apply(&part_of(batch, from, rows))?;
             self.distribute(&chunk)?;
             from += rows;
         }
@@ -223,7 +224,7 @@ impl SinkWriter {
             };
             let room = usize::try_from(self.spec.rows_per_file - file.rows).unwrap_or(usize::MAX);
             let count = room.min(rows.num_rows() - from);
-            file.encoder.write(&rows.slice(from, count)).map_err(|source| self.failed(&file.path, source))?;
+            file.encoder.write(&part_of(rows, from, count)).map_err(|source| self.failed(&file.path, source))?;
             from += count;
             file.rows += count as u64;
             self.tick += 1;

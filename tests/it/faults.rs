@@ -46,7 +46,7 @@ enum Tries {
     Exactly(u64),
     /// Where a slow machine may add a try, or take one away.
     About,
-    /// As often as the list comes by it.
+    /// Twice where the list comes by it again, or its connection was kept.
     Circling,
 }
 
@@ -77,7 +77,7 @@ const fn circling(name: &'static str, fault: Fault, says: &'static str) -> Row {
     Row { name, fault, says, tries: Tries::Circling, ..LASTING }
 }
 
-const ROWS_OF_MATRIX: [Row; 49] = [
+const ROWS_OF_MATRIX: [Row; 51] = [
     Row { name: "silence", fault: Fault::Silence, says: "timeout after 4 tries", ..TIMED },
     Row {
         name: "stall",
@@ -97,6 +97,7 @@ const ROWS_OF_MATRIX: [Row; 49] = [
     },
     passing("reset", Fault::Reset, "the connection broke after 4 tries"),
     passing("closed", Fault::Closed, "the connection broke after 4 tries"),
+    Row { name: "stale", fault: Fault::Stale, passes_after: Some(1), tries: Tries::Circling, ..LASTING },
     passing("s500", Fault::Status(500, ""), "status 500 after 4 tries"),
     passing("s502", Fault::Status(502, ""), "status 502 after 4 tries"),
     passing("s503", Fault::Status(503, ""), "status 503 after 4 tries"),
@@ -124,6 +125,11 @@ const ROWS_OF_MATRIX: [Row; 49] = [
         ..LASTING
     },
     lasting("refused", Fault::Refused, "the server refused the credential, so no job sends it again in this run"),
+    lasting(
+        "refused-torn",
+        Fault::RefusedTorn,
+        "the server refused the credential, so no job sends it again in this run",
+    ),
     lasting("s302", Fault::Redirect, "redirects aren't followed"),
     lasting("s304", Fault::Status(304, ""), "it answers a request that asks whether something changed"),
     lasting("s400", Fault::Status(400, ""), "status 400 after 1 try"),
@@ -185,7 +191,7 @@ impl Row {
         match self.fault {
             Fault::Expired => Wants::Session,
             _ if self.name.ends_with("-login") => Wants::Session,
-            Fault::Refused | Fault::Foreign | Fault::Redirect => Wants::Token(token(job)),
+            Fault::Refused | Fault::RefusedTorn | Fault::Foreign | Fault::Redirect => Wants::Token(token(job)),
             _ => Wants::Nothing,
         }
     }
@@ -209,7 +215,9 @@ fn columns(row: &Row, paging: Paging) -> Vec<Column> {
         Column { job, paging, page, times }
     };
     let passes = |page| row.passes_after.map(|times| column(page, Some(times)));
-    pages.into_iter().flat_map(|page| passes(page).into_iter().chain([column(page, None)])).collect()
+    // A new connection is always answered.
+    let stays = |page| (row.fault != Fault::Stale).then(|| column(page, None));
+    pages.into_iter().flat_map(|page| passes(page).into_iter().chain(stays(page))).collect()
 }
 
 /// What stands for a variable: each job has a credential of its own.
@@ -231,8 +239,9 @@ impl Lookup for Tokens {
 
 fn pipeline(url: &str, name: &str, row: &Row, columns: &[Column], folder: &Path) -> check::Checked {
     let when = if row.fault == Fault::Busy { ", when: '.busy? // false'" } else { "" };
+    let attempts = if row.fault == Fault::Stale { 1 } else { ATTEMPTS };
     let mut text = format!(
-        "version: 1\nname: {name}\nsource:\n  base_url: {url}\n  timeout: {}\n  max_response: 4KiB\n  retry: {{attempts: {ATTEMPTS}, max_delay: \
+        "version: 1\nname: {name}\nsource:\n  base_url: {url}\n  timeout: {}\n  max_response: 4KiB\n  retry: {{attempts: {attempts}, max_delay: \
          1ms{when}}}\njobs:\n",
         row.timeout
     );
@@ -402,7 +411,7 @@ async fn every_fault_on_every_page_by_every_way_to_page() {
     }
     assert!(wrong.is_empty(), "{} of {cells} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     // Three pages each, but for the one page of `none`; those of what may pass twice.
-    assert_eq!(cells, 20 * 32 + 22 * 16 + 3 * 15 + 6 + 3 * 3);
+    assert_eq!(cells, 20 * 32 + 24 * 16 + 3 * 15 + 6 + 3 * 3);
     assert_eq!(server.strayed(), 0, "no credential went to another server, nor anything else");
 }
 

@@ -368,7 +368,8 @@ fn long_help() {
               Write the run's report as JSON to a file, or post it to a URL.
 
               `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an
-              error message; the exit code stays that of the run.
+              error message; the exit code stays that of the run. A file is replaced as a whole, behind
+              a link too; a pipe or a device, such as `/dev/stdout`, is written to.
 
               [env: TIDEGATE_REPORT]
 
@@ -419,7 +420,7 @@ fn long_help() {
         5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
        70  a bug of Tidegate: trying again is safe; report it
       130  interrupted (SIGINT): run again; what wasn't published was thrown away
-      143  told to end (SIGTERM): as 130
+      143  told to end (SIGTERM, or SIGHUP but under nohup): as 130
     ");
 }
 

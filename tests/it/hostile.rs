@@ -170,8 +170,15 @@ fn a_proxy_that_does_not_answer_is_named_without_its_password() {
     let named = [("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1")];
     assert_snapshot!(of("", &named), @"20260103: GET /rows: no connection after 1 try to http://export.invalid (error sending request: client error (Connect): tcp connect error: Connection refused (os error 111), through the proxy http://127.0.0.1:[PORT]/ (of HTTP_PROXY)); check that the proxy is there and lets the request through; then base_url, the network, and tls");
     assert_snapshot!(of(", proxy: 'http://${P_USER}:${P_WORD}@127.0.0.1:1'", &[("P_USER", "me"), ("P_WORD", "hunter2")]), @"20260103: GET /rows: no connection after 1 try to http://export.invalid (error sending request: client error (Connect): tcp connect error: Connection refused (os error 111), through the proxy http://127.0.0.1:[PORT]/ (of `proxy`)); check that the proxy is there and lets the request through; then base_url, the network, and tls");
-    let excepted = of("", &[named[0], ("NO_PROXY", "export.invalid")]);
-    assert!(!excepted.contains("proxy"), "it was asked directly: {excepted}");
+    for no in ["export.invalid", "*.invalid", "10.0.0.1,*"] {
+        let excepted = of("", &[named[0], ("NO_PROXY", no)]);
+        assert!(!excepted.contains("proxy"), "it was asked directly: {excepted}");
+    }
+    for odd in ["http://me:hunter2@[bad", "ftp://me:hunter2@127.0.0.1:1", "socks5://me:hunter2@127.0.0.1:1"] {
+        let said = of("", &[("HTTP_PROXY", odd)]);
+        assert!(said.contains("HTTP_PROXY, of the environment, isn't the URL of a proxy that can be used"), "{said}");
+        assert!(!of("", &[("HTTP_PROXY", odd), ("NO_PROXY", "export.invalid")]).contains("proxy"), "it isn't needed");
+    }
 }
 
 #[test]

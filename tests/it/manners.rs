@@ -67,6 +67,66 @@ fn a_refused_credential_is_remembered_by_later_runs() {
 }
 
 #[test]
+fn a_credential_is_refused_by_an_answer_that_breaks_off_as_well() {
+    let torn = Answer::json(&json!({"error": "bad credentials"})).status(401).torn();
+    let bench = Bench::new(Api::always(torn));
+    let jobs = (0..6).map(|job| {
+        format!("  job_{job}: {{get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}}}\n")
+    });
+    let jobs: String = jobs.collect();
+    for auth in [
+        "{bearer: '${PASSWORD}'}",
+        "{login: {post: /login, form: {password: '${PASSWORD}'}, token: .token, into: headers.authorization}}",
+    ] {
+        let before = bench.api.asked().len();
+        bench.file(&format!("source: {{base_url: '{}', auth: {auth}}}\njobs:\n{jobs}", bench.api.url()));
+        let first = run_with(&bench, "wrong-password", &[]);
+        assert_eq!((first.errors().len(), bench.api.asked().len() - before), (6, 1), "{auth}: {first:?}");
+        assert!(first.errors()[0].contains("status 401 after 1 try"), "{first:?}");
+        let second = run_with(&bench, "wrong-password", &[]);
+        assert_eq!((second.code(), bench.api.asked().len() - before), (1, 1), "{auth}: {second:?}");
+    }
+}
+
+#[test]
+fn a_credential_that_a_proxy_refused_is_remembered_by_later_runs() {
+    // printf %s 'robot:right-password' | base64
+    let bench =
+        Bench::new(Api::start(|request| match request.headers.get("proxy-authorization").map(String::as_str) {
+            Some("Basic cm9ib3Q6cmlnaHQtcGFzc3dvcmQ=") => items(),
+            _ => Answer::json(&json!({"error": "no"})).status(407),
+        }));
+    let jobs = (0..4).map(|job| {
+        format!("  job_{job}: {{get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {{lake: {{jsonl: {{url: './lake/{job}'}}}}}}}}\n")
+    });
+    let jobs: String = jobs.collect();
+    let host = bench.api.url().trim_start_matches("http://").to_owned();
+    let of_file = format!(", proxy: 'http://robot:${{PASSWORD}}@{host}'");
+    for proxy in [of_file.as_str(), ""] {
+        bench.file(&format!("source: {{base_url: 'http://export.invalid'{proxy}}}\njobs:\n{jobs}"));
+        let run = |password: &str, arguments: &[&str]| {
+            let before = bench.api.asked().len();
+            let named = format!("http://robot:{password}@{host}");
+            let ran = bench.run_with(NOW, arguments, &[("PASSWORD", password), ("HTTP_PROXY", &named)]);
+            (ran.code(), bench.api.asked().len() - before, ran)
+        };
+        let (code, asked, first) = run("wrong-password", &[]);
+        assert_eq!((code, asked, first.errors().len()), (1, 1, 4), "one request, and all jobs stop: {first:?}");
+        let (code, asked, second) = run("wrong-password", &[]);
+        assert_eq!((code, asked), (1, 0), "{second:?}");
+        for error in second.errors() {
+            assert!(error.contains("not sent: the proxy refused the credential, so no job sends it again"), "{error}");
+            assert!(error.contains(" ago, in an earlier run, and it isn't sent again for another "), "{error}");
+        }
+        assert_eq!(run("wrong-password", &["--retry-refused"]).1, 1, "it is sent once more");
+        let (code, asked, third) = run("right-password", &[]);
+        assert_eq!((code, asked), (0, 4), "a changed one isn't held up: {third:?}");
+        std::fs::remove_dir_all(bench.workspace.path("state")).unwrap();
+        std::fs::remove_dir_all(bench.workspace.path("lake")).unwrap();
+    }
+}
+
+#[test]
 fn a_preview_and_a_look_at_the_schema_keep_to_what_was_refused_and_note_it() {
     let asked = |bench: &Bench, verb: &[&str]| {
         let before = bench.api.asked().len();

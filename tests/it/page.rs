@@ -14,16 +14,16 @@ use crate::support::workspace::{Running, Workspace};
 /// Far more than anything here takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-const TOKEN: &str = "a token that can't be guessed";
+pub(crate) const TOKEN: &str = "a token that can't be guessed";
 
 /// What breaks out of a page that doesn't escape.
 const EVIL: &str = "<script>alert('x')</script> \"quoted\" & broken";
 
 /// An answer over HTTP: the status, the headers in lower case, and the body.
-struct Page {
-    status: u16,
+pub(crate) struct Page {
+    pub(crate) status: u16,
     headers: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Page {
@@ -84,7 +84,7 @@ impl Site {
     }
 
     /// Posts a form with more headers, a line each.
-    fn post(&self, path: &str, headers: &[&str], form: &str) -> Page {
+    pub(crate) fn post(&self, path: &str, headers: &[&str], form: &str) -> Page {
         let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         let kind = "content-type: application/x-www-form-urlencoded\r\n";
         self.send(&format!("POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\n{kind}{more}", self.port), form).unwrap()

@@ -74,7 +74,7 @@ fn rows_that_fit_by_now_land_once_and_the_others_stay() {
     ═════════════════════════════════════════════════════════════════════
      rows   20260102T000000Z      2   score    expected int64   possible
     ─────────────────────────────────────────────────────────────────────
-    2 rows; `tidegate quarantine show pipeline.yaml` has them all
+    2 rows; `tidegate quarantine show pipeline.yaml --state state` has them all
     ");
     insta::assert_snapshot!(fine(&bench, &["quarantine", "show", "pipeline.yaml", "rows", "--limit", "1"]), @r#"
     rows 20260102T000000Z, page 1: `score` expected int64, got number 5.25

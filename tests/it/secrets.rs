@@ -205,6 +205,28 @@ jobs:
 }
 
 #[test]
+fn what_a_proxy_of_the_environment_wants_shows_nowhere() {
+    let [password, _] = OTHERS;
+    let bench = Bench::new(Api::start(|request| Answer::json(&echo(request)).status(407)));
+    bench.file(
+        "source: {base_url: 'http://export.invalid', retry: {attempts: 2, max_delay: 1ms}}
+jobs:
+  rows: {get: /rows, records: '.items[]', snapshot: latest, paginate: none, sinks: {lake: {jsonl: {url: ./lake}}}}\n",
+    );
+    let encoded: String = url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
+    for (name, proxy) in [
+        ("HTTP_PROXY", bench.api.url().replace("http://", &format!("http://me:{encoded}@"))),
+        ("all_proxy", bench.api.url().replace("http://", &format!("{encoded}@"))),
+    ] {
+        let before = bench.api.asked().len();
+        let said = listen(&bench, &[(name, proxy.as_str())]);
+        let asked = &bench.api.asked()[before..];
+        assert!(asked.iter().any(|request| request.headers.contains_key("proxy-authorization")), "{said:?}");
+        check(&said, &[password], name);
+    }
+}
+
+#[test]
 fn a_cookie_and_a_key_in_a_header_show_nowhere_when_the_server_echoes_them() {
     const COOKIE: &str = "f0/a+b==-cookie";
     const KEY: &str = "k3y<of>the/header";

@@ -80,7 +80,7 @@ fn killed_with_the_state_in_a_bucket_one_alert_is_one_ticket() {
     let s3 = Arc::new(S3::start());
     let it = TicketBench::new(30, Duration::from_millis(5), KEYED);
     let now = at(0);
-    let line = ["run", "pipeline.yaml", "--state", "s3://lake/state", "--now", &now, "--lease-ttl", "1s"];
+    let line = ["run", "pipeline.yaml", "--state", "s3://lake/state", "--now", &now, "--lease-ttl", "5s"];
     let start = || s3.env(it.bench.workspace.tidegate(&line).env("TOKEN", "a-token-of-the-desk"));
     let running = start().spawn();
     let patience = std::time::Instant::now() + Duration::from_secs(60);

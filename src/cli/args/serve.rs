@@ -20,7 +20,7 @@ Exit codes, and what whoever started the run does:
     5  stopped at --max-duration, --max-requests or --max-slices: run again for the rest
    70  a bug of Tidegate: trying again is safe; report it
   130  interrupted (SIGINT): run again; what wasn't published was thrown away
-  143  told to end (SIGTERM): as 130";
+  143  told to end (SIGTERM, or SIGHUP but under nohup): as 130";
 
 /// What else there is to know about `serve`.
 pub(super) const SERVE_HELP: &str = "\
@@ -35,7 +35,11 @@ read again by the next run. A second signal ends the process at once. Exit codes
     2  the folder can't be read, the address can't be listened on, or the usage was refused
    70  a bug of Tidegate
   130  SIGINT: something was thrown away
-  143  SIGTERM: something was thrown away";
+  143  SIGTERM: something was thrown away
+
+SIGHUP: the folder is looked at again at once, refused files among it, and all goes on.
+
+One `serve` for a folder and state: two would both run every instant, one after the other.";
 
 /// Where a run stops, and what it leaves.
 #[derive(Debug, Clone, Args)]
@@ -55,7 +59,7 @@ pub(in crate::cli) struct BoundArguments {
     /// Write the run's report as JSON to a file, or post it to a URL.
     ///
     /// `tidegate schema --report` prints its JSON Schema. A report that can't be delivered is an error message; the exit code stays
-    /// that of the run.
+    /// that of the run. A file is replaced as a whole, behind a link too; a pipe or a device, such as `/dev/stdout`, is written to.
     #[arg(long, value_name = "FILE|URL", hide_env_values = true, env = "TIDEGATE_REPORT")]
     pub(in crate::cli) report: Option<String>,
     /// Write the run's metrics to a file, for the textfile collector of the node exporter: give it a name that ends with `.prom`.

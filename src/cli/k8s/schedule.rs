@@ -71,9 +71,17 @@ pub(super) fn unkept(schedule: &Schedule) -> Vec<&'static str> {
 
 /// Refuses days that Kubernetes' parser reads otherwise, or not at all: <https://github.com/robfig/cron/blob/v3.0.1/parser.go>.
 fn check_days(day: &str, weekday: &str) -> Result<(), String> {
-    let is_sunday = |part: &str| part.split('-').any(|end| end == "7");
-    if weekday.split(',').any(|part| is_sunday(part.split('/').next().unwrap_or(part))) {
-        return Err(format!("Kubernetes' cron has no day 7 (in `{weekday}`): write 0 or SUN for Sunday"));
+    for part in weekday.split(',').map(|part| part.split_once('/').map_or(part, |(days, _)| days)) {
+        if part.split('-').any(|end| end == "7") {
+            return Err(format!("Kubernetes' cron has no day 7 (in `{weekday}`): write 0 or SUN for Sunday"));
+        }
+        if part.split_once('-').is_some_and(|(from, to)| {
+            to.eq_ignore_ascii_case("SUN") && !["0", "SUN"].contains(&from.to_ascii_uppercase().as_str())
+        }) {
+            return Err(format!(
+                "for Kubernetes' cron a week begins with Sunday, so that `{part}` ends before it begins: name the days one by one, such as `SAT,SUN`"
+            ));
+        }
     }
     let steps = |field: &str| field.starts_with("*/") && field != "*/1";
     let limits = |field: &str| !field.starts_with('*');
@@ -134,6 +142,10 @@ mod tests {
         check("0 6 L * *", Err("has no `L`"));
         check("0 6 * * FRI#1", Err("has no `FRI#1`"));
         check("0 6 * * 5-7", Err("no day 7 (in `5-7`)"));
+        check("0 3 * * SAT-SUN", Err("`SAT-SUN` ends before it begins"));
+        check("0 3 * * MON,fri-sun/2", Err("`fri-sun` ends before it begins"));
+        check("0 3 * * SUN-TUE", Ok(("0 3 * * SUN-TUE", 86_400)));
+        check("0 3 * * SAT,SUN", Ok(("0 3 * * SAT,SUN", 86_400)));
         check("0 6 */2 * MON", Err("one of `*/2` and `MON`"));
         check("0 6 13 * */2", Err("one of `13` and `*/2`"));
         check("0 6 */7 * *", Ok(("0 6 */7 * *", 86_400)));

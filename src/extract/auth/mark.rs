@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Auth;
+use super::{Auth, CredentialId};
 
 impl Auth {
     /// Returns the name under which a refusal by the server at `origin` is remembered; none for [`Auth::None`].
@@ -24,17 +24,32 @@ impl Auth {
             | Self::Form { name, .. } => name.as_str(),
             _ => "",
         };
-        let mut public = Sha256::new();
-        for part in [self.kind(), name, origin] {
-            public.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            public.update(part);
+        Some(secret.mark([self.kind(), name, origin]))
+    }
+}
+
+impl CredentialId {
+    /// Returns the identity of what the proxy at a URL is given, which is the value of a header; and, as [`Auth::mark`] does, the name under
+    /// which its refusal is remembered.
+    #[must_use]
+    pub fn of_proxy(proxy: &str, given: &str) -> (String, Self) {
+        // The byte that the name holds is the same at each proxy.
+        let mark = Self::of("proxy", ["", given]).mark(["proxy", "", proxy]);
+        (mark, Self::of("proxy", [proxy, given]))
+    }
+
+    fn mark(&self, public: [&str; 3]) -> String {
+        let mut hash = Sha256::new();
+        for part in public {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(part);
         }
-        let mut mark: String = public.finalize().iter().take(8).fold(String::new(), |mut mark, byte| {
+        let mut mark: String = hash.finalize().iter().take(8).fold(String::new(), |mut mark, byte| {
             let _ = write!(mark, "{byte:02x}");
             mark
         });
-        let _ = write!(mark, "-{:02x}", secret.0[0]);
-        Some(mark)
+        let _ = write!(mark, "-{:02x}", self.0[0]);
+        mark
     }
 }
 
@@ -63,6 +78,16 @@ mod tests {
             assert_ne!(old, other);
         }
         assert_eq!(Auth::None.mark("https://a"), None);
+    }
+
+    #[test]
+    fn what_a_proxy_is_given_has_a_mark_of_its_own() {
+        let (old, id) = CredentialId::of_proxy("http://a/", "Basic one");
+        assert_eq!((old.clone(), id.clone()), CredentialId::of_proxy("http://a/", "Basic one"));
+        for (proxy, given) in [("http://b/", "Basic one"), ("http://a/", "Basic two")] {
+            let (mark, other) = CredentialId::of_proxy(proxy, given);
+            assert!(mark != old && other != id, "{proxy} {given}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ fn answer(status: u16, body: &str) -> RawAnswer {
         status: StatusCode::from_u16(status).unwrap(),
         headers: json!({"location": "/login?next=%2F"}),
         body: Bytes::from(body.to_owned()),
+        broken: None,
         attempts: 1,
         elapsed: Duration::ZERO,
         note: None,

@@ -35,6 +35,21 @@ impl Rules {
             || transient && (self.retry_after.is_some() || self.empty.is_some() || self.auth_failed.is_some())
     }
 
+    /// Tells whether an answer that is no success means what its status says, though its body isn't whole: a refused credential is one,
+    /// whatever the body would have said. One that `empty` takes doesn't, since that may have looked at what is missing. It uses the CPU:
+    /// call it off the async threads.
+    pub(super) fn stand_without_the_body(
+        &self,
+        status: StatusCode,
+        headers: &Value,
+        envelope: &Value,
+        extra: &[Value],
+    ) -> bool {
+        let (answer, mut ignored) = (Answer::new(status, headers, envelope, extra), Vec::new());
+        self.refuses(&answer, &mut ignored)
+            || !self.empty.as_ref().is_some_and(|rule| answer.says("empty", rule, &mut ignored))
+    }
+
     /// Tells whether an answer is worth another try. `envelope` and `extra` are as for [`Rules::judge`]; `now` is the present
     /// instant in seconds. It uses the CPU: call it off the async threads.
     ///

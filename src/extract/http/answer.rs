@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use serde_json::{Map, Value};
 
-use super::unpack::undone_here;
+use super::unpack::{encodings, undone_here};
 use crate::model::AnswerFormat;
 
 /// An answer, not yet judged.
@@ -19,6 +19,8 @@ pub struct RawAnswer {
     pub headers: Value,
     /// The body, decompressed.
     pub body: Bytes,
+    /// Why the body isn't whole, not scrubbed: only where the status is none of success, and stands all the same.
+    pub broken: Option<String>,
     /// Tries made, the last included.
     pub attempts: u32,
     /// Time from the first try's start to the body's end, waits included.
@@ -56,13 +58,13 @@ pub(super) fn unasked_part(request: &HeaderMap, status: StatusCode, headers: &He
     if status != StatusCode::PARTIAL_CONTENT || request.contains_key(RANGE) {
         return None;
     }
-    let text =
-        |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase());
+    // As it was written: what is told is scrubbed of secrets, which would be strangers in another case.
+    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
     let Some(range) = text(CONTENT_RANGE) else {
-        return text(CONTENT_TYPE).filter(|kind| kind.starts_with("multipart/byteranges"));
+        return text(CONTENT_TYPE).filter(|kind| kind.to_ascii_lowercase().starts_with("multipart/byteranges"));
     };
     let (unit, part) = range.split_once(char::is_whitespace)?;
-    if unit != "bytes" {
+    if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
     let is_whole = part.split_once('/').is_some_and(|(part, length)| {
@@ -101,9 +103,7 @@ impl CutCheck {
 
 /// Returns how a body is encoded that the client couldn't decode.
 pub(super) fn unknown_encoding(headers: &HeaderMap) -> Option<String> {
-    let all = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let is_none = |encoding: &str| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
-    let encodings: Vec<_> = all.filter(|encoding| !is_none(encoding.trim())).collect();
+    let encodings = encodings(headers);
     match encodings.as_slice() {
         [] => None,
         [one] if undone_here(one).is_some() => None,
@@ -135,7 +135,7 @@ mod tests {
         let part =
             |range: &str| unasked_part(&HeaderMap::new(), StatusCode::PARTIAL_CONTENT, &headers(CONTENT_RANGE, range));
         for range in ["bytes 0-9/100", "Bytes 1-99/100", "bytes  0-98/100", "bytes 0-9/*", "bytes 0-9"] {
-            assert_eq!(part(range), Some(range.to_ascii_lowercase()), "{range}");
+            assert_eq!(part(range).as_deref(), Some(range));
         }
         for range in ["bytes 0-99/100", "items 0-9/100", "0-24/3573", "records 0-9/*", ""] {
             assert_eq!(part(range), None, "{range}");

@@ -1,17 +1,15 @@
 //! The client: one request, with its tries, to one answer.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use chrono::DateTime;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Response, Version};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use hyper::body::Body as _;
 use serde_json::Value;
-use tokio::time::timeout_at;
+use url::Url;
 
 use super::again::Again;
 use super::answer::{
@@ -19,45 +17,36 @@ use super::answer::{
     unknown_encoding,
 };
 use super::budget::Dead;
-use super::connect::{HttpOptions, torn};
+use super::connect::{HttpOptions, what_to_do_about_http_2};
 use super::error::{HttpError, TransportKind};
 use super::judge::Rules;
 use super::limit::HostSlots;
 use super::memory::{Memory, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
+use super::send::Heard;
 use super::terms::{Patience, Terms, Tries, Wish};
+use super::tls;
 use super::tried::{Tried, TryError, may_follow};
-use super::unpack::{PIECE, Unpacker};
 use super::wire::Wire;
 use crate::clock::Clock;
-use crate::extract::auth::{EachTry, Pass, Redactor};
+use crate::extract::auth::{CredentialGate, EachTry, Pass, Redactor, Refused};
 use crate::extract::request::RenderedRequest;
 use crate::lang::spell;
-
-/// Bytes from which on a body lies apart.
-const LARGE: usize = 1024 * 1024;
-
-/// Bytes of a buffer that lies apart: more than allocators keep for later, as glibc does up to 32 MiB. So it is given back to the system
-/// as soon as it is dropped, and grows without a copy. What of it isn't written to takes no memory.
-const APART: usize = 33 * 1024 * 1024;
-
-/// How long nothing is sent through a proxy that refused our credential: it may count failures, and lock us out.
-const REFUSED_FOR: Duration = Duration::from_mins(5);
 
 /// Gives a number in `[0, 1)` for the jitter of a wait.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// The client of one source. Jobs share it; the slots of its host are shared by the process.
 pub struct HttpClient {
-    wire: Wire,
-    options: HttpOptions,
+    pub(super) wire: Wire,
+    pub(super) options: HttpOptions,
     pub(super) slots: Arc<HostSlots>,
     memory: Arc<Memory>,
     redactor: Redactor,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
-    /// When the proxy last refused our credential.
-    proxy_refused: Mutex<Option<Instant>>,
+    /// Before the credential of the proxy.
+    gate: CredentialGate,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -76,15 +65,22 @@ impl HttpClient {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HttpError> {
         let wire = Wire::new(&options)?;
-        let (jitter, proxy_refused): (Jitter, _) = (Arc::new(rand::random::<f64>), Mutex::default());
-        let memory = Arc::default();
-        Ok(Self { wire, options, slots, memory, redactor, clock, jitter, proxy_refused })
+        redactor.know(wire.secrets());
+        let (jitter, memory, gate): (Jitter, _, _) =
+            (Arc::new(rand::random::<f64>), Arc::default(), CredentialGate::new());
+        Ok(Self { wire, options, slots, memory, redactor, clock, jitter, gate })
     }
 
     /// Keeps answers in the memory that others share.
     #[must_use]
     pub fn within(self, memory: Arc<Memory>) -> Self {
         Self { memory, ..self }
+    }
+
+    /// Sends the credential of a proxy by the gate that others share.
+    #[must_use]
+    pub fn behind(self, gate: CredentialGate) -> Self {
+        Self { gate, ..self }
     }
 
     /// Takes the jitter of waits from `jitter`.
@@ -140,7 +136,13 @@ impl HttpClient {
     ) -> Result<RawAnswer, HttpError> {
         let (started, budget) = (Instant::now(), &terms.patience.budget);
         let origin = request.resource.origin().ascii_serialization();
-        self.worth_sending(terms, &origin, started)?;
+        self.worth_sending(terms, &request.resource, started)?;
+        let refused_by_proxy = |refused: Refused| HttpError::ProxyRefused {
+            request: self.redactor.scrub(terms.line),
+            reason: refused.reason,
+        };
+        let by_proxy = self.wire.proxy_credential(&request.resource);
+        let mut proxy = self.gate.enter(by_proxy.clone()).await.map_err(refused_by_proxy)?;
         let (mut attempt, mut note, mut last_open) = (0, None, None);
         loop {
             attempt += 1;
@@ -148,11 +150,22 @@ impl HttpClient {
             let tried = tokio::select! {
                 biased;
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
+                refused = proxy.refused_elsewhere() => return Err(refused_by_proxy(refused)),
                 tried = self.attempt(request, terms, room) => tried,
             };
-            let tried = tried.and_then(|tried| tried.unless_doubtful(&mut last_open));
+            let tried = match tried.and_then(|tried| tried.unless_doubtful(&mut last_open)) {
+                Ok(tried) => self.by_its_status(tried, terms).await?,
+                Err(error) => Err(error),
+            };
             if matches!(tried, Err(TryError::Stale)) {
                 return Err(HttpError::Stale { request: self.redactor.scrub(terms.line) });
+            }
+            if is_refused_by_proxy(&tried) {
+                let _ = proxy.refused(&self.refusal_of_proxy(terms, &request.resource));
+                return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: false });
+            }
+            if by_proxy.is_some() && tried.is_ok() {
+                proxy.proved();
             }
             let wish = self.wish(&tried, terms).await?;
             if let Wish::Another { asked, broken } = &wish {
@@ -181,20 +194,23 @@ impl HttpClient {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 refused = terms.pass.refused_elsewhere() => return Err(refuse(refused)),
+                refused = proxy.refused_elsewhere() => return Err(refused_by_proxy(refused)),
             }
         }
     }
 
-    /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that refused our credential.
-    fn worth_sending(&self, terms: &Terms<'_>, origin: &str, now: Instant) -> Result<(), HttpError> {
+    /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that can't be used.
+    fn worth_sending(&self, terms: &Terms<'_>, to: &Url, now: Instant) -> Result<(), HttpError> {
         let request = || self.redactor.scrub(terms.line);
+        if let Some(reason) = self.wire.unusable_proxy(to) {
+            return Err(HttpError::Client { reason });
+        }
         if let Some(Dead { failed, since }) = terms.patience.budget.dead(now) {
             let span = spell(Duration::from_secs(since.as_secs()));
-            return Err(HttpError::Dead { request: request(), origin: origin.to_owned(), failed, span });
+            let origin = to.origin().ascii_serialization();
+            return Err(HttpError::Dead { request: request(), origin, failed, span });
         }
-        let mut refused = self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused = refused.take().filter(|at| now.saturating_duration_since(*at) < REFUSED_FOR);
-        if refused.is_some() { Err(HttpError::ProxyRefused { request: request() }) } else { Ok(()) }
+        Ok(())
     }
 
     /// Tells whether what a try brought is worth another one.
@@ -207,15 +223,8 @@ impl HttpClient {
                 return Ok(Wish::Another { asked: Some(Duration::ZERO), broken: None });
             }
             Err(TryError::Transport(kind, _)) if kind.is_transient() => return Ok(NOTHING_ASKED),
-            Err(TryError::Transport(TransportKind::ProxyAuth, _)) => {
-                self.note_proxy_refusal();
-                return Ok(Wish::Settled);
-            }
             Err(_) => return Ok(Wish::Settled),
         };
-        if tried.status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            self.note_proxy_refusal();
-        }
         let in_header = self.asked(tried);
         let again = match &terms.rules {
             Some((rules, extra)) if rules.speak_of_retries(tried.status) => {
@@ -229,6 +238,28 @@ impl HttpClient {
             Again::Worth { after, broken } => Ok(Wish::Another { asked: in_header.or(after), broken }),
             Again::Unknown(reason) => Err(HttpError::Rule { request: self.redactor.scrub(terms.line), reason }),
         }
+    }
+
+    /// Takes an answer whose body isn't whole by its status, unless the job's rules take that for a page with no rows: they may have looked
+    /// at what is missing.
+    async fn by_its_status(&self, tried: Tried, terms: &Terms<'_>) -> Result<Result<Tried, TryError>, HttpError> {
+        let (Some(_), Some((rules, extra))) = (&tried.broken, &terms.rules) else { return Ok(Ok(tried)) };
+        let (rules, extra) = (Arc::clone(rules), extra.to_vec());
+        let (status, headers, body) = (tried.status, headers_to_json(&tried.headers), tried.body.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let envelope = serde_json::from_slice(&body).unwrap_or_default();
+            rules.stand_without_the_body(status, &headers, &envelope, &extra)
+        });
+        let stands = work.await.map_err(|error| self.unworked(terms, &error))?;
+        Ok(match tried.broken {
+            Some(error) if !stands => Err(error),
+            broken => Ok(Tried { broken, ..tried }),
+        })
+    }
+
+    fn unworked(&self, terms: &Terms<'_>, error: &tokio::task::JoinError) -> HttpError {
+        let reason = format!("the work on the answer didn't end: {error}");
+        HttpError::Rule { request: self.redactor.scrub(terms.line), reason }
     }
 
     /// Asks the rules of the job, off the async threads.
@@ -248,50 +279,26 @@ impl HttpClient {
             };
             rules.again(status, &headers, &envelope, &extra, (now - DateTime::UNIX_EPOCH).as_seconds_f64())
         });
-        work.await.map_err(|error| HttpError::Rule {
-            request: self.redactor.scrub(terms.line),
-            reason: format!("the work on the answer didn't end: {error}"),
-        })
+        work.await.map_err(|error| self.unworked(terms, &error))
     }
 
-    fn note_proxy_refusal(&self) {
-        *self.proxy_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Says how the proxy refused its credential.
+    fn refusal_of_proxy(&self, terms: &Terms<'_>, to: &Url) -> String {
+        let proxy = self.wire.proxy_of(to).unwrap_or_else(|| "the proxy".to_owned());
+        let line = self.redactor.scrub(terms.line);
+        format!("{line}: {proxy} wants another credential; check its user and its password")
     }
 
     /// Makes one try, within the limits. The slot is given back before any wait.
     async fn attempt(&self, request: &RenderedRequest, terms: &Terms<'_>, room: &mut Room) -> Result<Tried, TryError> {
         room.restart();
-        let (each_try, cut) = (terms.each_try, terms.cut);
+        let cut = terms.cut;
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         // With a slot, so that nobody who waits for memory keeps the one that the others wait for from going on.
         room.begin().await?;
-        if let Some(rate) = self.options.rate_limit {
-            slot.keep_to(rate).await;
-        }
-        if terms.session.is_some_and(|(session, grant)| !session.is_current(grant.generation())) {
-            return Err(TryError::Stale);
-        }
-        terms.patience.sent.fetch_add(1, Ordering::Relaxed);
-        // After the waits, so that the signature is fresh when it leaves.
-        let prepared = each_try.prepared(request, self.clock.now());
-        let request = prepared.as_ref().unwrap_or(request);
-        let (mut headers, mut body) = (HeaderMap::new(), Bytes::new());
-        if let Some((kind, text)) = request.body() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            body = text.into();
-        } else if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
-            // Without it some servers answer 411 (RFC 9110, section 8.6).
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        // These replace what stands there, a content type of the pipeline file's own included.
-        headers.extend(request.headers.clone());
-        let deadline = Instant::now() + self.options.request_timeout;
-        let (method, url) = (request.method.clone(), request.url());
-        let sent = timeout_at(deadline.into(), self.wire.send(method, &url, headers, body)).await;
-        let response = sent.map_err(|_| late())??;
+        let Heard { response, held, deadline } = self.send(request, terms, &slot).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         slot.answered(matches!(status.as_u16(), 429 | 503));
-        each_try.heard(request, &headers, self.clock.now());
         if let Some(encoding) = unknown_encoding(&headers).filter(|_| status.is_success()) {
             return Err(TryError::Encoding(encoding));
         }
@@ -300,75 +307,26 @@ impl HttpClient {
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         let unmarked = ends_with_connection(response.version(), &headers, response.body().size_hint().exact());
-        let body = self.read(response, deadline, room).await?;
+        let mut body = BytesMut::new();
+        let read = self.read(response, deadline, room, &mut body).await;
+        room.fit();
+        // Over HTTP/2 the next request would go by the same connection.
+        if matches!(read, Err(TryError::Transport(TransportKind::Timeout, _))) {
+            held.retire();
+        }
+        let broken = match read {
+            // What says no more than that it failed says so by its status.
+            Err(error) if !status.is_success() && !matches!(error, TryError::NoRoom) => Some(error),
+            read => read.map(|()| None)?,
+        };
+        let body = body.freeze();
         if unmarked && status.is_success() && cut.is_cut(body.clone()).await {
             let reason = format!("the connection ended in the middle of the {}", cut.format.name());
             return Err(TryError::Transport(TransportKind::TornBody, reason));
         }
         let open_ended = unmarked && status.is_success() && is_open_ended(cut.format, &body);
-        Ok(Tried { status, headers, body, open_ended, unmarked: unmarked && ends_with_any_line(cut.format) })
-    }
-
-    async fn read(&self, response: Response<Incoming>, deadline: Instant, room: &mut Room) -> Result<Bytes, TryError> {
-        let (limit, length) = (self.options.max_response, response.body().size_hint().exact());
-        let mut unpacker = Unpacker::of(response.headers());
-        // What is packed is measured once it is unpacked.
-        if unpacker.is_none() && length.is_some_and(|length| length > limit) {
-            return Err(TryError::TooLarge);
-        }
-        let mut body = BytesMut::new();
-        if let Some(stated) = length.filter(|_| unpacker.is_none()) {
-            room.expect(stated).await?;
-            make_way(&mut body, usize::try_from(stated).unwrap_or(APART));
-        }
-        let (is_http_2, mut stream) = (response.version() == Version::HTTP_2, response.into_body());
-        let undoing = |reason| TryError::Transport(TransportKind::TornBody, reason);
-        loop {
-            let silent = Instant::now() + self.options.read_timeout;
-            let next = timeout_at(silent.min(deadline).into(), stream.frame()).await;
-            let next = next.map_err(|_| if silent < deadline { self.stalled() } else { late() })?;
-            let Some(frame) = next.transpose().map_err(|error| torn(&error))? else { break };
-            let Ok(chunk) = frame.into_data() else { continue };
-            match &mut unpacker {
-                None => self.keep(&chunk, &mut body, room).await?,
-                Some(unpacker) => {
-                    for mut piece in chunk.chunks(PIECE) {
-                        loop {
-                            let undone = unpacker.push(&mut piece).map_err(undoing)?;
-                            self.keep(&undone, &mut body, room).await?;
-                            if piece.is_empty() && undone.is_empty() {
-                                break;
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        // A stream that is reset without an error ends as well, without having come to its end.
-        if is_http_2 && !stream.is_end_stream() {
-            return Err(undoing("the server reset the stream before its end".to_owned()));
-        }
-        if let Some(unpacker) = &mut unpacker {
-            self.keep(&unpacker.finish().map_err(undoing)?, &mut body, room).await?;
-        }
-        room.fit();
-        Ok(body.freeze())
-    }
-
-    /// Adds bytes to a body, unless it grows too large.
-    async fn keep(&self, bytes: &[u8], body: &mut BytesMut, room: &mut Room) -> Result<(), TryError> {
-        if u64::try_from(body.len() + bytes.len()).unwrap_or(u64::MAX) > self.options.max_response {
-            return Err(TryError::TooLarge);
-        }
-        room.grow(bytes.len() as u64).await?;
-        make_way(body, bytes.len());
-        body.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn stalled(&self) -> TryError {
-        let silence = spell(self.options.read_timeout);
-        TryError::Transport(TransportKind::Timeout, format!("no byte of the body came for {silence}"))
+        let unmarked = unmarked && ends_with_any_line(cut.format);
+        Ok(Tried { status, headers, body, broken, open_ended, unmarked })
     }
 
     fn asked(&self, tried: &Tried) -> Option<Duration> {
@@ -398,6 +356,7 @@ impl HttpClient {
                 status: tried.status,
                 headers: headers_to_json(&tried.headers),
                 body: tried.body,
+                broken: tried.broken.map(|error| error.reason(self.options.max_response)),
                 attempts,
                 elapsed: made.started.elapsed(),
                 note,
@@ -421,23 +380,20 @@ impl HttpClient {
                 reason.extend(proxy.iter().map(|proxy| format!(", through {proxy}")));
                 let note = note
                     .or_else(|| proxy.and_then(|_| kind.what_to_do_about_a_proxy()))
-                    .or_else(|| kind.what_to_do_at(origin));
+                    .or_else(|| kind.what_to_do_at(origin))
+                    .or_else(|| tls::what_to_do(&reason).filter(|_| kind == TransportKind::Tls))
+                    .or_else(|| what_to_do_about_http_2(&reason).filter(|_| kind == TransportKind::Broken));
                 Err(HttpError::Transport { request, origin: origin.to_owned(), kind, attempts, reason, note })
             }
         }
     }
 }
 
-/// The try took longer than one may.
-fn late() -> TryError {
-    TryError::Transport(TransportKind::Timeout, "error sending request: operation timed out".to_owned())
-}
-
-/// Makes way for `bytes` more.
-fn make_way(body: &mut BytesMut, bytes: usize) {
-    if body.capacity() - body.len() < bytes {
-        // What a server states of a large body may be a lie, so that is no more than a sign that it is one.
-        let is_large = body.len() + bytes > LARGE;
-        body.reserve(if is_large && body.capacity() < APART { APART - body.len() } else { bytes });
+/// Tells whether a try was answered by a proxy that wants another credential. Sent again, a wrong one would lock its account.
+fn is_refused_by_proxy(tried: &Result<Tried, TryError>) -> bool {
+    match tried {
+        Ok(tried) => tried.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        Err(TryError::Transport(kind, _)) => *kind == TransportKind::ProxyAuth,
+        Err(_) => false,
     }
 }

@@ -36,6 +36,9 @@ pub struct HttpOptions {
     pub proxy: Option<Proxy>,
     /// Whether the environment may name a proxy.
     pub environment_proxy: bool,
+    /// How long an HTTP/2 connection that requests are out on may be silent before it is asked whether it is still there, and how long it
+    /// has to say so.
+    pub ping: Duration,
     /// Requests per span of time.
     pub rate_limit: Option<RateLimit>,
     /// Requests at once to the host.
@@ -58,6 +61,7 @@ impl Default for HttpOptions {
             insecure_skip_verify: false,
             proxy: None,
             environment_proxy: true,
+            ping: Duration::from_secs(30),
             rate_limit: None,
             concurrency: 4,
             max_response: DEFAULT_MAX_RESPONSE,
@@ -86,7 +90,7 @@ pub(super) fn said(error: &(dyn Error + 'static), connecting: bool) -> (Transpor
         TransportKind::Tls
     } else if connecting {
         TransportKind::Connect
-    } else if of_http(error, hyper::Error::is_parse_too_large) {
+    } else if of_http(error, hyper::Error::is_parse_too_large) || is_head_of_http_2(&text) {
         TransportKind::Head
     } else if of_http(error, hyper::Error::is_parse) {
         TransportKind::NoHttp
@@ -96,10 +100,32 @@ pub(super) fn said(error: &(dyn Error + 'static), connecting: bool) -> (Transpor
     (kind, text)
 }
 
+/// Tells by what the network says of a request without an answer whether that was the end of its connection, and not of its stream alone.
+pub(super) fn ended(reason: &str) -> bool {
+    !reason.contains("stream error")
+}
+
+/// Tells by the same whether the server wants to be asked over HTTP/1.1 (RFC 9113, section 7): it does so before it looks at a request.
+pub(super) fn wants_http_1(reason: &str) -> bool {
+    reason.contains("endpoint requires HTTP/1.1")
+}
+
+/// Says what to do where HTTP/2 found fault with the head of an answer, of which it doesn't say what it is.
+pub(super) fn what_to_do_about_http_2(reason: &str) -> Option<String> {
+    const CHECK: &str = "the head of the answer breaks the rules of HTTP/2, or is larger than some 400 KiB: see whether the server piles \
+                         headers up, such as cookies, and look at the proxies between";
+    reason.contains("stream error detected: unspecific protocol error").then(|| CHECK.to_owned())
+}
+
 /// Sorts an error of the network in a body: it is incomplete.
 pub(super) fn torn(error: &hyper::Error) -> (TransportKind, String) {
     let text = chain(error);
     (if is_tls(&text) { TransportKind::Tls } else { TransportKind::TornBody }, text)
+}
+
+/// Tells whether HTTP/2 gave a connection up for a head that is larger than what is read by far.
+fn is_head_of_http_2(text: &str) -> bool {
+    text.contains("header_list_way_too_large") || text.contains("too_many_continuations")
 }
 
 fn is_tls(text: &str) -> bool {

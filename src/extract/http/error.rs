@@ -146,14 +146,15 @@ pub enum HttpError {
         /// Time since the first of them failed.
         span: String,
     },
-    /// The proxy refused the credential before this request was sent.
+    /// The proxy refused the credential before this request was sent (again).
     #[error(
-        "{request}: not sent: the proxy refused the credential a moment ago, and nothing is sent through it for five minutes, so \
-         that the account isn't locked out; check the user and the password of `proxy`, or of HTTPS_PROXY where the file has none"
+        "{request}: not sent: the proxy refused the credential, so no job sends it again in this run; the first refusal: {reason}"
     )]
     ProxyRefused {
         /// The request in one line, scrubbed.
         request: String,
+        /// The first refusal.
+        reason: Arc<str>,
     },
     /// A rule about retries can't be evaluated on an answer.
     #[error("{request}: {reason}; make the rule fit every answer, such as with `.busy? // false`")]

@@ -12,7 +12,7 @@ use super::error::{AnswerError, ExchangeError, Fault, HttpError};
 use super::judge::{Judged, Rules};
 use super::memory::{Room, Turn};
 use super::renew::{NO_EVIDENCE, NO_RIGHT, NoGrant, Renewals};
-use super::terms::{Patience, Terms};
+use super::terms::{Patience, Purpose, Terms};
 use crate::extract::auth::{Auth, CredentialGate, Grant, Pass, excerpt};
 use crate::extract::request::RenderedRequest;
 
@@ -197,9 +197,9 @@ impl Exchange {
                 Judged::Failed { reason } if answer.unsettled && answer.status.is_success() => {
                     (reason, STAYS, Fault::Request)
                 }
-                Judged::Failed { reason } => (reason, what_to_do(answer.status), Fault::Request),
+                Judged::Failed { reason } => (reason, self.what_to_do(answer.status), Fault::Request),
                 Judged::Unwanted { reason } => (reason, UNWANTED, Fault::Sent),
-                Judged::Broken { reason } => (reason, what_to_do(answer.status), Fault::Rule),
+                Judged::Broken { reason } => (reason, self.what_to_do(answer.status), Fault::Rule),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
                     (Some(session), Some(grant)) if renewals.help(session, grant) => {
                         drop((answer, page));
@@ -254,15 +254,28 @@ impl Exchange {
         })
     }
 
+    /// Says what to do about an answer that was judged an error.
+    fn what_to_do(&self, status: StatusCode) -> &'static str {
+        match (self.patience.purpose, status.as_u16()) {
+            (Purpose::Sink, 403) => "check what the credential's account may write",
+            (Purpose::Sink, 404) => "check the path and base_url; if it is about this row alone, say so with `refused`",
+            (Purpose::Sink, 409) => {
+                "check the request; if it means that the row is there already, say so with `exists`"
+            }
+            _ => what_to_do(status),
+        }
+    }
+
     pub(super) fn error(&self, line: &str, answer: &RawAnswer, reason: &str, hint: &str) -> AnswerError {
         let redactor = self.client.redactor();
+        let broken = answer.broken.iter().map(|broken| format!("; its body isn't whole: {broken}")).collect::<String>();
         AnswerError {
             request: redactor.scrub(line),
             status: answer.status.as_u16(),
             fault: Fault::Request,
             attempts: answer.attempts,
             elapsed: answer.elapsed,
-            reason: excerpt(redactor, reason.as_bytes()),
+            reason: excerpt(redactor, reason.as_bytes()) + &redactor.scrub(&broken),
             excerpt: excerpt(redactor, &answer.body),
             hint: answer.note.clone().unwrap_or_else(|| hint.to_owned()),
         }
@@ -275,7 +288,7 @@ const STAYS: &str = "raise retry.attempts or retry.max_delay, or run later";
 /// What to do about a row that a server will never take.
 const UNWANTED: &str = "correct the row in the transform, or what the sink makes of it";
 
-/// Says what to do about an answer that was judged an error.
+/// Says what to do about an answer to the request of a job.
 fn what_to_do(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..300 => "check the request, and the source's success and error_message",

@@ -2,6 +2,7 @@
 
 mod again;
 mod answer;
+mod body;
 mod budget;
 mod client;
 mod connect;
@@ -15,6 +16,7 @@ mod pace;
 mod renew;
 mod retry;
 mod route;
+mod send;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -35,5 +37,5 @@ pub use self::judge::{Judged, RuleTexts, Rules, RulesError};
 pub use self::limit::{HostSlots, RateLimit};
 pub use self::memory::{DEFAULT_MEMORY_LIMIT, Memory, Room, Turn};
 pub use self::retry::{RetryPolicy, retry_after};
-pub use self::route::Proxy;
+pub use self::route::{Proxy, proxy_credential};
 pub use self::terms::{EnvelopeReader, Patience, Purpose, Repeat};

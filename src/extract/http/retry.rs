@@ -30,11 +30,13 @@ impl RetryPolicy {
         attempt < self.attempts
     }
 
-    /// Tells whether an answer with `status` is worth another try: too many requests, or a fault of the server that may pass, which all
-    /// may but those that say that it can't do what is asked (RFC 9110, section 15.6).
+    /// Tells whether an answer with `status` is worth another try: it says so itself, as 408, 421, 425 and 429 do (RFC 9110, section
+    /// 15.5; RFC 8470, section 5.2; RFC 6585, section 4), or it is a fault of the server that may pass, which all may but those that say
+    /// that it can't do what is asked (RFC 9110, section 15.6).
     #[must_use]
     pub fn is_transient(status: StatusCode) -> bool {
-        status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() && !matches!(status.as_u16(), 501 | 505)
+        matches!(status.as_u16(), 408 | 421 | 425 | 429)
+            || status.is_server_error() && !matches!(status.as_u16(), 501 | 505)
     }
 
     /// Returns the wait after try `attempt` (from 1): exponential with full jitter, `random` in `[0, 1)` taking its part. Where
@@ -87,7 +89,7 @@ mod tests {
         let transient: Vec<u16> =
             (100..600).filter(|status| RetryPolicy::is_transient(StatusCode::from_u16(*status).unwrap())).collect();
         let wanted: Vec<u16> =
-            [429].into_iter().chain((500..600).filter(|status| ![501, 505].contains(status))).collect();
+            [408, 421, 425, 429].into_iter().chain((500..600).filter(|status| ![501, 505].contains(status))).collect();
         assert_eq!(transient, wanted);
     }
 

@@ -53,7 +53,7 @@ pub enum Repeat {
     /// All that may help: the request asks for something, or the server knows it again.
     #[default]
     Any,
-    /// Those that the server surely didn't act upon: it was never reached, or said that it was asked too often.
+    /// Those that the server surely didn't act upon: it was never reached, or said that it won't yet.
     Unheard,
 }
 

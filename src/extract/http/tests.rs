@@ -20,6 +20,8 @@ use crate::extract::request::{RenderedRequest, RequestSpec, RequestTree};
 use crate::model::AnswerFormat;
 use crate::secret::Secret;
 
+mod broken;
+mod connections;
 mod encodings;
 mod network;
 mod patience;

@@ -18,8 +18,7 @@ use tokio_rustls::rustls::{
 use super::connect::HttpOptions;
 use super::error::HttpError;
 
-/// What the verifier says of a server's certificate that may sign others: `webpki::Error::CaUsedAsEndEntity`. Whether it is valid
-/// now was looked at before.
+/// What the verifier says of a server's certificate that may sign others: `webpki::Error::CaUsedAsEndEntity`.
 const SIGNS_OTHERS: &str = "CaUsedAsEndEntity";
 
 /// A client's certificate with those that vouch for it, and its key.
@@ -67,8 +66,8 @@ fn named(options: &HttpOptions) -> String {
     files.into_iter().filter_map(file).collect()
 }
 
-/// Trusts who is vouched for by the system's certificates or by those of `ca_file`, and a server whose very certificate stands there:
-/// a self-signed one mostly says that it may sign others, which a server's may not otherwise.
+/// Trusts who is vouched for by the system's certificates or by those of `ca_file`, and a server whose very certificate stands there: who
+/// signed it may be unknown, and a self-signed one mostly says that it may sign others, which a server's may not otherwise.
 #[derive(Debug)]
 struct Verifier {
     /// None where there is nobody to vouch for anyone.
@@ -112,8 +111,9 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let Some(roots) = &self.roots else { return Err(CertificateError::UnknownIssuer.into()) };
         match roots.verify_server_cert(server, between, name, ocsp, now) {
-            Err(Error::InvalidCertificate(CertificateError::Other(why)))
-                if why.to_string() == SIGNS_OTHERS && self.own.iter().any(|own| own.as_ref() == server.as_ref()) =>
+            // Whether it is valid now, and for servers, was looked at before.
+            Err(Error::InvalidCertificate(why))
+                if is_for_lack_of_a_signer(&why) && self.own.iter().any(|own| own.as_ref() == server.as_ref()) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(server)?, name)?;
                 Ok(ServerCertVerified::assertion())
@@ -143,6 +143,26 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+/// Tells whether a certificate has no other fault than that nobody who is known vouches for it.
+fn is_for_lack_of_a_signer(why: &CertificateError) -> bool {
+    match why {
+        CertificateError::UnknownIssuer => true,
+        CertificateError::Other(why) => why.to_string() == SIGNS_OTHERS,
+        _ => false,
+    }
+}
+
+/// Says what to do where there is no TLS, as far as what was `said` tells more than that.
+pub(super) fn what_to_do(said: &str) -> Option<String> {
+    const OTHER_HOST: &str = "base_url must name the server by a name or an address that stands in its certificate as a subjectAltName; \
+                              take such a one, or have a certificate made that has this one";
+    const EXPIRED: &str = "the server's certificate must be renewed there; check this machine's clock, too";
+    const NOT_YET: &str =
+        "the server's certificate isn't valid before that: check this machine's clock, and the server's";
+    let known = [("not valid for name", OTHER_HOST), ("certificate expired", EXPIRED), ("not valid yet", NOT_YET)];
+    known.into_iter().find(|(sign, _)| said.contains(sign)).map(|(_, hint)| hint.to_owned())
 }
 
 /// Trusts anybody, for `insecure_skip_verify`: with a certificate that nobody could read, as well.
@@ -273,6 +293,30 @@ mod tests {
         assert!(says("127.0.0.2", 2050).unwrap_err().contains("not valid for name"), "{:?}", says("127.0.0.2", 2050));
         assert!(says("127.0.0.1", 2200).unwrap_err().contains("expired"), "{:?}", says("127.0.0.1", 2200));
         assert!(says("127.0.0.1", 2020).unwrap_err().contains("not valid yet"), "{:?}", says("127.0.0.1", 2020));
+    }
+
+    #[test]
+    fn a_certificate_that_is_named_itself_is_for_its_host_and_its_time_whoever_signed_it() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/server.pem"));
+        let own = certificates(path).unwrap();
+        let verifier = |own: &[_]| Verifier::new(&Arc::new(ring::default_provider()), own.to_vec(), None).unwrap();
+        let says = |verifier: &Verifier, name: &str, year: u64| {
+            let since = std::time::Duration::from_secs((year - 1970) * 31_557_600);
+            let (name, now) = (ServerName::try_from(name.to_owned()).unwrap(), UnixTime::since_unix_epoch(since));
+            verifier.verify_server_cert(&own[0], &[], &name, &[], now).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let named = verifier(&own);
+        assert_eq!(says(&named, "127.0.0.1", 2050), Ok(()));
+        assert!(says(&verifier(&[]), "127.0.0.1", 2050).unwrap_err().contains("UnknownIssuer"));
+        for (name, year, why, hint) in [
+            ("127.0.0.2", 2050, "not valid for name", "must name the server by a name"),
+            ("127.0.0.1", 2200, "expired", "must be renewed there"),
+            ("127.0.0.1", 2020, "not valid yet", "isn't valid before that"),
+        ] {
+            let said = says(&named, name, year).unwrap_err();
+            assert!(said.contains(why) && what_to_do(&said).unwrap().contains(hint), "{said}");
+        }
+        assert_eq!(what_to_do("invalid peer certificate: UnknownIssuer"), None);
     }
 
     #[test]

@@ -13,7 +13,10 @@ use super::terms::Repeat;
 pub(super) struct Tried {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// What came of the body.
     pub(super) body: Bytes,
+    /// Why that isn't all of it, where the status, which is none of success, stands all the same.
+    pub(super) broken: Option<TryError>,
     /// Whether nothing tells that the body's last line is whole.
     pub(super) open_ended: bool,
     /// Whether nothing tells the body from one that was cut off behind a line.
@@ -29,6 +32,18 @@ pub(super) enum TryError {
     Stale,
     /// The body is encoded in a way that isn't known.
     Encoding(String),
+}
+
+impl TryError {
+    /// Says why a body isn't whole. `limit` is the largest that is read.
+    pub(super) fn reason(&self, limit: u64) -> String {
+        match self {
+            Self::Transport(_, reason) => reason.clone(),
+            Self::TooLarge => format!("it is larger than {limit} bytes, the limit"),
+            Self::NoRoom | Self::Stale => "it wasn't read".to_owned(),
+            Self::Encoding(encoding) => format!("its content-encoding, {encoding}, can't be undone"),
+        }
+    }
 }
 
 /// What is known of a body: its length and its hash.
@@ -55,7 +70,8 @@ impl Tried {
 /// Tells whether a try may be followed by another.
 pub(super) fn may_follow(repeat: Repeat, tried: &Result<Tried, TryError>) -> bool {
     let unheard = match tried {
-        Ok(tried) => tried.status == StatusCode::TOO_MANY_REQUESTS,
+        // It was asked too often, by a connection that doesn't lead to it, or too early.
+        Ok(tried) => matches!(tried.status.as_u16(), 421 | 425 | 429),
         Err(TryError::Transport(kind, _)) => kind.is_unheard(),
         Err(_) => false,
     };

@@ -6,7 +6,7 @@
 use std::io::{self, Write as _};
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -25,6 +25,15 @@ pub(super) fn undone_here(name: &str) -> Option<&'static str> {
     known.into_iter().find(|(known, _)| name.trim().eq_ignore_ascii_case(known)).map(|(_, encoding)| encoding)
 }
 
+/// Returns how a body with these headers is encoded, in the order in which that was done: the encodings may stand in one header or in
+/// several, and `identity` is none (RFC 9110, section 8.4.1).
+pub(super) fn encodings(headers: &HeaderMap) -> Vec<String> {
+    let all =
+        headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let each = all.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
+    each.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity")).collect()
+}
+
 /// A body that is being undone.
 pub(super) struct Unpacker {
     encoding: &'static str,
@@ -34,7 +43,7 @@ pub(super) struct Unpacker {
 }
 
 enum How {
-    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    Gzip(Box<GzDecoder<Vec<u8>>>),
     /// What it is shows with its first byte.
     Deflate {
         state: Option<Box<Decompress>>,
@@ -54,11 +63,11 @@ enum How {
 impl Unpacker {
     /// Returns what undoes a body with these headers; none where there is nothing to do here.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
-        let (Some(encoding), None) = (encodings.next(), encodings.next()) else { return None };
-        let encoding = undone_here(encoding.to_str().ok()?)?;
+        let encodings = encodings(headers);
+        let [encoding] = encodings.as_slice() else { return None };
+        let encoding = undone_here(encoding)?;
         let how = match encoding {
-            "gzip" => How::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+            "gzip" => How::Gzip(Box::new(GzDecoder::new(Vec::new()))),
             "br" => {
                 let [one, two, three] = [(); 3].map(|()| StandardAlloc::default());
                 How::Brotli { state: Box::new(BrotliState::new(one, two, three)), ended: false }
@@ -74,7 +83,7 @@ impl Unpacker {
     pub(super) fn push(&mut self, bytes: &mut &[u8]) -> Result<Vec<u8>, String> {
         self.begun |= !bytes.is_empty();
         let undone = match &mut self.how {
-            How::Gzip(decoder) => decoder.write_all(std::mem::take(bytes)).map(|()| std::mem::take(decoder.get_mut())),
+            How::Gzip(decoder) => gunzip(decoder, std::mem::take(bytes)),
             How::Deflate { ended: true, .. } | How::Brotli { ended: true, .. } if !bytes.is_empty() => {
                 Err(io::Error::other(GOES_ON))
             }
@@ -109,6 +118,25 @@ impl Unpacker {
     fn say(&self, error: &io::Error) -> String {
         format!("the {} data is cut off or garbled: {error}", self.encoding)
     }
+}
+
+/// Undoes a piece of gzip members. Zeros behind one fill a block of whoever wrote it, and mean nothing, as gzip(1) has it.
+fn gunzip(decoder: &mut GzDecoder<Vec<u8>>, mut bytes: &[u8]) -> io::Result<Vec<u8>> {
+    while !bytes.is_empty() {
+        match decoder.write(bytes)? {
+            // The member has ended, and what is left isn't of it.
+            0 => {
+                decoder.try_finish()?;
+                let filling = bytes.iter().take_while(|byte| **byte == 0).count();
+                bytes = bytes.get(filling..).unwrap_or_default();
+                if !bytes.is_empty() {
+                    *decoder = GzDecoder::new(std::mem::take(decoder.get_mut()));
+                }
+            }
+            taken => bytes = bytes.get(taken..).unwrap_or_default(),
+        }
+    }
+    Ok(std::mem::take(decoder.get_mut()))
 }
 
 /// What is wrong where bytes follow that nobody could make anything of.

@@ -67,6 +67,12 @@ impl RowKeys {
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Returns what a request with these rows is known by.
+    #[must_use]
+    pub fn id(&self) -> String {
+        RowKey::of_rows(&self.0).to_string()
+    }
 }
 
 impl From<&BTreeSet<RowKey>> for RowKeys {

@@ -20,7 +20,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 pub use keys::{RowKey, RowKeys};
-pub use state::{DeliveryNote, DeliveryState, DoneSlice};
+pub use state::{DeliveryNote, DeliveryState, DoneSlice, KeptRequest};
 
 use self::state::StoredState;
 use super::entry::FORMAT;
@@ -175,7 +175,7 @@ impl DeliveryLog {
             if tries == PUT_TRIES {
                 return Err(error);
             }
-            tracing::warn!(note = %path, tries, %error, "a note of a delivery couldn't be written, trying again");
+            tracing::warn!(note = %path, tries, error = %crate::objects::chain(&error), "a note of a delivery couldn't be written, trying again");
             tokio::time::sleep(self.writer.held.ledger.timing.pause * tries).await;
             tries += 1;
         }
@@ -187,7 +187,7 @@ impl DeliveryLog {
             return;
         }
         if let Err(error) = self.checkpoint().await {
-            tracing::warn!(%error, "a checkpoint of a delivery couldn't be written");
+            tracing::warn!(error = %crate::objects::chain(&error), "a checkpoint of a delivery couldn't be written");
         }
     }
 

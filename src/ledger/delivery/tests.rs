@@ -44,6 +44,49 @@ fn a_request_is_in_doubt_until_its_end_is_noted() {
     assert!(!state.has_ended(key(2)) && state.has_ended(key(1)), "only what was sent stays");
 }
 
+fn kept(numbers: impl IntoIterator<Item = u64> + Clone) -> KeptRequest {
+    let rows = numbers.clone().into_iter().map(|number| serde_json::json!({"z": number, "a": 0.1 + 0.2})).collect();
+    KeptRequest { request: keys(numbers).id(), mark: "a mark".to_owned(), rows }
+}
+
+#[test]
+fn a_request_is_kept_as_it_was_until_its_end_is_noted() {
+    let mut state = DeliveryState::default();
+    let note = DeliveryNote {
+        begun: vec![keys([1, 2]), keys([3])],
+        kept: vec![kept([1, 2]), kept([3])],
+        ..DeliveryNote::default()
+    };
+    state.apply(&serde_json::from_str(&serde_json::to_string(&note).unwrap()).unwrap());
+    assert_eq!(state.kept(&keys([1, 2])), Some(&kept([1, 2])));
+    let stored = serde_json::to_string(&state.stored()).unwrap();
+    let read: DeliveryState = serde_json::from_str::<StoredState>(&stored).unwrap().into();
+    assert_eq!(read, state);
+    state.apply(&DeliveryNote { sent: keys([1, 2]), ..DeliveryNote::default() });
+    assert_eq!((state.kept(&keys([1, 2])), state.kept(&keys([3]))), (None, Some(&kept([3]))));
+    state.apply(&DeliveryNote { forgive: true, ..DeliveryNote::default() });
+    let left = state.kept(&keys([3])).unwrap();
+    assert!(left.rows.is_empty() && left.mark == "a mark", "it is sent as its rows are now");
+}
+
+#[test]
+fn after_an_edit_of_the_key_rows_are_known_by_the_new_one() {
+    let by = |column: &str| vec![column.to_owned()];
+    let mut state = DeliveryState::default();
+    state.apply(&DeliveryNote { key: by("id"), ..DeliveryNote::default() });
+    let note =
+        DeliveryNote { sent: keys([1, 2]), refused: keys([3]), begun: vec![keys([4])], ..DeliveryNote::default() };
+    state.apply(&note);
+    state.apply(&DeliveryNote { key: by("n"), sent: keys([11]), begun: vec![keys([14])], ..DeliveryNote::default() });
+    assert_eq!((state.key(), state.in_doubt()), (&by("n")[..], &[keys([14])][..]));
+    assert_eq!((state.sent(), state.refused()), (1, 0), "of those by the old key nothing is counted");
+    assert!(state.was_sent(key(11)) && state.was_sent(key(1)), "and nothing that was sent is forgotten");
+    state.apply(&DeliveryNote { sent: keys([12]), ..DeliveryNote::default() });
+    assert_eq!(state.sent(), 2);
+    state.apply(&DeliveryNote { key: by("id"), sent: keys([1, 2]), ..DeliveryNote::default() });
+    assert_eq!(state.sent(), 2);
+}
+
 #[tokio::test]
 async fn what_is_noted_is_read_back_across_checkpoints() {
     let ledger = ledger();

@@ -51,7 +51,7 @@ pub async fn update_object(
             Err(error) => match failed("write", root, &error) {
                 ManifestError::Store { error, .. } if matches!(error.kind(), Kind::Taken | Kind::Changed) => {}
                 ManifestError::Store { error, .. } if error.kind() == Kind::Other && attempt < 3 => {
-                    tracing::warn!(root = %name, %error, "a data set's list of files couldn't be written, trying again");
+                    tracing::warn!(root = %name, error = %crate::objects::chain(&error), "a data set's list of files couldn't be written, trying again");
                 }
                 failed => return Err(failed),
             },

@@ -9,6 +9,7 @@ use super::super::load::{Jq as JqText, OneOrMany, RequestValue, Spanned, Tmpl};
 use super::super::spec::{Find, Method, Outbox, Request};
 use super::Findings;
 use super::request::{ANSWER_VARS, About, Vars};
+use crate::lang::template::Template;
 use crate::model::SinkName;
 
 /// The most rows of a request.
@@ -51,7 +52,7 @@ impl Findings<'_> {
             request: Request { method, ..request? },
             key,
             batch,
-            idempotent: key_header.is_some(),
+            idempotency_header: key_header.as_ref().map(|(name, _)| name.clone()),
             find: find.map_or(Some(None), |find| find.map(Some))?,
             refused: refused?,
             filter: sink.filter.clone(),
@@ -153,7 +154,7 @@ impl Findings<'_> {
         }
         let value = key.value.value.clone().unwrap_or_else(|| Tmpl::new("{{ key }}"));
         self.text(&value, vars);
-        if !value.as_str().contains("{{") {
+        if !sees_rows(value.as_str()) {
             let help = "remove it (the default is made of the row's key), or write a template such as '{{ row.id }}'";
             self.error(value.span(), "all requests would have one idempotency key, and be taken for one", help);
         }
@@ -185,13 +186,41 @@ impl Findings<'_> {
         }
         let found = self.jq(&find.found, &ANSWER_VARS);
         let absent = find.absent.as_ref().map(|rule| self.jq(rule, &ANSWER_VARS));
-        let query = find.query.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect();
+        let query: IndexMap<_, _> =
+            find.query.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect();
         let body = find.body.as_ref().map(|body| body.value.clone());
+        let values = || query.values().chain(headers.values()).chain(&body);
+        let sees =
+            sees_rows(path.as_str()) || query.keys().any(|name| sees_rows(name)) || values().any(value_sees_rows);
+        if !sees && vars.about == About::Sent {
+            let help =
+                "name the row in it, such as `query: {id: '{{ row.id }}'}`, or `'{{ key }}'` where that was sent";
+            self.error(
+                find.span,
+                "`find` asks the same for each row, so one that is there would stand for all of them",
+                help,
+            );
+        }
         Some(Find {
             request: Request { method, path: path.clone(), query, headers, body, form: None },
             found: found?,
             absent: absent.map_or(Some(None), |absent| absent.map(Some))?,
         })
+    }
+}
+
+/// Tells whether a template sees the rows that are sent. One that can't be read is told of elsewhere.
+fn sees_rows(text: &str) -> bool {
+    let is_one = |name: &String| matches!(name.split('.').next(), Some("row" | "rows" | "key"));
+    Template::compile(text).map_or(true, |template| template.names().iter().any(is_one))
+}
+
+fn value_sees_rows(value: &RequestValue) -> bool {
+    match value {
+        RequestValue::String(text) => sees_rows(text.as_str()),
+        RequestValue::List(items) => items.iter().any(value_sees_rows),
+        RequestValue::Map(map) => map.iter().any(|(name, value)| sees_rows(&name.value) || value_sees_rows(value)),
+        RequestValue::Null | RequestValue::Bool(_) | RequestValue::Number(_) => false,
     }
 }
 

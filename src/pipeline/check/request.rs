@@ -182,6 +182,10 @@ impl Findings<'_> {
             let message = format!("`{}` can't be the name of a header", name.value);
             self.error(name.span, message, "use letters, digits and `-`, such as `x-request-id`");
         }
+        if ["content-length", "transfer-encoding"].iter().any(|own| name.value.eq_ignore_ascii_case(own)) {
+            let message = format!("`{}` isn't for the file to say: another one would cut off what is sent", name.value);
+            self.error(name.span, message, "remove it: it is made from the body");
+        }
     }
 
     pub(super) fn tree(&mut self, value: &RequestValue, vars: &Vars) {

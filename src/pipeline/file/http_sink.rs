@@ -17,12 +17,14 @@ with_source_keys! {
     /// sent by then, isn't sent any more.
     ///
     /// Each row is sent at least once. With `find`, or with an `idempotency_key` that the server honours, it is created once,
-    /// whatever happens. With neither, the requests go one by one, and each that may have been heard though no answer came (a process
-    /// that was killed, a timeout, a broken connection, a status of 500 and above) is sent again: the report counts the rows in it as
-    /// `maybe_sent`.
+    /// whatever happens: a request with such a key of which nobody knows whether it was heard is sent again before all others, as it
+    /// was, whatever the source has by then (`deliver --refused` sends it as it has landed since). With neither, the requests go one by
+    /// one, and each that may have been heard though no answer came (a process that was killed, a timeout, a broken connection, a
+    /// status of 500 and above) is sent again: the report counts the rows in it as `maybe_sent`.
     ///
     /// An answer with a 2xx status, for which `success` holds, is the end of a row. What `refused` takes goes to quarantine, with the
-    /// answer. All else stops the delivery of this sink, after the tries of `retry`; the next run goes on there. What has landed
+    /// answer; so does a row that no request can be made of, unless none can be made of any. Where all rows of a delivery are refused it
+    /// has failed. All else stops the delivery of this sink, after the tries of `retry`; the next run goes on there. What has landed
     /// stays landed.
     ///
     /// The keys of `source` don't count here: name the end point's own `base_url`, `auth` and so on. `empty` and `format` have no
@@ -53,24 +55,28 @@ with_source_keys! {
         /// The form fields, sent as `application/x-www-form-urlencoded`. An object or a list is sent as JSON.
         #[serde(default)]
         pub form: Option<Spanned<IndexMap<Spanned<String>, RequestValue>>>,
-        /// Columns of the transform that identify a row: no row is sent twice. None of them may be null.
+        /// Columns of the transform that identify a row: no row is sent twice. None of them may be null. Where other columns are named
+        /// after rows have landed, the first delivery looks through those: what was sent by the columns of before counts as sent.
         pub key: Spanned<OneOrMany<Spanned<String>>>,
         /// Sends several rows with one request. Default: one.
         #[serde(default)]
         pub batch: Option<Spanned<BatchFile>>,
         /// The header by which the server knows a request that it has heard before. Only for servers that honour it, and for as long as
-        /// they do (often a day): then nothing is created twice.
+        /// they do (often a day): then nothing is created twice. Up to 1 MiB of rows is kept beside the state while it is sent; a request
+        /// that is larger, and whose rows have changed or gone since, can't be sent again as it was: its rows count as `maybe_sent`.
         #[serde(default)]
         pub idempotency_key: Option<Spanned<IdempotencyFile>>,
-        /// A request that looks whether a row is there already, before each time that it would be sent.
+        /// A request that looks whether a row is there already, before each time that it would be sent. It names the row.
         #[serde(default)]
         pub find: Option<Spanned<FindFile>>,
         /// jq: whether an answer says that the row is there already, whatever its status: `$status == 409`. It then counts as found.
+        /// With `batch` it may be said of one of the rows: they are sent again in halves, down to those that are there.
         #[serde(default)]
         pub exists: Option<Jq>,
         /// jq: whether an answer that is no success refuses the row for good: it goes to quarantine, and the delivery goes on. Sees
         /// `$status`, `$headers` and the body. Default: one of the statuses 400, 410, 413, 415, 422 and 431. A batch that is refused
-        /// is sent again in halves, down to the rows at fault. Where the first ten rows of a delivery are all refused, it stops.
+        /// is sent again in halves, down to the rows at fault. Until the sink has sent a row, no row is given up: where the first ten, or
+        /// all that there are, are refused, the delivery fails, and they stay to be sent.
         #[serde(default)]
         pub refused: Option<Jq>,
     }

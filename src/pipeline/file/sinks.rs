@@ -53,7 +53,8 @@ pub struct ParquetFile {
     /// The most rows of a file. Default: no bound.
     #[serde(default)]
     pub rows_per_file: Option<Spanned<u64>>,
-    /// About the most bytes of a file. Default: `512MiB`.
+    /// About the most bytes of a file: one ends after the batch of rows that reaches them, so a small bound is exceeded by up to a batch,
+    /// and what a compressor still holds. Default: `512MiB`.
     #[serde(default)]
     pub bytes_per_file: Option<ByteSize>,
     /// The most rows of a row group, which is what a reader skips or reads as a whole. One is also ended at 64 MiB of rows before
@@ -110,7 +111,8 @@ pub struct JsonLinesFile {
     /// The most rows of a file. Default: no bound.
     #[serde(default)]
     pub rows_per_file: Option<Spanned<u64>>,
-    /// About the most bytes of a file. Default: `512MiB`.
+    /// About the most bytes of a file: one ends after the batch of rows that reaches them, so a small bound is exceeded by up to a batch,
+    /// and what a compressor still holds. Default: `512MiB`.
     #[serde(default)]
     pub bytes_per_file: Option<ByteSize>,
 }
@@ -140,7 +142,8 @@ pub struct CsvFile {
     /// The most rows of a file. Default: no bound.
     #[serde(default)]
     pub rows_per_file: Option<Spanned<u64>>,
-    /// About the most bytes of a file. Default: `512MiB`.
+    /// About the most bytes of a file: one ends after the batch of rows that reaches them, so a small bound is exceeded by up to a batch,
+    /// and what a compressor still holds. Default: `512MiB`.
     #[serde(default)]
     pub bytes_per_file: Option<ByteSize>,
     /// The character between two cells, ASCII. Default: `,`.

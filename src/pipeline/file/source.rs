@@ -95,8 +95,9 @@ pub struct TimeoutFile {
 }
 
 /// How often to try again, and when. A connection that fails or breaks, a timeout, an answer that is cut off, and the statuses
-/// 429 and 5xx (but 501 and 505) are tried again, after a pause that doubles and is partly random, or that `Retry-After` names. An answer
-/// that `auth_failed` or `empty` takes is never tried again.
+/// 408, 421, 425, 429 and 5xx (but 501 and 505) are tried again, after a pause that doubles and is partly random, or that `Retry-After`
+/// names. An answer that `auth_failed` or `empty` takes is never tried again. A connection that was kept and that the server has closed
+/// meanwhile is no try: the request goes by another at once.
 ///
 /// In one run a job has a hundred retries, and one more for every two requests that are answered; pauses that the server itself
 /// asks for aren't counted. Once three requests in a row have failed, each with all its tries, and that for two minutes, the
@@ -126,8 +127,8 @@ pub struct RetryFile {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFile {
-    /// A PEM file of certificates to trust, beside those of the system: of the authority that signed the server's, or the server's own,
-    /// where it signed itself. A relative path counts from the pipeline file.
+    /// A PEM file of certificates to trust, beside those of the system: of the authority that signed the server's, or the server's own.
+    /// A relative path counts from the pipeline file.
     #[serde(default)]
     pub ca_file: Option<Spanned<String>>,
     /// A PEM file with the client's certificate, and those between it and its authority. A relative path counts from the pipeline

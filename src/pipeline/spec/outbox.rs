@@ -18,8 +18,8 @@ pub struct Outbox {
     pub key: Vec<String>,
     /// The most rows of a request, where templates see `rows`; none where a request has one row, and they see `row`.
     pub batch: Option<u32>,
-    /// Whether the server knows a request that it has heard before.
-    pub idempotent: bool,
+    /// The header by which the server knows a request that it has heard before, where it does.
+    pub idempotency_header: Option<String>,
     /// What looks a row up before it is sent.
     pub find: Option<Find>,
     /// Whether an answer that is no success refuses the row for good.
@@ -32,7 +32,7 @@ impl Outbox {
     /// Tells whether a row is created once though nobody knows whether its request was heard.
     #[must_use]
     pub const fn knows_again(&self) -> bool {
-        self.idempotent || self.find.is_some()
+        self.idempotency_header.is_some() || self.find.is_some()
     }
 }
 

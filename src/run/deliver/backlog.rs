@@ -43,7 +43,9 @@ pub(super) struct Backlog {
     rows: VecDeque<Row>,
     /// The keys that came before.
     seen: HashSet<RowKey>,
-    /// Rows in all files.
+    /// Keys of rows that go with requests in doubt, as they were.
+    pub(super) stood_for: HashSet<RowKey>,
+    /// Rows in all files, but those that others stand for.
     pub(super) total: u64,
     /// Rows whose key had ended, or came before.
     pub(super) known: u64,
@@ -90,6 +92,7 @@ impl Backlog {
             slices,
             rows: VecDeque::new(),
             seen: HashSet::new(),
+            stood_for: HashSet::new(),
             known: 0,
             passed: Vec::new(),
             replaced: 0,
@@ -98,12 +101,24 @@ impl Backlog {
 
     /// Returns the next row that waits: neither it nor another of its key has ended, or was given out.
     pub(super) async fn next(&mut self, delivered: &DeliveryState) -> Result<Option<Row>, RunError> {
-        loop {
-            while let Some(row) = self.rows.pop_front() {
-                if !delivered.has_ended(row.key) && self.seen.insert(row.key) {
-                    return Ok(Some(row));
-                }
+        while let Some(row) = self.any().await? {
+            if self.stood_for.remove(&row.key) {
+                self.seen.insert(row.key);
+                self.total -= 1;
+            } else if !delivered.has_ended(row.key) && self.seen.insert(row.key) {
+                return Ok(Some(row));
+            } else {
                 self.known += 1;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the next row, whatever is known of it.
+    pub(super) async fn any(&mut self) -> Result<Option<Row>, RunError> {
+        loop {
+            if let Some(row) = self.rows.pop_front() {
+                return Ok(Some(row));
             }
             let Some(slice) = self.slices.front_mut() else { return Ok(None) };
             let Some(file) = slice.files.front().cloned() else {
@@ -124,6 +139,11 @@ impl Backlog {
             // Only now: a file that can't be read is still to be.
             slice.files.pop_front();
         }
+    }
+
+    /// Tells whether another shard replaced slices meanwhile, so that rows are missing here.
+    pub(super) const fn lacks_rows(&self) -> bool {
+        self.replaced > 0
     }
 
     /// Returns how many rows weren't looked at.

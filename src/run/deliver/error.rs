@@ -23,6 +23,25 @@ pub enum OutboxError {
         /// What the pipeline file says.
         now: String,
     },
+    /// Rows that have landed lack a column that tells which of them were sent.
+    #[error(
+        "the rows were known by {before} when they were sent, and are by {now} now, but some of those that have landed have no column \
+         `{column}`, so it isn't known which were sent: nothing is sent. Take the edit of `key` back; or give the sink another name, and run \
+         once with `--accept future`: it is sent what lands from then on"
+    )]
+    Rekeyed {
+        /// The column.
+        column: String,
+        /// The columns of the key that rows were sent by.
+        before: String,
+        /// Those of now.
+        now: String,
+    },
+    /// Another shard lands while it must be known what has landed.
+    #[error(
+        "another shard landed slices anew while the rows that were sent were looked through by their new `key`; the next delivery goes on"
+    )]
+    Landing,
     /// A row that is to be sent has no key.
     #[error(
         "`{column}`, which `key` names, is null in a row, so it couldn't be known whether that row was sent; leave such rows out by \

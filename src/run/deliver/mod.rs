@@ -6,6 +6,7 @@ mod courier;
 mod error;
 mod outbox;
 mod parcels;
+mod rekey;
 mod sender;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,10 +18,10 @@ pub(super) use outbox::{OutboxRows, data_set};
 
 use self::backlog::{Backlog, Row};
 use self::courier::Courier;
-use self::parcels::Packer;
+use self::parcels::{Doubt, Packer, Parcel};
 use self::sender::Sender;
 use super::{BrokenOff, Data, Done, Env, Options, RunError, World, refused};
-use crate::ledger::{DeliveryNote, Lane, Ledger, LedgerState, RowKey, Timing};
+use crate::ledger::{DeliveryNote, DeliveryState, Lane, Ledger, LedgerState, RowKey, RowKeys, Timing};
 use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
 use crate::plan::Shard;
@@ -28,7 +29,8 @@ use crate::plan::Shard;
 /// How long it may take to count what waits for a sink, once the run is interrupted.
 const COUNT: Duration = Duration::from_millis(500);
 
-/// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before.
+/// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before, and
+/// those in doubt as they have landed by now.
 ///
 /// # Errors
 /// What keeps all of it from going on: the lease, the ledger, an unknown job, an interruption; with what was done by then. What stops one
@@ -137,7 +139,7 @@ async fn one(
 ) -> Result<(), RunError> {
     let sender = Sender::new(outbox, env)?;
     let mut log = world.writer.delivery(&job.name, &outbox.name).await?;
-    if forgive && log.state().refused() > 0 {
+    if forgive && (log.state().refused() > 0 || !log.state().in_doubt().is_empty()) {
         log.note(DeliveryNote { forgive, ..DeliveryNote::default() }).await?;
     }
     let set = data_set(&options.state, &pipeline.name, &job.name, &outbox.name);
@@ -145,19 +147,28 @@ async fn one(
     let state = world.ledger.read_state().await?;
     check_key(job, outbox, &state)?;
     let of = (&job.name, &set, &outbox.key[..]);
-    let backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
+    // Once the run is interrupted, what waits is only counted.
+    if !env.cancel.is_cancelled() {
+        rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
+    }
+    let mut backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
+    let (again, in_doubt) = in_doubt(outbox, &sender, log.state());
+    backlog.stood_for = again.iter().flat_map(|parcel| parcel.keys().0).collect();
     let mut courier = Courier {
         outbox,
         sender: &sender,
         writer: &world.writer,
         cancel: &env.cancel,
         name: file_stem(pipeline, job, outbox),
-        packer: Packer::new(outbox.batch, log.state().in_doubt()),
+        packer: Packer::new(outbox.batch, in_doubt),
         log,
         backlog,
-        again: VecDeque::new(),
+        stand_ins: again.iter().map(|parcel| parcel.rows.len() as u64).sum(),
+        again,
         note: DeliveryNote::default(),
         refused: Vec::new(),
+        unmade: Vec::new(),
+        has_made: false,
         counts: DeliveryCounts::default(),
         dropped: 0,
         pause: Duration::ZERO,
@@ -173,6 +184,28 @@ async fn one(
         }
         (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
     }
+}
+
+/// Returns the requests in doubt that are sent again as they were, since the server knows them then; and the others.
+fn in_doubt(outbox: &Outbox, sender: &Sender, state: &DeliveryState) -> (VecDeque<Parcel>, Vec<Doubt>) {
+    let (mut again, mut others) = (VecDeque::new(), Vec::new());
+    for keys in state.in_doubt() {
+        let Some(kept) = state.kept(keys) else {
+            others.push(Doubt { keys: keys.clone(), mark: None });
+            continue;
+        };
+        let rows = keys.0.iter().zip(&kept.rows).map(|(key, value)| Row { key: *key, value: value.clone() });
+        let rows: Vec<Row> = rows.collect();
+        let mark = Some(kept.mark.clone());
+        let is_whole = rows.len() == keys.0.len() && (rows.len() == 1 || outbox.batch.is_some());
+        // By another header, or another template of its value, the server doesn't know it.
+        if is_whole && sender.make(&rows).is_ok_and(|made| made.mark == mark) {
+            again.push_back(Parcel::doubtful(rows, mark));
+        } else {
+            others.push(Doubt { keys: keys.clone(), mark });
+        }
+    }
+    (again, others)
 }
 
 /// Returns the jobs all of whose sinks that send are as they were when data landed.
@@ -236,6 +269,10 @@ pub async fn deliveries(pipeline: &Pipeline, state: &str, env: &Env) -> Result<V
         let mut pending = BTreeSet::new();
         while let Some(row) = backlog.next(&delivered).await? {
             pending.insert(row.key);
+        }
+        if outbox.idempotency_header.is_some() {
+            let is_kept = |request: &&RowKeys| delivered.kept(request).is_some_and(|kept| !kept.rows.is_empty());
+            pending.extend(delivered.in_doubt().iter().filter(is_kept).flat_map(|request| &request.0));
         }
         let in_doubt = delivered.in_doubt().iter().flat_map(|request| &request.0);
         all.push(DeliveryStatus {

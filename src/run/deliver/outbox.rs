@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::error::OutboxError;
 use crate::model::{JobName, PipelineName, SinkName};
+use crate::objects::below;
 use crate::pipeline::spec::Outbox;
 use crate::run::RunError;
 use crate::run::collect::keep;
@@ -25,7 +26,7 @@ pub(in crate::run) fn data_set(state: &str, pipeline: &PipelineName, job: &JobNa
     SinkSpec {
         name: sink.clone(),
         format: Format::JsonLines { compression: TextCompression::None },
-        url: format!("{}/{pipeline}/outbox/{job}/{sink}", state.trim_end_matches('/')),
+        url: below(state, &format!("{pipeline}/outbox/{job}/{sink}")),
         partition_by: Vec::new(),
         sort_by: Vec::new(),
         rows_per_file: u64::MAX,

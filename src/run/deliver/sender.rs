@@ -20,6 +20,17 @@ pub(super) struct Sender {
     send: Exchange,
     find: Option<Lookup>,
     batched: bool,
+    idempotency_header: Option<String>,
+}
+
+/// A request that is made of rows.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    request: RenderedRequest,
+    /// A digest of the rows and of what the server knows the request by; none where it doesn't know it again.
+    pub(super) mark: Option<String>,
+    /// About how many bytes the rows have, as JSON.
+    pub(super) bytes: usize,
 }
 
 /// Looks a row up.
@@ -63,7 +74,8 @@ impl Sender {
             _ => None,
         };
         let tree = build::request_tree(&outbox.source, &outbox.request)?;
-        Ok(Self { tree, send, find, batched: outbox.batch.is_some() })
+        let idempotency_header = outbox.idempotency_header.clone();
+        Ok(Self { tree, send, find, batched: outbox.batch.is_some(), idempotency_header })
     }
 
     /// Returns what knows the secrets of the sink.
@@ -76,15 +88,20 @@ impl Sender {
         self.tree.render(&context(rows, self.batched), &[])
     }
 
-    /// Sends some rows: once, unless the server surely didn't hear it, or knows it again.
-    pub(super) async fn send(&self, rows: &[Row]) -> Ended {
-        // What can't be made of a row is the row's own.
-        let request = match self.render(rows) {
-            Ok(request) => request,
-            Err(error) => {
-                return Ended::Refused(self.redactor().scrub(&format!("no request can be made of it: {error}")));
-            }
-        };
+    /// Makes the request for some rows, or says why there is none.
+    pub(super) fn make(&self, rows: &[Row]) -> Result<Made, String> {
+        let request = self.render(rows).map_err(|error| self.redactor().scrub(&error.to_string()))?;
+        let texts: Vec<String> = rows.iter().map(|row| row.value.to_string()).collect();
+        let known_by = self.idempotency_header.as_ref().and_then(|name| request.headers.get(name));
+        let mark = known_by.map(|value| {
+            let (value, shape) = (String::from_utf8_lossy(value.as_bytes()), if self.batched { "rows" } else { "row" });
+            RowKey::of([shape, &*value].into_iter().chain(texts.iter().map(String::as_str))).to_string()
+        });
+        Ok(Made { request, mark, bytes: texts.iter().map(String::len).sum() })
+    }
+
+    /// Sends some rows: once, unless the server surely didn't hear it, or knows it again. It was tried `tries` times before.
+    pub(super) async fn send(&self, rows: &[Row], made: &Made, tries: u32) -> Ended {
         match self.find(rows).await {
             Ok(false) => {}
             Ok(true) => return Ended::Found,
@@ -94,10 +111,10 @@ impl Sender {
             }
         }
         let read = |answer: &RawAnswer| (serde_json::from_slice(&answer.body).unwrap_or_default(), ());
-        match self.send.send(&request, Vec::new(), read).await {
+        match self.send.send(&made.request, Vec::new(), read).await {
             Ok(answered) if answered.empty => Ended::Found,
             Ok(_) => Ended::Sent,
-            Err(error) => ended(&error, self.find.is_some()),
+            Err(error) => ended(error, self.find.is_some(), tries),
         }
     }
 
@@ -142,11 +159,16 @@ fn context(rows: &[Row], batched: bool) -> Value {
 }
 
 /// Says of an error whether the request may have been acted upon, and whether to go on. `finds` says that a row is looked up before it
-/// is sent again.
-fn ended(error: &ExchangeError, finds: bool) -> Ended {
+/// is sent again; `tries` is how often it was tried before.
+fn ended(mut error: ExchangeError, finds: bool, tries: u32) -> Ended {
+    match &mut error {
+        ExchangeError::Answer(answer) => answer.attempts += tries,
+        ExchangeError::Http(HttpError::Transport { attempts, .. }) => *attempts += tries,
+        _ => {}
+    }
     let text = error.to_string();
     let stopped = |unheard| Ended::Stopped { error: text.clone(), unheard };
-    match error {
+    match &error {
         ExchangeError::Answer(answer) => match (answer.fault, answer.status) {
             (Fault::Sent, _) => Ended::Refused(text),
             // What it means nobody can say: it would be sent again and again.
@@ -181,13 +203,13 @@ mod tests {
             excerpt: String::new(),
             hint: "look".to_owned(),
         };
-        ended(&ExchangeError::Answer(Box::new(error)), finds)
+        ended(ExchangeError::Answer(Box::new(error)), finds, 0)
     }
 
     fn network(kind: TransportKind) -> Ended {
         let (request, origin) = ("POST /t".to_owned(), "http://h".to_owned());
         let error = HttpError::Transport { request, origin, kind, attempts: 1, reason: String::new(), note: None };
-        ended(&error.into(), false)
+        ended(error.into(), false, 2)
     }
 
     #[test]
@@ -209,6 +231,12 @@ mod tests {
         for kind in [TransportKind::Connect, TransportKind::Tls, TransportKind::ProxyAuth, TransportKind::Unsendable] {
             assert!(unheard(network(kind)), "{kind}");
         }
+    }
+
+    #[test]
+    fn tries_of_before_count() {
+        let Ended::Unclear(text) = network(TransportKind::Timeout) else { panic!("unclear") };
+        assert!(text.contains("after 3 tries"), "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 
 use super::borders::some_of;
@@ -17,7 +18,7 @@ pub(super) const MOST: u32 = 10;
 #[derive(Debug, Default)]
 pub(super) struct Alike {
     /// The columns' names, and the hashes of their values.
-    before: Vec<(String, u64)>,
+    before: Option<(SchemaRef, Vec<u64>)>,
     rows: usize,
     /// The columns that had several values on the first page with several rows: of a page with one row they tell which it is.
     telling: HashSet<String>,
@@ -30,21 +31,19 @@ pub(super) struct Alike {
 
 impl Alike {
     /// Takes a page, with the hashes of its columns' values in their order.
-    pub(super) fn take(&mut self, page: &RecordBatch, values: &[u64], hasher: &impl BuildHasher) {
-        let names = page.schema_ref().fields().iter().map(|field| field.name().clone());
-        let columns: Vec<(String, u64)> = names.zip(values.iter().copied()).collect();
+    pub(super) fn take(&mut self, page: &RecordBatch, values: Vec<u64>, hasher: &impl BuildHasher) {
         if self.telling.is_empty() && page.num_rows() > 1 {
             let few = page.slice(0, some_of(page));
             let tells = |at: &usize| different_values(few.column(*at), hasher) > 1;
-            self.telling = (0..columns.len()).filter(tells).map(|at| columns[at].0.clone()).collect();
+            self.telling = (0..values.len()).filter(tells).map(|at| name(page, at).to_owned()).collect();
         }
-        let changing = self.changing(page, &columns, hasher);
+        let changing = self.changing(page, &values, hasher);
         self.in_a_row = if changing.is_some() { self.in_a_row + 1 } else { 0 };
         self.ever |= changing.is_some();
         if let Some(changing) = changing.filter(|changing| !changing.is_empty()) {
             self.changing = changing;
         }
-        (self.before, self.rows) = (columns, page.num_rows());
+        (self.before, self.rows) = (Some((page.schema(), values)), page.num_rows());
     }
 
     /// Returns how many pages in a row were alike, and the columns that differed last, once there are too many of them.
@@ -54,31 +53,37 @@ impl Alike {
 
     /// Returns the columns that differ from those of the page before, where all others show that the rows are the same: those that differ
     /// have one value on the whole page; or it is one, and two others tell all rows apart.
-    fn changing(
-        &self,
-        page: &RecordBatch,
-        columns: &[(String, u64)],
-        hasher: &impl BuildHasher,
-    ) -> Option<Vec<String>> {
+    fn changing(&self, page: &RecordBatch, values: &[u64], hasher: &impl BuildHasher) -> Option<Vec<String>> {
         let rows = page.num_rows();
-        let is_comparable = rows == self.rows && columns.len() == self.before.len();
-        if !is_comparable || !columns.iter().zip(&self.before).all(|(now, before)| now.0 == before.0) {
+        let (schema, before) = self.before.as_ref().filter(|_| rows == self.rows)?;
+        if !has_names_of(schema, page.schema_ref()) {
             return None;
         }
-        let differs = |at: &usize| columns[*at].1 != self.before[*at].1;
-        let (changing, same): (Vec<usize>, Vec<usize>) = (0..columns.len()).partition(differs);
-        let few = page.slice(0, some_of(page));
-        let different = |at: &usize| different_values(few.column(*at), hasher);
-        let told = |at: &usize| rows == 1 && self.telling.contains(&columns[*at].0);
+        let differs = |at: &usize| values[*at] != before[*at];
+        let (changing, same): (Vec<usize>, Vec<usize>) = (0..values.len()).partition(differs);
+        let all = some_of(page);
+        let few = |at: &usize| page.column(*at).slice(0, all);
+        let different = |at: &usize| different_values(&few(at), hasher);
+        let told = |at: &usize| rows == 1 && self.telling.contains(name(page, *at));
         let (is_one, varies) = (
-            |at: &usize| ends_alike(few.column(*at)) && different(at) == 1 && !told(at),
+            |at: &usize| ends_alike(&few(at)) && different(at) == 1 && !told(at),
             |at: &usize| different(at) > 1 || told(at),
         );
-        let all = few.num_rows();
         let by_rows = all > 1 && changing.len() == 1 && same.iter().filter(|at| different(at) == all).count() > 1;
         let alike = by_rows || (changing.iter().all(is_one) && same.iter().any(varies));
-        alike.then(|| changing.into_iter().map(|at| columns[at].0.clone()).collect())
+        alike.then(|| changing.into_iter().map(|at| name(page, at).to_owned()).collect())
     }
+}
+
+/// Returns the name of a page's column.
+fn name(page: &RecordBatch, at: usize) -> &str {
+    page.schema_ref().field(at).name()
+}
+
+/// Tells whether two pages have the same columns by name.
+fn has_names_of(one: &SchemaRef, other: &SchemaRef) -> bool {
+    let same = || one.fields().iter().zip(other.fields()).all(|(one, other)| one.name() == other.name());
+    Arc::ptr_eq(one, other) || (one.fields().len() == other.fields().len() && same())
 }
 
 /// Tells whether the first value of a column is the last one too.
@@ -135,7 +140,7 @@ mod tests {
             let made: Vec<_> = columns.iter().map(column).collect();
             let batch =
                 RecordBatch::try_from_iter(made.iter().map(|(name, array, _)| (*name, Arc::clone(array)))).unwrap();
-            alike.take(&batch, &made.iter().map(|(.., hash)| *hash).collect::<Vec<_>>(), &hasher);
+            alike.take(&batch, made.iter().map(|(.., hash)| *hash).collect(), &hasher);
             alike.too_many().is_some()
         })
     }

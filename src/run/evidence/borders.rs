@@ -16,13 +16,16 @@ pub(super) fn some_of(page: &RecordBatch) -> usize {
     (MOST_BYTES / each.max(1)).clamp(1, MOST_ROWS).min(page.num_rows())
 }
 
-/// The last rows of a page that are kept to be compared.
+/// The last rows of a page that are compared.
 const KEPT: usize = 4;
+
+/// Bytes of a page that may stay for them. To copy them out of many columns takes longer than to compare them.
+const MOST_KEPT: usize = 2 * 1024 * 1024;
 
 /// The rows at the borders of pages.
 #[derive(Debug, Default)]
 pub(super) struct Borders {
-    /// The last rows of the page before.
+    /// The last rows of the page before, maybe with others before them.
     before: Option<RecordBatch>,
     /// Whether a page began with the rows that the one before it ended with.
     pub(super) are_shared: bool,
@@ -35,14 +38,21 @@ impl Borders {
             return;
         }
         self.are_shared = self.before.as_ref().is_some_and(|before| is_shared(before, begins));
-        let kept: UInt32Array =
-            (ends.num_rows().saturating_sub(KEPT)..ends.num_rows()).map(|at| u32::try_from(at).ok()).collect();
-        // A copy: a part of the page would keep all of it.
-        self.before = take_record_batch(ends, &kept).ok();
+        self.before = last_of(ends);
     }
 }
 
-/// Tells whether a page begins with the rows that the one before ended with, of which the last are `before`.
+/// Returns the last rows of a page: a copy where all of it would be too much to keep.
+fn last_of(page: &RecordBatch) -> Option<RecordBatch> {
+    let from = page.num_rows().saturating_sub(KEPT);
+    if from == 0 || page.get_array_memory_size() <= MOST_KEPT {
+        return Some(page.clone());
+    }
+    let kept: UInt32Array = (from..page.num_rows()).map(|at| u32::try_from(at).ok()).collect();
+    take_record_batch(page, &kept).ok()
+}
+
+/// Tells whether a page begins with the rows that the one before ended with, of which `before` has the last.
 fn is_shared(before: &RecordBatch, page: &RecordBatch) -> bool {
     if before.schema_ref().fields() != page.schema_ref().fields() || before.num_rows() == 0 {
         return false;
@@ -59,7 +69,7 @@ fn is_shared(before: &RecordBatch, page: &RecordBatch) -> bool {
         }
     }
     like.into_iter().any(|at| {
-        let rows = (at + 1).min(before.num_rows());
+        let rows = (at + 1).min(before.num_rows()).min(KEPT);
         before.slice(before.num_rows() - rows, rows) == page.slice(at + 1 - rows, rows)
     })
 }
@@ -102,6 +112,24 @@ mod tests {
         }
         assert!(shared(&[&[1, 2], &[3], &[3]]), "of single rows too");
         assert!(!shared(&[&[1, 2, 3], &[4, 3, 5]]), "in the middle it may be another row that is equal");
+    }
+
+    #[test]
+    fn the_last_rows_decide() {
+        assert!(shared(&[&[1, 2, 3, 4, 5, 6], &[9, 9, 3, 4, 5, 6]]));
+        assert!(!shared(&[&[1, 2, 3, 4, 5, 6], &[9, 9, 9, 4, 5, 6]]));
+    }
+
+    #[test]
+    fn of_a_large_page_its_last_rows_stay_and_no_more() {
+        let page = |rows: usize| {
+            let texts: ArrayRef = Arc::new((0..rows).map(|_| Some("x".repeat(1 << 18))).collect::<StringArray>());
+            RecordBatch::try_from_iter([("t", texts)]).unwrap()
+        };
+        let kept = last_of(&page(40)).unwrap();
+        assert_eq!(kept.num_rows(), KEPT);
+        assert!(kept.get_array_memory_size() < MOST_KEPT, "{}", kept.get_array_memory_size());
+        assert!(last_of(&page(1)).is_some_and(|kept| kept.num_rows() == 1));
     }
 
     #[test]

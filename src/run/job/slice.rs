@@ -17,6 +17,7 @@ use crate::ledger::{
     Writer, digest, publish_all,
 };
 use crate::model::{FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
+use crate::objects::chain;
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
 use crate::run::early::Early;
@@ -67,6 +68,11 @@ impl SliceRun {
         let mut finished = match landed {
             Ok(finished) => finished,
             Err(error) => {
+                // What fails after the lease was lost fails for that, and doesn't say so.
+                let error = match (self.writer.still_held(), error) {
+                    (_, error @ RunError::Ledger(_)) | (Ok(()), error) => error,
+                    (Err(lost), _) => lost.into(),
+                };
                 // An answer that can't be read is quoted, and may echo what was sent.
                 let remedy = error.remedy();
                 let error = self.extraction.exchange.client.redactor().scrub(&error.told_of(&self.extraction.job));
@@ -87,13 +93,13 @@ impl SliceRun {
         let staged = self.writer.state(|state| state.slice(&at).map(|slice| slice.staged.clone()));
         for place in staged.unwrap_or_default() {
             if let Err(lost) = self.data.discard(&place.into_receipt()).await {
-                tracing::warn!(slice = %at.slice, error = %lost, "what a slice staged can't be removed: the next run does it");
+                tracing::warn!(slice = %at.slice, error = %chain(&lost), "what a slice staged can't be removed: the next run does it");
                 return;
             }
         }
         // Where the ledger itself is what fails, the slice stays begun, and the next run settles it.
         if let Err(lost) = self.writer.close(at.clone(), Closed::Failed { error }).await {
-            tracing::warn!(slice = %at.slice, error = %lost, "the failure of a slice can't be noted in the ledger");
+            tracing::warn!(slice = %at.slice, error = %chain(&lost), "the failure of a slice can't be noted in the ledger");
         }
     }
 
@@ -307,7 +313,7 @@ impl SliceRun {
         tracing::debug!(rows = staged.rows_out, files = staged.files.len(), "slice committed");
         if replaces && let Err(error) = self.writer.tidy_in_turn(&self.data).await {
             // The slice has landed; what it replaced goes with the end of the job, or with the next run.
-            tracing::warn!(slice = %begin.slice.id, error = %error, "the files that a slice replaced can't be deleted yet");
+            tracing::warn!(slice = %begin.slice.id, error = %chain(&error), "the files that a slice replaced can't be deleted yet");
         }
         extracted.notes.extend(gone);
         Ok(finished(begin, extracted, staged, SliceOutcome::Landed))

@@ -168,6 +168,7 @@ fn raw(answer: &Answer) -> RawAnswer {
         status: answer.status,
         headers: answer.headers.clone(),
         body: answer.body().to_string().into(),
+        broken: None,
         attempts: 1,
         elapsed: Duration::ZERO,
         note: None,

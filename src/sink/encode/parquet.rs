@@ -15,6 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
+use super::super::part_of;
 use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, Statistics};
 use super::super::store::StagedFile;
 use super::columns::Columns;
@@ -131,7 +132,7 @@ impl Encoder for ParquetEncoder {
         let mut from = 0;
         while from < batch.num_rows() {
             let count = (self.row_group_rows - self.row_count).min(batch.num_rows() - from);
-            let rows = batch.slice(from, count);
+            let rows = part_of(batch, from, count);
             let bytes = weight(&rows);
             (self.bytes, self.waiting) = (self.bytes + bytes, self.waiting + bytes);
             self.rows.push(compact(rows)?);

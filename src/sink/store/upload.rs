@@ -278,7 +278,7 @@ impl Shared {
             let error = StoreError::of(self.root.url(path), &error);
             if error.kind() != Kind::Missing {
                 // It is noted, so the next run does it.
-                tracing::debug!(%error, "an upload can't be aborted yet");
+                tracing::debug!(error = %crate::objects::chain(&error), "an upload can't be aborted yet");
             }
         }
     }

@@ -142,6 +142,10 @@ pub(crate) enum Fault {
     Expired,
     /// The credential is refused.
     Refused,
+    /// The connection was kept, and is closed as the request for the page comes by it: one that comes by a new one is answered.
+    Stale,
+    /// The credential is refused by an answer whose body is cut off.
+    RefusedTorn,
 }
 
 /// What a list wants of its requests.
@@ -273,13 +277,23 @@ impl Faulty {
         (server, url)
     }
 
+    /// Answers the requests of a connection, of which most have one.
     async fn answer(&self, mut socket: TcpStream) -> std::io::Result<()> {
+        let mut is_kept = false;
+        while self.answer_one(&mut socket, is_kept).await? {
+            is_kept = true;
+        }
+        Ok(())
+    }
+
+    /// Answers a request, and tells whether the connection is kept.
+    async fn answer_one(&self, socket: &mut TcpStream, is_kept: bool) -> std::io::Result<bool> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut bytes = [0; 1024];
             let length = socket.read(&mut bytes).await?;
             if length == 0 {
-                return Ok(());
+                return Ok(false);
             }
             head.extend_from_slice(&bytes[..length]);
         }
@@ -288,20 +302,29 @@ impl Faulty {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if let Some(list) = path.strip_suffix("/login") {
             let login = self.login(list);
-            return send(&mut socket, 200, "", format!("{{\"token\":\"s{login}\"}}").as_bytes()).await;
+            send(socket, 200, "", format!("{{\"token\":\"s{login}\"}}").as_bytes()).await?;
+            return Ok(false);
         }
         let given = head.lines().find_map(|line| line.strip_prefix("authorization: "));
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let Some((body, fault)) = self.judge(path, &query, given) else {
-            return send(&mut socket, 401, "", br#"{"error":"who are you?"}"#).await;
+            send(socket, 401, "", br#"{"error":"who are you?"}"#).await?;
+            return Ok(false);
         };
         match fault {
-            None => send(&mut socket, 200, "", body.as_bytes()).await,
-            Some(Fault::Redirect) => {
-                send(&mut socket, 302, &format!("location: {}{path}\r\n", self.elsewhere), b"").await
+            Some(Fault::Stale) if is_kept => return Ok(false),
+            None | Some(Fault::Stale) if self.cell(path).fault == Fault::Stale => {
+                let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", body.len());
+                socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
+                return Ok(true);
             }
-            Some(fault) => fail(socket, fault, &body).await,
+            None => send(socket, 200, "", body.as_bytes()).await?,
+            Some(Fault::Redirect) => {
+                send(socket, 302, &format!("location: {}{path}\r\n", self.elsewhere), b"").await?;
+            }
+            Some(fault) => fail(socket, fault, &body).await?,
         }
+        Ok(false)
     }
 
     /// Begins a session, and ends the one before.
@@ -349,7 +372,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Result<()> {
+async fn fail(socket: &mut TcpStream, fault: Fault, body: &str) -> std::io::Result<()> {
     const LONG: Duration = Duration::from_secs(30);
     const GZIP: &str = "content-encoding: gzip\r\n";
     let half = &body.as_bytes()[..body.len() / 2];
@@ -357,11 +380,11 @@ async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Resul
     match fault {
         Fault::Reset => return socket.set_zero_linger(),
         Fault::Closed => return Ok(()),
-        Fault::Status(304, header) => return send(&mut socket, 304, header, b"").await,
+        Fault::Status(304, header) => return send(socket, 304, header, b"").await,
         Fault::Status(status, header) => {
-            return send(&mut socket, status, header, br#"{"error":"out of order"}"#).await;
+            return send(socket, status, header, br#"{"error":"out of order"}"#).await;
         }
-        Fault::Busy => return send(&mut socket, 200, "", br#"{"busy":true}"#).await,
+        Fault::Busy => return send(socket, 200, "", br#"{"busy":true}"#).await,
         Fault::Silence => tokio::time::sleep(LONG).await,
         Fault::Stall => {
             socket.write_all(&[announced.as_bytes(), half].concat()).await?;
@@ -376,7 +399,7 @@ async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Resul
         }
         Fault::Slow => {
             tokio::time::sleep(Duration::from_millis(1100)).await;
-            return send(&mut socket, 200, "", body.as_bytes()).await;
+            return send(socket, 200, "", body.as_bytes()).await;
         }
         Fault::TornLength => socket.write_all(&[announced.as_bytes(), half].concat()).await?,
         Fault::TornChunks => {
@@ -384,24 +407,27 @@ async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Resul
             let _ = write!(text, "{:x}\r\n{}\r\n", half.len(), String::from_utf8_lossy(half));
             socket.write_all(text.as_bytes()).await?;
         }
+        Fault::RefusedTorn => {
+            socket.write_all(b"HTTP/1.1 401 X\r\ncontent-length: 100\r\n\r\n{\"error\":\"who are you?\"}").await?;
+        }
         Fault::TornEnd => socket.write_all(&[b"HTTP/1.1 200 OK\r\n\r\n", half].concat()).await?,
         Fault::TornGzip => {
             let whole = gzip(body.as_bytes());
-            return send(&mut socket, 200, GZIP, &whole[..whole.len() / 2]).await;
+            return send(socket, 200, GZIP, &whole[..whole.len() / 2]).await;
         }
-        Fault::Bomb => return send(&mut socket, 200, GZIP, &gzip(&vec![b' '; 1 << 21])).await,
-        Fault::Garbage => return send(&mut socket, 200, "", format!("{body}\n<!-- cached -->").as_bytes()).await,
-        Fault::Html => return send(&mut socket, 200, "", b"<!DOCTYPE html><title>Please log in</title>").await,
-        Fault::Latin1 => return send(&mut socket, 200, "", b"{\"items\":[{\"id\":1,\"name\":\"K\xf6ln\"}]}").await,
-        Fault::Oversized => return send(&mut socket, 200, "", " ".repeat(5000).as_bytes()).await,
-        Fault::WrongShape => return send(&mut socket, 200, "", br#"{"result":"ok"}"#).await,
-        Fault::WrongType => return send(&mut socket, 200, "", br#"{"items":{"id":1}}"#).await,
-        Fault::EmptyList => return send(&mut socket, 200, "", b"[]").await,
-        Fault::Message => return send(&mut socket, 200, "", br#"{"items":[{"error":"busy"}]}"#).await,
+        Fault::Bomb => return send(socket, 200, GZIP, &gzip(&vec![b' '; 1 << 21])).await,
+        Fault::Garbage => return send(socket, 200, "", format!("{body}\n<!-- cached -->").as_bytes()).await,
+        Fault::Html => return send(socket, 200, "", b"<!DOCTYPE html><title>Please log in</title>").await,
+        Fault::Latin1 => return send(socket, 200, "", b"{\"items\":[{\"id\":1,\"name\":\"K\xf6ln\"}]}").await,
+        Fault::Oversized => return send(socket, 200, "", " ".repeat(5000).as_bytes()).await,
+        Fault::WrongShape => return send(socket, 200, "", br#"{"result":"ok"}"#).await,
+        Fault::WrongType => return send(socket, 200, "", br#"{"items":{"id":1}}"#).await,
+        Fault::EmptyList => return send(socket, 200, "", b"[]").await,
+        Fault::Message => return send(socket, 200, "", br#"{"items":[{"error":"busy"}]}"#).await,
         Fault::Twice => {
-            return send(&mut socket, 200, "", body.replacen('{', r#"{"items":[],"#, 1).as_bytes()).await;
+            return send(socket, 200, "", body.replacen('{', r#"{"items":[],"#, 1).as_bytes()).await;
         }
-        Fault::Nan => return send(&mut socket, 200, "", br#"{"items":[{"id":NaN}]}"#).await,
+        Fault::Nan => return send(socket, 200, "", br#"{"items":[{"id":NaN}]}"#).await,
         // What is wrong is in the page itself.
         Fault::Deep
         | Fault::Flood
@@ -411,8 +437,8 @@ async fn fail(mut socket: TcpStream, fault: Fault, body: &str) -> std::io::Resul
         | Fault::Stamped
         | Fault::Repeats
         | Fault::Circle
-        | Fault::Foreign => return send(&mut socket, 200, "", body.as_bytes()).await,
-        Fault::Redirect | Fault::Expired | Fault::Refused => unreachable!("it was answered"),
+        | Fault::Foreign => return send(socket, 200, "", body.as_bytes()).await,
+        Fault::Redirect | Fault::Expired | Fault::Refused | Fault::Stale => unreachable!("it was answered"),
     }
     socket.shutdown().await
 }

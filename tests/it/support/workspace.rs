@@ -97,6 +97,13 @@ impl Run<'_> {
         self.under(&format!("trap '' XFSZ; ulimit -f {blocks}"))
     }
 
+    /// Starts it with SIGHUP ignored, as `nohup` does, or not, whatever this process was started by.
+    pub(crate) fn outliving_its_terminal(self, outlives: bool) -> Self {
+        let mut command = Command::new("env");
+        command.arg(if outlives { "--ignore-signal=HUP" } else { "--default-signal=HUP" });
+        self.through(command)
+    }
+
     /// Has it write to where a shell's redirections such as `>/dev/full` lead.
     pub(crate) fn redirected(self, to: &str) -> Self {
         self.under(&format!("exec {to}"))

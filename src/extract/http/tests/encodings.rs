@@ -235,6 +235,31 @@ async fn what_is_put_together_of_several_encoded_parts_is_whole() {
 }
 
 #[tokio::test]
+async fn zeros_behind_gzip_and_an_encoding_that_is_none_are_nothing() {
+    let (part, text) = (encoded(b"[1,").remove(0).1, "[1,[2]]");
+    let rest = encoded(b"[2]]").remove(0).1;
+    for zeros in [1, 9, 4000] {
+        let body = [&part[..], &vec![0; zeros], &rest, &vec![0; zeros]].concat();
+        let url = serve_bytes(answer("content-encoding: identity, gzip\r\n", &body)).await;
+        let whole = fetch(&client(options(1)), &url).await.unwrap_or_else(|error| panic!("{zeros}: {error}"));
+        assert_eq!(&whole.body[..], text.as_bytes(), "{zeros}");
+        let url = serve_bytes(answer("content-encoding: gzip, identity\r\n", &body[..body.len() - zeros - 1])).await;
+        let error = fetch(&client(options(1)), &url).await.unwrap_err();
+        assert_eq!(transport(error), (TransportKind::TornBody, 1), "{zeros}");
+    }
+}
+
+#[tokio::test]
+async fn headers_may_be_written_as_they_were_long_ago() {
+    let url =
+        serve_bytes(b"HTTP/1.1 200 OK\r\nX-Long: one\r\n two\r\nX-Blank : yes\r\ncontent-length: 2\r\n\r\n[]").await;
+    let answer = fetch(&client(options(1)), &url).await.unwrap();
+    assert_eq!((&answer.body[..], &answer.headers["x-blank"]), (&b"[]"[..], &json!("yes")));
+    let long = answer.headers["x-long"].as_str().unwrap();
+    assert_eq!(long.split_whitespace().collect::<Vec<_>>(), ["one", "two"]);
+}
+
+#[tokio::test]
 async fn what_follows_an_encoded_body_is_not_dropped() {
     for (name, mut body) in encoded(text().as_bytes()) {
         body.extend_from_slice(b"{\"id\":3}\n");

@@ -7,7 +7,7 @@ use super::*;
 
 /// What a server does to a stream after the body.
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub(super) enum End {
     /// Says that it ends.
     Stated,
     /// Says that it ends in trailers, behind the body.
@@ -18,23 +18,23 @@ enum End {
     StatedThenReset(u8),
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RESET: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
 
-const NONE: u8 = 0;
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const NONE: u8 = 0;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const ACK: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// Writes an answer, with or without its length.
-fn answer(stream: u32, length: Option<&str>, body: &[u8], end: End) -> Vec<u8> {
+pub(super) fn answer(stream: u32, length: Option<&str>, body: &[u8], end: End) -> Vec<u8> {
     // `:status: 200` and `content-length` stand in the static table (RFC 7541, appendix A).
     let mut head = vec![0x88];
     if let Some(length) = length {
@@ -53,7 +53,7 @@ fn answer(stream: u32, length: Option<&str>, body: &[u8], end: End) -> Vec<u8> {
 }
 
 /// Reads one frame: its kind, its flags and its stream.
-async fn read_frame(socket: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<(u8, u8, u32)> {
+pub(super) async fn read_frame(socket: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<(u8, u8, u32)> {
     let mut head = [0; 9];
     socket.read_exact(&mut head).await.ok()?;
     let [a, b, c, kind, flags, stream @ ..] = head;

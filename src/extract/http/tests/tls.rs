@@ -142,3 +142,13 @@ async fn a_server_is_trusted_whose_very_certificate_is_named() {
     let error = fetch(&client(named("self-signed.pem")), &other).await.unwrap_err();
     assert_eq!(transport(error), (TransportKind::Tls, 1), "it vouches for itself alone");
 }
+
+#[tokio::test]
+async fn a_server_is_trusted_whose_very_certificate_is_named_whoever_signed_it() {
+    let named = HttpOptions { ca_file: Some(fixture("server.pem")), ..options(1) };
+    let url = serve_tls(&["h2"], false).await;
+    assert_eq!(fetch(&client(named.clone()), &url).await.unwrap().status, 200);
+    let other = serve_with(acceptor(&["h2"], "self-signed", false)).await;
+    let error = fetch(&client(named), &other).await.unwrap_err();
+    assert_eq!(transport(error), (TransportKind::Tls, 1), "it vouches for itself alone");
+}

@@ -357,3 +357,12 @@ jobs:
 ";
     assert_eq!(say(text), "");
 }
+
+#[test]
+fn a_header_that_the_client_makes_is_not_for_the_file() {
+    for name in ["content-length", "Transfer-Encoding"] {
+        let said = say_job(&format!("    get: /x\n    headers: {{{name}: '3'}}\n    records: '.[]'\n"));
+        assert!(said.contains(&format!("`{name}` isn't for the file to say")), "{said}");
+        assert!(said.contains("remove it: it is made from the body"), "{said}");
+    }
+}

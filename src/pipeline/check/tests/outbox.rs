@@ -62,6 +62,31 @@ fn what_is_missing() {
 }
 
 #[test]
+fn what_is_the_same_for_each_row() {
+    let sink = "base_url: 'http://h'\npost: /t\nkey: id";
+    insta::assert_snapshot!(say_sink(&format!("{sink}\nfind: {{get: /f, query: {{q: x}}, found: .n > 0}}")), @"
+    error: `find` asks the same for each row, so one that is there would stand for all of them
+      --> p.yaml:16:17
+       |
+    16 |           find: {get: /f, query: {q: x}, found: .n > 0}
+       |                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: name the row in it, such as `query: {id: '{{ row.id }}'}`, or `'{{ key }}'` where that was sent
+    ");
+    for find in [
+        "{get: '/f/{{ row.id }}', found: .n > 0}",
+        "{get: /f, query: {'{{ key }}': 1}, found: .n > 0}",
+        "{post: /f, body: {any: [{id: '{{ row[\"id\"] }}'}]}, found: .n > 0}",
+    ] {
+        assert_eq!(say_sink(&format!("{sink}\nfind: {find}")), "", "{find}");
+    }
+    assert_eq!(
+        say_sink(&format!("{sink}\nheaders: {{x-alert: '{{{{ row.id }}}}'}}\nfind: {{get: /f, found: .n > 0}}")),
+        ""
+    );
+}
+
+#[test]
 fn names_that_do_not_exist() {
     insta::assert_snapshot!(say_sink("base_url: 'http://h'\npost: '/t/{{ now }}'\nkey: id\nbody: {a: '{{ rows }}', b: '{{ key.x }}', c: '{{ iface }}'}"), @"
     error: there is no template variable `now`
