@@ -87,7 +87,7 @@ fn what_had_landed_is_in_the_report_the_metrics_the_history_and_on_the_terminal(
         }
         assert!(!metrics.contains("tidegate_last_success_timestamp_seconds{"), "{metrics}");
         let history = look(&workspace, "history");
-        let summary = &history[0]["runs"][0]["end"]["summary"];
+        let summary = &history[0]["runs"][0]["end"];
         assert_eq!(
             ["outcome", "landed", "rows", "pages", "exit_code"].map(|name| summary[name].clone()),
             [json!("interrupted"), json!(2), json!(4), json!(2), json!(143)],
@@ -142,7 +142,7 @@ fn what_a_daemon_was_sending_when_its_grace_was_over_is_counted() {
         "{end:#}"
     );
     let history = look(&workspace, "history");
-    let summary = &history[0]["runs"][0]["end"]["summary"];
+    let summary = &history[0]["runs"][0]["end"];
     assert_eq!(
         (&summary["outcome"], &summary["landed"], &summary["rows"]),
         (&json!("interrupted"), &json!(1), &json!(3)),
