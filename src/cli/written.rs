@@ -129,7 +129,8 @@ mod in_place {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::{FileTypeExt as _, symlink};
     use std::time::Duration;

@@ -64,6 +64,7 @@ impl Slow {
 pub(super) type Sight = Arc<OnceLock<Option<Stamp>>>;
 
 /// What was read of a file.
+#[expect(clippy::large_enum_variant, reason = "there are as many as files, and each is taken apart at once")]
 pub(super) enum Read {
     /// It is as it was.
     Same,

@@ -195,12 +195,11 @@ async fn switched(ledger: &Ledger, mut switch: Switch) -> Answer {
         }
     };
     tokio::pin!(write);
-    let done = match tokio::time::timeout(SILENT, &mut write).await {
-        Ok(done) => done,
-        Err(_) => {
-            switch.answer(Err(CommandError::Silent(ledger.pipeline().clone())));
-            write.await
-        }
+    let done = if let Ok(done) = tokio::time::timeout(SILENT, &mut write).await {
+        done
+    } else {
+        switch.answer(Err(CommandError::Silent(ledger.pipeline().clone())));
+        write.await
     };
     Answer::Switched(switch, done)
 }

@@ -125,8 +125,8 @@ fn what_a_daemon_was_sending_when_its_grace_was_over_is_counted() {
     daemon.signal("TERM");
     let outcome = daemon.wait();
     assert_eq!(outcome.code, Some(143), "{outcome:#?}");
-    let events = outcome.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let end = events.filter(|event| event["event"] == "ended").last().unwrap()["end"].clone();
+    let mut events = outcome.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let end = events.rfind(|event| event["event"] == "ended").unwrap()["end"].clone();
     assert_eq!((&end["exit_code"], &end["error"]), (&json!(143), &json!("interrupted")), "{end:#}");
     assert_eq!(end["report"]["jobs"][0]["slices"][0]["rows"]["transformed"], 3, "{end:#}");
     assert_eq!(end["report"]["jobs"][0]["left"], Value::Null, "{end:#}");

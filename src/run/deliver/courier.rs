@@ -185,7 +185,9 @@ impl Courier<'_> {
         tokio::select! {
             () = tokio::time::sleep(std::mem::take(&mut self.pause)) => {}
             () = self.cancel.cancelled() => {
-                wave.iter().for_each(|(parcel, _)| self.unheard(parcel));
+                for (parcel, _) in &wave {
+                    self.unheard(parcel);
+                }
                 return self.drop_all(wave.into_iter().map(|(parcel, _)| parcel));
             }
         }

@@ -26,7 +26,7 @@ fn the_last_page_again_beyond_the_total_is_the_end() {
         match end {
             Some(end) => assert_eq!(read.next(&next), done(end)),
             None => {
-                assert!(matches!(read.next(&next), Ok(Decision::Fetch(_))) && read.past_end().is_none(), "{next:?}")
+                assert!(matches!(read.next(&next), Ok(Decision::Fetch(_))) && read.past_end().is_none(), "{next:?}");
             }
         }
     }
