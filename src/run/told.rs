@@ -59,6 +59,7 @@ impl RunError {
             | Self::NoWindows { .. }
             | Self::Edit(_)
             | Self::Moved { .. }
+            | Self::OtherLedger { .. }
             | Self::Future { .. }
             | Self::Client(HttpError::Client { .. })
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,

@@ -40,7 +40,8 @@ fn what_had_landed_is_in_the_report_the_metrics_the_history_and_on_the_terminal(
         workspace.write("p.yaml", &pipeline(&api.url()));
         let _ = fs::remove_dir_all(workspace.path("state"));
         let _ = fs::remove_dir_all(workspace.path("lake"));
-        let wanted: &[&str] = if verb == "run" { &[] } else { &["--from", "2026-01-01", "--to", "2026-01-07"] };
+        let wanted: &[&str] =
+            if verb == "run" { &[] } else { &["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-07T00:00:00Z"] };
         let told = ["--output", output, "--report", "r.json", "--metrics-file", "m.prom"];
         let running = workspace.tidegate(&[&[verb, "p.yaml"], wanted, &now, &told].concat()).spawn();
         until("two days have landed", || look(&workspace, "status")[0]["jobs"][0]["slices"] == 2);

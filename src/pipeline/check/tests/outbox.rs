@@ -58,6 +58,14 @@ fn what_is_missing() {
        |           ^^^^ in this map
        |
        = help: add `found:`
+
+    error: `find` asks the same for each row, so one that is there would stand for all of them
+      --> p.yaml:16:17
+       |
+    16 |           find: {get: /x}
+       |                 ^^^^^^^^^
+       |
+       = help: name the row in it, such as `query: {id: '{{ row.id }}'}`, or `'{{ key }}'` where that was sent
     ");
 }
 
