@@ -116,7 +116,7 @@ fn a_second_state_over_one_lake_is_refused() {
     let before = bench.files("lake");
     for _ in 0..8 {
         let ran = bench.run("other");
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.contains("the ledger in `other` knows nothing of"), "{ran:?}");
     }
     assert_eq!(bench.files("lake"), before);
