@@ -1,6 +1,6 @@
 //! The rows of an outbox that may have to be sent, in the order of their slices.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
@@ -144,6 +144,15 @@ impl Backlog {
     /// Tells whether another shard replaced slices meanwhile, so that rows are missing here.
     pub(super) const fn lacks_rows(&self) -> bool {
         self.replaced > 0
+    }
+
+    /// Returns the keys of all rows that wait.
+    pub(super) async fn keys(mut self, delivered: &DeliveryState) -> Result<BTreeSet<RowKey>, RunError> {
+        let mut keys = BTreeSet::new();
+        while let Some(row) = self.next(delivered).await? {
+            keys.insert(row.key);
+        }
+        Ok(keys)
     }
 
     /// Returns how many rows weren't looked at.

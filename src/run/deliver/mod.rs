@@ -9,7 +9,7 @@ mod parcels;
 mod rekey;
 mod sender;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -245,12 +245,8 @@ pub(super) async fn unsent(
 ) -> Result<u64, RunError> {
     let (landed, delivered) = (ledger.read_state().await?, ledger.delivery(job, sink).await?);
     let set = data_set(state, &pipeline.name, job, sink);
-    let mut backlog = Backlog::list(ledger, data.sets(), (job, &set, key), &landed, &delivered).await?;
-    let mut rows = 0;
-    while backlog.next(&delivered).await?.is_some() {
-        rows += 1;
-    }
-    Ok(rows)
+    let backlog = Backlog::list(ledger, data.sets(), (job, &set, key), &landed, &delivered).await?;
+    Ok(backlog.keys(&delivered).await?.len() as u64)
 }
 
 /// Tells how far the sinks of a pipeline that send have come.
@@ -265,11 +261,8 @@ pub async fn deliveries(pipeline: &Pipeline, state: &str, env: &Env) -> Result<V
         let delivered = ledger.delivery(&job.name, &outbox.name).await?;
         let set = data_set(state, &pipeline.name, &job.name, &outbox.name);
         let of = (&job.name, &set, &outbox.key[..]);
-        let mut backlog = Backlog::list(&ledger, data.sets(), of, &landed, &delivered).await?;
-        let mut pending = BTreeSet::new();
-        while let Some(row) = backlog.next(&delivered).await? {
-            pending.insert(row.key);
-        }
+        let backlog = Backlog::list(&ledger, data.sets(), of, &landed, &delivered).await?;
+        let mut pending = backlog.keys(&delivered).await?;
         if outbox.idempotency_header.is_some() {
             let is_kept = |request: &&RowKeys| delivered.kept(request).is_some_and(|kept| !kept.rows.is_empty());
             pending.extend(delivered.in_doubt().iter().filter(is_kept).flat_map(|request| &request.0));
