@@ -167,6 +167,23 @@ impl ListBuilder {
     }
 }
 
+/// Tells whether two names are the same. As `==` does, which calls a function of the C library: names are too short for that.
+fn is_same(known: &str, name: &str) -> bool {
+    let (known, name) = (known.as_bytes(), name.as_bytes());
+    match known.len() {
+        length if length != name.len() => false,
+        0..4 => known.iter().zip(name).all(|(known, name)| known == name),
+        4..8 => ends::<4>(known) == ends::<4>(name),
+        8..=16 => ends::<8>(known) == ends::<8>(name),
+        _ => known == name,
+    }
+}
+
+/// Returns the first and the last bytes, which may overlap.
+fn ends<const N: usize>(bytes: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
+    (bytes.first_chunk(), bytes.last_chunk())
+}
+
 /// Where a key leads.
 pub(super) enum Slot {
     /// To this field.
@@ -238,7 +255,7 @@ impl StructBuilder {
     /// Finds the field `name`, which most likely follows the field at `previous` as it did in the record before.
     pub(super) fn find(&mut self, name: &str, previous: usize) -> Slot {
         let likely = self.after[previous];
-        if self.names.get(likely).is_some_and(|known| **known == *name) {
+        if self.names.get(likely).is_some_and(|known| is_same(known, name)) {
             return Slot::Known(likely);
         }
         match self.places.get(name) {

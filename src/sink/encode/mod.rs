@@ -3,6 +3,7 @@
 mod columns;
 mod compress;
 mod csv;
+mod distinct;
 mod jsonl;
 mod parquet;
 mod printable;

@@ -4,9 +4,11 @@
 //! times the memory of the rows where many partitions are open at once. A file that is open alone is encoded as its rows come
 //! ([`Encoder::advance`]); its bytes are the same.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -19,6 +21,7 @@ use super::super::part_of;
 use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, Statistics};
 use super::super::store::StagedFile;
 use super::columns::Columns;
+use super::distinct::without_dictionary;
 use super::weight::{compact, weight};
 use super::{EncodeError, Encoder};
 
@@ -37,8 +40,10 @@ const SHRINKS_BY: u64 = 4;
 /// Writes a Parquet file.
 pub(super) struct ParquetEncoder {
     writer: SerializedFileWriter<StagedFile>,
-    columns: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
     row_group_rows: usize,
+    /// Whether columns whose values repeat have dictionaries.
+    dictionary: bool,
     /// What is encoded of the row group to come.
     begun: Option<Columns>,
     /// Its rows that aren't encoded yet, and their bytes.
@@ -75,11 +80,12 @@ impl ParquetEncoder {
             properties = properties.set_column_bloom_filter_enabled(ColumnPath::from(vec![column.clone()]), true);
         }
         let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties.build()))?;
-        let (writer, columns) = writer.into_serialized_writer()?;
+        let (writer, _) = writer.into_serialized_writer()?;
         Ok(Self {
             writer,
-            columns,
+            schema: SchemaRef::clone(schema),
             row_group_rows: options.row_group_rows,
+            dictionary: options.dictionary,
             begun: None,
             rows: Vec::new(),
             waiting: 0,
@@ -90,35 +96,50 @@ impl ParquetEncoder {
 }
 
 impl ParquetEncoder {
-    /// Returns the encoders of the row group; begins it where it hasn't.
-    fn begun(&mut self, like: &RecordBatch) -> Result<Columns, ParquetError> {
-        if let Some(begun) = self.begun.take() {
-            return Ok(begun);
+    /// Returns the encoders of the row group; begins it where it hasn't, which takes its first `rows`, at least a step of them.
+    fn begun(&mut self, rows: &[RecordBatch]) -> Result<Option<Columns>, ParquetError> {
+        match (self.begun.take(), rows.first()) {
+            (None, Some(like)) => Columns::new(like, self.column_writers(rows)?).map(Some),
+            (begun, _) => Ok(begun),
         }
-        Columns::new(like, self.columns.create_column_writers(self.writer.flushed_row_groups().len())?)
+    }
+
+    /// Makes the writers of a row group's leaves.
+    fn column_writers(&self, rows: &[RecordBatch]) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
+        let (properties, at) = (self.writer.properties(), self.writer.flushed_row_groups().len());
+        let like = |properties| {
+            // Properties are a file's: those of one row group are those of a file that is written nowhere.
+            let schema = self.writer.schema_descr().root_schema_ptr();
+            let like = SerializedFileWriter::new(std::io::sink(), schema, Arc::new(properties))?;
+            ArrowRowGroupWriterFactory::new(&like, SchemaRef::clone(&self.schema)).create_column_writers(at)
+        };
+        let same = || ArrowRowGroupWriterFactory::new(&self.writer, SchemaRef::clone(&self.schema)).create_column_writers(at);
+        if !self.dictionary {
+            return same();
+        }
+        let without = without_dictionary(rows, STEP, properties.dictionary_page_size_limit())
+            .map_err(|error| ParquetError::External(Box::new(error)))?;
+        if !without.contains(&true) {
+            return same();
+        }
+        let mut properties = WriterProperties::clone(properties).into_builder();
+        for (leaf, _) in self.writer.schema_descr().columns().iter().zip(without).filter(|(_, without)| *without) {
+            properties = properties.set_column_dictionary_enabled(leaf.path().clone(), false);
+        }
+        like(properties.build())
     }
 
     /// Encodes what waits.
     fn encode(&mut self) -> Result<(), ParquetError> {
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.waiting));
-        if let Some(first) = rows.first() {
-            let mut columns = self.begun(first)?;
-            columns.write(&rows, bytes)?;
-            self.begun = Some(columns);
-        }
-        Ok(())
+        self.begun = self.begun(&rows)?;
+        self.begun.as_mut().map_or(Ok(()), |columns| columns.write(&rows, bytes))
     }
 
     /// Writes a row group.
     fn row_group(&mut self) -> Result<(), ParquetError> {
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.waiting));
-        let columns = match rows.first() {
-            Some(first) => self.begun(first)?,
-            None => match self.begun.take() {
-                Some(begun) => begun,
-                None => return Ok(()),
-            },
-        };
+        let Some(columns) = self.begun(&rows)? else { return Ok(()) };
         let chunks = columns.finish(&rows, bytes)?;
         let mut group = self.writer.next_row_group()?;
         chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;

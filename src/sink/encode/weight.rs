@@ -63,7 +63,7 @@ fn of(array: &ArrayRef) -> usize {
 }
 
 /// Counts texts with their offsets.
-fn texts(offsets: &[i32]) -> usize {
+pub(super) fn texts(offsets: &[i32]) -> usize {
     size_of_val(offsets) + length(offsets)
 }
 
