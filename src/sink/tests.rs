@@ -19,6 +19,7 @@ use super::writer::MAX_BUFFERED;
 use super::*;
 use crate::model::{FileReceipt, JobName, PipelineName, SinkName, SliceId, StagedPlace};
 
+mod dictionaries;
 mod many;
 
 fn spec(root: &Path, format: Format, partition_by: &[&str]) -> SinkSpec {
@@ -238,20 +239,24 @@ fn a_file_that_is_encoded_as_its_rows_come_has_the_same_bytes() {
         ];
         RecordBatch::try_from_iter(columns).unwrap()
     };
-    let pages: Vec<RecordBatch> = (0..60).map(|page| batch("a", page * 1000, 1000)).collect();
+    let large: Vec<RecordBatch> = (0..60).map(|page| batch("a", page * 1000, 1000)).collect();
+    // Small ones are put together.
+    let small: Vec<RecordBatch> = (0..6000).map(|page| batch("a", page * 10, 10)).collect();
     let other = batch("b", 0, 1);
     let digest = |batches: &[RecordBatch]| {
         let root = tempdir().unwrap();
         let files = write(&spec(root.path(), parquet(), &["part"]), &landing(1), batches).unwrap();
         files.into_iter().find(|file| file.path.starts_with("part=a/")).map(|file| (file.rows, file.sha256))
     };
-    let alone = digest(&pages).unwrap();
-    assert_eq!(alone.0, 60_000);
-    // Beside another one it is encoded at its end; where that one comes half way, some of it is encoded by then.
-    for at in [0, 30] {
-        let mut batches = pages.clone();
-        batches.insert(at, other.clone());
-        assert_eq!(digest(&batches).unwrap(), alone);
+    for pages in [large, small] {
+        let alone = digest(&pages).unwrap();
+        assert_eq!(alone.0, 60_000);
+        // Beside another one it is encoded at its end; where that one comes half way, some of it is encoded by then.
+        for at in [0, pages.len() / 2] {
+            let mut batches = pages.clone();
+            batches.insert(at, other.clone());
+            assert_eq!(digest(&batches).unwrap(), alone);
+        }
     }
 }
 

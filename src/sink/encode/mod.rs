@@ -7,6 +7,7 @@ mod distinct;
 mod jsonl;
 mod parquet;
 mod printable;
+mod waiting;
 mod weight;
 
 use std::io;

@@ -22,7 +22,7 @@ use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, 
 use super::super::store::StagedFile;
 use super::columns::Columns;
 use super::distinct::without_dictionary;
-use super::weight::{compact, weight};
+use super::waiting::Waiting;
 use super::{EncodeError, Encoder};
 
 /// Who wrote the file. Without a version: a new release doesn't change files that hold the same rows.
@@ -33,6 +33,10 @@ const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of gathered rows from which on it is worth to encode them before their row group is full.
 const STEP: usize = 8 * 1024 * 1024;
+
+/// As many for each leaf, where there are many: a few values at a time would find nothing of their column's dictionary in the
+/// processor's caches.
+const STEP_OF_LEAF: usize = 16 * 1024;
 
 /// How many bytes of rows make one byte of a file, about: for the size of what isn't encoded yet.
 const SHRINKS_BY: u64 = 4;
@@ -46,12 +50,13 @@ pub(super) struct ParquetEncoder {
     dictionary: bool,
     /// What is encoded of the row group to come.
     begun: Option<Columns>,
-    /// Its rows that aren't encoded yet, and their bytes.
-    rows: Vec<RecordBatch>,
-    waiting: usize,
-    /// All its rows, and their bytes.
+    /// Its rows that aren't encoded yet.
+    waiting: Waiting,
+    /// Bytes of those from which on they are encoded ahead.
+    step: usize,
+    /// All its rows, and the bytes of those that are encoded.
     row_count: usize,
-    bytes: usize,
+    encoded: usize,
 }
 
 impl ParquetEncoder {
@@ -81,16 +86,17 @@ impl ParquetEncoder {
         }
         let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties.build()))?;
         let (writer, _) = writer.into_serialized_writer()?;
+        let leaves = writer.schema_descr().num_columns();
         Ok(Self {
             writer,
             schema: SchemaRef::clone(schema),
             row_group_rows: options.row_group_rows,
             dictionary: options.dictionary,
             begun: None,
-            rows: Vec::new(),
-            waiting: 0,
+            waiting: Waiting::new(leaves),
+            step: STEP.max(STEP_OF_LEAF * leaves),
             row_count: 0,
-            bytes: 0,
+            encoded: 0,
         })
     }
 }
@@ -104,41 +110,47 @@ impl ParquetEncoder {
         }
     }
 
-    /// Makes the writers of a row group's leaves.
+    /// Makes the writers of the leaves of a row group that begins with `rows`.
     fn column_writers(&self, rows: &[RecordBatch]) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
-        let (properties, at) = (self.writer.properties(), self.writer.flushed_row_groups().len());
-        let like = |properties| {
-            // Properties are a file's: those of one row group are those of a file that is written nowhere.
-            let schema = self.writer.schema_descr().root_schema_ptr();
-            let like = SerializedFileWriter::new(std::io::sink(), schema, Arc::new(properties))?;
-            ArrowRowGroupWriterFactory::new(&like, SchemaRef::clone(&self.schema)).create_column_writers(at)
-        };
-        let same = || ArrowRowGroupWriterFactory::new(&self.writer, SchemaRef::clone(&self.schema)).create_column_writers(at);
-        if !self.dictionary {
-            return same();
+        let (schema, group) = (SchemaRef::clone(&self.schema), self.writer.flushed_row_groups().len());
+        let without = self.without_dictionary(rows)?;
+        if without.is_empty() {
+            return ArrowRowGroupWriterFactory::new(&self.writer, schema).create_column_writers(group);
         }
-        let without = without_dictionary(rows, STEP, properties.dictionary_page_size_limit())
-            .map_err(|error| ParquetError::External(Box::new(error)))?;
-        if !without.contains(&true) {
-            return same();
+        let mut properties = WriterProperties::clone(self.writer.properties()).into_builder();
+        for path in without {
+            properties = properties.set_column_dictionary_enabled(path, false);
         }
-        let mut properties = WriterProperties::clone(properties).into_builder();
-        for (leaf, _) in self.writer.schema_descr().columns().iter().zip(without).filter(|(_, without)| *without) {
-            properties = properties.set_column_dictionary_enabled(leaf.path().clone(), false);
-        }
-        like(properties.build())
+        // Properties are those of a file: here of one that is written nowhere.
+        let root = self.writer.schema_descr().root_schema_ptr();
+        let file = SerializedFileWriter::new(std::io::sink(), root, Arc::new(properties.build()))?;
+        ArrowRowGroupWriterFactory::new(&file, schema).create_column_writers(group)
     }
 
-    /// Encodes what waits.
+    /// Returns the leaves whose values hardly repeat in `rows`, where the file has dictionaries at all.
+    fn without_dictionary(&self, rows: &[RecordBatch]) -> Result<Vec<ColumnPath>, ParquetError> {
+        if !self.dictionary {
+            return Ok(Vec::new());
+        }
+        let limit = self.writer.properties().dictionary_page_size_limit();
+        let without = without_dictionary(rows, self.step, limit);
+        let without = without.map_err(|error| ParquetError::External(Box::new(error)))?;
+        let leaves = self.writer.schema_descr().columns().iter().zip(without);
+        Ok(leaves.filter(|(_, without)| *without).map(|(leaf, _)| leaf.path().clone()).collect())
+    }
+
+    /// Encodes what waits, as far as it makes no difference to do so now.
     fn encode(&mut self) -> Result<(), ParquetError> {
-        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.waiting));
+        let (rows, bytes) = self.waiting.take();
+        self.encoded += bytes;
         self.begun = self.begun(&rows)?;
         self.begun.as_mut().map_or(Ok(()), |columns| columns.write(&rows, bytes))
     }
 
     /// Writes a row group.
     fn row_group(&mut self) -> Result<(), ParquetError> {
-        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.waiting));
+        let (rows, bytes) = self.waiting.take_all()?;
+        (self.row_count, self.encoded) = (0, 0);
         let Some(columns) = self.begun(&rows)? else { return Ok(()) };
         let chunks = columns.finish(&rows, bytes)?;
         let mut group = self.writer.next_row_group()?;
@@ -153,13 +165,10 @@ impl Encoder for ParquetEncoder {
         let mut from = 0;
         while from < batch.num_rows() {
             let count = (self.row_group_rows - self.row_count).min(batch.num_rows() - from);
-            let rows = part_of(batch, from, count);
-            let bytes = weight(&rows);
-            (self.bytes, self.waiting) = (self.bytes + bytes, self.waiting + bytes);
-            self.rows.push(compact(rows)?);
+            self.waiting.push(part_of(batch, from, count))?;
             self.row_count += count;
             from += count;
-            if self.row_count >= self.row_group_rows || self.bytes >= ROW_GROUP_BYTES {
+            if self.row_count >= self.row_group_rows || self.buffered() >= ROW_GROUP_BYTES {
                 self.flush()?;
             }
         }
@@ -167,11 +176,11 @@ impl Encoder for ParquetEncoder {
     }
 
     fn size(&self) -> u64 {
-        self.writer.bytes_written() as u64 + self.bytes as u64 / SHRINKS_BY
+        self.writer.bytes_written() as u64 + self.buffered() as u64 / SHRINKS_BY
     }
 
     fn buffered(&self) -> usize {
-        self.bytes
+        self.encoded + self.waiting.bytes()
     }
 
     fn held(&self) -> usize {
@@ -179,12 +188,11 @@ impl Encoder for ParquetEncoder {
     }
 
     fn flush(&mut self) -> Result<(), EncodeError> {
-        (self.row_count, self.bytes) = (0, 0);
         self.row_group().map_err(plain_io)
     }
 
     fn advance(&mut self) -> Result<(), EncodeError> {
-        if self.waiting < STEP { Ok(()) } else { self.encode().map_err(plain_io) }
+        if self.waiting.ready() < self.step { Ok(()) } else { self.encode().map_err(plain_io) }
     }
 
     fn finish(mut self: Box<Self>) -> Result<StagedFile, EncodeError> {
