@@ -44,7 +44,7 @@ impl Columns {
         spread(self.0.iter_mut(), threads, |column| column.write(rows))?.into_iter().collect()
     }
 
-    /// Encodes `rows`, the last ones, and returns the chunks in the order of the leaves.
+    /// Encodes `rows`, the last ones of a row group of about `bytes` bytes, and returns the chunks in the order of the leaves.
     pub(super) fn finish(self, rows: &[RecordBatch], bytes: usize) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
         let threads = threads(bytes, self.0.len());
         let finish = |mut column: Column| {

@@ -4,6 +4,7 @@
 //! `dictionary_page_size_limit` in the `parquet` crate's writer properties). Where hardly a value comes twice that is work for nothing:
 //! each is hashed, compared and kept, and the file is no smaller.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
@@ -17,13 +18,17 @@ use super::weight::{texts, weight};
 const BLOCKS: usize = 16;
 const BLOCK: usize = 64;
 
+/// Values of a leaf that is no list, at most: there is one block more where the rows don't divide.
+const MOST: usize = (BLOCKS + 1) * BLOCK;
+
 /// What a sample says of one leaf.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 struct Sample {
-    /// Hashes of its values that aren't null.
-    hashes: Vec<u64>,
-    /// What these take as they are, in bytes.
+    /// How many values it has that aren't null, and what these take as they are, in bytes.
+    values: usize,
     bytes: usize,
+    /// Hashes of the different ones.
+    different: HashSet<u64, RandomState>,
 }
 
 /// Returns of each leaf of the rows, in the order of Parquet's columns, whether a dictionary of its values would take more than `limit`
@@ -47,7 +52,7 @@ pub(super) fn without_dictionary(
         for block in blocks(before..before + batch.num_rows(), count) {
             let mut at = 0;
             for column in batch.columns() {
-                look(&column.slice(block.start, block.len()), &mut leaves, &mut at)?;
+                look(&column.slice(block.start, block.len()), &mut leaves, &mut at, limit)?;
             }
         }
         before += batch.num_rows();
@@ -65,18 +70,20 @@ fn blocks(batch: Range<usize>, count: usize) -> impl Iterator<Item = Range<usize
     (0..count).step_by(step).filter_map(block)
 }
 
-/// Adds the values of `array` to the samples of its leaves, the first of which is at `at`.
-fn look(array: &ArrayRef, leaves: &mut Vec<Sample>, at: &mut usize) -> Result<(), DataFusionError> {
+/// Adds the values of `array` to the samples of its leaves, the first of which is at `at`, where they still matter.
+fn look(array: &ArrayRef, leaves: &mut Vec<Sample>, at: &mut usize, limit: usize) -> Result<(), DataFusionError> {
     match array.data_type() {
-        DataType::Struct(_) => array.as_struct().columns().iter().try_for_each(|column| look(column, leaves, at)),
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().try_for_each(|column| look(column, leaves, at, limit))
+        }
         DataType::List(_) => {
             let list = array.as_list::<i32>();
-            look(&within(list.value_offsets(), list.values()), leaves, at)
+            look(&within(list.value_offsets(), list.values()), leaves, at, limit)
         }
         DataType::Map(..) => {
             let map = array.as_map();
             let mut columns = map.entries().columns().iter();
-            columns.try_for_each(|column| look(&within(map.value_offsets(), column), leaves, at))
+            columns.try_for_each(|column| look(&within(map.value_offsets(), column), leaves, at, limit))
         }
         _ => {
             if leaves.len() == *at {
@@ -84,7 +91,7 @@ fn look(array: &ArrayRef, leaves: &mut Vec<Sample>, at: &mut usize) -> Result<()
             }
             let sample = &mut leaves[*at];
             *at += 1;
-            sample.add(array)
+            sample.add(array, limit)
         }
     }
 }
@@ -97,27 +104,39 @@ fn within(offsets: &[i32], items: &ArrayRef) -> ArrayRef {
 }
 
 impl Sample {
-    fn add(&mut self, values: &ArrayRef) -> Result<(), DataFusionError> {
+    fn add(&mut self, values: &ArrayRef, limit: usize) -> Result<(), DataFusionError> {
+        if self.repeats(limit) {
+            return Ok(());
+        }
         let mut hashes = vec![0; values.len()];
         create_hashes([values], &RandomState::with_seed(0), &mut hashes)?;
-        let before = self.hashes.len();
-        self.hashes.extend(hashes.into_iter().enumerate().filter(|(at, _)| values.is_valid(*at)).map(|(_, hash)| hash));
+        let there = values.len() - values.null_count();
+        self.different
+            .extend(hashes.into_iter().enumerate().filter(|(at, _)| values.is_valid(*at)).map(|(_, hash)| hash));
+        self.values += there;
         self.bytes += match values.data_type() {
             DataType::Utf8 => texts(values.as_string::<i32>().value_offsets()),
             DataType::Binary => texts(values.as_binary::<i32>().value_offsets()),
-            plain => plain.primitive_width().unwrap_or(1) * (self.hashes.len() - before),
+            plain => plain.primitive_width().unwrap_or(1) * there,
         };
         Ok(())
     }
 
+    /// Returns how many values were there before.
+    fn twice(&self) -> usize {
+        self.values - self.different.len()
+    }
+
     /// Tells whether as many different values as the column has, which the sample lets guess, take more than `limit` bytes. Of n values out
     /// of d, n² / 2d come twice; where none does, half a one is said to.
-    fn exceeds(mut self, limit: usize) -> bool {
-        let values = self.hashes.len() as u64;
-        self.hashes.sort_unstable();
-        self.hashes.dedup();
-        let twice = values - self.hashes.len() as u64;
-        values.saturating_mul(self.bytes as u64) > (limit as u64).saturating_mul((2 * twice).max(1))
+    fn exceeds(&self, limit: usize) -> bool {
+        self.values.saturating_mul(self.bytes) > limit.saturating_mul((2 * self.twice()).max(1))
+    }
+
+    /// Tells whether so many values came twice that those to come, if they are as long, would change nothing.
+    fn repeats(&self, limit: usize) -> bool {
+        let each = self.bytes.div_ceil(self.values.max(1));
+        self.twice() > 0 && limit.saturating_mul(2 * self.twice()) >= MOST.saturating_mul(MOST).saturating_mul(each)
     }
 }
 

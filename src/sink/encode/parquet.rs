@@ -149,7 +149,9 @@ impl ParquetEncoder {
 
     /// Writes a row group.
     fn row_group(&mut self) -> Result<(), ParquetError> {
-        let (rows, bytes) = self.waiting.take_all()?;
+        // To end the last pages of a large row group takes threads too, however few rows it still waits for.
+        let bytes = self.buffered();
+        let (rows, _) = self.waiting.take_all()?;
         (self.row_count, self.encoded) = (0, 0);
         let Some(columns) = self.begun(&rows)? else { return Ok(()) };
         let chunks = columns.finish(&rows, bytes)?;

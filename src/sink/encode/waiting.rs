@@ -35,7 +35,7 @@ impl Waiting {
     /// Adds rows.
     pub(super) fn push(&mut self, rows: RecordBatch) -> Result<(), ArrowError> {
         let bytes = weight(&rows);
-        let rows = compact(rows)?;
+        let rows = compact(rows, bytes)?;
         if bytes >= SMALL * self.leaves {
             self.join()?;
             self.bytes += bytes;
