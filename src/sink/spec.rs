@@ -37,7 +37,7 @@ pub struct ParquetOptions {
     pub compression: ParquetCompression,
     /// Rows in a row group at most; they are held in memory until it is full.
     pub row_group_rows: usize,
-    /// Whether values that repeat are written once, in a dictionary.
+    /// Whether values that repeat are written once, in a dictionary; a column whose values hardly do goes without.
     pub dictionary: bool,
     /// For what the least and the greatest values are kept.
     pub statistics: Statistics,

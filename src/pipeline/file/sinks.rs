@@ -61,7 +61,8 @@ pub struct ParquetFile {
     /// encoding, and earlier where many partitions share the memory of a slice. Default: 100000.
     #[serde(default)]
     pub row_group_rows: Option<Spanned<u64>>,
-    /// Whether values that repeat are written once, in a dictionary of the column. Default: `true`.
+    /// Whether values that repeat are written once, in a dictionary of the column; columns whose values hardly do, by a sample of each
+    /// row group's first rows, go without. Default: `true`.
     #[serde(default)]
     pub dictionary: Option<bool>,
     /// For what the least and the greatest values are kept, by which readers skip. Default: `page`.
