@@ -1,6 +1,6 @@
 //! Rows of a job with no key that two pages in a row share: the list moved by some rows between them.
 
-use arrow::array::{Array as _, ArrayRef, RecordBatch, Scalar, UInt32Array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, Scalar, UInt32Array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::take_record_batch;
 
@@ -57,25 +57,35 @@ fn is_shared(before: &RecordBatch, page: &RecordBatch) -> bool {
     if before.schema_ref().fields() != page.schema_ref().fields() || before.num_rows() == 0 {
         return false;
     }
-    let mut like: Vec<usize> = (0..some_of(page)).collect();
-    let mut columns: Vec<_> = before.columns().iter().zip(page.columns()).collect();
-    // Few rows are left for those that have to be compared one by one.
-    columns.sort_by_key(|(_, column)| column.data_type().is_nested());
-    for (last, column) in columns {
-        let last = last.slice(last.len() - 1, 1);
-        like = rows_like(&last, column, like);
-        if like.is_empty() {
-            return false;
-        }
-    }
+    let last = before.slice(before.num_rows() - 1, 1);
+    let like = rows_like(last.columns(), page.columns(), (0..some_of(page)).collect());
     like.into_iter().any(|at| {
         let rows = (at + 1).min(before.num_rows()).min(KEPT);
         before.slice(before.num_rows() - rows, rows) == page.slice(at + 1 - rows, rows)
     })
 }
 
-/// Returns those of `rows` that have the value of `last` in `column`.
-fn rows_like(last: &ArrayRef, column: &ArrayRef, rows: Vec<usize>) -> Vec<usize> {
+/// Returns those of `rows` that have, in all `columns`, the values of `last`, whose columns have one row.
+fn rows_like(last: &[ArrayRef], columns: &[ArrayRef], mut rows: Vec<usize>) -> Vec<usize> {
+    let mut columns: Vec<_> = last.iter().zip(columns).collect();
+    // Few rows are left for those that have to be compared one by one.
+    columns.sort_by_key(|(_, column)| column.data_type().is_nested());
+    for (last, column) in columns {
+        if rows.is_empty() {
+            break;
+        }
+        rows = values_like(last, column, rows);
+    }
+    rows
+}
+
+/// As [`rows_like`], for one column.
+fn values_like(last: &ArrayRef, column: &ArrayRef, rows: Vec<usize>) -> Vec<usize> {
+    if let (Some(last), Some(column)) = (last.as_struct_opt(), column.as_struct_opt()) {
+        let is_there = last.is_valid(0);
+        let rows = rows.into_iter().filter(|at| column.is_valid(*at) == is_there).collect();
+        return if is_there { rows_like(last.columns(), column.columns(), rows) } else { rows };
+    }
     let most = rows.last().map_or(0, |last| last + 1);
     // The fast way is for plain values.
     match not_distinct(&column.slice(0, most), &Scalar::new(last)) {
@@ -88,7 +98,9 @@ fn rows_like(last: &ArrayRef, column: &ArrayRef, rows: Vec<usize>) -> Vec<usize>
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray, StructArray};
+    use arrow::buffer::NullBuffer;
+    use arrow::datatypes::{Field, Fields, Int64Type};
 
     use super::*;
 
@@ -112,6 +124,44 @@ mod tests {
         }
         assert!(shared(&[&[1, 2], &[3], &[3]]), "of single rows too");
         assert!(!shared(&[&[1, 2, 3], &[4, 3, 5]]), "in the middle it may be another row that is equal");
+    }
+
+    /// A page of one nested column: a number and a list within an object within an object, each null where there is no number.
+    fn nested(values: &[Option<i64>]) -> RecordBatch {
+        let is_there = || values.iter().map(Option::is_some).collect::<NullBuffer>();
+        let object = |columns: Vec<(&str, ArrayRef)>| -> ArrayRef {
+            let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), true);
+            let fields: Fields = columns.iter().map(field).collect();
+            let columns = columns.into_iter().map(|(_, column)| column).collect();
+            Arc::new(StructArray::new(fields, columns, Some(is_there())))
+        };
+        // What lies under a null decides nothing.
+        let numbers = values.iter().enumerate().map(|(at, value)| value.or(i64::try_from(at).ok()));
+        let lists = values.iter().map(|value| value.map(|value| vec![Some(value / 10)]));
+        let inner = object(vec![
+            ("list", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists))),
+            ("n", Arc::new(numbers.collect::<Int64Array>())),
+        ]);
+        RecordBatch::try_from_iter([("o", object(vec![("in", inner)]))]).unwrap()
+    }
+
+    #[test]
+    fn objects_are_compared_by_what_is_in_them() {
+        let shared = |before: &[Option<i64>], page: &[Option<i64>]| {
+            let mut borders = Borders::default();
+            for page in [nested(before), nested(page)] {
+                borders.take(&page, &page);
+            }
+            borders.are_shared
+        };
+        let row = Some;
+        assert!(shared(&[row(1), row(2), row(3)], &[row(2), row(3), row(4)]));
+        assert!(!shared(&[row(1), row(2), row(3)], &[row(4), row(5), row(6)]));
+        assert!(!shared(&[row(1), row(2), row(3)], &[row(4), row(13), row(6)]), "the list differs, and the number");
+        assert!(shared(&[row(1), None], &[row(1), None, row(2)]));
+        assert!(shared(&[row(1), None], &[None, row(2)]));
+        assert!(!shared(&[row(1), None], &[row(1), row(2)]), "null isn't what lies under it");
+        assert!(!shared(&[None, row(1)], &[None, row(2)]));
     }
 
     #[test]
