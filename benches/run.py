@@ -30,7 +30,7 @@ import pages  # noqa: E402
 
 PEERS = ["dlt[filesystem,parquet]", "requests", "pandas", "pyarrow", "chdb"]
 # What a record of `flows` may cost, about 15 % above what it cost when this was written.
-INSTRUCTIONS = 45_000
+INSTRUCTIONS = 41_000
 SCALE = [  # name, kind, rows, rows a page
     ("flows", "flows", 200_000, 1000), ("ten times", "flows", 2_000_000, 1000), ("wide", "wide", 10_000, 100),
     ("deep", "deep", 100_000, 1000), ("100 B", "tiny", 500_000, 1000), ("100 KB", "texts", 1000, 10),
