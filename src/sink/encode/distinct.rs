@@ -18,7 +18,7 @@ use super::weight::{texts, weight};
 const BLOCKS: usize = 16;
 const BLOCK: usize = 64;
 
-/// Values of a leaf that is no list, at most: there is one block more where the rows don't divide.
+/// Values of a leaf, at most: there is one block more where the rows don't divide. Lists may have many in each row.
 const MOST: usize = (BLOCKS + 1) * BLOCK;
 
 /// What a sample says of one leaf.
@@ -105,9 +105,10 @@ fn within(offsets: &[i32], items: &ArrayRef) -> ArrayRef {
 
 impl Sample {
     fn add(&mut self, values: &ArrayRef, limit: usize) -> Result<(), DataFusionError> {
-        if self.repeats(limit) {
+        if self.values >= MOST || self.repeats(limit) {
             return Ok(());
         }
+        let values = &values.slice(0, values.len().min(MOST - self.values));
         let mut hashes = vec![0; values.len()];
         create_hashes([values], &RandomState::with_seed(0), &mut hashes)?;
         let there = values.len() - values.null_count();
@@ -199,6 +200,16 @@ mod tests {
         let nulls = (0..100_000).map(|row| (row % 50 == 0).then_some(row)).collect::<Int64Array>();
         let batch = RecordBatch::try_from_iter([("n", Arc::new(nulls) as ArrayRef)]).unwrap();
         assert!(!is_without(&batch), "twenty values of a thousand rows");
+    }
+
+    #[test]
+    fn of_long_lists_as_many_values_are_looked_at_as_of_other_columns() {
+        let list: Vec<_> = (0..300_000).map(Some).collect();
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(list)]);
+        let (mut leaves, mut at) = (Vec::new(), 0);
+        look(&(Arc::new(lists) as ArrayRef), &mut leaves, &mut at, LIMIT).unwrap();
+        assert_eq!((leaves.len(), at, leaves[0].values), (1, 1, MOST));
+        assert!(leaves[0].exceeds(LIMIT));
     }
 
     #[test]
