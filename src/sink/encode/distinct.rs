@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{ArrowNativeType as _, DataType};
+use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 
-use super::weight::{texts, weight};
+use super::weight::{items_of, texts, weight};
 
 /// How many rows are looked at, in blocks of rows that follow each other: values that repeat do so at once, or after a while.
 const BLOCKS: usize = 16;
@@ -78,12 +78,12 @@ fn look(array: &ArrayRef, leaves: &mut Vec<Sample>, at: &mut usize, limit: usize
         }
         DataType::List(_) => {
             let list = array.as_list::<i32>();
-            look(&within(list.value_offsets(), list.values()), leaves, at, limit)
+            look(&items_of(list.value_offsets(), list.values()), leaves, at, limit)
         }
         DataType::Map(..) => {
             let map = array.as_map();
             let mut columns = map.entries().columns().iter();
-            columns.try_for_each(|column| look(&within(map.value_offsets(), column), leaves, at, limit))
+            columns.try_for_each(|column| look(&items_of(map.value_offsets(), column), leaves, at, limit))
         }
         _ => {
             if leaves.len() == *at {
@@ -94,13 +94,6 @@ fn look(array: &ArrayRef, leaves: &mut Vec<Sample>, at: &mut usize, limit: usize
             sample.add(array, limit)
         }
     }
-}
-
-/// Returns the items that lists with these offsets have.
-fn within(offsets: &[i32], items: &ArrayRef) -> ArrayRef {
-    let ends = offsets.first().zip(offsets.last());
-    let (from, to) = ends.map_or((0, 0), |(first, last)| (first.as_usize(), last.as_usize()));
-    items.slice(from, to - from)
 }
 
 impl Sample {

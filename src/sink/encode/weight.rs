@@ -70,8 +70,12 @@ pub(super) fn texts(offsets: &[i32]) -> usize {
 
 /// Counts lists: their offsets, and their items as a part of all that there are.
 fn items(offsets: &[i32], items: &ArrayRef) -> usize {
-    let from = offsets.first().copied().unwrap_or_default().as_usize();
-    size_of_val(offsets) + of(&items.slice(from, length(offsets)))
+    size_of_val(offsets) + of(&items_of(offsets, items))
+}
+
+/// Returns those of `items` that lists with these offsets have.
+pub(super) fn items_of(offsets: &[i32], items: &ArrayRef) -> ArrayRef {
+    items.slice(offsets.first().copied().unwrap_or_default().as_usize(), length(offsets))
 }
 
 fn length(offsets: &[i32]) -> usize {
