@@ -14,6 +14,7 @@ ENV CARGO_BUILD_TARGET=x86_64-unknown-linux-gnu CARGO_TARGET_X86_64_UNKNOWN_LINU
 
 # The dependencies, in a layer that lasts until the manifest changes. Its targets need files, which are empty here.
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY .cargo .cargo
 COPY benches benches
 RUN mkdir -p src tests/it && touch src/lib.rs tests/it/main.rs && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked && rm -r src

@@ -1,6 +1,6 @@
 //! The threads that work on answers, for all slices and jobs of the process: as many as the machine has cores.
 //!
-//! More of them get nothing done sooner. And each thread has memory of its own that the system's allocator keeps for it: what a page of
+//! More of them get nothing done sooner. And each thread has memory of its own that the allocator keeps for it: what a page of
 //! 50 MB takes while it is decoded would stay with every thread that ever decoded one.
 
 use std::io;
