@@ -99,7 +99,8 @@ class Pages(socketserver.StreamRequestHandler):
             headers = []
             while (line := self.rfile.readline()) not in (b"\r\n", b""):
                 headers.append(line.lower())
-            start = parse_qs(urlsplit(request.split()[1].decode()).query).get("start", ["0"])[0]
+            method, target, _ = request.decode().split()
+            start = parse_qs(urlsplit(target).query).get("start", ["0"])[0]
             page = self.folder / f"{int(start)}.json"
             if not page.exists():
                 self.wfile.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
@@ -107,7 +108,8 @@ class Pages(socketserver.StreamRequestHandler):
             with page.open("rb") as body:
                 size = page.stat().st_size
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size)
-                self.connection.sendfile(body)
+                if method == "GET":
+                    self.connection.sendfile(body)
             if b"connection: close\r\n" in headers:
                 return
 

@@ -86,7 +86,9 @@ impl Done {
             ended: env.clock.now(),
             recovered,
             requests: env.bounds.sent() - sent,
-            stopped: stopped.filter(|_| jobs.iter().any(|job| job.left.is_some())),
+            stopped: stopped.filter(|_| {
+                jobs.iter().any(|job| job.left.is_some()) || deliveries.iter().any(DeliveryReport::is_interrupted)
+            }),
             jobs,
             deliveries,
         }

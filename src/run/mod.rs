@@ -328,15 +328,12 @@ async fn run_jobs(
             break;
         }
     }
-    // A process that is told to end leaves what waits to the next run, or to `deliver`. One that is interrupted counts it.
-    if env.bounds.stop() != Some(Stop::Asked) {
-        let named = named(pipeline, &options.jobs)?;
-        // Of the others the report says that their edit is refused.
-        let sending = writer.state(|state| deliver::as_landed(&named, state));
-        deliver::all(pipeline, &sending, options, false, env, world, &mut done.deliveries).await;
-        credentials.note(env, ledger).await;
-        deliver::tell_who_sends(&named, options.shard, &mut done.jobs);
-    }
+    let named = named(pipeline, &options.jobs)?;
+    // Of the others the report says that their edit is refused.
+    let sending = writer.state(|state| deliver::as_landed(&named, state));
+    deliver::all(pipeline, &sending, options, false, env, world, &mut done.deliveries).await;
+    credentials.note(env, ledger).await;
+    deliver::tell_who_sends(&named, options.shard, &mut done.jobs);
     if env.cancel.is_cancelled() { Err(RunError::Interrupted) } else { Ok(()) }
 }
 

@@ -1,6 +1,9 @@
 //! Runs that a signal ends in the middle: what they had done by then is told, in each place where runs are told of.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -95,6 +98,41 @@ fn what_had_landed_is_in_the_report_the_metrics_the_history_and_on_the_terminal(
             "{history:#}"
         );
     }
+}
+
+#[test]
+fn a_daemon_that_is_told_to_end_counts_what_it_leaves_unsent() {
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&open);
+    let api = Api::start(move |request: &Request| {
+        while request.method == "GET" && !gate.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Answer::json(&json!([{"id": 1}, {"id": 2}, {"id": 3}]))
+    });
+    let workspace = Workspace::new();
+    let text = format!(
+        "version: 1\nname: p\nschedule: {{cron: '* * * * * *', overlap: skip}}\nsource: {{base_url: '{url}'}}\njobs:\n  rows:\n    get: /rows\n    \
+         paginate: none\n    records: '.[]'\n    snapshot: latest\n    sinks:\n      desk: {{http: {{base_url: '{url}', post: /desk, key: [id], \
+         body: {{id: '{{{{ row.id }}}}'}}}}}}\n",
+        url = api.url()
+    );
+    workspace.write("pipelines/p.yaml", &text);
+    let serve = ["serve", "pipelines", "--state", "state", "--output", "json", "--listen", "none"];
+    let daemon = workspace.tidegate(&serve).spawn();
+    until("the rows were asked for", || !api.asked().is_empty());
+    daemon.signal("TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    open.store(true, Ordering::SeqCst);
+    let outcome = daemon.wait();
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    assert!(api.asked().iter().all(|request| request.method == "GET"), "nothing is begun any more");
+    let mut events = outcome.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let end = events.rfind(|event| event["event"] == "ended").unwrap()["end"].clone();
+    assert_eq!((&end["exit_code"], &end["report"]["stopped"]), (&json!(5), &json!("asked")), "{end:#}");
+    assert_eq!(end["report"]["jobs"][0]["slices"][0]["rows"]["transformed"], 3, "{end:#}");
+    let desk = &end["report"]["deliveries"][0];
+    assert_eq!([&desk["rows"], &desk["sent"], &desk["left"], &desk["error"]], [&json!(3), &json!(0), &json!(3), &Value::Null]);
 }
 
 #[test]

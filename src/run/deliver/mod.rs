@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 pub use error::OutboxError;
 pub(super) use outbox::{OutboxRows, data_set};
 
@@ -22,11 +24,11 @@ use self::parcels::{Doubt, Packer, Parcel};
 use self::sender::Sender;
 use super::{BrokenOff, Data, Done, Env, Options, RunError, World, refused};
 use crate::ledger::{DeliveryNote, DeliveryState, Lane, Ledger, LedgerState, RowKey, RowKeys, Timing};
-use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName};
+use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName, Stop};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
 use crate::plan::Shard;
 
-/// How long it may take to count what waits for a sink, once the run is interrupted.
+/// How long it may take to count what waits for a sink, once the run is told to end.
 const COUNT: Duration = Duration::from_millis(500);
 
 /// Sends what has landed in the outboxes of a pipeline, and lands nothing. With `forgive` also the rows that were refused before, and
@@ -86,7 +88,7 @@ fn outboxes<'p>(jobs: &[&'p Job]) -> impl Iterator<Item = (&'p Job, &'p Outbox)>
 }
 
 /// Sends what has landed in the outboxes of some jobs, in the order of the plan: of those that the shard sends for. Once the run is
-/// interrupted, what waits is only counted.
+/// interrupted, or its process is told to end, what waits is only counted: the next run sends it, or `deliver`.
 pub(super) async fn all(
     pipeline: &Pipeline,
     jobs: &[&Job],
@@ -106,12 +108,16 @@ pub(super) async fn all(
             error: None,
             remedy: None,
         };
-        let interrupted = env.cancel.is_cancelled();
-        let sending = one(pipeline, job, outbox, options, forgive && !interrupted, env, world, &mut report);
-        let ended = if interrupted { tokio::time::timeout(COUNT, sending).await } else { Ok(sending.await) };
+        let stop = env.cancel.child_token();
+        if env.bounds.stop() == Some(Stop::Asked) {
+            stop.cancel();
+        }
+        let stopped = stop.is_cancelled();
+        let sending = one(pipeline, job, outbox, options, forgive && !stopped, env, world, &stop, &mut report);
+        let ended = if stopped { tokio::time::timeout(COUNT, sending).await } else { Ok(sending.await) };
         let Ok(ended) = ended else {
             let (job, sink) = (&job.name, &outbox.name);
-            tracing::warn!(%job, %sink, "it isn't known how many rows wait to be sent, since the run was interrupted");
+            tracing::warn!(%job, %sink, "it isn't known how many rows wait to be sent, since the run was told to end");
             break;
         };
         if let Err(error) = ended {
@@ -135,6 +141,7 @@ async fn one(
     forgive: bool,
     env: &Env,
     world: &World,
+    stop: &CancellationToken,
     report: &mut DeliveryReport,
 ) -> Result<(), RunError> {
     let sender = Sender::new(outbox, env)?;
@@ -147,8 +154,8 @@ async fn one(
     let state = world.ledger.read_state().await?;
     check_key(job, outbox, &state)?;
     let of = (&job.name, &set, &outbox.key[..]);
-    // Once the run is interrupted, what waits is only counted.
-    if !env.cancel.is_cancelled() {
+    // Once it is stopped, what waits is only counted.
+    if !stop.is_cancelled() {
         rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
     }
     let mut backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
@@ -158,7 +165,7 @@ async fn one(
         outbox,
         sender: &sender,
         writer: &world.writer,
-        cancel: &env.cancel,
+        cancel: stop,
         name: file_stem(pipeline, job, outbox),
         packer: Packer::new(outbox.batch, in_doubt),
         log,
