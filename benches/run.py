@@ -94,7 +94,7 @@ def measure(command, folder):
         _, status, used = os.wait4(process.pid, 0)
         wall = time.monotonic() - begun
     if status:
-        sys.exit(f"{command['name']} failed:\n{(folder / 'log').read_text()}")
+        sys.exit(f"{command['name']} failed ({os.waitstatus_to_exitcode(status)}):\n{(folder / 'log').read_text()}")
     size = sum(file.stat().st_size for file in folder.rglob("*.parquet"))
     unit = 1024 if sys.platform == "linux" else 1024 * 1024
     return used.ru_utime + used.ru_stime, wall, used.ru_maxrss / unit, size

@@ -126,7 +126,7 @@ use end::release;
 
 use crate::clock::Clock;
 use crate::ledger::{Accept, Ledger, SliceRef, Timing, Writer};
-use crate::model::{Asked, JobName, JobReport, RunId, RunReport, SchemaLock, Stop, Window};
+use crate::model::{Asked, JobName, JobReport, RunId, RunReport, SchemaLock, Window};
 use crate::objects::Stores;
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
 use crate::plan::Shard;

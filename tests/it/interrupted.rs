@@ -132,7 +132,10 @@ fn a_daemon_that_is_told_to_end_counts_what_it_leaves_unsent() {
     assert_eq!((&end["exit_code"], &end["report"]["stopped"]), (&json!(5), &json!("asked")), "{end:#}");
     assert_eq!(end["report"]["jobs"][0]["slices"][0]["rows"]["transformed"], 3, "{end:#}");
     let desk = &end["report"]["deliveries"][0];
-    assert_eq!([&desk["rows"], &desk["sent"], &desk["left"], &desk["error"]], [&json!(3), &json!(0), &json!(3), &Value::Null]);
+    assert_eq!(
+        [&desk["rows"], &desk["sent"], &desk["left"], &desk["error"]],
+        [&json!(3), &json!(0), &json!(3), &Value::Null]
+    );
 }
 
 #[test]

@@ -24,7 +24,9 @@ use self::parcels::{Doubt, Packer, Parcel};
 use self::sender::Sender;
 use super::{BrokenOff, Data, Done, Env, Options, RunError, World, refused};
 use crate::ledger::{DeliveryNote, DeliveryState, Lane, Ledger, LedgerState, RowKey, RowKeys, Timing};
-use crate::model::{Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName, Stop};
+use crate::model::{
+    Asked, DeliveryCounts, DeliveryReport, DeliveryStatus, JobName, JobReport, RunReport, SinkName, Stop,
+};
 use crate::pipeline::spec::{Job, Outbox, Pipeline};
 use crate::plan::Shard;
 
