@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::api::{Answer, Api, Request};
 use crate::support::bench::{Bench, NOW};
 use crate::support::python;
+use crate::support::workspace::Workspace;
 
 /// Rows of a page.
 const PAGE: usize = 10_000;
@@ -28,6 +29,14 @@ const BESIDE: u64 = 192;
 
 fn rows() -> usize {
     std::env::var("TIDEGATE_MEMORY_ROWS").map_or(5_000_000, |rows| rows.parse().unwrap())
+}
+
+#[test]
+fn the_allocator_of_the_binary_has_its_settings() {
+    let outcome = Workspace::new().tidegate(&["--version"]).env("_RJEM_MALLOC_CONF", "stats_print:true").run();
+    for set in ["opt.narenas: 4\n", "opt.dirty_decay_ms: 1000 ", "opt.background_thread: true "] {
+        assert!(outcome.stderr.contains(set), "{set}: see .cargo/config.toml\n{}", outcome.stderr);
+    }
 }
 
 /// A page of rows of about 250 bytes, each of another of 40 partitions than the one before.
