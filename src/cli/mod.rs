@@ -54,6 +54,10 @@ use crate::telemetry;
 /// How often a worker that has nothing to do is woken: see [`keep_watch`].
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 
+/// How long a blocking thread lives that has nothing to do. They take turns, so that with the default of ten seconds a daemon whose pipelines
+/// all begin at once keeps the hundreds of threads that it needed for a moment, and what the allocator keeps for each.
+const IDLE_THREAD: Duration = Duration::from_secs(1);
+
 /// Why a verb ended without an exit code of its own.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
@@ -167,7 +171,8 @@ fn with_signals<F: Future<Output = Result<Exit, CliError>>>(
     verb: impl FnOnce(Env) -> F,
 ) -> Result<Exit, CliError> {
     let workers = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(workers).thread_keep_alive(IDLE_THREAD).enable_all().build();
     let runtime = runtime.map_err(CliError::Runtime)?;
     keep_watch(runtime.handle().clone())?;
     let (cancel, terminated) = (CancellationToken::new(), Terminated::default());

@@ -34,7 +34,9 @@ fn rows() -> usize {
 #[test]
 fn the_allocator_of_the_binary_has_its_settings() {
     let outcome = Workspace::new().tidegate(&["--version"]).env("_RJEM_MALLOC_CONF", "stats_print:true").run();
-    for set in ["opt.narenas: 2\n", "opt.tcache_max: 4096\n", "opt.dirty_decay_ms: 1000 ", "opt.background_thread: true "] {
+    for set in
+        ["opt.narenas: 2\n", "opt.tcache_max: 4096\n", "opt.dirty_decay_ms: 1000 ", "opt.background_thread: true "]
+    {
         assert!(outcome.stderr.contains(set), "{set}: see .cargo/config.toml\n{}", outcome.stderr);
     }
 }
