@@ -13,8 +13,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 pub use error::OutboxError;
 pub(super) use outbox::{OutboxRows, data_set};
 
@@ -110,13 +108,13 @@ pub(super) async fn all(
             error: None,
             remedy: None,
         };
-        let stop = env.cancel.child_token();
+        let env = Env { cancel: env.cancel.child_token(), ..env.clone() };
         if env.bounds.stop() == Some(Stop::Asked) {
-            stop.cancel();
+            env.cancel.cancel();
         }
-        let stopped = stop.is_cancelled();
-        let sending = one(pipeline, job, outbox, options, forgive && !stopped, env, world, &stop, &mut report);
-        let ended = if stopped { tokio::time::timeout(COUNT, sending).await } else { Ok(sending.await) };
+        let told = env.cancel.is_cancelled();
+        let sending = one(pipeline, job, outbox, options, forgive && !told, &env, world, &mut report);
+        let ended = if told { tokio::time::timeout(COUNT, sending).await } else { Ok(sending.await) };
         let Ok(ended) = ended else {
             let (job, sink) = (&job.name, &outbox.name);
             tracing::warn!(%job, %sink, "it isn't known how many rows wait to be sent, since the run was told to end");
@@ -143,7 +141,6 @@ async fn one(
     forgive: bool,
     env: &Env,
     world: &World,
-    stop: &CancellationToken,
     report: &mut DeliveryReport,
 ) -> Result<(), RunError> {
     let sender = Sender::new(outbox, env)?;
@@ -156,8 +153,8 @@ async fn one(
     let state = world.ledger.read_state().await?;
     check_key(job, outbox, &state)?;
     let of = (&job.name, &set, &outbox.key[..]);
-    // Once it is stopped, what waits is only counted.
-    if !stop.is_cancelled() {
+    // Once the run is told to end, what waits is only counted.
+    if !env.cancel.is_cancelled() {
         rekey::note(&mut log, &world.ledger, world.data.sets(), of, &state).await?;
     }
     let mut backlog = Backlog::list(&world.ledger, world.data.sets(), of, &state, log.state()).await?;
@@ -167,7 +164,7 @@ async fn one(
         outbox,
         sender: &sender,
         writer: &world.writer,
-        cancel: stop,
+        cancel: &env.cancel,
         name: file_stem(pipeline, job, outbox),
         packer: Packer::new(outbox.batch, in_doubt),
         log,
