@@ -19,6 +19,7 @@ mod envelope;
 mod error;
 mod held;
 mod infer;
+mod key;
 mod lattice;
 mod lines;
 mod options;

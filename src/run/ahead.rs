@@ -145,6 +145,11 @@ impl Ahead {
         self.surprised
     }
 
+    /// Tells whether as much is out as the source allows at once: what was sent now would wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.lane.is_alone() && self.out.len() >= self.lane.0.at_once
+    }
+
     /// Sends `requests`, which are foreseen to follow, in this order, as far as there is room. Those that are out already are not
     /// sent again.
     pub(super) async fn send(&mut self, requests: Vec<RenderedRequest>) {

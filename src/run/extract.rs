@@ -1,5 +1,6 @@
 //! One slice, from its first request to its last row.
 
+mod due;
 mod fetch;
 
 use std::collections::BTreeSet;
@@ -14,7 +15,7 @@ use super::answered::Answered;
 use super::collect::{Collected, PassEnd};
 use super::early::{Early, Opening};
 use super::enrich::Enricher;
-use super::intake::{Intake, Looked, PageRead};
+use super::intake::{Intake, PageRead};
 use super::meter::Meter;
 use super::pages::{self, Asked, Pages};
 use super::parts::Misfit;
@@ -30,6 +31,7 @@ use crate::extract::request::RequestTree;
 use crate::model::{EndReason, Fetched, RecordSchema, Slice};
 use crate::pipeline::file::OnMismatch;
 use crate::pipeline::spec::Job;
+use due::{Due, Step, Taken};
 
 /// All that the requests of a job's slices share.
 #[derive(Clone)]
@@ -241,7 +243,7 @@ impl Extraction {
     /// Fetches one page, and takes it in unless its part of the window has to be halved. Once it is known what follows, that is
     /// asked for, and comes while the page is taken in.
     async fn page(&self, asked: &Asked, pages: &Pages, reading: &mut Reading<'_>) -> Result<Read, RunError> {
-        let (intake, limit) = (Arc::clone(&reading.intake), reading.limit);
+        let intake = Arc::clone(&reading.intake);
         let fetched = self.fetch(asked, pages, reading).await;
         let Exchanged { answer, page, empty, mut room } = reading.meter.note(fetched)?;
         if let (Some(clock), Some(window)) = (&self.clock, reading.slice.window()) {
@@ -259,35 +261,48 @@ impl Extraction {
             }
         };
         room.hold(bytes + page.bytes());
-        let (at, of) = (Arc::clone(&intake), asked.clone());
-        let look = move || Ok::<_, RunError>((lock(&at).look(page, &of, &answer, limit)?, answer));
-        let (Looked { page, seen, misfit, leads_on }, answer) = tokio::task::spawn_blocking(look).await??;
-        if misfit.is_some() {
-            return Ok(Read { seen, bytes, enough: false, misfit });
-        }
-        if leads_on {
-            reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most())).await;
-        }
-        if reading.enricher.is_some() {
-            room.let_lead();
-        }
-        let (page, skipped, more) = self.enriched(page, asked, &intake, reading.enricher.as_mut(), limit).await?;
-        reading.meter.add(Fetched { bytes: more, ..Fetched::default() });
-        let (extraction, asked) = (self.clone(), asked.clone());
-        let taken = tokio::task::spawn_blocking(move || {
-            let mut intake = lock(&intake);
-            let page = intake.typed(page).map_err(|source| extraction.unreadable(&asked.line, &answer, source))?;
-            let (seen, full, rows) = intake.take(page, seen, &skipped, &asked)?;
-            let enough = full || limit.is_some_and(|limit| intake.collector.received() >= limit);
-            // To write the rows may take a while.
-            drop(answer);
-            room.hold(rows.bytes());
-            intake.collector.keep(rows, &asked.line)?;
-            Ok::<_, RunError>((seen, enough, intake.collector.memory()))
-        });
-        let (seen, enough, kept) = taken.await??;
+        let due = Due { extraction: self.clone(), intake, asked: asked.clone(), answer, room, limit: reading.limit };
+        let read = self.take_in(due, page, asked, pages, reading).await?;
+        Ok(Read { bytes: bytes + read.bytes, ..read })
+    }
+
+    /// Takes a page in that was judged, and asks for what follows. Returns it with the bytes received beside the page itself.
+    async fn take_in(
+        &self,
+        due: Due,
+        page: PageRead,
+        asked: &Asked,
+        pages: &Pages,
+        reading: &mut Reading<'_>,
+    ) -> Result<Read, RunError> {
+        // While all that may be out is out, what follows can be asked for afterwards.
+        let follows = !self.job.paginate.reads_nothing_of_pages() && !reading.ahead.is_full();
+        let between = reading.enricher.is_some() || follows;
+        let (Taken { seen, enough, kept }, bytes) = match tokio::task::spawn_blocking(move || due.step(page, between))
+            .await??
+        {
+            Step::Left { seen, misfit } => return Ok(Read { seen, bytes: 0, enough: false, misfit: Some(misfit) }),
+            Step::Taken { taken, leads_on } => {
+                if leads_on && !taken.enough {
+                    reading.ahead.send(pages.foresee(asked, &taken.seen, reading.ahead.most())).await;
+                }
+                (taken, 0)
+            }
+            Step::Looked { mut due, page, seen, leads_on } => {
+                if leads_on {
+                    reading.ahead.send(pages.foresee(asked, &seen, reading.ahead.most())).await;
+                }
+                if reading.enricher.is_some() {
+                    due.room.let_lead();
+                }
+                let enriched = self.enriched(page, asked, &reading.intake, reading.enricher.as_mut(), reading.limit);
+                let (page, skipped, bytes) = enriched.await?;
+                reading.meter.add(Fetched { bytes, ..Fetched::default() });
+                (tokio::task::spawn_blocking(move || due.take(page, seen, &skipped)).await??, bytes)
+            }
+        };
         reading.kept.hold(kept);
-        Ok(Read { seen, bytes: bytes + more, enough, misfit: None })
+        Ok(Read { seen, bytes, enough, misfit: None })
     }
 
     /// Sends the child requests of a page; returns it with their columns, the records that have none, and the bytes received.

@@ -29,7 +29,7 @@ use crate::pipeline::spec::{Job, PartsSpec, Slicing};
 const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answers with several rows, so it isn't proven that their \
                                 points have the native step; if it does so for all of them, check it with `tidegate preview`";
 
-/// The part that computes: it is locked on blocking threads only, by one of them at a time.
+/// The part that computes: what takes time is done on blocking threads, one of which has it locked at a time.
 pub(super) struct Intake {
     job: Arc<Job>,
     pub(super) slice: Slice,
@@ -215,15 +215,13 @@ impl Intake {
         Arc::clone(&self.readers)
     }
 
-    /// Decodes a page, unless it was before its turn and that stands; returns the envelope that the answer is judged by, and the page.
-    pub(super) fn decode(
-        &mut self,
-        answer: &RawAnswer,
-        early: Option<EarlyPage>,
-    ) -> (Value, Result<PageRead, DecodeError>) {
-        if let Some(page) = early.and_then(|early| self.decoder.adopt(early)) {
-            return (page.envelope.clone(), Ok(PageRead::Typed(page)));
-        }
+    /// Takes a page over that was decoded before its turn, if that stands.
+    pub(super) fn adopt(&mut self, early: EarlyPage) -> Option<PageRead> {
+        self.decoder.adopt(early).map(PageRead::Typed)
+    }
+
+    /// Decodes a page; returns the envelope that the answer is judged by, and the page.
+    pub(super) fn decode(&mut self, answer: &RawAnswer) -> (Value, Result<PageRead, DecodeError>) {
         let version = self.decoder.version();
         let decoded = self.decode_now(answer);
         self.readers.learn(&self.decoder, version);

@@ -4,7 +4,6 @@
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -38,22 +37,8 @@ struct Idle {
 pub(super) struct Arrived {
     /// The answer.
     pub(super) asked: Dispatched,
-    /// Its page, where that was decoded before its turn.
-    pub(super) early: Option<ReadEarly>,
-}
-
-/// A page that was decoded before its turn, and of what.
-pub(super) struct ReadEarly {
-    body: Bytes,
-    page: EarlyPage,
-}
-
-impl ReadEarly {
-    /// Returns the page, if `answer` is the one that it was decoded of: it isn't where a request was sent again.
-    pub(super) fn of(self, answer: &RawAnswer) -> Option<EarlyPage> {
-        let same = self.body.as_ptr() == answer.body.as_ptr() && self.body.len() == answer.body.len();
-        same.then_some(self.page)
-    }
+    /// Its page, where that was decoded before its turn, and the answer judged to be one.
+    pub(super) early: Option<EarlyPage>,
 }
 
 impl Readers {
@@ -95,8 +80,11 @@ impl Readers {
         }
         // It is never closed.
         let permit = Arc::clone(&self.threads).acquire_owned().await.ok();
+        let rules = Arc::clone(&exchange.rules);
         let work = move || {
-            let early = self.page(asked.answer());
+            let page = self.page(asked.answer());
+            // Whatever else it is, is said in its turn.
+            let early = page.filter(|page| asked.is_page(&rules, &page.page().envelope));
             drop(permit);
             Arrived { asked, early }
         };
@@ -106,7 +94,7 @@ impl Readers {
         }
     }
 
-    fn page(&self, answer: &RawAnswer) -> Option<ReadEarly> {
+    fn page(&self, answer: &RawAnswer) -> Option<EarlyPage> {
         let decoder = self.idle().decoders.pop()?;
         let context = PageVars { status: answer.status.as_u16(), headers: answer.headers.clone() };
         let (page, decoder) = decoder.decode_early(&answer.body, &context, self.job.rows.as_ref(), &self.fan_out)?;
@@ -115,6 +103,6 @@ impl Readers {
             idle.decoders.push(decoder);
         }
         drop(idle);
-        Some(ReadEarly { body: answer.body.clone(), page })
+        Some(page)
     }
 }

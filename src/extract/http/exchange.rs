@@ -56,6 +56,12 @@ impl Dispatched {
     pub const fn answer(&self) -> &RawAnswer {
         &self.answer
     }
+
+    /// Tells whether `rules` take the answer, of which they see `envelope`, for a page. It computes.
+    #[must_use]
+    pub fn is_page(&self, rules: &Rules, envelope: &Value) -> bool {
+        judge(rules, &self.answer, envelope, &self.extra) == Judged::Page
+    }
 }
 
 /// A page, or a page with no rows.
@@ -164,6 +170,19 @@ impl Exchange {
         }
     }
 
+    /// Takes an answer that was judged to be a page before its turn, which it is now; returns it, and what it takes of the memory.
+    pub fn accept(&self, asked: Dispatched) -> (RawAnswer, Room) {
+        self.accepted(asked.pass, asked.grant.as_deref());
+        (asked.answer, asked.room)
+    }
+
+    fn accepted(&self, pass: Pass, grant: Option<&Grant>) {
+        if let (Some(session), Some(grant)) = (self.auth.session(), grant) {
+            session.accepted(grant.generation());
+        }
+        pass.accepted();
+    }
+
     /// Judges the answer to `request`. `read` gets an answer with a 2xx status, off the async threads, and returns the envelope
     /// that the rules see (null where the body isn't JSON) and whatever it made of the body; other bodies are read as JSON here.
     ///
@@ -188,10 +207,7 @@ impl Exchange {
             let (answer, page, judged) = self.judge(&line, answer, Arc::clone(&extra), Arc::clone(&read)).await?;
             let (reason, hint, fault) = match judged {
                 Judged::Page | Judged::Empty => {
-                    if let (Some(session), Some(grant)) = (self.auth.session(), &grant) {
-                        session.accepted(grant.generation());
-                    }
-                    pass.accepted();
+                    self.accepted(pass, grant.as_deref());
                     return Ok(Exchanged { answer, page, empty: judged == Judged::Empty, room });
                 }
                 Judged::Failed { reason } if answer.unsettled && answer.status.is_success() => {
@@ -241,11 +257,7 @@ impl Exchange {
             } else {
                 (serde_json::from_slice(&answer.body).unwrap_or_default(), None)
             };
-            let judged = match rules.judge(answer.status, &answer.headers, &envelope, &extra) {
-                // Whatever is missing from it would be missed quietly.
-                Judged::Page if answer.unsettled => Judged::Failed { reason: "'retry.when' still holds".to_owned() },
-                judged => judged,
-            };
+            let judged = judge(&rules, &answer, &envelope, &extra);
             (answer, page, judged)
         });
         work.await.map_err(|error| ExchangeError::Work {
@@ -279,6 +291,14 @@ impl Exchange {
             excerpt: excerpt(redactor, &answer.body),
             hint: answer.note.clone().unwrap_or_else(|| hint.to_owned()),
         }
+    }
+}
+
+fn judge(rules: &Rules, answer: &RawAnswer, envelope: &Value, extra: &[Value]) -> Judged {
+    match rules.judge(answer.status, &answer.headers, envelope, extra) {
+        // Whatever is missing from it would be missed quietly.
+        Judged::Page if answer.unsettled => Judged::Failed { reason: "'retry.when' still holds".to_owned() },
+        judged => judged,
     }
 }
 

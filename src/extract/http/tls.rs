@@ -1,7 +1,7 @@
 //! TLS: whom we trust, and by what we are known.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -70,10 +70,11 @@ fn named(options: &HttpOptions) -> String {
 /// signed it may be unknown, and a self-signed one mostly says that it may sign others, which a server's may not otherwise.
 #[derive(Debug)]
 struct Verifier {
-    /// None where there is nobody to vouch for anyone.
-    roots: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
     own: Vec<CertificateDer<'static>>,
-    algorithms: WebPkiSupportedAlgorithms,
+    /// Who vouches for servers, once one has to be verified: to read the system's certificates takes as long as to write a small load,
+    /// and many appliances have no TLS. None where there is nobody to vouch for anyone.
+    roots: OnceLock<Result<Option<Arc<WebPkiServerVerifier>>, Error>>,
 }
 
 impl Verifier {
@@ -82,21 +83,30 @@ impl Verifier {
         own: Vec<CertificateDer<'static>>,
         ca_file: Option<&Path>,
     ) -> Result<Self, HttpError> {
-        let mut roots = RootCertStore::empty();
-        // Systems have odd ones among theirs, which nobody needs.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for certificate in &own {
-            let added = roots.add(certificate.clone());
+            let added = RootCertStore::empty().add(certificate.clone());
             let odd = |error: Error| match ca_file {
                 Some(path) => refuse("ca_file", path, &format!("holds a certificate that can't be used: {error}")),
                 None => unusable(&error.to_string()),
             };
             added.map_err(odd)?;
         }
+        Ok(Self { provider: Arc::clone(provider), own, roots: OnceLock::new() })
+    }
+
+    /// Reads the certificates of those who vouch for servers.
+    fn read_roots(&self) -> Result<Option<Arc<WebPkiServerVerifier>>, Error> {
+        let mut roots = RootCertStore::empty();
+        // Systems have odd ones among theirs, which nobody needs.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(self.own.iter().cloned());
         let verifier = (!roots.is_empty())
-            .then(|| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build());
-        let roots = verifier.transpose().map_err(|error| unusable(&error.to_string()))?;
-        Ok(Self { roots, own, algorithms: provider.signature_verification_algorithms })
+            .then(|| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider)).build());
+        verifier.transpose().map_err(|error| Error::General(error.to_string()))
+    }
+
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
     }
 }
 
@@ -109,7 +119,8 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(roots) = &self.roots else { return Err(CertificateError::UnknownIssuer.into()) };
+        let roots = self.roots.get_or_init(|| self.read_roots()).as_ref().map_err(Clone::clone)?;
+        let Some(roots) = roots else { return Err(CertificateError::UnknownIssuer.into()) };
         match roots.verify_server_cert(server, between, name, ocsp, now) {
             // Whether it is valid now, and for servers, was looked at before.
             Err(Error::InvalidCertificate(why))
@@ -128,7 +139,7 @@ impl ServerCertVerifier for Verifier {
         server: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, server, signed, &self.algorithms)
+        verify_tls12_signature(message, server, signed, self.algorithms())
     }
 
     fn verify_tls13_signature(
@@ -137,11 +148,11 @@ impl ServerCertVerifier for Verifier {
         server: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, server, signed, &self.algorithms)
+        verify_tls13_signature(message, server, signed, self.algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.algorithms().supported_schemes()
     }
 }
 

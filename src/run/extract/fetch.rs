@@ -1,6 +1,6 @@
 //! One page: its answer, asked for now or early, and decoded, now or early.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::{Extraction, Reading, lock};
 use crate::decode::DecodeError;
@@ -22,12 +22,12 @@ impl Extraction {
     ) -> Result<Exchanged<Result<PageRead, DecodeError>>, RunError> {
         let intake = Arc::clone(&reading.intake);
         let Arrived { asked: answered, early } = reading.ahead.answer(&asked.request).await?;
-        let peek = Self::peek(asked, reading, answered.answer(), early.is_some());
-        let early = Mutex::new(early);
-        let read = move |answer: &RawAnswer| {
-            let early = lock(&early).take().and_then(|early| early.of(answer));
-            lock(&intake).decode(answer, early)
-        };
+        if let Some(page) = early.and_then(|early| lock(&intake).adopt(early)) {
+            let (answer, room) = self.exchange.accept(answered);
+            return Ok(Exchanged { answer, page: Some(Ok(page)), empty: false, room });
+        }
+        let peek = Self::peek(asked, reading, answered.answer());
+        let read = move |answer: &RawAnswer| lock(&intake).decode(answer);
         let settle = self.exchange.settle(&asked.request, answered, read);
         let ahead = &mut reading.ahead;
         let early = async {
@@ -42,14 +42,13 @@ impl Extraction {
         Ok(fetched)
     }
 
-    /// Looks at an answer while it is decoded, where that is worth it: it isn't where it was already.
+    /// Looks at an answer while it is decoded, where that is worth it.
     fn peek(
         asked: &Asked,
         reading: &Reading<'_>,
         answer: &RawAnswer,
-        is_decoded: bool,
     ) -> impl Future<Output = Result<Option<Seen>, RunError>> + use<> {
-        let wanted = !is_decoded && reading.limit.is_none() && !reading.ahead.is_surprised();
+        let wanted = reading.limit.is_none() && !reading.ahead.is_surprised();
         let worth_it = wanted && Peek::is_worth_it(answer);
         let work = reading.peek.as_ref().filter(|_| worth_it).cloned().map(|peek| {
             let (asked, answer) = (asked.clone(), answer.clone());

@@ -127,10 +127,8 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
             let answer = serve(&asked.request);
             let raw = raw(&answer);
             shown.push(answer);
-            let page = intake
-                .decode(&raw, None)
-                .1
-                .map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
+            let page =
+                intake.decode(&raw).1.map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
             let Looked { page, seen, .. } = intake.look(page, &asked, &raw, None)?;
             let page = intake.typed(page).map_err(|source| RunError::Decode { request: asked.line.clone(), source })?;
             let (seen, _, rows) = intake.take(page, seen, &BTreeSet::new(), &asked)?;
