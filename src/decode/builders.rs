@@ -13,7 +13,6 @@ use arrow::error::ArrowError;
 
 use serde_json::Value;
 
-use super::key::Known;
 use super::lattice::Node;
 use super::precise::Precise;
 use crate::model::ColumnType;
@@ -168,6 +167,23 @@ impl ListBuilder {
     }
 }
 
+/// Tells whether two names are the same. As `==` does, which calls a function of the C library: names are too short for that.
+fn is_same(known: &str, name: &str) -> bool {
+    let (known, name) = (known.as_bytes(), name.as_bytes());
+    match known.len() {
+        length if length != name.len() => false,
+        0..4 => known.iter().zip(name).all(|(known, name)| known == name),
+        4..8 => ends::<4>(known) == ends::<4>(name),
+        8..=16 => ends::<8>(known) == ends::<8>(name),
+        _ => known == name,
+    }
+}
+
+/// Returns the first and the last bytes, which may overlap.
+fn ends<const N: usize>(bytes: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
+    (bytes.first_chunk(), bytes.last_chunk())
+}
+
 /// Where a key leads.
 pub(super) enum Slot {
     /// To this field.
@@ -181,25 +197,17 @@ pub(super) enum Slot {
 /// The places of columns that records don't decide begin here: no record has so many fields.
 const CONSTANTS: usize = usize::MAX / 2;
 
-/// What finding a field, and noting that it was seen, goes by: side by side, since it is all that each value of each record takes.
-struct Way {
-    name: Known,
-    /// The field that came after this one last time.
-    after: usize,
-    /// The record in which the field was seen last, which tells double keys and missing fields.
-    seen: u64,
-}
-
 pub(super) struct StructBuilder {
     names: Arc<[Box<str>]>,
-    ways: Vec<Way>,
-    /// The field that came first last time.
-    first: usize,
     pub(super) fields: Vec<Builder>,
     /// Where a name lies, for records whose keys come in another order than the last one's.
     places: HashMap<Box<str>, usize>,
     /// The columns that records don't decide, and their values as JSON text.
     constants: Vec<(Box<str>, Box<str>)>,
+    /// The field that came after this one last time; the last entry is for the start of a record.
+    after: Vec<usize>,
+    /// The record in which a field was seen last, which tells double keys and missing fields.
+    seen: Vec<u64>,
     record: u64,
     valid: Vec<bool>,
     /// No field may join.
@@ -215,14 +223,14 @@ impl StructBuilder {
         let mut places: HashMap<Box<str>, usize> =
             names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
         places.extend(constants.iter().enumerate().map(|(at, (name, _))| (name.as_str().into(), CONSTANTS + at)));
-        let way = |(at, name): (usize, &Box<str>)| Way { name: Known::new(name), after: at + 1, seen: 0 };
+        let width = names.len();
         Self {
-            ways: names.iter().enumerate().map(way).collect(),
-            first: 0,
             names,
             fields: shown().map(|(_, field)| Builder::of(field)).collect(),
             places,
             constants: constants.iter().map(|(name, value)| (name.as_str().into(), value.to_string().into())).collect(),
+            after: (1..=width).chain([0]).collect(),
+            seen: vec![0; width],
             record: 0,
             valid: Vec::new(),
             frozen: node.frozen,
@@ -230,7 +238,7 @@ impl StructBuilder {
     }
 
     pub(super) fn name(&self, at: usize) -> &str {
-        self.ways[at].name.text()
+        &self.names[at]
     }
 
     /// Returns the names of the fields, in order.
@@ -241,24 +249,20 @@ impl StructBuilder {
     /// Begins a record, and returns the place to give to [`StructBuilder::find`] first.
     pub(super) fn open(&mut self) -> usize {
         self.record += 1;
-        self.ways.len()
+        self.names.len()
     }
 
     /// Finds the field `name`, which most likely follows the field at `previous` as it did in the record before.
     pub(super) fn find(&mut self, name: &str, previous: usize) -> Slot {
-        let likely = self.ways.get(previous).map_or(self.first, |way| way.after);
-        if self.ways.get(likely).is_some_and(|way| way.name.is(name)) {
+        let likely = self.after[previous];
+        if self.names.get(likely).is_some_and(|known| is_same(known, name)) {
             return Slot::Known(likely);
         }
-        self.find_elsewhere(name, previous)
-    }
-
-    fn find_elsewhere(&mut self, name: &str, previous: usize) -> Slot {
         match self.places.get(name) {
             None => Slot::Unknown,
             Some(&at) if at >= CONSTANTS => Slot::Constant(at - CONSTANTS),
             Some(&at) => {
-                *self.ways.get_mut(previous).map_or(&mut self.first, |way| &mut way.after) = at;
+                self.after[previous] = at;
                 Slot::Known(at)
             }
         }
@@ -277,13 +281,13 @@ impl StructBuilder {
 
     /// Marks the field as seen in this record; false where it was seen before.
     pub(super) fn mark(&mut self, at: usize) -> bool {
-        std::mem::replace(&mut self.ways[at].seen, self.record) != self.record
+        std::mem::replace(&mut self.seen[at], self.record) != self.record
     }
 
     /// Ends a record: what it didn't have is null.
     pub(super) fn close(&mut self) {
-        for (field, way) in self.fields.iter_mut().zip(&self.ways) {
-            if way.seen != self.record {
+        for (field, seen) in self.fields.iter_mut().zip(&self.seen) {
+            if *seen != self.record {
                 field.append_null();
             }
         }

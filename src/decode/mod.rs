@@ -19,7 +19,6 @@ mod envelope;
 mod error;
 mod held;
 mod infer;
-mod key;
 mod lattice;
 mod lines;
 mod options;
