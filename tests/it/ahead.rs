@@ -120,6 +120,26 @@ fn large_pages_are_decoded_at_once_and_land_as_one_by_one() {
 }
 
 #[test]
+fn a_large_page_that_is_refused_is_told_though_it_was_decoded_before_its_turn() {
+    // Of 90 KB each, so that they are decoded as they come. The sixth one has rows, and says that they don't count.
+    let serve = |request: &Request| {
+        let start = request.number("offset");
+        let rows: Vec<Value> = (start..start + 5).map(|id| json!({"id": id, "text": "x".repeat(18_000)})).collect();
+        Answer::json(&json!({"total": 50, "items": rows, "refused": start == 25})).after(THINKS / 4)
+    };
+    let bench = Bench::new(Api::start(serve));
+    bench.file(&format!(
+        "source: {{base_url: {}, concurrency: 8, success: '.refused | not'}}
+jobs: {{rows: {{get: /rows, records: '.items[]', snapshot: daily, sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}, {}}}}}\n",
+        bench.api.url(),
+        OFFSET.replace('\n', ", ")
+    ));
+    let failure = bench.failure();
+    assert!(failure.contains("GET /rows?offset=25&limit=5: status 200"), "{failure}");
+    assert!(landed(&bench).is_empty());
+}
+
+#[test]
 fn the_last_page_that_is_short_ends_it_and_nothing_beyond_is_asked_for() {
     let bench = bench(Api::start(|request| serve(request, &rows(33))), 8, OFFSET);
     assert_eq!(bench.run().fine(), "20260103 landed: 33 of 33; complete");
