@@ -24,6 +24,7 @@ pub(super) struct Due {
 }
 
 /// How far a page has come.
+#[expect(clippy::large_enum_variant, reason = "a slice has one at a time")]
 pub(super) enum Step {
     /// It was looked at, and can be taken in once what follows was asked for.
     Looked { due: Due, page: PageRead, seen: Seen, leads_on: bool },

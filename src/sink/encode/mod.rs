@@ -5,6 +5,7 @@ mod compress;
 mod csv;
 mod distinct;
 mod jsonl;
+mod packed;
 mod parquet;
 mod printable;
 mod waiting;

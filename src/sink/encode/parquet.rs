@@ -22,6 +22,7 @@ use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, 
 use super::super::store::StagedFile;
 use super::columns::Columns;
 use super::distinct::without_dictionary;
+use super::packed::PackedPages;
 use super::waiting::Waiting;
 use super::{EncodeError, Encoder};
 
@@ -115,7 +116,7 @@ impl ParquetEncoder {
         let (schema, group) = (SchemaRef::clone(&self.schema), self.writer.flushed_row_groups().len());
         let without = self.without_dictionary(rows)?;
         if without.is_empty() {
-            return ArrowRowGroupWriterFactory::new(&self.writer, schema).create_column_writers(group);
+            return packing(ArrowRowGroupWriterFactory::new(&self.writer, schema)).create_column_writers(group);
         }
         let mut properties = WriterProperties::clone(self.writer.properties()).into_builder();
         for path in without {
@@ -124,7 +125,7 @@ impl ParquetEncoder {
         // Properties are those of a file: here of one that is written nowhere.
         let root = self.writer.schema_descr().root_schema_ptr();
         let file = SerializedFileWriter::new(std::io::sink(), root, Arc::new(properties.build()))?;
-        ArrowRowGroupWriterFactory::new(&file, schema).create_column_writers(group)
+        packing(ArrowRowGroupWriterFactory::new(&file, schema)).create_column_writers(group)
     }
 
     /// Returns the leaves whose values hardly repeat in `rows`, where the file has dictionaries at all.
@@ -201,6 +202,10 @@ impl Encoder for ParquetEncoder {
         self.flush()?;
         self.writer.into_inner().map_err(plain_io)
     }
+}
+
+fn packing(columns: ArrowRowGroupWriterFactory) -> ArrowRowGroupWriterFactory {
+    columns.with_page_store_factory(Arc::new(PackedPages))
 }
 
 /// Takes an I/O error out of its Parquet wrapping, so that a full disk is the same error in every format.
