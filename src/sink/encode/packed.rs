@@ -71,10 +71,8 @@ mod tests {
     #[test]
     fn pages_come_back_as_they_were_in_any_order() {
         let mut packed = Packed::default();
-        let pages: Vec<Bytes> = (0..40_usize)
-            .map(|at| vec![at as u8; at * at * at % 70_001].into())
-            .chain([vec![7; 3 << 20].into()])
-            .collect();
+        let page = |at: u8| vec![at; usize::from(at).pow(3) % 70_001].into();
+        let pages: Vec<Bytes> = (0..40).map(page).chain([vec![7; 3 << 20].into()]).collect();
         let keys: Vec<PageKey> = pages.iter().map(|page| packed.put(page.clone()).unwrap()).collect();
         let held: usize = pages.iter().map(Bytes::len).sum();
         assert!((held..=held + BLOCK.end()).contains(&packed.memory_size()));
