@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use parquet::column::page_store::{PageKey, PageStore, PageStoreArgs, PageStoreFactory};
 use parquet::errors::{ParquetError, Result};
 
-/// The smallest and the largest block, in bytes. A block is as large as what is stored already, so that short columns take little; a page as
-/// large as the largest one stays where it is.
-const BLOCK: std::ops::RangeInclusive<usize> = 4 << 10..=1 << 20;
+/// The smallest block, in bytes. The next ones are as large as what is stored already, so that short columns take little.
+const SMALLEST: usize = 4 << 10;
+
+/// The largest block, in bytes. A page as large as that stays where it is.
+const LARGEST: usize = 1 << 20;
 
 /// Makes the stores of the columns.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ struct Packed {
 impl Packed {
     fn pack(&mut self, page: &[u8]) -> Bytes {
         if self.block.capacity() < page.len() {
-            let size = self.held.clamp(*BLOCK.start(), *BLOCK.end()).max(page.len());
+            let size = self.held.clamp(SMALLEST, LARGEST).max(page.len());
             self.block = BytesMut::with_capacity(size);
         }
         self.block.extend_from_slice(page);
@@ -46,7 +48,7 @@ impl Packed {
 impl PageStore for Packed {
     fn put(&mut self, page: Bytes) -> Result<PageKey> {
         self.held += page.len();
-        let page = if page.len() < *BLOCK.end() { self.pack(&page) } else { page };
+        let page = if page.len() < LARGEST { self.pack(&page) } else { page };
         self.pages.push(page);
         Ok(PageKey::new(self.pages.len() as u64 - 1))
     }
@@ -75,7 +77,7 @@ mod tests {
         let pages: Vec<Bytes> = (0..40).map(page).chain([vec![7; 3 << 20].into()]).collect();
         let keys: Vec<PageKey> = pages.iter().map(|page| packed.put(page.clone()).unwrap()).collect();
         let held: usize = pages.iter().map(Bytes::len).sum();
-        assert!((held..=held + BLOCK.end()).contains(&packed.memory_size()));
+        assert!((held..=held + LARGEST).contains(&packed.memory_size()));
         for (key, page) in keys.iter().zip(&pages).rev() {
             assert_eq!(packed.take(*key).unwrap(), page);
         }
