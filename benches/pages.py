@@ -1,7 +1,7 @@
 """Pages of made-up records, the same ones every time, and a server that hands them out by `?start=N&length=M`.
 
 Kinds: `flows`, flow alerts as ntopng prints them, about 675 bytes each; `wide`, 1,000 numbers and texts; `deep`, objects in objects;
-`texts`, 100 KB of text; `tiny`, 100 bytes; `numbers`, forty numbers.
+`texts`, 100 KB of text; `logs`, twenty texts of some hundred bytes, 2.5 KB; `tiny`, 100 bytes; `numbers`, forty numbers.
 """
 
 import contextlib
@@ -18,6 +18,9 @@ APPLICATIONS = ["DNS", "TLS", "HTTP", "QUIC", "SSH", "NTP", "SMB", "Kerberos", "
 SEVERITIES = [(3, "Notice"), (4, "Warning"), (5, "Error"), (6, "Critical")]
 COUNTRIES = ["IT", "DE", "FR", "US", "CN", "", "GB", "NL"]
 WORDS = ["alpha", "bravo", "caf\u00e9", "delta", "\u6771\u4eac", "fox\u2192trot", "golf"]
+
+SAID = [*WORDS, "connection", "refused", "by", "the", "peer", "while", "reading", "response", "header", "from", "upstream", "\u00fcber", "timeout", "42"]
+AGENTS = [f"Mozilla/5.0 (X11; Linux x86_64; rv:{at}.0) Gecko/20100101 Firefox/{at}.0" for at in range(90, 130)]
 
 
 def flow(dice, at):
@@ -62,6 +65,20 @@ def texts(dice, at):
     return {"id": at, "text": " ".join(dice.choice(WORDS) for _ in range(15_000))}
 
 
+def logs(dice, at):
+    hexadecimal = lambda digits: f"{dice.getrandbits(digits * 4):0{digits}x}"  # noqa: E731
+    said = lambda words: " ".join(dice.choice(SAID) for _ in range(words))  # noqa: E731
+    host, user, path = f"host-{at * 7 % 5000}.corp.example", f"user{dice.randrange(20_000)}", "/".join(dice.choice(SAID) for _ in range(8))
+    return {
+        "id": str(at), "trace": hexadecimal(32), "span": hexadecimal(16), "host": host, "user": user, "level": dice.choice(["INFO", "WARN", "ERROR"]),
+        "url": f"https://{host}/{path}?session={hexadecimal(24)}", "referrer": f"https://www.example.org/{path}", "agent": dice.choice(AGENTS),
+        "message": f'{user} said "{said(20)}"\n\tat {path}', "detail": said(40), "stack": "\n".join(f"  at {said(4)}:{line}" for line in range(8)),
+        "payload": hexadecimal(300), "sha256": hexadecimal(64), "file": f"C:\\{path}\\{hexadecimal(8)}.dll", "subject": said(12),
+        "from": f"{user}@corp.example", "to": f"user{dice.randrange(20_000)}@example.net", "country": dice.choice(COUNTRIES),
+        "note": None if at % 3 else said(15),
+    }
+
+
 def tiny(dice, at):
     return {"id": at, "a": dice.randrange(1000), "b": dice.choice(WORDS), "c": round(dice.random(), 6), "d": None, "e": True}
 
@@ -70,7 +87,7 @@ def numbers(dice, at):
     return {f"n{column}": dice.randrange(1 << 40) if column % 2 else dice.random() for column in range(40)}
 
 
-KINDS = {"flows": flow, "wide": wide, "deep": deep, "texts": texts, "tiny": tiny, "numbers": numbers}
+KINDS = {"flows": flow, "wide": wide, "deep": deep, "texts": texts, "logs": logs, "tiny": tiny, "numbers": numbers}
 
 
 def make(folder, kind, rows, size):

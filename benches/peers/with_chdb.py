@@ -15,11 +15,13 @@ flow = f"""Tuple(row_id UInt64, tstamp {labelled}, first_seen Int64, tstamp_end 
 deep = "Tuple(id Int64, list Array(Int64))"
 for _ in range(10):
     deep = f"Tuple(level Int64, in {deep}, name String)"
+logs = "id trace span host user level url referrer agent message detail stack payload sha256 file subject from to country"
 record = {
     "flows": flow,
     "deep": deep,
     "wide": "Tuple(" + ", ".join(f"c{at} {'Int64' if at % 2 else 'String'}" for at in range(1000)) + ")",
     "numbers": "Tuple(" + ", ".join(f"n{at} {'Int64' if at % 2 else 'Float64'}" for at in range(40)) + ")",
+    "logs": f"Tuple({', '.join(f'`{name}` String' for name in logs.split())}, `note` Nullable(String))",
     "texts": "Tuple(id Int64, text String)",
 }[kind]
 pages = f"{url}?start={{{','.join(str(start) for start in range(0, rows, size))}}}"

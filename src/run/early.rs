@@ -21,8 +21,8 @@ use crate::transform::Ordinals;
 /// Bytes of decoded rows from which on a slice is written early. A smaller one is written in no time.
 const WORTH_IT: usize = 4 * 1024 * 1024;
 
-/// Bytes of rows that may wait for the thread that writes: as many as are encoded in one go; at least one page.
-const WAITING: usize = 8 * 1024 * 1024;
+/// Bytes of rows that may wait for the thread that writes: twice as many as are encoded in one go; at least one page.
+const WAITING: usize = 4 * 1024 * 1024;
 
 /// The most pages that may wait.
 const MOST_WAITING: usize = 64;

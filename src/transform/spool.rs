@@ -232,10 +232,10 @@ fn gone() -> SpoolError {
 }
 
 /// A finished spool. Copies share what it holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Spooled(Arc<Contents>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Contents {
     memory: Vec<RecordBatch>,
     memory_bytes: usize,

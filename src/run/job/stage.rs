@@ -93,7 +93,7 @@ impl SliceRun {
         Some(Opening { schema, version, streams: Box::new(streams), write: Box::new(write), memory, takes })
     }
 
-    /// Writes the files, but for those that were written as the pages came.
+    /// Writes the files, but for those that were written as the pages came. The slice comes back without its rows.
     pub(super) async fn stage(
         &self,
         begin: &Begin,
@@ -122,6 +122,9 @@ impl SliceRun {
             let _entered = span.entered();
             let staged = land(&extracted.collected, &extracted.schema, &desk.shaping, &desk.destination(), written)?;
             drop(room);
+            // A large temporary file takes its time to go, and nothing waits for it.
+            let rows = std::mem::take(&mut extracted.collected.rows);
+            tokio::task::spawn_blocking(|| drop(rows));
             Ok((extracted, staged))
         })
         .await?

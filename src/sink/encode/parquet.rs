@@ -33,7 +33,7 @@ const CREATED_BY: &str = "tidegate";
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of gathered rows from which on it is worth to encode them before their row group is full.
-const STEP: usize = 8 * 1024 * 1024;
+const STEP: usize = 2 * 1024 * 1024;
 
 /// As many for each leaf, where there are many: a few values at a time would find nothing of their column's dictionary in the
 /// processor's caches.

@@ -37,7 +37,7 @@ impl DiskStage {
         let below = staged_slice_dir(landing);
         let parent = root.join(checked(&below)?);
         let prefix = staged_sink_prefix(sink);
-        let dir = in_dir(&parent, || tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent))?
+        let dir = in_dir(&parent, root, || tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent))?
             .map_err(failed("make a staging directory in", &parent))?;
         let name = dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { root: root.to_owned(), dir, below: format!("{below}/{name}") })
@@ -66,7 +66,7 @@ pub(super) fn publish(root: &Path, receipt: &FileReceipt) -> Result<(), SinkErro
             let (staged, expected) = (receipt.staged.clone(), receipt.bytes);
             return Err(SinkError::StagedDiffers { staged, expected, found: found.len() });
         }
-        Ok(_) => appear(&staged, &target, receipt)?,
+        Ok(_) => appear(&staged, &target, root, receipt)?,
         Err(error) if error.kind() == ErrorKind::NotFound => already_there(&target, receipt)?,
         Err(error) => return Err(failed("read", &staged)(error)),
     }
@@ -75,8 +75,8 @@ pub(super) fn publish(root: &Path, receipt: &FileReceipt) -> Result<(), SinkErro
 }
 
 /// Gives the staged file its published name, unless that is taken.
-fn appear(staged: &Path, target: &Path, receipt: &FileReceipt) -> Result<(), SinkError> {
-    match in_dir(target.parent().unwrap_or(target), || fs::hard_link(staged, target))? {
+fn appear(staged: &Path, target: &Path, root: &Path, receipt: &FileReceipt) -> Result<(), SinkError> {
+    match in_dir(target.parent().unwrap_or(target), root, || fs::hard_link(staged, target))? {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => already_there(target, receipt),
         // Some mounts know no hard links. There only our own lease keeps two publishers apart.
@@ -247,11 +247,12 @@ fn names_in(dir: &Path) -> Result<Vec<String>, SinkError> {
     Ok(names)
 }
 
-/// Does `action` in `dir`, which is made first, and again if another process prunes it in between.
-fn in_dir<T>(dir: &Path, action: impl Fn() -> io::Result<T>) -> Result<io::Result<T>, SinkError> {
+/// Does `action` in `dir`, which is made first, and again if another process prunes it in between. What is made below `root` isn't synced:
+/// see [`sync_up`].
+fn in_dir<T>(dir: &Path, root: &Path, action: impl Fn() -> io::Result<T>) -> Result<io::Result<T>, SinkError> {
     let mut attempt = 1;
     loop {
-        match make_dirs(dir).and_then(|()| action()) {
+        match make_dirs(root).and_then(|()| fs::create_dir_all(dir)).and_then(|()| action()) {
             Err(error) if error.kind() == ErrorKind::NotFound && attempt < ATTEMPTS => attempt += 1,
             Err(error) if !dir.is_dir() => return Err(failed("make the directory", dir)(error)),
             done => return Ok(done),
@@ -273,7 +274,7 @@ fn make_dirs(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Syncs the directories from `dir` up to `root`.
+/// Syncs the directories from `dir` up to `root`, with the entries of all that were made there.
 fn sync_up(dir: &Path, root: &Path) -> Result<(), SinkError> {
     dir.ancestors().take_while(|dir| dir.starts_with(root)).try_for_each(sync)
 }
