@@ -14,6 +14,7 @@ mod guard;
 mod habits;
 mod input;
 mod items;
+mod library;
 mod paths;
 
 use std::sync::Arc;
@@ -318,8 +319,8 @@ impl Jq {
 }
 
 fn compile(text: &str, program: Term<&str>, vars: &[&str]) -> Result<Filter<Engine>, JqError> {
+    let definitions: Vec<Def<&str>> = library::for_program(&program);
     let main = Def { name: MAIN, args: Vec::new(), body: guard::term(program) };
-    let definitions: Vec<Def<&str>> = guard::definitions();
     let arena = Arena::default();
     let modules = Loader::new(definitions.into_iter().chain([main]))
         .load(&arena, File { code: MAIN, path: () })

@@ -17,6 +17,8 @@ use jaq_core::path::{Part, Path};
 use jaq_core::{DataT, Exn, Lut};
 use jaq_json::Val;
 
+use super::library;
+
 /// Filters of jq that would let a program see or do something other than compute: none of them exists.
 const BLOCKED: [&str; 13] = [
     "env",
@@ -160,7 +162,7 @@ pub(super) fn is_blocked(name: &str) -> bool {
 
 /// Returns the filter whose name is most like `name`, if one is.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    let names = definitions().into_iter().map(|def| def.name).chain(functions().map(|(name, ..)| name));
+    let names = library::names().chain(functions().map(|(name, ..)| name));
     names
         .filter(|known| !known.starts_with('!'))
         .map(|known| (strsim::jaro_winkler(name, known), known))
