@@ -1,7 +1,7 @@
 """Pages of made-up records, the same ones every time, and a server that hands them out by `?start=N&length=M`.
 
 Kinds: `flows`, flow alerts as ntopng prints them, about 675 bytes each; `wide`, 1,000 numbers and texts; `deep`, objects in objects;
-`texts`, 100 KB of text; `logs`, twenty texts of some hundred bytes, 2.5 KB; `tiny`, 100 bytes; `numbers`, forty numbers.
+`texts`, 100 KB of text; `logs`, twenty texts of some hundred bytes, 2 KB; `tiny`, 100 bytes; `numbers`, forty numbers.
 """
 
 import contextlib

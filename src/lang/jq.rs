@@ -16,6 +16,7 @@ mod input;
 mod items;
 mod library;
 mod paths;
+mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,11 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use jaq_core::load::lex::StrPart;
-use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
-use jaq_core::path::Part;
+use jaq_core::load::parse::{Def, Term};
 
-use super::guard;
+use super::{guard, terms};
 
 /// A definition, and the names of what it calls.
 struct Entry {
@@ -47,71 +45,11 @@ pub(super) fn for_program(program: &Term<&str>) -> Vec<Def<&'static str>> {
 
 /// Returns the names that a term calls, however many arguments they have; those of its own definitions too.
 fn calls<'s>(term: &Term<&'s str>) -> BTreeSet<&'s str> {
-    let mut names = BTreeSet::new();
-    let mut rest = vec![term];
-    while let Some(term) = rest.pop() {
-        match term {
-            Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => {}
-            Term::Str(format, parts) => {
-                names.extend(format);
-                rest.extend(parts.iter().filter_map(|part| match part {
-                    StrPart::Term(inner) => Some(inner),
-                    StrPart::Str(_) | StrPart::Char(_) => None,
-                }));
-            }
-            Term::Arr(inner) => rest.extend(inner.as_deref()),
-            Term::Obj(entries) => rest.extend(entries.iter().flat_map(|(key, value)| [key].into_iter().chain(value))),
-            Term::Neg(inner) | Term::Label(_, inner) => rest.push(inner),
-            Term::BinOp(left, op, right) => {
-                rest.extend([&**left, &**right]);
-                if let BinaryOp::Pipe(Some(pattern)) = op {
-                    keys(pattern, &mut rest);
-                }
-            }
-            Term::Fold(kind, source, pattern, arguments) => {
-                names.insert(*kind);
-                rest.push(source);
-                rest.extend(arguments);
-                keys(pattern, &mut rest);
-            }
-            Term::TryCatch(inner, catch) => rest.extend([Some(&**inner), catch.as_deref()].into_iter().flatten()),
-            Term::IfThenElse(branches, otherwise) => {
-                rest.extend(
-                    branches.iter().flat_map(|(condition, then)| [condition, then]).chain(otherwise.as_deref()),
-                );
-            }
-            Term::Def(definitions, inner) => {
-                rest.extend(definitions.iter().map(|definition| &definition.body));
-                rest.push(inner);
-            }
-            Term::Call(name, arguments) => {
-                names.insert(*name);
-                rest.extend(arguments);
-            }
-            Term::Path(inner, parts) => {
-                rest.push(inner);
-                for (part, _) in &parts.0 {
-                    match part {
-                        Part::Index(index) => rest.push(index),
-                        Part::Range(from, to) => rest.extend(from.iter().chain(to)),
-                    }
-                }
-            }
-        }
-    }
-    names
-}
-
-/// Adds the terms that give the keys of a pattern.
-fn keys<'t, 's>(pattern: &'t Pattern<&'s str>, terms: &mut Vec<&'t Term<&'s str>>) {
-    match pattern {
-        Pattern::Var(_) => {}
-        Pattern::Arr(items) => items.iter().for_each(|item| keys(item, terms)),
-        Pattern::Obj(entries) => entries.iter().for_each(|(key, value)| {
-            terms.push(key);
-            keys(value, terms);
-        }),
-    }
+    let name = |term: &Term<&'s str>| match term {
+        Term::Call(name, _) | Term::Str(Some(name), _) => Some(*name),
+        _ => None,
+    };
+    terms::within(term).into_iter().filter_map(name).collect()
 }
 
 #[cfg(test)]

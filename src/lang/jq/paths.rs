@@ -1,8 +1,12 @@
 //! Which parts of its input a program reads, by its syntax: rather too many than too few.
 
+use std::collections::BTreeSet;
+
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::path::Part;
+
+use super::terms;
 
 type Keys = Vec<String>;
 
@@ -48,11 +52,12 @@ pub fn is_path(text: &str) -> bool {
 #[must_use]
 pub fn variables(text: &str) -> Vec<String> {
     let Ok(program) = super::parse(text) else { return Vec::new() };
-    let mut walk = Walk::new();
-    walk.term(&program, &[]);
-    walk.named.sort_unstable();
-    walk.named.dedup();
-    walk.named.into_iter().map(|name| name.trim_start_matches('$').to_owned()).collect()
+    let name = |term: &Term<&str>| match term {
+        Term::Var(name) => Some(name.trim_start_matches('$').to_owned()),
+        _ => None,
+    };
+    let names: BTreeSet<String> = terms::within(&program).into_iter().filter_map(name).collect();
+    names.into_iter().collect()
 }
 
 /// Returns the key of `variable` whose value the program gives, as it is or as another type: `$last.id | tostring` gives `id`.
@@ -99,12 +104,11 @@ struct Walk<'s, 't> {
     bound: Vec<(&'s str, Places)>,
     defined: Vec<(&'s str, &'t Term<&'s str>)>,
     calls: usize,
-    named: Vec<&'s str>,
 }
 
 impl<'s, 't> Walk<'s, 't> {
     fn new() -> Self {
-        Self { read: Vec::new(), bound: Vec::new(), defined: Vec::new(), calls: 0, named: Vec::new() }
+        Self { read: Vec::new(), bound: Vec::new(), defined: Vec::new(), calls: 0 }
     }
 
     fn note(&mut self, places: &[Place]) {
@@ -130,15 +134,13 @@ impl<'s, 't> Walk<'s, 't> {
                 let base = self.term(base, at);
                 self.path(base, &parts.0, at)
             }
-            Term::Var(name) => {
-                self.named.push(name);
-                self.bound
-                    .iter()
-                    .rev()
-                    .find(|(bound, _)| bound == name)
-                    .map(|(_, places)| places.clone())
-                    .unwrap_or_default()
-            }
+            Term::Var(name) => self
+                .bound
+                .iter()
+                .rev()
+                .find(|(bound, _)| bound == name)
+                .map(|(_, places)| places.clone())
+                .unwrap_or_default(),
             Term::BinOp(left, op, right) => self.operator(left, op, right, at),
             Term::TryCatch(inner, catch) => {
                 let caught = self.all(catch.as_deref(), at);

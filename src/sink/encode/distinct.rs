@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     const LIMIT: usize = 1 << 20;
-    const STEP: usize = 8 << 20;
+    const STEP: usize = 2 << 20;
 
     fn numbers(values: impl Iterator<Item = i64>) -> RecordBatch {
         RecordBatch::try_from_iter([("n", Arc::new(values.collect::<Int64Array>()) as ArrayRef)]).unwrap()
