@@ -21,6 +21,7 @@ use crate::model::{FileReceipt, JobName, PipelineName, SinkName, SliceId, Staged
 
 mod dictionaries;
 mod many;
+mod pages;
 
 fn spec(root: &Path, format: Format, partition_by: &[&str]) -> SinkSpec {
     SinkSpec {

@@ -39,6 +39,17 @@ const STEP: usize = 2 * 1024 * 1024;
 /// processor's caches.
 const STEP_OF_LEAF: usize = 16 * 1024;
 
+/// The largest page of a column without a dictionary, in bytes before compression: the default of the `parquet` crate.
+const LARGEST_PAGE: usize = 1024 * 1024;
+
+/// The smallest that pages are made where there are many such columns. Each page begins with an empty window of zstd, which smaller ones
+/// would pay for.
+const SMALLEST_PAGE: usize = 256 * 1024;
+
+/// What the unfinished pages of a row group's columns without a dictionary may take together, in bytes: about what a processor core has of
+/// caches, where zstd finds a page that was just put together.
+const UNFINISHED_PAGES: usize = 4 * 1024 * 1024;
+
 /// How many bytes of rows make one byte of a file, about: for the size of what isn't encoded yet.
 const SHRINKS_BY: u64 = 4;
 
@@ -118,9 +129,12 @@ impl ParquetEncoder {
         if without.is_empty() {
             return packing(ArrowRowGroupWriterFactory::new(&self.writer, schema)).create_column_writers(group);
         }
+        let page = (UNFINISHED_PAGES / without.len()).clamp(SMALLEST_PAGE, LARGEST_PAGE);
         let mut properties = WriterProperties::clone(self.writer.properties()).into_builder();
         for path in without {
-            properties = properties.set_column_dictionary_enabled(path, false);
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_data_page_size_limit(path, page);
         }
         // Properties are those of a file: here of one that is written nowhere.
         let root = self.writer.schema_descr().root_schema_ptr();
@@ -128,16 +142,16 @@ impl ParquetEncoder {
         packing(ArrowRowGroupWriterFactory::new(&file, schema)).create_column_writers(group)
     }
 
-    /// Returns the leaves whose values hardly repeat in `rows`, where the file has dictionaries at all.
+    /// Returns the leaves that have no dictionary: those whose values hardly repeat in `rows`, or all, where the file has none at all.
     fn without_dictionary(&self, rows: &[RecordBatch]) -> Result<Vec<ColumnPath>, ParquetError> {
+        let leaves = self.writer.schema_descr().columns().iter();
         if !self.dictionary {
-            return Ok(Vec::new());
+            return Ok(leaves.map(|leaf| leaf.path().clone()).collect());
         }
         let limit = self.writer.properties().dictionary_page_size_limit();
         let without = without_dictionary(rows, self.step, limit);
         let without = without.map_err(|error| ParquetError::External(Box::new(error)))?;
-        let leaves = self.writer.schema_descr().columns().iter().zip(without);
-        Ok(leaves.filter(|(_, without)| *without).map(|(leaf, _)| leaf.path().clone()).collect())
+        Ok(leaves.zip(without).filter(|(_, without)| *without).map(|(leaf, _)| leaf.path().clone()).collect())
     }
 
     /// Encodes what waits, as far as it makes no difference to do so now.
