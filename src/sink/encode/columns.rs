@@ -2,7 +2,7 @@
 //! depend on its rows alone, in the batches in which they came, and columns are put into the file in their order.
 
 use std::num::NonZero;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -15,6 +15,9 @@ const MOST_THREADS: usize = 4;
 
 /// Below so many bytes of rows a thread costs more than it saves.
 const WORTH_A_THREAD: usize = 1024 * 1024;
+
+/// What the process may use of the machine. Asking takes some reading of files, so it is done once.
+static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
 
 /// The columns of a row group that has begun.
 pub(super) struct Columns(Vec<Column>);
@@ -71,8 +74,7 @@ impl Column {
 
 /// Returns how many threads are worth it.
 fn threads(bytes: usize, columns: usize) -> usize {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    cores.min(MOST_THREADS).min(bytes / WORTH_A_THREAD).min(columns)
+    CORES.min(MOST_THREADS).min(bytes / WORTH_A_THREAD).min(columns)
 }
 
 /// Does `work` on all items, by so many threads, in no order.

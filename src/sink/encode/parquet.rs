@@ -43,7 +43,7 @@ const STEP_OF_LEAF: usize = 16 * 1024;
 const LARGEST_PAGE: usize = 1024 * 1024;
 
 /// The smallest that pages are made where there are many such columns. Each page begins with an empty window of zstd, which smaller ones
-/// would pay for.
+/// would pay for; and what is no longer than this it compresses with other parameters, more slowly. A page ends once it is longer.
 const SMALLEST_PAGE: usize = 256 * 1024;
 
 /// What the unfinished pages of a row group's columns without a dictionary may take together, in bytes: about what a processor core has of
