@@ -1,7 +1,8 @@
 """Pages of made-up records, the same ones every time, and a server that hands them out by `?start=N&length=M`.
 
 Kinds: `flows`, flow alerts as ntopng prints them, about 675 bytes each; `wide`, 1,000 numbers and texts; `deep`, objects in objects;
-`texts`, 100 KB of text; `logs`, twenty texts of some hundred bytes, 2 KB; `tiny`, 100 bytes; `numbers`, forty numbers.
+`texts`, 100 KB of text; `logs`, twenty texts of some hundred bytes, 2 KB, half of it hexadecimal digits;
+`words`, five texts of 75 words, 2.5 KB; `tiny`, 100 bytes; `numbers`, forty numbers.
 """
 
 import contextlib
@@ -79,6 +80,10 @@ def logs(dice, at):
     }
 
 
+def words(dice, at):
+    return {"id": at, **{f"text{text}": " ".join(dice.choice(SAID) for _ in range(75)) for text in range(5)}}
+
+
 def tiny(dice, at):
     return {"id": at, "a": dice.randrange(1000), "b": dice.choice(WORDS), "c": round(dice.random(), 6), "d": None, "e": True}
 
@@ -87,7 +92,7 @@ def numbers(dice, at):
     return {f"n{column}": dice.randrange(1 << 40) if column % 2 else dice.random() for column in range(40)}
 
 
-KINDS = {"flows": flow, "wide": wide, "deep": deep, "texts": texts, "logs": logs, "tiny": tiny, "numbers": numbers}
+KINDS = {"flows": flow, "wide": wide, "deep": deep, "texts": texts, "logs": logs, "words": words, "tiny": tiny, "numbers": numbers}
 
 
 def make(folder, kind, rows, size):

@@ -2,7 +2,7 @@
 """What an export costs, in seconds of CPU, against what else does the same work, on one machine in one run.
 
     benches/run.py                      200,000 flow alerts: Tidegate, the same with SQL, dlt, a hand-written script, chDB
-    benches/run.py --kind wide          the same with other records: wide, deep, numbers, logs, or texts of 100 KB
+    benches/run.py --kind wide          the same with other records: wide, deep, numbers, logs, words, or texts of 100 KB
     benches/run.py --scale              Tidegate alone: ten times the rows, wide, deep, small and large records and pages
     benches/run.py --instructions       instructions a record, by valgrind's callgrind, against a bound: no stopwatch
     benches/run.py --bin PATH           a binary that is there already; else `cargo build --release` makes one
@@ -36,7 +36,7 @@ INSTRUCTIONS = 41_000
 SCALE = [  # name, kind, rows, rows a page
     ("flows", "flows", 200_000, 1000), ("ten times", "flows", 2_000_000, 1000), ("wide", "wide", 10_000, 100),
     ("deep", "deep", 100_000, 1000), ("100 B", "tiny", 500_000, 1000), ("100 KB", "texts", 1000, 10),
-    ("logs", "logs", 50_000, 500),
+    ("logs", "logs", 50_000, 500), ("words", "words", 40_000, 500),
     ("numbers", "numbers", 100_000, 1000), ("1 row a page", "tiny", 5000, 1), ("50 MB a page", "flows", 300_000, 75_000),
     ("2,000 partitions", "tiny", 500_000, 1000), ("20,000 slices", "tiny", 200_000, 10),
 ]
@@ -184,7 +184,7 @@ def main():
     parse.add_argument("--python", type=Path, help="a Python that has the peers already")
     parse.add_argument("--rounds", type=int, default=5, help="how often what isn't slow runs")
     parse.add_argument("--scale", action="store_true", help="Tidegate alone, on other shapes of data")
-    parse.add_argument("--kind", default="flows", choices=["flows", "wide", "deep", "numbers", "logs", "100 KB"], help="other records than flow alerts")
+    parse.add_argument("--kind", default="flows", choices=["flows", "wide", "deep", "numbers", "logs", "words", "100 KB"], help="other records than flow alerts")
     parse.add_argument("--only", help="with --scale: the one shape of this name")
     parse.add_argument("--instructions", action="store_true", help="count instructions, and fail beyond the bound")
     parse.add_argument("--json", action="store_true", help="print one JSON document as well")

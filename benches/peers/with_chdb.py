@@ -22,6 +22,7 @@ record = {
     "wide": "Tuple(" + ", ".join(f"c{at} {'Int64' if at % 2 else 'String'}" for at in range(1000)) + ")",
     "numbers": "Tuple(" + ", ".join(f"n{at} {'Int64' if at % 2 else 'Float64'}" for at in range(40)) + ")",
     "logs": f"Tuple({', '.join(f'`{name}` String' for name in logs.split())}, `note` Nullable(String))",
+    "words": f"Tuple(id Int64, {', '.join(f'text{at} String' for at in range(5))})",
     "texts": "Tuple(id Int64, text String)",
 }[kind]
 pages = f"{url}?start={{{','.join(str(start) for start in range(0, rows, size))}}}"
