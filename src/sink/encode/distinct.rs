@@ -1,4 +1,5 @@
-//! Whether a dictionary is worth it, told by a sample of a row group's first rows.
+//! What the values of a column are like, told by a sample of a row group's first rows: whether a dictionary is worth it, and whether they
+//! are long.
 //!
 //! A column is written as a dictionary and numbers of its entries until the dictionary is too large, and from then on as it is (see
 //! `dictionary_page_size_limit` in the `parquet` crate's writer properties). Where hardly a value comes twice that is work for nothing:
@@ -23,7 +24,7 @@ const MOST: usize = (BLOCKS + 1) * BLOCK;
 
 /// What a sample says of one leaf.
 #[derive(Debug, Clone, Default)]
-struct Sample {
+pub(super) struct Sample {
     /// How many values it has that aren't null, and what these take as they are, in bytes.
     values: usize,
     bytes: usize,
@@ -31,14 +32,9 @@ struct Sample {
     different: HashSet<u64, RandomState>,
 }
 
-/// Returns of each leaf of the rows, in the order of Parquet's columns, whether a dictionary of its values would take more than `limit`
-/// bytes. The rows that are looked at are of the first batches that take `within` bytes together, so that it doesn't matter how many come
-/// after these.
-pub(super) fn without_dictionary(
-    rows: &[RecordBatch],
-    within: usize,
-    limit: usize,
-) -> Result<Vec<bool>, DataFusionError> {
+/// Returns a sample of each leaf of the rows, in the order of Parquet's columns. `limit` is how many bytes a dictionary may take. The rows
+/// that are looked at are of the first batches that take `within` bytes together, so that it doesn't matter how many come after these.
+pub(super) fn samples(rows: &[RecordBatch], within: usize, limit: usize) -> Result<Vec<Sample>, DataFusionError> {
     let mut bytes = 0;
     let first = rows.iter().position(|batch| {
         bytes += weight(batch);
@@ -57,7 +53,7 @@ pub(super) fn without_dictionary(
         }
         before += batch.num_rows();
     }
-    Ok(leaves.into_iter().map(|leaf: Sample| leaf.exceeds(limit)).collect())
+    Ok(leaves)
 }
 
 /// Returns the parts of the blocks that lie in `batch`, which is some of `count` rows, counted from its first row.
@@ -121,9 +117,14 @@ impl Sample {
         self.values - self.different.len()
     }
 
+    /// Returns how many bytes a value takes on average that isn't null.
+    pub(super) fn bytes_each(&self) -> usize {
+        self.bytes / self.values.max(1)
+    }
+
     /// Tells whether as many different values as the column has, which the sample lets guess, take more than `limit` bytes. Of n values out
     /// of d, n² / 2d come twice; where none does, half a one is said to.
-    fn exceeds(&self, limit: usize) -> bool {
+    pub(super) fn exceeds(&self, limit: usize) -> bool {
         self.values.saturating_mul(self.bytes) > limit.saturating_mul((2 * self.twice()).max(1))
     }
 
@@ -148,6 +149,10 @@ mod tests {
     const LIMIT: usize = 1 << 20;
     const STEP: usize = 2 << 20;
 
+    fn without_dictionary(rows: &[RecordBatch], within: usize, limit: usize) -> Vec<bool> {
+        samples(rows, within, limit).unwrap().iter().map(|leaf| leaf.exceeds(limit)).collect()
+    }
+
     fn numbers(values: impl Iterator<Item = i64>) -> RecordBatch {
         RecordBatch::try_from_iter([("n", Arc::new(values.collect::<Int64Array>()) as ArrayRef)]).unwrap()
     }
@@ -158,7 +163,7 @@ mod tests {
     }
 
     fn is_without(batch: &RecordBatch) -> bool {
-        without_dictionary(std::slice::from_ref(batch), STEP, LIMIT).unwrap()[0]
+        without_dictionary(std::slice::from_ref(batch), STEP, LIMIT)[0]
     }
 
     #[test]
@@ -184,8 +189,8 @@ mod tests {
 
     #[test]
     fn no_rows_have_no_leaves_that_go_without() {
-        assert_eq!(without_dictionary(&[], STEP, LIMIT).unwrap(), Vec::<bool>::new());
-        assert!(!without_dictionary(&[numbers(0..0)], STEP, LIMIT).unwrap().contains(&true));
+        assert_eq!(without_dictionary(&[], STEP, LIMIT), Vec::<bool>::new());
+        assert!(!without_dictionary(&[numbers(0..0)], STEP, LIMIT).contains(&true));
     }
 
     #[test]
@@ -221,7 +226,7 @@ mod tests {
         let columns = [("a", unique), ("b", Arc::new(both)), ("c", items(|_| 1)), ("d", items(|row| row)), ("e", same)];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let rows = [batch.slice(0, 700), batch.slice(700, 1_300)];
-        let without = without_dictionary(&rows, STEP, LIMIT).unwrap();
+        let without = without_dictionary(&rows, STEP, LIMIT);
         assert_eq!(without, [true, false, true, false, true, false]);
     }
 
@@ -230,11 +235,11 @@ mod tests {
         fn what_comes_after_the_first_step_decides_nothing(cuts in prop::collection::vec(1..3_000_i64, 1..20), of in 1..5_000_i64) {
             let batches: Vec<_> = cuts.iter().map(|&rows| numbers((0..rows).map(|row| mixed(row) % of))).collect();
             let step = 64 << 10;
-            let whole = without_dictionary(&batches, step, LIMIT / 8).unwrap();
+            let whole = without_dictionary(&batches, step, LIMIT / 8);
             let mut bytes = 0;
             let first = batches.iter().position(|batch| { bytes += weight(batch); bytes >= step });
             let enough = first.map_or(batches.len(), |last| last + 1);
-            prop_assert_eq!(without_dictionary(&batches[..enough], step, LIMIT / 8).unwrap(), whole);
+            prop_assert_eq!(without_dictionary(&batches[..enough], step, LIMIT / 8), whole);
         }
 
         #[test]
@@ -259,9 +264,6 @@ mod tests {
         let whole = numbers((0..10_000).map(|row| mixed(row) % 3_000));
         let parts: Vec<_> = (0..10).map(|part| whole.slice(part * 1_000, 1_000)).collect();
         assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole);
-        assert_eq!(
-            without_dictionary(&parts, STEP, 20_000).unwrap(),
-            without_dictionary(&[whole], STEP, 20_000).unwrap()
-        );
+        assert_eq!(without_dictionary(&parts, STEP, 20_000), without_dictionary(&[whole], STEP, 20_000));
     }
 }

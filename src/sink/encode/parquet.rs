@@ -21,7 +21,7 @@ use super::super::part_of;
 use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, Statistics};
 use super::super::store::StagedFile;
 use super::columns::Columns;
-use super::distinct::without_dictionary;
+use super::distinct::{Sample, samples};
 use super::packed::PackedPages;
 use super::waiting::Waiting;
 use super::{EncodeError, Encoder};
@@ -49,6 +49,10 @@ const SMALLEST_PAGE: usize = 256 * 1024;
 /// What the unfinished pages of a row group's columns without a dictionary may take together, in bytes: about what a processor core has of
 /// caches, where zstd finds a page that was just put together.
 const UNFINISHED_PAGES: usize = 4 * 1024 * 1024;
+
+/// Bytes of a value from which on a column has the least and the greatest of a row group alone, and not those of each page: few values make
+/// a page then, and to cut two of them to the 64 bytes that are kept the `parquet` crate reads all of both.
+const LONG: usize = 16 * 1024;
 
 /// How many bytes of rows make one byte of a file, about: for the size of what isn't encoded yet.
 const SHRINKS_BY: u64 = 4;
@@ -125,33 +129,34 @@ impl ParquetEncoder {
     /// Makes the writers of the leaves of a row group that begins with `rows`.
     fn column_writers(&self, rows: &[RecordBatch]) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
         let (schema, group) = (SchemaRef::clone(&self.schema), self.writer.flushed_row_groups().len());
-        let without = self.without_dictionary(rows)?;
-        if without.is_empty() {
-            return packing(ArrowRowGroupWriterFactory::new(&self.writer, schema)).create_column_writers(group);
-        }
-        let page = (UNFINISHED_PAGES / without.len()).clamp(SMALLEST_PAGE, LARGEST_PAGE);
-        let mut properties = WriterProperties::clone(self.writer.properties()).into_builder();
-        for path in without {
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_data_page_size_limit(path, page);
-        }
         // Properties are those of a file: here of one that is written nowhere.
-        let root = self.writer.schema_descr().root_schema_ptr();
-        let file = SerializedFileWriter::new(std::io::sink(), root, Arc::new(properties.build()))?;
+        let (root, properties) = (self.writer.schema_descr().root_schema_ptr(), self.properties(rows)?);
+        let file = SerializedFileWriter::new(std::io::sink(), root, Arc::new(properties))?;
         packing(ArrowRowGroupWriterFactory::new(&file, schema)).create_column_writers(group)
     }
 
-    /// Returns the leaves that have no dictionary: those whose values hardly repeat in `rows`, or all, where the file has none at all.
-    fn without_dictionary(&self, rows: &[RecordBatch]) -> Result<Vec<ColumnPath>, ParquetError> {
-        let leaves = self.writer.schema_descr().columns().iter();
-        if !self.dictionary {
-            return Ok(leaves.map(|leaf| leaf.path().clone()).collect());
+    /// Returns the properties of the file as they are best for a row group that begins with `rows`.
+    fn properties(&self, rows: &[RecordBatch]) -> Result<WriterProperties, ParquetError> {
+        let properties = self.writer.properties();
+        let limit = properties.dictionary_page_size_limit();
+        let samples = samples(rows, self.step, limit);
+        let samples = samples.map_err(|error| ParquetError::External(Box::new(error)))?;
+        let leaves: Vec<_> = self.writer.schema_descr().columns().iter().map(|leaf| leaf.path()).zip(samples).collect();
+        let is_plain = |leaf: &Sample| !self.dictionary || leaf.exceeds(limit);
+        let plain = leaves.iter().filter(|(_, leaf)| is_plain(leaf)).count();
+        let page = (UNFINISHED_PAGES / plain.max(1)).clamp(SMALLEST_PAGE, LARGEST_PAGE);
+        let mut builder = WriterProperties::clone(properties).into_builder();
+        for (path, leaf) in leaves {
+            if is_plain(&leaf) {
+                builder = builder
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_data_page_size_limit(path.clone(), page);
+            }
+            if leaf.bytes_each() >= LONG && properties.statistics_enabled(path) == EnabledStatistics::Page {
+                builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
+            }
         }
-        let limit = self.writer.properties().dictionary_page_size_limit();
-        let without = without_dictionary(rows, self.step, limit);
-        let without = without.map_err(|error| ParquetError::External(Box::new(error)))?;
-        Ok(leaves.zip(without).filter(|(_, without)| *without).map(|(leaf, _)| leaf.path().clone()).collect())
+        Ok(builder.build())
     }
 
     /// Encodes what waits, as far as it makes no difference to do so now.
