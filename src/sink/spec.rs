@@ -48,7 +48,7 @@ pub struct ParquetOptions {
 /// For what a Parquet file keeps the least and the greatest values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistics {
-    /// Row groups and pages: a page index.
+    /// Row groups and pages: a page index, but for columns of long values.
     Page,
     /// Row groups.
     RowGroup,

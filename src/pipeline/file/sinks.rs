@@ -78,7 +78,7 @@ pub struct ParquetFile {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Statistics {
-    /// Row groups, and pages by a page index.
+    /// Row groups, and pages by a page index: not those of columns whose values take 16 KiB and more.
     #[default]
     Page,
     /// Row groups. There is no page index.
