@@ -3,11 +3,11 @@
 mod columns;
 mod compress;
 mod csv;
-mod distinct;
 mod jsonl;
 mod packed;
 mod parquet;
 mod printable;
+mod sample;
 mod waiting;
 mod weight;
 

@@ -21,8 +21,8 @@ use super::super::part_of;
 use super::super::spec::{Landing, ParquetCompression, ParquetOptions, SinkSpec, Statistics};
 use super::super::store::StagedFile;
 use super::columns::Columns;
-use super::distinct::{Sample, samples};
 use super::packed::PackedPages;
+use super::sample::{Sample, samples};
 use super::waiting::Waiting;
 use super::{EncodeError, Encoder};
 
