@@ -18,6 +18,7 @@
 )]
 
 pub mod appliance;
+mod asking;
 pub mod cli;
 pub mod clock;
 pub mod decode;

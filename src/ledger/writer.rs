@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::entry::{
@@ -20,6 +20,7 @@ use super::state::LedgerState;
 use super::store::{Put, Store};
 use super::tidy::Pace;
 use super::{Ledger, LedgerError, checkpoint, log};
+use crate::asking;
 use crate::model::{CursorValue, FanoutKey, FileReceipt, JobName, Reconciliation, Slice, SliceKind, StagedPlace};
 
 /// How many requests may wait for the log before those who make more are held back.
@@ -143,11 +144,8 @@ impl Writer {
     /// [`LedgerError::Refused`] where they contradict the log (nothing is written, and the writer goes on);
     /// [`LedgerError::LeaseLost`] and [`LedgerError::Stopped`] where it can't go on. After `Stopped` they may be written.
     pub async fn append(&self, records: Vec<Record>) -> Result<(), LedgerError> {
-        let (reply, answer) = oneshot::channel();
-        if self.asks.send(Ask { records, reply }).await.is_err() {
-            return Err(self.held.stopped());
-        }
-        answer.await.unwrap_or_else(|_| Err(self.held.stopped()))
+        let written = asking::ask(&self.asks, |reply| Ask { records, reply }).await;
+        written.unwrap_or_else(|| Err(self.held.stopped()))
     }
 
     /// Begins slices, in one entry, and returns them with the generation that their files are to carry.

@@ -17,6 +17,7 @@ use super::notes::Notes;
 use super::pipelines::{Entry, FileState};
 use super::starts::{Runner, Starts};
 use super::view::{FileError, RunningView, View};
+use crate::asking;
 use crate::ledger;
 use crate::model::{JobName, PipelineName, RunEnd};
 use crate::run::{Backfill, Env};
@@ -143,7 +144,7 @@ impl Handle {
     /// Tells whether the daemon goes on.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !self.commands.is_closed()
+        self.view.has_changed().is_ok()
     }
 
     /// Has the folder be looked at once more, as if nothing were known of files that were refused.
@@ -161,9 +162,7 @@ impl Handle {
     /// # Errors
     /// See [`CommandError`].
     pub async fn ask(&self, command: Command) -> Result<(), CommandError> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send((command, answer)).await.map_err(|_| CommandError::Ending)?;
-        answered.await.unwrap_or(Err(CommandError::Ending))
+        asking::ask(&self.commands, |answer| (command, answer)).await.unwrap_or(Err(CommandError::Ending))
     }
 }
 
@@ -186,7 +185,7 @@ pub struct Daemon {
     pub(super) notes: Notes,
     pub(super) draining: bool,
     view: watch::Sender<Arc<View>>,
-    commands: mpsc::Receiver<Asked>,
+    pub(super) commands: mpsc::Receiver<Asked>,
     again: Arc<Notify>,
     events: mpsc::UnboundedSender<Event>,
     wake: (mpsc::Sender<()>, mpsc::Receiver<()>),

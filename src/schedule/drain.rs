@@ -19,6 +19,8 @@ impl Daemon {
     /// nothing had to be.
     pub(super) async fn drain(&mut self) -> bool {
         self.draining = true;
+        // Who asks for something hears at once that it is too late.
+        self.commands.close();
         self.starts.wind_down.cancel();
         // What has ended by now isn't waited for, but its hook may be.
         while let Some(end) = self.starts.ended().now_or_never() {

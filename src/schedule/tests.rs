@@ -235,10 +235,17 @@ async fn hooks_are_sent_before_the_process_ends() {
     until(&mut handle, |view| view.draining).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!served.is_finished(), "a hook isn't answered yet");
+    let late = tokio::time::timeout(Duration::from_secs(20), handle.ask(Command::RunNow(PipelineName::new("a")))).await;
+    assert!(
+        matches!(late, Ok(Err(CommandError::Ending))),
+        "nobody waits for the end to hear that it is too late: {late:?}"
+    );
+    assert!(handle.is_alive());
     let draining = std::iter::from_fn(|| heard.try_recv().ok()).find(|event| matches!(event, Event::Draining { .. }));
     assert!(matches!(draining, Some(Event::Draining { runs: 0, hooks: 1 })), "{draining:?}");
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert!(served.await.unwrap().unwrap());
+    assert!(!handle.is_alive());
 }
 
 fn at(text: &str) -> DateTime<Utc> {

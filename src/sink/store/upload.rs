@@ -74,6 +74,9 @@ pub(in crate::sink) struct ObjectStage {
     sink: SinkName,
     root_url: String,
     messages: mpsc::Sender<Message>,
+    /// Whether all is in the store; the task drops its end where it isn't to be. It isn't sent with a message, as one that comes just when
+    /// the queue is dropped stays in it, and nobody would ever reply.
+    kept: oneshot::Receiver<()>,
 }
 
 struct Shared {
@@ -101,8 +104,8 @@ enum Message {
         index: usize,
         bytes: Bytes,
     },
-    /// All files are finished: reply when all is sent.
-    Keep(oneshot::Sender<()>),
+    /// All files are finished: what is sent is to stay.
+    Keep,
 }
 
 /// The file that an upload is to become, while it is written.
@@ -154,6 +157,7 @@ impl ObjectStage {
         runtime: &Handle,
     ) -> Result<Self, SinkError> {
         let (messages, queue) = mpsc::channel(1);
+        let (reply, kept) = oneshot::channel();
         let shared = Arc::new(Shared {
             root,
             notes: Arc::clone(notes),
@@ -163,13 +167,13 @@ impl ObjectStage {
         });
         let ended = |_| SinkError::Store { action: "upload to", error: shared.why() };
         let permit = Arc::clone(&sending.tasks).try_acquire_owned().map_err(ended)?;
-        let task = Arc::clone(&shared).send_all(queue);
+        let task = Arc::clone(&shared).send_all(queue, reply);
         let task = async move {
             task.await;
             drop(permit);
         };
         runtime.spawn(task.in_current_span());
-        Ok(Self { shared, sink: sink.clone(), root_url, messages })
+        Ok(Self { shared, sink: sink.clone(), root_url, messages, kept })
     }
 
     /// Starts the file that is to be published at `path`. Nothing is sent before a part is full.
@@ -189,9 +193,13 @@ impl ObjectStage {
 
     /// Waits until all parts are in the store.
     pub(super) fn keep(self) -> Result<(), SinkError> {
-        let (reply, done) = oneshot::channel();
-        let sent = block_on(self.messages.send(Message::Keep(reply))).is_ok() && block_on(done).is_ok();
-        if sent { Ok(()) } else { Err(SinkError::Store { action: "upload to", error: self.shared.why() }) }
+        // Where the task has ended it has said so.
+        let _ = block_on(self.messages.send(Message::Keep));
+        if block_on(self.kept).is_ok() {
+            Ok(())
+        } else {
+            Err(SinkError::Store { action: "upload to", error: self.shared.why() })
+        }
     }
 }
 
@@ -204,21 +212,21 @@ impl fmt::Debug for ObjectStage {
 impl Shared {
     /// Sends parts until the stage is kept, or dropped, or one can't be sent, or all is to end. In all cases but the first its uploads are
     /// aborted.
-    async fn send_all(self: Arc<Self>, mut queue: mpsc::Receiver<Message>) {
+    async fn send_all(self: Arc<Self>, mut queue: mpsc::Receiver<Message>, reply: oneshot::Sender<()>) {
         let mut sending = FuturesUnordered::new();
-        let reply = loop {
+        let is_whole = loop {
             tokio::select! {
-                () = self.stop.cancelled() => break None,
+                () = self.stop.cancelled() => break false,
                 Some(sent) = sending.next() => {
                     if let Err(error) = sent {
                         let _ = self.failure.set(error);
-                        break None;
+                        break false;
                     }
                 }
                 message = queue.recv(), if sending.len() < IN_FLIGHT => match message {
                     Some(Message::Part { upload, index, bytes }) => sending.push(self.send(upload, index, bytes)),
-                    Some(Message::Keep(reply)) => break Some(reply),
-                    None => break None,
+                    Some(Message::Keep) => break true,
+                    None => break false,
                 },
             }
         };
@@ -231,12 +239,12 @@ impl Shared {
                 }
             }
         };
-        tokio::select! {
-            () = rest => {}
-            () = async { self.stop.cancelled().await; tokio::time::sleep(LAST_PARTS).await } => {}
-        }
-        let kept = reply.filter(|_| self.failure.get().is_none()).is_some_and(|reply| reply.send(()).is_ok());
-        if !kept {
+        let all_sent = tokio::select! {
+            () = rest => true,
+            () = async { self.stop.cancelled().await; tokio::time::sleep(LAST_PARTS).await } => false,
+        };
+        let reply = (is_whole && all_sent && self.failure.get().is_none()).then_some(reply);
+        if reply.is_none_or(|reply| reply.send(()).is_err()) {
             self.abort_all().await;
         }
     }
@@ -330,3 +338,7 @@ impl UploadBody {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "upload_tests.rs"]
+mod tests;
