@@ -113,7 +113,7 @@ impl Ledger {
                 asked: self.asked.clone(),
             })],
         };
-        match log::write_entry(&self.store, &entry, self.timing.pause).await? {
+        match log::write_entry(&self.store, &entry).await? {
             Outcome::Written => state.apply(&entry).map(|()| Some(lease)),
             Outcome::Lost(other) => state.apply(&other).map(|()| None),
         }

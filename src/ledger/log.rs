@@ -1,7 +1,5 @@
 //! Reading the log, and writing its next entry.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
@@ -14,9 +12,6 @@ use super::{LedgerError, checkpoint};
 
 /// How many entries, or lists of files, are read at a time.
 pub(super) const READ_AHEAD: usize = 32;
-
-/// How often an entry is put before a store that answers with errors is given up.
-const PUT_TRIES: u32 = 5;
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -72,38 +67,19 @@ pub(super) async fn read_entry(store: &Store, sequence: u64) -> Result<Option<En
 
 /// Puts `entry` under its number, unless that is taken.
 ///
-/// An error of the store proves nothing: the entry may have been written, may be on its way, or not. So the entry is read
-/// back (the nonce tells whose it is) and put again, always the same bytes under the same name. After [`PUT_TRIES`] its fate
-/// is unknown, and the writer must stop.
-pub(super) async fn write_entry(store: &Store, entry: &Entry, pause: Duration) -> Result<Outcome, LedgerError> {
+/// Whether it is ours that stands there, the nonce tells. After an error its fate is unknown, and the writer must stop.
+pub(super) async fn write_entry(store: &Store, entry: &Entry) -> Result<Outcome, LedgerError> {
     let path = entry_path(entry.sequence);
-    let bytes = encode(&path, entry)?;
-    let mut tries = 1;
-    loop {
-        let failed = match store.create(&path, bytes.clone()).await {
-            Ok(Put::Written) => return Ok(Outcome::Written),
-            Ok(Put::Taken) => None,
-            Err(error) => Some(error),
-        };
-        match (read_entry(store, entry.sequence).await, failed) {
-            (Ok(Some(found)), _) if found.nonce == entry.nonce => return Ok(Outcome::Written),
-            (Ok(Some(found)), _) => return Ok(Outcome::Lost(Box::new(found))),
-            (Err(error @ (LedgerError::Corrupt { .. } | LedgerError::NewerFormat { .. })), _) => return Err(error),
-            (Ok(None), None) => {
-                return Err(LedgerError::Corrupt {
-                    object: path,
-                    why: "its name is taken, but it isn't there".to_owned(),
-                });
-            }
-            (_, Some(error)) | (Err(error), None) => {
-                if tries == PUT_TRIES {
-                    return Err(error);
-                }
-                tracing::warn!(entry = %path, tries, error = %crate::objects::chain(&error), "an entry of the ledger couldn't be written, trying again");
-                tokio::time::sleep(pause * tries).await;
-                tries += 1;
-            }
-        }
+    let failed = match store.create(&path, encode(&path, entry)?).await {
+        Ok(Put::Written) => return Ok(Outcome::Written),
+        Ok(Put::Taken) => LedgerError::taken_and_gone(&path),
+        Err(error) => error,
+    };
+    match read_entry(store, entry.sequence).await {
+        Ok(Some(found)) if found.nonce == entry.nonce => Ok(Outcome::Written),
+        Ok(Some(found)) => Ok(Outcome::Lost(Box::new(found))),
+        Ok(None) => Err(failed),
+        Err(error) => Err(error),
     }
 }
 

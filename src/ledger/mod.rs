@@ -95,7 +95,7 @@ pub use writer::{Accepted, BeginSlice, Publication, Writer};
 use self::store::Store;
 use crate::clock::Clock;
 use crate::model::{Asked, FileReceipt, PipelineName};
-use crate::objects::{Location, Purpose, Scheme, StoreError, Stores};
+use crate::objects::{Kind, Location, Purpose, Scheme, StoreError, Stores};
 
 /// A pipeline's ledger, for reading; [`Ledger::acquire`] is the way to write.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ pub struct Timing {
     pub ttl: Duration,
     /// How often one who waits looks at the log and at locks.
     pub poll: Duration,
-    /// The first pause before an entry is put again after an error of the store; the n-th is n times as long.
+    /// The first pause before an object is put again after an error of the store; the n-th is n times as long.
     pub pause: Duration,
 }
 
@@ -207,21 +207,15 @@ impl Ledger {
     }
 
     fn over(store: Store, pipeline: PipelineName, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            pipeline,
-            clock,
-            uptime: Arc::new(SystemUptime::default()),
-            timing: Timing::default(),
-            asked: None,
-        }
+        let (uptime, timing) = (Arc::new(SystemUptime::default()), Timing::default());
+        Self { store: store.pausing(timing.pause), pipeline, clock, uptime, timing, asked: None }
     }
 
     /// Has leases live otherwise than for a minute. Where no lock tells who lives, that is how long the next run waits for one that
     /// was killed, and how long a run may be cut off from the store before it must stop.
     #[must_use]
     pub fn with_timing(self, timing: Timing) -> Self {
-        Self { timing, ..self }
+        Self { timing, store: self.store.pausing(timing.pause), ..self }
     }
 
     /// Has leases say what the run was asked for.
@@ -233,7 +227,7 @@ impl Ledger {
     /// Has leases timed otherwise: for tests.
     #[must_use]
     pub fn timed(self, timing: Timing, uptime: Arc<dyn Uptime>) -> Self {
-        Self { uptime, timing, ..self }
+        Self { uptime, ..self.with_timing(timing) }
     }
 
     /// Returns the pipeline's name.
@@ -390,6 +384,21 @@ pub enum LedgerError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl LedgerError {
+    fn taken_and_gone(object: &str) -> Self {
+        Self::Corrupt { object: object.to_owned(), why: "its name is taken, but it isn't there".to_owned() }
+    }
+
+    /// Tells whether the same request may succeed a moment later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Disk { .. } => true,
+            Self::Store { source, .. } => source.kind() == Kind::Other,
+            _ => false,
+        }
+    }
 }
 
 fn lock_path(directory: &Path, lane: Lane) -> PathBuf {

@@ -117,7 +117,7 @@ impl Scribe {
                 return Ok(Done::GoOn);
             }
             let started = self.held.ledger.uptime.now();
-            let outcome = match log::write_entry(&self.held.ledger.store, &entry, self.held.ledger.timing.pause).await {
+            let outcome = match log::write_entry(&self.held.ledger.store, &entry).await {
                 Ok(Outcome::Written) => self.fold(&entry).map(|()| true),
                 Ok(Outcome::Lost(other)) => self.fold(&other).map(|()| false),
                 Err(error) => Err(Stop::Other(in_full(&error))),

@@ -7,6 +7,7 @@
 use std::io::{self, Write as _};
 use std::path::{Component, Path as DiskPath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -24,12 +25,17 @@ const UNFINISHED: &str = ".new-";
 /// How often an object is written anew whose unfinished file another process swept away.
 const ATTEMPTS: u32 = 3;
 
+/// How often an object is put before a store that answers with errors is given up.
+const TRIES: u32 = 5;
+
 /// Below `<state>/<pipeline>`; paths are relative to it.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
     inner: Arc<dyn ObjectStore>,
     base: Path,
     at: Place,
+    /// The first pause before an object is put again after an error; the n-th is n times as long.
+    pause: Duration,
 }
 
 /// Where the objects lie.
@@ -66,14 +72,14 @@ impl Store {
     /// Wraps any object store.
     #[cfg(test)]
     pub(super) fn new(inner: Arc<dyn ObjectStore>, base: Path) -> Self {
-        Self { inner, base, at: Place::Somewhere }
+        Self { inner, base, at: Place::Somewhere, pause: Duration::ZERO }
     }
 
     /// Takes a place in a bucket.
     pub(super) fn in_bucket(bucket: &Bucket, at: Location) -> Self {
         // A place that was read is a key already.
         let base = Path::parse(at.prefix()).unwrap_or_default();
-        Self { inner: Arc::clone(bucket.objects()), base, at: Place::Bucket(at) }
+        Self { inner: Arc::clone(bucket.objects()), base, at: Place::Bucket(at), pause: Duration::ZERO }
     }
 
     /// Opens a directory, which comes into being with the first object.
@@ -81,7 +87,12 @@ impl Store {
         let address = |why: String| LedgerError::Address { url: directory.display().to_string(), why };
         let directory = without_parents(directory).map_err(|error| address(error.to_string()))?;
         let base = Path::from_absolute_path(&directory).map_err(|error| address(error.to_string()))?;
-        Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, at: Place::Disk(directory) })
+        Ok(Self { inner: Arc::new(LocalFileSystem::new()), base, at: Place::Disk(directory), pause: Duration::ZERO })
+    }
+
+    /// Has it pause so long before it puts an object for a second time.
+    pub(super) fn pausing(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// Returns the directory, where the state is on disk: there a lane has an OS lock as well.
@@ -114,8 +125,26 @@ impl Store {
         }
     }
 
-    /// Writes an object unless there is one of that name. After an error it may be there all the same.
+    /// Writes an object unless there is one of that name.
+    ///
+    /// An error of the store proves nothing: the object may have been written, may be on its way, or not. So it is put again, which
+    /// `object_store` doesn't do for a conditional write. What is taken then may be our own, and after [`TRIES`] its fate is unknown.
     pub(super) async fn create(&self, path: &str, bytes: Bytes) -> Result<Put, LedgerError> {
+        let mut tries = 1;
+        loop {
+            match self.create_once(path, bytes.clone()).await {
+                Err(error) if tries < TRIES && error.may_pass() => {
+                    let error = crate::objects::chain(&error);
+                    tracing::warn!(object = %path, tries, error, "the ledger couldn't be written, trying again");
+                    tokio::time::sleep(self.pause * tries).await;
+                    tries += 1;
+                }
+                put => return put,
+            }
+        }
+    }
+
+    async fn create_once(&self, path: &str, bytes: Bytes) -> Result<Put, LedgerError> {
         if let Some(disk) = self.disk() {
             let target = disk.join(path);
             let target_again = target.clone();

@@ -1,12 +1,20 @@
 //! Whether a store keeps to conditional writes: some that speak S3's protocol ignore the headers, and write.
 
+use std::time::Duration;
+
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, PutMode, PutOptions, PutPayload, UpdateVersion};
 
-use super::{Kind, Location, StoreError};
+use super::{Kind, Location, StoreError, chain};
 
 const NAME: &str = "_tidegate/probe";
 const TEXT: &[u8] = b"Tidegate wrote this to see whether the store refuses to write it twice.\n";
+
+/// How often a write is made whose answer is lost: `object_store` doesn't repeat one with a condition.
+const TRIES: u32 = 5;
+
+/// The first pause before it is made again; the n-th is n times as long.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// No store has given an object this tag.
 const NO_TAG: &str = "\"00000000000000000000000000000000\"";
@@ -44,7 +52,18 @@ pub(super) async fn conditional_writes(store: &dyn ObjectStore, at: &Location) -
 }
 
 async fn put(store: &dyn ObjectStore, key: &Path, mode: PutMode) -> Result<(), Error> {
-    store.put_opts(key, PutPayload::from_static(TEXT), PutOptions::from(mode)).await.map(drop)
+    let mut tries = 1;
+    loop {
+        let put = store.put_opts(key, PutPayload::from_static(TEXT), PutOptions::from(mode.clone())).await;
+        match put {
+            Err(error @ Error::Generic { .. }) if tries < TRIES && !lacks(&error) => {
+                tracing::warn!(object = %key, tries, error = chain(&error), "the store couldn't be written, trying again");
+                tokio::time::sleep(PAUSE * tries).await;
+                tries += 1;
+            }
+            put => return put.map(drop),
+        }
+    }
 }
 
 fn lacks(error: &Error) -> bool {
@@ -54,16 +73,31 @@ fn lacks(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::objects::testing::{Flaw, Flawed};
+    use crate::objects::testing::{Fate, Flaw, Flawed};
 
     async fn prove(flaw: Flaw) -> Result<(), StoreError> {
         let store = Flawed::new(InMemory::new(), flaw);
         let at = Location::parse("memory://lake/x").unwrap().unwrap();
         conditional_writes(&store, &at).await?;
         conditional_writes(&store, &at).await
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_write_that_is_lost_is_made_again() {
+        for (nth, fate) in (0..5).flat_map(|nth| [(nth, Fate::LOST), (nth, Fate::UNANSWERED)]) {
+            let calls = AtomicUsize::new(0);
+            let fate = move |_| if calls.fetch_add(1, Ordering::Relaxed) == nth { fate } else { Fate::FINE };
+            let store = Flawed::over(Arc::new(InMemory::new()), fate);
+            let at = Location::parse("memory://lake/x").unwrap().unwrap();
+            conditional_writes(&store, &at).await.unwrap_or_else(|error| panic!("{nth}: {error}"));
+            conditional_writes(&store, &at).await.unwrap_or_else(|error| panic!("{nth}: {error}"));
+        }
     }
 
     #[tokio::test]

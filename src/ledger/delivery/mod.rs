@@ -32,9 +32,6 @@ use crate::model::{JobName, SinkName};
 /// How many notes are read at a time.
 const READ_AHEAD: usize = 16;
 
-/// How often a note is put before a store that answers with errors is given up.
-const PUT_TRIES: u32 = 5;
-
 /// A checkpoint is due after so many notes at the earliest.
 const EVERY: u64 = 100;
 
@@ -154,31 +151,13 @@ impl DeliveryLog {
 
     /// Puts a note under its name; tells whether it is ours that stands there.
     async fn put(&self, path: &str, bytes: Bytes, nonce: &str) -> Result<bool, LedgerError> {
-        let mut tries = 1;
-        loop {
-            let failed = match self.store.create(path, bytes.clone()).await {
-                Ok(Put::Written) => return Ok(true),
-                Ok(Put::Taken) => None,
-                Err(error) => Some(error),
-            };
-            // An error proves nothing: the note may be there all the same.
-            let found = match self.store.get(path).await {
-                Ok(Some(bytes)) => return Ok(log::decode::<StoredNote>(path, &bytes)?.nonce == nonce),
-                Ok(None) => failed,
-                Err(error) => Some(failed.unwrap_or(error)),
-            };
-            let gone = || LedgerError::Corrupt {
-                object: path.to_owned(),
-                why: "its name is taken, but it isn't there".to_owned(),
-            };
-            let error = found.ok_or_else(gone)?;
-            if tries == PUT_TRIES {
-                return Err(error);
-            }
-            tracing::warn!(note = %path, tries, error = %crate::objects::chain(&error), "a note of a delivery couldn't be written, trying again");
-            tokio::time::sleep(self.writer.held.ledger.timing.pause * tries).await;
-            tries += 1;
-        }
+        let failed = match self.store.create(path, bytes).await {
+            Ok(Put::Written) => return Ok(true),
+            Ok(Put::Taken) => LedgerError::taken_and_gone(path),
+            Err(error) => error,
+        };
+        let found = self.store.get(path).await?.ok_or(failed)?;
+        Ok(log::decode::<StoredNote>(path, &found)?.nonce == nonce)
     }
 
     /// A checkpoint only saves time, so a failure is no reason to stop.
