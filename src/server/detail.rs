@@ -140,7 +140,26 @@ pub(super) async fn page(app: &App, name: &str, id: &str) -> Result<Html<String>
     }
     let typed = Typed::new(&view, &app.site.state);
     let commands = commands(&view, &known, &run, &app.site.state);
-    app.render("run.html", &json!({"name": name, "run": run, "more": more, "samples": samples, "commands": commands, "running": None::<Running>, "jobs": detail.jobs, "slices": detail.lines, "error": detail.error, "notes": detail.notes, "requests": detail.requests, "holder": detail.holder, "sent": detail.sent, "deliver": typed.line("deliver"), "replay": typed.line("quarantine replay")}))
+    app.render(
+        "run.html",
+        &json!({
+            "name": name,
+            "run": run,
+            "more": more,
+            "samples": samples,
+            "commands": commands,
+            "running": None::<Running>,
+            "jobs": detail.jobs,
+            "slices": detail.lines,
+            "error": detail.error,
+            "notes": detail.notes,
+            "requests": detail.requests,
+            "holder": detail.holder,
+            "sent": detail.sent,
+            "deliver": typed.line("deliver"),
+            "replay": typed.line("quarantine replay"),
+        }),
+    )
 }
 
 /// Returns what to type against what failed in a run, as far as that hasn't been made good since.
@@ -159,7 +178,16 @@ fn commands(view: &PipelineView, known: &Known, run: &RunLine, state: &str) -> V
 
 /// A job of a run that goes on.
 fn live(name: &str, at: &JobProgress) -> Value {
-    json!({"name": name, "planned": at.planned, "landed": at.landed, "failed": at.failed, "pages": at.pages, "rows": at.rows, "bytes": at.bytes, "ended": at.ended})
+    json!({
+        "name": name,
+        "planned": at.planned,
+        "landed": at.landed,
+        "failed": at.failed,
+        "pages": at.pages,
+        "rows": at.rows,
+        "bytes": at.bytes,
+        "ended": at.ended,
+    })
 }
 
 fn of_end(end: &RunEnd) -> Detail {

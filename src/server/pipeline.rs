@@ -107,7 +107,33 @@ async fn page(app: &App, name: &str, asked: &Asked) -> Result<Html<String>, Page
     let typed = Typed::new(&view, &app.site.state);
     let first = asked.page.saturating_mul(RUNS);
     let jobs_with_windows = view.pipeline.jobs.iter().filter(|job| matches!(job.slicing, Slicing::Window(_)));
-    let page = json!({"name": name, "description": view.pipeline.description, "file": view.file.display().to_string(), "badge": home::badge(&view, &known, &health, last), "paused": view.paused, "next": view.next, "schedule": view.pipeline.schedule.as_ref().map(|schedule| schedule.cron.clone()), "timezone": view.pipeline.timezone.name(), "skipped": view.skipped, "queued": view.queued, "running": view.running.as_ref().map(Running::of), "waiting": view.waiting, "troubles": troubles, "chains": drawn(&known, &typed), "more_chains": known.chains.len().saturating_sub(CHAINS), "charts": charts(&all), "runs": all.iter().skip(first).take(RUNS).collect::<Vec<_>>(), "run_count": all.len(), "page": asked.page, "is_last_page": first + RUNS >= all.len(), "plan": app.plans.of(app, &view).await, "text": file(&view).await, "window_jobs": jobs_with_windows.map(|job| job.name.to_string()).collect::<Vec<_>>(), "asked": asked.asked.as_deref().and_then(said), "quarantine_command": typed.line("quarantine list")});
+    let page = json!({
+        "name": name,
+        "description": view.pipeline.description,
+        "file": view.file.display().to_string(),
+        "badge": home::badge(&view, &known, &health, last),
+        "paused": view.paused,
+        "next": view.next,
+        "schedule": view.pipeline.schedule.as_ref().map(|schedule| schedule.cron.clone()),
+        "timezone": view.pipeline.timezone.name(),
+        "skipped": view.skipped,
+        "queued": view.queued,
+        "running": view.running.as_ref().map(Running::of),
+        "waiting": view.waiting,
+        "troubles": troubles,
+        "chains": drawn(&known, &typed),
+        "more_chains": known.chains.len().saturating_sub(CHAINS),
+        "charts": charts(&all),
+        "runs": all.iter().skip(first).take(RUNS).collect::<Vec<_>>(),
+        "run_count": all.len(),
+        "page": asked.page,
+        "is_last_page": first + RUNS >= all.len(),
+        "plan": app.plans.of(app, &view).await,
+        "text": file(&view).await,
+        "window_jobs": jobs_with_windows.map(|job| job.name.to_string()).collect::<Vec<_>>(),
+        "asked": asked.asked.as_deref().and_then(said),
+        "quarantine_command": typed.line("quarantine list"),
+    });
     app.render("pipeline.html", &page)
 }
 
