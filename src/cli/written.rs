@@ -8,13 +8,29 @@ use std::path::{Path, PathBuf};
 const LINKS: usize = 40;
 
 /// Writes a file so that nobody reads half of it. What isn't a file, such as a pipe, a terminal or `/dev/null`, stays what it is, and is
-/// written to.
+/// written to; so is a file that can't be replaced.
 pub(super) async fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(place) = in_place::Place::of(path)? {
         return place.write(path, text, in_place::PATIENCE).await;
     }
-    whole(&behind_links(path)?, text)
+    let path = behind_links(path)?;
+    match whole(&path, text) {
+        Err(error) if is_fixed(&error) && path.is_file() => over(&path, text),
+        written => written,
+    }
+}
+
+/// Tells whether a file can't be replaced that may still be written: one that a container has from outside is a mount of its own, and
+/// the folder around it may be read-only.
+fn is_fixed(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(error.kind(), ResourceBusy | PermissionDenied | ReadOnlyFilesystem)
+}
+
+/// Writes over a file.
+fn over(path: &Path, text: &[u8]) -> io::Result<()> {
+    File::options().write(true).truncate(true).open(path)?.write_all(text)
 }
 
 /// Writes a file beside its place, and moves it there.
@@ -164,6 +180,27 @@ mod tests {
         symlink("loop", at("loop")).unwrap();
         assert!(write(&at("loop"), b"new").await.is_err());
         assert!(write(folder.path(), b"new").await.is_err(), "a folder");
+    }
+
+    #[tokio::test]
+    async fn a_file_in_a_folder_that_is_read_only_is_written_where_it_is() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = folder();
+        let path = folder.path().join("report");
+        fs::write(&path, "an old one, and longer").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        let written = write(&path, b"new").await;
+        let other = folder.path().join("other");
+        // Who may write everywhere, such as root, replaces it.
+        let is_free = File::create(&other).is_ok();
+        let refused = write(&other, b"new").await;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        written.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(refused.is_ok(), is_free);
+        over(&path, b"x").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
     }
 
     #[tokio::test]
