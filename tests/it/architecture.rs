@@ -12,6 +12,7 @@ const RANKS: &[(&str, u8)] = &[
     ("objects", 0),
     ("secret", 0),
     ("clock", 0),
+    ("asking", 0),
     ("telemetry", 0),
     ("lang", 0),
     ("pipeline", 1),
