@@ -419,6 +419,7 @@ impl Landed {
             good: landing.good,
             distinct: landing.reconciliation.distinct,
             verdict: landing.reconciliation.verdict,
+            largest_page: landing.reconciliation.largest_page,
             digest: landing.digest.clone(),
             schema_version: landing.schema_version,
             committed,

@@ -145,6 +145,9 @@ pub struct Landed {
     pub distinct: u64,
     /// What the reading proved.
     pub verdict: Verdict,
+    /// Rows of the largest page, where it had several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_page: Option<u64>,
     /// [`super::digest`] of the files.
     pub digest: String,
     /// The version of the job's schema; `None` where it has never had a row.

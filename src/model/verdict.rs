@@ -78,6 +78,9 @@ pub struct Reconciliation {
     /// The total that the last page stated, in rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_last: Option<u64>,
+    /// Rows that the server put on its largest page, where several had rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_page: Option<u64>,
     /// Why paging ended.
     pub end: EndReason,
     /// What that proves.
@@ -131,7 +134,14 @@ impl Reconciliation {
                 | EndReason::NoLink => Verdict::Unknown,
             },
         };
-        Self { received, distinct, total_first, total_last, end, verdict, passes: 1 }
+        Self { received, distinct, total_first, total_last, largest_page: None, end, verdict, passes: 1 }
+    }
+
+    /// Tells whether the server has stated where the rows end. A page with no rows states nothing: that is also what a server gives
+    /// that fails.
+    #[must_use]
+    pub fn is_stated(&self) -> bool {
+        self.verdict == Verdict::Complete && (self.total_last.is_some() || self.end != EndReason::EmptyPage)
     }
 }
 

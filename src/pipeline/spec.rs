@@ -149,13 +149,20 @@ impl Job {
     #[must_use]
     pub fn seeks_by_key(&self) -> bool {
         let PaginateKind::Seek { column: Some(sought), .. } = &self.paginate.kind else { return false };
+        self.is_key([sought])
+    }
+
+    /// Tells whether no two rows of a slice have the same values of all these columns: they have the key among them, but for what the
+    /// fan-out adds to all rows.
+    pub fn is_key<'c>(&self, columns: impl IntoIterator<Item = &'c String>) -> bool {
         let is_added = |column: &String| {
             self.for_each.as_ref().is_some_and(|for_each| {
                 for_each.key.contains(column) || for_each.columns.iter().any(|(name, _)| name == column)
             })
         };
-        let mut own = self.key.iter().filter(|column| !is_added(column));
-        own.next() == Some(sought) && own.next().is_none()
+        let columns: Vec<&String> = columns.into_iter().collect();
+        let mut own = self.key.iter().filter(|column| !is_added(column)).peekable();
+        own.peek().is_some() && own.all(|column| columns.contains(&column))
     }
 }
 
@@ -364,6 +371,8 @@ pub struct GivenBy {
     pub paths: Vec<Vec<String>>,
     /// Whether it is taken from a record of the page (`$last`, `$first`): every page with rows has it, one without rows can't.
     pub of_row: bool,
+    /// The column of `records` that it is of, of the page's last row, where it is one as it stands.
+    pub column: Option<String>,
 }
 
 /// A sink.

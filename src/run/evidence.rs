@@ -116,6 +116,7 @@ impl Evidence {
         pass.pages += 1;
         pass.pages_with_rows += u64::from(server_rows > 0);
         pass.server_rows += server_rows;
+        pass.largest = pass.largest.max(server_rows);
         pass.received += received;
         pass.last = (server_rows, received);
         pass.exploded |= server_rows != received;
@@ -266,7 +267,9 @@ impl Evidence {
             false => once,
         };
         let twice = keyed && pass.distinct() < once;
-        (Reconciliation::of(pass.received, distinct, pass.totals, end), twice)
+        let mut proved = Reconciliation::of(pass.received, distinct, pass.totals, end);
+        proved.largest_page = (pass.pages_with_rows > 1).then_some(pass.largest);
+        (proved, twice)
     }
 
     /// Weighs the evidence of a slice that is settled since the pass `since`, one after the first: what moved was found out, and read
@@ -280,7 +283,9 @@ impl Evidence {
             let first = self.passes.get(since).and_then(|pass| pass.opening);
             let received = passes.filter_map(|number| self.passes.get(number)).map(|pass| pass.received).sum();
             let totals = (first, proved.total_last);
+            let largest_page = proved.largest_page;
             proved = Reconciliation::of(received, self.passes.distinct_since(since), totals, end);
+            proved.largest_page = largest_page;
         }
         // What each pass left out none of them showed.
         if proved.verdict == Verdict::Complete && (unlike || self.doubted(end, false, true).is_some()) {
@@ -395,6 +400,9 @@ mod tests {
         assert_eq!(sought(Sought::Exclusive, Some(3), &pages, EndReason::EmptyPage), Verdict::Complete);
         assert_eq!(sought(Sought::Exclusive, None, &pages[..1], EndReason::MoreFalse), Verdict::Complete);
         assert_eq!(sought(Sought::Apart, None, &pages, EndReason::EmptyPage), Verdict::Complete);
+        assert_eq!(sought(Sought::Cursor, None, &pages, EndReason::EmptyPage), Verdict::Unknown);
+        assert_eq!(sought(Sought::Cursor, Some(3), &pages, EndReason::EmptyPage), Verdict::Complete);
+        assert_eq!(sought(Sought::Cursor, None, &pages[..1], EndReason::MoreFalse), Verdict::Complete);
     }
 
     #[test]

@@ -256,7 +256,9 @@ impl Extraction {
             Some(page) if !empty => page.map_err(|source| self.unreadable(&asked.line, &answer, source))?,
             _ => {
                 lock(&intake).collector.note_empty_page();
-                let seen = Seen { page: asked.page, ..Seen::default() };
+                // What the job takes for an answer with no rows says of the first page that the list has none.
+                let more = (asked.page == 1).then_some(false);
+                let seen = Seen { page: asked.page, more, ..Seen::default() };
                 return Ok(Read { seen, bytes, enough: false, misfit: None });
             }
         };
@@ -395,9 +397,10 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, kept: Room, redactor: &Red
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());
-    // Where nothing came there is nothing to go on from, as on each quiet day of an `incremental`.
-    notes.extend(evidence::unproven(end).filter(|_| intake.collector.received() > 0));
     let mut collected = intake.collector.finish(end)?;
+    // Where nothing came there is nothing to go on from, as on each quiet day of an `incremental`.
+    let is_open = collected.counts.received > 0 && collected.reconciliation.total_last.is_none();
+    notes.extend(evidence::unproven(end).filter(|_| is_open));
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));

@@ -18,6 +18,20 @@ pub enum LossError {
         /// How many there were, as a clause: `2 rows landed before`.
         before: String,
     },
+    /// A list that had several pages has one, and nothing shows that it is the only one.
+    #[error(
+        "the list has {now} rows now, and {before}; all are on one page, which is as full as the fullest then ({page} rows) and gives no \
+         way to another, so what landed stays: run again, or look at an answer by `tidegate preview`; if the list really ends there, \
+         `--allow-shrink` replaces what landed"
+    )]
+    Cut {
+        /// Rows now.
+        now: u64,
+        /// How many there were, as a clause: `2 rows landed before`.
+        before: String,
+        /// Rows of the largest page then.
+        page: u64,
+    },
     /// A slice read again came back with nothing, and nothing shows that there is nothing.
     #[error(
         "the slice has no rows now, and {before}; nothing shows that there are none any more, so what landed stays: let the server \

@@ -28,6 +28,8 @@ pub(super) struct Pass {
     /// Pages, and those of them with rows.
     pub(super) pages: u64,
     pub(super) pages_with_rows: u64,
+    /// Rows that the server put on the largest page.
+    pub(super) largest: u64,
     /// Records received.
     pub(super) received: u64,
     /// Rows that the server put on the pages.

@@ -53,12 +53,17 @@ impl RetryPolicy {
 }
 
 /// Reads `Retry-After`: seconds, or a date in one of the three ways that HTTP has had (RFC 9110, section 5.6.7), from which `now` is
-/// taken. What is neither is as if it weren't there.
+/// taken. Seconds may have a fraction, as Shopify sends them (`2.0`). What is neither is as if it weren't there.
 #[must_use]
 pub fn retry_after(header: &str, now: DateTime<Utc>) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(header.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    if let Some((whole, fraction)) = header.split_once('.') {
+        let is_decimal = [whole, fraction].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+        let seconds = header.parse().ok().filter(|_| is_decimal)?;
+        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
     let until = match httpdate::parse_http_date(header) {
         Ok(until) => until.into(),
@@ -112,6 +117,10 @@ mod tests {
         assert_eq!(after("Wed Oct 21 07:28:00 2015"), Some(30));
         assert_eq!(after("Wed, 21 Oct 2015 07:28:00 +0000"), Some(30));
         assert_eq!(after("99999999999999999999"), Some(u64::MAX));
+        assert_eq!(retry_after("2.5", now), Some(Duration::from_millis(2500)));
+        assert_eq!(after("2.0"), Some(2));
+        assert_eq!(after("999999999999999999999999999999.0"), Some(u64::MAX));
+        assert_eq!(["-2.0", "2.0e3", "2.0.1", ".", "1.5 s"].map(after), [None; 5]);
         assert_eq!(after(""), None);
         assert_eq!(after("1e3"), None);
         assert_eq!(after("soon"), None);

@@ -60,7 +60,10 @@ impl Tally {
     ) -> Result<Option<EndReason>, PaginateError> {
         self.short_in_the_middle |= !matches!(self.last, Last::Nothing | Last::Full) && seen.rows > 0;
         if seen.rows == 0 && seen.more == Some(true) {
-            return self.pass_over(seen, rules).map(|()| None);
+            return self.pass_over(seen, rules, "value of `more`").map(|()| None);
+        }
+        if seen.rows == 0 && seen.more.is_none() && self.is_within_total(seen, size) {
+            return self.pass_over(seen, rules, "total").map(|()| None);
         }
         self.empty_pages = 0;
         let full = seen.rows >= size;
@@ -74,13 +77,20 @@ impl Tally {
         }))
     }
 
+    /// Tells whether the pages that were asked for don't reach as far as the total that is stated, and rows of it are missing: it counts
+    /// those that the server hides.
+    fn is_within_total(&self, seen: &Seen, size: u64) -> bool {
+        let total = seen.total.or(self.total);
+        total.is_some_and(|total| self.received < total && seen.page.saturating_mul(size) < total)
+    }
+
     /// Goes on behind an empty page, where the server says that there are more and the next one lies a page further on all the same.
-    fn pass_over(&mut self, seen: &Seen, rules: &EndRules) -> Result<(), PaginateError> {
+    fn pass_over(&mut self, seen: &Seen, rules: &EndRules, what: &'static str) -> Result<(), PaginateError> {
         self.last = Last::Short;
         self.total = seen.total.or(self.total);
         self.empty_pages += 1;
         if self.empty_pages >= MOST_EMPTY && rules.max_pages.is_none() {
-            return Err(PaginateError::OnlyEmptyPages { pages: self.empty_pages, what: "value of `more`" });
+            return Err(PaginateError::OnlyEmptyPages { pages: self.empty_pages, what });
         }
         Ok(())
     }
@@ -158,8 +168,8 @@ impl Tally {
         match (seen.rows, seen.more) {
             (0, Some(true)) => return Err(PaginateError::EmptyButMore { page: seen.page, or: COUNT_THE_HIDDEN }),
             (0, None) if self.last == Last::Doubtful => return Ok(None),
-            (0, _) => return Ok(Some(EndReason::EmptyPage)),
             (_, Some(false)) => return Ok(Some(EndReason::MoreFalse)),
+            (0, _) => return Ok(Some(EndReason::EmptyPage)),
             _ => {}
         }
         let short = seen.rows < size && seen.more.is_none();

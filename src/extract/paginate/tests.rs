@@ -293,10 +293,11 @@ fn a_stated_end_is_an_end_and_a_contradiction_an_error() {
 
 #[test]
 fn what_a_server_states_ends_at_the_first_empty_page() {
-    for stated in [Seen { total: Some(5), ..seen(0, 2) }, Seen { more: Some(false), ..seen(0, 2) }] {
+    let by_total = (Seen { total: Some(5), ..seen(0, 2) }, EndReason::EmptyPage);
+    for (stated, end) in [by_total, (Seen { more: Some(false), ..seen(0, 2) }, EndReason::MoreFalse)] {
         let mut paginator = offset(5, rules());
         assert!(paginator.next(&seen(5, 1)).is_ok());
-        assert_eq!(paginator.next(&stated), done(EndReason::EmptyPage));
+        assert_eq!(paginator.next(&stated), done(end));
     }
     let mut paginator = offset(5, rules());
     assert!(paginator.next(&Seen { total: Some(9), ..seen(5, 1) }).is_ok());

@@ -174,7 +174,8 @@ impl Findings<'_> {
         let value = self.envelope_jq(Some(text), &vars.page(), vars)?;
         let paths = jq::root_paths(text.as_str()).into_iter().filter(|path| !path.is_empty()).collect();
         let of_row = jq::variables(text.as_str()).iter().any(|name| matches!(name.as_str(), "last" | "first"));
-        Some(GivenBy { value, paths, of_row })
+        let column = jq::key_of(text.as_str(), "last");
+        Some(GivenBy { value, paths, of_row, column })
     }
 
     /// Compiles a place that values are written to, and checks that the request has that part.

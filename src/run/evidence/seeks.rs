@@ -2,13 +2,18 @@
 
 use crate::model::EndReason;
 use crate::pipeline::file::SeekBound;
-use crate::pipeline::spec::{Job, PaginateKind};
+use crate::pipeline::spec::{CursorSpec, GivenBy, Job, PaginateKind};
 use crate::run::passes::Pass;
 
 /// What a person should know where pages begin behind a value that several rows may share.
 const BEHIND: &str = "each page is asked for behind the last row's value (`bound: exclusive`), and nothing says that no two rows share it: \
                       those that had no room on their page would be missing; if the value tells rows apart, make it their `key`, else \
                       write `bound: inclusive`";
+
+/// What a person should know where pages are asked for by a cursor that several rows may share.
+const BY_A_ROW: &str = "each page is asked for by a value of the last row (`$last`), and nothing says that no two rows share it: those that \
+                        had no room on their page would be missing; if the value tells rows apart, make it their `key`, else let the \
+                        server state their `total`, or sort by something more that tells them apart";
 
 /// What a person should know where a page should have begun with rows of the one before, and didn't.
 const NOT_AGAIN: &str = "a page was asked for from the last row's value on (`bound: inclusive`), and that row didn't come again: if the server \
@@ -18,11 +23,13 @@ const NOT_AGAIN: &str = "a page was asked for from the last row's value on (`bou
 /// What is known of the values that a job seeks by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Sought {
-    /// The job doesn't seek, or no two rows have the same one.
+    /// The job doesn't go by values of rows, or no two rows have the same one.
     #[default]
     Apart,
     /// Rows may share one, and pages begin behind it.
     Exclusive,
+    /// Rows may share one, and pages are asked for by it in whatever way (`cursor` of `$last`).
+    Cursor,
     /// Rows may share one, and pages begin with the rows that have it.
     Inclusive,
 }
@@ -35,6 +42,7 @@ impl Sought {
             PaginateKind::Seek { bound: SeekBound::Exclusive, .. } => Self::Exclusive,
             // Of those that go on at the value any may have ended meanwhile.
             PaginateKind::Seek { overlap: false, .. } => Self::Inclusive,
+            PaginateKind::Cursor(cursor) if is_shared(cursor, job) => Self::Cursor,
             _ => Self::Apart,
         }
     }
@@ -46,8 +54,19 @@ impl Sought {
         }
         match self {
             Self::Exclusive if pass.pages > 1 => Some(BEHIND),
+            Self::Cursor if pass.pages > 1 => Some(BY_A_ROW),
             Self::Inclusive if pass.not_again || (end == EndReason::EmptyPage && pass.pages > 1) => Some(NOT_AGAIN),
             _ => None,
         }
     }
+}
+
+/// Tells whether a cursor is taken from a row, and others may have the same one.
+fn is_shared(cursor: &CursorSpec, job: &Job) -> bool {
+    let given: Vec<&GivenBy> = match cursor {
+        CursorSpec::One(_, given) => vec![given],
+        CursorSpec::Several(all) => all.iter().map(|(_, given)| given).collect(),
+    };
+    let of_row = || given.iter().filter(|given| given.of_row);
+    of_row().next().is_some() && !job.is_key(of_row().filter_map(|given| given.column.as_ref()))
 }

@@ -1,6 +1,6 @@
 //! What keeps a slice from landing though it was read to its end: what the reading proved, and rows that don't fit.
 
-use crate::model::{Reconciliation, Verdict};
+use crate::model::{EndReason, Reconciliation, Verdict};
 use crate::pipeline::file::{BadRows, OnMismatch};
 use crate::pipeline::spec::{Job, MostBadRows};
 use crate::run::RunError;
@@ -13,6 +13,10 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
         Verdict::Complete | Verdict::Unknown => None,
         Verdict::Moving => Some(
             "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
+        ),
+        Verdict::Short if proved.end == EndReason::EmptyPage => Some(
+            "a page came with no rows before all had; the server may hide rows after it has counted them (`advance: size` in \
+             `paginate.offset`), or the list moved while it was read: sort by a column that doesn't change",
         ),
         Verdict::Short => {
             Some("rows are missing; the list may have moved while it was read: sort by a column that doesn't change")

@@ -1,7 +1,7 @@
 //! Whether a slice that is read again has lost something of what landed: rows, or their fitting. Then what landed stays.
 
 use crate::ledger::Landed;
-use crate::model::{Reconciliation, RowCounts, SliceKind, Verdict};
+use crate::model::{EndReason, Reconciliation, RowCounts, SliceKind, Verdict};
 use crate::run::LossError;
 
 /// What a slice has lost since it landed.
@@ -23,6 +23,15 @@ pub(super) enum Loss {
         /// Rows that landed, in words.
         before: String,
     },
+    /// A list that had several pages has one, as full as theirs, and it gives no way on.
+    Cut {
+        /// Rows now.
+        now: u64,
+        /// Rows that landed, in words.
+        before: String,
+        /// Rows of the largest page then.
+        page: u64,
+    },
     /// It came back with nothing, and nothing shows that there is nothing.
     All {
         /// Rows that landed, in words.
@@ -32,7 +41,7 @@ pub(super) enum Loss {
 
 /// Returns what a slice has lost. Rows outside of the slice count neither then nor now: they never land, and come or not as the server
 /// likes. A list of the present (`snapshot`) may be shorter than the last one, also empty, but that must be stated: an answer with no
-/// rows is also what a server gives that fails.
+/// rows is also what a server gives that fails, and one full page with no way on what it gives that forgets its link.
 pub(super) fn lost(landed: &Landed, kind: &SliceKind, counts: &RowCounts, proved: &Reconciliation) -> Option<Loss> {
     let (now, before) = match landed {
         Landed { records: 0, rows: 0, .. } => return None,
@@ -46,8 +55,14 @@ pub(super) fn lost(landed: &Landed, kind: &SliceKind, counts: &RowCounts, proved
     if now < before && matches!(kind, SliceKind::Window(_)) {
         return Some(Loss::Rows { now, before: in_words(landed, before, counts) });
     }
-    let is_gone = now == 0 && before > 0 && proved.verdict != Verdict::Complete;
-    is_gone.then(|| Loss::All { before: in_words(landed, before, counts) })
+    let before_in_words = || in_words(landed, before, counts);
+    if now == 0 && before > 0 && !proved.is_stated() {
+        return Some(Loss::All { before: before_in_words() });
+    }
+    let has_no_way_on =
+        proved.verdict == Verdict::Unknown && matches!(proved.end, EndReason::NoLink | EndReason::NoCursor);
+    let page = landed.largest_page.filter(|page| has_no_way_on && now < before && proved.received >= *page);
+    page.map(|page| Loss::Cut { now, before: before_in_words(), page })
 }
 
 /// Tells whether rows that fitted don't any more: fewer do, and more don't. Where only fewer do, rows are gone, which is another loss.
@@ -77,6 +92,7 @@ impl Loss {
         match self {
             Self::Fit { rows, now, before } => LossError::Fit { rows, now, before, first: first() },
             Self::Rows { now, before } => LossError::Rows { what: "the slice".to_owned(), now, before },
+            Self::Cut { now, before, page } => LossError::Cut { now, before, page },
             Self::All { before } => LossError::All { before },
         }
     }
@@ -87,8 +103,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::EndReason;
-
     fn kind(text: &str) -> Value {
         match text {
             "window" => json!({"window": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}}),
@@ -170,7 +184,27 @@ mod tests {
         assert_eq!(snapshot(counts(1, 0, 0), EndReason::OnePage), None);
         assert_eq!(snapshot(counts(0, 0, 0), EndReason::MoreFalse), None, "the server said so");
         let gone = Loss::All { before: "2 rows landed before".to_owned() };
-        assert_eq!(snapshot(counts(0, 0, 0), EndReason::OnePage), Some(gone));
+        for unstated in [EndReason::OnePage, EndReason::EmptyPage, EndReason::NoLink, EndReason::NoCursor] {
+            assert_eq!(snapshot(counts(0, 0, 0), unstated), Some(gone.clone()), "{unstated:?}");
+        }
+        let kind = serde_json::from_value(kind("snapshot")).unwrap();
+        let total = Reconciliation::of(0, 0, (Some(0), Some(0)), EndReason::EmptyPage);
+        assert_eq!(lost(&before, &kind, &counts(0, 0, 0), &total), None, "a total of none");
+    }
+
+    #[test]
+    fn one_full_page_without_a_link_is_no_list_that_had_several() {
+        let mut before = landed(257, 257, Some(257), 257);
+        assert_eq!(of("snapshot", &before, &counts(50, 0, 0), EndReason::NoLink), None, "it had one page then, too");
+        before.largest_page = Some(50);
+        let snapshot = |rows, end| of("snapshot", &before, &counts(rows, 0, 0), end);
+        let cut = |now| Some(Loss::Cut { now, before: "257 rows landed before".to_owned(), page: 50 });
+        assert_eq!(snapshot(50, EndReason::NoLink), cut(50));
+        assert_eq!(snapshot(60, EndReason::NoCursor), cut(60), "the server has larger pages now");
+        assert_eq!(snapshot(49, EndReason::NoLink), None, "it fits on one page");
+        assert_eq!(snapshot(257, EndReason::NoLink), None, "nothing is missing");
+        assert_eq!(snapshot(50, EndReason::LinkGone), None, "another page had a link");
+        assert_eq!(snapshot(50, EndReason::OnePage), None);
     }
 
     #[test]

@@ -49,6 +49,23 @@ fn an_empty_page_where_there_are_more_is_gone_past() {
 }
 
 #[test]
+fn an_empty_page_that_lies_within_the_total_is_gone_past() {
+    let of = |total, rows, page| Seen { total: Some(total), ..seen(rows, page) };
+    for paginator in [&mut counted() as &mut dyn Paginator, &mut by_size(rules())] {
+        let pages = [of(27, 5, 1), of(27, 0, 2), of(27, 0, 3), seen(0, 4), of(27, 5, 5)];
+        assert!(pages.iter().all(|page| matches!(paginator.next(page), Ok(Decision::Fetch(_)))));
+        assert_eq!(paginator.next(&of(27, 0, 6)), done(EndReason::EmptyAfterShort), "the total lies on it");
+    }
+    let mut whole = counted();
+    assert!(whole.next(&of(10, 5, 1)).is_ok() && whole.next(&of(10, 5, 2)).is_ok());
+    assert_eq!(whole.next(&of(10, 0, 3)), done(EndReason::EmptyPage));
+    // A total that can't be: no list has so many pages without rows.
+    let mut endless = counted();
+    let error = (1..3_000).find_map(|page| endless.next(&of(u64::MAX, 0, page)).err());
+    assert_eq!(error, Some(PaginateError::OnlyEmptyPages { pages: 1_000, what: "total" }));
+}
+
+#[test]
 fn empty_pages_without_end_are_an_error() {
     let more = |rows, page| Seen { more: Some(true), ..seen(rows, page) };
     let fails_at = |paginator: &mut dyn Paginator, rows: fn(u64) -> u64| {
@@ -79,8 +96,7 @@ fn an_empty_first_page_is_the_end_only_with_another() {
     assert!(received.next(&seen(0, 1)).is_ok());
     assert_eq!(received.next(&seen(1, 2)), Err(PaginateError::RowsAfterEmpty { page: 2 }));
     let ends = EndRules { short_page_ends: true, ..rules() };
-    for stated in [Seen { total: Some(0), ..seen(0, 1) }, Seen { more: Some(false), ..seen(0, 1) }] {
-        assert_eq!(counted().next(&stated), done(EndReason::EmptyPage));
-    }
+    assert_eq!(counted().next(&Seen { total: Some(0), ..seen(0, 1) }), done(EndReason::EmptyPage));
+    assert_eq!(counted().next(&Seen { more: Some(false), ..seen(0, 1) }), done(EndReason::MoreFalse));
     assert_eq!(by_size(ends).next(&seen(0, 1)), done(EndReason::EmptyPage), "the file says that the server hides none");
 }
