@@ -11,7 +11,9 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::backfill::BackfillArguments;
-pub(super) use self::serve::{BoundArguments, HealthArguments, Listen, PageArguments, ServeArguments, SwitchArguments};
+pub(super) use self::serve::{
+    BoundArguments, HealthArguments, Listen, MOST_RUNS, PageArguments, ServeArguments, SwitchArguments,
+};
 use self::serve::{EXIT_CODES, SERVE_HELP};
 use crate::ledger::Accept;
 use crate::pipeline::file::ByteSize;

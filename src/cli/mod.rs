@@ -48,7 +48,7 @@ use crate::clock::SystemClock;
 use crate::extract::http::DEFAULT_MEMORY_LIMIT;
 pub use crate::model::Exit;
 use crate::objects::Stores;
-use crate::run::{Bounds, Env, Progress, Reads, Silent, Sources, Terminated};
+use crate::run::{Bounds, Env, Progress, Reads, RunError, Silent, Sources, Terminated};
 use crate::telemetry;
 
 /// How often a worker that has nothing to do is woken: see [`keep_watch`].
@@ -57,6 +57,10 @@ const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// How long a blocking thread lives that has nothing to do. They take turns, so that with the default of ten seconds a daemon whose pipelines
 /// all begin at once keeps the hundreds of threads that it needed for a moment, and what the allocator keeps for each.
 const IDLE_THREAD: Duration = Duration::from_secs(1);
+
+/// Threads for work that blocks, at most. Each run of `serve` has one for as long as it goes on, also one that waits for another process, and
+/// what it does needs further ones.
+const BLOCKING_THREADS: usize = 8 * args::MOST_RUNS;
 
 /// Why a verb ended without an exit code of its own.
 #[derive(Debug, thiserror::Error)]
@@ -130,8 +134,8 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
             block_on(quarantine::memory(command), |env| quarantine::run(command, output, env))
         }
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
-        Command::Plan(plan) => block_on(plan.how.memory.bytes(), |env| plan::run(plan, Reads::Due, None, output, env)),
-        Command::Preview(preview) => block_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
+        Command::Plan(plan) => look_on(plan.how.memory.bytes(), |env| plan::run(plan, Reads::Due, None, output, env)),
+        Command::Preview(preview) => look_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
         Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
         Command::Run { run, bounds } => {
             block_on(run.how.memory.bytes(), |env| run::bounded(run, bounds, Reads::Due, output, env))
@@ -139,20 +143,18 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Serve(serve) => {
             with_signals(HangUp::GoesOn, serve.memory.bytes(), |env| serve::run(serve, output, env))
         }
-        Command::Health(health) => block_on(DEFAULT_MEMORY_LIMIT, |_| health::run(health, output)),
+        Command::Health(health) => look_on(DEFAULT_MEMORY_LIMIT, |_| health::run(health, output)),
         Command::Pause(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, true, output, env)),
         Command::Resume(these) => block_on(DEFAULT_MEMORY_LIMIT, |env| pause::run(these, false, output, env)),
         Command::Backfill(backfill) => {
             block_on(backfill.run.how.memory.bytes(), |env| backfill::run(backfill, output, env))
         }
-        Command::History(history) => block_on(DEFAULT_MEMORY_LIMIT, |env| history::run(history, output, env)),
+        Command::History(history) => look_on(DEFAULT_MEMORY_LIMIT, |env| history::run(history, output, env)),
         Command::Vacuum(vacuum) => block_on(DEFAULT_MEMORY_LIMIT, |env| vacuum::run(vacuum, output, env)),
         Command::Ledger { command: LedgerCommand::Show(show) } => {
-            block_on(DEFAULT_MEMORY_LIMIT, |env| ledger::show(show, output, env))
+            look_on(DEFAULT_MEMORY_LIMIT, |env| ledger::show(show, output, env))
         }
-        Command::Status { files, state } => {
-            block_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env))
-        }
+        Command::Status { files, state } => look_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env)),
     }
 }
 
@@ -164,6 +166,22 @@ fn block_on<F: Future<Output = Result<Exit, CliError>>>(
     with_signals(HangUp::Ends, memory_limit, verb)
 }
 
+/// As [`block_on`], for a verb that only looks: the first signal ends it, whatever it waits for.
+fn look_on<F: Future<Output = Result<Exit, CliError>>>(
+    memory_limit: u64,
+    verb: impl FnOnce(Env) -> F,
+) -> Result<Exit, CliError> {
+    block_on(memory_limit, |env| {
+        let (told, looking) = (env.clone(), verb(env));
+        async move {
+            tokio::select! {
+                exit = looking => exit,
+                () = told.cancel.cancelled() => Ok(told.exit(&RunError::Interrupted)),
+            }
+        }
+    })
+}
+
 /// As [`block_on`], where a hang-up isn't the end for all.
 fn with_signals<F: Future<Output = Result<Exit, CliError>>>(
     hang_up: HangUp,
@@ -172,7 +190,8 @@ fn with_signals<F: Future<Output = Result<Exit, CliError>>>(
 ) -> Result<Exit, CliError> {
     let workers = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(workers).thread_keep_alive(IDLE_THREAD).enable_all().build();
+    runtime.worker_threads(workers).max_blocking_threads(BLOCKING_THREADS).thread_keep_alive(IDLE_THREAD);
+    let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(CliError::Runtime)?;
     keep_watch(runtime.handle().clone())?;
     let (cancel, terminated) = (CancellationToken::new(), Terminated::default());
@@ -190,8 +209,11 @@ fn with_signals<F: Future<Output = Result<Exit, CliError>>>(
         bounds: Bounds::default(),
     };
     let exit = runtime.block_on(async {
-        signal::listen(cancel, terminated, hang_up).map_err(CliError::Runtime)?;
-        verb(env).await
+        let hurry = signal::listen(cancel, terminated, hang_up).map_err(CliError::Runtime)?;
+        tokio::select! {
+            exit = verb(env) => exit,
+            exit = hurry => Ok(exit),
+        }
     });
     // What still runs on blocking threads writes only where no reader looks.
     runtime.shutdown_background();

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
@@ -25,19 +26,32 @@ pub(super) enum Signal {
     HangUp,
 }
 
-/// Cancels `cancel` at the first signal that ends the process, once `terminated` says which of them it was. Must be called within the
-/// runtime.
-pub(super) fn listen(cancel: CancellationToken, terminated: Terminated, hang_up: HangUp) -> io::Result<()> {
+/// Cancels `cancel` at the first signal that ends the process, once `terminated` says which of them it was. Returns what waits for the
+/// second one, which says that the process is to end at once, with this exit code: what it leaves, the next run settles. Must be called
+/// within the runtime.
+pub(super) fn listen(
+    cancel: CancellationToken,
+    terminated: Terminated,
+    hang_up: HangUp,
+) -> io::Result<impl Future<Output = Exit>> {
     let mut next = Next::new(hang_up == HangUp::Ends && !is_hang_up_ignored())?;
+    let (hurry, hurried) = oneshot::channel();
     tokio::spawn(async move {
-        let exit = match next.signal().await {
+        let mut end = async || match next.signal().await {
             Signal::End(exit) => exit,
             Signal::HangUp => Exit::Terminated,
         };
-        note(exit, &terminated);
+        note(end().await, &terminated);
         cancel.cancel();
+        // Nobody waits where the verb has ended.
+        let _ = hurry.send(end().await);
     });
-    Ok(())
+    Ok(async {
+        match hurried.await {
+            Ok(exit) => exit,
+            Err(_) => std::future::pending().await,
+        }
+    })
 }
 
 /// Notes a signal that is about to end runs.

@@ -288,7 +288,11 @@ impl Ledger {
 #[non_exhaustive]
 pub enum LedgerError {
     /// Another run holds the lane, or one that excludes it.
-    #[error("lane {lane} of the pipeline is held by {by} since {since}: wait for it to end")]
+    #[error(
+        "another run of the pipeline is on{part} ({by}, since {since}): wait for it to end",
+        part = if *lane == Lane::WHOLE { String::new() } else { format!(" for shard {lane}") },
+        since = since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    )]
     Held {
         /// The lane that is held.
         lane: Lane,

@@ -298,6 +298,17 @@ impl LedgerState {
             .any(|slice| slice.landed.is_some() || slice.published.is_some() || !slice.outdated.is_empty())
     }
 
+    /// Tells whether a row of the job has landed, or gone to quarantine, that still counts, or is about to.
+    #[must_use]
+    pub fn has_rows(&self, job: &JobName) -> bool {
+        let has_rows = |landed: &Landed| landed.rows > 0 || landed.records > 0;
+        let slices =
+            self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values());
+        slices
+            .into_iter()
+            .any(|slice| slice.published.is_some() || slice.landed.iter().chain(&slice.outdated).any(has_rows))
+    }
+
     /// Returns the pinned `window.start` of the job.
     #[must_use]
     pub fn pinned_start(&self, job: &JobName) -> Option<DateTime<Utc>> {

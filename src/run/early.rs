@@ -260,7 +260,12 @@ pub(super) fn widened(widener: &Widener, held: &RecordBatch, from: &RecordSchema
 impl Written {
     /// Ends the writing. Returns what is staged, if that is the slice in the schema that it ended with.
     pub(super) async fn keep(self, schema: &RecordSchema, version: u32) -> Option<Staged> {
-        if self.schema != *schema || self.version != version || !self.early.send(Fed::End) {
+        if self.schema != *schema || self.version != version {
+            return None;
+        }
+        let early = self.early.clone();
+        // It waits while the thread that writes waits for a store.
+        if !tokio::task::spawn_blocking(move || early.send(Fed::End)).await.unwrap_or_default() {
             return None;
         }
         let writing = self.early.link().writing.take()?;

@@ -34,8 +34,8 @@ const BORDER_SHARED: &str = "a page began with the rows that the one before it e
                              while it was read, so that these are doubled; name the `key` of a row, so that each lands once";
 
 /// What a person should know where rows came twice.
-const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change, or read the list until \
-                          it is known to be whole: `on_mismatch: refetch`";
+const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change (with `order: any` where the \
+                          job is `incremental`), or read a list until it is known to be whole: `on_mismatch: refetch`";
 
 /// What a person should know where a record was no row.
 const UNLIKE: &str = "a record has nothing of a row, as a message of the server hasn't, and went to quarantine: rows may be missing where it \

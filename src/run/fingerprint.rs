@@ -127,7 +127,9 @@ pub(super) fn decide(
     }
     let past = has_past_snapshots(job, state);
     let anyway = !past && !edit.changes.is_empty() && edit.is_replaced_anyway(job);
-    let accept = accept.or(anyway.then_some(Accept::Reland));
+    // Windows in which nothing was found may have been asked for in the wrong way.
+    let has_nothing = !past && !edit.changes.is_empty() && !state.has_rows(&job.name);
+    let accept = accept.or((anyway || has_nothing).then_some(Accept::Reland));
     if accept.is_none() {
         needs_no_word(job, edit, past)?;
     }

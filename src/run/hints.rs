@@ -7,9 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::extract::Extraction;
 use super::{Env, RunError};
-use crate::ledger::{Landed, LedgerState};
-use crate::model::{JobReport, Slice, Stray, Strays};
-use crate::pipeline::spec::{Job, Slicing, Start};
+use crate::ledger::{Landed, LedgerState, ParentRow};
+use crate::model::{FanoutKey, JobReport, Slice, Stray, Strays};
+use crate::pipeline::spec::{FanOutFrom, Job, Slicing, Start};
+use crate::plan::Key;
+
+/// How many values of a fan-out a note shows.
+const SHOWN: usize = 3;
 
 /// Says that slices of a job had rows from outside of what was asked for; nothing where none had.
 pub(super) fn strayed(report: &JobReport) -> Option<String> {
@@ -55,6 +59,24 @@ pub(super) fn trusting(job: &Job) -> Option<String> {
     })
 }
 
+/// Says that values of a fan-out aren't there any more; nothing where all are.
+pub(super) fn fewer(job: &Job, before: &[ParentRow], now: &[Key]) -> Option<String> {
+    // Values that the file lists a person has taken out.
+    let FanOutFrom::Rows(parent) = &job.for_each.as_ref()?.from else { return None };
+    let there: BTreeSet<&FanoutKey> = now.iter().map(|key| &key.key).collect();
+    let gone: Vec<&FanoutKey> = before.iter().map(|row| &row.key).filter(|key| !there.contains(key)).collect();
+    let shown = gone.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let more = if gone.len() > SHOWN { ", ..." } else { "" };
+    (!gone.is_empty()).then(|| {
+        format!(
+            "for_each: {} of {} that the run before had are gone ({shown}{more}): nothing of them is read any more, and what has landed \
+             stays; if they should be there, see by `tidegate preview` whether `{parent}` reads all its rows",
+            gone.len(),
+            counted(before.len() as u64, "value")
+        )
+    })
+}
+
 /// What is known of a job that has landed slices, none of them with a row.
 pub(super) struct Empty {
     /// The first of the slices.
@@ -69,8 +91,9 @@ pub(super) fn empty(job: &Job, state: &LedgerState) -> Option<Empty> {
         let keys = state.keys(&job.name);
         keys.flat_map(|key| state.slices(&job.name, key).map(move |(id, slice)| (key, id, slice)))
     };
-    let has_rows = |landed: &Landed| landed.rows > 0 || landed.records > 0;
-    if slices().any(|(.., slice)| slice.landed.iter().chain(&slice.outdated).any(has_rows)) {
+    // A list that was replaced by one of no rows may have had some.
+    let replaced = |landed: &Landed| landed.generation > 1 && landed.schema_version.is_some();
+    if state.has_rows(&job.name) || slices().any(|(.., slice)| slice.landed.as_ref().is_some_and(replaced)) {
         return None;
     }
     let landed = || slices().filter_map(|(key, id, slice)| Some((id, key, &slice.landed.as_ref()?.kind)));

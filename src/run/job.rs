@@ -107,7 +107,7 @@ impl Runner<'_> {
         self.check_fingerprint(report).await?;
         self.check_schema().await?;
         let before = self.writer.state(|state| state.schema_version(&self.job.name));
-        let keys = self.keys(rows).await?;
+        let keys = self.keys(rows, report).await?;
         let (due, ended) = match self.options.reads {
             Reads::Due => self.due(keys.as_deref(), report).await?,
             Reads::Backfill(wanted) => {
@@ -155,6 +155,12 @@ impl Runner<'_> {
             let pinned = self.pinned(version).await?;
             if may_begin() {
                 self.begin(&mut queue, version).await?;
+            } else {
+                // What doesn't begin any more has had its turn: those that run wait for it.
+                queue
+                    .iter()
+                    .filter_map(|waiting| places.get(&waiting.slice.id))
+                    .for_each(|place| run.turns.end(*place));
             }
             let at_once = if version.is_some() { self.job.source.concurrency as usize } else { 1 };
             while running.len() < at_once
@@ -289,8 +295,14 @@ impl Runner<'_> {
         self.job.sinks.iter().map(file).chain(self.job.outboxes.iter().map(outbox)).collect()
     }
 
-    async fn keys(&self, rows: &BTreeMap<JobName, Vec<Value>>) -> Result<Option<Vec<Key>>, RunError> {
+    async fn keys(
+        &self,
+        rows: &BTreeMap<JobName, Vec<Value>>,
+        report: &mut JobReport,
+    ) -> Result<Option<Vec<Key>>, RunError> {
         let Some(keys) = fan_out(self.job, rows)? else { return Ok(None) };
+        let before = self.writer.state(|state| state.parents(&self.job.name).map(<[ParentRow]>::to_vec));
+        report.warnings.extend(before.and_then(|before| hints::fewer(self.job, &before, &keys)));
         let seen = keys.iter().map(|key| ParentRow { key: key.key.clone(), row: key.row.clone() }).collect();
         self.writer.see_parents(&self.job.name, seen).await?;
         Ok(Some(keys))

@@ -189,6 +189,8 @@ pub struct Daemon {
     again: Arc<Notify>,
     events: mpsc::UnboundedSender<Event>,
     wake: (mpsc::Sender<()>, mpsc::Receiver<()>),
+    /// When the scheduler was told to wake us.
+    armed: Option<DateTime<Utc>>,
 }
 
 impl Daemon {
@@ -223,6 +225,7 @@ impl Daemon {
             again: Arc::clone(&again),
             events,
             wake: mpsc::channel(1),
+            armed: None,
         };
         (daemon, Handle { view: seen, commands: ask, again }, heard)
     }
@@ -312,28 +315,27 @@ impl Daemon {
         }
     }
 
-    /// Has the scheduler wake us when a pipeline is due: a one-shot job each, armed again whenever the instant changes.
+    /// Has the scheduler wake us when the next pipeline is due, by one one-shot job: of many for one instant the crate forgets to remove some,
+    /// and tries that again for ever.
     async fn arm(&mut self, scheduler: &JobScheduler) -> Result<(), JobSchedulerError> {
         let now = self.env.clock.now();
-        for entry in self.entries.values_mut() {
-            let begins = entry.next().map(|(_, begins)| begins);
-            if entry.armed == begins {
-                continue;
-            }
-            entry.armed = begins;
-            let Some(wait) = begins.and_then(|begins| (begins - now).to_std().ok()) else { continue };
-            let Some(at) = std::time::Instant::now().checked_add(wait) else { continue };
-            let wake = self.wake.0.clone();
-            let job = Job::new_one_shot_at_instant_async(at, move |_, _| {
-                let wake = wake.clone();
-                Box::pin(async move {
-                    // One that waits is enough.
-                    let _ = wake.try_send(());
-                })
-            })?;
-            scheduler.add(job).await?;
+        let begins = self.entries.values_mut().filter_map(|entry| entry.next().map(|(_, begins)| begins));
+        let earliest = begins.filter(|begins| *begins > now).min();
+        if self.armed == earliest {
+            return Ok(());
         }
-        Ok(())
+        self.armed = earliest;
+        let Some(wait) = earliest.and_then(|earliest| (earliest - now).to_std().ok()) else { return Ok(()) };
+        let Some(at) = std::time::Instant::now().checked_add(wait) else { return Ok(()) };
+        let wake = self.wake.0.clone();
+        let job = Job::new_one_shot_at_instant_async(at, move |_, _| {
+            let wake = wake.clone();
+            Box::pin(async move {
+                // One that waits is enough.
+                let _ = wake.try_send(());
+            })
+        })?;
+        scheduler.add(job).await.map(drop)
     }
 
     pub(super) fn tell(&self, event: Event) {

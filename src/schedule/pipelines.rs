@@ -61,8 +61,6 @@ pub(super) struct Entry {
     pub(super) unasked: bool,
     /// Pauses that are to be switched, one after the other.
     pub(super) switches: VecDeque<Switch>,
-    /// When the scheduler was told to wake us for it.
-    pub(super) armed: Option<DateTime<Utc>>,
     /// Whether its file is gone: it goes once its run has ended.
     pub(super) gone: bool,
 }
@@ -85,7 +83,6 @@ impl Entry {
             told_silent: false,
             unasked: true,
             switches: VecDeque::new(),
-            armed: None,
             gone: false,
         }
     }

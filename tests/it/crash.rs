@@ -180,7 +180,7 @@ fn of_two_runs_one_lands_and_the_other_waits_or_leaves() {
     let hasty = site.run(&["--no-wait"]).run();
     assert_eq!(hasty.code, Some(4), "{hasty:#?}");
     let (said, what_to_do) = hasty.stderr.rsplit_once(": ").unwrap();
-    assert!(said.starts_with("error: ntopng: lane all of the pipeline is held by process "), "{said}");
+    assert!(said.starts_with("error: ntopng: another run of the pipeline is on (process "), "{said}");
     assert_eq!(what_to_do, "wait for it to end\n");
     let patient = site.run(&[]).spawn();
     let first = report(&first.wait(), 0);

@@ -112,7 +112,7 @@ fn lying(
 
 #[test]
 fn totals_that_lie() {
-    assert_snapshot!(paged(OFFSET, lying(4, |_| json!(5))), @"1: 20260103: received 4 different rows, while the server said that there are 5: rows are missing; the list may have moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
+    assert_snapshot!(paged(OFFSET, lying(4, |_| json!(5))), @"1: 20260103: received 4 different rows, while the server said that there are 5: a page came with no rows before all had; the server may hide rows after it has counted them (`advance: size` in `paginate.offset`), or the list moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
     assert_snapshot!(paged(OFFSET, lying(4, |_| json!(3))), @"1: 20260103: received 4 different rows, while the server said that there are 3: there are more than stated; check `paginate.total`; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
     assert_snapshot!(paged(OFFSET, lying(4, |offset| json!(3 + offset / 2))), @"1: 20260103: received 4 different rows, while the server said that there are 5: the total changed while the list was read, so rows may be missing; sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
     assert_snapshot!(paged(OFFSET, lying(4, |_| json!("many"))), @r#"1: 20260103: GET /rows?offset=0: paging can't go on: the total is "many"; it must be a whole number, or its digits in a string, or null where none is stated"#);
@@ -228,7 +228,7 @@ fn a_parent_that_is_not_whole_is_no_parent() {
             &json!({"total": 3, "items": if offset == 0 { vec![json!({"id": 1}), json!({"id": 2})] } else { Vec::new() }}),
         )
     };
-    assert_snapshot!(parent(short), @"received 2 different rows, while the server said that there are 3: rows are missing; the list may have moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
+    assert_snapshot!(parent(short), @"received 2 different rows, while the server said that there are 3: a page came with no rows before all had; the server may hide rows after it has counted them (`advance: size` in `paginate.offset`), or the list moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
     let same = |_| Answer::json(&json!({"items": [{"id": 1}, {"id": 2}]}));
     assert_snapshot!(parent(same), @"GET /sites?offset=4: paging can't go on: pages 2 and 3 brought rows, but none that an earlier page hadn't: the server seems to ignore 'query.offset', or the data moves while it is read; check the place, or sort by a column that doesn't change");
     assert_snapshot!(parent(|_| Answer::bytes("<html>log in</html>")), @"GET /sites?offset=0: the answer can't be read: the body is html or xml, not json: <html>log in</html>; if it is the page of a login or a proxy, check auth and base_url");

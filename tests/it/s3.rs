@@ -128,7 +128,7 @@ fn of_two_runs_with_state_in_a_bucket_one_lands_and_the_other_waits_or_leaves() 
     site.wait_for_requests(0, 4);
     let hasty = site.run(&["--no-wait", "--lease-ttl", "3s"]).run();
     assert_eq!(hasty.code, Some(4), "{hasty:#?}");
-    assert!(hasty.stderr.starts_with("error: ntopng: lane all of the pipeline is held by process "), "{hasty:#?}");
+    assert!(hasty.stderr.starts_with("error: ntopng: another run of the pipeline is on (process "), "{hasty:#?}");
     let patient = site.run(&[]).spawn();
     let doomed = site.run(&[]).spawn();
     std::thread::sleep(Duration::from_millis(300));

@@ -192,7 +192,7 @@ fn a_shard_keeps_out_whoever_divides_otherwise() {
     for (how, hasty) in others.map(|how| (how, run(how))) {
         let hasty = hasty.wait();
         assert_eq!(hasty.code, Some(4), "{how:?}: {hasty:#?}");
-        assert!(hasty.stderr.contains("lane 0-of-2 of the pipeline is held by process "), "{hasty:#?}");
+        assert!(hasty.stderr.contains("another run of the pipeline is on for shard 0-of-2 (process "), "{hasty:#?}");
     }
     let patient = run(&[]);
     is_free.store(true, SeqCst);

@@ -80,8 +80,8 @@ pub(in crate::cli) struct ServeArguments {
     /// How long slices that have begun may take to land once the process is told to end.
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub(in crate::cli) grace: Duration,
-    /// How many runs go on at once; further ones wait for their turn.
-    #[arg(long, default_value = "4", value_name = "N")]
+    /// How many runs go on at once, 1 to 1000; further ones wait for their turn.
+    #[arg(long, default_value = "4", value_name = "N", value_parser = runs)]
     pub(in crate::cli) max_concurrent_runs: NonZeroUsize,
     /// How long a run that was killed keeps the next one waiting where the state is in a bucket, which has no locks: 1s to 1h.
     #[arg(long, env = "TIDEGATE_LEASE_TTL", default_value = "60s", value_name = "TIME", value_parser = lease_ttl)]
@@ -127,6 +127,15 @@ pub(in crate::cli) enum Listen {
     Nowhere,
     /// There.
     At(SocketAddr),
+}
+
+/// Runs at once, at most: each has a thread.
+pub(in crate::cli) const MOST_RUNS: usize = 1000;
+
+/// Reads how many runs may go on at once.
+fn runs(text: &str) -> Result<NonZeroUsize, String> {
+    let runs = text.parse().ok().filter(|runs: &NonZeroUsize| runs.get() <= MOST_RUNS);
+    runs.ok_or_else(|| format!("write a number from 1 to {MOST_RUNS}"))
 }
 
 /// Reads where to listen.

@@ -163,8 +163,9 @@ impl Exchange {
             let terms = Terms { line: &line, pass: &pass, session, each_try, cut, patience, rules };
             match self.client.fetch_by(&signed, &terms, &mut room).await {
                 Ok(answer) => return Ok(Dispatched { line, extra, pass, grant, answer, room, has_room: false }),
-                // It waited, and the session was replaced or ended meanwhile.
-                Err(HttpError::Stale { .. }) => {}
+                // It waited, and the session was replaced or ended meanwhile. Who waits for the session mustn't hold what those wait for
+                // whose slots the login needs.
+                Err(HttpError::Stale { .. }) => room.fit_to_nothing(),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -88,7 +88,12 @@ impl Paginator for Offset {
         // Where a page came short, the offsets after the next page depend on whether that one does too.
         let by_size = self.advance == Advance::Size || seen.rows == self.size;
         foresee(self, seen, if by_size { count } else { count.min(1) }, |fork, seen| {
-            counted(seen, self.size, fork.tally.received)
+            let behind = match self.advance {
+                Advance::Received => fork.tally.received,
+                // Rows that the server hides are counted, and lie behind as well.
+                Advance::Size => seen.page.saturating_mul(self.size),
+            };
+            counted(seen, self.size, behind)
         })
     }
 }

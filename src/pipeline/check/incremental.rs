@@ -82,7 +82,7 @@ impl Findings<'_> {
             (Some(lag), false) => {
                 let message =
                     "`lag` leaves young rows to the next slice, but the cursor begins at a number, not at a time";
-                self.error(lag.span, message, "remove it, or make `cursor` a timestamp and `start` an instant");
+                self.error(lag.span, message, "remove it, or make `cursor` a timestamp and `start` an instant: `cursor: to_timestamp_seconds(seconds)`, and `as: epoch_s` in `into`");
             }
             (None, true) if incremental.lag.is_none() => {
                 let message =

@@ -26,7 +26,7 @@ pub struct IncrementalFile {
     pub lag: Option<Spanned<Duration>>,
     /// The place of the cursor, where it isn't sent by `seek`: `query.since`, or
     /// `{into: query.since, as: epoch_s, order: any}`. Whether the server's answer includes rows with the very value doesn't
-    /// matter: those have landed, and are dropped and counted.
+    /// matter: such rows are dropped and counted, as those that have landed. One that came to be later with that value is never read.
     #[serde(default)]
     pub into: Option<Spanned<SentFile>>,
     /// Asks once a run for the newest id, to notice a source that was reset: its ids began again, below those that landed.

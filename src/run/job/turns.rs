@@ -23,7 +23,7 @@ impl Turns {
     }
 
     /// Waits until all places before this one have ended. They are always on their way: slices begin in the order of their places,
-    /// and one that waits here holds nothing but its own turn to be read.
+    /// those that won't begin any more have their places ended, and one that waits here holds nothing but its own turn to be read.
     pub(super) async fn wait(&self, place: usize) {
         let is_first = |open: &BTreeSet<usize>| open.first().is_none_or(|first| *first >= place);
         // It fails only once the sender is gone, and that is held here.

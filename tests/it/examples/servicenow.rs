@@ -101,5 +101,5 @@ fn rows_that_an_acl_hides_are_missed() {
     });
     let env = [("SERVICENOW_USER", "tidegate"), ("SERVICENOW_PASSWORD", "secret-1"), ("SERVICENOW_START", START)];
     let example = Example::new("servicenow", "SERVICENOW_URL", hidden, &env);
-    insta::assert_snapshot!(example.failures("2026-01-02T03:10:00Z"), @"20260101T000000Z: received 15 different rows, while the server said that there are 20: rows are missing; the list may have moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
+    insta::assert_snapshot!(example.failures("2026-01-02T03:10:00Z"), @"20260101T000000Z: received 15 different rows, while the server said that there are 20: a page came with no rows before all had; the server may hide rows after it has counted them (`advance: size` in `paginate.offset`), or the list moved while it was read: sort by a column that doesn't change; the slice doesn't land (`on_mismatch: warn` lands it all the same)");
 }

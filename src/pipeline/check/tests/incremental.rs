@@ -41,7 +41,7 @@ fn places_and_formats() {
     10 |       lag: 5m
        |            ^^
        |
-       = help: remove it, or make `cursor` a timestamp and `start` an instant
+       = help: remove it, or make `cursor` a timestamp and `start` an instant: `cursor: to_timestamp_seconds(seconds)`, and `as: epoch_s` in `into`
 
     error: the request has no `body`, so nothing can be written to `body.since`
       --> p.yaml:11:20
