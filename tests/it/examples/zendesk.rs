@@ -89,14 +89,14 @@ fn tickets_go_on_where_the_last_run_ended() {
     let example = example(&all);
     insta::assert_snapshot!(example.plan(NOW), @"
     tickets: 1 slice due
-      after 1767225600
+      after 2026-01-01T00:00:00Z
         GET /api/v2/incremental/tickets/cursor?per_page=1000&start_time=1767225600
     organizations: 1 slice due
       the whole list
         GET /api/v2/organizations?page%5Bsize%5D=100
     ");
     insta::assert_snapshot!(example.run(NOW).fine(), @"
-    s0-1767225600 landed: 1000 of 1000; complete
+    s0-2026-01-01T00_3a00_3a00Z landed: 1000 of 1000; complete
     20260104 landed: 250 of 250; complete
     ");
     let ids = |count: i64| -> Vec<Value> { (0..count).map(|n| json!(n)).collect() };
@@ -111,7 +111,7 @@ fn tickets_go_on_where_the_last_run_ended() {
     later.push(ticket(1000, NEW_YEAR + 70_002, "new"));
     *all.lock().unwrap() = later;
     insta::assert_snapshot!(example.run("2026-01-05T02:50:00Z").fine(), @"
-    s0-1767285600 landed: 3 of 4, 1 outside_window; complete
+    s0-2026-01-01T16_3a40_3a00Z landed: 3 of 4, 1 outside_window; complete
     20260105 landed: 250 of 250; complete
     ");
     let present = "SELECT status, count(*) AS n
