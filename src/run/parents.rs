@@ -59,7 +59,9 @@ impl Extraction {
             let read = self.parent_pass(slice, now, &mut evidence, &mut ahead, &mut rows).await;
             if self.job.on_mismatch != OnMismatch::Refetch {
                 let end = read?;
-                super::job::reconcile(&self.job, &evidence.weigh(end, true, overlap))?;
+                if let Some(note) = super::job::reconcile(&self.job, &evidence.weigh(end, true, overlap))? {
+                    tracing::warn!(job = %self.job.name, "{note}");
+                }
                 if let Some(doubt) = evidence.doubt(end, true, overlap) {
                     tracing::warn!(job = %self.job.name, "{doubt}");
                 }

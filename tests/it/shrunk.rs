@@ -125,7 +125,10 @@ fn rows_behind_pages_that_the_server_hides_are_read_as_far_as_the_total_reaches(
         "records: '.rows[]'\nkey: id\nsnapshot: latest\non_mismatch: warn\npaginate: {offset: {into: query.start, size: 5, advance: size}, \
          total: .total}",
     );
-    assert_eq!(bench.run().fine(), "latest landed: 17 of 17; short");
+    let ran = bench.run();
+    assert_eq!(ran.fine(), "latest landed: 17 of 17; short");
+    let told = "latest: received 17 different rows, while the server said that there are 32: rows are missing; ";
+    assert!(ran.report.to_string().contains(told), "{ran:?}");
     let mut asked: Vec<usize> = bench.api.asked_for("start").iter().map(|start| start.parse().unwrap()).collect();
     asked.sort_unstable();
     assert_eq!(asked, [0, 5, 10, 15, 20, 25, 30, 35], "one beyond the total shows that nothing follows");

@@ -7,8 +7,8 @@ use crate::run::RunError;
 use crate::run::collect::Collected;
 use crate::run::quarantine::BadRow;
 
-/// Refuses a reading that isn't proved to be whole, unless the job says otherwise.
-pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<(), RunError> {
+/// Refuses a reading that isn't as the server states it, unless the job says otherwise: then returns what a person should know.
+pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<Option<String>, RunError> {
     let verdict = match proved.verdict {
         Verdict::Complete | Verdict::Unknown => None,
         Verdict::Moving => Some(
@@ -23,11 +23,15 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<()
         }
         Verdict::Over => Some("there are more than stated; check `paginate.total`"),
     };
-    if let (Some(verdict), OnMismatch::Fail | OnMismatch::Refetch) = (verdict, job.on_mismatch) {
-        let total = proved.total_last.unwrap_or_default();
-        return Err(RunError::Mismatch { distinct: proved.distinct, total, verdict });
+    let Some(verdict) = verdict else { return Ok(None) };
+    let (distinct, total) = (proved.distinct, proved.total_last.unwrap_or_default());
+    match job.on_mismatch {
+        OnMismatch::Fail | OnMismatch::Refetch => Err(RunError::Mismatch { distinct, total, verdict }),
+        OnMismatch::Warn => Ok(Some(format!(
+            "received {distinct} different rows, while the server said that there are {total}: {verdict}; they land all the same, as \
+             `on_mismatch: warn` says"
+        ))),
     }
-    Ok(())
 }
 
 /// Refuses a reading with more bad rows than the job allows.

@@ -124,7 +124,8 @@ impl SliceRun {
             let mut extracted = meter.time(|took| &mut took.read_ms, reading).await?;
             self.compare(&mut extracted, begin)?;
             meter.proved(&extracted.collected.reconciliation);
-            self.check(&extracted.collected, begin)?;
+            let landing = self.check(&extracted.collected, begin)?;
+            extracted.notes.extend(landing.map(|note| format!("{}: {note}", begin.slice.id)));
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
                 self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
@@ -172,10 +173,10 @@ impl SliceRun {
         }
     }
 
-    /// Decides on what the reading proved.
-    fn check(&self, collected: &Collected, begin: &Begin) -> Result<(), RunError> {
+    /// Decides on what the reading proved. Returns what a person should know of what lands.
+    fn check(&self, collected: &Collected, begin: &Begin) -> Result<Option<String>, RunError> {
         let job = &self.extraction.job;
-        reconcile(job, &collected.reconciliation)?;
+        let note = reconcile(job, &collected.reconciliation)?;
         few_enough_are_bad(job, collected)?;
         let landed = self.writer.state(|state| state.landed(&SliceRef::of(&begin.slice)).cloned());
         let may_shrink = self.allow_shrink && landed.is_some();
@@ -188,7 +189,10 @@ impl SliceRun {
         }
         // Of a chain such rows wait: see `waiting`.
         let waits = matches!(begin.slice.kind, SliceKind::Incremental { .. }) && collected.cursor_end.is_none();
-        if may_shrink || waits { Ok(()) } else { some_fit(job, collected) }
+        if !may_shrink && !waits {
+            some_fit(job, collected)?;
+        }
+        Ok(note)
     }
 
     /// Tells of bad rows that have no good row after them: they come again, and go to quarantine with the next slice.
