@@ -297,3 +297,24 @@ fn a_file_for_tls_that_cannot_be_used_is_no_matter_of_trying_again() {
     }
     assert_eq!(bench.api.asked().len(), 0);
 }
+
+#[test]
+fn a_403_that_asks_to_wait_is_a_limit_and_no_lack_of_rights() {
+    let forbidden = |more: &'static str, value: &'static str| {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let bench = Bench::new(Api::start(move |_| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Answer::json(&json!({"message": "API rate limit exceeded"})).status(403).header(more, value),
+            _ => Answer::json(&json!([{"id": 1}])),
+        }));
+        bench.job("records: '.[]'\nsnapshot: latest\npaginate: none");
+        let ran = bench.run();
+        (ran.code(), bench.api.asked().len(), ran.errors().pop().unwrap_or_default())
+    };
+    assert_eq!(forbidden("retry-after", "0"), (0, 2, String::new()));
+    let (code, asked, error) = forbidden("x-ratelimit-remaining", "0");
+    assert_eq!((code, asked), (1, 1), "until when it doesn't say in the way of HTTP");
+    assert!(error.contains("the server's rate limit is used up for now: lower rate_limit, "), "{error}");
+    let (code, asked, error) = forbidden("x-other", "0");
+    assert_eq!((code, asked), (1, 1));
+    assert!(error.contains("check what the credential's account may read"), "{error}");
+}

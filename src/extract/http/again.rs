@@ -28,10 +28,12 @@ pub(super) enum Again {
 }
 
 impl Rules {
-    /// Tells whether [`Rules::again`] can say more of an answer with `status` than the status itself does.
-    pub(super) fn speak_of_retries(&self, status: StatusCode) -> bool {
-        let transient = RetryPolicy::is_transient(status);
+    /// Tells whether [`Rules::again`] can say more of an answer with `status` than the status itself does. `asks_to_wait` says that it has
+    /// `Retry-After`.
+    pub(super) fn speak_of_retries(&self, status: StatusCode, asks_to_wait: bool) -> bool {
+        let transient = RetryPolicy::may_pass(status, asks_to_wait);
         self.retry_when.is_some()
+            || status == StatusCode::FORBIDDEN && asks_to_wait
             || transient && (self.retry_after.is_some() || self.empty.is_some() || self.auth_failed.is_some())
     }
 
@@ -73,7 +75,9 @@ impl Rules {
         let wanted = self.retry_when.as_ref().is_some_and(|rule| answer.says("retry.when", rule, &mut broken));
         match broken.pop() {
             Some(broken) if status.is_success() => return Again::Unknown(broken),
-            _ if !wanted && !RetryPolicy::is_transient(status) => return Again::Settled,
+            _ if !wanted && !RetryPolicy::may_pass(status, headers.get("retry-after").is_some()) => {
+                return Again::Settled;
+            }
             _ => {}
         }
         match self.wait(&answer, now) {
@@ -138,6 +142,9 @@ mod tests {
         assert_eq!(again(&rules, 200, &json!({}), &json!({"busy": false})), Again::Settled);
         assert_eq!(again(&rules, 404, &json!({}), &Value::Null), Again::Settled);
         assert_eq!(again(&rules, 502, &json!({}), &Value::Null), worth(None));
+        assert_eq!(again(&rules, 403, &json!({"retry-after": "7"}), &Value::Null), worth(None), "a limit");
+        assert_eq!(again(&rules, 403, &json!({}), &Value::Null), Again::Settled, "a lack of rights");
+        assert_eq!(again(&rules, 403, &json!({"retry-after": "7"}), &json!({"error": "login"})), Again::Settled);
     }
 
     #[test]
@@ -191,9 +198,14 @@ mod tests {
     #[test]
     fn the_body_is_looked_at_only_where_it_may_matter() {
         let (none, when) = (Rules::compile(&RuleTexts::default(), &[]).unwrap(), rules(Some(".busy"), None));
-        assert!(!none.speak_of_retries(StatusCode::OK) && !none.speak_of_retries(StatusCode::BAD_GATEWAY));
-        assert!(when.speak_of_retries(StatusCode::OK));
+        assert!(!none.speak_of_retries(StatusCode::OK, true) && !none.speak_of_retries(StatusCode::BAD_GATEWAY, false));
+        assert!(
+            none.speak_of_retries(StatusCode::FORBIDDEN, true) && !none.speak_of_retries(StatusCode::FORBIDDEN, false)
+        );
+        assert!(when.speak_of_retries(StatusCode::OK, false));
         let custom = rules(None, None);
-        assert!(!custom.speak_of_retries(StatusCode::OK) && custom.speak_of_retries(StatusCode::BAD_GATEWAY));
+        assert!(
+            !custom.speak_of_retries(StatusCode::OK, true) && custom.speak_of_retries(StatusCode::BAD_GATEWAY, false)
+        );
     }
 }

@@ -222,7 +222,7 @@ impl HttpClient {
         };
         let in_header = self.asked(tried);
         let again = match &terms.rules {
-            Some((rules, extra)) if rules.speak_of_retries(tried.status) => {
+            Some((rules, extra)) if rules.speak_of_retries(tried.status, in_header.is_some()) => {
                 self.again(tried, Arc::clone(rules), extra.to_vec(), terms).await?
             }
             _ if RetryPolicy::is_transient(tried.status) => Again::Worth { after: None, broken: None },

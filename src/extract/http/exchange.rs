@@ -214,9 +214,9 @@ impl Exchange {
                 Judged::Failed { reason } if answer.unsettled && answer.status.is_success() => {
                     (reason, STAYS, Fault::Request)
                 }
-                Judged::Failed { reason } => (reason, self.what_to_do(answer.status), Fault::Request),
+                Judged::Failed { reason } => (reason, self.what_to_do(&answer), Fault::Request),
                 Judged::Unwanted { reason } => (reason, UNWANTED, Fault::Sent),
-                Judged::Broken { reason } => (reason, self.what_to_do(answer.status), Fault::Rule),
+                Judged::Broken { reason } => (reason, self.what_to_do(&answer), Fault::Rule),
                 Judged::Refused { reason } => match (self.auth.session(), &grant) {
                     (Some(session), Some(grant)) if renewals.help(session, grant) => {
                         drop((answer, page));
@@ -268,14 +268,15 @@ impl Exchange {
     }
 
     /// Says what to do about an answer that was judged an error.
-    fn what_to_do(&self, status: StatusCode) -> &'static str {
-        match (self.patience.purpose, status.as_u16()) {
+    fn what_to_do(&self, answer: &RawAnswer) -> &'static str {
+        match (self.patience.purpose, answer.status.as_u16()) {
+            (_, 403 | 429) if answer.headers.get("x-ratelimit-remaining") == Some(&Value::from("0")) => USED_UP,
             (Purpose::Sink, 403) => "check what the credential's account may write",
             (Purpose::Sink, 404) => "check the path and base_url; if it is about this row alone, say so with `refused`",
             (Purpose::Sink, 409) => {
                 "check the request; if it means that the row is there already, say so with `exists`"
             }
-            _ => what_to_do(status),
+            _ => what_to_do(answer.status),
         }
     }
 
@@ -308,6 +309,10 @@ const STAYS: &str = "raise retry.attempts or retry.max_delay, or run later";
 
 /// What to do about a row that a server will never take.
 const UNWANTED: &str = "correct the row in the transform, or what the sink makes of it";
+
+/// What to do about a limit that is used up until a time that only the answer says.
+const USED_UP: &str = "the server's rate limit is used up for now: lower rate_limit, have `retry.when` and `retry.after` wait as long as the answer \
+                       says (`x-ratelimit-reset`, as examples/github.yaml does), or run later";
 
 /// Says what to do about an answer to the request of a job.
 fn what_to_do(status: StatusCode) -> &'static str {

@@ -39,6 +39,14 @@ impl RetryPolicy {
             || status.is_server_error() && !matches!(status.as_u16(), 501 | 505)
     }
 
+    /// Tells whether an answer to the request of a job is worth another try: as [`Self::is_transient`], and 403 that `asks_to_wait` by
+    /// `Retry-After`, which is a limit and no lack of rights
+    /// (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>).
+    #[must_use]
+    pub fn may_pass(status: StatusCode, asks_to_wait: bool) -> bool {
+        Self::is_transient(status) || status == StatusCode::FORBIDDEN && asks_to_wait
+    }
+
     /// Returns the wait after try `attempt` (from 1): exponential with full jitter, `random` in `[0, 1)` taking its part. Where
     /// the server asked for a wait, that is what it gets, up to `max_delay`.
     #[must_use]
