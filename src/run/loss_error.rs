@@ -6,9 +6,9 @@
 pub enum LossError {
     /// A slice read again, or what was read anew, has fewer rows than what landed.
     #[error(
-        "{what} has {now} rows now, and {before}, so what landed stays: the source may have purged its history, or \
-         the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and \
-         an edit that is for later slices only is taken in by `--accept future`"
+        "{what} has {now} rows now, and {before}, so what landed stays: the source may have purged its history, rows that changed may lie \
+         in another slice now, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` \
+         replaces what landed, and an edit that is for later slices only is taken in by `--accept future`"
     )]
     Rows {
         /// Which part of the data.

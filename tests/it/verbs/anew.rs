@@ -55,7 +55,7 @@ fn what_the_source_has_purged_stays_though_the_job_is_cut_otherwise() {
         assert_listed(&bench, "lake");
         bench.run_at(noon, &[]).fine();
         if before == "1h" {
-            assert_snapshot!(short.errors().join("\n"), @"2026-01-01 00:00:00 UTC to 2026-01-01 06:00:00 UTC, read anew, has 16 rows now, and 24 rows landed before, so what landed stays: the source may have purged its history, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
+            assert_snapshot!(short.errors().join("\n"), @"2026-01-01 00:00:00 UTC to 2026-01-01 06:00:00 UTC, read anew, has 16 rows now, and 24 rows landed before, so what landed stays: the source may have purged its history, rows that changed may lie in another slice now, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
         }
     }
 }
@@ -85,7 +85,7 @@ fn a_series_that_is_read_anew_and_has_lost_rows_replaces_nothing() {
     job("");
     purged.store(3, Ordering::SeqCst);
     let short = bench.run_at("2026-01-03T12:00:00Z", &["--accept", "reland"]);
-    assert_snapshot!(short.errors().join("\n"), @"all of it, read anew, has 4 rows now, and 7 rows landed before, so what landed stays: the source may have purged its history, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
+    assert_snapshot!(short.errors().join("\n"), @"all of it, read anew, has 4 rows now, and 7 rows landed before, so what landed stays: the source may have purged its history, rows that changed may lie in another slice now, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
     assert_eq!(listed(&bench), [1, 2, 3, 4, 5, 6, 7]);
     bench.run_at("2026-01-03T12:00:00Z", &["--allow-shrink"]).fine();
     assert_eq!((ids(&bench, "lake"), listed(&bench)), ((4..=7).collect(), (4..=7).collect()));
