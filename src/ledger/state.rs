@@ -298,6 +298,14 @@ impl LedgerState {
             .any(|slice| slice.landed.is_some() || slice.published.is_some() || !slice.outdated.is_empty())
     }
 
+    /// Tells whether a slice of the job has landed that had rows on several pages.
+    #[must_use]
+    pub fn has_had_pages(&self, job: &JobName) -> bool {
+        let slices =
+            self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values());
+        slices.into_iter().any(|slice| slice.landed.as_ref().is_some_and(|landed| landed.largest_page.is_some()))
+    }
+
     /// Tells whether a row of the job has landed, or gone to quarantine, that still counts, or is about to.
     #[must_use]
     pub fn has_rows(&self, job: &JobName) -> bool {

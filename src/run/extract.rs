@@ -75,6 +75,8 @@ pub(super) struct Extracted {
     pub(super) full: bool,
     /// What a person should know of its schema.
     pub(super) notes: Vec<String>,
+    /// What a person should look at because its end proves nothing, unless an earlier slice shows that it is fine.
+    pub(super) unproven: Option<String>,
     /// What the first answer said beside its records, for a preview.
     pub(super) answered: Option<Answered>,
 }
@@ -400,7 +402,7 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, kept: Room, redactor: &Red
     let mut collected = intake.collector.finish(end)?;
     // Where nothing came there is nothing to go on from, as on each quiet day of an `incremental`.
     let is_open = collected.counts.received > 0 && collected.reconciliation.total_last.is_none();
-    notes.extend(evidence::unproven(end).filter(|_| is_open));
+    let unproven = evidence::unproven(end).filter(|_| is_open);
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));
@@ -409,5 +411,13 @@ fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, kept: Room, redactor: &Red
     notes.extend((vanished > 0).then(|| {
         format!("while a slice was read {passes} times, {vanished} of its rows went: they don't land (`on_mismatch: refetch`)")
     }));
-    Ok(Extracted { collected, schema, kept, full: end == EndReason::SliceFull, notes, answered: intake.answered })
+    Ok(Extracted {
+        collected,
+        schema,
+        kept,
+        full: end == EndReason::SliceFull,
+        notes,
+        unproven,
+        answered: intake.answered,
+    })
 }

@@ -61,6 +61,35 @@ fn a_list_that_is_shorter_without_a_statement_stays_as_it_landed() {
 }
 
 #[test]
+fn an_increment_of_one_page_needs_no_note_once_others_had_several() {
+    let rows = Arc::new(AtomicUsize::new(5));
+    let count = Arc::clone(&rows);
+    let bench = Bench::new(Api::start(move |request: &Request| {
+        let (since, page) = (request.number("since"), request.number("page"));
+        let all: Vec<usize> = (since + 1..=count.load(Ordering::SeqCst)).collect();
+        let answer = Answer::json(&all.iter().skip(page * 10).take(10).map(|id| json!({"id": id})).collect::<Value>());
+        if all.len() <= page * 10 + 10 {
+            answer
+        } else {
+            answer.header("link", format!("</rows?since={since}&page={}>; rel=next", page + 1))
+        }
+    }));
+    bench.job(
+        "records: '.[]'\nkey: id\nincremental: {cursor: id, start: 0, into: {into: query.since, order: asc}}\n\
+         paginate: {next_link: {header: link}}",
+    );
+    let noted = |now: usize| {
+        rows.store(now, Ordering::SeqCst);
+        let ran = bench.run();
+        assert_eq!((ran.code(), bench.lines().len()), (0, now), "{ran:?}");
+        ran.report.to_string().contains("no page gave a link to move on by")
+    };
+    assert!(noted(5), "it may be looked for at the wrong place");
+    assert!(!noted(30), "there were links");
+    assert!(!noted(35), "they are looked for at the right place");
+}
+
+#[test]
 fn values_of_a_fan_out_that_are_gone_are_told() {
     let (rows, fault) = (Arc::new(AtomicUsize::new(12)), Arc::new(AtomicUsize::new(0)));
     let bench = Bench::new(linked(&rows, &fault));

@@ -16,7 +16,7 @@ use crate::ledger::{
     Begin, Closed, DataStore as _, Fault, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef,
     Writer, digest, publish_all,
 };
-use crate::model::{FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
+use crate::model::{EndReason, FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
 use crate::objects::chain;
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
@@ -126,6 +126,11 @@ impl SliceRun {
             meter.proved(&extracted.collected.reconciliation);
             let landing = self.check(&extracted.collected, begin)?;
             extracted.notes.extend(landing.map(|note| format!("{}: {note}", begin.slice.id)));
+            // Where a slice had several pages, the way on is looked for at the right place.
+            let has_no_way_on =
+                matches!(extracted.collected.reconciliation.end, EndReason::NoLink | EndReason::NoCursor);
+            let is_known = has_no_way_on && self.writer.state(|state| state.has_had_pages(&begin.slice.job));
+            extracted.notes.extend(extracted.unproven.take().filter(|_| !is_known));
             if is_empty_increment(begin, &extracted) {
                 let waiting = self.waiting(begin, &extracted.collected)?;
                 self.writer.close(SliceRef::of(&begin.slice), Closed::Empty).await?;
