@@ -84,7 +84,7 @@ fn comments(request: &Request, count: i64) -> Answer {
         return answer;
     }
     let (host, next) = (&request.headers["host"], page + 1);
-    let query = format!("since={since}&sort=updated&direction=asc&per_page=100&page={next}");
+    let query = format!("since={since}&sort=created&direction=asc&per_page=100&page={next}");
     answer.header("link", format!("<http://{host}/repositories/1300192/issues/comments?{query}>; rel=\"next\""))
 }
 
@@ -125,7 +125,7 @@ fn all_issues_of_both_repositories_every_night() {
         GET /repos/octocat/Spoon-Knife/issues?state=all&sort=created&direction=asc&per_page=100
     comments: 1 slice due
       after 2026-01-01T00:00:00Z  {"name":"Spoon-Knife","owner":"octocat"}
-        GET /repos/octocat/Spoon-Knife/issues/comments?sort=updated&direction=asc&per_page=100&since=2026-01-01T00%3A00%3A00Z
+        GET /repos/octocat/Spoon-Knife/issues/comments?sort=created&direction=asc&per_page=100&since=2026-01-01T00%3A00%3A00Z
     "#);
     insta::assert_snapshot!(example.run(NOW).fine(), @"
     latest-3616071124e4c1d7 landed: 7 of 7; unknown
