@@ -420,6 +420,7 @@ impl Landed {
             distinct: landing.reconciliation.distinct,
             verdict: landing.reconciliation.verdict,
             largest_page: landing.reconciliation.largest_page,
+            rows_at_end: landing.reconciliation.rows_at_end,
             digest: landing.digest.clone(),
             schema_version: landing.schema_version,
             committed,

@@ -148,6 +148,9 @@ pub struct Landed {
     /// Rows of the largest page, where it had several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_page: Option<u64>,
+    /// Rows with the last cursor, of an incremental slice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_at_end: Option<u64>,
     /// [`super::digest`] of the files.
     pub digest: String,
     /// The version of the job's schema; `None` where it has never had a row.
@@ -214,6 +217,13 @@ impl LedgerState {
     #[must_use]
     pub fn chain(&self, job: &JobName, key: Option<&FanoutKey>) -> Option<&Chain> {
         self.key(job, key)?.chain.as_ref()
+    }
+
+    /// Returns how many rows have landed with the last cursor of a chain; none where that isn't known.
+    #[must_use]
+    pub fn rows_at_end(&self, job: &JobName, key: Option<&FanoutKey>) -> Option<u64> {
+        let last = self.chain(job, key)?.last.as_ref()?;
+        self.key(job, key)?.slices.get(last)?.landed.as_ref()?.rows_at_end
     }
 
     /// Returns the labels of the snapshots that have landed under `key`, in the order of their ids.

@@ -81,6 +81,9 @@ pub struct Reconciliation {
     /// Rows that the server put on its largest page, where several had rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_page: Option<u64>,
+    /// Rows with the last cursor of an incremental slice, where all that the server had came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_at_end: Option<u64>,
     /// Why paging ended.
     pub end: EndReason,
     /// What that proves.
@@ -134,7 +137,17 @@ impl Reconciliation {
                 | EndReason::NoLink => Verdict::Unknown,
             },
         };
-        Self { received, distinct, total_first, total_last, largest_page: None, end, verdict, passes: 1 }
+        Self {
+            received,
+            distinct,
+            total_first,
+            total_last,
+            largest_page: None,
+            rows_at_end: None,
+            end,
+            verdict,
+            passes: 1,
+        }
     }
 
     /// Tells whether the server has stated where the rows end. A page with no rows states nothing: that is also what a server gives

@@ -27,6 +27,8 @@ pub(super) struct Increment {
     previous: Option<Cursor>,
     /// How many rows lie within the slice.
     rows: u64,
+    /// How many came with the very cursor that it begins after.
+    at_start: u64,
     /// Those of them with the greatest cursor, by ordinal: a slice that is cut short leaves them to the next one.
     greatest: Vec<Range<u64>>,
     /// Rows that couldn't be decoded.
@@ -114,6 +116,7 @@ impl Increment {
             seen: Seen::default(),
             previous: None,
             rows: 0,
+            at_start: 0,
             greatest: Vec::new(),
             undecoded: Between::default(),
             failed: <(Between, Vec<u64>)>::default(),
@@ -214,6 +217,7 @@ impl Increment {
     }
 
     fn fate(&mut self, kind: CursorKind, edges: &Edges, cursor: Cursor, ordinal: u64) -> Fate {
+        self.at_start += u64::from(cursor == edges.start);
         let young = kind == CursorKind::Instant && cursor > Cursor::at(self.youngest);
         if cursor <= edges.start || edges.last.is_some_and(|last| cursor > last) || young {
             return Fate::Outside;
@@ -244,6 +248,16 @@ impl Increment {
         let (kind, end) = self.kind.zip(self.seen.end(cut_short))?;
         let after = if cut_short { self.greatest.clone() } else { Vec::new() };
         Some((kind.value(end), after))
+    }
+
+    /// Returns how many rows came with the very cursor that the slice begins after.
+    pub(super) const fn at_start(&self) -> u64 {
+        self.at_start
+    }
+
+    /// Returns how many rows have the greatest cursor.
+    pub(super) fn at_end(&self) -> u64 {
+        self.greatest.iter().map(|rows| rows.end - rows.start).sum()
     }
 
     /// Returns the cursor of the last row that has one, and how it is written, where pages are asked for by the cursor too.

@@ -162,3 +162,34 @@ fn rows_behind_pages_that_the_server_hides_are_read_as_far_as_the_total_reaches(
     asked.sort_unstable();
     assert_eq!(asked, [0, 5, 10, 15, 20, 25, 30, 35], "one beyond the total shows that nothing follows");
 }
+
+#[test]
+fn rows_that_come_late_with_the_last_cursor_are_told() {
+    let rows = Arc::new(std::sync::Mutex::new(vec![(1, 10), (2, 20), (3, 20)]));
+    let all = Arc::clone(&rows);
+    let bench = Bench::new(Api::start(move |request: &Request| {
+        let since = request.number("since");
+        let mut found: Vec<(usize, usize)> =
+            all.lock().unwrap().iter().copied().filter(|(_, at)| *at >= since).collect();
+        found.sort_by_key(|(_, at)| *at);
+        Answer::json(&found.iter().map(|(id, at)| json!({"id": id, "at": at})).collect::<Value>())
+    }));
+    bench.job(
+        "records: '.[]'\nkey: id\nincremental: {cursor: at, start: 0, into: {into: query.since, order: asc}}\npaginate: none",
+    );
+    let told = |ran: &crate::support::bench::Ran| {
+        let warnings = ran.report["jobs"][0]["warnings"].to_string();
+        warnings.contains("3 rows came with the cursor that the last slice ends with, 20, and 2 of them have landed")
+    };
+    assert_eq!(bench.run().fine(), "s0-0 landed: 3 of 3; unknown");
+    let again = bench.run();
+    assert!(again.code() == 0 && !told(&again), "{again:?}");
+    rows.lock().unwrap().push((4, 20));
+    let late = bench.run();
+    assert!(late.code() == 0 && told(&late), "{late:?}");
+    rows.lock().unwrap().push((5, 30));
+    let next = bench.run();
+    assert_eq!(next.fine(), "s0-20 landed: 1 of 4, 3 outside_window; unknown");
+    assert!(told(&next), "{next:?}");
+    assert!(!told(&bench.run()), "the chain has gone on");
+}

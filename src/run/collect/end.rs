@@ -11,6 +11,7 @@ use crate::model::{CursorValue, EndReason, Reconciliation, RecordSchema, RowCoun
 use crate::run::RunError;
 use crate::run::bad::{Bad, Mark, Which};
 use crate::run::early::{Written, widened};
+use crate::run::increment::Increment;
 use crate::run::quarantine::BadRow;
 use crate::transform::{Ordinals, Spooled};
 
@@ -34,6 +35,8 @@ pub(in crate::run) struct Collected {
     pub(in crate::run) reconciliation: Reconciliation,
     /// The last cursor of an incremental slice; none where it has no rows.
     pub(in crate::run) cursor_end: Option<CursorValue>,
+    /// Rows with the very cursor that an incremental slice begins after.
+    pub(in crate::run) at_start: u64,
     /// Different rows that were gone when the slice was read again.
     pub(in crate::run) vanished: u64,
     /// Why it isn't known to be whole, where something came twice.
@@ -101,12 +104,16 @@ impl Collector {
     /// Ends the slice.
     pub(in crate::run) fn finish(mut self, end: EndReason) -> Result<Collected, RunError> {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
+        let increment = self.cursor.as_ref().map(|(_, increment)| increment);
+        let (at_start, at_end) = (increment.map_or(0, Increment::at_start), increment.map(Increment::at_end));
         let passes = self.evidence.passes();
         let mut reconciliation = if passes.count() > 1 {
             self.evidence.weigh_settled(end, self.since)
         } else {
             self.evidence.weigh(end, self.keys.is_some(), self.overlap)
         };
+        // Of one that was cut short the last group of equal cursors is left to the next slice.
+        reconciliation.rows_at_end = at_end.filter(|_| cursor_end.is_some() && end != EndReason::SliceFull);
         let strays = self.time.as_ref().map(|time| time.strays).unwrap_or_default();
         if !strays.is_none() && reconciliation.verdict == Verdict::Complete {
             // All that the server means by the window came, but it means another one.
@@ -145,6 +152,7 @@ impl Collector {
             first: self.first,
             reconciliation,
             cursor_end,
+            at_start,
             vanished,
             doubt,
             strays,

@@ -126,6 +126,7 @@ impl SliceRun {
             meter.proved(&extracted.collected.reconciliation);
             let landing = self.check(&extracted.collected, begin)?;
             extracted.notes.extend(landing.map(|note| format!("{}: {note}", begin.slice.id)));
+            extracted.notes.extend(self.late(begin, &extracted.collected));
             // Where a slice had several pages, the way on is looked for at the right place.
             let has_no_way_on =
                 matches!(extracted.collected.reconciliation.end, EndReason::NoLink | EndReason::NoCursor);
@@ -198,6 +199,23 @@ impl SliceRun {
             some_fit(job, collected)?;
         }
         Ok(note)
+    }
+
+    /// Tells of rows that came with the cursor of the last row that has landed, though more than landed: they came late, and are left out.
+    fn late(&self, begin: &Begin, collected: &Collected) -> Option<String> {
+        let SliceKind::Incremental { start, end: None, .. } = &begin.slice.kind else { return None };
+        let (slice, came) = (&begin.slice, collected.at_start);
+        let landed = self.writer.state(|state| {
+            let goes_on = state.chain(&slice.job, slice.key.as_ref())?.end.as_ref() == Some(start);
+            goes_on.then(|| state.rows_at_end(&slice.job, slice.key.as_ref()))?
+        })?;
+        (came > landed).then(|| {
+            format!(
+                "{came} rows came with the cursor that the last slice ends with, {}, and {landed} of them have landed: the others came late, and never \
+                 land; let `lag` leave young rows to the next slice",
+                start.text()
+            )
+        })
     }
 
     /// Tells of bad rows that have no good row after them: they come again, and go to quarantine with the next slice.
