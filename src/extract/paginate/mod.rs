@@ -77,6 +77,9 @@ pub struct Seen {
 /// there may be at all.
 const MOST_EMPTY: u64 = 1_000;
 
+/// How many where only a total says that there are more.
+const MOST_HIDDEN: u64 = 100;
+
 /// What to do after a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {

@@ -1,6 +1,6 @@
 //! What `offset` and `page` count, and by which evidence they end.
 
-use super::{EndRules, MOST_EMPTY, PaginateError, Seen};
+use super::{EndRules, MOST_EMPTY, MOST_HIDDEN, PaginateError, Seen};
 use crate::lang::place::Place;
 use crate::model::EndReason;
 
@@ -60,10 +60,10 @@ impl Tally {
     ) -> Result<Option<EndReason>, PaginateError> {
         self.short_in_the_middle |= !matches!(self.last, Last::Nothing | Last::Full) && seen.rows > 0;
         if seen.rows == 0 && seen.more == Some(true) {
-            return self.pass_over(seen, rules, "value of `more`").map(|()| None);
+            return self.pass_over(seen, rules, MOST_EMPTY, "value of `more`").map(|()| None);
         }
         if seen.rows == 0 && seen.more.is_none() && self.is_within_total(seen, size) {
-            return self.pass_over(seen, rules, "total").map(|()| None);
+            return self.pass_over(seen, rules, MOST_HIDDEN, "total").map(|()| None);
         }
         self.empty_pages = 0;
         let full = seen.rows >= size;
@@ -71,25 +71,27 @@ impl Tally {
         let end = self.take(seen, size, full, rules, place)?;
         Ok(end.map(|end| match end {
             EndReason::EmptyPage if self.short_in_the_middle => EndReason::EmptyAfterShort,
-            EndReason::EmptyPage if self.received > 0 && !self.ever_full => EndReason::NeverFull,
+            EndReason::EmptyPage | EndReason::MoreFalse if seen.rows == 0 && self.received > 0 && !self.ever_full => {
+                EndReason::NeverFull
+            }
             EndReason::MoreFalse if self.short_in_the_middle => EndReason::MoreFalseAfterShort,
             end => end,
         }))
     }
 
     /// Tells whether the pages that were asked for don't reach as far as the total that is stated, and rows of it are missing: it counts
-    /// those that the server hides.
+    /// those that the server hides. One that grows while nothing comes is no reason to go on.
     fn is_within_total(&self, seen: &Seen, size: u64) -> bool {
-        let total = seen.total.or(self.total);
+        let total = self.total.or(seen.total);
         total.is_some_and(|total| self.received < total && seen.page.saturating_mul(size) < total)
     }
 
     /// Goes on behind an empty page, where the server says that there are more and the next one lies a page further on all the same.
-    fn pass_over(&mut self, seen: &Seen, rules: &EndRules, what: &'static str) -> Result<(), PaginateError> {
+    fn pass_over(&mut self, seen: &Seen, rules: &EndRules, most: u64, what: &'static str) -> Result<(), PaginateError> {
         self.last = Last::Short;
-        self.total = seen.total.or(self.total);
+        self.total = self.total.or(seen.total);
         self.empty_pages += 1;
-        if self.empty_pages >= MOST_EMPTY && rules.max_pages.is_none() {
+        if self.empty_pages >= most && rules.max_pages.is_none() {
             return Err(PaginateError::OnlyEmptyPages { pages: self.empty_pages, what });
         }
         Ok(())

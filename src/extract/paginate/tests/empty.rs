@@ -43,6 +43,9 @@ fn an_empty_page_where_there_are_more_is_gone_past() {
         assert!([more(5, 1), more(0, 2), more(0, 3), more(5, 4)].iter().all(|page| paginator.next(page).is_ok()));
         assert_eq!(paginator.next(&last(2, 5)), done(EndReason::MoreFalseAfterShort));
     }
+    let mut capped = counted();
+    assert!(capped.next(&more(1, 1)).is_ok());
+    assert_eq!(capped.next(&last(0, 2)), done(EndReason::NeverFull), "the server may give one at a time");
     let mut first = counted();
     assert!(first.next(&more(0, 1)).is_ok());
     assert_eq!(first.next(&last(1, 2)), done(EndReason::MoreFalseAfterShort), "it may be all that a small page shows");
@@ -59,10 +62,18 @@ fn an_empty_page_that_lies_within_the_total_is_gone_past() {
     let mut whole = counted();
     assert!(whole.next(&of(10, 5, 1)).is_ok() && whole.next(&of(10, 5, 2)).is_ok());
     assert_eq!(whole.next(&of(10, 0, 3)), done(EndReason::EmptyPage));
+    // One that grows while nothing comes.
+    let mut grows = PageNumber::new(place("query.page"), None, 1, 1, rules());
+    assert!(grows.next(&of(2, 1, 1)).is_ok());
+    let ends = (2..99).find_map(|page| match grows.next(&of(page + 1, 0, page)) {
+        Ok(Decision::Fetch(_)) => None,
+        end => Some((page, end)),
+    });
+    assert_eq!(ends, Some((2, done(EndReason::EmptyPage))));
     // A total that can't be: no list has so many pages without rows.
     let mut endless = counted();
     let error = (1..3_000).find_map(|page| endless.next(&of(u64::MAX, 0, page)).err());
-    assert_eq!(error, Some(PaginateError::OnlyEmptyPages { pages: 1_000, what: "total" }));
+    assert_eq!(error, Some(PaginateError::OnlyEmptyPages { pages: 100, what: "total" }));
 }
 
 #[test]
