@@ -1,12 +1,17 @@
 //! The signals that end the process, and the one that has a daemon look again.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use crate::run::Terminated;
+
+/// How far a second signal is from the first one at least: a terminal that goes, or a wrapper that hands on what its whole group got, sends
+/// one twice.
+const APART: Duration = Duration::from_secs(1);
 
 /// What SIGHUP means to a verb: a terminal that is gone, or `kill -HUP`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +48,15 @@ pub(super) fn listen(
         };
         note(end().await, &terminated);
         cancel.cancel();
+        let first = Instant::now();
+        let second = loop {
+            let again = end().await;
+            if first.elapsed() >= APART {
+                break again;
+            }
+        };
         // Nobody waits where the verb has ended.
-        let _ = hurry.send(end().await);
+        let _ = hurry.send(second);
     });
     Ok(async {
         match hurried.await {

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -119,7 +119,7 @@ impl S3 {
         is_it: impl Fn(&S3Request) -> bool + Send + Sync + 'static,
     ) -> Target {
         let process = Arc::new(AtomicU32::new(0));
-        let known = Arc::clone(&process);
+        let (known, told) = (Arc::clone(&process), AtomicBool::new(false));
         self.hook(move |request| {
             if !is_it(request) {
                 return None;
@@ -129,8 +129,11 @@ impl S3 {
                 std::thread::yield_now();
             }
             let process = known.load(Ordering::SeqCst).to_string();
-            // It may have ended: the request is its last one then, whose answer it didn't wait for.
-            let _ = Command::new("kill").args(["-s", signal, &process]).status().unwrap();
+            // Once: a second signal would end it at once.
+            if !told.swap(true, Ordering::SeqCst) {
+                // It may have ended: the request is its last one then, whose answer it didn't wait for.
+                let _ = Command::new("kill").args(["-s", signal, &process]).status().unwrap();
+            }
             Some((503, "SlowDown"))
         });
         Target(process)
