@@ -5,7 +5,7 @@ use std::time::Duration;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, PutMode, PutOptions, PutPayload, UpdateVersion};
 
-use super::{Kind, Location, StoreError, chain};
+use super::{Kind, Location, StoreError};
 
 const NAME: &str = "_tidegate/probe";
 const TEXT: &[u8] = b"Tidegate wrote this to see whether the store refuses to write it twice.\n";
@@ -32,7 +32,7 @@ pub(super) async fn conditional_writes(store: &dyn ObjectStore, at: &Location) -
     let key = at.key(NAME).ok_or_else(|| StoreError::because(&url, "it can't be the key of an object"))?;
     // The first time it is written; that it is there by then is what the second shows.
     for attempt in 0..2 {
-        match put(store, &key, PutMode::Create).await {
+        match put(store, (&key, &url), PutMode::Create).await {
             Ok(()) if attempt == 1 => return Err(unfit("it wrote an object that was there, against If-None-Match")),
             Ok(()) => {}
             Err(error) => match StoreError::of(&url, &error) {
@@ -42,7 +42,7 @@ pub(super) async fn conditional_writes(store: &dyn ObjectStore, at: &Location) -
         }
     }
     let other = UpdateVersion { e_tag: Some(NO_TAG.to_owned()), version: Some("1".to_owned()) };
-    match put(store, &key, PutMode::Update(other)).await {
+    match put(store, (&key, &url), PutMode::Update(other)).await {
         Ok(()) => Err(unfit("it replaced an object that was another, against If-Match")),
         Err(error) => match StoreError::of(&url, &error) {
             refused if matches!(refused.kind(), Kind::Taken | Kind::Changed) => Ok(()),
@@ -51,13 +51,15 @@ pub(super) async fn conditional_writes(store: &dyn ObjectStore, at: &Location) -
     }
 }
 
-async fn put(store: &dyn ObjectStore, key: &Path, mode: PutMode) -> Result<(), Error> {
+async fn put(store: &dyn ObjectStore, (key, url): (&Path, &str), mode: PutMode) -> Result<(), Error> {
     let mut tries = 1;
     loop {
         let put = store.put_opts(key, PutPayload::from_static(TEXT), PutOptions::from(mode.clone())).await;
         match put {
             Err(error @ Error::Generic { .. }) if tries < TRIES && !lacks(&error) => {
-                tracing::warn!(object = %key, tries, error = chain(&error), "the store couldn't be written, trying again");
+                // Without what the store echoes.
+                let error = StoreError::of(url, &error);
+                tracing::warn!(tries, %error, "the store couldn't be written, trying again");
                 tokio::time::sleep(PAUSE * tries).await;
                 tries += 1;
             }

@@ -249,3 +249,34 @@ paginate: none",
         assert!(!said.contains(secret), "{secret}: {said}");
     }
 }
+
+#[test]
+fn what_a_store_echoes_is_not_in_the_log_of_tries() {
+    let empty =
+        "<ListBucketResult><Name>lake</Name><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>";
+    let api = Api::start(move |request: &Request| {
+        if request.method == "GET" {
+            return Answer::bytes(empty);
+        }
+        let token = request.headers.get("x-amz-security-token").cloned().unwrap_or_default();
+        Answer::bytes(format!("<Error><Code>SignatureDoesNotMatch</Code><Message>{token}</Message></Error>"))
+            .status(400)
+    });
+    let bench = Bench::new(Api::always(Answer::json(&json!([]))));
+    bench.job("records: '.[]'\nsnapshot: latest\npaginate: none");
+    let url = api.url();
+    let environment = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", "x"),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("AWS_SESSION_TOKEN", "a-token-of-a-session"),
+    ];
+    let run = bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "s3://lake/state"]);
+    let ended = environment.iter().fold(run, |run, (name, value)| run.env(name, value)).run();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("the store couldn't be written, trying again"), "{ended:?}");
+    assert!(ended.stderr.contains("[AWS_SESSION_TOKEN]"), "{ended:?}");
+    assert!(!format!("{ended:?}").contains("a-token-of-a-session"), "{ended:?}");
+}
