@@ -239,6 +239,11 @@ impl LedgerState {
         self.key(job, key).into_iter().flat_map(|state| &state.slices)
     }
 
+    /// Returns the slices of a job, of all its fan-out values.
+    fn slices_of(&self, job: &JobName) -> impl Iterator<Item = &SliceState> {
+        self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values())
+    }
+
     /// Returns the slices of all jobs and fan-out values.
     pub fn all_slices(&self) -> impl Iterator<Item = (SliceRef, &SliceState)> {
         self.jobs.iter().flat_map(|(job, state)| {
@@ -276,12 +281,7 @@ impl LedgerState {
 
     /// Returns the begun slices of a job that were neither committed nor closed.
     pub fn open_begins(&self, job: &JobName) -> impl Iterator<Item = &Begin> {
-        self.jobs
-            .get(job)
-            .into_iter()
-            .flat_map(|state| state.keys.values())
-            .flat_map(|key| key.slices.values())
-            .filter_map(|slice| slice.begun.as_ref())
+        self.slices_of(job).filter_map(|slice| slice.begun.as_ref())
     }
 
     /// Returns the slices that are published and neither committed nor voided.
@@ -301,29 +301,21 @@ impl LedgerState {
     /// Tells whether a slice of the job has landed, or is about to.
     #[must_use]
     pub fn has_data(&self, job: &JobName) -> bool {
-        let slices =
-            self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values());
-        slices
-            .into_iter()
+        self.slices_of(job)
             .any(|slice| slice.landed.is_some() || slice.published.is_some() || !slice.outdated.is_empty())
     }
 
     /// Tells whether a slice of the job has landed that had rows on several pages.
     #[must_use]
     pub fn has_had_pages(&self, job: &JobName) -> bool {
-        let slices =
-            self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values());
-        slices.into_iter().any(|slice| slice.landed.as_ref().is_some_and(|landed| landed.largest_page.is_some()))
+        self.slices_of(job).any(|slice| slice.landed.as_ref().is_some_and(|landed| landed.largest_page.is_some()))
     }
 
     /// Tells whether a row of the job has landed, or gone to quarantine, that still counts, or is about to.
     #[must_use]
     pub fn has_rows(&self, job: &JobName) -> bool {
         let has_rows = |landed: &Landed| landed.rows > 0 || landed.records > 0;
-        let slices =
-            self.jobs.get(job).into_iter().flat_map(|state| state.keys.values()).flat_map(|key| key.slices.values());
-        slices
-            .into_iter()
+        self.slices_of(job)
             .any(|slice| slice.published.is_some() || slice.landed.iter().chain(&slice.outdated).any(has_rows))
     }
 
