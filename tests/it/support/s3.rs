@@ -1,7 +1,9 @@
 //! Servers that speak S3 on a loopback port: s3s-fs in this process, which checks signatures, and moto in a process of its own.
 //!
-//! Both hold one bucket, `lake`. s3s-fs looks at a condition and then writes, so that two writers could both win: here conditional
-//! requests go one by one. It also says of an upload that is gone that access to it is denied, where S3 says that there is none.
+//! Both hold one bucket, `lake`. s3s-fs looks at a condition and then writes, so that two writers could both win, and opens a file
+//! before it reads the file's tag, so that a reader could get an old text with the tag of a new one: here conditional writes go one
+//! by one, and nothing is read meanwhile. It also says of an upload that is gone that access to it is denied, where S3 says that
+//! there is none.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -83,7 +85,7 @@ impl S3 {
         let server = Server {
             service: builder.build(),
             folder: folder.path().to_owned(),
-            conditional: tokio::sync::Mutex::new(()),
+            conditional: tokio::sync::RwLock::new(()),
         };
         let facade =
             serve(
@@ -320,7 +322,8 @@ impl Drop for S3 {
 struct Server {
     service: S3Service,
     folder: PathBuf,
-    conditional: tokio::sync::Mutex<()>,
+    /// Conditional writes have it alone, all that reads shares it.
+    conditional: tokio::sync::RwLock<()>,
 }
 
 /// Asks the hook, then the server.
@@ -408,7 +411,8 @@ impl Server {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let is_conditional = ["if-none-match", "if-match"].iter().any(|name| request.headers().contains_key(*name));
         let writes = matches!(*request.method(), Method::PUT | Method::POST);
-        let _alone = if is_conditional && writes { Some(self.conditional.lock().await) } else { None };
+        let _alone = if is_conditional && writes { Some(self.conditional.write().await) } else { None };
+        let _shared = if writes { None } else { Some(self.conditional.read().await) };
         let upload = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "uploadId");
         if let Some((_, id)) = upload
             && !self.folder.join(format!(".upload-{id}.json")).exists()
