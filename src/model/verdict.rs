@@ -19,7 +19,7 @@ pub enum EndReason {
     /// A page came with no rows, and none before it was full, of the job in this run: a server that gives fewer rows at a time than asked
     /// for, where pages are counted by that, or that hides rows after it has counted them, may have others.
     NeverFull,
-    /// The server said that there is no more (`more` was false).
+    /// The server said that there is no more: `more` was false, or `empty` took its first answer.
     MoreFalse,
     /// The server said that there is no more. A page in the middle was shorter than asked for, and pages are counted by the size asked
     /// for: a server that gives fewer at a time has rows between them.

@@ -35,7 +35,8 @@ pub enum LossError {
     /// A slice read again came back with nothing, and nothing shows that there is nothing.
     #[error(
         "the slice has no rows now, and {before}; nothing shows that there are none any more, so what landed stays: let the server \
-         state it (`paginate.total`, `paginate.more`); if there really are none, `--allow-shrink` replaces what landed"
+         state it (`paginate.total`, `paginate.more`; `paginate: {{none: true, more: 'false'}}` of an API that answers with all there is); \
+         `--allow-shrink` replaces what landed this once"
     )]
     All {
         /// How many there were, as a clause: `2 rows landed before`.

@@ -197,7 +197,7 @@ fn an_empty_list_that_nothing_proves_replaces_none() {
     *given.lock().unwrap() = json!({"rows": []});
     let ran = bench.run();
     assert_eq!((ran.code(), values(&bench)), (1, vec!["1".into(), "2".into()]));
-    assert_snapshot!(ran.errors().join("\n"), @"latest: the slice has no rows now, and 2 rows landed before; nothing shows that there are none any more, so what landed stays: let the server state it (`paginate.total`, `paginate.more`); if there really are none, `--allow-shrink` replaces what landed");
+    assert_snapshot!(ran.errors().join("\n"), @"latest: the slice has no rows now, and 2 rows landed before; nothing shows that there are none any more, so what landed stays: let the server state it (`paginate.total`, `paginate.more`; `paginate: {none: true, more: 'false'}` of an API that answers with all there is); `--allow-shrink` replaces what landed this once");
     bench.run_at(NOW, &["--allow-shrink"]).fine();
     assert_eq!(values(&bench), Vec::<String>::new());
     // Fewer rows are what a list of the present may have, and none where that is stated.

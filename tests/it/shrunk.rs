@@ -60,6 +60,39 @@ fn a_list_that_is_shorter_without_a_statement_stays_as_it_landed() {
     assert!(!meant.report.to_string().contains("no row has ever landed"), "{meant:?}");
 }
 
+/// How a list of one answer says that it has no rows any more.
+#[test]
+fn no_rows_in_one_answer_are_none_where_that_is_stated() {
+    let none = [
+        ("paginate: {none: true, more: 'false'}", Answer::json(&json!([]))),
+        ("paginate: {none: true, total: '$headers[\"x-total\"]'}", Answer::json(&json!([])).header("x-total", "0")),
+        ("paginate: none\nempty: $status == 204", Answer::bytes("").status(204)),
+    ];
+    for (paginate, answer) in none {
+        let gone = Arc::new(AtomicUsize::new(0));
+        let is_gone = Arc::clone(&gone);
+        let bench = Bench::new(Api::start(move |_: &Request| match is_gone.load(Ordering::SeqCst) {
+            0 => Answer::json(&json!([{"id": 1}, {"id": 2}])),
+            _ => answer.clone(),
+        }));
+        bench.job(&format!("records: '.[]'\nkey: id\nsnapshot: latest\n{paginate}"));
+        assert_eq!(bench.run().code(), 0);
+        gone.store(1, Ordering::SeqCst);
+        assert_eq!(bench.run().fine(), "latest landed: 0 of 0; complete", "{paginate}");
+        assert_eq!(bench.lines(), Vec::<Value>::new());
+    }
+}
+
+#[test]
+fn one_answer_that_has_fewer_rows_than_its_total_is_no_list() {
+    let bench =
+        Bench::new(Api::start(|_: &Request| Answer::json(&json!({"count": 3, "rows": [{"id": 1}, {"id": 2}]}))));
+    bench.job("records: '.rows[]'\nkey: id\nsnapshot: latest\npaginate: {none: true, total: .count}");
+    let ran = bench.run();
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(ran.errors()[0].contains("the server states a total of 3 rows and sent 2"), "{ran:?}");
+}
+
 #[test]
 fn an_increment_of_one_page_needs_no_note_once_others_had_several() {
     let rows = Arc::new(AtomicUsize::new(5));

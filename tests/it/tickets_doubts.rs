@@ -219,3 +219,80 @@ fn a_state_in_memory_has_its_outbox_there_too() {
     assert!(!outcome.stderr.contains("can't be"), "{outcome:?}");
     it.assert_one_each();
 }
+
+/// What answers instead of the search says nothing of the ticket.
+#[test]
+fn an_answer_of_find_that_can_not_be_read_is_no_absence() {
+    for body in ["<html>Scheduled maintenance</html>", "", r#"{"total": 1"#] {
+        let it = TicketBench::new(3, AT_ONCE, FIND);
+        it.desk().search = Some(body);
+        let ran = it.run(0);
+        assert_eq!((ran.code(), it.desk().tickets.len()), (3, 0), "{body}: {ran:?}");
+        let told = checked(&ran.report);
+        assert!(error(&told).contains("`find`: ") && error(&told).contains("/search"), "{told}");
+        it.desk().search = None;
+        assert_eq!(it.run(1).code(), 0);
+        it.assert_one_each();
+    }
+}
+
+/// A ticket that was created may be shown elsewhere: the answer leads there.
+#[test]
+fn a_ticket_whose_answer_leads_elsewhere_is_in_doubt() {
+    for (keys, doubled) in [(PLAIN, 1), (KEYED, 0), (FIND, 0)] {
+        let it = TicketBench::new(3, AT_ONCE, keys);
+        it.fault(|alert, _| if alert == "1" { Mishap::CreatedBut(303) } else { Mishap::None });
+        assert_eq!(it.run(0).code(), 3);
+        it.mend();
+        let ran = it.run(1);
+        assert_eq!(numbers(&checked(&ran.report), ["maybe_sent", "left"]), [doubled, 0], "{keys}: {ran:?}");
+        assert_eq!(it.doubles(), doubled, "{keys}");
+    }
+}
+
+/// The first try creates the ticket, and the last one says that nothing was done, which is true of that one alone.
+#[test]
+fn a_doubt_outlives_the_tries_that_follow_it() {
+    for last in [403, 404, 400] {
+        let it = TicketBench::new(3, AT_ONCE, KEYED);
+        it.fault(move |alert, tries| match (alert, tries) {
+            ("1", 0) => Mishap::CreatedBut(503),
+            ("1", _) => Mishap::Instead(last, "no"),
+            _ => Mishap::None,
+        });
+        let ran = it.run(0);
+        let told = checked(&ran.report);
+        if last == 400 {
+            assert_eq!(numbers(&told, ["refused", "left"]), [1, 0], "{told}");
+            let reason = it.bench.quarantine()[0]["reason"].to_string();
+            assert!(reason.contains("look whether it is there"), "{reason}");
+            continue;
+        }
+        assert_eq!(numbers(&it.status(), ["in_doubt"]), [1], "{last}: {told}");
+        it.mend();
+        // By another key the desk doesn't know it, which is counted.
+        it.sink("idempotency_key: {header: Idempotency-Key, value: 'x{{ row.id }}'}");
+        let (code, delivery) = it.deliver(&[]);
+        assert_eq!((code, numbers(&delivery, ["maybe_sent"])), (0, [1]), "{last}: {delivery}");
+        assert_eq!(it.doubles(), 1);
+    }
+}
+
+/// A search index shows what was created a while later.
+#[test]
+fn a_ticket_is_looked_for_once_a_search_that_lags_can_show_it() {
+    let find = format!("{}, lag: 700ms}}", FIND.strip_suffix('}').unwrap());
+    let it = TicketBench::new(12, AT_ONCE, &find);
+    it.desk().lag = Duration::from_millis(500);
+    it.fault(|alert, tries| match alert {
+        "1" if tries == 0 => Mishap::CreatedBut(500),
+        "2" if tries == 0 => Mishap::BrokenAfter,
+        // All tries of the first run say so, and the next one begins at once.
+        "3" if tries < 2 => Mishap::CreatedBut(503),
+        _ => Mishap::None,
+    });
+    let ran = it.run(0);
+    assert_eq!(numbers(&checked(&ran.report), ["sent", "found", "left", "maybe_sent"]), [9, 3, 0, 0], "{ran:?}");
+    it.assert_one_each();
+    assert_eq!(numbers(&it.status(), ["in_doubt", "maybe_sent"]), [0, 0]);
+}

@@ -48,10 +48,12 @@ fn killed(it: &TicketBench, dice: &mut Dice) -> u64 {
 fn killed_at_any_moment_one_alert_is_one_ticket() {
     let mut dice = Dice::new(20_260_110, rounds());
     let batched = format!("{KEYED}\nbatch: {{rows: 7}}");
-    for keys in [FIND, KEYED, &batched] {
+    let lagged = format!("{}, lag: 300ms}}", FIND.strip_suffix('}').unwrap());
+    for (keys, lag) in [(FIND, 0), (&lagged, 200), (KEYED, 0), (&batched, 0)] {
         let mut all = 0;
         for round in 0..rounds() {
             let it = TicketBench::new(ALERTS, Duration::from_millis(5), keys);
+            it.desk().lag = Duration::from_millis(lag);
             all += killed(&it, &mut dice);
             it.assert_one_each();
             let status = it.status();

@@ -1,6 +1,7 @@
 //! The client: one request, with its tries, to one answer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -26,7 +27,7 @@ use super::retry::{RetryPolicy, retry_after};
 use super::send::Heard;
 use super::terms::{Patience, Terms, Tries, Wish};
 use super::tls;
-use super::tried::{Tried, TryError, may_follow};
+use super::tried::{Tried, TryError, is_maybe_heard, may_follow};
 use super::wire::Wire;
 use crate::clock::Clock;
 use crate::extract::auth::{CredentialGate, EachTry, Pass, Redactor, Refused};
@@ -181,6 +182,7 @@ impl HttpClient {
                 let note = if last { note } else { Some(budget.note()) };
                 return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: true });
             }
+            terms.patience.maybe_heard.fetch_add(is_maybe_heard(&tried).into(), Ordering::Relaxed);
             // Who waits for a slot mustn't hold what those who have one wait for.
             drop(tried);
             room.fit_to_nothing();

@@ -78,7 +78,9 @@ impl HttpClient {
                 Ok(Err((TransportKind::Broken, reason))) if wants_http_1(&reason) && may_be_kept => {
                     self.wire.speak_http_1(&held);
                 }
-                Ok(Err((TransportKind::Broken, reason))) if ended(&reason) && again && held.was_used() => {}
+                Ok(Err((TransportKind::Broken, reason))) if ended(&reason) && again && held.was_used() => {
+                    terms.patience.maybe_heard.fetch_add(1, Ordering::Relaxed);
+                }
                 Ok(Err(error)) => return Err(error.into()),
             }
             tracing::debug!(request = %self.redactor().scrub(terms.line), "request is sent again, by another connection");

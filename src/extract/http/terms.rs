@@ -21,6 +21,8 @@ pub struct Patience {
     pub envelope: Option<EnvelopeReader>,
     /// Counts the requests that are sent, each try for itself.
     pub sent: Arc<AtomicU64>,
+    /// Counts the tries that were followed by another though the server may have acted upon them.
+    pub maybe_heard: Arc<AtomicU64>,
     /// Which tries may be followed by another.
     pub repeat: Repeat,
     /// What the requests are for.

@@ -78,6 +78,16 @@ pub(super) fn may_follow(repeat: Repeat, tried: &Result<Tried, TryError>) -> boo
     repeat == Repeat::Any || unheard
 }
 
+/// Tells whether the server may have acted upon a try. A status of 4xx says that it didn't (RFC 9110, section 15.5).
+pub(super) fn is_maybe_heard(tried: &Result<Tried, TryError>) -> bool {
+    match tried {
+        Ok(tried) => !tried.status.is_client_error(),
+        Err(TryError::Transport(kind, _)) => !kind.is_unheard(),
+        Err(TryError::Stale) => false,
+        Err(TryError::TooLarge | TryError::NoRoom | TryError::Encoding(_)) => true,
+    }
+}
+
 impl From<NoRoom> for TryError {
     fn from(NoRoom: NoRoom) -> Self {
         Self::NoRoom

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Decision, Edit, Given, PaginateError, Paginator, Seen};
 use crate::model::EndReason;
 
-/// Reads one page; evidence of another is an error: `more`, `total`, a `Link` header with the
-/// relation `next` (RFC 8288), status 206, or a `Content-Range` that ends before its total.
+/// Reads one page; evidence of another is an error: `more`, `total`, a `Link` header with the relation `next` (RFC 8288), status 206, or a
+/// `Content-Range` that ends before its total.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OnePage;
 
@@ -30,6 +30,7 @@ impl Paginator for OnePage {
         };
         match evidence {
             Some(evidence) => Err(PaginateError::MoreThanOnePage { evidence }),
+            None if seen.more == Some(false) => Ok(Decision::Done(EndReason::MoreFalse)),
             None => Ok(Decision::Done(EndReason::OnePage)),
         }
     }

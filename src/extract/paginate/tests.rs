@@ -346,7 +346,8 @@ fn max_pages_is_an_error_not_an_end() {
 #[test]
 fn one_page_is_one_page() {
     assert_eq!(OnePage.next(&seen(3, 1)), done(EndReason::OnePage));
-    assert_eq!(OnePage.next(&Seen { total: Some(3), more: Some(false), ..seen(3, 1) }), done(EndReason::OnePage));
+    assert_eq!(OnePage.next(&Seen { total: Some(3), ..seen(3, 1) }), done(EndReason::OnePage));
+    assert_eq!(OnePage.next(&Seen { more: Some(false), ..seen(3, 1) }), done(EndReason::MoreFalse));
     assert!(
         OnePage.next(&Seen { total: Some(4), ..seen(3, 1) }).unwrap_err().to_string().contains("a total of 4 rows")
     );
@@ -355,7 +356,7 @@ fn one_page_is_one_page() {
     let next = linked(r#"<https://a/?x=1,2>; rel="prev", <https://a/?page=2>; title="a"; rel="last next""#);
     assert!(OnePage.next(&next).unwrap_err().to_string().contains("`Link`"));
     assert_eq!(OnePage.next(&linked(r#"<https://a/?rel=next>; rel="prev""#)), done(EndReason::OnePage));
-    assert_eq!(OnePage.next(&Seen { more: Some(false), ..next }), done(EndReason::OnePage));
+    assert_eq!(OnePage.next(&Seen { more: Some(false), ..next }), done(EndReason::MoreFalse));
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Rows that are sent: an `http` sink is checked as the job that its request would be.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use super::super::file::{
-    BatchFile, FindFile, HttpSinkFile, IdempotencyFile, JobFile, PaginateFile, RowRequestFile, SinkFile, SourceFile,
+    BatchFile, Duration as DurationFile, FindFile, HttpSinkFile, IdempotencyFile, JobFile, PaginateFile,
+    RowRequestFile, SinkFile, SourceFile,
 };
 use super::super::load::{Jq as JqText, OneOrMany, RequestValue, Spanned, Tmpl};
 use super::super::spec::{Find, Method, Outbox, Request};
@@ -14,6 +17,9 @@ use crate::model::SinkName;
 
 /// The most rows of a request.
 const MAX_BATCH: u32 = 10_000;
+
+/// The longest that a delivery waits for a row to show, which it does each time that one may have been created.
+const MAX_LAG: Duration = Duration::from_mins(10);
 
 /// What a server says of a request that it will never take. 404 and 405 aren't among them: more often the path is wrong, and then
 /// all rows would be given up.
@@ -205,7 +211,21 @@ impl Findings<'_> {
             request: Request { method, path: path.clone(), query, headers, body, form: None },
             found: found?,
             absent: absent.map_or(Some(None), |absent| absent.map(Some))?,
+            lag: find.lag.map_or(Duration::ZERO, |lag| self.lag_of_find(lag)),
         })
+    }
+
+    fn lag_of_find(&mut self, lag: Spanned<DurationFile>) -> Duration {
+        let Spanned { value: DurationFile(given), span } = lag;
+        if given > MAX_LAG {
+            let message = "a delivery doesn't wait that long for a row to show";
+            self.error(
+                span,
+                message,
+                "write at most `10m`; or `find` it by a request that doesn't go by a search index",
+            );
+        }
+        given
     }
 }
 

@@ -39,8 +39,14 @@ impl Findings<'_> {
     }
 
     fn paginate_kind(&mut self, span: Span, by: &PaginateBy, job: &JobFile, vars: &Vars) -> Option<PaginateKind> {
-        let given =
-            [by.offset.is_some(), by.page.is_some(), by.cursor.is_some(), by.next_link.is_some(), by.seek.is_some()];
+        let given = [
+            by.offset.is_some(),
+            by.page.is_some(),
+            by.cursor.is_some(),
+            by.next_link.is_some(),
+            by.seek.is_some(),
+            by.none.is_some(),
+        ];
         match given.into_iter().filter(|given| *given).count() {
             0 => {
                 let message = "`paginate` doesn't say how to get to the next page";
@@ -52,9 +58,12 @@ impl Findings<'_> {
             1 => {}
             _ => {
                 let message = "`paginate` goes to the next page in several ways";
-                self.error(span, message, "keep one of `offset`, `page`, `cursor`, `next_link` and `seek`");
+                self.error(span, message, "keep one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none`");
                 return None;
             }
+        }
+        if let Some(none) = by.none {
+            return self.one_page(none, by);
         }
         if let Some(offset) = &by.offset {
             self.distinct(Some(&offset.into), offset.size_into.as_ref(), "the offset and the size");
@@ -82,6 +91,20 @@ impl Findings<'_> {
             return self.next_link(link, vars).map(PaginateKind::NextLink);
         }
         by.seek.as_ref().and_then(|seek| self.seek(seek, job, vars))
+    }
+
+    fn one_page(&mut self, none: Spanned<bool>, by: &PaginateBy) -> Option<PaginateKind> {
+        if !none.value {
+            let help = "name the way to the next page, or write `none: true`";
+            self.error(none.span, "`none: false` doesn't say how to get to the next page", help);
+            return None;
+        }
+        let unused = [("short_page", by.short_page.is_some()), ("max_pages", by.max_pages.is_some())];
+        for (name, _) in unused.into_iter().filter(|(_, is_given)| *is_given) {
+            let message = format!("`{name}` doesn't go with `none`: one page is read");
+            self.error(none.span, message, format!("remove `{name}`"));
+        }
+        Some(PaginateKind::None)
     }
 
     fn seek(&mut self, seek: &SeekFile, job: &JobFile, vars: &Vars) -> Option<PaginateKind> {

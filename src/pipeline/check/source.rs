@@ -174,7 +174,9 @@ impl Findings<'_> {
         let text = text?;
         let program = self.jq(text, names)?;
         let paths = jq::root_paths(text.as_str());
-        let constant = paths.iter().all(Vec::is_empty) && jq::variables(text.as_str()).is_empty();
+        // What asks for nothing, such as `false`, is meant so.
+        let asks = !paths.is_empty();
+        let constant = asks && paths.iter().all(Vec::is_empty) && jq::variables(text.as_str()).is_empty();
         if constant && vars.only_records() && names.contains(&"rows") {
             self.sees_nothing(text);
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::super::load::{Jq, OneOrMany, RequestValue, Spanned, Tmpl};
 use super::source::with_source_keys;
-use super::{Auth, ByteSize, FormatFile, Rate, RetryFile, TimeoutFile, TlsFile};
+use super::{Auth, ByteSize, Duration, FormatFile, Rate, RetryFile, TimeoutFile, TlsFile};
 
 with_source_keys! {
     /// Requests to an HTTP end point, one for each row or each batch of rows.
@@ -16,8 +16,8 @@ with_source_keys! {
     /// slices, in the order of the slices and their rows. A row that a later reading of its slice no longer has, and that wasn't
     /// sent by then, isn't sent any more.
     ///
-    /// Each row is sent at least once. With `find`, or with an `idempotency_key` that the server honours, it is created once,
-    /// whatever happens: a request with such a key of which nobody knows whether it was heard is sent again before all others, as it
+    /// Each row is sent at least once. With a `find` that shows what was created once `lag` has passed, or with an `idempotency_key` that
+    /// the server honours, it is created once, whatever happens: a request with such a key of which nobody knows whether it was heard is sent again before all others, as it
     /// was, whatever the source has by then (`deliver --refused` sends it as it has landed since). With neither, the requests go one by
     /// one, and each that may have been heard though no answer came (a process that was killed, a timeout, a broken connection, a
     /// status of 500 and above) is sent again: the report counts the rows in it as `maybe_sent`.
@@ -135,4 +135,8 @@ pub struct FindFile {
     /// jq: whether an answer says that it isn't there though the status is an error, such as `$status == 404`.
     #[serde(default)]
     pub absent: Option<Jq>,
+    /// How long the server may take until it shows what was created, as search indexes do. A row that may have been created is looked for,
+    /// and sent again, after as long a wait. Default: `0s`, it shows at once.
+    #[serde(default)]
+    pub lag: Option<Spanned<Duration>>,
 }

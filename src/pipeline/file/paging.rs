@@ -10,10 +10,10 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::super::load::{Jq, Spanned};
 
-/// `none`, or exactly one of `offset`, `page`, `cursor`, `next_link` and `seek`, and what the server says about the end.
+/// `none`, or exactly one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none`, and what the server says about the end.
 #[derive(Debug, Clone)]
 pub enum PaginateFile {
-    /// One page only. A stated `more` or `total` that says otherwise is an error.
+    /// One page only, of which the server states nothing.
     None,
     /// A way of moving on.
     By(Box<PaginateBy>),
@@ -38,6 +38,10 @@ pub struct PaginateBy {
     /// Asks for what comes after the last row's value.
     #[serde(default)]
     pub seek: Option<SeekFile>,
+    /// `none: true`: one page only, as `paginate: none`, and `total` or `more` beside it. One that says that there are further rows is an
+    /// error. `more: 'false'` states that the API has no pages: then the one answer is the whole list, also where it has no rows.
+    #[serde(default)]
+    pub none: Option<Spanned<bool>>,
     /// jq: true where there must be another page, false where there is none.
     #[serde(default)]
     pub more: Option<Jq>,
@@ -203,7 +207,9 @@ impl<'de> Deserialize<'de> for PaginateFile {
             type Value = PaginateFile;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`")
+                f.write_str(
+                    "`none`, or a map with one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none: true`",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<PaginateFile, E> {

@@ -1,5 +1,7 @@
 //! Rows that are sent to an HTTP end point.
 
+use std::time::Duration;
+
 use super::{Request, Source};
 use crate::lang::jq::Jq;
 use crate::model::SinkName;
@@ -34,6 +36,12 @@ impl Outbox {
     pub const fn knows_again(&self) -> bool {
         self.idempotency_header.is_some() || self.find.is_some()
     }
+
+    /// Returns how long to wait before a row that may have been created is looked for.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        self.find.as_ref().map_or(Duration::ZERO, |find| find.lag)
+    }
 }
 
 /// What looks a row up.
@@ -45,4 +53,6 @@ pub struct Find {
     pub found: Jq,
     /// Whether an answer says that it isn't, though its status is an error.
     pub absent: Option<Jq>,
+    /// How long the server may take until it shows what was created.
+    pub lag: Duration,
 }

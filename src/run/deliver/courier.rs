@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use serde_json::json;
@@ -33,6 +33,10 @@ const KEPT_BYTES: usize = 1 << 20;
 /// What to know of a request that was in doubt and can't be sent again either.
 const AS_IT_WAS: &str = "; it was sent once before, and nobody knows whether it was heard, so it is sent again as it was: if its rows are why \
                          it fails, correct them in the transform, and `tidegate deliver --refused` sends them as they have landed since";
+
+/// What to know of a row that was refused though it had been sent before.
+const MAYBE_THERE: &str =
+    "; an earlier try may have been acted upon, so look whether it is there before it is sent again";
 
 /// Why a row is refused that nothing can be sent for.
 const UNMADE: &str = "no request can be made of it: ";
@@ -65,6 +69,8 @@ pub(super) struct Courier<'c> {
     pub(super) dropped: u64,
     /// How long to wait before the next wave.
     pub(super) pause: Duration,
+    /// When the last request was sent that may have been heard, or this delivery began: one may have been sent right before.
+    pub(super) doubted: Instant,
     /// Why nothing more is sent.
     pub(super) stopped: Option<String>,
 }
@@ -151,8 +157,7 @@ impl Courier<'_> {
     fn leave_unmade(&mut self, parcel: Parcel, reason: String) {
         if parcel.rows.len() > 1 {
             let doubtful = parcel.doubtful;
-            let halves = parcel.halves().map(|half| Parcel { doubtful, ..half });
-            return halves.into_iter().rev().for_each(|half| self.again.push_front(half));
+            return self.halve(parcel, doubtful);
         }
         self.unmade.push((parcel, reason));
         if !self.has_made && self.unmade.len() >= UNMADE_AT_FIRST {
@@ -160,10 +165,16 @@ impl Courier<'_> {
         }
     }
 
+    /// Sends the halves of a request next; `doubtful` says whether the whole may have been heard.
+    fn halve(&mut self, parcel: Parcel, doubtful: bool) {
+        let halves = parcel.halves().map(|half| Parcel { doubtful, ..half });
+        halves.into_iter().rev().for_each(|half| self.again.push_front(half));
+    }
+
     /// Notes what ended, and what is about to be sent where it must be known that it was.
     async fn begin(&mut self, wave: &[(Parcel, Made)]) -> Result<(), RunError> {
         let is_keyed = self.outbox.idempotency_header.is_some();
-        if is_keyed || self.outbox.find.is_none() {
+        if is_keyed || self.outbox.find.is_none() || !self.outbox.lag().is_zero() {
             self.note.begun = wave.iter().map(|(parcel, _)| parcel.keys()).collect();
         }
         self.note.kept = wave.iter().filter_map(|(parcel, made)| kept(parcel, made)).collect();
@@ -181,9 +192,20 @@ impl Courier<'_> {
         Ok(())
     }
 
+    /// Returns how long to wait before a wave.
+    fn due(&mut self, wave: &[(Parcel, Made)]) -> Duration {
+        let may_show = if wave.iter().any(|(parcel, _)| parcel.doubtful) {
+            (self.doubted + self.outbox.lag()).saturating_duration_since(Instant::now())
+        } else {
+            Duration::ZERO
+        };
+        std::mem::take(&mut self.pause).max(may_show)
+    }
+
     async fn send(&mut self, wave: Vec<(Parcel, Made)>) {
+        let due = self.due(&wave);
         tokio::select! {
-            () = tokio::time::sleep(std::mem::take(&mut self.pause)) => {}
+            () = tokio::time::sleep(due) => {}
             () = self.cancel.cancelled() => {
                 for (parcel, _) in &wave {
                     self.unheard(parcel);
@@ -241,14 +263,20 @@ impl Courier<'_> {
                 self.counts.found += rows;
                 self.note.sent.0.extend(parcel.keys().0);
             }
-            Ended::Found | Ended::Refused(_) if rows > 1 => {
+            Ended::Found if rows > 1 => {
                 self.note.unsent.0.extend(parcel.keys().0);
-                for half in parcel.halves().into_iter().rev() {
-                    self.again.push_front(half);
-                }
+                self.halve(parcel, false);
             }
             Ended::Found => {}
-            Ended::Refused(reason) => self.refuse(parcel, reason),
+            Ended::Refused { reason, maybe_heard } => {
+                parcel.doubtful |= maybe_heard;
+                if rows == 1 {
+                    return self.refuse(parcel, reason);
+                }
+                self.unheard(&parcel);
+                let doubtful = parcel.doubtful;
+                self.halve(parcel, doubtful);
+            }
             Ended::Unclear(error) => {
                 parcel.tries += 1;
                 let attempts = if self.outbox.idempotency_header.is_some() { 1 } else { self.outbox.source.attempts };
@@ -259,7 +287,7 @@ impl Courier<'_> {
                 }
                 let policy = RetryPolicy { max_delay: self.outbox.source.max_delay, ..RetryPolicy::default() };
                 self.pause = self.pause.max(policy.delay(parcel.tries, None, rand::random()));
-                parcel.doubtful = true;
+                (parcel.doubtful, self.doubted) = (true, Instant::now());
                 self.again.push_back(parcel);
             }
             Ended::Stopped { error, unheard } => {
@@ -279,8 +307,11 @@ impl Courier<'_> {
         }
     }
 
-    fn refuse(&mut self, parcel: Parcel, reason: String) {
+    fn refuse(&mut self, parcel: Parcel, mut reason: String) {
         self.unheard(&parcel);
+        if parcel.doubtful && self.outbox.find.is_none() {
+            reason += MAYBE_THERE;
+        }
         self.refused.push((parcel, reason));
         if !self.has_ever_sent() && self.refused.len() >= REFUSED_AT_FIRST && self.stopped.is_none() {
             self.stopped = self.all_refused();

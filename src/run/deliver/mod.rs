@@ -11,7 +11,7 @@ mod sender;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use error::OutboxError;
 pub(super) use outbox::{OutboxRows, data_set};
@@ -178,6 +178,7 @@ async fn one(
         counts: DeliveryCounts::default(),
         dropped: 0,
         pause: Duration::ZERO,
+        doubted: Instant::now(),
         stopped: None,
     };
     let ended = courier.deliver().await;

@@ -1,16 +1,19 @@
 //! One request with rows in it: rendered, maybe looked up, sent, and what became of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use super::backlog::Row;
+use crate::decode::check_json;
 use crate::extract::auth::Redactor;
 use crate::extract::http::{Exchange, ExchangeError, Fault, HttpError, RawAnswer};
 use crate::extract::request::{RenderedRequest, RequestError, RequestTree};
-use crate::lang::jq::Jq;
+use crate::lang::jq::{Jq, root_paths};
 use crate::ledger::RowKey;
 use crate::pipeline::spec::Outbox;
+use crate::run::extract::unreadable;
 use crate::run::{Env, RunError, build};
 
 /// Sends the rows of an outbox.
@@ -39,6 +42,8 @@ struct Lookup {
     tree: RequestTree,
     exchange: Exchange,
     found: Arc<Jq>,
+    /// Whether `found` looks at the body.
+    reads_body: bool,
 }
 
 /// What became of a request.
@@ -48,8 +53,13 @@ pub(super) enum Ended {
     Sent,
     /// The rows were there.
     Found,
-    /// The server will never take it; why.
-    Refused(String),
+    /// The server will never take it.
+    Refused {
+        /// Why.
+        reason: String,
+        /// Whether it may have acted upon an earlier try.
+        maybe_heard: bool,
+    },
     /// It may have been heard, or not; why. Another try may help.
     Unclear(String),
     /// Nothing more is to be sent.
@@ -70,6 +80,7 @@ impl Sender {
                 tree: build::request_tree(&outbox.source, &find.request)?,
                 exchange,
                 found: Arc::new(find.found.clone()),
+                reads_body: !root_paths(find.found.text()).is_empty(),
             }),
             _ => None,
         };
@@ -111,10 +122,15 @@ impl Sender {
             }
         }
         let read = |answer: &RawAnswer| (serde_json::from_slice(&answer.body).unwrap_or_default(), ());
-        match self.send.send(&made.request, Vec::new(), read).await {
+        let (mut send, maybe_heard) = (self.send.clone(), Arc::new(AtomicU64::new(0)));
+        send.patience.maybe_heard = Arc::clone(&maybe_heard);
+        match send.send(&made.request, Vec::new(), read).await {
             Ok(answered) if answered.empty => Ended::Found,
             Ok(_) => Ended::Sent,
-            Err(error) => ended(error, self.find.is_some(), tries),
+            Err(error) => {
+                let maybe_heard = maybe_heard.load(Ordering::Relaxed) > 0;
+                ended(error, &Before { finds: self.find.is_some(), tries, maybe_heard })
+            }
         }
     }
 
@@ -123,16 +139,22 @@ impl Sender {
         let Some(lookup) = &self.find else { return Ok(false) };
         let request = lookup.tree.render(&context(rows, self.batched), &[])?;
         let read = |answer: &RawAnswer| {
-            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            (body.clone(), body)
+            let body = check_json(&answer.body);
+            (body.as_ref().map_or(Value::Null, Value::clone), body)
         };
         let answered = lookup.exchange.send(&request, Vec::new(), read).await?;
-        if answered.empty {
-            return Ok(false);
-        }
+        let Some(body) = answered.page.filter(|_| !answered.empty) else { return Ok(false) };
         let line = self.redactor().scrub(&request.line());
+        let body = match body {
+            Ok(body) => body,
+            // A page of a proxy says nothing of the row.
+            Err(source) if lookup.reads_body => {
+                return Err(unreadable(self.redactor(), &line, &answered.answer, source));
+            }
+            Err(_) => Value::Null,
+        };
         let vars = [answered.answer.status.as_u16().into(), answered.answer.headers];
-        let (found, body) = (Arc::clone(&lookup.found), answered.page.unwrap_or_default());
+        let found = Arc::clone(&lookup.found);
         let value = tokio::task::spawn_blocking(move || found.one(&body, &vars)).await?;
         match value.map_err(|source| RunError::Expression { request: line.clone(), field: "find.found", source })? {
             Value::Bool(found) => Ok(found),
@@ -158,22 +180,34 @@ fn context(rows: &[Row], batched: bool) -> Value {
     }
 }
 
-/// Says of an error whether the request may have been acted upon, and whether to go on. `finds` says that a row is looked up before it
-/// is sent again; `tries` is how often it was tried before.
-fn ended(mut error: ExchangeError, finds: bool, tries: u32) -> Ended {
+/// What went before the last try of a request.
+#[derive(Debug, Default)]
+struct Before {
+    /// Whether its row is looked up before it is sent again.
+    finds: bool,
+    /// How often it was sent before, each time with tries of its own.
+    tries: u32,
+    /// Whether the server may have acted upon an earlier try of this time.
+    maybe_heard: bool,
+}
+
+/// Says of an error whether the request may have been acted upon, and whether to go on.
+fn ended(mut error: ExchangeError, before: &Before) -> Ended {
     match &mut error {
-        ExchangeError::Answer(answer) => answer.attempts += tries,
-        ExchangeError::Http(HttpError::Transport { attempts, .. }) => *attempts += tries,
+        ExchangeError::Answer(answer) => answer.attempts += before.tries,
+        ExchangeError::Http(HttpError::Transport { attempts, .. }) => *attempts += before.tries,
         _ => {}
     }
     let text = error.to_string();
-    let stopped = |unheard| Ended::Stopped { error: text.clone(), unheard };
+    let stopped = |unheard: bool| Ended::Stopped { error: text.clone(), unheard: unheard && !before.maybe_heard };
     match &error {
         ExchangeError::Answer(answer) => match (answer.fault, answer.status) {
-            (Fault::Sent, _) => Ended::Refused(text),
+            (Fault::Sent, _) => Ended::Refused { reason: text, maybe_heard: before.maybe_heard },
             // What it means nobody can say: it would be sent again and again.
-            (Fault::Request | Fault::Rule, 200..300) if !finds => stopped(false),
+            (Fault::Request | Fault::Rule, 200..300) if !before.finds => stopped(false),
             (Fault::Request | Fault::Rule, 200..300 | 500..) => Ended::Unclear(text),
+            // It was acted upon as like as not, and the browser that the answer is meant for is led on (RFC 9110, section 15.4).
+            (Fault::Request | Fault::Rule, 300..=303) => stopped(false),
             _ => stopped(true),
         },
         ExchangeError::Http(HttpError::Transport { kind, .. }) if !kind.is_unheard() => Ended::Unclear(text),
@@ -192,7 +226,7 @@ mod tests {
     use super::*;
     use crate::extract::http::{AnswerError, TransportKind};
 
-    fn answer(status: u16, fault: Fault, finds: bool) -> Ended {
+    fn answered(status: u16, fault: Fault, before: &Before) -> Ended {
         let error = AnswerError {
             request: "POST /t".to_owned(),
             status,
@@ -203,39 +237,57 @@ mod tests {
             excerpt: String::new(),
             hint: "look".to_owned(),
         };
-        ended(ExchangeError::Answer(Box::new(error)), finds, 0)
+        ended(ExchangeError::Answer(Box::new(error)), before)
     }
 
-    fn network(kind: TransportKind) -> Ended {
+    fn answer(status: u16, fault: Fault, finds: bool) -> Ended {
+        answered(status, fault, &Before { finds, ..Before::default() })
+    }
+
+    fn network(kind: TransportKind, maybe_heard: bool) -> Ended {
         let (request, origin) = ("POST /t".to_owned(), "http://h".to_owned());
         let error = HttpError::Transport { request, origin, kind, attempts: 1, reason: String::new(), note: None };
-        ended(error.into(), false, 2)
+        ended(error.into(), &Before { tries: 2, maybe_heard, ..Before::default() })
     }
 
     #[test]
     fn only_what_may_have_been_heard_is_unclear() {
         let unheard = |ended| matches!(ended, Ended::Stopped { unheard: true, .. });
-        for status in [301, 400, 403, 404, 409, 429] {
+        for status in [307, 308, 400, 403, 404, 409, 429] {
             assert!(unheard(answer(status, Fault::Request, false)), "{status}");
+        }
+        // What was created may be shown elsewhere.
+        for status in 300..=303 {
+            let ended = answer(status, Fault::Request, false);
+            assert!(matches!(ended, Ended::Stopped { unheard: false, .. }), "{status}: {ended:?}");
         }
         for status in [500, 502, 503, 504, 599] {
             assert!(matches!(answer(status, Fault::Request, false), Ended::Unclear(_)), "{status}");
         }
-        assert!(matches!(answer(400, Fault::Sent, false), Ended::Refused(_)));
+        assert!(matches!(answer(400, Fault::Sent, false), Ended::Refused { maybe_heard: false, .. }));
         assert!(unheard(answer(403, Fault::Credential, false)));
         assert!(matches!(answer(200, Fault::Rule, false), Ended::Stopped { unheard: false, .. }));
         assert!(matches!(answer(200, Fault::Request, true), Ended::Unclear(_)));
         for kind in [TransportKind::Timeout, TransportKind::Broken, TransportKind::TornBody] {
-            assert!(matches!(network(kind), Ended::Unclear(_)), "{kind}");
+            assert!(matches!(network(kind, false), Ended::Unclear(_)), "{kind}");
         }
         for kind in [TransportKind::Connect, TransportKind::Tls, TransportKind::ProxyAuth, TransportKind::Unsendable] {
-            assert!(unheard(network(kind)), "{kind}");
+            assert!(unheard(network(kind, false)), "{kind}");
         }
     }
 
     #[test]
+    fn what_an_earlier_try_may_have_done_is_in_doubt_whatever_the_last_one_says() {
+        let before = Before { maybe_heard: true, ..Before::default() };
+        for ended in [network(TransportKind::Connect, true), answered(403, Fault::Credential, &before)] {
+            assert!(matches!(ended, Ended::Stopped { unheard: false, .. }), "{ended:?}");
+        }
+        assert!(matches!(answered(400, Fault::Sent, &before), Ended::Refused { maybe_heard: true, .. }));
+    }
+
+    #[test]
     fn tries_of_before_count() {
-        let Ended::Unclear(text) = network(TransportKind::Timeout) else { panic!("unclear") };
+        let Ended::Unclear(text) = network(TransportKind::Timeout, false) else { panic!("unclear") };
         assert!(text.contains("after 3 tries"), "{text}");
     }
 

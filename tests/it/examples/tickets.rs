@@ -85,6 +85,12 @@ fn an_issue_for_each_alert() {
         }
         assert_eq!(issues.lock().unwrap().len(), count);
     }
+    // Nothing fires any more, and then something does again.
+    for (minute, firing, count) in [(25, 0, 22), (30, 0, 22), (35, 34, 23)] {
+        *listed.lock().unwrap() = alerts(firing);
+        assert_eq!(example.run(&format!("2026-01-02T00:{minute}:00Z")).code(), 0);
+        assert_eq!(issues.lock().unwrap().len(), count);
+    }
     let issues = issues.lock().unwrap();
     let of_db_1 = issues.iter().find(|issue| issue["fields"]["summary"].as_str().unwrap().ends_with("(db-1)"));
     insta::assert_snapshot!(of_db_1.unwrap(), @r#"{"fields":{"project":{"key":"OPS"},"issuetype":{"name":"Task"},"summary":"Disk of db-1 is \"full\" (db-1)","labels":["tidegate-1b391297a9629838052ad26458155438","severity-warning"],"description":{"type":"doc","version":1,"content":[{"type":"paragraph","content":[{"type":"text","text":"Disk of db-1 is \"full\" (since 2026-01-01T00:01:00.123Z)"}]}]}}}"#);
@@ -116,7 +122,8 @@ fn an_incident_for_each_alert() {
         [("ALERTMANAGER_URL", url.as_str()), ("SERVICENOW_USER", "tidegate"), ("SERVICENOW_PASSWORD", "password-1")];
     let example = Example::new("servicenow_tickets", "SERVICENOW_URL", api, &env);
     example.plan("2026-01-02T00:10:00Z");
-    for minute in ["10", "15"] {
+    for (minute, firing) in [(10, 30), (15, 30), (20, 0), (25, 30)] {
+        *listed.lock().unwrap() = alerts(firing);
         let ran = example.run(&format!("2026-01-02T00:{minute}:00Z"));
         assert_eq!(ran.code(), 0, "{ran:?}");
     }

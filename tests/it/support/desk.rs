@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -40,6 +40,12 @@ pub(crate) struct Desk {
     /// Requests for tickets, by alert.
     asked: BTreeMap<String, usize>,
     fault: Option<Fault>,
+    /// What is answered instead of what a search finds.
+    pub(crate) search: Option<&'static str>,
+    /// How long a search doesn't show a ticket that was created.
+    pub(crate) lag: Duration,
+    /// When each ticket was created.
+    created: Vec<Instant>,
     /// Where there is one, tickets are answered once it is open.
     pub(crate) gate: Option<Arc<AtomicBool>>,
 }
@@ -191,7 +197,13 @@ fn answer(desk: &mut Desk, request: &Request, pace: Duration) -> Answer {
     }
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/desk/search") => {
-            let total = desk.tickets.iter().filter(|ticket| **ticket == request.query["alert"]).count();
+            if let Some(body) = desk.search {
+                return Answer::bytes(body);
+            }
+            // One that a test has put there has no instant.
+            let is_shown = |at: usize| desk.created.get(at).is_none_or(|created| created.elapsed() >= desk.lag);
+            let tickets = desk.tickets.iter().enumerate();
+            let total = tickets.filter(|(at, ticket)| **ticket == request.query["alert"] && is_shown(*at)).count();
             Answer::json(&json!({"total": total}))
         }
         ("POST", "/desk/tickets") => create(desk, request).after(pace).once(desk.gate.clone()),
@@ -218,9 +230,11 @@ fn create(desk: &mut Desk, request: &Request) -> Answer {
     }
     let key = request.headers.get("idempotency-key").cloned();
     let known = key.as_ref().and_then(|key| desk.keys.get(key));
-    match known {
-        Some(first) => assert_eq!(*first, body, "one key for two requests"),
-        None => desk.tickets.extend(alerts),
+    if let Some(first) = known {
+        assert_eq!(*first, body, "one key for two requests");
+    } else {
+        desk.created.resize(desk.tickets.len() + alerts.len(), Instant::now());
+        desk.tickets.extend(alerts);
     }
     desk.keys.extend(key.map(|key| (key, body)));
     let made = Answer::json(&json!({"id": desk.tickets.len()})).status(201);

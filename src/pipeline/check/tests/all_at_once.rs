@@ -357,7 +357,7 @@ jobs:
     1 | version: one
       |          ^^^
 
-    error: expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`, found the text `nome`
+    error: expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none: true`, found the text `nome`
      --> p.yaml:8:15
       |
     8 |     paginate: nome

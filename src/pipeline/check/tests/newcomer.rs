@@ -75,7 +75,7 @@ fn paging_as_other_tools_say_it() {
     10 |     paginate: {type: page, page_size: 100}
        |                ^^^^
        |
-       = note: expected `offset`, `page`, `cursor`, `next_link`, `seek`, `more`, `total`, `short_page` or `max_pages`
+       = note: expected `offset`, `page`, `cursor`, `next_link`, `seek`, `none`, `more`, `total`, `short_page` or `max_pages`
        = help: the kind is the key itself: `{offset: {into: query.start, size: 100}}`
 
     error: unknown field `page_size`
@@ -84,7 +84,7 @@ fn paging_as_other_tools_say_it() {
     10 |     paginate: {type: page, page_size: 100}
        |                            ^^^^^^^^^
        |
-       = note: expected `offset`, `page`, `cursor`, `next_link`, `seek`, `more`, `total`, `short_page` or `max_pages`
+       = note: expected `offset`, `page`, `cursor`, `next_link`, `seek`, `none`, `more`, `total`, `short_page` or `max_pages`
        = help: it stands in the kind: `{offset: {into: query.start, size: 100}}`
     ");
     insta::assert_snapshot!(instead("{into: query.page, size: 100}", "{param: page, per_page: 100}"), @"

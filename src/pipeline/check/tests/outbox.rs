@@ -15,12 +15,27 @@ fn one_that_is_right() {
     for keys in [
         "",
         "concurrency: 4\nfind: {get: '/x/{{ key }}', found: .total > 0}",
+        "find: {get: '/x/{{ key }}', found: .total > 0, lag: 10m}",
         "batch: {rows: 9}\nidempotency_key: {header: X-Key}",
     ] {
         let rows = if keys.contains("batch") { "rows" } else { "row.id" };
         let keys = format!("base_url: 'http://h'\npost: /t\nkey: id\nbody: {{id: '{{{{ {rows} }}}}'}}\n{keys}");
         assert_eq!(say_sink(&keys), "", "{keys}");
     }
+}
+
+#[test]
+fn no_delivery_waits_an_hour_for_a_row_to_show() {
+    let find = "base_url: 'http://h'\npost: /t\nkey: id\nfind: {get: '/x/{{ key }}', found: .total > 0, lag: 1h}";
+    insta::assert_snapshot!(say_sink(find), @"
+    error: a delivery doesn't wait that long for a row to show
+      --> p.yaml:16:63
+       |
+    16 |           find: {get: '/x/{{ key }}', found: .total > 0, lag: 1h}
+       |                                                               ^^
+       |
+       = help: write at most `10m`; or `find` it by a request that doesn't go by a search index
+    ");
 }
 
 #[test]

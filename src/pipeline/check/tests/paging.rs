@@ -9,7 +9,7 @@ fn paginate(text: &str) -> String {
 #[test]
 fn exactly_one_way() {
     insta::assert_snapshot!(paginate("nome"), @r"
-    error: expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`, found the text `nome`
+    error: expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none: true`, found the text `nome`
      --> p.yaml:7:15
       |
     7 |     paginate: nome
@@ -31,7 +31,7 @@ fn exactly_one_way() {
     7 |     paginate: {page: {into: query.p, size: 1}, offset: {into: query.o, size: 1}}
       |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: keep one of `offset`, `page`, `cursor`, `next_link` and `seek`
+      = help: keep one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none`
     ");
     insta::assert_snapshot!(paginate("{pages: {into: query.p, size: 1}}"), @r"
     error: unknown field `pages`
@@ -40,8 +40,49 @@ fn exactly_one_way() {
     7 |     paginate: {pages: {into: query.p, size: 1}}
       |                ^^^^^
       |
-      = note: expected `offset`, `page`, `cursor`, `next_link`, `seek`, `more`, `total`, `short_page` or `max_pages`
+      = note: expected `offset`, `page`, `cursor`, `next_link`, `seek`, `none`, `more`, `total`, `short_page` or `max_pages`
       = help: did you mean `page`?
+    ");
+}
+
+#[test]
+fn one_page_says_what_it_states() {
+    assert_eq!(paginate("{none: true, total: .n}"), "");
+    assert_eq!(paginate("{none: true, more: 'false'}"), "");
+    insta::assert_snapshot!(paginate("{none: false}"), @r"
+    error: `none: false` doesn't say how to get to the next page
+     --> p.yaml:7:22
+      |
+    7 |     paginate: {none: false}
+      |                      ^^^^^
+      |
+      = help: name the way to the next page, or write `none: true`
+    ");
+    insta::assert_snapshot!(paginate("{none: true, short_page: end, max_pages: 3}"), @r"
+    error: `max_pages` doesn't go with `none`: one page is read
+     --> p.yaml:7:22
+      |
+    7 |     paginate: {none: true, short_page: end, max_pages: 3}
+      |                      ^^^^
+      |
+      = help: remove `max_pages`
+
+    error: `short_page` doesn't go with `none`: one page is read
+     --> p.yaml:7:22
+      |
+    7 |     paginate: {none: true, short_page: end, max_pages: 3}
+      |                      ^^^^
+      |
+      = help: remove `short_page`
+    ");
+    insta::assert_snapshot!(paginate("{none: true, page: {into: query.p, size: 1}}"), @r"
+    error: `paginate` goes to the next page in several ways
+     --> p.yaml:7:15
+      |
+    7 |     paginate: {none: true, page: {into: query.p, size: 1}}
+      |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: keep one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none`
     ");
 }
 
