@@ -10,6 +10,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefau
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 use datafusion::prelude::SessionConfig;
 
+use super::checked::CheckArithmetic;
 use super::{functions, zoned};
 
 /// How much memory sorting, grouping and joining may use before they go on from temporary files: 256 MiB, so that a
@@ -29,6 +30,7 @@ pub(super) fn session(now: DateTime<Utc>, memory_limit: usize) -> Result<Session
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_analyzer_rule(Arc::new(CheckArithmetic))
         .build();
     // Puts the options where the functions read them; the clock that it reads is replaced at once.
     state.mark_start_execution();

@@ -16,6 +16,7 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 
+use super::checked::checked;
 use super::conform::conform;
 use super::dedupe::DedupeError;
 use super::engine::{self, MEMORY_LIMIT};
@@ -202,7 +203,8 @@ fn compile(
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let expr = simplifier.simplify(simplifier.coerce(expr, &columns)?)?;
+    let expr = checked(simplifier.coerce(expr, &columns)?, &columns)?.data;
+    let expr = simplifier.simplify(expr)?;
     state.create_physical_expr(expr, &columns)
 }
 

@@ -4,6 +4,7 @@
 //! All of it computes: it belongs on blocking threads, and holds a bounded amount of memory.
 
 mod addresses;
+mod checked;
 pub mod conform;
 pub mod dedupe;
 pub mod engine;
@@ -20,6 +21,7 @@ pub mod plan;
 mod replaced;
 pub mod sort;
 pub mod spool;
+mod sums;
 mod versions;
 mod zoned;
 
