@@ -1,7 +1,7 @@
 //! The one task of a process that writes to the log: it writes all that waits as one entry, and renews the lease.
 
 use std::fs::File;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +26,10 @@ pub(super) struct Held {
     pub(super) state: Arc<RwLock<LedgerState>>,
     /// Why the task has ended.
     pub(super) stopped: OnceLock<Stop>,
+    /// When the last entry was on its way, by the uptime.
+    pub(super) written: Mutex<Duration>,
+    /// Whether the lane has an OS lock, on disk. While it is held nobody can take the lane, however late a renewal is.
+    pub(super) is_locked: bool,
 }
 
 /// Why nothing is written any more.
@@ -36,14 +40,32 @@ pub(super) enum Stop {
 }
 
 impl Held {
+    fn written(&self) -> Duration {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Without an OS lock others may take the lane once the ttl is over, so nothing is written after that.
+    pub(super) fn in_time(&self) -> Result<(), Stop> {
+        let since = self.ledger.uptime.now().saturating_sub(self.written());
+        if self.is_locked || since < self.ledger.timing.ttl {
+            return Ok(());
+        }
+        Err(Stop::Lost(format!("it wasn't renewed for {} s", since.as_secs())))
+    }
+
+    /// Returns the error of one who finds that nothing may be written any more.
+    pub(super) fn refused(&self, stop: Stop) -> LedgerError {
+        let (lane, lease) = (self.lane, self.lease);
+        match stop {
+            Stop::Lost(why) => LedgerError::LeaseLost { lane, lease, why },
+            Stop::Other(why) => LedgerError::Stopped { lane, why },
+        }
+    }
+
     /// Returns the error of one who wants to write when the task has ended.
     pub(super) fn stopped(&self) -> LedgerError {
-        let (lane, lease) = (self.lane, self.lease);
-        match self.stopped.get().cloned() {
-            Some(Stop::Lost(why)) => LedgerError::LeaseLost { lane, lease, why },
-            Some(Stop::Other(why)) => LedgerError::Stopped { lane, why },
-            None => LedgerError::Stopped { lane, why: "its task has ended".to_owned() },
-        }
+        let stop = self.stopped.get().cloned();
+        self.refused(stop.unwrap_or_else(|| Stop::Other("its task has ended".to_owned())))
     }
 }
 
@@ -58,12 +80,11 @@ pub(super) struct Ask {
 #[derive(Debug)]
 pub(super) struct Scribe {
     pub(super) held: Arc<Held>,
-    /// The lane's OS lock, on disk. While it is held nobody can take the lane, however late a renewal is. It stands before
-    /// `asks`, so that it is dropped first: one who sees the queue closed finds the lock free.
+    /// The lane's OS lock, on disk. It stands before `asks`, so that it is dropped first: one who sees the queue closed finds the lock
+    /// free.
+    #[expect(dead_code, reason = "it is held")]
     pub(super) lock: Option<File>,
     pub(super) asks: mpsc::Receiver<Ask>,
-    /// When the last entry was on its way, by the uptime.
-    pub(super) written: Duration,
     /// The last checkpoint.
     pub(super) checkpoint: checkpoint::Last,
 }
@@ -91,7 +112,7 @@ impl Scribe {
     }
 
     fn until_renewal(&self) -> Duration {
-        (self.written + self.held.ledger.timing.ttl / 3).saturating_sub(self.held.ledger.uptime.now())
+        (self.held.written() + self.held.ledger.timing.ttl / 3).saturating_sub(self.held.ledger.uptime.now())
     }
 
     fn gather(&mut self, first: Ask) -> Vec<Ask> {
@@ -108,7 +129,7 @@ impl Scribe {
     async fn serve(&mut self, mut group: Vec<Ask>) -> Result<Done, Stop> {
         let renewal = group.is_empty();
         loop {
-            if let Err(stop) = self.in_time() {
+            if let Err(stop) = self.held.in_time() {
                 return Err(self.refuse_all(group, stop));
             }
             let entry =
@@ -124,7 +145,7 @@ impl Scribe {
             };
             match outcome {
                 Ok(true) => {
-                    self.written = started;
+                    *self.held.written.lock().unwrap_or_else(PoisonError::into_inner) = started;
                     for ask in group {
                         let _ = ask.reply.send(Ok(()));
                     }
@@ -185,15 +206,6 @@ impl Scribe {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Without an OS lock others may take the lane once the ttl is over, so nothing is written after that.
-    fn in_time(&self) -> Result<(), Stop> {
-        let since = self.held.ledger.uptime.now().saturating_sub(self.written);
-        if self.lock.is_some() || since < self.held.ledger.timing.ttl {
-            return Ok(());
-        }
-        Err(Stop::Lost(format!("it wasn't renewed for {} s", since.as_secs())))
     }
 
     fn refuse_all(&self, group: Vec<Ask>, stop: Stop) -> Stop {

@@ -114,11 +114,12 @@ impl Writer {
             lease: taken.lease,
             state: Arc::new(RwLock::new(taken.state)),
             stopped: OnceLock::new(),
+            written: Mutex::new(taken.started),
+            is_locked: taken.lock.is_some(),
         });
         let scribe = Scribe {
             held: Arc::clone(&held),
             asks: queue,
-            written: taken.started,
             checkpoint: checkpoint::Last { sequence: taken.checkpoint, bytes: 0 },
             lock: taken.lock,
         };
@@ -337,13 +338,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Sees that the lease is still held, as far as this process knows.
+    /// Sees that the lease is still held, as far as this process knows: also while a renewal is on its way that may never arrive.
     ///
     /// # Errors
     ///
     /// [`LedgerError::LeaseLost`], [`LedgerError::Stopped`].
     pub(crate) fn still_held(&self) -> Result<(), LedgerError> {
-        if self.held.stopped.get().is_some() || self.asks.is_closed() { Err(self.held.stopped()) } else { Ok(()) }
+        if self.held.stopped.get().is_some() || self.asks.is_closed() {
+            return Err(self.held.stopped());
+        }
+        self.held.in_time().map_err(|stop| self.held.refused(stop))
     }
 
     /// Gives the lease back: the next run needn't wait. Clones of this writer can't write any more.

@@ -143,6 +143,8 @@ impl DeliveryLog {
             let why = format!("another run delivers: it has written {path}");
             return Err(LedgerError::Stopped { lane: self.writer.lane(), why });
         }
+        // Where it took so long that another run may hold the lease, that run may have written the name, and freed it by a checkpoint.
+        self.writer.still_held()?;
         self.state.apply(&stored.note);
         self.state.sequence = stored.sequence;
         self.checkpoint_if_due().await;

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use object_store::memory::InMemory;
 use proptest::prelude::*;
@@ -9,7 +11,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::SystemClock;
 use crate::ledger::Lane;
+use crate::ledger::tests::World;
 use crate::model::{PipelineName, SliceId};
+use crate::objects::testing::{Call, Fate, Flawed};
 
 fn key(number: u64) -> RowKey {
     RowKey::of([number.to_string().as_str()])
@@ -119,6 +123,45 @@ async fn of_two_writers_the_second_to_note_stops() {
     let error = two.note(DeliveryNote { sent: keys([2]), ..DeliveryNote::default() }).await.unwrap_err();
     assert!(error.to_string().contains("another run delivers"), "{error}");
     assert!(!open(&writer).await.state().has_ended(key(2)));
+}
+
+/// The number that it would note by is free again: what stood there is in a checkpoint.
+#[tokio::test]
+async fn one_whose_lease_was_taken_meanwhile_notes_nothing() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let stale = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    let mut log = open(&stale).await;
+    let ledger = world.ledger();
+    let acquire = tokio::spawn(async move { ledger.acquire(Lane::WHOLE, false).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    world.uptime.advance(Duration::from_mins(1));
+    let fresh = acquire.await.unwrap().unwrap();
+    let mut newer = open(&fresh).await;
+    for number in 0..250 {
+        newer.note(DeliveryNote { sent: keys([number]), ..DeliveryNote::default() }).await.unwrap();
+    }
+    assert_eq!(newer.store.get(&note_path(&log.place, log.next())).await.unwrap(), None);
+    let error = log.note(DeliveryNote { begun: vec![keys([7])], ..DeliveryNote::default() }).await.unwrap_err();
+    assert!(matches!(error, LedgerError::LeaseLost { lease: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_note_that_takes_longer_than_the_lease_is_none() {
+    let (memory, slow) = (Arc::new(InMemory::new()), Arc::new(AtomicBool::new(false)));
+    let mut world = World::new(Arc::clone(&memory) as Arc<dyn object_store::ObjectStore>);
+    let (uptime, is_slow) = (Arc::clone(&world.uptime), Arc::clone(&slow));
+    world.store = Arc::new(Flawed::over(memory, move |call| {
+        if call == Call::Put && is_slow.load(Ordering::SeqCst) {
+            uptime.advance(Duration::from_mins(1));
+        }
+        Fate::FINE
+    }));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    let mut log = open(&writer).await;
+    log.note(DeliveryNote { sent: keys([1]), ..DeliveryNote::default() }).await.unwrap();
+    slow.store(true, Ordering::SeqCst);
+    let error = log.note(DeliveryNote { begun: vec![keys([2])], ..DeliveryNote::default() }).await.unwrap_err();
+    assert!(matches!(error, LedgerError::LeaseLost { .. }), "{error}");
 }
 
 #[tokio::test]
