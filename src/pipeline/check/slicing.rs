@@ -71,15 +71,21 @@ impl Findings<'_> {
         if let Some(request) = request {
             self.window_is_sent(window, request);
         }
-        let inclusive = matches!(to, Some((_, EdgeBound::Inclusive)));
-        if let (None, true, Some(to), false) = (window.own_time(), inclusive, &window.to, self.partial) {
-            let help = "add `time:`, SQL for a row's own time; else the end is sent one unit of `as` earlier, \
-                        which is right only if times are whole units";
-            self.warn(
-                to.span,
-                "the server includes the end of the window, and rows aren't cut by their own time",
-                help,
-            );
+        let moved = [
+            (&window.from, &from, EdgeBound::Exclusive, "excludes", "the beginning"),
+            (&window.to, &to, EdgeBound::Inclusive, "includes", "the end"),
+        ];
+        let is_moved = |bound, edge: &Option<(Place, EdgeBound)>| edge.as_ref().is_some_and(|(_, own)| *own == bound);
+        let moved: Vec<_> = moved.into_iter().filter(|(_, edge, bound, ..)| is_moved(*bound, edge)).collect();
+        if window.own_time().is_none() && !moved.is_empty() && !self.partial {
+            for (edge, .., does, which) in moved {
+                let help = format!(
+                    "add `time:`, SQL for a row's own time; else {which} is sent one unit of `as` earlier, which is right only if times \
+                     are whole units"
+                );
+                let message = format!("the server {does} {which} of the window, and rows aren't cut by their own time");
+                self.warn(edge.as_ref().map_or(window.span, |edge| edge.span), message, help);
+            }
         } else if window.time.is_none() && !self.partial {
             let help = "add `time:`, SQL for a row's own time, such as `time: created_at`; where rows have none, write `time: none`";
             let message = "nothing shows whether rows lie in the window: a server that ignores it isn't noticed";

@@ -169,6 +169,24 @@ fn edges() {
       = help: add `time:`, SQL for a row's own time; else the end is sent one unit of `as` earlier, which is right only if times are whole units
     "
     );
+    insta::assert_snapshot!(
+        window("every: 1d, start: -1d, as: epoch_s, from: {into: query.a, bound: exclusive}, to: query.b"),
+        @r"
+    warning: the server excludes the beginning of the window, and rows aren't cut by their own time
+     --> p.yaml:6:56
+      |
+    6 |     window: {every: 1d, start: -1d, as: epoch_s, from: {into: query.a, bound: exclusive}, to: query.b}
+      |                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: add `time:`, SQL for a row's own time; else the beginning is sent one unit of `as` earlier, which is right only if times are whole units
+    "
+    );
+    assert_eq!(
+        window(
+            "every: 1d, start: -1d, as: epoch_s, from: {into: query.a, bound: exclusive}, to: query.b, time: to_timestamp_seconds(t)"
+        ),
+        ""
+    );
     insta::assert_snapshot!(window("every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, pad: {before: 1h}"), @r"
     error: with `pad` and without `time`, rows would land in two slices
      --> p.yaml:6:83
