@@ -6,11 +6,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::RunError;
 use super::collect::{Collected, keep};
 use super::deliver::OutboxRows;
 use super::expect::Expectations;
-use super::quarantine;
+use super::{RunError, names, quarantine};
 use crate::decode::arrow_schema;
 use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
 use crate::pipeline::load::Sql;
@@ -156,6 +155,7 @@ pub(super) fn write(
     let counts = counts.map_err(|source| unwrap("transform", source))?;
     // Before the files are finished: of a slice that fails here, nothing is left.
     staged.notes = expectations.check()?;
+    staged.notes.extend(if to.targets.is_empty() { None } else { names::alike(&output) });
     staged.left_out = left_out;
     staged.rows_out = counts.rows_out;
     staged.output = Some(output);

@@ -1,5 +1,6 @@
 //! Names of columns that the records don't have: where they stand in the pipeline file, and which of them a lock file tells already.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -179,4 +180,16 @@ pub(super) fn misspelt(decoder: &PageDecoder, job: &Job) -> Vec<String> {
         format!("{place}`schema.columns` types `{column}`, which no row has; did you mean `{near}`?")
     };
     decoder.misspelt().into_iter().map(told).collect()
+}
+
+/// Says which columns of files differ in case alone.
+pub(super) fn alike(files: &Schema) -> Option<String> {
+    let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for field in files.fields() {
+        names.entry(field.name().to_lowercase()).or_default().push(field.name());
+    }
+    let alike: Vec<String> =
+        names.into_values().filter(|names| names.len() > 1).map(|names| format!("`{}`", names.join("`, `"))).collect();
+    let why = "DuckDB, Spark and Hive take them for one column, and mix, rename or refuse them; give one another name in `transform`, by AS";
+    (!alike.is_empty()).then(|| format!("columns whose names differ in case alone: {}: {why}", alike.join("; ")))
 }

@@ -107,3 +107,12 @@ fn a_record_of_three_thousand_columns_lands() {
     assert_eq!(duck::columns(&parquet).len(), 3000);
     assert_eq!(duck::rows(&parquet)[0]["column_2999"], 2999);
 }
+
+/// `DuckDB`'s `union_by_name` takes the one column of an early file for the other of a later one.
+#[test]
+fn columns_that_differ_in_case_alone_are_told() {
+    let bench = bench(&json!({"name": 1, "Name": 2, "id": 3}), SINKS);
+    let ran = bench.run();
+    let told = ran.report["jobs"][0]["warnings"][0].as_str().unwrap();
+    assert!(told.starts_with("columns whose names differ in case alone: `Name`, `name`: DuckDB"), "{ran:?}");
+}
