@@ -71,26 +71,7 @@ impl Findings<'_> {
         if let Some(request) = request {
             self.window_is_sent(window, request);
         }
-        let moved = [
-            (&window.from, &from, EdgeBound::Exclusive, "excludes", "the beginning"),
-            (&window.to, &to, EdgeBound::Inclusive, "includes", "the end"),
-        ];
-        let is_moved = |bound, edge: &Option<(Place, EdgeBound)>| edge.as_ref().is_some_and(|(_, own)| *own == bound);
-        let moved: Vec<_> = moved.into_iter().filter(|(_, edge, bound, ..)| is_moved(*bound, edge)).collect();
-        if window.own_time().is_none() && !moved.is_empty() && !self.partial {
-            for (edge, .., does, which) in moved {
-                let help = format!(
-                    "add `time:`, SQL for a row's own time; else {which} is sent one unit of `as` earlier, which is right only if times \
-                     are whole units"
-                );
-                let message = format!("the server {does} {which} of the window, and rows aren't cut by their own time");
-                self.warn(edge.as_ref().map_or(window.span, |edge| edge.span), message, help);
-            }
-        } else if window.time.is_none() && !self.partial {
-            let help = "add `time:`, SQL for a row's own time, such as `time: created_at`; where rows have none, write `time: none`";
-            let message = "nothing shows whether rows lie in the window: a server that ignores it isn't noticed";
-            self.advise(window.every.span, message, help);
-        }
+        self.rows_are_cut(window, from.as_ref().map(|edge| edge.1), to.as_ref().map(|edge| edge.1));
         if let (Some(pad), None) = (&window.pad, window.own_time()) {
             let help = "add `time:`, SQL for a row's own time, which cuts what is asked for in excess";
             self.missing(pad.span, "with `pad` and without `time`, rows would land in two slices", help);
@@ -110,6 +91,28 @@ impl Findings<'_> {
             pad_after: length(pad.after),
             parts: parts?,
         })
+    }
+
+    /// Warns where nothing cuts rows by their own time, and so nothing shows whether the window's edges are right.
+    fn rows_are_cut(&mut self, window: &Spanned<WindowFile>, from: Option<EdgeBound>, to: Option<EdgeBound>) {
+        if self.partial || window.own_time().is_some() {
+            return;
+        }
+        let excludes = (from == Some(EdgeBound::Exclusive)).then_some((&window.from, "excludes", "the beginning"));
+        let includes = (to == Some(EdgeBound::Inclusive)).then_some((&window.to, "includes", "the end"));
+        for (edge, does, which) in excludes.into_iter().chain(includes) {
+            let help = format!(
+                "add `time:`, SQL for a row's own time; else {which} is sent one unit of `as` earlier, which is right only if times are \
+                 whole units"
+            );
+            let message = format!("the server {does} {which} of the window, and rows aren't cut by their own time");
+            self.warn(edge.as_ref().map_or(window.span, |edge| edge.span), message, help);
+        }
+        if window.time.is_none() && excludes.is_none() && includes.is_none() {
+            let help = "add `time:`, SQL for a row's own time, such as `time: created_at`; where rows have none, write `time: none`";
+            let message = "nothing shows whether rows lie in the window: a server that ignores it isn't noticed";
+            self.advise(window.every.span, message, help);
+        }
     }
 
     fn edge(
