@@ -32,9 +32,9 @@ pub fn references<T: DeserializeOwned>(source: &Source) -> Result<Vec<Referred>,
     }
     let mut all = BTreeMap::new();
     // A value that was made up may not fit its field, which then goes.
-    collect(&root, Place::Plain, &mut all);
+    collect(&root, Place::Plain, "", &mut all);
     let _: (Option<T>, _) = de::from_node(&mut root, &source.text);
-    collect(&root, Place::Plain, &mut all);
+    collect(&root, Place::Plain, "", &mut all);
     Ok(all
         .into_iter()
         .map(|(reference, place)| Referred { reference, secret: matches!(place, Place::HookUrl | Place::Secret) })
@@ -69,22 +69,24 @@ enum Place {
     Secret,
 }
 
-/// `place` is what the keys above say: parameters and headers are no fields.
-fn collect(node: &Node, place: Place, all: &mut BTreeMap<Reference, Place>) {
+/// `place` is what the keys above say: parameters and headers are no fields. `within` is the last of them.
+fn collect(node: &Node, place: Place, within: &str, all: &mut BTreeMap<Reference, Place>) {
     match &node.kind {
         Kind::Map(entries) => {
             for entry in entries {
                 let below = match (place, entry.key.text.as_str()) {
                     (_, key) if conceal::is_telling(key) => Place::Secret,
+                    (_, name) if within == "headers" && conceal::is_secret_header(name) => Place::Secret,
+                    (_, name) if within == "query" && conceal::is_secret_parameter(name) => Place::Secret,
                     (_, "on_success" | "on_failure") => Place::Hook,
                     (Place::Hook, "post") => Place::HookUrl,
                     (Place::Hook, _) => Place::Plain,
                     _ => place,
                 };
-                collect(&entry.value, below, all);
+                collect(&entry.value, below, &entry.key.text, all);
             }
         }
-        Kind::Seq(items) => items.iter().for_each(|item| collect(item, place, all)),
+        Kind::Seq(items) => items.iter().for_each(|item| collect(item, place, within, all)),
         Kind::Scalar(scalar) => {
             let Some(filled) = &scalar.filled else { return };
             for reference in &filled.references {
@@ -104,14 +106,16 @@ mod tests {
 
     #[test]
     fn what_fills_a_secret_is_told_from_what_does_not() {
-        let text = "version: 1\nname: x\nsource:\n  base_url: ${URL:-https://a.test}\n  auth: {basic: {username: '${USER}', password: '${file:/run/pw}'}}\n  headers: {Authorization: 'Bearer ${TOKEN}', X-App: '${USER}'}\n  concurrency: ${N}\non_success: {post: '${URL:-https://a.test}/${HOOK}'}\non_failure: {post: '${HOOK}', body: {channel: '${N}'}}\njobs: {a: {get: '/${USER}', paginate: none, records: '.[]'}}\n";
+        let text = "version: 1\nname: x\nsource:\n  base_url: ${URL:-https://a.test}\n  auth: {basic: {username: '${USER}', password: '${file:/run/pw}'}}\n  headers: {Authorization: 'Bearer ${TOKEN}', X-App: '${USER}', DD-APPLICATION-KEY: '${APP}', Idempotency-Key: '${N}'}\n  query: {key: '${K}', page: '${N}'}\n  concurrency: ${N}\non_success: {post: '${URL:-https://a.test}/${HOOK}'}\non_failure: {post: '${HOOK}', body: {channel: '${N}'}}\njobs: {a: {get: '/${USER}', paginate: none, records: '.[]'}}\n";
         let source = Source { name: "x.yaml".to_owned(), text: text.to_owned() };
         let found = references::<PipelineFile>(&source).unwrap();
         let shown: Vec<_> = found.iter().map(|one| format!("{:?} {}", one.reference, one.secret)).collect();
         assert_eq!(
             shown,
             [
+                "Var { name: \"APP\", default: None } true",
                 "Var { name: \"HOOK\", default: None } true",
+                "Var { name: \"K\", default: None } true",
                 "Var { name: \"N\", default: None } false",
                 "Var { name: \"TOKEN\", default: None } true",
                 "Var { name: \"URL\", default: Some(\"https://a.test\") } false",
