@@ -1,10 +1,11 @@
 //! The report of a run, for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::print;
-use crate::model::{Fetched, JobReport, Left, RunEnd, RunReport, SliceOutcome, SliceReport, Stop, Verdict};
+use crate::model::{Fetched, JobReport, Left, RunEnd, RunReport, SinkName, SliceOutcome, SliceReport, Stop, Verdict};
 
 /// The most failures of a job that are shown one by one.
 const FAILURES_SHOWN: usize = 5;
@@ -179,8 +180,10 @@ fn details(out: &mut String, (file, state): (&Path, &str), job: &JobReport) {
         let _ = writeln!(out, "{}: and {more}; `--output json` has them all", job.job);
     }
     let rows = job.rows();
+    let first = job.slices.iter().find_map(|slice| slice.misfit.as_deref());
+    let first = first.map(|misfit| format!("; the first: {misfit}")).unwrap_or_default();
     let quarantine = format!(
-        "in quarantine; `tidegate quarantine show {} {} --state {}` has the reasons",
+        "in quarantine{first}; `tidegate quarantine show {} {} --state {}` has the reasons",
         print::word(file),
         job.job,
         print::word(Path::new(state))
@@ -208,6 +211,12 @@ fn details(out: &mut String, (file, state): (&Path, &str), job: &JobReport) {
     for (count, what) in others.iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(out, "{}: {} {what}", job.job, print::counted(*count, "row"));
     }
+    left_out(out, job);
+    why_failed(out, job);
+}
+
+/// Says why slices failed.
+fn why_failed(out: &mut String, job: &JobReport) {
     let failures: Vec<(&SliceReport, &String)> = job
         .slices
         .iter()
@@ -223,6 +232,17 @@ fn details(out: &mut String, (file, state): (&Path, &str), job: &JobReport) {
     if failures.len() > FAILURES_SHOWN {
         let more = print::counted((failures.len() - FAILURES_SHOWN) as u64, "more slice");
         let _ = writeln!(out, "{}: and {more} failed; `--output json` has them all", job.job);
+    }
+}
+
+/// Says how many rows the conditions of sinks left out: they count as landed, since others may have them.
+fn left_out(out: &mut String, job: &JobReport) {
+    let mut all: BTreeMap<&SinkName, u64> = BTreeMap::new();
+    for (sink, counts) in job.slices.iter().flat_map(|slice| &slice.sinks) {
+        *all.entry(sink).or_default() += counts.filtered;
+    }
+    for (sink, rows) in all.into_iter().filter(|(_, rows)| *rows > 0) {
+        let _ = writeln!(out, "{}: {} left out by the `where` of sink `{sink}`", job.job, print::counted(rows, "row"));
     }
 }
 

@@ -166,6 +166,9 @@ pub struct SliceReport {
     pub took: Took,
     /// Where its rows went.
     pub rows: RowCounts,
+    /// What is wrong with the first of its rows in quarantine: `` `score` expected int64, got number 5.25 ``; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misfit: Option<String>,
     /// Rows from outside of what was asked for; absent where there are none.
     #[serde(skip_serializing_if = "Strays::is_none")]
     pub strays: Strays,

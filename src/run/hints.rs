@@ -162,6 +162,7 @@ mod tests {
             fetched: Fetched::default(),
             took: Took::default(),
             rows: RowCounts::default(),
+            misfit: None,
             strays,
             sinks: std::collections::BTreeMap::new(),
             reconciliation: None,

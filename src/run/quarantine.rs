@@ -84,7 +84,8 @@ impl BadRow {
 
     /// Says which column has values that don't fit, and how, without the row.
     pub(super) fn misfit(&self) -> String {
-        format!("`{}` {}", self.column, self.reason)
+        let what = if self.column.is_empty() { "the row".to_owned() } else { format!("`{}`", self.column) };
+        format!("{what} {}", self.reason)
     }
 
     /// Makes one of a row that was decoded, and came as `text`.

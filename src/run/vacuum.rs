@@ -88,12 +88,15 @@ pub async fn vacuum(
         let found = list(&data, &roots(pipeline, state, &data, &known).await?).await?;
         let all = look(pipeline, &ledger, &data, &known, found).await?;
         for orphan in &all.orphans {
+            // A run that holds the lease by now may have written it.
+            writer.still_held()?;
             match orphan {
                 Orphan::File { root, path } => data.delete(root, path).await?,
                 Orphan::Upload { root, upload } => data.sets().abort(root, upload).await?,
             }
         }
         for spare in &all.spare {
+            writer.still_held()?;
             ledger.discard(spare).await?;
         }
         removed.extend(all.found.removed);

@@ -77,7 +77,7 @@ fn a_row_that_does_not_fit_lies_in_quarantine() {
     let text =
         bench.workspace.tidegate(&["run", "pipeline.yaml", "--state", "state", "--now", "2026-01-03T14:00:00Z"]).run();
     assert!(text.stdout.contains("rows: 3 rows in quarantine"), "{}", text.stdout);
-    assert_snapshot!(text.stdout.lines().find(|line| line.contains("rows in quarantine")).unwrap(), @"rows: 3 rows in quarantine; `tidegate quarantine show pipeline.yaml rows --state state` has the reasons");
+    assert_snapshot!(text.stdout.lines().find(|line| line.contains("rows in quarantine")).unwrap(), @r#"rows: 3 rows in quarantine; the first: `n` expected int64, got string "seven"; `tidegate quarantine show pipeline.yaml rows --state state` has the reasons"#);
 }
 
 #[test]

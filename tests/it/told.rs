@@ -68,7 +68,7 @@ fn what_is_advised_finds_the_state_and_one_that_is_not_there_is_said() {
     workspace.write("p.yaml", &pipeline(&api.url(), "", ""));
     let ran = run(&workspace, &[]);
     let advice = "tidegate quarantine show p.yaml rows --state state";
-    assert!(ran.stdout.contains(&format!("1 row in quarantine; `{advice}` has the reasons")), "{ran:#?}");
+    assert!(ran.stdout.contains(&format!("1 row in quarantine; the first: the row expected an object, got string \"none\"; `{advice}` has the reasons")), "{ran:#?}");
     let typed: Vec<&str> = advice.split(' ').skip(1).collect();
     let shown = workspace.tidegate(&typed).run();
     assert!(shown.stdout.contains("expected an object"), "{shown:#?}");
@@ -78,6 +78,18 @@ fn what_is_advised_finds_the_state_and_one_that_is_not_there_is_said() {
         let said = "nothing has run yet with the state in ./.tidegate: give the --state that the run was given\n";
         assert_eq!(elsewhere.stdout, said);
     }
+}
+
+#[test]
+fn rows_that_a_condition_left_out_are_told() {
+    let api = Api::always(Answer::json(&json!([{"id": 1}, {"id": 2}, {"id": 3}])));
+    let workspace = Workspace::new();
+    let file = pipeline(&api.url(), "", "");
+    let sinks = file.replace("{jsonl: {url: ./lake}}", "{jsonl: {url: ./lake}, where: id > 2}");
+    assert_ne!(sinks, file);
+    workspace.write("p.yaml", &sinks);
+    let ran = run(&workspace, &[]);
+    assert!(ran.stdout.contains("rows: 2 rows left out by the `where` of sink `lake`"), "{ran:#?}");
 }
 
 #[test]
