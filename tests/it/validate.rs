@@ -108,7 +108,7 @@ fn each_file_is_judged_by_itself() {
     assert_eq!(outcome.code, Some(2));
     assert_eq!(outcome.stdout, "good.yaml: fine, 1 job\nodd.yaml: fine, 1 job\n");
     insta::assert_snapshot!(outcome.stderr, @r"
-    error: expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`, found the text `nome`
+    error: expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none: true`, found the text `nome`
      --> bad.yaml:7:15
       |
     7 |     paginate: nome
@@ -160,8 +160,8 @@ fn programs_get_one_document() {
         "file": "bad.yaml",
         "line": 7,
         "column": 15,
-        "message": "expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`, found the text `nome`",
-        "expected": "`none`, or a map with one of `offset`, `page`, `cursor`, `next_link` and `seek`",
+        "message": "expected `none`, or a map with one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none: true`, found the text `nome`",
+        "expected": "`none`, or a map with one of `offset`, `page`, `cursor`, `next_link`, `seek` and `none: true`",
         "help": null
       },
       {

@@ -386,6 +386,7 @@ impl HttpClient {
                 reason.extend(proxy.iter().map(|proxy| format!(", through {proxy}")));
                 let note = note
                     .or_else(|| proxy.and_then(|_| kind.what_to_do_about_a_proxy()))
+                    .or_else(|| terms.patience.purpose.what_to_do(kind))
                     .or_else(|| kind.what_to_do_at(origin))
                     .or_else(|| tls::what_to_do(&reason).filter(|_| kind == TransportKind::Tls))
                     .or_else(|| what_to_do_about_http_2(&reason).filter(|_| kind == TransportKind::Broken));

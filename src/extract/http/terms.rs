@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::answer::CutCheck;
 use super::budget::RetryBudget;
+use super::error::TransportKind;
 use super::judge::Rules;
 use crate::extract::auth::{EachTry, Grant, Pass, Session};
 
@@ -40,6 +41,21 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// Says what to do about a request that failed without an answer, where that isn't what a job would do: there are no pages.
+    pub(super) fn what_to_do(self, kind: TransportKind) -> Option<String> {
+        let what = match (self, kind) {
+            (Self::Sink, TransportKind::Timeout) => "raise `timeout` of the sink's `http`, or see what keeps the server",
+            (Self::Sink, TransportKind::Broken) => {
+                "the server or a proxy closed the connection: see its log, or lower concurrency"
+            }
+            (Self::Sink, TransportKind::TornBody) => {
+                "the answer is cut off or garbled on its way; look at the proxies between"
+            }
+            _ => return None,
+        };
+        Some(what.to_owned())
+    }
+
     /// Says what to do about an answer that is larger than allowed.
     pub(super) const fn too_large(self) -> &'static str {
         match self {
