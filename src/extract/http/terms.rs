@@ -44,7 +44,9 @@ impl Purpose {
     /// Says what to do about a request that failed without an answer, where that isn't what a job would do: there are no pages.
     pub(super) fn what_to_do(self, kind: TransportKind) -> Option<String> {
         let what = match (self, kind) {
-            (Self::Sink, TransportKind::Timeout) => "raise `timeout` of the sink's `http`, or see what keeps the server",
+            (Self::Sink, TransportKind::Timeout) => {
+                "raise `timeout` of the sink's `http`, or see what keeps the server"
+            }
             (Self::Sink, TransportKind::Broken) => {
                 "the server or a proxy closed the connection: see its log, or lower concurrency"
             }
