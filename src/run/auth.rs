@@ -28,6 +28,9 @@ pub(super) fn auth(source: &Source) -> Result<Auth, RunError> {
             let (name, value) = named(secret);
             Auth::Header { name, value }
         }
+        (file::Auth::Headers(headers), _) => {
+            Auth::Headers(headers.iter().map(|(name, value)| (name.value.clone(), value.0.clone())).collect())
+        }
         (file::Auth::Query(secret), _) => {
             let (name, value) = named(secret);
             Auth::Query { name, value }

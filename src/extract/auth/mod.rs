@@ -96,6 +96,8 @@ pub enum Auth {
         /// Its whole value, prefix included.
         value: Secret,
     },
+    /// Several headers: their names, and their whole values.
+    Headers(Vec<(String, Secret)>),
     /// A parameter of the query.
     Query {
         /// Its name.
@@ -154,6 +156,7 @@ impl Auth {
             Self::Basic { .. } => "basic",
             Self::Bearer(_) => "bearer",
             Self::Header { .. } => "header",
+            Self::Headers(_) => "headers",
             Self::Query { .. } => "query",
             Self::Form { .. } => "form",
             Self::Body { .. } => "body",
@@ -176,11 +179,8 @@ impl Auth {
             Self::Bearer(token) => {
                 self.set_header(request, &http::header::AUTHORIZATION, &format!("Bearer {}", token.expose()))
             }
-            Self::Header { name, value } => {
-                let key = HeaderName::from_bytes(name.as_bytes());
-                let key = key.map_err(|_| AuthError::HeaderName { name: name.clone() })?;
-                self.set_header(request, &key, value.expose())
-            }
+            Self::Header { name, value } => self.set_named(request, name, value),
+            Self::Headers(headers) => headers.iter().try_for_each(|(name, value)| self.set_named(request, name, value)),
             Self::Query { name, value } => {
                 request.set_query(name, value.expose());
                 Ok(())
@@ -232,6 +232,12 @@ impl Auth {
             }
             Self::Body { place, value } => [place.as_str(), value.expose()],
             Self::SecureWorkload(signer) => [signer.key().expose(), signer.secret().expose()],
+            Self::Headers(headers) => {
+                let mut headers: Vec<_> = headers.iter().collect();
+                headers.sort_by_key(|(name, _)| name.to_ascii_lowercase());
+                let parts = headers.into_iter().flat_map(|(name, value)| [name.as_str(), value.expose()]);
+                return Some(CredentialId::of(self.kind(), parts));
+            }
         };
         Some(CredentialId::of(self.kind(), parts))
     }
@@ -254,7 +260,14 @@ impl Auth {
             | Self::Form { value: secret, .. }
             | Self::Body { value: secret, .. } => vec![secret],
             Self::SecureWorkload(signer) => vec![signer.key(), signer.secret()],
+            Self::Headers(headers) => headers.iter().map(|(_, value)| value).collect(),
         }
+    }
+
+    fn set_named(&self, request: &mut RenderedRequest, name: &str, value: &Secret) -> Result<(), AuthError> {
+        let key = HeaderName::from_bytes(name.as_bytes());
+        let key = key.map_err(|_| AuthError::HeaderName { name: name.to_owned() })?;
+        self.set_header(request, &key, value.expose())
     }
 
     fn set_header(&self, request: &mut RenderedRequest, name: &HeaderName, text: &str) -> Result<(), AuthError> {

@@ -32,6 +32,9 @@ fn each_kind_goes_where_it_belongs() {
     assert_eq!(applied(&Auth::Bearer(Secret::new("t")), false).headers["authorization"], "Bearer t");
     let (name, value) = named("X-Token", "Token t");
     assert_eq!(applied(&Auth::Header { name, value }, false).headers["x-token"], "Token t");
+    let both = applied(&Auth::Headers(vec![named("X-Key", "k"), named("X-App", "a")]), false).headers;
+    assert_eq!((&both["x-key"], &both["x-app"]), (&"k".parse().unwrap(), &"a".parse().unwrap()));
+    assert!(both.values().all(http::HeaderValue::is_sensitive));
     let (name, value) = named("key", "a b");
     assert_eq!(applied(&Auth::Query { name, value }, false).url().as_str(), "http://a/list?key=a%20b");
     let (name, value) = named("authToken", "t&u");
@@ -56,6 +59,10 @@ fn a_credential_is_its_kind_and_its_secret() {
     let (name, value) = named("", "a");
     assert_ne!(bearer("a"), Auth::Header { name, value }.credential());
     assert_eq!(Auth::None.credential(), None);
+    let headers = |pairs: [(&str, &str); 2]| Auth::Headers(pairs.map(|(name, value)| named(name, value)).to_vec());
+    assert_eq!(headers([("a", "1"), ("b", "2")]).credential(), headers([("b", "2"), ("a", "1")]).credential());
+    assert_ne!(headers([("a", "1"), ("b", "2")]).credential(), headers([("a", "2"), ("b", "1")]).credential());
+    assert_eq!(headers([("a", "1"), ("b", "2")]).secrets().len(), 2);
     assert_eq!(format!("{:?}", bearer("a")), "Some(CredentialId)");
 }
 

@@ -20,6 +20,13 @@ impl Findings<'_> {
         match &auth.value {
             Auth::Login(login) => self.login(auth.span, login, job, keys),
             Auth::Oauth2(client) => self.oauth2(client),
+            Auth::Headers(headers) => {
+                headers.keys().for_each(|name| self.header_name(name));
+                if headers.is_empty() {
+                    self.missing(auth.span, "`headers` names none", "add one, such as `X-Api-Key: '${KEY}'`");
+                }
+                None
+            }
             _ => None,
         }
     }

@@ -19,6 +19,8 @@ pub enum Auth {
     Bearer(SecretText),
     /// A header of that name.
     Header(NamedSecret),
+    /// Several headers, for servers that want more than one secret: `{DD-API-KEY: '${API_KEY}', DD-APPLICATION-KEY: '${APP_KEY}'}`.
+    Headers(IndexMap<Spanned<String>, PrefixedSecret>),
     /// A query parameter of that name.
     Query(NamedSecret),
     /// A form field of that name.

@@ -392,3 +392,33 @@ fn a_client_has_an_id() {
       = note: expected `header` or `body`
     ");
 }
+
+#[test]
+fn several_headers_hold_a_secret_each() {
+    let auth = |headers: &str| say_job(&format!("    get: /rows\n    auth: {{headers: {headers}}}\n"));
+    assert_eq!(auth("{DD-API-KEY: '${TOKEN}', X-App: 'App ${TOKEN}'}"), "");
+    insta::assert_snapshot!([auth("{}"), auth("{a b: '${TOKEN}'}"), auth("{X-Key: abcdef}")].join("\n"), @"
+    error: `headers` names none
+     --> p.yaml:7:11
+      |
+    7 |     auth: {headers: {}}
+      |           ^^^^^^^^^^^^^
+      |
+      = help: add one, such as `X-Api-Key: '${KEY}'`
+    error: `a b` can't be the name of a header
+     --> p.yaml:7:22
+      |
+    7 |     auth: {headers: {a b: '${TOKEN}'}}
+      |                      ^^^
+      |
+      = help: use letters, digits and `-`, such as `x-request-id`
+    error: a secret can't be written in the file
+     --> p.yaml:7:29
+      |
+    7 |     auth: {headers: {X-Key: ******}}
+      |                             ^^^^^^
+      |
+      = note: expected a text that ends with `${NAME}` or `${file:path}`
+      = help: use ${NAME} or ${file:path}; if it was ever committed or shared, change it
+    ");
+}
