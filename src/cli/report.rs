@@ -88,6 +88,11 @@ fn deliveries(out: &mut String, report: &RunReport, typed: (&Path, &str)) {
         ]);
     }
     let _ = writeln!(out, "{table}");
+    said_of_deliveries(out, report, typed);
+}
+
+/// Says what became of rows that a person may have to look after.
+fn said_of_deliveries(out: &mut String, report: &RunReport, typed: (&Path, &str)) {
     for delivery in &report.deliveries {
         let (at, counts) = (format!("{} {}", delivery.job, delivery.sink), &delivery.counts);
         if counts.refused > 0 {
@@ -101,10 +106,18 @@ fn deliveries(out: &mut String, report: &RunReport, typed: (&Path, &str)) {
                 print::word(Path::new(typed.1))
             );
         }
+        if delivery.gone > 0 {
+            let _ = writeln!(
+                out,
+                "{at}: {} refused before and gone from the slices since, so not sent again: see the files in {}/quarantine below --state",
+                print::counted(delivery.gone, "row"),
+                report.pipeline
+            );
+        }
         if counts.maybe_sent > 0 {
             let _ = writeln!(
                 out,
-                "{at}: {} may have been sent twice: give the sink `find:`, or an `idempotency_key:` that the server honours",
+                "{at}: {} may have been sent twice: give the sink `find:`, `exists:`, or an `idempotency_key:` that the server honours",
                 print::counted(counts.maybe_sent, "row")
             );
         }

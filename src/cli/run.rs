@@ -89,7 +89,7 @@ pub(super) async fn one(file: &Path, pipeline: &Pipeline, options: &Options, env
             let landed =
                 end.report.as_ref().map_or(0, |report| report.count(|outcome| *outcome == SliceOutcome::Landed));
             let slices = print::counted(landed as u64, "slice");
-            format!("; {slices} landed, which stay: run again for the rest")
+            format!("; {slices} landed, and what landed stays: run again for the rest")
         } else {
             String::new()
         };

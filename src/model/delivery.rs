@@ -46,12 +46,21 @@ pub struct DeliveryReport {
     /// where the delivery ended before it was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_so_far: Option<u64>,
+    /// Rows that were refused before, were to be sent again (`tidegate deliver --refused`), and that no slice has any more: they aren't
+    /// sent, and stay in quarantine.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gone: u64,
     /// Why the delivery stopped before its end. Where rows are left without a reason, the run was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// What helps against that, where delivering again alone doesn't.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl DeliveryReport {
@@ -83,6 +92,6 @@ pub struct DeliveryStatus {
     pub refused: u64,
     /// Rows that were sent once more though an earlier request may have been heard.
     pub maybe_sent: u64,
-    /// Rows of the last request whose end isn't known; they are among the pending ones.
+    /// Rows of requests of which it isn't known whether they were heard; they are among the pending ones.
     pub in_doubt: u64,
 }

@@ -14,7 +14,7 @@ use super::pages::{self, Asked};
 use super::sent::Sent;
 use super::{RunError, build, window};
 use crate::decode::{SplitPage, check_json};
-use crate::extract::http::{AnswerError, Exchange, ExchangeError, Fault, RawAnswer};
+use crate::extract::http::{AnswerError, Exchange, ExchangeError, Fault, Patience, Purpose, RawAnswer};
 use crate::extract::request::{Fingerprint, RenderedRequest, RequestTree};
 use crate::lang::jq::Jq;
 use crate::model::Slice;
@@ -82,11 +82,12 @@ impl Extraction {
             context.insert("window".to_owned(), window::variable(spec, cell));
         }
         let rules = Arc::new(self.exchange.rules.without_empty());
+        let patience = Patience { purpose: Purpose::Detail, ..self.exchange.patience.clone() };
         Ok(Some(Enricher {
             columns: columns.collect::<Result<_, RunError>>()?,
             context: Arc::new(context),
             extra: pages::fan_out(job, slice),
-            exchange: Exchange { rules, ..self.exchange.clone() },
+            exchange: Exchange { rules, patience, ..self.exchange.clone() },
             at_once: job.source.concurrency as usize,
             kept: HashMap::new(),
             kept_bytes: 0,

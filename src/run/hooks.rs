@@ -73,7 +73,7 @@ async fn send_to(field: &str, hook: &Hook, end: &RunEnd, clock: Arc<dyn Clock>) 
     if !headers.keys().any(|name| name.eq_ignore_ascii_case(ONCE)) {
         headers.insert(ONCE.to_owned(), Tree::from(Value::from(format!("{}-{field}", end.run))));
     }
-    let post = Post::new(&hook.url, format!("the `url` of {field}"), headers, hook.body.as_ref().map(build::tree))?;
+    let post = Post::new(&hook.url, format!("the `post` of {field}"), headers, hook.body.as_ref().map(build::tree))?;
     post.redactor.know(&hidden::of_hook(hook));
     let body = hook.body.is_none().then(|| document(end)).transpose().map_err(|error| post.error(error.to_string()))?;
     post.send(&json!({ "run": variable(end) }), body, clock).await

@@ -164,7 +164,7 @@ fn interrupted_a_run_says_so_and_the_next_one_goes_on() {
         let outcome = running.wait();
         assert_eq!(outcome.code, Some(130), "{outcome:#?}");
         let said = outcome.stderr.strip_prefix("error: ntopng: interrupted; ").unwrap();
-        let slices = said.strip_suffix(" landed, which stay: run again for the rest\n").unwrap();
+        let slices = said.strip_suffix(" landed, and what landed stays: run again for the rest\n").unwrap();
         assert!(slices.ends_with(" slices") || slices == "1 slice", "{said}");
         report(&site.run(&["--no-wait"]).env("TMPDIR", temporary(&site)).run(), 0);
         assert_eq!(data_files(&site.lake()), undisturbed);

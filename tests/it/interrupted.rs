@@ -51,7 +51,7 @@ fn what_had_landed_is_in_the_report_the_metrics_the_history_and_on_the_terminal(
         running.signal("TERM");
         let outcome = running.wait();
         assert_eq!(outcome.code, Some(143), "{outcome:#?}");
-        assert!(outcome.stderr.contains("p: interrupted; 2 slices landed, which stay"), "{outcome:#?}");
+        assert!(outcome.stderr.contains("p: interrupted; 2 slices landed, and what landed stays"), "{outcome:#?}");
         let told: Value = serde_json::from_str(&fs::read_to_string(workspace.path("r.json")).unwrap()).unwrap();
         let end = &told["runs"][0];
         assert_eq!(

@@ -296,3 +296,29 @@ fn a_ticket_is_looked_for_once_a_search_that_lags_can_show_it() {
     it.assert_one_each();
     assert_eq!(numbers(&it.status(), ["in_doubt", "maybe_sent"]), [0, 0]);
 }
+
+/// A server that refuses what is there already never makes it twice.
+#[test]
+fn a_row_in_doubt_that_is_there_by_the_servers_word_is_no_double() {
+    let it = TicketBench::new(3, AT_ONCE, "exists: $status == 409\nconcurrency: 2");
+    it.fault(|alert, tries| match (alert, tries) {
+        ("1", 0) => Mishap::CreatedBut(503),
+        ("1", _) => Mishap::Instead(409, "it is there"),
+        _ => Mishap::None,
+    });
+    let ran = it.run(0);
+    assert_eq!(numbers(&checked(&ran.report), ["sent", "found", "maybe_sent", "left"]), [2, 1, 0, 0], "{ran:?}");
+    it.assert_one_each();
+}
+
+#[test]
+fn refused_rows_that_have_left_their_slices_are_told() {
+    let it = with_the_latest_list(TicketBench::new(4, AT_ONCE, PLAIN));
+    it.fault(|alert, _| if matches!(alert, "1" | "2") { Mishap::Instead(400, "no") } else { Mishap::None });
+    assert_eq!(numbers(&checked(&it.run(0).report), ["sent", "refused"]), [2, 2]);
+    it.mend();
+    it.desk().alerts.remove(1);
+    assert_eq!(it.run(1).code(), 0);
+    let (code, delivery) = it.deliver(&["--refused"]);
+    assert_eq!((code, numbers(&delivery, ["sent", "gone"])), (0, [1, 1]), "{delivery}");
+}

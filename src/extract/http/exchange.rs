@@ -271,6 +271,9 @@ impl Exchange {
     fn what_to_do(&self, answer: &RawAnswer) -> &'static str {
         match (self.patience.purpose, answer.status.as_u16()) {
             (_, 403 | 429) if answer.headers.get("x-ratelimit-remaining") == Some(&Value::from("0")) => USED_UP,
+            (Purpose::Detail, 404) => {
+                "check the path of the child request; if the row has no such detail, let `on_error: 'null'` say so"
+            }
             (Purpose::Sink, 403) => "check what the credential's account may write",
             (Purpose::Sink, 404) => "check the path and base_url; if it is about this row alone, say so with `refused`",
             (Purpose::Sink, 409) => {

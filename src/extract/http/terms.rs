@@ -36,6 +36,8 @@ pub enum Purpose {
     /// The rows of a job.
     #[default]
     Job,
+    /// A detail of a row of a job (`enrich`).
+    Detail,
     /// An `http` sink, which has a source of its own.
     Sink,
 }
@@ -61,7 +63,7 @@ impl Purpose {
     /// Says what to do about an answer that is larger than allowed.
     pub(super) const fn too_large(self) -> &'static str {
         match self {
-            Self::Job => "ask for smaller pages, or raise `max_response` (of the job, or of `source`)",
+            Self::Job | Self::Detail => "ask for smaller pages, or raise `max_response` (of the job, or of `source`)",
             Self::Sink => "raise `max_response` of the sink's `http`",
         }
     }

@@ -158,6 +158,12 @@ impl DeliveryState {
         (self.sent.len() as u64).saturating_sub(self.former)
     }
 
+    /// Returns the rows that the server refused for good.
+    #[must_use]
+    pub const fn refused_rows(&self) -> &HashSet<RowKey> {
+        &self.refused
+    }
+
     /// Returns how many rows the server refused for good.
     #[must_use]
     pub fn refused(&self) -> u64 {

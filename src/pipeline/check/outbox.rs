@@ -76,7 +76,8 @@ impl Findings<'_> {
     fn one_by_one(&mut self, http: &HttpSinkFile) {
         if let Some(concurrency) = http.concurrency.filter(|concurrency| concurrency.value > 1) {
             let message = "requests that can't be known again go one by one: each that is out when the process is killed may be doubled";
-            let help = "add `find:`, or an `idempotency_key:` that the server honours; or remove `concurrency`";
+            let help =
+                "add `find:`, `exists:` or an `idempotency_key:` that the server honours; or remove `concurrency`";
             self.error(concurrency.span, message, help);
         }
     }

@@ -16,9 +16,9 @@ with_source_keys! {
     /// slices, in the order of the slices and their rows. A row that a later reading of its slice no longer has, and that wasn't
     /// sent by then, isn't sent any more.
     ///
-    /// Each row is sent at least once. With a `find` that shows what was created once `lag` has passed, or with an `idempotency_key` that
-    /// the server honours, it is created once, whatever happens: a request with such a key of which nobody knows whether it was heard is sent again before all others, as it
-    /// was, whatever the source has by then (`deliver --refused` sends it as it has landed since). With neither, the requests go one by
+    /// Each row is sent at least once. With a `find` that shows what was created once `lag` has passed, with a server that refuses what is
+    /// there already as `exists` says, or with an `idempotency_key` that it honours, it is created once, whatever happens: a request with such a key of which nobody knows whether it was heard is sent again before all others, as it
+    /// was, whatever the source has by then (`deliver --refused` sends it as it has landed since). With none of them, the requests go one by
     /// one, and each that may have been heard though no answer came (a process that was killed, a timeout, a broken connection, a
     /// status of 500 and above) is sent again: the report counts the rows in it as `maybe_sent`.
     ///
@@ -33,8 +33,8 @@ with_source_keys! {
     #[serde(deny_unknown_fields)]
     pub struct HttpSinkFile {
         /// A POST request; the path is appended to `base_url`. Templates here and in `query`, `headers` and `body` see `row` (with
-        /// `batch`: `rows`, a list), and `key`, 32 hexadecimal digits that are made of the row's `key` and are the same each time it
-        /// is sent. Decimals are texts in `row`, so that they keep their digits.
+        /// `batch`: `rows`, a list), and `key`, 32 hexadecimal digits that are made of the row's `key` (with `batch`, of those of all its rows) and
+        /// are the same each time it is sent. Decimals are texts in `row`, so that they keep their digits.
         #[serde(default)]
         pub post: Option<Tmpl>,
         /// A PUT request.
@@ -69,7 +69,8 @@ with_source_keys! {
         /// A request that looks whether a row is there already, before each time that it would be sent. It names the row.
         #[serde(default)]
         pub find: Option<Spanned<FindFile>>,
-        /// jq: whether an answer says that the row is there already, whatever its status: `$status == 409`. It then counts as found.
+        /// jq: whether an answer says that the row is there already, whatever its status: `$status == 409`. It then counts as found. Only
+        /// for a server that never makes a row twice: one that may be there is sent again, and its answer tells.
         /// With `batch` it may be said of one of the rows: they are sent again in halves, down to those that are there.
         #[serde(default)]
         pub exists: Option<Jq>,

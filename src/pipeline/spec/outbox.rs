@@ -34,7 +34,13 @@ impl Outbox {
     /// Tells whether a row is created once though nobody knows whether its request was heard.
     #[must_use]
     pub const fn knows_again(&self) -> bool {
-        self.idempotency_header.is_some() || self.find.is_some()
+        self.idempotency_header.is_some() || self.knows_rows()
+    }
+
+    /// Tells whether the server can say of a row that it is there, before it is sent or in answer to it.
+    #[must_use]
+    pub const fn knows_rows(&self) -> bool {
+        self.find.is_some() || self.source.empty.is_some()
     }
 
     /// Returns how long to wait before a row that may have been created is looked for.

@@ -114,6 +114,11 @@ impl Backlog {
         Ok(None)
     }
 
+    /// Returns how many of these keys no row has had that was given out.
+    pub(super) fn without(&self, keys: &HashSet<RowKey>) -> u64 {
+        keys.difference(&self.seen).count() as u64
+    }
+
     /// Returns the next row, whatever is known of it.
     pub(super) async fn any(&mut self) -> Result<Option<Row>, RunError> {
         loop {

@@ -174,11 +174,11 @@ impl Courier<'_> {
     /// Notes what ended, and what is about to be sent where it must be known that it was.
     async fn begin(&mut self, wave: &[(Parcel, Made)]) -> Result<(), RunError> {
         let is_keyed = self.outbox.idempotency_header.is_some();
-        if is_keyed || self.outbox.find.is_none() || !self.outbox.lag().is_zero() {
+        if is_keyed || !self.outbox.knows_rows() || !self.outbox.lag().is_zero() {
             self.note.begun = wave.iter().map(|(parcel, _)| parcel.keys()).collect();
         }
         self.note.kept = wave.iter().filter_map(|(parcel, made)| kept(parcel, made)).collect();
-        if self.outbox.find.is_none() {
+        if !self.outbox.knows_rows() {
             // The server knows it again only if it is what it was.
             let is_doubled =
                 |parcel: &Parcel, made: &Made| parcel.doubtful && (made.mark.is_none() || parcel.mark != made.mark);
@@ -309,7 +309,7 @@ impl Courier<'_> {
 
     fn refuse(&mut self, parcel: Parcel, mut reason: String) {
         self.unheard(&parcel);
-        if parcel.doubtful && self.outbox.find.is_none() {
+        if parcel.doubtful && !self.outbox.knows_rows() {
             reason += MAYBE_THERE;
         }
         self.refused.push((parcel, reason));

@@ -9,7 +9,7 @@ mod parcels;
 mod rekey;
 mod sender;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -105,6 +105,7 @@ pub(super) async fn all(
             sink: outbox.name.clone(),
             counts: DeliveryCounts::default(),
             refused_so_far: None,
+            gone: 0,
             error: None,
             remedy: None,
         };
@@ -145,6 +146,7 @@ async fn one(
 ) -> Result<(), RunError> {
     let sender = Sender::new(outbox, env)?;
     let mut log = world.writer.delivery(&job.name, &outbox.name).await?;
+    let forgiven = if forgive { log.state().refused_rows().clone() } else { HashSet::new() };
     if forgive && (log.state().refused() > 0 || !log.state().in_doubt().is_empty()) {
         log.note(DeliveryNote { forgive, ..DeliveryNote::default() }).await?;
     }
@@ -183,6 +185,9 @@ async fn one(
     };
     let ended = courier.deliver().await;
     report.refused_so_far = Some(courier.log.state().refused());
+    if ended.is_ok() && courier.stopped.is_none() && !env.cancel.is_cancelled() {
+        report.gone = courier.backlog.without(&forgiven);
+    }
     report.error = courier.stopped.take().map(|error| sender.redactor().scrub(&error));
     match (courier.count(), ended) {
         (Ok(counts), ended) => {

@@ -152,7 +152,7 @@ fn paging_as_other_tools_say_it() {
 #[test]
 fn credentials_as_other_tools_say_them() {
     insta::assert_snapshot!(instead("{bearer: '${TOKEN}'}", "{type: bearer, token: x}"), @"
-    error: expected exactly one of `none`, `basic`, `bearer`, `header`, `query`, `form`, `login`, `oauth2` or `hmac`, found a map of 2 keys
+    error: expected exactly one of `none`, `basic`, `bearer`, `header`, `headers`, `query`, `form`, `login`, `oauth2` or `hmac`, found a map of 2 keys
      --> p.yaml:5:9
       |
     5 |   auth: {type: bearer, token: *}

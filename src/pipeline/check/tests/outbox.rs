@@ -163,7 +163,7 @@ fn what_does_not_fit() {
     17 |           concurrency: 4
        |                        ^
        |
-       = help: add `find:`, or an `idempotency_key:` that the server honours; or remove `concurrency`
+       = help: add `find:`, `exists:` or an `idempotency_key:` that the server honours; or remove `concurrency`
 
     error: `empty` is about pages, and a sink has none
       --> p.yaml:18:18
