@@ -88,9 +88,8 @@ pub fn parse_select(text: &str, extra_tables: &[&str]) -> Result<Statement, SqlS
     }
     let tables = known_tables(&statement, extra_tables);
     walk(text, &statement, Rules::Select { tables })?;
-    // The walk above has found nothing to break off for, and these visitors never do.
+    // The walk above has found nothing to break off for, and this visitor never does.
     let _ = VisitMut::visit(&mut statement, &mut LowercaseTableFunctions);
-    let _ = VisitMut::visit(&mut statement, &mut select_list::NameFields);
     Ok(statement)
 }
 

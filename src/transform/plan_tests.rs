@@ -319,22 +319,3 @@ fn an_empty_slice_has_the_schema_and_no_rows() {
     let (rows, counts) = run_over(sql, vec![alerts().slice(0, 0)]).expect("empty");
     assert_eq!((rows.len(), counts), (0, Counts::default()));
 }
-
-#[test]
-fn a_field_is_named_by_itself() {
-    let names = |sql: &str| {
-        let plan = TransformPlan::new(Some(sql), alerts().schema(), now()).expect(sql);
-        plan.output_schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(names("SELECT severity.label, r.ifid FROM records AS r ORDER BY severity.label"), "label ifid");
-    assert_eq!(
-        names("SELECT *, tstamp.label FROM records"),
-        "Name cli_ip ifid row_id score severity tags tstamp label"
-    );
-    assert_eq!(names("WITH t AS (SELECT score.value FROM records) SELECT value + 1 AS more FROM t"), "more");
-    assert_eq!(names("SELECT severity.label, count(*) AS n FROM records GROUP BY severity.label"), "label n");
-    assert_eq!(names("SELECT score.value, tstamp.value FROM records"), "records.score[value] records.tstamp[value]");
-    assert_eq!(names("SELECT score.value, tstamp.value AS at FROM records"), "value at");
-    let twice = TransformPlan::new(Some("SELECT *, r.ifid FROM records AS r"), alerts().schema(), now()).unwrap_err();
-    insta::assert_snapshot!(twice, @r#"projections require unique expression names but the expression "r.ifid" at position 2 and "r.ifid" at position 8 have the same name. Consider aliasing ("AS") one of them"#);
-}

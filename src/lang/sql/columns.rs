@@ -72,7 +72,6 @@ mod tests {
             ("SELECT id, upper(name) AS name, records.ts FROM records", "id name ts"),
             ("WITH a AS (SELECT * FROM records) SELECT x AS \"X y\" FROM a UNION ALL SELECT z FROM a", "X y"),
             ("(SELECT a FROM records) ORDER BY a", "a"),
-            ("SELECT customer.name FROM records", "name"),
         ];
         for (text, columns) in known {
             assert_eq!(of(text).as_deref(), Some(columns), "{text}");
@@ -80,7 +79,7 @@ mod tests {
         for text in [
             "SELECT * FROM records",
             "SELECT t.* FROM t",
-            "SELECT customer.name, shop.name FROM records",
+            "SELECT customer.name FROM records",
             "SELECT count(*) FROM records",
         ] {
             assert_eq!(of(text), None, "{text}");

@@ -1,42 +1,6 @@
 //! What the list of a SELECT says of its columns.
 
-use std::ops::ControlFlow;
-
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Select, SelectItem, SetExpr, Statement, VisitorMut};
-
-/// Names each column that is a field of another, `a.b`, by the field, as `DuckDB` and Spark do: to the engine it is `records.a[b]`. Fields of
-/// one name keep those.
-pub(super) struct NameFields;
-
-impl VisitorMut for NameFields {
-    type Break = ();
-
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let names: Vec<Option<Ident>> = select.projection.iter().map(name).collect();
-        for (item, alias) in select.projection.iter_mut().zip(&names) {
-            let (SelectItem::UnnamedExpr(expr), Some(alias)) = (&*item, alias) else { continue };
-            let is_field = !matches!(expr, Expr::Identifier(_));
-            if is_field && names.iter().flatten().filter(|name| name.value == alias.value).count() == 1 {
-                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: alias.clone() };
-            }
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// Returns the name of a column, as far as the list says it.
-fn name(item: &SelectItem) -> Option<Ident> {
-    match item {
-        SelectItem::ExprWithAlias { alias, .. } => Some(alias.clone()),
-        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.clone()),
-        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().cloned(),
-        SelectItem::UnnamedExpr(Expr::CompoundFieldAccess { access_chain, .. }) => match access_chain.last() {
-            Some(AccessExpr::Dot(Expr::Identifier(name))) => Some(name.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
+use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Statement};
 
 /// Tells whether a SELECT takes all columns of something (`*`), so that its text doesn't say which columns it gives. One that can't be
 /// parsed does.
