@@ -419,7 +419,6 @@ impl Landed {
             good: landing.good,
             distinct: landing.reconciliation.distinct,
             verdict: landing.reconciliation.verdict,
-            bad_behind: landing.reconciliation.bad_behind,
             largest_page: landing.reconciliation.largest_page,
             rows_at_end: landing.reconciliation.rows_at_end,
             digest: landing.digest.clone(),

@@ -145,9 +145,6 @@ pub struct Landed {
     pub distinct: u64,
     /// What the reading proved.
     pub verdict: Verdict,
-    /// Rows in quarantine that came behind its last cursor: once they fit, a later slice has them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bad_behind: Option<u64>,
     /// Rows of the largest page, where it had several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_page: Option<u64>,

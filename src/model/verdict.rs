@@ -84,9 +84,6 @@ pub struct Reconciliation {
     /// Rows with the last cursor of an incremental slice, where all that the server had came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_at_end: Option<u64>,
-    /// Rows in quarantine that came behind the last cursor of an incremental slice: once they fit, a later slice has them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bad_behind: Option<u64>,
     /// Why paging ended.
     pub end: EndReason,
     /// What that proves.
@@ -147,7 +144,6 @@ impl Reconciliation {
             total_last,
             largest_page: None,
             rows_at_end: None,
-            bad_behind: None,
             end,
             verdict,
             passes: 1,

@@ -189,17 +189,6 @@ impl Increment {
         is_landed || (end.is_some() && before > end)
     }
 
-    /// Returns how many rows whose cursors aren't known stand behind the last one, `end`, of the slice, which has them in quarantine; none
-    /// where the server doesn't sort, so that nobody knows where they stand.
-    pub(super) fn bad_behind(&self, end: Option<&CursorValue>) -> Option<u64> {
-        let last = self.kind.zip(end).and_then(|(kind, end)| kind.read(end));
-        let is_behind = |edges: &&(Option<Cursor>, Option<Cursor>)| {
-            (edges.1.is_none() || edges.1 > last) && !self.lies_elsewhere(**edges, end)
-        };
-        let unknown = self.undecoded.edges.iter().chain(&self.failed.0.edges);
-        self.is_sorted().then(|| unknown.filter(is_behind).count() as u64)
-    }
-
     fn is_sorted(&self) -> bool {
         self.sent.as_ref().is_none_or(|sent| sent.sorted)
     }

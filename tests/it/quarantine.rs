@@ -1,7 +1,7 @@
 //! Rows that didn't fit: listed, shown, and landed once they do; and what is done about a schema so that they do.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -137,41 +137,6 @@ fn what_the_server_has_no_more_stays_as_it_landed() {
         assert!(bench.run().errors().is_empty());
         assert_eq!(landed(&bench), [1, 2, 3, 4]);
     }
-}
-
-/// A bad row behind the last good one lies with two slices: once it fits, the later one has it.
-#[test]
-fn a_row_that_lay_with_two_slices_lands_with_the_later_one() {
-    let given = Arc::new(Mutex::new(vec![json!({"id": 1, "v": 1}), json!({"id": 2, "v": 2})]));
-    let served = Arc::clone(&given);
-    let bench = Bench::new(Api::start(move |request: &Request| {
-        let rows = served.lock().unwrap();
-        let after = |row: &&Value| row["id"].as_u64() > Some(request.number("after") as u64);
-        Answer::json(&rows.iter().filter(after).cloned().collect::<Value>())
-    }));
-    let chain = "incremental: {cursor: id, start: 0, into: {into: query.after, order: asc}}";
-    bench.job(&format!(
-        "records: '.[]'\nkey: id\n{chain}\npaginate: none\nschema: {{columns: {{id: int64, v: int64}}}}"
-    ));
-    bench.run().fine();
-    for more in [
-        vec![json!({"id": 3, "v": 3}), json!({"id": 4, "v": 4}), json!({"id": 5, "v": "bad"})],
-        vec![json!({"id": 6, "v": 6})],
-    ] {
-        given.lock().unwrap().extend(more);
-        bench.run().fine();
-    }
-    assert_eq!((landed(&bench), bench.quarantine().len()), (vec![1, 2, 3, 4, 6], 2));
-    given.lock().unwrap()[4]["v"] = 5.into();
-    let replay = ["quarantine", "replay", "pipeline.yaml", "--now", crate::support::bench::NOW];
-    // What landed is guarded as ever.
-    let lost = given.lock().unwrap().remove(2);
-    let outcome = tidegate(&bench, &replay);
-    assert_eq!(outcome.code, Some(3), "{outcome:?}");
-    assert!(outcome.stdout.contains("the slice has 1 rows now, and 2 rows landed before"), "{outcome:?}");
-    given.lock().unwrap().insert(2, lost);
-    fine(&bench, &replay);
-    assert_eq!((landed(&bench), bench.quarantine().len()), (vec![1, 2, 3, 4, 5, 6], 0));
 }
 
 #[test]

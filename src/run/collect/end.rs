@@ -106,7 +106,6 @@ impl Collector {
         let cursor_end = self.end_increment(end == EndReason::SliceFull);
         let increment = self.cursor.as_ref().map(|(_, increment)| increment);
         let (at_start, at_end) = (increment.map_or(0, Increment::at_start), increment.map(Increment::at_end));
-        let bad_behind = increment.and_then(|increment| increment.bad_behind(cursor_end.as_ref()));
         let passes = self.evidence.passes();
         let mut reconciliation = if passes.count() > 1 {
             self.evidence.weigh_settled(end, self.since)
@@ -115,7 +114,6 @@ impl Collector {
         };
         // Of one that was cut short the last group of equal cursors is left to the next slice.
         reconciliation.rows_at_end = at_end.filter(|_| cursor_end.is_some() && end != EndReason::SliceFull);
-        reconciliation.bad_behind = bad_behind;
         let strays = self.time.as_ref().map(|time| time.strays).unwrap_or_default();
         if !strays.is_none() && reconciliation.verdict == Verdict::Complete {
             // All that the server means by the window came, but it means another one.

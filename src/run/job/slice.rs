@@ -361,22 +361,17 @@ impl SliceRun {
         Ok(gone.first().map(say))
     }
 
-    /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by [`SliceRun::check`]. Rows
-    /// that came behind its last cursor are those of a later slice, once they fit.
+    /// Refuses to replay a slice of a chain whose rows the server hasn't got any more. Windows are guarded by [`SliceRun::check`].
     async fn keeps_all(&self, begin: &Begin, collected: &Collected, staged: &Staged) -> Result<(), RunError> {
         let is_guarded = self.replay && !self.allow_shrink && begin.slice.window().is_none();
         let list = self.writer.state(|state| {
             let landed = state.landed(&SliceRef::of(&begin.slice))?;
-            Some((landed.rows, landed.bad_behind, landed.list.clone()?))
+            Some((landed.rows, landed.list.clone()?))
         });
-        let (Some((rows, behind, list)), true) = (list, is_guarded) else { return Ok(()) };
+        let (Some((rows, list)), true) = (list, is_guarded) else { return Ok(()) };
         let files = self.writer.files(&list).await?;
         let held = files.iter().filter(|file| file.sink.as_str() == SINK).map(|file| file.rows).sum::<u64>();
-        // Those behind the end count neither then nor now. An earlier version didn't note how many there were.
-        let (behind, behind_now) = behind.zip(collected.reconciliation.bad_behind).unwrap_or_default();
-        let held = held.saturating_sub(behind);
-        let now = staged.rows_out + collected.counts.quarantined.saturating_sub(behind_now);
-        let landed = rows + held;
+        let (now, landed) = (staged.rows_out + collected.counts.quarantined, rows + held);
         let before = match held {
             0 => format!("{landed} rows landed before"),
             held => format!("{landed} rows came before: {rows} landed, {held} went to quarantine"),
