@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
-pub use columns::{columns_named_in, select_columns};
+pub use columns::{columns_named_in, select_columns, unnamed_fields};
 pub use functions::{ADDED_FUNCTIONS, unknown as unknown_function};
 pub use select_list::selects_all;
 pub use window::{WINDOW_NAMES, bind_window, find_window};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use chrono::DateTime;
 
 use crate::transform::{RowExpr, TransformError, TransformPlan};
@@ -63,13 +63,16 @@ fn sums_that_have_no_room_fail() {
         "SELECT b, sum(u) OVER (ORDER BY b ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS x FROM records",
         "SELECT b FROM records GROUP BY b HAVING sum(u) + sum(u) > 3",
         "SELECT b FROM records WHERE b < (SELECT sum(u) FROM records)",
+        "SELECT sum(CAST('99999999999999999999999999999999999999' AS DECIMAL(38, 0))) AS x FROM records",
+        "SELECT g, sum(CAST('9999999999999999999999999999999999999.9' AS DECIMAL(38, 1))) AS x FROM records GROUP BY g",
+        "SELECT sum(CAST('-99999999999999999999999999999999999999' AS DECIMAL(38, 0))) OVER () AS x FROM records",
         "SELECT b FROM records QUALIFY sum(u) OVER () > 3",
     ] {
         let error = run(sql).expect_err(sql).to_string();
         assert!(error.starts_with("the SQL failed on a row: "), "{sql}: {error}");
     }
     let error = run("SELECT sum(u) AS x FROM records").unwrap_err().to_string();
-    insta::assert_snapshot!(error, @"the SQL failed on a row: a sum of whole numbers has no room (from 0 to 2^64 - 1): write sum(CAST(... AS DECIMAL(38, 0)))");
+    insta::assert_snapshot!(error, @"the SQL failed on a row: a sum has no room (from 0 to 2^64 - 1): write sum(CAST(... AS DECIMAL(38, 0)))");
 }
 
 #[test]
@@ -105,6 +108,19 @@ fn what_has_room_is_as_it_was() {
         one("SELECT r.b, (SELECT sum(b) FROM records WHERE g = r.g) + 1 AS x FROM records AS r ORDER BY b"),
         [4, 4, 8, 8].map(Some)
     );
+}
+
+#[test]
+fn sums_of_decimals_are_decimals() {
+    let sum = |sql: &str| {
+        let batch = run(sql).expect(sql);
+        let values = batch.column(0).as_primitive::<Decimal128Type>();
+        (values.value(0), values.data_type().clone())
+    };
+    let kind = |scale| DataType::Decimal128(38, scale);
+    assert_eq!(sum("SELECT sum(CAST(b AS DECIMAL(38, 2))) FROM records"), (1000, kind(2)));
+    assert_eq!(sum("SELECT sum(DISTINCT CAST(g AS DECIMAL(30, 1))) FROM records"), (30, kind(1)));
+    assert_eq!(sum("SELECT sum(CAST(b AS DECIMAL(10, 0))) FROM records"), (10, DataType::Decimal128(20, 0)));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `sum` of whole numbers that fails where it has no room in 64 bits, as in `PostgreSQL`: the engine's own wraps around, so that a sum could
-//! be small, or negative, and nobody knew. It is summed in decimals of 38 digits, which 10^19 rows can't fill, and made a whole number again.
+//! `sum` of whole numbers and decimals that fails where it has no room, as in `PostgreSQL`: the engine's own wraps around, so that a sum
+//! could be small, or negative, and nobody knew. It is summed in decimals that 10^19 rows can't fill, and made what it was again.
 
 use std::sync::Arc;
 
@@ -15,12 +15,19 @@ use datafusion::logical_expr::{
     Volatility, Window, WindowFunctionDefinition, cast,
 };
 
-/// What whole numbers are summed in.
-const WIDE: DataType = DataType::Decimal128(38, 0);
+/// Returns what sums of a type are made in; none where they are what the engine makes of them.
+const fn wide(kind: &DataType) -> Option<DataType> {
+    match kind {
+        DataType::Int64 | DataType::UInt64 => Some(DataType::Decimal128(38, 0)),
+        // The engine gives ten digits more than the values have, which 10^10 rows fill, as long as there is room for them.
+        DataType::Decimal128(38, scale) => Some(DataType::Decimal256(76, *scale)),
+        _ => None,
+    }
+}
 
 type Named<'s> = (Option<&'s TableReference>, &'s FieldRef);
 
-/// Replaces the sums of whole numbers that a step of a query makes, whose types are known. Its columns keep their names and types.
+/// Replaces the sums that a step of a query makes, whose types are known. Its columns keep their names and types.
 pub(super) fn checked(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let made = match &plan {
         LogicalPlan::Aggregate(step) => &step.aggr_expr,
@@ -51,11 +58,9 @@ fn plain((qualifier, field): Named<'_>) -> Expr {
     Expr::Column(Column::new(qualifier.cloned(), field.name()))
 }
 
-/// Returns the sum that `expr` is, of whole numbers, as one of decimals; none where it is something else.
+/// Returns the sum that `expr` is as one that has room; none where it is something else.
 fn widened(expr: &Expr, (qualifier, field): Named<'_>) -> Option<Expr> {
-    if !matches!(field.data_type(), DataType::Int64 | DataType::UInt64) {
-        return None;
-    }
+    let wide = wide(field.data_type())?;
     let mut sum = unalias(expr.clone());
     let args = match &mut sum {
         Expr::AggregateFunction(call) if call.func.name() == "sum" => &mut call.params.args,
@@ -66,12 +71,12 @@ fn widened(expr: &Expr, (qualifier, field): Named<'_>) -> Option<Expr> {
         _ => return None,
     };
     for arg in args {
-        *arg = cast(std::mem::take(arg), WIDE);
+        *arg = cast(std::mem::take(arg), wide.clone());
     }
     Some(sum.alias_qualified(qualifier.cloned(), field.name()))
 }
 
-/// Makes whole numbers of a column of sums.
+/// Makes a column of sums what the engine would have made it.
 fn narrowed(column: Named<'_>) -> Expr {
     let (qualifier, field) = column;
     let signature = Signature::any(1, Volatility::Immutable);
@@ -80,7 +85,7 @@ fn narrowed(column: Named<'_>) -> Expr {
     call.alias_qualified(qualifier.cloned(), field.name())
 }
 
-/// Makes whole numbers of decimals, or fails.
+/// Makes values of a type of decimals, or fails.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Narrow {
     kind: DataType,
@@ -91,8 +96,13 @@ impl Narrow {
     fn narrow(&self, sums: &ArrayRef) -> Result<ArrayRef> {
         let strict = CastOptions { safe: false, ..CastOptions::default() };
         cast_with_options(sums, &self.kind, &strict).or_else(|_| {
-            let room = if self.kind == DataType::Int64 { "from -2^63 to 2^63 - 1" } else { "from 0 to 2^64 - 1" };
-            exec_err!("a sum of whole numbers has no room ({room}): write sum(CAST(... AS DECIMAL(38, 0)))")
+            const WRITE: &str = ": write sum(CAST(... AS DECIMAL(38, 0)))";
+            let (room, write) = match self.kind {
+                DataType::Int64 => ("from -2^63 to 2^63 - 1", WRITE),
+                DataType::UInt64 => ("from 0 to 2^64 - 1", WRITE),
+                _ => ("38 digits", ""),
+            };
+            exec_err!("a sum has no room ({room}){write}")
         })
     }
 }

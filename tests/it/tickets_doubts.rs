@@ -223,7 +223,7 @@ fn a_state_in_memory_has_its_outbox_there_too() {
 /// What answers instead of the search says nothing of the ticket.
 #[test]
 fn an_answer_of_find_that_can_not_be_read_is_no_absence() {
-    for body in ["<html>Scheduled maintenance</html>", "", r#"{"total": 1"#] {
+    for body in ["<html>Scheduled maintenance</html>", "", "null", r#"{"total": 1"#] {
         let it = TicketBench::new(3, AT_ONCE, FIND);
         it.desk().search = Some(body);
         let ran = it.run(0);
@@ -321,4 +321,17 @@ fn refused_rows_that_have_left_their_slices_are_told() {
     assert_eq!(it.run(1).code(), 0);
     let (code, delivery) = it.deliver(&["--refused"]);
     assert_eq!((code, numbers(&delivery, ["sent", "gone"])), (0, [1, 1]), "{delivery}");
+}
+
+#[test]
+fn a_row_in_doubt_is_left_once() {
+    let it = with_the_latest_list(TicketBench::new(10, AT_ONCE, &format!("{KEYED}\nconcurrency: 4")));
+    it.fault(|_, _| Mishap::CreatedBut(503));
+    assert_eq!(it.run(0).code(), 3);
+    let doubts = it.status()["in_doubt"].as_u64().unwrap();
+    assert!(doubts > 0);
+    it.fault(|_, _| Mishap::Instead(403, "not now"));
+    let told = checked(&it.run(1).report);
+    assert_eq!(numbers(&told, ["rows", "left"]), [10, 10], "{doubts} in doubt: {told}");
+    assert_eq!(numbers(&it.status(), ["pending"]), [10]);
 }

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr, Statement, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr, Statement, TableFactor, Visit, Visitor};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::{RECORDS_TABLE, parse_select, parser};
+use super::{RECORDS_TABLE, byte_offset, parse_select, parser};
 
 /// Returns the columns that a SELECT gives, in their order. None where only the engine knows: with `*`, or where a column has no plain name.
 #[must_use]
@@ -33,6 +33,40 @@ fn name(item: &SelectItem) -> Option<String> {
             [table, column] if table.value == RECORDS_TABLE => Some(column.value.clone()),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// Returns the columns of a SELECT that are a field of another and have no name of their own, as they are written, and where each stands, in
+/// bytes. The engine makes a name of them, such as `records.a[b]`.
+#[must_use]
+pub fn unnamed_fields(text: &str, extra_tables: &[&str]) -> Vec<(String, usize)> {
+    let Ok(Statement::Query(query)) = parse_select(text, extra_tables) else { return Vec::new() };
+    let SetExpr::Select(select) = &*query.body else { return Vec::new() };
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+    let tables: Vec<String> = factors.filter_map(table_name).collect();
+    let field = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+            let is_column = matches!(parts.as_slice(), [table, _] if tables.contains(&table.value));
+            let place = parts.first()?.span.start;
+            let written: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+            (!is_column).then(|| (written.join("."), byte_offset(text, place.line, place.column)))
+        }
+        _ => None,
+    };
+    select.projection.iter().filter_map(field).collect()
+}
+
+/// Returns what columns of a table are qualified by.
+fn table_name(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+            Some(alias.name.value.clone())
+        }
+        TableFactor::Table { name, .. } => Some(name.0.last()?.as_ident()?.value.clone()),
         _ => None,
     }
 }
@@ -84,6 +118,17 @@ mod tests {
         ] {
             assert_eq!(of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn fields_without_a_name_are_found() {
+        let of = |text: &str| unnamed_fields(text, &["t"]);
+        assert_eq!(
+            of("SELECT id, o.b,\n  r.id, o.b AS c, r.o.b FROM records r JOIN t ON t.id = r.id WHERE o.x = 1"),
+            [("o.b".to_owned(), 11), ("r.o.b".to_owned(), 34)]
+        );
+        assert_eq!(of("SELECT records.a, x.b FROM records, (SELECT 1 AS b) AS x"), []);
+        assert_eq!(of("SELEC"), []);
     }
 
     #[test]

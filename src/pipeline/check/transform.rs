@@ -3,7 +3,7 @@
 use super::super::file::{Expectation, JobFile, TableFile};
 use super::super::load::{OneOrMany, Spanned};
 use super::super::spec::{Expect, Expected, Table, TableFormat};
-use super::Findings;
+use super::{Findings, word};
 use crate::lang::sql::{self, RECORDS_TABLE};
 use crate::objects::Location;
 
@@ -36,6 +36,12 @@ impl Findings<'_> {
             Some(transform) => {
                 if let Err(error) = sql::check_select(transform.as_str(), &names) {
                     self.sql_error(transform, &error);
+                }
+                for (field, offset) in sql::unnamed_fields(transform.as_str(), &names) {
+                    let message =
+                        format!("the column `{field}` has no name of its own, and gets one that is hard to write");
+                    let name = field.rsplit('.').next().unwrap_or_default();
+                    self.warn(word(transform, offset), message, format!("write `{field} AS {name}`"));
                 }
             }
             None => {

@@ -379,9 +379,12 @@ impl Courier<'_> {
     pub(super) fn count(&mut self) -> Result<DeliveryCounts, RunError> {
         let waiting = self.again.iter().map(|parcel| parcel.rows.len() as u64).sum::<u64>();
         let refused = self.refused.iter().chain(&self.unmade).map(|(parcel, _)| parcel.rows.len() as u64).sum::<u64>();
-        self.counts.rows = self.backlog.total + self.stand_ins;
+        // The rows of requests in doubt lie among those that weren't looked at, too.
+        let unread = self.backlog.unread();
+        let twice = unread.min(self.backlog.stood_for.len() as u64);
+        self.counts.rows = self.backlog.total + self.stand_ins - twice;
         self.counts.known = self.backlog.known;
-        self.counts.left = self.dropped + waiting + refused + self.packer.rows() + self.backlog.unread();
+        self.counts.left = self.dropped + waiting + refused + self.packer.rows() + unread - twice;
         if self.counts.adds_up() {
             return Ok(self.counts);
         }

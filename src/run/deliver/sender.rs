@@ -146,6 +146,10 @@ impl Sender {
         let Some(body) = answered.page.filter(|_| !answered.empty) else { return Ok(false) };
         let line = self.redactor().scrub(&request.line());
         let body = match body {
+            Ok(Value::Null) if lookup.reads_body => {
+                let problem = "it is null, which says nothing of the row".to_owned();
+                return Err(RunError::Answer { request: line, problem });
+            }
             Ok(body) => body,
             // A page of a proxy says nothing of the row.
             Err(source) if lookup.reads_body => {
