@@ -67,11 +67,16 @@ fn no_rows_in_one_answer_are_none_where_that_is_stated() {
         ("paginate: {none: true, more: 'false'}", Answer::json(&json!([]))),
         ("paginate: {none: true, total: '$headers[\"x-total\"]'}", Answer::json(&json!([])).header("x-total", "0")),
         ("paginate: none\nempty: $status == 204", Answer::bytes("").status(204)),
+        (
+            "paginate: {seek: {into: query.after, value: $last.id, order: asc, bound: exclusive, size: 5}}\nempty: $status == 204",
+            Answer::bytes("").status(204),
+        ),
     ];
     for (paginate, answer) in none {
         let gone = Arc::new(AtomicUsize::new(0));
         let is_gone = Arc::clone(&gone);
-        let bench = Bench::new(Api::start(move |_: &Request| match is_gone.load(Ordering::SeqCst) {
+        let bench = Bench::new(Api::start(move |request: &Request| match is_gone.load(Ordering::SeqCst) {
+            0 if request.query.contains_key("after") => Answer::json(&json!([])),
             0 => Answer::json(&json!([{"id": 1}, {"id": 2}])),
             _ => answer.clone(),
         }));

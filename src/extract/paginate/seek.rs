@@ -266,6 +266,8 @@ impl Paginator for Seek {
         match (seen.rows, seen.more, &self.probing) {
             (0, Some(true), _) => return Err(PaginateError::EmptyButMore { page: seen.page, or: "" }),
             (0, _, Some((_, before))) => return self.nothing_beyond(*before),
+            // Said of the first page it is said of the list.
+            (0, Some(false), None) if seen.page == 1 => return Ok(Decision::Done(EndReason::MoreFalse)),
             (0, _, None) => return Ok(Decision::Done(EndReason::EmptyPage)),
             (_, _, Some((_, before))) => return self.probed(seen, *before),
             (_, Some(false), None) => return Ok(Decision::Done(EndReason::MoreFalse)),
