@@ -24,10 +24,7 @@ pub(super) fn auth(source: &Source) -> Result<Auth, RunError> {
             Auth::Basic { username: basic.username.value.clone(), password: basic.password.0.clone() }
         }
         (file::Auth::Bearer(token), _) => Auth::Bearer(token.0.clone()),
-        (file::Auth::Header(secret), _) => {
-            let (name, value) = named(secret);
-            Auth::Header { name, value }
-        }
+        (file::Auth::Header(secret), _) => Auth::Headers(vec![named(secret)]),
         (file::Auth::Headers(headers), _) => {
             Auth::Headers(headers.iter().map(|(name, value)| (name.value.clone(), value.0.clone())).collect())
         }

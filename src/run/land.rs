@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::collect::{Collected, keep};
 use super::deliver::OutboxRows;
 use super::expect::Expectations;
+use super::quarantine::BadRow;
 use super::{RunError, names, quarantine};
 use crate::decode::arrow_schema;
 use crate::model::{FileReceipt, RecordSchema, SinkCounts, SinkName};
@@ -53,6 +54,8 @@ pub(super) struct Staged {
     pub(super) output: Option<SchemaRef>,
     /// What was expected of the rows and doesn't hold, where that only warns.
     pub(super) notes: Vec<String>,
+    /// What is wrong with the first row in quarantine.
+    pub(super) misfit: Option<String>,
     /// The columns and fields that the files don't have yet.
     pub(super) left_out: BTreeSet<String>,
 }
@@ -121,6 +124,7 @@ pub(super) fn land(
         None => Staged { notes: Expectations::without_rows(shaping, schema)?, ..Staged::default() },
     };
     if !collected.bad.is_empty() {
+        staged.misfit = collected.bad.first(1)?.first().map(BadRow::misfit);
         let landing = Landing { snapshot: None, ..to.landing.clone() };
         let mut writer = SinkWriter::open(to.quarantine, &landing, &quarantine::schema(), to.staging)?;
         for rows in collected.bad.batches() {

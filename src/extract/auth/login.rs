@@ -120,7 +120,7 @@ fn token_at(place: &Place, token: &str) -> Result<Auth, Denied> {
             let reason = "the login's `token` holds a line break or another control character".to_owned();
             Err(Denied { reason, hint: "check `token` against the answer, or send it somewhere else than in a header" })
         }
-        "headers" => Ok(Auth::Header { name: name(), value }),
+        "headers" => Ok(Auth::Headers(vec![(name(), value)])),
         "query" => Ok(Auth::Query { name: name(), value }),
         "form" => Ok(Auth::Form { name: name(), value }),
         _ => Ok(Auth::Body { place: place.clone(), value }),

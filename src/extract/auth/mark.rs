@@ -18,10 +18,8 @@ impl Auth {
     pub fn mark(&self, origin: &str) -> Option<String> {
         let secret = self.credential()?;
         let name = match self {
-            Self::Basic { username: name, .. }
-            | Self::Header { name, .. }
-            | Self::Query { name, .. }
-            | Self::Form { name, .. } => name.as_str(),
+            Self::Basic { username: name, .. } | Self::Query { name, .. } | Self::Form { name, .. } => name.as_str(),
+            Self::Headers(headers) => headers.first().map_or("", |(name, _)| name.as_str()),
             _ => "",
         };
         Some(secret.mark([self.kind(), name, origin]))

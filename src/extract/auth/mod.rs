@@ -89,14 +89,7 @@ pub enum Auth {
     },
     /// `Authorization: Bearer`.
     Bearer(Secret),
-    /// A header.
-    Header {
-        /// Its name.
-        name: String,
-        /// Its whole value, prefix included.
-        value: Secret,
-    },
-    /// Several headers: their names, and their whole values.
+    /// Headers: their names, and their whole values, prefixes included.
     Headers(Vec<(String, Secret)>),
     /// A parameter of the query.
     Query {
@@ -155,7 +148,7 @@ impl Auth {
             Self::None => "none",
             Self::Basic { .. } => "basic",
             Self::Bearer(_) => "bearer",
-            Self::Header { .. } => "header",
+            Self::Headers(headers) if headers.len() == 1 => "header",
             Self::Headers(_) => "headers",
             Self::Query { .. } => "query",
             Self::Form { .. } => "form",
@@ -179,8 +172,11 @@ impl Auth {
             Self::Bearer(token) => {
                 self.set_header(request, &http::header::AUTHORIZATION, &format!("Bearer {}", token.expose()))
             }
-            Self::Header { name, value } => self.set_named(request, name, value),
-            Self::Headers(headers) => headers.iter().try_for_each(|(name, value)| self.set_named(request, name, value)),
+            Self::Headers(headers) => headers.iter().try_for_each(|(name, value)| {
+                let key = HeaderName::from_bytes(name.as_bytes());
+                let key = key.map_err(|_| AuthError::HeaderName { name: name.clone() })?;
+                self.set_header(request, &key, value.expose())
+            }),
             Self::Query { name, value } => {
                 request.set_query(name, value.expose());
                 Ok(())
@@ -227,9 +223,7 @@ impl Auth {
             Self::Session(session) => return Some(session.id().clone()),
             Self::Basic { username, password } => [username.as_str(), password.expose()],
             Self::Bearer(token) => ["", token.expose()],
-            Self::Header { name, value } | Self::Query { name, value } | Self::Form { name, value } => {
-                [name.as_str(), value.expose()]
-            }
+            Self::Query { name, value } | Self::Form { name, value } => [name.as_str(), value.expose()],
             Self::Body { place, value } => [place.as_str(), value.expose()],
             Self::SecureWorkload(signer) => [signer.key().expose(), signer.secret().expose()],
             Self::Headers(headers) => {
@@ -255,19 +249,12 @@ impl Auth {
             Self::None | Self::Session(_) => Vec::new(),
             Self::Basic { password: secret, .. }
             | Self::Bearer(secret)
-            | Self::Header { value: secret, .. }
             | Self::Query { value: secret, .. }
             | Self::Form { value: secret, .. }
             | Self::Body { value: secret, .. } => vec![secret],
             Self::SecureWorkload(signer) => vec![signer.key(), signer.secret()],
             Self::Headers(headers) => headers.iter().map(|(_, value)| value).collect(),
         }
-    }
-
-    fn set_named(&self, request: &mut RenderedRequest, name: &str, value: &Secret) -> Result<(), AuthError> {
-        let key = HeaderName::from_bytes(name.as_bytes());
-        let key = key.map_err(|_| AuthError::HeaderName { name: name.to_owned() })?;
-        self.set_header(request, &key, value.expose())
     }
 
     fn set_header(&self, request: &mut RenderedRequest, name: &HeaderName, text: &str) -> Result<(), AuthError> {

@@ -17,10 +17,11 @@ with_source_keys! {
     /// sent by then, isn't sent any more.
     ///
     /// Each row is sent at least once. With a `find` that shows what was created once `lag` has passed, with a server that refuses what is
-    /// there already as `exists` says, or with an `idempotency_key` that it honours, it is created once, whatever happens: a request with such a key of which nobody knows whether it was heard is sent again before all others, as it
-    /// was, whatever the source has by then (`deliver --refused` sends it as it has landed since). With none of them, the requests go one by
-    /// one, and each that may have been heard though no answer came (a process that was killed, a timeout, a broken connection, a
-    /// status of 500 and above) is sent again: the report counts the rows in it as `maybe_sent`.
+    /// there already as `exists` says, or with an `idempotency_key` that it honours, it is created once, whatever happens: a request with
+    /// such a key of which nobody knows whether it was heard is sent again before all others, as it was, whatever the source has by then
+    /// (`deliver --refused` sends it as it has landed since). With none of them, the requests go one by one, and each that may have been
+    /// heard though no answer came (a process that was killed, a timeout, a broken connection, a status of 500 and above) is sent again:
+    /// the report counts the rows in it as `maybe_sent`.
     ///
     /// An answer with a 2xx status, for which `success` holds, is the end of a row. What `refused` takes goes to quarantine, with the
     /// answer; so does a row that no request can be made of, unless none can be made of any. Where all rows of a delivery are refused it
@@ -33,8 +34,8 @@ with_source_keys! {
     #[serde(deny_unknown_fields)]
     pub struct HttpSinkFile {
         /// A POST request; the path is appended to `base_url`. Templates here and in `query`, `headers` and `body` see `row` (with
-        /// `batch`: `rows`, a list), and `key`, 32 hexadecimal digits that are made of the row's `key` (with `batch`, of those of all its rows) and
-        /// are the same each time it is sent. Decimals are texts in `row`, so that they keep their digits.
+        /// `batch`: `rows`, a list), and `key`, 32 hexadecimal digits that are made of the row's `key` (with `batch`, of those of all its
+        /// rows) and are the same each time it is sent. Decimals are texts in `row`, so that they keep their digits.
         #[serde(default)]
         pub post: Option<Tmpl>,
         /// A PUT request.

@@ -55,7 +55,7 @@ pub(super) fn finished(begin: &Begin, extracted: Extracted, staged: Staged, outc
         fetched: Fetched::default(),
         took: Took::default(),
         rows,
-        misfit: collected.bad.first(1).ok().and_then(|mut first| first.pop()).map(|row| row.misfit()),
+        misfit: staged.misfit,
         strays: collected.strays,
         // What is thrown away again has not landed.
         sinks: if outcome == SliceOutcome::Landed { staged.sinks } else { BTreeMap::new() },
