@@ -335,3 +335,22 @@ fn a_row_in_doubt_is_left_once() {
     assert_eq!(numbers(&told, ["rows", "left"]), [10, 10], "{doubts} in doubt: {told}");
     assert_eq!(numbers(&it.status(), ["pending"]), [10]);
 }
+
+/// A proxy's page with the status 200 says nothing of the ticket.
+#[test]
+fn a_page_for_people_is_no_word_of_the_desk() {
+    for (keys, doubtful) in [(PLAIN, 1), (KEYED, 0), (FIND, 0)] {
+        let it = TicketBench::new(3, AT_ONCE, keys);
+        it.fault(|alert, _| if alert == "1" { Mishap::Page } else { Mishap::None });
+        let ran = it.run(0);
+        assert_eq!(ran.code(), 3, "{keys}: {ran:?}");
+        assert!(error(&checked(&ran.report)).contains("page of HTML"), "{ran:?}");
+        it.mend();
+        let ran = it.run(1);
+        assert_eq!(numbers(&checked(&ran.report), ["left", "maybe_sent"]), [0, doubtful], "{keys}: {ran:?}");
+        it.assert_one_each();
+    }
+    let it = TicketBench::new(1, AT_ONCE, "success: $status == 200");
+    it.fault(|_, _| Mishap::Page);
+    assert_eq!(numbers(&checked(&it.run(0).report), ["sent"]), [1], "the file says that it is one");
+}

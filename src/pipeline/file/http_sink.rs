@@ -23,7 +23,8 @@ with_source_keys! {
     /// heard though no answer came (a process that was killed, a timeout, a broken connection, a status of 500 and above) is sent again:
     /// the report counts the rows in it as `maybe_sent`.
     ///
-    /// An answer with a 2xx status, for which `success` holds, is the end of a row. What `refused` takes goes to quarantine, with the
+    /// An answer with a 2xx status, for which `success` holds, is the end of a row; without `success` a page of HTML isn't, which is what
+    /// proxies and logins answer with. What `refused` takes goes to quarantine, with the
     /// answer; so does a row that no request can be made of, unless none can be made of any. Where all rows of a delivery are refused it
     /// has failed. All else stops the delivery of this sink, after the tries of `retry`; the next run goes on there. What has landed
     /// stays landed.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::backlog::Row;
 use crate::decode::check_json;
-use crate::extract::auth::Redactor;
+use crate::extract::auth::{Redactor, excerpt};
 use crate::extract::http::{Exchange, ExchangeError, Fault, HttpError, RawAnswer};
 use crate::extract::request::{RenderedRequest, RequestError, RequestTree};
 use crate::lang::jq::{Jq, root_paths};
@@ -24,6 +24,8 @@ pub(super) struct Sender {
     find: Option<Lookup>,
     batched: bool,
     idempotency_header: Option<String>,
+    /// Whether the file says what a success looks like.
+    has_success: bool,
 }
 
 /// A request that is made of rows.
@@ -86,7 +88,8 @@ impl Sender {
         };
         let tree = build::request_tree(&outbox.source, &outbox.request)?;
         let idempotency_header = outbox.idempotency_header.clone();
-        Ok(Self { tree, send, find, batched: outbox.batch.is_some(), idempotency_header })
+        let (batched, has_success) = (outbox.batch.is_some(), outbox.source.success.is_some());
+        Ok(Self { tree, send, find, batched, idempotency_header, has_success })
     }
 
     /// Returns what knows the secrets of the sink.
@@ -126,12 +129,26 @@ impl Sender {
         send.patience.maybe_heard = Arc::clone(&maybe_heard);
         match send.send(&made.request, Vec::new(), read).await {
             Ok(answered) if answered.empty => Ended::Found,
+            Ok(answered) if !self.has_success && is_page(&answered.answer) => {
+                Ended::Stopped { error: self.no_word(&made.request, &answered.answer), unheard: false }
+            }
             Ok(_) => Ended::Sent,
             Err(error) => {
                 let maybe_heard = maybe_heard.load(Ordering::Relaxed) > 0;
                 ended(error, &Before { finds: self.find.is_some(), tries, maybe_heard })
             }
         }
+    }
+
+    /// Says of an answer that it says nothing of the rows.
+    fn no_word(&self, request: &RenderedRequest, answer: &RawAnswer) -> String {
+        format!(
+            "{}: status {}: the answer is a page of HTML, as proxies and logins give, so it isn't known whether the row was taken: check \
+             base_url and auth; if the server answers so, let `success` say when it took it, such as `$status == 200`; body: {}",
+            self.redactor().scrub(&request.line()),
+            answer.status.as_u16(),
+            excerpt(self.redactor(), &answer.body)
+        )
     }
 
     /// Tells whether the rows are there.
@@ -170,6 +187,12 @@ impl Sender {
             }
         }
     }
+}
+
+/// Tells whether an answer is a page for people.
+fn is_page(answer: &RawAnswer) -> bool {
+    let kind = answer.headers.get("content-type").and_then(Value::as_str).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
 /// Returns what templates see.

@@ -75,6 +75,12 @@ impl Answer {
         Self { status: 200, headers, body: body.into(), end: End::Whole, delay: Duration::ZERO, gate: None }
     }
 
+    /// Answers with a page of HTML, status 200.
+    pub(crate) fn page(html: &str) -> Self {
+        let headers = vec![("content-type".to_owned(), b"text/html; charset=utf-8".to_vec())];
+        Self { headers, ..Self::bytes(html) }
+    }
+
     /// Never answers.
     pub(crate) fn never() -> Self {
         Self { end: End::Never, ..Self::bytes("") }

@@ -20,6 +20,8 @@ pub(crate) enum Mishap {
     None,
     /// It is answered so, and nothing is created.
     Instead(u16, &'static str),
+    /// Something on the way answers with a page for people, and nothing is created.
+    Page,
     /// The ticket is created, and the connection breaks before the answer has ended.
     BrokenAfter,
     /// The ticket is created, and no answer comes.
@@ -228,6 +230,9 @@ fn create(desk: &mut Desk, request: &Request) -> Answer {
     if let Mishap::Instead(status, error) = mishap {
         return Answer::json(&json!({"error": error})).status(status);
     }
+    if mishap == Mishap::Page {
+        return Answer::page("<html>Scheduled maintenance</html>");
+    }
     let key = request.headers.get("idempotency-key").cloned();
     let known = key.as_ref().and_then(|key| desk.keys.get(key));
     if let Some(first) = known {
@@ -242,6 +247,6 @@ fn create(desk: &mut Desk, request: &Request) -> Answer {
         Mishap::BrokenAfter => made.torn(),
         Mishap::SilentAfter => Answer::never(),
         Mishap::CreatedBut(status) => made.status(status),
-        Mishap::None | Mishap::Instead(..) => made,
+        Mishap::None | Mishap::Instead(..) | Mishap::Page => made,
     }
 }
