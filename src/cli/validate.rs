@@ -1,5 +1,6 @@
 //! `tidegate validate`: all mistakes of pipeline files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::args::Output;
 use super::load::{self, Loaded};
 use super::{CliError, Exit, lock, print};
-use crate::model::PipelineName;
+use crate::model::{PipelineName, counted};
 use crate::pipeline::check::Checked;
 use crate::pipeline::load::{Diagnostic, Severity, Span, diagnostic};
 use crate::pipeline::spec::Pipeline;
@@ -24,6 +25,7 @@ pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exi
             Ok(Checked { pipeline, mut warnings, advice }) => {
                 warnings.extend(advice);
                 warnings.extend(unknown(&pipeline, path));
+                warnings.extend(absent(&pipeline));
                 warnings.extend(namesake(&pipeline.name, path, &names));
                 names.push((pipeline.name.clone(), path));
                 match left(&pipeline, path, locked) {
@@ -57,7 +59,7 @@ pub(super) fn run(files: &[PathBuf], locked: bool, output: Output) -> Result<Exi
                     print::note(&format!("{}\n", diagnostic::render(&found, &source, print::colour()).trim_end()));
                 }
                 match jobs {
-                    Some(jobs) => print::text(&format!("{}: fine, {}", source.name, counted(jobs, "job")))?,
+                    Some(jobs) => print::text(&format!("{}: fine, {}", source.name, counted(jobs as u64, "job")))?,
                     None => print::note(&format!("{}: refused, {}", source.name, tally(&found))),
                 }
             }
@@ -84,6 +86,25 @@ fn unknown(pipeline: &Pipeline, file: &Path) -> Vec<Diagnostic> {
     lock.map(|lock| unknown_names(pipeline, &lock)).unwrap_or_default()
 }
 
+/// Names the files of `tls` that aren't there. Not for all who read a pipeline file: `k8s` prints it for another machine.
+fn absent(pipeline: &Pipeline) -> Vec<Diagnostic> {
+    let sources = pipeline.jobs.iter().map(|job| &job.source);
+    let files = sources.flat_map(|source| {
+        [("ca_file", &source.ca_file), ("client_cert", &source.client_cert), ("client_key", &source.client_key)]
+    });
+    let absent: BTreeSet<_> =
+        files.filter_map(|(key, file)| Some((key, file.as_ref().filter(|file| !file.exists())?))).collect();
+    let told = |(key, file): (&str, &PathBuf)| {
+        let message = format!(
+            "`tls.{key}` names {}, which isn't there: on this machine each run is going to fail",
+            file.display()
+        );
+        Diagnostic::warning(Span::default(), message)
+            .help("a path that doesn't begin with `/` begins where the command is started")
+    };
+    absent.into_iter().map(told).collect()
+}
+
 /// Compares a pipeline with its lock file, where that is asked for. None where that can't be read, which is shown.
 fn left(pipeline: &Pipeline, file: &Path, locked: bool) -> Option<Result<(), Diagnostic>> {
     if !locked {
@@ -98,11 +119,7 @@ fn left(pipeline: &Pipeline, file: &Path, locked: bool) -> Option<Result<(), Dia
 fn tally(found: &[Diagnostic]) -> String {
     let errors = found.iter().filter(|one| one.severity == Severity::Error).count();
     match found.len() - errors {
-        0 => counted(errors, "mistake"),
-        warnings => format!("{} and {}", counted(errors, "mistake"), counted(warnings, "warning")),
+        0 => counted(errors as u64, "mistake"),
+        warnings => format!("{} and {}", counted(errors as u64, "mistake"), counted(warnings as u64, "warning")),
     }
-}
-
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -14,6 +14,7 @@ mod schema;
 mod slice;
 mod strays;
 mod verdict;
+mod words;
 
 pub use asked::Asked;
 pub use change::{Change, Drift, Effect};
@@ -31,3 +32,4 @@ pub use schema::{Column, ColumnType, RecordSchema, UnionError};
 pub use slice::{CursorValue, FileReceipt, Slice, SliceKind, StagedPlace, Window};
 pub use strays::{Stray, Strays};
 pub use verdict::{EndReason, Reconciliation, Verdict};
+pub use words::counted;

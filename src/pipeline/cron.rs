@@ -4,6 +4,8 @@ use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds};
 
+use crate::model::counted;
+
 /// What the fields are, from the left, with the second that may stand before them.
 const FIELDS: [&str; 6] = [
     "second (0 to 59)",
@@ -42,8 +44,7 @@ pub(super) fn why(text: &str, error: &CronError) -> String {
         );
     }
     if !matches!(fields.len(), 5 | 6) {
-        let count = fields.len();
-        return format!("it has {count} field{}, not five", if count == 1 { "" } else { "s" });
+        return format!("it has {}, not five", counted(fields.len() as u64, "field"));
     }
     let names = FIELDS.iter().skip(FIELDS.len() - fields.len());
     let wrong = fields.iter().zip(names).enumerate().find(|(at, (field, _))| {

@@ -67,13 +67,14 @@ pub(super) fn paginator(job: &Job, slice: &SliceKind) -> Box<dyn Paginator> {
         (Slicing::Window(spec), SliceKind::Window(cell)) => window::reach(spec, *cell, into).unzip(),
         _ => (None, None),
     };
+    let lands_anyhow = job.on_mismatch == file::OnMismatch::Warn;
     let rules = EndRules {
         short_page_ends: paginate.short_page_ends,
         max_pages: Some(paginate.max_pages),
-        total_may_be_less: job.on_mismatch == file::OnMismatch::Warn && !job.key.is_empty(),
+        total_may_be_less: lands_anyhow && !job.key.is_empty(),
     };
     match paginate.kind.clone() {
-        PaginateKind::None => Box::new(OnePage),
+        PaginateKind::None => Box::new(OnePage { total_may_be_more: lands_anyhow }),
         PaginateKind::Offset { into, size_into, size, first, advance } => {
             let advance = match advance {
                 file::Advance::Received => Advance::Received,

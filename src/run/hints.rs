@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::extract::Extraction;
 use super::{Env, RunError};
 use crate::ledger::{Landed, LedgerState, ParentRow};
-use crate::model::{FanoutKey, JobReport, Slice, Stray, Strays};
+use crate::model::{FanoutKey, JobReport, Slice, Stray, Strays, counted};
 use crate::pipeline::spec::{FanOutFrom, Job, Slicing, Start};
 use crate::plan::Key;
 
@@ -141,10 +141,6 @@ pub(super) fn begins_later(job: &Job, now: DateTime<Utc>) -> Option<String> {
         },
         _ => None,
     }
-}
-
-fn counted(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

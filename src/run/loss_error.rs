@@ -1,14 +1,17 @@
 //! Why what was read may not replace what landed.
 
+use crate::model::counted;
+
 /// What was read has lost something of what landed, which so stays. `--allow-shrink` is how a person says that it is meant.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LossError {
     /// A slice read again, or what was read anew, has fewer rows than what landed.
     #[error(
-        "{what} has {now} rows now, and {before}, so what landed stays: the source may have purged its history, rows that changed may lie \
+        "{what} has {} now, and {before}, so what landed stays: the source may have purged its history, rows that changed may lie \
          in another slice now, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` \
-         replaces what landed, and an edit that is for later slices only is taken in by `--accept future`"
+         replaces what landed, and an edit that is for later slices only is taken in by `--accept future`",
+        counted(*now, "row")
     )]
     Rows {
         /// Which part of the data.
@@ -20,9 +23,10 @@ pub enum LossError {
     },
     /// A list that had several pages has one, and nothing shows that it is the only one.
     #[error(
-        "the list has {now} rows now, and {before}; all are on one page, which is as full as the fullest then ({page} rows) and gives no \
+        "the list has {} now, and {before}; all are on one page, which is as full as the fullest then ({}) and gives no \
          way to another, so what landed stays: run again, or look at an answer by `tidegate preview`; if the list really ends there, \
-         `--allow-shrink` replaces what landed"
+         `--allow-shrink` replaces what landed",
+        counted(*now, "row"), counted(*page, "row")
     )]
     Cut {
         /// Rows now.

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::window::unit;
 use crate::lang::spell;
-use crate::model::Window;
+use crate::model::{Window, counted};
 use crate::pipeline::spec::{LEAST_STEPS, PartsSpec, WindowSpec, most_steps};
 use crate::plan::delta;
 
@@ -53,9 +53,9 @@ pub(super) enum Misfit {
 pub enum PartError {
     /// A page is full, and what it covers can't be halved.
     #[error(
-        "the page is full with {rows} rows (`window.split.size` is {size}), so others may be missing, and the time from {} to {} \
+        "the page is full with {} (`window.split.size` is {size}), so others may be missing, and the time from {} to {} \
          can't be halved any more; let the request ask for more rows and raise `split.size`, write instants more finely in \
-         `window.as`, make `window.pad` smaller, or ask for less at once by `for_each`", part.from, part.to
+         `window.as`, make `window.pad` smaller, or ask for less at once by `for_each`", counted(*rows, "row"), part.from, part.to
     )]
     Full {
         /// The part, without its padding.

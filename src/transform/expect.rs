@@ -7,6 +7,7 @@ use arrow::util::display::array_value_to_string;
 use super::error::{BoxError, TransformError};
 use super::moment::Moment;
 use super::plan::TransformPlan;
+use crate::model::counted;
 
 /// Something that must hold of all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ where
             let is_null: Vec<String> = columns.iter().map(|column| format!("{} IS NULL", quoted(column))).collect();
             let answer = ask(&format!("SELECT count(*) FROM records WHERE {}", is_null.join(" OR ")))?;
             let rows = answer.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
-            Ok((rows > 0).then(|| format!("{} is null in {}", named(columns), plural(rows, "row"))))
+            Ok((rows > 0).then(|| format!("{} is null in {}", named(columns), counted(rows.unsigned_abs(), "row"))))
         }
         Expectation::Unique(columns) => {
             let list: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
@@ -85,8 +86,7 @@ impl Counts {
     fn describe(&self, sql: &str) -> String {
         let Self { asked, is_true, is_null } = self;
         let null = if *is_null == 0 { String::new() } else { format!("; it is null in {is_null}") };
-        let rows = if *asked == 1 { "row" } else { "rows" };
-        format!("`{sql}` isn't true in {} of {asked} {rows}{null}", asked - is_true)
+        format!("`{sql}` isn't true in {} of {}{null}", asked - is_true, counted(*asked, "row"))
     }
 }
 
@@ -126,10 +126,6 @@ fn describe_twice(twice: &RecordBatch, columns: &[String]) -> Result<String, Tra
     let (keys, rows, columns, values) = (count(0), count(1), named(columns), values.join(", "));
     let twice = if keys == 1 { "1 value comes".to_owned() } else { format!("{keys} values come") };
     Ok(format!("{columns} isn't unique: {twice} more than once; {values} comes in {rows} rows"))
-}
-
-fn plural(count: i64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn named(columns: &[String]) -> String {

@@ -139,7 +139,7 @@ fn a_window_that_shrank_stays() {
     held.lock().unwrap().pop();
     let ran = bench.run();
     assert_eq!(ran.code(), 1);
-    assert_snapshot!(ran.errors().join("\n"), @"20260102T000000Z: the slice has 1 rows now, and 2 rows landed before, so what landed stays: the source may have purged its history, rows that changed may lie in another slice now, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
+    assert_snapshot!(ran.errors().join("\n"), @"20260102T000000Z: the slice has 1 row now, and 2 rows landed before, so what landed stays: the source may have purged its history, rows that changed may lie in another slice now, or the job was edited (`records`, `query`) and leaves rows out; where fewer are right, `--allow-shrink` replaces what landed, and an edit that is for later slices only is taken in by `--accept future`");
     assert_eq!(ids(&bench.lines()), [1, 2]);
 }
 

@@ -96,6 +96,9 @@ fn one_answer_that_has_fewer_rows_than_its_total_is_no_list() {
     let ran = bench.run();
     assert_eq!(ran.code(), 1, "{ran:?}");
     assert!(ran.errors()[0].contains("the server states a total of 3 rows and sent 2"), "{ran:?}");
+    bench
+        .job("records: '.rows[]'\nkey: id\nsnapshot: latest\non_mismatch: warn\npaginate: {none: true, total: .count}");
+    assert_eq!(bench.run().fine(), "latest landed: 2 of 2; short");
 }
 
 #[test]

@@ -309,3 +309,31 @@ fn the_schema_refuses_what_the_loader_refuses() {
         assert_eq!(workspace.tidegate(&["validate", path.to_str().unwrap()]).run().code, Some(2), "{wrong:?}");
     }
 }
+
+/// A run would say so first at night; and `k8s` may be asked where the files aren't.
+#[test]
+fn files_of_tls_that_are_not_there_are_named() {
+    let workspace = Workspace::new();
+    workspace.write("ca.pem", "");
+    let tls = "tls: {ca_file: ca.pem, client_cert: gone.pem, client_key: gone.key}";
+    workspace.write("x.yaml", &GOOD.replace("base_url: 'http://h'", &format!("base_url: 'https://h', {tls}")));
+    let outcome = workspace.tidegate(&["validate", "x.yaml"]).run();
+    assert_eq!(outcome.code, Some(0));
+    insta::assert_snapshot!(outcome.stderr, @"
+    warning: `tls.client_cert` names gone.pem, which isn't there: on this machine each run is going to fail
+     --> x.yaml:1:1
+      |
+    1 | version: 1
+      | ^
+      |
+      = help: a path that doesn't begin with `/` begins where the command is started
+
+    warning: `tls.client_key` names gone.key, which isn't there: on this machine each run is going to fail
+     --> x.yaml:1:1
+      |
+    1 | version: 1
+      | ^
+      |
+      = help: a path that doesn't begin with `/` begins where the command is started
+    ");
+}

@@ -132,5 +132,5 @@ fn seek_is_foreseen_only_where_it_moves() {
     assert_eq!(paginator.foresee(&seen(json!(7)), 8), next);
     assert_eq!(paginator.foresee(&seen(json!(4)), 8), [], "it stands still");
     assert_eq!(paginator.foresee(&Seen { rows: 0, ..seen(json!(9)) }, 8), []);
-    assert_eq!(OnePage.foresee(&seen(json!(7)), 8), []);
+    assert_eq!(OnePage::default().foresee(&seen(json!(7)), 8), []);
 }

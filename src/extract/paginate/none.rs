@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{Decision, Edit, Given, PaginateError, Paginator, Seen};
-use crate::model::EndReason;
+use crate::model::{EndReason, counted};
 
 /// Reads one page; evidence of another is an error: `more`, `total`, a `Link` header with the relation `next` (RFC 8288), status 206, or a
 /// `Content-Range` that ends before its total.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct OnePage;
+pub struct OnePage {
+    /// Whether what came is taken where `total` states more: the job lands what doesn't match (`on_mismatch: warn`).
+    pub total_may_be_more: bool,
+}
 
 impl Paginator for OnePage {
     fn first(&self) -> Vec<Edit> {
@@ -23,8 +26,8 @@ impl Paginator for OnePage {
                     "the answer names a next page, or says that it is a part (`Link`, `Content-Range`, status 206)";
                 Some(told.to_owned())
             }
-            (_, Some(total)) if total > seen.rows => {
-                Some(format!("the server states a total of {total} rows and sent {}", seen.rows))
+            (_, Some(total)) if total > seen.rows && !self.total_may_be_more => {
+                Some(format!("the server states a total of {} and sent {}", counted(total, "row"), seen.rows))
             }
             _ => None,
         };

@@ -345,18 +345,22 @@ fn max_pages_is_an_error_not_an_end() {
 
 #[test]
 fn one_page_is_one_page() {
-    assert_eq!(OnePage.next(&seen(3, 1)), done(EndReason::OnePage));
-    assert_eq!(OnePage.next(&Seen { total: Some(3), ..seen(3, 1) }), done(EndReason::OnePage));
-    assert_eq!(OnePage.next(&Seen { more: Some(false), ..seen(3, 1) }), done(EndReason::MoreFalse));
+    assert_eq!(OnePage::default().next(&seen(3, 1)), done(EndReason::OnePage));
+    assert_eq!(OnePage::default().next(&Seen { total: Some(3), ..seen(3, 1) }), done(EndReason::OnePage));
+    assert_eq!(OnePage::default().next(&Seen { more: Some(false), ..seen(3, 1) }), done(EndReason::MoreFalse));
     assert!(
-        OnePage.next(&Seen { total: Some(4), ..seen(3, 1) }).unwrap_err().to_string().contains("a total of 4 rows")
+        OnePage::default()
+            .next(&Seen { total: Some(4), ..seen(3, 1) })
+            .unwrap_err()
+            .to_string()
+            .contains("a total of 4 rows")
     );
-    assert!(OnePage.next(&Seen { more: Some(true), ..seen(3, 1) }).is_err());
+    assert!(OnePage::default().next(&Seen { more: Some(true), ..seen(3, 1) }).is_err());
     let linked = |header: &str| Seen { given: from_header(&json!({"link": header}), "link", 1).unwrap(), ..seen(3, 1) };
     let next = linked(r#"<https://a/?x=1,2>; rel="prev", <https://a/?page=2>; title="a"; rel="last next""#);
-    assert!(OnePage.next(&next).unwrap_err().to_string().contains("`Link`"));
-    assert_eq!(OnePage.next(&linked(r#"<https://a/?rel=next>; rel="prev""#)), done(EndReason::OnePage));
-    assert_eq!(OnePage.next(&Seen { more: Some(false), ..next }), done(EndReason::MoreFalse));
+    assert!(OnePage::default().next(&next).unwrap_err().to_string().contains("`Link`"));
+    assert_eq!(OnePage::default().next(&linked(r#"<https://a/?rel=next>; rel="prev""#)), done(EndReason::OnePage));
+    assert_eq!(OnePage::default().next(&Seen { more: Some(false), ..next }), done(EndReason::MoreFalse));
 }
 
 #[test]

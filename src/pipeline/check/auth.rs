@@ -8,6 +8,7 @@ use super::super::spec::SessionSpec;
 use super::Findings;
 use super::request::{ANSWER_VARS, Vars, is_secret};
 use crate::lang::place::Place;
+use crate::secret::Secret;
 
 impl Findings<'_> {
     /// Checks what a session is got with, and that the request of the job has a place for its token.
@@ -17,6 +18,7 @@ impl Findings<'_> {
         job: &Spanned<String>,
         keys: &JobFile,
     ) -> Option<SessionSpec> {
+        self.credential(auth);
         match &auth.value {
             Auth::Login(login) => self.login(auth.span, login, job, keys),
             Auth::Oauth2(client) => self.oauth2(client),
@@ -28,6 +30,28 @@ impl Findings<'_> {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// Refuses a credential that no request can carry.
+    fn credential(&mut self, auth: &Spanned<Auth>) {
+        if let Auth::Basic(basic) = &auth.value
+            && basic.username.value.contains(':')
+        {
+            let help = "the server takes what comes before the first colon for the user; where it wants another form, send it by \
+                        `auth.header`";
+            self.error(basic.username.span, "the user's name of `basic` holds a colon, which ends it there", help);
+        }
+        let carried: Vec<&Secret> = match &auth.value {
+            Auth::Bearer(token) => vec![&token.0],
+            Auth::Header(header) => vec![&header.value.0],
+            Auth::Headers(headers) => headers.values().map(|value| &value.0).collect(),
+            _ => Vec::new(),
+        };
+        if carried.iter().any(|secret| http::HeaderValue::from_bytes(secret.expose().as_bytes()).is_err()) {
+            let message = "the credential holds a line break or another control character, and can't go into a header";
+            let help = "if it comes from a file, write the file with no more than one line break at its end";
+            self.add(Diagnostic::error(auth.span, message).redacted().help(help));
         }
     }
 

@@ -362,15 +362,16 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
     let names: Vec<&str> = ["now", if vars.about == About::Row { "row" } else { "cursor" }]
         .into_iter()
         .chain(vars.fan_out.as_deref())
-        .chain(vars.window.then_some("window.from"))
-        .chain(vars.window.then_some("window.to"))
         .collect();
-    let help = nearest(root, &names).map_or_else(
-        || {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            format!("templates here see {}", names.join(", "))
-        },
-        |near| format!("did you mean `{near}`?"),
-    );
+    let whole = |name: &'static str| vars.window.then_some(name);
+    let roots: Vec<&str> = names.iter().copied().chain(whole("window")).collect();
+    let help = match nearest(root, &roots) {
+        Some("window") => "did you mean `window.from` or `window.to`?".to_owned(),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let names = names.into_iter().chain(whole("window.from")).chain(whole("window.to"));
+            format!("templates here see {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
+    };
     Some((format!("there is no template variable `{root}`"), help))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Runner;
 use crate::ledger::{Generation, Landed, LedgerState, SliceRef};
-use crate::model::{FanoutKey, JobReport, SliceOutcome, Window};
+use crate::model::{FanoutKey, JobReport, SliceOutcome, Window, counted};
 use crate::pipeline::spec::{Job, Slicing};
 use crate::plan::Shard;
 use crate::run::{LossError, RunError};
@@ -55,7 +55,7 @@ impl Runner<'_> {
             self.writer.supersede(gone).await?;
         }
         let Some(first) = short.first() else { return Ok(()) };
-        let before = format!("{} rows landed before", first.before);
+        let before = format!("{} landed before", counted(first.before, "row"));
         Err(LossError::Rows { what: name(first, short.len() - 1), now: first.now, before }.into())
     }
 }

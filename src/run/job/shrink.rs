@@ -1,7 +1,7 @@
 //! Whether a slice that is read again has lost something of what landed: rows, or their fitting. Then what landed stays.
 
 use crate::ledger::Landed;
-use crate::model::{EndReason, Reconciliation, RowCounts, SliceKind, Verdict};
+use crate::model::{EndReason, Reconciliation, RowCounts, SliceKind, Verdict, counted};
 use crate::run::LossError;
 
 /// What a slice has lost since it landed.
@@ -79,11 +79,11 @@ fn unfit(landed: &Landed, counts: &RowCounts) -> Option<Loss> {
 fn in_words(landed: &Landed, before: u64, counts: &RowCounts) -> String {
     let bad = landed.good.map_or(0, |good| landed.records.saturating_sub(good));
     if bad == 0 {
-        return format!("{before} rows landed before");
+        return format!("{} landed before", counted(before, "row"));
     }
     let good = before.saturating_sub(bad);
     let copy = if counts.decoded >= good { ", which may be all that is gone and is the only copy" } else { "" };
-    format!("{before} rows came before: {good} landed, {bad} went to quarantine{copy}")
+    format!("{} came before: {good} landed, {bad} went to quarantine{copy}", counted(before, "row"))
 }
 
 impl Loss {

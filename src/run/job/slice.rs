@@ -16,7 +16,9 @@ use crate::ledger::{
     Begin, Closed, DataStore as _, Fault, LedgerError, LedgerState, OutputColumn, PinnedSchema, Publication, SliceRef,
     Writer, digest, publish_all,
 };
-use crate::model::{EndReason, FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window};
+use crate::model::{
+    EndReason, FileReceipt, PipelineName, RecordSchema, SchemaLock, SliceKind, SliceOutcome, Window, counted,
+};
 use crate::objects::chain;
 use crate::pipeline::spec::Slicing;
 use crate::run::collect::Collected;
@@ -211,8 +213,9 @@ impl SliceRun {
         })?;
         (came > landed).then(|| {
             format!(
-                "{came} rows came with the cursor that the last slice ends with, {}, and {landed} of them have landed: the others came late, and never \
+                "{} came with the cursor that the last slice ends with, {}, and {landed} of them have landed: the others came late, and never \
                  land; let `lag` leave young rows to the next slice",
+                counted(came, "row"),
                 start.text()
             )
         })
@@ -373,8 +376,8 @@ impl SliceRun {
         let held = files.iter().filter(|file| file.sink.as_str() == SINK).map(|file| file.rows).sum::<u64>();
         let (now, landed) = (staged.rows_out + collected.counts.quarantined, rows + held);
         let before = match held {
-            0 => format!("{landed} rows landed before"),
-            held => format!("{landed} rows came before: {rows} landed, {held} went to quarantine"),
+            0 => format!("{} landed before", counted(landed, "row")),
+            held => format!("{} came before: {rows} landed, {held} went to quarantine", counted(landed, "row")),
         };
         if now < landed { Err(LossError::Rows { what: "the slice".to_owned(), now, before }.into()) } else { Ok(()) }
     }

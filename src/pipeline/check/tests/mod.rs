@@ -39,6 +39,7 @@ impl Lookup for Vars {
             name if name.starts_with("CSW_") || name.starts_with("LASTLINE_") || name.starts_with("SCRUTINIZER_") => {
                 Some("something".to_owned())
             }
+            "TWO_LINES" => Some("hunter2\nhunter2".to_owned()),
             "NTOPNG_USER" => Some("admin".to_owned()),
             _ => None,
         }

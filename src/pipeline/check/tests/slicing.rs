@@ -331,3 +331,14 @@ fn a_cell_may_be_sent_by_one_value() {
       = help: for a parameter of the query, write `query.day`
     ");
 }
+
+#[test]
+fn a_misspelt_window_is_known_for_one() {
+    let said = |text: &str| {
+        say_job(&format!(
+            "    window: {{every: 1d, start: -1d, as: epoch_s, from: query.a, to: query.b, time: t}}\n    query: {{q: '{{{{ {text} }}}}'}}\n    sinks: {{lake: {{jsonl: {{url: ./lake}}}}}}\n"
+        ))
+    };
+    assert!(said("wndow.from").contains("did you mean `window.from` or `window.to`?"));
+    assert!(said("frmo").contains("templates here see `now`, `cursor`, `window.from`, `window.to`"));
+}

@@ -234,3 +234,30 @@ fn limits() {
        = help: did you mean `connect`?
     ");
 }
+
+#[test]
+fn a_credential_that_no_request_can_carry_is_refused() {
+    for auth in
+        ["{header: {name: x-key, value: 'Token ${TWO_LINES}'}}", "{headers: {a: '${TOKEN}', b: '${TWO_LINES}'}}"]
+    {
+        assert!(say_job(&format!("    auth: {auth}\n")).contains("holds a line break or another control character"));
+    }
+    insta::assert_snapshot!(say_job("    auth: {bearer: '${TWO_LINES}'}\n"), @"
+    error: the credential holds a line break or another control character, and can't go into a header
+     --> p.yaml:6:11
+      |
+    6 |     auth: ************************
+      |           ^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: if it comes from a file, write the file with no more than one line break at its end
+    ");
+    insta::assert_snapshot!(say_job("    auth: {basic: {username: 'corp:ann', password: '${TWO_LINES}'}}\n"), @"
+    error: the user's name of `basic` holds a colon, which ends it there
+     --> p.yaml:6:30
+      |
+    6 |     auth: {basic: {username: 'corp:ann', password: '${TWO_LINES}'}}
+      |                              ^^^^^^^^^^
+      |
+      = help: the server takes what comes before the first colon for the user; where it wants another form, send it by `auth.header`
+    ");
+}
