@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 pub(super) use self::backfill::BackfillArguments;
 pub(super) use self::serve::{
@@ -62,11 +63,19 @@ pub(super) enum LogFormat {
     Json,
 }
 
+/// Where a script of `completions` goes.
+const COMPLETIONS_HELP: &str = "Examples:
+  bash   tidegate completions bash > ~/.local/share/bash-completion/completions/tidegate
+  zsh    tidegate completions zsh > ~/.zfunc/_tidegate    # with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc
+  fish   tidegate completions fish > ~/.config/fish/completions/tidegate.fish";
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Export simulated appliances into a small lake on disk, to see how it goes.
     Demo(DemoArguments),
+    /// Write a pipeline file to begin with, by what one answer of an API shows.
+    Init(super::init::InitArguments),
     /// Check pipeline files and report all their mistakes.
     Validate {
         /// The pipeline files.
@@ -134,6 +143,12 @@ pub(super) enum Command {
     Quarantine {
         #[command(subcommand)]
         command: QuarantineCommand,
+    },
+    /// Print a script that lets a shell complete verbs, options and files.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
 }
 

@@ -7,6 +7,7 @@ mod demo;
 mod events;
 mod health;
 mod history;
+mod init;
 mod k8s;
 mod ledger;
 mod load;
@@ -38,7 +39,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Arguments, Command, LedgerCommand, LogFormat, Output};
@@ -124,6 +126,7 @@ fn start(arguments: &Arguments) -> Exit {
 fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
     let output = arguments.output;
     match &arguments.command {
+        Command::Completions { shell } => completions(*shell),
         Command::K8s(k8s) => k8s::run(k8s, output),
         Command::Validate { files, locked } => validate::run(files, *locked, output),
         Command::Schema { report, command: None } => schema::run(*report),
@@ -133,6 +136,7 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Quarantine { command } => {
             block_on(quarantine::memory(command), |env| quarantine::run(command, output, env))
         }
+        Command::Init(init) => look_on(DEFAULT_MEMORY_LIMIT, |env| init::run(init, output, env)),
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
         Command::Plan(plan) => look_on(plan.how.memory.bytes(), |env| plan::run(plan, Reads::Due, None, output, env)),
         Command::Preview(preview) => look_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
@@ -156,6 +160,14 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         }
         Command::Status { files, state } => look_on(DEFAULT_MEMORY_LIMIT, |env| status::run(files, state, output, env)),
     }
+}
+
+/// Prints what lets a shell complete command lines.
+fn completions(shell: Shell) -> Result<Exit, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "tidegate", &mut script);
+    print::text(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
 }
 
 /// Runs a verb that does I/O, with a signal as its end. `memory_limit` is in bytes.

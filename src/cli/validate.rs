@@ -100,7 +100,7 @@ fn absent(pipeline: &Pipeline) -> Vec<Diagnostic> {
             file.display()
         );
         Diagnostic::warning(Span::default(), message)
-            .help("a path that doesn't begin with `/` begins where the command is started")
+            .help("a path that doesn't begin with `/` begins at the folder of the pipeline file")
     };
     absent.into_iter().map(told).collect()
 }

@@ -56,6 +56,7 @@ mod peek;
 mod place;
 mod plan;
 mod preview;
+mod probe;
 mod progress;
 pub mod quarantine;
 mod readers;
@@ -108,6 +109,7 @@ pub use parts::PartError;
 pub use place::Place;
 pub use plan::{PlannedJob, PlannedSlice, plan};
 pub use preview::{Preview, PreviewFile, PreviewOptions, PreviewSink, preview};
+pub use probe::{Probed, probe};
 pub use progress::{Progress, Silent};
 pub use schema::{
     CompareWith, JobSchema, PinnedColumn, SampleRead, SchemaDiff, SchemaVersion, accept_schema, pinned_schemas,

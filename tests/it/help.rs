@@ -24,31 +24,33 @@ fn help() {
     Usage: tidegate [OPTIONS] <COMMAND>
 
     Commands:
-      demo        Export simulated appliances into a small lake on disk, to see how it goes
-      validate    Check pipeline files and report all their mistakes
-      plan        Show what a run would do: the slices that are due and their first requests. Nothing is
-                  sent
-      preview     Fetch a job's first rows and show what would land. Nothing lands
-      run         Extract what is due and land it
-      serve       Run every pipeline file of a folder on its own schedule, until told to end
-      health      Ask whether `tidegate serve` goes on: a health check for an image without a shell.
-                  Exit code 1 where it doesn't
-      pause       Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
-      resume      Resume paused pipelines with their next instant. What came while they were paused
-                  isn't made up for
-      deliver     Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well,
-                  at its end
-      backfill    Read windows of the past: those that cover a time, landed or not
-      history     Show what runs did, newest first
-      vacuum      Remove what nothing names any more: files of lost runs, old entries of the log
-      ledger      Look into a pipeline's ledger
-      status      Show what has landed
-      k8s         Print the Kubernetes objects that run a pipeline file: a `CronJob`, or a Job for a
-                  backfill
-      schema      Print the JSON Schema of pipeline files, for editors; or show, compare and accept what
-                  is pinned of a job's columns
-      quarantine  List, show and replay the rows that didn't fit
-      help        Print this message or the help of the given subcommand(s)
+      demo         Export simulated appliances into a small lake on disk, to see how it goes
+      init         Write a pipeline file to begin with, by what one answer of an API shows
+      validate     Check pipeline files and report all their mistakes
+      plan         Show what a run would do: the slices that are due and their first requests. Nothing
+                   is sent
+      preview      Fetch a job's first rows and show what would land. Nothing lands
+      run          Extract what is due and land it
+      serve        Run every pipeline file of a folder on its own schedule, until told to end
+      health       Ask whether `tidegate serve` goes on: a health check for an image without a shell.
+                   Exit code 1 where it doesn't
+      pause        Pause pipelines: `tidegate serve` doesn't run them on schedule until they are resumed
+      resume       Resume paused pipelines with their next instant. What came while they were paused
+                   isn't made up for
+      deliver      Send what has landed for `http` sinks and wasn't sent yet. Each run does it as well,
+                   at its end
+      backfill     Read windows of the past: those that cover a time, landed or not
+      history      Show what runs did, newest first
+      vacuum       Remove what nothing names any more: files of lost runs, old entries of the log
+      ledger       Look into a pipeline's ledger
+      status       Show what has landed
+      k8s          Print the Kubernetes objects that run a pipeline file: a `CronJob`, or a Job for a
+                   backfill
+      schema       Print the JSON Schema of pipeline files, for editors; or show, compare and accept
+                   what is pinned of a job's columns
+      quarantine   List, show and replay the rows that didn't fit
+      completions  Print a script that lets a shell complete verbs, options and files
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
           --output <FORMAT>      How results are printed [default: text] [possible values: text, json]
@@ -66,7 +68,7 @@ fn help() {
 fn help_of_each_verb() {
     let verbs =
         ["demo", "validate", "plan", "preview", "run", "deliver", "backfill", "serve", "pause", "resume", "history"];
-    for verb in verbs.into_iter().chain(["vacuum", "ledger", "status", "schema", "k8s"]) {
+    for verb in verbs.into_iter().chain(["vacuum", "ledger", "status", "schema", "k8s", "init", "completions"]) {
         let long = print(&["help", verb]);
         assert_eq!(long, print(&[verb, "--help"]), "{verb}");
         assert!(long.contains(&format!("Usage: tidegate {verb}")), "{long}");
@@ -476,4 +478,25 @@ fn usage_mistakes() {
 #[test]
 fn without_a_verb_the_help_is_shown() {
     assert!(refuse(&[]).contains("Usage: tidegate [OPTIONS] <COMMAND>"));
+}
+
+/// The scripts are the crate's own; that they are ours, and complete, bash tells.
+#[test]
+fn bash_completes_verbs_and_options() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(print(&["completions", shell]).contains("quarantine"), "{shell}");
+    }
+    let workspace = Workspace::new();
+    workspace.write("script", &print(&["completions", "bash"]));
+    let complete = |words: &str, last: &str| {
+        let script = format!(
+            "source {}; COMP_WORDS=(tidegate {words} {last}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _tidegate tidegate {last} x; echo ${{COMPREPLY[@]}}",
+            workspace.path("script").display()
+        );
+        let bash = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        String::from_utf8(bash.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(complete("", "vali"), "validate");
+    assert_eq!(complete("run", "--allow"), "--allow-shrink --allow-future");
+    assert_eq!(complete("quarantine", "re"), "replay");
 }

@@ -36,6 +36,7 @@ mod generic;
 mod help;
 mod hostile;
 mod increments;
+mod init;
 mod interim;
 mod interrupted;
 mod k8s;

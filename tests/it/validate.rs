@@ -326,7 +326,7 @@ fn files_of_tls_that_are_not_there_are_named() {
     1 | version: 1
       | ^
       |
-      = help: a path that doesn't begin with `/` begins where the command is started
+      = help: a path that doesn't begin with `/` begins at the folder of the pipeline file
 
     warning: `tls.client_key` names gone.key, which isn't there: on this machine each run is going to fail
      --> x.yaml:1:1
@@ -334,6 +334,6 @@ fn files_of_tls_that_are_not_there_are_named() {
     1 | version: 1
       | ^
       |
-      = help: a path that doesn't begin with `/` begins where the command is started
+      = help: a path that doesn't begin with `/` begins at the folder of the pipeline file
     ");
 }

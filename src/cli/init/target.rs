@@ -1,0 +1,103 @@
+//! What is asked, as the command line says it.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use super::InitArguments;
+use super::answer::scalar;
+use super::draft::quoted;
+use crate::pipeline::check::plain_name;
+
+/// What is asked, with what the file to be written says of it.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The name of the pipeline.
+    pub(super) name: String,
+    /// The name of the job.
+    pub(super) job: String,
+    /// All of the URL up to the last part of its path.
+    pub(super) base_url: String,
+    /// That part.
+    pub(super) path: String,
+    /// The parameters.
+    pub(super) query: Vec<(String, String)>,
+    /// The credential, as YAML; none where there is none.
+    pub(super) auth: Option<String>,
+    /// The headers that hold no secret.
+    pub(super) headers: Vec<(String, String)>,
+    /// The certificates to trust.
+    pub(super) ca_file: Option<String>,
+}
+
+impl Target {
+    /// Takes the arguments apart. An error says what is wrong, and what to do.
+    pub(super) fn new(url: &str, arguments: &InitArguments) -> Result<Self, String> {
+        let shape = "write all of it, such as 'https://api.example.com/v1/orders?limit=100'";
+        let parsed = Url::parse(url).map_err(|error| format!("`{url}` isn't a URL ({error}): {shape}"))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(format!("`{url}` doesn't begin with http:// or https://: {shape}"));
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err("the URL holds a user or a password: give them by --basic 'USER:${PASSWORD}', where the shell leaves ${PASSWORD} as it is".to_owned());
+        }
+        let (folder, last) = parsed.path().trim_end_matches('/').rsplit_once('/').unwrap_or(("", ""));
+        let (secrets, query): (Vec<_>, Vec<_>) =
+            parsed.query_pairs().into_owned().partition(|(_, value)| value.contains("${"));
+        let mut headers = Vec::new();
+        let mut auth: Vec<String> = secrets.iter().map(|(name, value)| named("query", name, value)).collect();
+        for header in &arguments.headers {
+            let (name, value) = header
+                .split_once(':')
+                .map(|(name, value)| (name.trim(), value.trim()))
+                .ok_or_else(|| format!("the header `{header}` has no colon: write --header 'NAME: VALUE'"))?;
+            match value.strip_prefix("Bearer ").filter(|_| name.eq_ignore_ascii_case("authorization")) {
+                Some(token) if token.starts_with("${") => auth.push(format!("{{bearer: {}}}", quoted(token))),
+                _ if value.contains("${") => auth.push(named("header", name, value)),
+                _ => headers.push((name.to_owned(), value.to_owned())),
+            }
+        }
+        if let Some((user, password)) =
+            arguments.basic.as_deref().map(|basic| basic.split_once(':').unwrap_or((basic, "")))
+        {
+            auth.push(format!("{{basic: {{username: {}, password: {}}}}}", quoted(user), quoted(password)));
+        }
+        if auth.len() > 1 {
+            return Err("there are two credentials: give one of them, and write the other into the file".to_owned());
+        }
+        let path = if last.is_empty() { "/".to_owned() } else { format!("/{last}") };
+        Ok(Self {
+            name: arguments.name.clone().or_else(|| named_by_host(&parsed)).unwrap_or_else(|| "api".to_owned()),
+            job: named_by_path(&parsed),
+            base_url: format!("{}{folder}", parsed.origin().ascii_serialization()),
+            path,
+            query,
+            auth: auth.pop(),
+            headers,
+            ca_file: arguments.ca_file.as_ref().map(|file| file.display().to_string()),
+        })
+    }
+}
+
+/// Writes a secret under a name.
+fn named(kind: &str, name: &str, value: &str) -> String {
+    format!("{{{kind}: {{name: {}, value: {}}}}}", scalar(name), quoted(value))
+}
+
+/// Names a pipeline after the longest part of its host, but for the last: `example` of `api.example.com`.
+fn named_by_host(url: &Url) -> Option<String> {
+    let host = url.host_str().filter(|host| host.parse::<IpAddr>().is_err() && !host.starts_with('['))?;
+    let labels: Vec<&str> = host.split('.').collect();
+    let most = labels.len().saturating_sub(1).max(1);
+    let longest = labels.iter().take(most).max_by_key(|label| label.len())?;
+    plain_name(longest, '-')
+}
+
+/// Names a job after the last part of a path that is a word.
+fn named_by_path(url: &Url) -> String {
+    let words = url.path().rsplit('/').filter_map(|part| part.split('.').next());
+    let mut names = words
+        .filter(|word| word.starts_with(|first: char| first.is_ascii_alphabetic()))
+        .filter_map(|word| plain_name(word, '_'));
+    names.next().unwrap_or_else(|| "rows".to_owned())
+}
