@@ -5,8 +5,9 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
-/// The crate that wakes the daemon. It tells of each instant that it is armed for as if that were news.
-const CHATTY: &str = "tokio_cron_scheduler";
+/// The crate that wakes the daemon, which tells of each instant that it is armed for as if that were news, and the parser of SQL, which at
+/// `debug` tells of each token.
+const CHATTY: [&str; 2] = ["tokio_cron_scheduler", "sqlparser"];
 
 /// The target of events that the report of a run tells as well.
 pub const IN_REPORT: &str = "tidegate::in_report";
@@ -43,7 +44,7 @@ pub fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Reads a filter. What [`CHATTY`] tells below a warning is left out, unless the filter names that crate; what stands [`IN_REPORT`] is left
+/// Reads a filter. What [`CHATTY`] tells below a warning is left out, unless the filter names the crate; what stands [`IN_REPORT`] is left
 /// out where that is read, unless the filter asks for more than warnings.
 fn filter_of(filter: &str, reports: bool) -> Result<EnvFilter, ParseError> {
     let mut parsed = EnvFilter::builder().parse(filter)?;
@@ -51,10 +52,10 @@ fn filter_of(filter: &str, reports: bool) -> Result<EnvFilter, ParseError> {
         parsed = parsed.add_directive(format!("{IN_REPORT}=off").parse()?);
     }
     let hears_it = parsed.max_level_hint().is_none_or(|most| most > LevelFilter::WARN);
-    if !hears_it || filter.contains(CHATTY) {
-        return Ok(parsed);
+    for name in CHATTY.into_iter().filter(|name| hears_it && !filter.contains(name)) {
+        parsed = parsed.add_directive(format!("{name}=warn").parse()?);
     }
-    Ok(parsed.add_directive(format!("{CHATTY}=warn").parse()?))
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -62,12 +63,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheduler_only_warns_unless_it_is_asked_for() {
+    fn chatty_crates_only_warn_unless_they_are_asked_for() {
         for (filter, expect) in [
-            ("info", "tokio_cron_scheduler=warn,info"),
+            ("info", "tokio_cron_scheduler=warn,sqlparser=warn,info"),
             ("error", "error"),
             ("off", "off"),
-            ("tokio_cron_scheduler=debug,warn", "tokio_cron_scheduler=debug,warn"),
+            ("tokio_cron_scheduler=debug,warn", "tokio_cron_scheduler=debug,sqlparser=warn,warn"),
         ] {
             assert_eq!(filter_of(filter, false).unwrap().to_string(), expect);
         }
@@ -79,7 +80,7 @@ mod tests {
         for (filter, expect) in [
             ("warn", "tidegate::in_report=off,warn"),
             ("tidegate=warn", "tidegate::in_report=off,tidegate=warn"),
-            ("debug,tokio_cron_scheduler=info", "tokio_cron_scheduler=info,debug"),
+            ("debug,tokio_cron_scheduler=info,sqlparser=trace", "tokio_cron_scheduler=info,sqlparser=trace,debug"),
         ] {
             assert_eq!(filter_of(filter, true).unwrap().to_string(), expect);
         }

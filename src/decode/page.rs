@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::beyond;
 use super::charset;
 use super::envelope::{End, NoRows, RawRows, Rows, TypedRows, walk};
-use super::error::{DecodeError, json};
+use super::error::{DecodeError, excerpt, json};
 use super::infer;
 use super::lattice::Node;
 use super::lines;
@@ -276,7 +276,13 @@ impl<'b> Page<'b> {
         let (envelope, end) = walk(&self.text, &path.keys, rows, keep).map_err(|error| json(&self.text, &error))?;
         match judge(path, &end) {
             None => Ok(envelope),
-            Some((found, remedy)) => Err(DecodeError::NoRecords { path: path.to_string(), found, remedy, line: None }),
+            Some((mut found, remedy)) => {
+                // All of it may be the server's word on why there is no list.
+                if matches!(end, End::Other(0, _)) {
+                    found = format!("{found}, {}", excerpt(self.text.as_bytes(), 0));
+                }
+                Err(DecodeError::NoRecords { path: path.to_string(), found, remedy, line: None })
+            }
         }
     }
 }

@@ -380,6 +380,11 @@ fn what_is_no_page_says_so() {
         "the path `.a.b[]` finds no records: `a` is an array; if that is the list, write `records: '.a[]'`"
     );
     assert!(
+        refused(&[".[]"], br#"{"message": "Internal problem"}"#).contains(
+            r#"finds no records: the body is an object, {"message": "Internal problem"}; if it is one record"#
+        )
+    );
+    assert!(
         refused(&[".[]"], b"{}")
             .contains("write `records: '.'`; if it has a record under each key, `records: 'to_entries[] |")
     );

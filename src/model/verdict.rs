@@ -35,18 +35,40 @@ pub enum EndReason {
     NothingNew,
     /// The server gave an empty cursor: null, `""`, `[]` or `{}`.
     CursorEmpty,
-    /// A page gave no cursor, though one before it did.
+    /// A page gave no cursor, though one before it did, with more rows on it.
     CursorGone,
+    /// A page gave no cursor, though it is as full as those that did: that may be the end, or a server that forgot it.
+    CursorGoneFull,
     /// No page gave a cursor: that may be the end, or an expression that looks at the wrong place.
     NoCursor,
     /// The server gave an empty link.
     LinkEmpty,
-    /// A page gave no link, though one before it did.
+    /// A page gave no link, though one before it did, with more rows on it.
     LinkGone,
+    /// A page gave no link, though it is as full as those that did: that may be the end, or a server that forgot it.
+    LinkGoneFull,
     /// No page gave a link: that may be the end, or a link that is looked for at the wrong place.
     NoLink,
     /// An incremental slice has the rows it was meant to have.
     SliceFull,
+}
+
+impl EndReason {
+    /// Says what an end is worth, where a page with `rows` rows was the last: a missing cursor or link is the end where the job has had one
+    /// before, on a page with more rows than this one. `fullest` is the most that one had, 0 while none had any. So is an empty page after
+    /// a short one where the job has had a full page.
+    #[must_use]
+    pub const fn known(self, rows: u64, fullest: u64) -> Self {
+        match self {
+            _ if fullest == 0 => self,
+            Self::NoCursor | Self::CursorGone if rows < fullest => Self::CursorGone,
+            Self::NoCursor | Self::CursorGone => Self::CursorGoneFull,
+            Self::NoLink | Self::LinkGone if rows < fullest => Self::LinkGone,
+            Self::NoLink | Self::LinkGone => Self::LinkGoneFull,
+            Self::NeverFull => Self::EmptyPage,
+            end => end,
+        }
+    }
 }
 
 /// What the evidence says about a slice: whether all rows that the server had were received.
@@ -134,7 +156,9 @@ impl Reconciliation {
                 | EndReason::MoreFalseAfterShort
                 | EndReason::NothingNew
                 | EndReason::NoCursor
-                | EndReason::NoLink => Verdict::Unknown,
+                | EndReason::CursorGoneFull
+                | EndReason::NoLink
+                | EndReason::LinkGoneFull => Verdict::Unknown,
             },
         };
         Self {
@@ -188,7 +212,7 @@ mod tests {
         for stated in [EndReason::CursorEmpty, EndReason::CursorGone, EndReason::LinkEmpty, EndReason::LinkGone] {
             assert_eq!(verdict(5, (None, None), stated), Verdict::Complete);
         }
-        for unstated in [EndReason::NoCursor, EndReason::NoLink] {
+        for unstated in [EndReason::NoCursor, EndReason::CursorGoneFull, EndReason::NoLink, EndReason::LinkGoneFull] {
             assert_eq!(verdict(5, (None, None), unstated), Verdict::Unknown);
             assert_eq!(verdict(5, (Some(5), Some(5)), unstated), Verdict::Complete, "a total is evidence too");
         }

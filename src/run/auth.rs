@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{RunError, build};
-use crate::extract::auth::{Auth, CREDENTIALS, ClientAuth, Login, OAuth2, SecureWorkload, Session};
+use crate::extract::auth::{Auth, CREDENTIALS, ClientAuth, Login, OAuth2, SecureWorkload, Session, basic};
 use crate::extract::request::{RequestSpec, RequestTree};
 use crate::lang::tree::Tree;
 use crate::pipeline::file::{self, LoginAuth, NamedSecret, OAuth2Auth};
@@ -70,6 +70,7 @@ fn client(keys: &OAuth2Auth, token_url: url::Url) -> OAuth2 {
 
 fn login(source: &Source, keys: &LoginAuth) -> Result<Login, RunError> {
     let mut taken = Taken::default();
+    let carried = keys.basic.as_ref().map(|basic| taken.basic(&basic.username.value, &basic.password.0));
     let spec = RequestSpec {
         method: http::Method::POST.into(),
         path: keys.post.as_str().to_owned(),
@@ -77,6 +78,7 @@ fn login(source: &Source, keys: &LoginAuth) -> Result<Login, RunError> {
             .headers
             .iter()
             .map(|(name, value)| (name.value.clone(), taken.tree(&name.value, value)))
+            .chain(carried.map(|value| ("authorization".to_owned(), value)))
             .collect(),
         body: keys.body.as_ref().map(|body| taken.tree("", body)),
         form: match keys.form.as_ref().map(|form| taken.tree("", form)) {
@@ -97,6 +99,19 @@ struct Taken {
 }
 
 impl Taken {
+    /// Returns the header of a user and a password, taken out.
+    fn basic(&mut self, username: &str, password: &Secret) -> Tree {
+        let value = basic(username, password);
+        self.secrets.extend([password.clone(), value.clone()]);
+        self.value(value)
+    }
+
+    /// Takes out a value, and returns what stands in its place.
+    fn value(&mut self, value: Secret) -> Tree {
+        self.values.push(value);
+        Tree::Text(format!("{{{{ {CREDENTIALS}[{}] }}}}", self.values.len() - 1))
+    }
+
     /// Returns the tree of a value under a name, with its outside values taken out.
     fn tree(&mut self, name: &str, value: &RequestValue) -> Tree {
         match value {
@@ -105,8 +120,7 @@ impl Taken {
                 if !is_user(name) {
                     self.secrets.push(value.clone());
                 }
-                self.values.push(value);
-                Tree::Text(format!("{{{{ {CREDENTIALS}[{}] }}}}", self.values.len() - 1))
+                self.value(value)
             }
             RequestValue::Number(text) if text.len() >= LONG_NUMBER && !is_user(name) => {
                 self.secrets.push(Secret::new(text.as_str()));

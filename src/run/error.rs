@@ -153,7 +153,8 @@ pub enum RunError {
     /// The rows don't come in the order of their cursors.
     #[error(
         "{request}: a row with the cursor {found} comes after one with {previous}: the server doesn't sort by what \
-         `incremental.cursor` reads, so rows would be missed; ask it to sort by that, upwards, as a number where it is one"
+         `incremental.cursor` reads, so rows would be missed; ask it to sort by that, upwards, as a number where it is one, or, where it can't, write \
+         `order: any`"
     )]
     Unsorted {
         /// The request, redacted.

@@ -35,7 +35,7 @@ const BORDER_SHARED: &str = "a page began with the rows that the one before it e
 
 /// What a person should know where rows came twice.
 const ROWS_AGAIN: &str = "rows came twice, so that others may not have come at all; sort by a column that doesn't change (with `order: any` where the \
-                          job is `incremental`), or read a list until it is known to be whole: `on_mismatch: refetch`";
+                          job is `incremental`), or read a window or a snapshot until it is known to be whole: `on_mismatch: refetch`";
 
 /// What a person should know where a record was no row.
 const UNLIKE: &str = "a record has nothing of a row, as a message of the server hasn't, and went to quarantine: rows may be missing where it \
@@ -64,6 +64,8 @@ pub(super) fn unproven(end: EndReason) -> Option<String> {
     let (what, field) = match end {
         EndReason::EmptyAfterShort | EndReason::MoreFalseAfterShort => return Some(MIDDLE_IS_SHORT.to_owned()),
         EndReason::NeverFull => return Some(NEVER_FULL.to_owned()),
+        EndReason::CursorGoneFull => return Some(full("cursor")),
+        EndReason::LinkGoneFull => return Some(full("link")),
         EndReason::NoCursor => ("cursor", "paginate.cursor"),
         EndReason::NoLink => ("link", "paginate.next_link"),
         _ => return None,
@@ -72,6 +74,18 @@ pub(super) fn unproven(end: EndReason) -> Option<String> {
         "no page gave a {what} to move on by: either all rows fit on one page, or '{field}' looks at the wrong place: \
          `tidegate preview` shows an answer without its records"
     ))
+}
+
+/// What a person should know where a job waits for a total that never comes.
+pub(super) const NO_TOTAL: &str = "`paginate.total` gave nothing in any answer, so nothing was checked against it: it may look at the wrong place \
+                                   (`tidegate preview` shows an answer without its records), or the server states it only where it is asked to";
+
+/// Says what a person should know of a full page that gave no way on.
+fn full(what: &str) -> String {
+    format!(
+        "the last page gave no {what} to move on by, and has as many rows as pages that did: the list may end there, or the server forgot the \
+         {what} and the rest is missing; name its `total`, or what says whether there are `more`"
+    )
 }
 
 /// The evidence of one slice.
@@ -403,6 +417,9 @@ mod tests {
         assert_eq!(sought(Sought::Cursor, None, &pages, EndReason::EmptyPage), Verdict::Unknown);
         assert_eq!(sought(Sought::Cursor, Some(3), &pages, EndReason::EmptyPage), Verdict::Complete);
         assert_eq!(sought(Sought::Cursor, None, &pages[..1], EndReason::MoreFalse), Verdict::Complete);
+        assert_eq!(sought(Sought::Position, Some(9), &pages, EndReason::SliceFull), Verdict::Unknown);
+        assert_eq!(sought(Sought::Position, Some(9), &pages[..1], EndReason::SliceFull), Verdict::Complete);
+        assert_eq!(sought(Sought::Position, None, &pages, EndReason::EmptyPage), Verdict::Complete);
     }
 
     #[test]

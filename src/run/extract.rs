@@ -4,7 +4,7 @@ mod due;
 mod fetch;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -41,7 +41,7 @@ pub(super) struct Extraction {
     pub(super) tree: Arc<RequestTree>,
     pub(super) progress: Arc<dyn Progress>,
     /// Whether a page of the job has given something to move on by.
-    pub(super) had_one: Arc<AtomicBool>,
+    pub(super) fullest: Arc<AtomicU64>,
     /// The most that a slice may take.
     pub(super) most: Ceilings,
     /// What the slices that are read at once share.
@@ -115,7 +115,7 @@ impl Extraction {
             tree: Arc::new(build::request(job)?),
             job: Arc::new(job.clone()),
             progress: Arc::clone(&env.progress),
-            had_one: Arc::default(),
+            fullest: Arc::default(),
             most: env.bounds.ceilings,
             lanes: Lanes::new(job.source.concurrency as usize),
             sent: Arc::default(),
@@ -346,7 +346,7 @@ impl Extraction {
     /// Prepares the requests of a slice.
     pub(super) fn pages(&self, slice: &Slice, now: DateTime<Utc>) -> Pages {
         let redactor = self.exchange.client.redactor();
-        Pages::new(&self.job, &self.tree, slice, &printed(now), redactor, &self.had_one, self.most)
+        Pages::new(&self.job, &self.tree, slice, &printed(now), redactor, &self.fullest, self.most)
     }
 }
 
@@ -398,11 +398,13 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn finish(intake: Arc<Mutex<Intake>>, end: EndReason, kept: Room, redactor: &Redactor) -> Result<Extracted, RunError> {
     let lost = || RunError::Account { account: "the pages of the slice are still in use".to_owned() };
     let intake = Arc::into_inner(intake).ok_or_else(lost)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (schema, mut notes) = (intake.decoder.schema().clone(), intake.notes());
+    let (schema, mut notes, wants_total) =
+        (intake.decoder.schema().clone(), intake.notes(), intake.job.paginate.total.is_some());
     let mut collected = intake.collector.finish(end)?;
     // Where nothing came there is nothing to go on from, as on each quiet day of an `incremental`.
     let is_open = collected.counts.received > 0 && collected.reconciliation.total_last.is_none();
     let unproven = evidence::unproven(end).filter(|_| is_open);
+    notes.extend((is_open && wants_total).then(|| evidence::NO_TOTAL.to_owned()));
     collected.bad.scrub(redactor);
     collected.first_nulled.iter_mut().for_each(|row| row.scrub(redactor));
     notes.extend(collected.first_nulled.as_ref().map(|row| format!("{}: such values are null", row.misfit())));

@@ -31,7 +31,7 @@ const STEP_IS_UNPROVEN: &str = "`window.resolution.observed` gave null for answe
 
 /// The part that computes: what takes time is done on blocking threads, one of which has it locked at a time.
 pub(super) struct Intake {
-    job: Arc<Job>,
+    pub(super) job: Arc<Job>,
     pub(super) slice: Slice,
     pub(super) decoder: PageDecoder,
     foresight: Option<Foresight>,

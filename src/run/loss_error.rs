@@ -21,9 +21,9 @@ pub enum LossError {
         /// How many there were, as a clause: `2 rows landed before`.
         before: String,
     },
-    /// A list that had several pages has one, and nothing shows that it is the only one.
+    /// A list that had several pages ends sooner, and nothing shows that it ends there.
     #[error(
-        "the list has {} now, and {before}; all are on one page, which is as full as the fullest then ({}) and gives no \
+        "the list has {} now, and {before}; the last page is as full as the fullest then ({}) and gives no \
          way to another, so what landed stays: run again, or look at an answer by `tidegate preview`; if the list really ends there, \
          `--allow-shrink` replaces what landed",
         counted(*now, "row"), counted(*page, "row")

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -35,9 +35,9 @@ pub(super) struct Pages {
     started: Instant,
     number: u64,
     redactor: Redactor,
-    /// Whether a page of the job, in this run, gave something to move on by: then the expression looks at the right place. Of pages that
-    /// are counted: whether one was full.
-    had_one: Arc<AtomicBool>,
+    /// The most rows on a page of the job, in this run, that gave something to move on by: the expression looks at the right place then, and
+    /// a page with as many may have forgotten it. Of pages that are counted: those of a full one. 0 while there was none.
+    fullest: Arc<AtomicU64>,
     /// The size of pages that are counted by it.
     counted: Option<u64>,
 }
@@ -62,14 +62,14 @@ pub(super) struct Asked {
 }
 
 impl Pages {
-    /// Prepares the requests of a slice. `now` is the run's instant; `had_one` is shared by the slices of the job; `most` is what the slice may take.
+    /// Prepares the requests of a slice. `now` is the run's instant; `fullest` is shared by the slices of the job; `most` is what the slice may take.
     pub(super) fn new(
         job: &Job,
         tree: &Arc<RequestTree>,
         slice: &Slice,
         now: &str,
         redactor: &Redactor,
-        had_one: &Arc<AtomicBool>,
+        fullest: &Arc<AtomicU64>,
         most: Ceilings,
     ) -> Self {
         let paginator = build::paginator(job, &slice.kind);
@@ -97,7 +97,7 @@ impl Pages {
             started: Instant::now(),
             number: 0,
             redactor: redactor.clone(),
-            had_one: Arc::clone(had_one),
+            fullest: Arc::clone(fullest),
             counted: counted(job),
         };
         pages.enter();
@@ -173,10 +173,10 @@ impl Pages {
         self.guard.page(&asked.request, seen.rows, bytes, elapsed).map_err(|error| self.scrubbed(error))?;
         let failed = |source| RunError::Paginate { request: asked.line.clone(), source };
         if self.counted.is_some_and(|size| seen.rows >= size) {
-            self.had_one.store(true, Ordering::Relaxed);
+            self.fullest.fetch_max(seen.rows, Ordering::Relaxed);
         }
         match self.paginator.next(seen).map_err(failed)? {
-            Decision::Done(reason) => return Ok(self.ended(reason)),
+            Decision::Done(reason) => return Ok(self.ended(reason, seen.rows)),
             Decision::Fetch(edits) => {
                 self.next = edits;
                 if let Given::Next(cursor) = &seen.given {
@@ -188,20 +188,20 @@ impl Pages {
             }
         }
         if let Given::Next(given) = &seen.given {
-            self.had_one.store(true, Ordering::Relaxed);
+            self.fullest.fetch_max(seen.rows.max(1), Ordering::Relaxed);
             self.guard.cursor(&asked.request, given).map_err(|error| self.scrubbed(error))?;
         }
         Ok(None)
     }
 
-    /// Goes on to the next part of the cell; without one, says why the slice has ended.
-    fn ended(&mut self, reason: EndReason) -> Option<EndReason> {
+    /// Goes on to the next part of the cell; without one, says why the slice has ended, with a page of so many rows.
+    fn ended(&mut self, reason: EndReason, rows: u64) -> Option<EndReason> {
         if self.window.as_mut().is_some_and(|cell| cell.parts.advance()) {
             self.enter();
             return None;
         }
         let whole = self.window.as_ref().is_none_or(|cell| matches!(cell.spec.parts, PartsSpec::Whole));
-        Some(if whole { self.known(reason) } else { EndReason::PartsRead })
+        Some(if whole { reason.known(rows, self.fullest.load(Ordering::Relaxed)) } else { EndReason::PartsRead })
     }
 
     /// Says why there need be nothing where the request that is due asks; none where there must be.
@@ -212,17 +212,6 @@ impl Pages {
     /// A server may repeat a credential in the cursors and links that it gives.
     fn scrubbed(&self, error: GuardError) -> GuardError {
         error.map_texts(|text| self.redactor.scrub(text))
-    }
-
-    /// Says whether a missing cursor or link is the end: it is where the job has had one before. So is an empty page after a short one
-    /// where the job has had a full page.
-    fn known(&self, end: EndReason) -> EndReason {
-        match end {
-            EndReason::NoCursor if self.had_one.load(Ordering::Relaxed) => EndReason::CursorGone,
-            EndReason::NoLink if self.had_one.load(Ordering::Relaxed) => EndReason::LinkGone,
-            EndReason::NeverFull if self.had_one.load(Ordering::Relaxed) => EndReason::EmptyPage,
-            end => end,
-        }
     }
 }
 

@@ -16,14 +16,24 @@ use super::versions::Versions;
 /// How much memory the keys of a slice take at most, unless told otherwise.
 pub const DEFAULT_MEMORY_LIMIT: usize = 64 * 1024 * 1024;
 
+/// Says what a column that isn't there may be: a misspelt one, or a field within another, which a key can't name.
+fn missing(column: &str, present: &[String]) -> String {
+    match column.split_once('.') {
+        Some((outer, inner)) if present.iter().any(|name| name == outer) => format!(
+            ": a key is a column by itself, and `{inner}` lies within `{outer}`; let `records` take it out, as in `.items[] | . + \
+             {{{outer}_{}: .{column}}}`, and name that",
+            inner.replace('.', "_")
+        ),
+        _ => hint(nearest(column, present).as_deref(), false),
+    }
+}
+
 /// A batch whose keys can't be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DedupeError {
     /// A column of the key isn't there.
-    #[error(
-        "key column `{column}` isn't a column of records{}; there are {}", hint(nearest(column, present).as_deref(), false), list(present)
-    )]
+    #[error("key column `{column}` isn't a column of records{}; there are {}", missing(column, present), list(present))]
     MissingColumn {
         /// The column of `key`.
         column: String,

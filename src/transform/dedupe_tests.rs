@@ -163,6 +163,12 @@ fn wrong_columns_are_named() {
         RecordBatch::try_from_iter(vec![("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("ok");
     let error = index().observe(&numbers, 0).expect_err("no name");
     assert_eq!(error.to_string(), "key column `name` isn't a column of records; there are `id`");
+    let nested = KeyIndex::new(&["id.deep.name".to_owned()], LITTLE).observe(&numbers, 0).expect_err("nested");
+    assert_eq!(
+        nested.to_string(),
+        "key column `id.deep.name` isn't a column of records: a key is a column by itself, and `deep.name` lies within `id`; let `records` \
+         take it out, as in `.items[] | . + {id_deep_name: .id.deep.name}`, and name that; there are `id`"
+    );
     let mut index = index_of_ids();
     index.observe(&numbers, 0).expect("numbers");
     let texts =

@@ -1,5 +1,7 @@
 //! Incremental jobs whose cursor is a time, or is sent by a place, and sources that were reset: no row is lost, none comes twice.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -371,4 +373,35 @@ fn a_value_of_latest_by_that_cannot_be_read_takes_its_row_to_quarantine_alone() 
         "SELECT \"column\", reason, count(*) AS n FROM read_json('{dir}/state/test/quarantine/**/*.jsonl') GROUP BY ALL ORDER BY n",
     );
     insta::assert_snapshot!(serde_json::to_string(&held).unwrap(), @r#"[{"column":"id","reason":"is null, and `key` names it","n":1},{"column":"v","reason":"fails for `latest_by`: cannot cast string 'x' to value of Int64 type","n":3}]"#);
+}
+
+/// A row is edited while its increment is read by positions: the one behind it slides onto a page that was read, and each slice has as many rows as
+/// it should.
+#[test]
+fn a_slice_that_is_cut_while_its_pages_are_counted_is_not_known_to_be_whole() {
+    let edited = Arc::new(AtomicBool::new(false));
+    let is_edited = Arc::clone(&edited);
+    let bench = Bench::new(Api::start(move |request: &Request| {
+        let offset = request.number("offset");
+        if offset == 20 {
+            is_edited.store(true, Ordering::SeqCst);
+        }
+        let of = |id: usize| if id == 5 && is_edited.load(Ordering::SeqCst) { 1000 } else { id };
+        let since: usize = request.query["since"].parse().unwrap();
+        let mut rows: Vec<(usize, usize)> = (1..=100).map(|id| (of(id), id)).filter(|(at, _)| *at >= since).collect();
+        rows.sort_unstable();
+        let page: Value = rows.iter().skip(offset).take(10).map(|(at, id)| json!({"id": id, "changed": at})).collect();
+        Answer::json(&json!({"items": page, "total": rows.len()}))
+    }));
+    bench.job(
+        "records: '.items[]'\nkey: id\nincremental: {cursor: changed, start: 0, rows_per_slice: 40, into: query.since}\n\
+         paginate: {offset: {into: query.offset, size: 10}, total: .total}",
+    );
+    let ran = bench.run();
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let verdicts: Vec<&Value> = ran.slices().into_iter().map(|slice| &slice["reconciliation"]["verdict"]).collect();
+    assert_eq!(verdicts.first(), Some(&&json!("unknown")), "{ran:?}");
+    assert!(ran.report.to_string().contains("ends by `incremental.rows_per_slice`"), "{ran:?}");
+    let ids: BTreeSet<u64> = bench.lines().iter().map(|row| row["id"].as_u64().unwrap()).collect();
+    assert_eq!((1..=100).filter(|id| !ids.contains(id)).collect::<Vec<_>>(), [21], "what the verdict is about");
 }

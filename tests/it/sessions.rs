@@ -409,3 +409,32 @@ fn looking_at_a_pipeline_logs_nobody_in() {
         bench.workspace.tidegate(&["preview", "pipeline.yaml", "rows", "--now", "2026-01-03T12:00:00Z"]).run();
     assert_eq!((preview.code, logins(&shared)), (Some(0), 1), "{preview:?}");
 }
+
+/// As vCenter has it: HTTP Basic at the login alone, and its answer, a text, is the token.
+#[test]
+fn a_login_by_basic_gives_a_token() {
+    let api = Api::start(|request: &Request| {
+        let header = |name: &str| request.headers.get(name).map(String::as_str);
+        match (request.path.as_str(), header("authorization"), header("vmware-api-session-id")) {
+            ("/api/session", Some("Basic YWRtaW46aHVudGVyMjpodW50ZXIy"), None) => {
+                Answer::json(&json!("t0ken-t0ken")).status(201)
+            }
+            ("/api/vcenter/vm", None, Some("t0ken-t0ken")) => Answer::json(&json!([{"vm": "vm-1"}, {"vm": "vm-2"}])),
+            _ => Answer::json(&json!({"error_type": "UNAUTHENTICATED", "echo": header("authorization")})).status(401),
+        }
+    });
+    let source = "auth: {login: {post: /api/session, basic: {username: admin, password: '${file:password}'}, token: ., \
+                  into: headers.vmware-api-session-id}}";
+    let job = "  vms: {get: /api/vcenter/vm, records: '.[]', key: vm, snapshot: latest, paginate: none, sinks: {lake: {jsonl: {url: ./lake}}}}\n";
+    let bench = bench(api, source, job);
+    bench.workspace.write("password", "hunter2:hunter2");
+    let ran = bench.run();
+    assert_eq!((ran.code(), bench.lines().len()), (0, 2), "{ran:?}");
+    bench.workspace.write("password", "hunter3:hunter3");
+    let refused = bench.run();
+    assert_eq!(refused.code(), 1);
+    assert!(
+        !format!("{refused:?}").contains("aHVudGVyMzpodW50ZXIz") && !format!("{refused:?}").contains("hunter3"),
+        "{refused:?}"
+    );
+}

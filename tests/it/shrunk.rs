@@ -36,7 +36,7 @@ fn a_list_that_is_shorter_without_a_statement_stays_as_it_landed() {
     fault.store(1, Ordering::SeqCst);
     let cut = bench.run();
     assert_eq!(cut.code(), 1, "{cut:?}");
-    let said = "latest: the list has 10 rows now, and 27 rows landed before; all are on one page, which is as full as the fullest then \
+    let said = "latest: the list has 10 rows now, and 27 rows landed before; the last page is as full as the fullest then \
                 (10 rows) and gives no way to another, so what landed stays: run again, ";
     assert!(cut.errors()[0].starts_with(said), "{cut:?}");
     fault.store(2, Ordering::SeqCst);
@@ -233,4 +233,30 @@ fn rows_that_come_late_with_the_last_cursor_are_told() {
     assert_eq!(next.fine(), "s0-20 landed: 1 of 4, 3 outside_window; unknown");
     assert!(told(&next), "{next:?}");
     assert!(!told(&bench.run()), "the chain has gone on");
+}
+
+/// A page in the middle comes without its link: of three pages one is missing.
+#[test]
+fn a_list_that_ends_sooner_on_a_full_page_stays_as_it_landed() {
+    let forgets = Arc::new(AtomicUsize::new(usize::MAX));
+    let forgotten = Arc::clone(&forgets);
+    let bench = Bench::new(Api::start(move |request: &Request| {
+        let page = request.number("page");
+        let answer = Answer::json(&(page * 10..27.min(page * 10 + 10)).map(|id| json!({"id": id})).collect::<Value>());
+        if page == 2 || page == forgotten.load(Ordering::SeqCst) {
+            return answer;
+        }
+        answer.header("link", format!("</rows?page={}>; rel=next", page + 1))
+    }));
+    bench.job("records: '.[]'\nkey: id\nsnapshot: latest\npaginate: {next_link: {header: link}}");
+    forgets.store(1, Ordering::SeqCst);
+    let first = bench.run();
+    assert_eq!(first.fine(), "latest landed: 20 of 20; unknown");
+    assert!(first.report.to_string().contains("the server forgot the link"), "{first:?}");
+    forgets.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(bench.run().fine(), "latest landed: 27 of 27; complete");
+    forgets.store(1, Ordering::SeqCst);
+    let cut = bench.run();
+    assert_eq!((cut.code(), bench.lines().len()), (1, 27), "{cut:?}");
+    assert!(cut.errors()[0].contains("the last page is as full as the fullest then (10 rows)"), "{cut:?}");
 }

@@ -165,9 +165,7 @@ impl Auth {
             Self::None | Self::Session(_) => Ok(()),
             Self::Basic { username, .. } if username.contains(':') => Err(AuthError::ColonInUsername),
             Self::Basic { username, password } => {
-                let pair =
-                    base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()));
-                self.set_header(request, &http::header::AUTHORIZATION, &format!("Basic {pair}"))
+                self.set_header(request, &http::header::AUTHORIZATION, basic(username, password).expose())
             }
             Self::Bearer(token) => {
                 self.set_header(request, &http::header::AUTHORIZATION, &format!("Bearer {}", token.expose()))
@@ -263,6 +261,13 @@ impl Auth {
         request.headers.insert(name, value);
         Ok(())
     }
+}
+
+/// Writes a user and a password as HTTP Basic has them (RFC 7617): all of the header's value.
+#[must_use]
+pub fn basic(username: &str, password: &Secret) -> Secret {
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()));
+    Secret::new(format!("Basic {pair}"))
 }
 
 fn set_pair(pairs: &mut Vec<(String, String)>, name: &str, value: &str) {

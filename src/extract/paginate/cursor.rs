@@ -56,6 +56,9 @@ impl Paginator for Cursor {
             Way::End(end) => return Ok(Decision::Done(end)),
             Way::On(cursor) => cursor,
         };
+        if cursor.is_boolean() {
+            return Err(PaginateError::BooleanCursor { page: seen.page, cursor });
+        }
         if has_lost_digits(&cursor) {
             return Err(PaginateError::InexactCursor { page: seen.page, cursor: cursor.to_string() });
         }
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_cursor_goes_back_as_it_came_whatever_its_type() {
-        for value in [json!("a b"), json!(7), json!(u64::MAX), json!(-1.5), json!(true), json!(false), json!(0)] {
+        for value in [json!("a b"), json!(7), json!(u64::MAX), json!(-1.5), json!(0)] {
             let mut cursor = cursor();
             assert!(cursor.first().is_empty());
             let Ok(Decision::Fetch(edits)) = cursor.next(&seen(1, 1, next(value.clone()))) else { panic!("{value}") };
@@ -115,6 +118,14 @@ mod tests {
         assert_eq!(edits[0].value.to_string(), nested.to_string(), "the order of keys too");
         let error = cursor().next(&seen(1, 1, next(json!([1e30])))).unwrap_err().to_string();
         assert!(error.contains("[1e30]") || error.contains("[1e+30]"), "{error}");
+    }
+
+    #[test]
+    fn true_and_false_are_no_cursors() {
+        for value in [json!(true), json!(false)] {
+            let error = cursor().next(&seen(1, 1, next(value))).unwrap_err().to_string();
+            assert!(error.contains("`// null`"), "{error}");
+        }
     }
 
     #[test]

@@ -255,6 +255,17 @@ pub enum PaginateError {
         /// The cursor, or the number in it, as JSON.
         cursor: String,
     },
+    /// A cursor that is no place in a list.
+    #[error(
+        "page {page} gives the cursor {cursor}, which names no place to go on from; if the server says by false that there is no more, let the \
+         expression make null of it (`// null`), or name it as `more`"
+    )]
+    BooleanCursor {
+        /// The page, from 1.
+        page: u64,
+        /// True or false.
+        cursor: serde_json::Value,
+    },
     /// The cursor or link is from a header whose bytes aren't UTF-8.
     #[error(
         "page {page} gives {given} to go on by, from a header whose bytes are no UTF-8 (each that isn't is shown as \u{fffd}), so it can't \

@@ -73,14 +73,15 @@ pub fn resolve(link: &str, request: &Url, page: u64) -> Result<Url, PaginateErro
 pub fn from_header(headers: &Value, name: &str, page: u64) -> Result<Given, PaginateError> {
     let name = name.to_ascii_lowercase();
     let text = headers.get(&name).and_then(Value::as_str).unwrap_or_default();
-    match next_target(text) {
-        Ok(target) => Ok(target.map_or(Given::Absent, |target| Given::Next(Value::from(target)))),
-        Err(reason) => Err(PaginateError::LinkHeader { page, name, reason }),
-    }
+    given(text).map_err(|reason| PaginateError::LinkHeader { page, name, reason })
 }
 
+/// Relations that say where a page stands in a list: a header that has one of them, and no `next`, says that it is the last.
+const PLACES: [&str; 4] = ["prev", "previous", "first", "last"];
+
 /// Returns the target of the first link with the relation `next` that is about the page itself (has no `anchor`).
-fn next_target(header: &str) -> Result<Option<String>, &'static str> {
+fn given(header: &str) -> Result<Given, &'static str> {
+    let mut given = Given::Absent;
     let is_between = |c: char| c == ',' || c.is_whitespace();
     let mut rest = header.trim_start_matches(is_between);
     while !rest.is_empty() {
@@ -93,13 +94,23 @@ fn next_target(header: &str) -> Result<Option<String>, &'static str> {
         if !rel.split_ascii_whitespace().all(|relation| relation.starts_with(|c: char| c.is_ascii_alphabetic())) {
             return Err("a `rel` names no relation: it stands in double quotes, or in none");
         }
-        let next = rel.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case("next"));
-        if next && params.iter().all(|(name, _)| name != "anchor") {
+        let has = |name: &str| rel.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case(name));
+        if params.iter().any(|(name, _)| name == "anchor") {
+            continue;
+        }
+        if has("next") {
             let target = target.trim();
-            return if target.is_empty() { Err("the next link is empty") } else { Ok(Some(target.to_owned())) };
+            return if target.is_empty() {
+                Err("the next link is empty")
+            } else {
+                Ok(Given::Next(Value::from(target)))
+            };
+        }
+        if PLACES.into_iter().any(has) {
+            given = Given::Empty;
         }
     }
-    Ok(None)
+    Ok(given)
 }
 
 /// Names and values.
@@ -176,12 +187,22 @@ mod tests {
         ] {
             assert_eq!(header(text), next, "{text}");
         }
-        for text in
-            ["", " ,, ", "</b>; rel=prev", "</b>; rel=nextpage;", "</b>", "<>; rel=self", r#"</b>; title="rel=next""#]
-        {
+        for text in [
+            "",
+            " ,, ",
+            "</b>; rel=preload",
+            "</b>; rel=nextpage;",
+            "</b>; rel=prev; anchor=\"/c\"",
+            "</b>",
+            "<>; rel=self",
+            r#"</b>; title="rel=next""#,
+        ] {
             assert_eq!(from_header(&json!({"link": text}), "link", 1), Ok(Given::Absent), "{text}");
         }
         assert_eq!(from_header(&json!({}), "link", 1), Ok(Given::Absent));
+        for last in ["</b>; rel=prev", "</a>; rel=\"First\", </b>; rel=previous", "</c>; rel=\"last\""] {
+            assert_eq!(from_header(&json!({"link": last}), "link", 1), Ok(Given::Empty), "{last}");
+        }
     }
 
     #[test]

@@ -310,12 +310,18 @@ fn join(base: &Url, path: &str) -> Result<Url, RequestError> {
     Ok(url)
 }
 
-/// Flattens an object to names and texts: null is left out, what isn't a scalar becomes compact JSON.
+/// Flattens an object to names and texts: null is left out, a list becomes a pair for each of its items, as HTML forms and most servers have
+/// it, and what else isn't a scalar compact JSON.
 fn pairs(field: &'static str, tree: Tree) -> Result<Vec<(String, String)>, RequestError> {
     match tree {
         Tree::Null => Ok(Vec::new()),
         Tree::Map(entries) => {
-            Ok(entries.into_iter().filter_map(|(name, value)| value.wire_text().map(|text| (name, text))).collect())
+            let pair = |name: &str, value: &Tree| value.wire_text().map(|text| (name.to_owned(), text));
+            let pairs = entries.iter().flat_map(|(name, value)| match value {
+                Tree::List(items) => items.iter().filter_map(|item| pair(name, item)).collect(),
+                value => pair(name, value).into_iter().collect::<Vec<_>>(),
+            });
+            Ok(pairs.collect())
         }
         other => Err(RequestError::NotAnObject { field, found: other.kind() }),
     }

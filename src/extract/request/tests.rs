@@ -32,7 +32,15 @@ fn edit(place: &str, value: Value) -> Edit {
 }
 
 #[test]
-fn a_query_is_rendered_in_order_with_json_for_what_is_no_scalar() {
+fn a_list_is_a_parameter_for_each_item() {
+    let parts = json!({"query": {"statuses[]": ["open", "{{ v }}", null, 3], "none": [], "deep": [[1, 2], {"a": true}], "last": "x"}});
+    let request = get("/l", &parts, &json!({"v": "a&b"})).unwrap();
+    let expected = "GET /base/l?statuses%5B%5D=open&statuses%5B%5D=a%26b&statuses%5B%5D=3&deep=%5B1%2C2%5D&deep=%7B%22a%22%3Atrue%7D&last=x";
+    assert_eq!(request.line(), expected);
+}
+
+#[test]
+fn a_query_is_rendered_in_order_with_json_for_an_object() {
     let parts = json!({"query": {
         "ifid": "{{ iface.ifid }}", "status": "any", "gone": null, "flag": true,
         "created[gte]": "2026-01-01 00:00", "filter": {"z": [1, "ü"], "a": null}, "row_id": "5;gt",

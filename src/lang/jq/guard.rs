@@ -124,10 +124,22 @@ impl Budget {
     }
 }
 
+/// What jq 1.8 has and jaq hasn't, as far as it is of use for an answer.
+const MORE: &str = r#"
+def toarray: if type == "array" then . else [.] end;
+def trimstr($text): ltrimstr($text) | rtrimstr($text);
+def ascii: [.] | implode;
+def IN(values): . as $it | any(values; . == $it);
+def IN(these; values): . as $all | any(these; . as $it | any($all | values; . == $it));
+def INDEX(items; key): reduce items as $item ({}; .[$item | key | tostring] = $item);
+def INDEX(key): INDEX(.[]; key);
+"#;
+
 /// Returns the definitions of the standard library that a program may use.
 pub(super) fn definitions() -> Vec<Def<&'static str>> {
     let range = load::parse(RANGE, |parser| parser.defs()).unwrap_or_default();
-    let all = range.into_iter().chain(jaq_core::defs()).chain(jaq_std::defs()).chain(jaq_json::defs());
+    let more = load::parse(MORE, |parser| parser.defs()).unwrap_or_default();
+    let all = range.into_iter().chain(jaq_core::defs()).chain(jaq_std::defs()).chain(jaq_json::defs()).chain(more);
     let (range, rest): (Vec<_>, Vec<_>) =
         all.filter(|def| !BLOCKED.contains(&def.name)).partition(|def| def.name == "range" && def.args.len() == 3);
     // `range` of three arguments needs `while`, and the other two need it: it takes its place right after `while`.

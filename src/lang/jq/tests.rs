@@ -29,6 +29,27 @@ fn programs_run_and_keep_their_order() {
     );
 }
 
+/// What jq has and jaq leaves out. What each gives is what jq 1.8 gives.
+#[test]
+fn filters_that_jaq_lacks() {
+    for (program, input, expected) in [
+        (".[] | select(IN(2, 3))", json!([1, 2, 3]), vec![json!(2), json!(3)]),
+        ("IN(.[]; 7, 3), IN(.[]; 9)", json!([1, 3]), vec![json!(true), json!(false)]),
+        ("IN(.a; .b)", json!({"a": 1, "b": 1}), vec![json!(true)]),
+        (
+            "INDEX(.id)",
+            json!([{"id": 1}, {"id": "x", "n": 2}]),
+            vec![json!({"1": {"id": 1}, "x": {"id": "x", "n": 2}})],
+        ),
+        ("INDEX(.a[]; .)", json!({"a": [true]}), vec![json!({"true": true})]),
+        ("toarray, (.[0] | toarray)", json!([5]), vec![json!([5]), json!([5])]),
+        (r#"trimstr("ab")"#, json!("abcab"), vec![json!("c")]),
+        ("map(ascii) | add", json!([72, 105]), vec![json!("Hi")]),
+    ] {
+        assert_eq!(run(program, &input), expected, "{program}");
+    }
+}
+
 #[test]
 fn the_programs_of_the_design_compile() {
     let vars = ["status", "headers", "direction", "last"];

@@ -35,9 +35,12 @@ impl Findings<'_> {
 
     /// Refuses a credential that no request can carry.
     fn credential(&mut self, auth: &Spanned<Auth>) {
-        if let Auth::Basic(basic) = &auth.value
-            && basic.username.value.contains(':')
-        {
+        let basic = match &auth.value {
+            Auth::Basic(basic) => Some(basic),
+            Auth::Login(login) => login.basic.as_ref(),
+            _ => None,
+        };
+        if let Some(basic) = basic.filter(|basic| basic.username.value.contains(':')) {
             let help = "the server takes what comes before the first colon for the user; where it wants another form, send it by \
                         `auth.header`";
             self.error(basic.username.span, "the user's name of `basic` holds a colon, which ends it there", help);
@@ -65,11 +68,11 @@ impl Findings<'_> {
             (Some(_), Some(_)) => {
                 self.error(at, "a login has a `form` or a `body`, not both", "remove one of them");
             }
-            (None, None) if login.headers.is_empty() => {
+            (None, None) if login.headers.is_empty() && login.basic.is_none() => {
                 self.missing(
                     at,
                     "the login sends no credentials",
-                    "add `form:` or `body:` with the user and the password",
+                    "add `basic:`, `form:` or `body:` with the user and the password",
                 );
             }
             (Some(form), None) if !matches!(form, RequestValue::Map(_)) => {

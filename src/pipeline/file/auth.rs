@@ -71,6 +71,9 @@ pub struct LoginAuth {
     /// The path of the request, appended to `base_url`. Templates here and below see `now` only, the instant of the login. A text
     /// with `${...}` in it is no template.
     pub post: Tmpl,
+    /// A user and a password that it carries as HTTP Basic, where the server takes them so at the login alone.
+    #[serde(default)]
+    pub basic: Option<BasicAuth>,
     /// Its headers; those of `source` and of the jobs aren't sent with it.
     #[serde(default)]
     pub headers: IndexMap<Spanned<String>, RequestValue>,

@@ -54,7 +54,7 @@ with_source_keys! {
         /// The JSON body; texts may hold templates.
         #[serde(default)]
         pub body: Option<Spanned<RequestValue>>,
-        /// The form fields, sent as `application/x-www-form-urlencoded`. An object or a list is sent as JSON.
+        /// The form fields, sent as `application/x-www-form-urlencoded`. A list is sent as one field for each item, an object as JSON.
         #[serde(default)]
         pub form: Option<Spanned<IndexMap<Spanned<String>, RequestValue>>>,
         /// Columns of the transform that identify a row: no row is sent twice. None of them may be null. Where other columns are named

@@ -36,7 +36,7 @@ with_source_keys! {
         /// The JSON body.
         #[serde(default)]
         pub body: Option<Spanned<RequestValue>>,
-        /// The form fields, sent as `application/x-www-form-urlencoded`. An object or a list is sent as JSON.
+        /// The form fields, sent as `application/x-www-form-urlencoded`. A list is sent as one field for each item, an object as JSON.
         #[serde(default)]
         pub form: Option<Spanned<IndexMap<Spanned<String>, RequestValue>>>,
         /// Repeats the job for each row of another one, or for each of some values.

@@ -35,7 +35,7 @@ macro_rules! with_source_keys {
             /// Headers of every request. Values may hold templates.
             #[serde(default)]
             pub headers: IndexMap<Spanned<String>, RequestValue>,
-            /// Query parameters of every request. An object or a list is sent as JSON.
+            /// Query parameters of every request. A list is sent as one parameter for each item (`status: [open, done]`), an object as JSON.
             #[serde(default)]
             pub query: IndexMap<Spanned<String>, RequestValue>,
             /// How long to wait for the server. Default: as its parts say.

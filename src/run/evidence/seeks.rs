@@ -15,6 +15,12 @@ const BY_A_ROW: &str = "each page is asked for by a value of the last row (`$las
                         had no room on their page would be missing; if the value tells rows apart, make it their `key`, else let the \
                         server state their `total`, or sort by something more that tells them apart";
 
+/// What a person should know where an increment is cut while its pages are counted.
+const BY_POSITION: &str = "the slice ends by `incremental.rows_per_slice`, so that no `total` counts it, and its pages are asked for by how many rows \
+                           lie before them: one that changed or went while it was read moved those behind it, and one of them may be \
+                           missing; let `rows_per_slice` be more than there are, page by `seek`, or sort by what doesn't change and \
+                           write `order: any`";
+
 /// What a person should know where a page should have begun with rows of the one before, and didn't.
 const NOT_AGAIN: &str = "a page was asked for from the last row's value on (`bound: inclusive`), and that row didn't come again: if the server \
                          leaves it out, others that share its value may be missing; write `bound: exclusive` if no two rows share it (and \
@@ -32,6 +38,8 @@ pub(super) enum Sought {
     Cursor,
     /// Rows may share one, and pages begin with the rows that have it.
     Inclusive,
+    /// The job goes by how many rows lie before a page.
+    Position,
 }
 
 impl Sought {
@@ -43,6 +51,7 @@ impl Sought {
             // Of those that go on at the value any may have ended meanwhile.
             PaginateKind::Seek { overlap: false, .. } => Self::Inclusive,
             PaginateKind::Cursor(cursor) if is_shared(cursor, job) => Self::Cursor,
+            PaginateKind::Offset { .. } | PaginateKind::Page { .. } => Self::Position,
             _ => Self::Apart,
         }
     }
@@ -55,6 +64,7 @@ impl Sought {
         match self {
             Self::Exclusive if pass.pages > 1 => Some(BEHIND),
             Self::Cursor if pass.pages > 1 => Some(BY_A_ROW),
+            Self::Position if pass.pages > 1 && end == EndReason::SliceFull => Some(BY_POSITION),
             Self::Inclusive if pass.not_again || (end == EndReason::EmptyPage && pass.pages > 1) => Some(NOT_AGAIN),
             _ => None,
         }

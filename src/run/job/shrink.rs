@@ -23,7 +23,7 @@ pub(super) enum Loss {
         /// Rows that landed, in words.
         before: String,
     },
-    /// A list that had several pages has one, as full as theirs, and it gives no way on.
+    /// A list that had several pages ends with one as full as theirs, which gives no way on.
     Cut {
         /// Rows now.
         now: u64,
@@ -59,8 +59,11 @@ pub(super) fn lost(landed: &Landed, kind: &SliceKind, counts: &RowCounts, proved
     if now == 0 && before > 0 && !proved.is_stated() {
         return Some(Loss::All { before: before_in_words() });
     }
-    let has_no_way_on =
-        proved.verdict == Verdict::Unknown && matches!(proved.end, EndReason::NoLink | EndReason::NoCursor);
+    let is_full = matches!(
+        proved.end,
+        EndReason::NoLink | EndReason::LinkGoneFull | EndReason::NoCursor | EndReason::CursorGoneFull
+    );
+    let has_no_way_on = proved.verdict == Verdict::Unknown && is_full;
     let page = landed.largest_page.filter(|page| has_no_way_on && now < before && proved.received >= *page);
     page.map(|page| Loss::Cut { now, before: before_in_words(), page })
 }
@@ -203,7 +206,9 @@ mod tests {
         assert_eq!(snapshot(60, EndReason::NoCursor), cut(60), "the server has larger pages now");
         assert_eq!(snapshot(49, EndReason::NoLink), None, "it fits on one page");
         assert_eq!(snapshot(257, EndReason::NoLink), None, "nothing is missing");
-        assert_eq!(snapshot(50, EndReason::LinkGone), None, "another page had a link");
+        assert_eq!(snapshot(50, EndReason::LinkGone), None, "another page had a link, and more rows");
+        assert_eq!(snapshot(150, EndReason::LinkGoneFull), cut(150), "so had another page, with no more rows");
+        assert_eq!(snapshot(257, EndReason::CursorGoneFull), None, "nothing is missing");
         assert_eq!(snapshot(50, EndReason::OnePage), None);
     }
 

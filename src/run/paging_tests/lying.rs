@@ -208,3 +208,24 @@ fn a_list_of_one_short_page_is_no_proof() {
     let outcome = read(&job, |request| Answer::of(part(&rows, number(request, "at", 0) * 5, 3))).unwrap();
     assert_eq!((outcome.rows, outcome.verdict), (vec![1, 2, 3], Verdict::Unknown));
 }
+
+/// A server that forgets the way on from a page in the middle: nothing tells it from a list that ends there.
+#[test]
+fn a_full_page_without_a_way_on_is_no_proof() {
+    let rows: Vec<Row> = (1..8).map(|id| Row { id, value: id }).collect();
+    let read_by = |kind: usize, size: usize, forgets: usize| {
+        let job = job("get: /rows", KINDS[kind], 1);
+        let outcome = read(&job, |request| {
+            let at = number(request, "at", 0);
+            let next = (at + size < rows.len() && at != forgets).then(|| at + size);
+            let next = next.map(|next| if kind == 4 { json!(format!("?at={next}")) } else { json!(next) });
+            Answer { next, ..Answer::of(part(&rows, at, size)) }
+        });
+        let outcome = outcome.unwrap();
+        (outcome.rows.len(), outcome.end, outcome.verdict)
+    };
+    assert_eq!(read_by(3, 2, 2), (4, EndReason::CursorGoneFull, Verdict::Unknown));
+    assert_eq!(read_by(4, 2, 2), (4, EndReason::LinkGoneFull, Verdict::Unknown));
+    assert_eq!(read_by(3, 2, 9), (7, EndReason::CursorGone, Verdict::Complete));
+    assert_eq!(read_by(4, 3, 9), (7, EndReason::LinkGone, Verdict::Complete));
+}

@@ -112,14 +112,14 @@ fn read(job: &Arc<Job>, mut serve: impl FnMut(&RenderedRequest) -> Answer) -> Re
         SliceKind::Snapshot { at: DateTime::UNIX_EPOCH, label: "latest".to_owned() },
     );
     let tree = Arc::new(super::build::request(job)?);
-    let had_one = Arc::default();
+    let fullest = Arc::default();
     let memory = SliceMemory { rows: 1 << 20, keys: 1 << 20 };
     let mut intake = Intake::new(job, &slice, DateTime::UNIX_EPOCH, None, &memory, false)?;
     let (mut requests, mut shown) = (0, Vec::new());
     let end = loop {
         shown.clear();
         let (redactor, most) = (Redactor::default(), Ceilings::default());
-        let mut pages = Pages::new(job, &tree, &slice, "1970-01-01T00:00:00Z", &redactor, &had_one, most);
+        let mut pages = Pages::new(job, &tree, &slice, "1970-01-01T00:00:00Z", &redactor, &fullest, most);
         let end = loop {
             requests += 1;
             assert!(requests < MOST_REQUESTS, "reading doesn't end");

@@ -151,9 +151,11 @@ const fn reason(end: EndReason) -> &'static str {
         EndReason::NothingNew => "a page brought nothing new",
         EndReason::CursorEmpty => "the cursor was empty",
         EndReason::CursorGone => "a page gave no cursor",
+        EndReason::CursorGoneFull => "a full page gave no cursor",
         EndReason::NoCursor => "no page gave a cursor",
         EndReason::LinkEmpty => "the link was empty",
         EndReason::LinkGone => "a page gave no link",
+        EndReason::LinkGoneFull => "a full page gave no link",
         EndReason::NoLink => "no page gave a link",
         EndReason::SliceFull => "the slice has the rows that it was meant to have",
     }

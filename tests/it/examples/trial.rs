@@ -62,7 +62,7 @@ fn several_continuation_parameters() {
         let answer = changes(request);
         if torn.now(request.query.contains_key("rccontinue")) { answer.torn() } else { answer }
     }));
-    bench.jobs(&MEDIAWIKI.replace("rclimit: 500", "rclimit: 50"));
+    bench.jobs(&MEDIAWIKI.replace("rclimit: 500", "rclimit: 60"));
     let report = bench.run_at(NOW, &[]);
     let rows = report.fine();
     // What is expected from outside of a window is asked for: nothing else comes.

@@ -40,7 +40,7 @@ fn a_login_sends_one_kind_of_body() {
     6 |     auth: {login: {post: /in, success: .ok}}
       |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: add `form:` or `body:` with the user and the password
+      = help: add `basic:`, `form:` or `body:` with the user and the password
     error: the `form` of a login must be a map of names and values
      --> p.yaml:6:11
       |
