@@ -93,6 +93,9 @@ struct Read {
     misfit: Option<Misfit>,
 }
 
+/// The most characters of a body that are shown of a request to come.
+const MOST_SHOWN: usize = 4000;
+
 /// A slice that is being read.
 struct Reading<'s> {
     slice: &'s Slice,
@@ -337,9 +340,9 @@ impl Extraction {
         unreadable(self.exchange.client.redactor(), line, answer, source.at_line(self.job.records_line))
     }
 
-    /// Returns the first request of a slice in one line, redacted.
+    /// Returns the first request of a slice in one line, redacted, for who looks at it alone.
     pub(super) fn show(&self, slice: &Slice, now: DateTime<Utc>) -> Result<String, RunError> {
-        let line = self.pages(slice, now).request()?.line();
+        let line = self.pages(slice, now).request()?.line_with(MOST_SHOWN);
         Ok(self.exchange.client.redactor().scrub(&hidden::line(&line, &self.job.request)))
     }
 

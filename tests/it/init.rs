@@ -72,6 +72,7 @@ fn init(workspace: &Workspace, arguments: &[&str]) -> Outcome {
 #[test]
 fn a_file_by_one_answer_reads_the_whole_list() {
     let api = lists();
+    let statuses = |request: &&Request| request.path.contains("bare") && request.query["status"] == "b c";
     for (path, paginate, verdict) in [
         ("link/orders", "{next_link: {header: link}}", "complete"),
         ("odata/Orders", "{next_link: {url: '.[\"@odata.nextLink\"]'}, total: '.[\"@odata.count\"]'}", "complete"),
@@ -84,7 +85,7 @@ fn a_file_by_one_answer_reads_the_whole_list() {
         ("page/orders", "{page: {into: query.page, size_into: query.per_page, size: 20}, total: .total}", "complete"),
         ("after/orders", "{cursor: {into: query.starting_after, value: $last.id}, more: .has_more}", "complete"),
         ("all/orders.json", "{none: true, total: .count}", "complete"),
-        ("bare/orders", "none", "unknown"),
+        ("bare/orders?status=a&status=b%20c", "none", "unknown"),
         ("locked/orders", "none", "unknown"),
     ] {
         let workspace = Workspace::new();
@@ -106,6 +107,7 @@ fn a_file_by_one_answer_reads_the_whole_list() {
         let sql = format!("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM read_parquet('{}')", landed.display());
         assert_eq!(duck::rows(&sql), [json!({"n": ROWS, "ids": ROWS})], "{path}");
     }
+    assert_eq!(api.asked().iter().filter(statuses).count(), 2, "a list is sent as it was");
 }
 
 #[test]

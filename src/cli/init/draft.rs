@@ -1,5 +1,6 @@
 //! The pipeline file that is written.
 
+use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, context};
 
@@ -77,11 +78,6 @@ fn render(
     query: &[(String, String)],
     of_answer: minijinja::Value,
 ) -> Result<String, minijinja::Error> {
-    let map = |pairs: &[(String, String)]| {
-        let pairs: Vec<String> =
-            pairs.iter().map(|(name, value)| format!("{}: {}", scalar(name), quoted(value))).collect();
-        if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(", ")) }
-    };
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -91,6 +87,20 @@ fn render(
         url => quoted(&format!("${{LAKE:-./lake}}/{}/{}", target.name, target.job)), ..of_answer
     };
     environment.render_named_str("draft", include_str!("draft.yaml.j2"), values).map(|text| text + "\n")
+}
+
+/// Writes names and values as a map; what comes several times is a list.
+fn map(pairs: &[(String, String)]) -> String {
+    let mut values: IndexMap<&str, Vec<String>> = IndexMap::new();
+    for (name, value) in pairs {
+        values.entry(name).or_default().push(quoted(value));
+    }
+    let entry = |(name, values): (&str, Vec<String>)| match values.as_slice() {
+        [value] => format!("{}: {value}", scalar(name)),
+        several => format!("{}: [{}]", scalar(name), several.join(", ")),
+    };
+    let entries: Vec<String> = values.into_iter().map(entry).collect();
+    if entries.is_empty() { String::new() } else { format!("{{{}}}", entries.join(", ")) }
 }
 
 /// Writes a value that is sent as a text, whatever it looks like.

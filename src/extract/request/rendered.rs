@@ -86,13 +86,19 @@ impl RenderedRequest {
     /// Call it before authentication is applied, and scrub what the pipeline file itself puts into a request.
     #[must_use]
     pub fn line(&self) -> String {
+        self.line_with(200)
+    }
+
+    /// As [`Self::line`], with the first `most` characters of the body: windows and cursors may stand far behind.
+    #[must_use]
+    pub fn line_with(&self, most: usize) -> String {
         let url = self.url();
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut line = format!("{} {}{query}", self.method, url.path());
         if let Some((_, body)) = self.body() {
             line.push(' ');
-            line.extend(body.chars().take(200));
-            if body.chars().nth(200).is_some() {
+            line.extend(body.chars().take(most));
+            if body.chars().nth(most).is_some() {
                 line.push('…');
             }
         }
