@@ -231,7 +231,7 @@ pub enum RunError {
         /// The last total stated.
         total: u64,
         /// What that is called.
-        verdict: &'static str,
+        verdict: String,
     },
     /// A row is missing where it belongs.
     #[error(transparent)]

@@ -65,7 +65,13 @@ fn assert_fine(text: &str) {
 
 #[test]
 fn every_pipeline_of_the_pages_is_fine() {
-    let pages = [("README.md", 1), ("docs/pipeline.md", 7), ("docs/sending.md", 2), ("docs/credentials.md", 5), ("docs/recipes.md", 4)];
+    let pages = [
+        ("README.md", 1),
+        ("docs/pipeline.md", 7),
+        ("docs/sending.md", 2),
+        ("docs/credentials.md", 5),
+        ("docs/recipes.md", 4),
+    ];
     for (name, least) in pages {
         let page = page(name);
         let blocks = blocks(&page, "yaml");

@@ -2,7 +2,7 @@
 
 use crate::model::{EndReason, Reconciliation, Verdict};
 use crate::pipeline::file::{BadRows, OnMismatch};
-use crate::pipeline::spec::{Job, MostBadRows};
+use crate::pipeline::spec::{Job, MostBadRows, PaginateKind, Slicing};
 use crate::run::RunError;
 use crate::run::collect::Collected;
 use crate::run::quarantine::BadRow;
@@ -11,17 +11,16 @@ use crate::run::quarantine::BadRow;
 pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<Option<String>, RunError> {
     let verdict = match proved.verdict {
         Verdict::Complete | Verdict::Unknown => None,
-        Verdict::Moving => Some(
-            "the total changed while the list was read, so rows may be missing; sort by a column that doesn't change",
-        ),
+        Verdict::Moving => Some(moving(job, proved)),
         Verdict::Short if proved.end == EndReason::EmptyPage => Some(
             "a page came with no rows before all had; the server may hide rows after it has counted them (`advance: size` in \
-             `paginate.offset`), or the list moved while it was read: sort by a column that doesn't change",
+             `paginate.offset`), or the list moved while it was read: sort by a column that doesn't change"
+                .to_owned(),
         ),
-        Verdict::Short => {
-            Some("rows are missing; the list may have moved while it was read: sort by a column that doesn't change")
-        }
-        Verdict::Over => Some("there are more than stated; check `paginate.total`"),
+        Verdict::Short => Some(
+            "rows are missing; the list may have moved while it was read: sort by a column that doesn't change".to_owned(),
+        ),
+        Verdict::Over => Some("there are more than stated; check `paginate.total`".to_owned()),
     };
     let Some(verdict) = verdict else { return Ok(None) };
     let (distinct, total) = (proved.distinct, proved.total_last.unwrap_or_default());
@@ -32,6 +31,25 @@ pub(in crate::run) fn reconcile(job: &Job, proved: &Reconciliation) -> Result<Op
              `on_mismatch: warn` says"
         ))),
     }
+}
+
+/// Says how the total of a list changed while it was read, and what to do.
+fn moving(job: &Job, proved: &Reconciliation) -> String {
+    let (first, last) = (proved.total_first.unwrap_or_default(), proved.total_last.unwrap_or_default());
+    if matches!(job.paginate.kind, PaginateKind::Seek { .. }) && last < first {
+        return format!(
+            "the total fell from {first} to {last} from page to page, as one does that counts what is left behind a page: leave `total` out, \
+             and name `more` instead"
+        );
+    }
+    let how = if first == last { String::new() } else { format!(" from {first} to {last}") };
+    let until = match &job.slicing {
+        Slicing::Incremental(_) => "",
+        _ => ", or read it until it is known to be whole (`on_mismatch: refetch`)",
+    };
+    format!(
+        "the total changed{how} while the list was read, so rows may be missing; sort by a column that doesn't change{until}"
+    )
 }
 
 /// Refuses a reading with more bad rows than the job allows.
