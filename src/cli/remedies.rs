@@ -37,7 +37,9 @@ pub(super) fn text(end: &RunEnd, file: &Path, state: &str) -> String {
         // Where the rows of a job that lands nothing are what failed, it is those that need them that are to be run again.
         let jobs = if jobs.iter().all(|job| end.asked.jobs.contains(job)) { jobs } else { Vec::new() };
         let _ = writeln!(out, "{who}: {}", remedy.told());
-        for line in end.asked.against(Some(remedy), &print::word(file), &jobs, &shard, &print::word(Path::new(state))) {
+        // An edit is accepted for all shards at once.
+        let shard = if remedy == Remedy::Accept { "" } else { shard.as_str() };
+        for line in end.asked.against(Some(remedy), &print::word(file), &jobs, shard, &print::word(Path::new(state))) {
             let _ = writeln!(out, "  {line}");
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::args::{Output, StateArgument};
 use super::{CliError, Exit, load, print};
-use crate::run::{self as runs, Env, Gone, Vacuumed};
+use crate::run::{self as runs, Env, Gone, Vacuumed, Vacuuming};
 
 /// The most objects that are shown one by one.
 const SHOWN: usize = 50;
@@ -29,6 +29,11 @@ pub(super) struct VacuumArguments {
     /// Show what would be removed, and why. Nothing is written, and no lease is taken.
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Remove also what landed of values of `for_each` that are gone, in lists by `snapshot: latest`: rows of a shop that was closed, say.
+    ///
+    /// `status` marks them as retired. What landed of them by `window`, `incremental` or `snapshot: daily` is history, and stays.
+    #[arg(long)]
+    retired: bool,
 }
 
 /// Removes what isn't needed of pipeline files, or shows it.
@@ -36,7 +41,8 @@ pub(super) async fn run(arguments: &VacuumArguments, output: Output, env: Env) -
     let Some(pipelines) = load::pipelines_to_look_at(&arguments.files, output) else { return Ok(Exit::Refused) };
     let mut all = Vec::new();
     for pipeline in &pipelines {
-        let done = runs::vacuum(pipeline, &arguments.state.state, env.clock.now(), arguments.dry_run, &env).await;
+        let what = Vacuuming { dry_run: arguments.dry_run, retired: arguments.retired };
+        let done = runs::vacuum(pipeline, &arguments.state.state, env.clock.now(), what, &env).await;
         match done {
             Ok(found) if output == Output::Text => {
                 print::done(print::text(&format!("{}\n{}", pipeline.name, text(&found, arguments.dry_run))));

@@ -130,7 +130,8 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since: Option<DateTime<Utc>>,
     },
-    /// Generations of before a [`Accept::Restart`] whose part of the data has been read anew: their files are to be deleted.
+    /// Generations whose files are to be deleted: of before a [`Accept::Restart`], whose part of the data has been read anew, or of fan-out
+    /// values that are retired, where a person has said so.
     Superseded(Vec<Generation>),
     /// The entry's writer has ended, and this is what it did. A lease without it belongs to a run that died, or still runs.
     Ran(RunSummary),

@@ -59,7 +59,8 @@ impl Ledger {
         spare.extend(checkpoints.into_iter().map(|object| Spare { object: object.path, bytes: object.bytes, why }));
         let named: BTreeSet<String> = state.lists().map(str::to_owned).collect();
         let why = "a list of files of a generation that is gone";
-        let lists = self.store.objects("files").await?.into_iter().filter(|list| !named.contains(&list.path));
+        let lists = self.store.objects("files").await?.into_iter();
+        let lists = lists.filter(|list| !named.contains(&list.path) && is_list(&list.path));
         spare.extend(lists.map(|object| Spare { object: object.path, bytes: object.bytes, why }));
         Ok(spare)
     }
@@ -72,6 +73,17 @@ impl Ledger {
     pub async fn discard(&self, spare: &Spare) -> Result<(), LedgerError> {
         self.store.delete(&spare.object).await
     }
+}
+
+/// Tells whether an object has the name that a writer gives a list of files, `...-g1.json` or `...-g1-2.json`: what else lies there isn't ours to
+/// delete.
+fn is_list(path: &str) -> bool {
+    let generation =
+        path.strip_suffix(".json").and_then(|stem| stem.rsplit_once("-g")).map(|(_, generation)| generation);
+    generation.is_some_and(|generation| {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        generation.splitn(2, '-').all(is_number)
+    })
 }
 
 impl LedgerState {

@@ -337,10 +337,14 @@ impl LedgerState {
         Ok(Self { jobs, ..Self::default() })
     }
 
-    /// Lets a generation of before a restart go; `lane` deletes it.
+    /// Lets a generation of before a restart go, or one of a fan-out value that is retired; `lane` deletes it.
     pub(super) fn supersede(&mut self, gone: &Generation, lane: Lane) {
-        let left = self.jobs.get(&gone.at.job).map(JobState::left_places).unwrap_or_default();
+        let job = self.jobs.get(&gone.at.job);
+        let left = job.map(JobState::left_places).unwrap_or_default();
+        let is_retired = gone.at.key.as_ref().is_some_and(|key| job.is_some_and(|job| job.retired.contains(key)));
         let slice = self.slice_mut(&gone.at);
+        let landed = slice.landed.take_if(|landed| is_retired && landed.generation == gone.generation);
+        slice.replaced.extend(landed.and_then(|landed| landed.into_replaced(lane)));
         let (stay, go) = std::mem::take(&mut slice.outdated)
             .into_iter()
             .partition(|landed: &Landed| landed.generation != gone.generation);

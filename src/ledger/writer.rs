@@ -321,7 +321,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets generations of before a restart go, since what was read anew covers them. Their files are deleted by [`Self::tidy`].
+    /// Lets generations go: of before a restart, since what was read anew covers them, or of fan-out values that are retired. Their files are
+    /// deleted by [`Self::tidy`].
     ///
     /// # Errors
     ///

@@ -6,6 +6,7 @@ use super::deliver::OutboxError;
 use super::edit_error::EditError;
 use super::job::EdgeError;
 use super::loss_error::LossError;
+use super::owner_error::OwnerError;
 use super::parts::PartError;
 use super::schema_error::SchemaError;
 use crate::decode::DecodeError;
@@ -239,31 +240,9 @@ pub enum RunError {
     /// What was read has lost something of what landed.
     #[error(transparent)]
     Loss(#[from] LossError),
-    /// The lake has files that another ledger landed.
-    #[error(
-        "{root} has files of this pipeline that the ledger in `{state}` knows nothing of: they were landed with another \
-         `--state`, or it is an old copy, and rows would be doubled; use the state that they were landed with, or give the \
-         pipeline another name and its sinks another `url`, or move the folder away to begin anew"
-    )]
-    OtherLedger {
-        /// The sink's folder.
-        root: String,
-        /// The state of this run.
-        state: String,
-    },
-    /// A data set isn't where the ledger has landed it.
-    #[error(
-        "what lies in {to} was landed in {from}: it was moved, or copied, and the ledger knows its files in the old place only. Move it \
-         back{link}; or name an empty folder as `url` and run once with `--accept reland`, which reads again what the source still has"
-    )]
-    Moved {
-        /// The sink's folder.
-        to: String,
-        /// Where it was.
-        from: String,
-        /// How the old place can lead to the new one; nothing in a bucket.
-        link: String,
-    },
+    /// What lies where the sinks land speaks against the run.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
     /// No row of a slice fits.
     #[error(
         "none of the slice's rows fits ({bad} came), so nothing of it has landed; the first: {first}; check `records`, `key`, `window.time` \

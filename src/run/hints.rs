@@ -9,6 +9,7 @@ use super::extract::Extraction;
 use super::{Env, RunError};
 use crate::ledger::{Landed, LedgerState, ParentRow};
 use crate::model::{FanoutKey, JobReport, Slice, Stray, Strays, counted};
+use crate::pipeline::file::SnapshotMode;
 use crate::pipeline::spec::{FanOutFrom, Job, Slicing, Start};
 use crate::plan::Key;
 
@@ -67,10 +68,14 @@ pub(super) fn fewer(job: &Job, before: &[ParentRow], now: &[Key]) -> Option<Stri
     let gone: Vec<&FanoutKey> = before.iter().map(|row| &row.key).filter(|key| !there.contains(key)).collect();
     let shown = gone.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let more = if gone.len() > SHOWN { ", ..." } else { "" };
+    let way = match &job.slicing {
+        Slicing::Snapshot(SnapshotMode::Latest) => " until `tidegate vacuum --retired` removes it",
+        _ => "",
+    };
     (!gone.is_empty()).then(|| {
         format!(
             "for_each: {} of {} that the run before had are gone ({shown}{more}): nothing of them is read any more, and what has landed \
-             stays; if they should be there, see by `tidegate preview` whether `{parent}` reads all its rows",
+             stays{way}; if they should be there, see by `tidegate preview` whether `{parent}` reads all its rows",
             gone.len(),
             counted(before.len() as u64, "value")
         )

@@ -45,6 +45,7 @@ mod moving_list;
 mod names;
 mod newest;
 mod owner;
+mod owner_error;
 mod pages;
 #[cfg(test)]
 mod paging_tests;
@@ -105,6 +106,7 @@ pub use job::EdgeError;
 pub use locked::check_locked;
 pub use loss_error::LossError;
 pub use names::unknown_names;
+pub use owner_error::OwnerError;
 pub use parts::PartError;
 pub use place::Place;
 pub use plan::{PlannedJob, PlannedSlice, plan};
@@ -120,7 +122,7 @@ pub use source::Sources;
 pub use standing::{Standing, standings};
 pub use timeline::{Mark, Stretch, Timeline};
 pub use told::Terminated;
-pub use vacuum::{Removal, Vacuumed, vacuum};
+pub use vacuum::{Removal, Vacuumed, Vacuuming, vacuum};
 
 use choice::{named, needed, no_job};
 use done::{Done, summary, unplanned};
@@ -261,7 +263,7 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         .with_timing(Timing::of(options.lease_ttl))
         .asking(options.asked(pipeline));
     let data = Data::new(Arc::clone(&env.stores));
-    owner::check(pipeline, &options.state, &ledger, &data).await?;
+    owner::check_run(pipeline, options, &ledger, &data).await?;
     ledger.prove(&env.stores).await?;
     data.prove(&jobs).await?;
     let Some(writer) = place::lease(&ledger, options, env).await? else {

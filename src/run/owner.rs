@@ -4,19 +4,53 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::RunError;
 use super::data::Data;
-use crate::ledger::{DataStore as _, Ledger, LedgerState, Manifest, ManifestFile};
+use super::{Options, OwnerError, RunError};
+use crate::ledger::{Accept, DataStore as _, Ledger, LedgerError, LedgerState, Manifest, ManifestFile};
+use crate::model::{PipelineName, SliceKind};
 use crate::objects::absolute;
-use crate::pipeline::spec::Pipeline;
+use crate::pipeline::spec::{Job, Pipeline};
+
+/// The most slices whose files are looked for, to see whether a lake is there.
+const LOOKED_AT: usize = 20;
 
 /// Refuses a state that hasn't got the entries that the files of this pipeline were landed with: another state than theirs, or an
 /// older copy of it. And files that this ledger has landed in another place: they were moved. Nothing is written.
 pub(super) async fn check(pipeline: &Pipeline, state: &str, ledger: &Ledger, data: &Data) -> Result<(), RunError> {
+    look(pipeline, state, ledger, data).await.map(drop)
+}
+
+/// As [`check`], and refuses too what would land beside the rows of a job that was renamed, beside a lake that isn't there, or in the state.
+pub(super) async fn check_run(
+    pipeline: &Pipeline,
+    options: &Options,
+    ledger: &Ledger,
+    data: &Data,
+) -> Result<(), RunError> {
+    for root in pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| &sink.url) {
+        apart(root, &options.state, &pipeline.name)?;
+    }
+    let (lists, known) = look(pipeline, &options.state, ledger, data).await?;
+    for (root, list) in &lists {
+        if options.accept != Some(Accept::Future) {
+            not_renamed(pipeline, root, list.as_ref(), &known)?;
+        }
+        if list.is_none() && options.reads.backfill().is_none() {
+            is_there(root, ledger, data, &known).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The data sets of the sinks, each with its list of files, where it has one; and what the ledger knows.
+type Looked = (Vec<(String, Option<Manifest>)>, LedgerState);
+
+async fn look(pipeline: &Pipeline, state: &str, ledger: &Ledger, data: &Data) -> Result<Looked, RunError> {
     let mut lists = Vec::new();
     for root in pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| &sink.url).collect::<BTreeSet<_>>() {
         let text = data.read_manifest(root).await?;
-        lists.push((root, Manifest::read(root, text.as_deref()).map_err(crate::ledger::LedgerError::from)?));
+        let list = Manifest::read(root, text.as_deref()).map_err(LedgerError::from)?;
+        lists.push((root.clone(), text.is_some().then_some(list)));
     }
     // The state is read after the lists: a run that goes on meanwhile can only have added to it.
     let known = ledger.read_state().await?;
@@ -24,9 +58,10 @@ pub(super) async fn check(pipeline: &Pipeline, state: &str, ledger: &Ledger, dat
     for root in known.roots() {
         places.insert(data.place(root).await);
     }
-    for (root, list) in lists {
+    for (root, list) in &lists {
+        let Some(list) = list else { continue };
         if !list.is_of(&pipeline.name, &known) {
-            return Err(RunError::OtherLedger { root: root.clone(), state: state.to_owned() });
+            return Err(OwnerError::OtherLedger { root: root.clone(), state: state.to_owned() }.into());
         }
         if let Some(file) = list.file_of(&pipeline.name, &known)
             && !places.contains(&data.place(root).await)
@@ -34,7 +69,66 @@ pub(super) async fn check(pipeline: &Pipeline, state: &str, ledger: &Ledger, dat
             return Err(moved(file, root, &known));
         }
     }
+    Ok((lists, known))
+}
+
+/// Refuses a sink within the pipeline's folder of the state, and one around it, unless readers pass that over: they do so with folders whose
+/// names begin with `_` or `.`.
+fn apart(root: &str, state: &str, pipeline: &PipelineName) -> Result<(), OwnerError> {
+    let whole = |url: &str| match url.contains("://") {
+        true => url.trim_end_matches('/').to_owned(),
+        false => absolute(Path::new(url)).map_or_else(|_| url.to_owned(), |path| path.display().to_string()),
+    };
+    let (sink, state) = (whole(root), format!("{}/{pipeline}", whole(state).trim_end_matches('/')));
+    let below = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer.trim_end_matches('/'))?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+    };
+    let is_seen = |rest: String| !rest.split('/').any(|part| part.starts_with(['_', '.']));
+    if below(&sink, &state).is_some() || below(&state, &sink).is_some_and(is_seen) {
+        return Err(OwnerError::StateWithin { root: root.to_owned(), state });
+    }
     Ok(())
+}
+
+/// Refuses a job that never landed where a job that isn't in the file any more has.
+fn not_renamed(
+    pipeline: &Pipeline,
+    root: &str,
+    list: Option<&Manifest>,
+    known: &LedgerState,
+) -> Result<(), OwnerError> {
+    let of_it = list.into_iter().flat_map(|list| &list.files).filter(|file| file.pipeline == pipeline.name);
+    let Some(gone) = of_it.map(|file| &file.job).find(|job| pipeline.job(job).is_none()) else { return Ok(()) };
+    let lands_here = |job: &&Job| job.sinks.iter().any(|sink| sink.url == root);
+    let new = pipeline.jobs.iter().filter(lands_here).find(|job| known.fingerprint(&job.name).is_none());
+    new.map_or(Ok(()), |job| {
+        Err(OwnerError::RenamedJob { job: job.name.clone(), root: root.to_owned(), gone: gone.clone() })
+    })
+}
+
+/// Refuses a data set with no list of files that has lost some that have landed: a list alone is made anew. What the next run replaces anyway
+/// isn't looked at.
+async fn is_there(root: &str, ledger: &Ledger, data: &Data, known: &LedgerState) -> Result<(), RunError> {
+    let place = data.place(root).await;
+    let lasts = |kind: &SliceKind| !matches!(kind, SliceKind::Snapshot { label, .. } if label == "latest");
+    let landed = known.all_slices().filter_map(|(at, slice)| Some((at, slice.landed.as_ref()?)));
+    let lists =
+        landed.filter(|(_, landed)| lasts(&landed.kind)).filter_map(|(at, landed)| Some((at, landed.list.as_deref()?)));
+    let mut gone = None;
+    for (at, list) in lists.take(LOOKED_AT) {
+        for file in ledger.files(list).await? {
+            if known.has_left(&at.job, &file.root) || data.place(&file.root).await != place {
+                continue;
+            }
+            if data.missing(std::slice::from_ref(&file)).await?.is_empty() {
+                return Ok(());
+            }
+            gone.get_or_insert_with(|| format!("{}{}", file.root, file.path));
+            break;
+        }
+    }
+    gone.map_or(Ok(()), |file| Err(OwnerError::Gone { root: root.to_owned(), file }.into()))
 }
 
 /// Says that the data set of `file` lies in the folder `root` now.
@@ -54,7 +148,7 @@ fn moved(file: &ManifestFile, root: &str, known: &LedgerState) -> RunError {
             old.display()
         )
     });
-    RunError::Moved { link: link.unwrap_or_default(), from, to }
+    OwnerError::Moved { link: link.unwrap_or_default(), from, to }.into()
 }
 
 /// Returns the outermost folder that was moved: where it was, and where it is. None where that can't be linked: they aren't both folders, or

@@ -15,7 +15,7 @@ impl RunError {
             | Self::Client(HttpError::Refused { .. }) => Some(Remedy::RetryRefused),
             Self::Loss(_) => Some(Remedy::AllowShrink),
             Self::Edit(EditError::Renamed { .. }) => Some(Remedy::Accept),
-            Self::OtherLedger { .. } => Some(Remedy::ChooseState),
+            Self::Owner(_) => Some(Remedy::ChooseState),
             Self::Future { .. } | Self::ServerBehind { .. } => Some(Remedy::AllowFuture),
             Self::Schema(SchemaError::ByHand { .. }) => Some(Remedy::AcceptSchema),
             Self::Outbox(OutboxError::File { .. }) => None,

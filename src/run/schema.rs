@@ -113,7 +113,11 @@ pub async fn pinned_schemas(pipeline: &Pipeline, options: &Options, env: &Env) -
             versions.push((SchemaVersion { version, first }, ledger.schema(&job.name, version).await?));
         }
         let columns = columns(&versions, &job.columns);
-        let output = versions.last().map(|(_, schema)| schema.output.clone()).unwrap_or_default();
+        // An edit of the transform that was accepted pins no version of the records: what lands is what it makes of them now.
+        let output = match versions.last() {
+            Some((_, schema)) => output_of(job, &schema.records, options.now, &env.stores).await?,
+            None => Vec::new(),
+        };
         let versions = versions.into_iter().map(|(version, _)| version).collect();
         schemas.push(JobSchema { job: job.name.clone(), versions, columns, output });
     }
@@ -227,8 +231,11 @@ pub async fn schema_lock(pipeline: &Pipeline, options: &Options, env: &Env) -> R
     let mut jobs = BTreeMap::new();
     for job in landing(pipeline, &[])? {
         if let Some(version) = state.schema_version(&job.name) {
-            let PinnedSchema { records, output } = ledger.schema(&job.name, version).await?;
-            let output = output.into_iter().map(|column| (column.name, column.kind));
+            let PinnedSchema { records, .. } = ledger.schema(&job.name, version).await?;
+            let output = output_of(job, &records, options.now, &env.stores)
+                .await?
+                .into_iter()
+                .map(|column| (column.name, column.kind));
             jobs.insert(job.name.clone(), LockedJob::new(&records, output));
         }
     }

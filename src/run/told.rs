@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Env, RunError, SchemaError};
+use super::{Env, OwnerError, RunError, SchemaError};
 use crate::extract::auth::Redactor;
 use crate::extract::http::HttpError;
 use crate::ledger::{LedgerError, ManifestError};
@@ -58,8 +58,12 @@ impl RunError {
             | Self::NoJob { .. }
             | Self::NoWindows { .. }
             | Self::Edit(_)
-            | Self::Moved { .. }
-            | Self::OtherLedger { .. }
+            | Self::Owner(
+                OwnerError::OtherLedger { .. }
+                | OwnerError::Moved { .. }
+                | OwnerError::StateWithin { .. }
+                | OwnerError::RenamedJob { .. },
+            )
             | Self::Future { .. }
             | Self::Client(HttpError::Client { .. })
             | Self::Schema(SchemaError::LandsNothing { .. }) => Exit::Refused,

@@ -8,8 +8,11 @@ use serde::Serialize;
 
 use super::gone::{self, Gone};
 use super::{Data, Env, RunError, owner, quarantine, release};
-use crate::ledger::{DataStore as _, Lane, Ledger, LedgerError, LedgerState, Manifest, RunOutcome, RunSummary, Timing};
-use crate::model::{Asked, FileReceipt, JobName};
+use crate::ledger::{
+    DataStore as _, Generation, Landed, Lane, Ledger, LedgerError, LedgerState, Manifest, RunOutcome, RunSummary,
+    SliceRef, Timing,
+};
+use crate::model::{Asked, FileReceipt, JobName, SliceKind};
 use crate::objects::{OpenUpload, OpenUploads};
 use crate::pipeline::spec::Pipeline;
 use crate::sink::{Found, NamedFile, slice_name, upload_id};
@@ -53,6 +56,15 @@ struct Listed {
     uploads: OpenUploads,
 }
 
+/// What a vacuum is to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Vacuuming {
+    /// Whether it only looks.
+    pub dry_run: bool,
+    /// Whether what landed of fan-out values that are gone isn't needed any more, of lists that hold the present (`snapshot: latest`).
+    pub retired: bool,
+}
+
 /// Looks for what isn't needed; unless `dry_run`, takes the lease, settles what dead runs left, and removes it.
 ///
 /// # Errors
@@ -61,9 +73,10 @@ pub async fn vacuum(
     pipeline: &Pipeline,
     state: &str,
     now: DateTime<Utc>,
-    dry_run: bool,
+    what: Vacuuming,
     env: &Env,
 ) -> Result<Vacuumed, RunError> {
+    let Vacuuming { dry_run, retired } = what;
     let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
     let ledger = ledger.with_timing(Timing::default()).asking(Asked::new("vacuum"));
     let data = Data::new(Arc::clone(&env.stores));
@@ -77,12 +90,20 @@ pub async fn vacuum(
         let found = list(&data, &places).await?;
         let known = ledger.read_state().await?;
         let mut all = look(pipeline, &ledger, &data, &known, found).await?;
-        all.found.removed.splice(0..0, open_ends(&ledger, &known).await?);
+        let ends = open_ends(&ledger, &known).await?;
+        let retired = if retired { retired_files(pipeline, &ledger, &known).await?.1 } else { Vec::new() };
+        all.found.removed.splice(0..0, ends.into_iter().chain(retired));
         return Ok(all.found);
     }
     let writer = ledger.acquire(Lane::WHOLE, false).await?;
     let removed = async {
-        let mut removed = open_ends(&ledger, &writer.state(Clone::clone)).await?;
+        let known = writer.state(Clone::clone);
+        let mut removed = open_ends(&ledger, &known).await?;
+        if retired {
+            let (generations, files) = retired_files(pipeline, &ledger, &known).await?;
+            writer.supersede(generations).await?;
+            removed.extend(files);
+        }
         let settled = writer.recover(&data).await?;
         let known = writer.state(Clone::clone);
         let found = list(&data, &roots(pipeline, state, &data, &known).await?).await?;
@@ -321,6 +342,35 @@ async fn open_ends(ledger: &Ledger, known: &LedgerState) -> Result<Vec<Removal>,
         }));
     }
     Ok(ends)
+}
+
+/// Returns what landed of fan-out values that are gone, in lists that hold the present, with its files.
+async fn retired_files(
+    pipeline: &Pipeline,
+    ledger: &Ledger,
+    known: &LedgerState,
+) -> Result<(Vec<Generation>, Vec<Removal>), RunError> {
+    let is_present = |landed: &&Landed| matches!(&landed.kind, SliceKind::Snapshot { label, .. } if label == "latest");
+    let (mut generations, mut files) = (Vec::new(), Vec::new());
+    for job in &pipeline.jobs {
+        for key in known.retired(&job.name) {
+            for (id, slice) in known.slices(&job.name, Some(key)) {
+                let Some(landed) = slice.landed.as_ref().filter(is_present) else { continue };
+                let at = SliceRef { job: job.name.clone(), key: Some(key.clone()), slice: id.clone() };
+                if let Some(list) = &landed.list {
+                    let of =
+                        ledger.files(list).await?.into_iter().filter(|file| !known.has_left(&job.name, &file.root));
+                    files.extend(of.map(|FileReceipt { root, path, bytes, .. }| Removal {
+                        place: format!("{root}{path}"),
+                        bytes,
+                        why: format!("of {key}, which isn't among the values of `for_each` of {} any more", job.name),
+                    }));
+                }
+                generations.push(Generation { at, generation: landed.generation });
+            }
+        }
+    }
+    Ok((generations, files))
 }
 
 impl Vacuumed {

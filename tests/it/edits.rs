@@ -207,3 +207,30 @@ fn a_sink_that_is_removed_and_added_again_has_each_row_once_at_any_time() {
         assert_eq!(bench.run().fine(), "");
     }
 }
+
+/// An accepted edit of the transform changes what lands, and pins no version of the records: `schema show` and the lock go by what lands.
+#[test]
+fn a_lock_has_what_an_accepted_transform_lands() {
+    let bench = Bench::new(Api::always(Answer::json(&json!([{"id": 1, "n": 2}]))));
+    let job = |transform: &str| {
+        format!(
+            "records: '.[]'\nkey: id\nsnapshot: latest\npaginate: none\ntransform: {transform}\nsinks: {{lake: {{jsonl: {{url: ./lake}}}}}}"
+        )
+    };
+    let schema = |verb: &str| {
+        let outcome = bench.workspace.tidegate(&["schema", verb, "pipeline.yaml", "--state", "state"]).run();
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stdout
+    };
+    bench.job(&job("SELECT id, n FROM records"));
+    assert_eq!(bench.run().code(), 0);
+    schema("lock");
+    bench.job(&job("SELECT id, CAST(n AS VARCHAR) AS n, 5 AS extra FROM records"));
+    assert_eq!(bench.run_at(NOW, &["--accept", "reland"]).code(), 0);
+    let left = bench.run_at(NOW, &["--locked"]);
+    assert_ne!(left.code(), 0, "what lands isn't what is locked: {left:?}");
+    assert!(schema("show").contains("extra"), "{}", schema("show"));
+    schema("lock");
+    let kept = bench.run_at(NOW, &["--locked"]);
+    assert_eq!(kept.code(), 0, "{kept:?}");
+}

@@ -1,9 +1,13 @@
 //! Jobs that are repeated for the rows of a job that is itself repeated for those of another.
 
+use std::fs;
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, Request};
 use crate::support::bench::{Bench, NOW};
+use crate::support::duck;
 
 const JOBS: &str = "  orgs: {get: /orgs, records: '.[]', paginate: none}
   repos:
@@ -90,4 +94,56 @@ fn where_one_of_the_first_rows_cannot_be_read_nothing_is_repeated_for_some_of_th
     the rows of `repos` couldn't be read, so it isn't known what to ask for
     ");
     assert_eq!(bench.landed(), [] as [String; 0]);
+}
+
+/// What landed of a value that is gone stays, until a person says that it isn't needed; a value that comes back lands again.
+#[test]
+fn what_landed_of_values_that_are_gone_can_be_removed() {
+    let shops = Arc::new(Mutex::new(vec![1, 2, 3]));
+    let open = Arc::clone(&shops);
+    let bench = Bench::new(Api::start(move |request| match request.path.as_str() {
+        "/shops" => Answer::json(&open.lock().unwrap().iter().map(|id| json!({"id": id})).collect::<Value>()),
+        path => Answer::json(&json!([{"stock": 1, "of": path}, {"stock": 2, "of": path}])),
+    }));
+    bench.jobs(
+        "  shops: {get: /shops, records: '.[]', paginate: none, key: id}
+  stocks: {for_each: {rows_of: shops, as: s, key: id}, get: '/shops/{{ s.id }}', records: '.[]', key: stock, snapshot: latest, paginate: none, sinks: {lake: {parquet: {url: ./lake}}}}
+  days: {for_each: {rows_of: shops, as: s, key: id}, get: '/shops/{{ s.id }}', records: '.[]', key: stock, snapshot: daily, paginate: none, sinks: {lake: {parquet: {url: ./days}}}}
+",
+    );
+    let ids = |folder: &str| {
+        let files = bench.workspace.path(folder).join("**/*.parquet");
+        let sql = format!("SELECT DISTINCT id FROM read_parquet('{}') ORDER BY id", files.display());
+        duck::rows(&sql).iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    let vacuum = |arguments: &[&str]| {
+        let verb = ["vacuum", "pipeline.yaml", "--state", "state"];
+        let outcome = bench.workspace.tidegate(&[&verb, arguments].concat()).run();
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        outcome.stdout
+    };
+    assert_eq!(bench.run().code(), 0);
+    shops.lock().unwrap().retain(|id| *id != 2);
+    let fewer = bench.run();
+    assert!(fewer.report.to_string().contains("stays until `tidegate vacuum --retired` removes it"), "{fewer:?}");
+    assert_eq!((ids("lake"), ids("days")), (vec![1, 2, 3], vec![1, 2, 3]), "it may be a list that came back short");
+    assert!(vacuum(&[]).contains("0 objects removed"));
+    let would = vacuum(&["--retired", "--dry-run"]);
+    assert!(
+        would.contains("1 object would be removed") && would.contains(r#"of {"id":2}, which isn't among"#),
+        "{would}"
+    );
+    assert_eq!(ids("lake"), [1, 2, 3]);
+    let done = vacuum(&["--retired"]);
+    assert!(
+        done.contains("2 objects removed, ") && done.contains("a list of files of a generation that is gone"),
+        "{done}"
+    );
+    assert_eq!((ids("lake"), ids("days")), (vec![1, 3], vec![1, 2, 3]), "days are history");
+    let listed = fs::read_to_string(bench.workspace.path("lake/_tidegate/files.json")).unwrap();
+    assert_eq!(listed.matches(".parquet").count(), 2, "{listed}");
+    assert!(vacuum(&["--retired"]).contains("0 objects removed"), "once");
+    shops.lock().unwrap().push(2);
+    assert_eq!(bench.run().code(), 0);
+    assert_eq!(ids("lake"), [1, 2, 3]);
 }

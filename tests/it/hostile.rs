@@ -118,7 +118,10 @@ fn totals_that_lie() {
     let left = "records: '.items[]'\nquery: {offset: 0}\nkey: id\nsnapshot: daily
 paginate: {seek: {into: query.offset, value: $last.id + 1, order: asc, size: 2}, total: .total}";
     let falls = paged(left, lying(5, |offset| json!(5_usize.saturating_sub(offset))));
-    assert!(falls.contains("the total fell from 5 to 0 from page to page, as one does that counts what is left"), "{falls}");
+    assert!(
+        falls.contains("the total fell from 5 to 0 from page to page, as one does that counts what is left"),
+        "{falls}"
+    );
     assert_snapshot!(paged(OFFSET, lying(4, |_| json!("many"))), @r#"1: 20260103: GET /rows?offset=0: paging can't go on: the total is "many"; it must be a whole number, or its digits in a string, or null where none is stated"#);
 }
 

@@ -123,3 +123,73 @@ fn a_lake_that_was_moved_is_told_from_an_edit_and_goes_on_where_a_link_leads_to_
     fs::remove_file(bench.workspace.path("a")).unwrap();
     assert_eq!(at("c").code(), 2, "it isn't forgotten where it was landed");
 }
+
+/// What lies in the state would be swept away by `vacuum`, or read along with the lake.
+#[test]
+fn a_lake_and_a_state_that_lie_in_one_another_are_refused() {
+    for url in ["state/test/files", "./state/test", "state/../state", "."] {
+        let bench = Bench::new(api());
+        bench.jobs(&job("a", &lake(url)));
+        let ran = bench.run();
+        assert_eq!(ran.code(), 2, "{url}: {ran:?}");
+        assert!(ran.outcome.stderr.contains("lie in one another"), "{url}: {ran:?}");
+        assert!(files(&bench.workspace.path("state")).is_empty(), "nothing was written");
+    }
+    for url in ["state/other/a", "stat", "state_of", "state/test2"] {
+        let bench = Bench::new(api());
+        bench.jobs(&job("a", &lake(url)));
+        assert_eq!(bench.run().code(), 0, "{url}");
+    }
+}
+
+#[test]
+fn a_job_with_another_name_does_not_land_its_rows_once_more() {
+    let bench = Bench::new(api());
+    bench.jobs(&job("a", &lake("lake")));
+    assert_eq!(bench.run().code(), 0);
+    bench.jobs(&job("b", &lake("lake")));
+    let renamed = bench.run();
+    assert_eq!((renamed.code(), bench.lines().len()), (2, 24), "{renamed:?}");
+    assert!(
+        renamed.outcome.stderr.contains("has the rows of `a`, which isn't in the pipeline file any more"),
+        "{renamed:?}"
+    );
+    bench.jobs(&[job("a", &lake("lake")), job("b", &lake("lake"))].concat());
+    assert_eq!(bench.run_at("2026-01-04T00:00:00Z", &["--job", "a"]).code(), 0, "both are there: they are meant to be");
+    bench.jobs(&job("b", &lake("lake")));
+    assert_eq!(bench.run_at("2026-01-04T00:00:00Z", &["--accept", "future"]).code(), 0);
+    assert_eq!(bench.lines().len(), 28 + 28);
+    assert_eq!(bench.run_at("2026-01-05T00:00:00Z", &[]).code(), 0, "it has landed, and is known");
+}
+
+#[test]
+fn a_lake_that_is_not_there_gets_no_rows() {
+    let bench = Bench::new(api());
+    bench.jobs(&job("a", &lake("lake")));
+    assert_eq!(bench.run().code(), 0);
+    fs::rename(bench.workspace.path("lake"), bench.workspace.path("elsewhere")).unwrap();
+    let gone = bench.run_at("2026-01-04T00:00:00Z", &[]);
+    assert_eq!(gone.code(), 1, "{gone:?}");
+    assert!(gone.outcome.stderr.contains("nothing is left in lake of what has landed there"), "{gone:?}");
+    assert!(!bench.workspace.path("lake").exists());
+    fs::rename(bench.workspace.path("elsewhere"), bench.workspace.path("lake")).unwrap();
+    assert_eq!(bench.run_at("2026-01-04T00:00:00Z", &[]).code(), 0);
+    assert_eq!(bench.lines().len(), 28);
+    // Its list alone is made anew, and what is gone for good is read again where a person says so.
+    fs::remove_dir_all(bench.workspace.path("lake/_tidegate")).unwrap();
+    assert_eq!(bench.run_at("2026-01-05T00:00:00Z", &[]).code(), 0);
+    assert_listed(&bench, "lake", 8);
+    fs::remove_dir_all(bench.workspace.path("lake")).unwrap();
+    let verb = [
+        "backfill",
+        "pipeline.yaml",
+        "--state",
+        "state",
+        "--from",
+        "2025-12-28T00:00:00Z",
+        "--to",
+        "2026-01-05T00:00:00Z",
+    ];
+    let backfill = bench.workspace.tidegate(&verb).run();
+    assert_eq!((backfill.code, bench.lines().len()), (Some(0), 32), "{backfill:?}");
+}
