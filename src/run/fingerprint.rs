@@ -154,7 +154,7 @@ pub(super) fn decide(
     if past {
         return Err(refuse("a list of the past can't be read again: use `--accept future`").into());
     }
-    let anew = edit.renames_slices() || matches!(job.slicing, Slicing::Incremental(_));
+    let anew = edit.renames_slices() || edit.changes("snapshot") || matches!(job.slicing, Slicing::Incremental(_));
     let (how, what) = if anew {
         (Accept::Restart, "all of it is read anew, and what has landed stays until that covers it")
     } else {
@@ -227,7 +227,9 @@ fn given_up<'s>(job: &Job, state: &'s LedgerState) -> Result<(Accept, Cow<'s, Le
 
 /// Tells whether an edit may apply to the future alone, and from where on values that have landed nothing are then read.
 fn future(job: &Job, edit: &Edit, state: &LedgerState) -> Result<Option<DateTime<Utc>>, String> {
-    if edit.cuts_otherwise() && !matches!(job.slicing, Slicing::Snapshot(_)) {
+    // A list of another instant lies beside those that landed, in a partition of its own; rows that landed by windows it has once more.
+    let are_lists = matches!(job.slicing, Slicing::Snapshot(_)) && has_lists_alone(job, state);
+    if edit.cuts_otherwise() && !are_lists {
         return Err("it isn't known where what has landed ends by the new cut, so rows would land twice or never: use `--accept \
                     reland`, or give the job another name, and its sinks another `url`"
             .to_owned());
@@ -287,6 +289,13 @@ fn has_past_snapshots(job: &Job, state: &LedgerState) -> bool {
         .keys(&job.name)
         .flat_map(|key| state.slices(&job.name, key))
         .any(|(_, slice)| slice.landed.as_ref().is_some_and(|landed| is_past(&landed.kind)))
+}
+
+/// Tells whether all that has landed are lists, each read at one instant.
+fn has_lists_alone(job: &Job, state: &LedgerState) -> bool {
+    let mut slices = state.keys(&job.name).flat_map(|key| state.slices(&job.name, key));
+    slices
+        .all(|(_, slice)| slice.landed.as_ref().is_none_or(|landed| matches!(landed.kind, SliceKind::Snapshot { .. })))
 }
 
 /// Says which sinks are new and which are gone. `later`: a new one isn't filled with what has landed.

@@ -234,3 +234,40 @@ fn a_lock_has_what_an_accepted_transform_lands() {
     let kept = bench.run_at(NOW, &["--locked"]);
     assert_eq!(kept.code(), 0, "{kept:?}");
 }
+
+/// Rows that landed by windows would land once more in a list, and a list that was replaced stays no longer than that.
+#[test]
+fn a_list_takes_the_place_of_what_landed_otherwise() {
+    let cut = |how: &str| {
+        format!(
+            "records: '.rows[]'\npaginate: none\nkey: id\nquery: {{a: '', b: ''}}\n{how}\nsinks: {{lake: {{jsonl: {{url: ./lake}}}}}}"
+        )
+    };
+    let window = "window: {every: 1d, start: 2026-01-02T00:00:00Z, as: rfc3339, from: query.a, to: query.b}";
+    for before in [window, "snapshot: latest"] {
+        let bench = Bench::new(api());
+        bench.job(&cut(before));
+        assert_eq!(bench.run().code(), 0);
+        for after in ["snapshot: daily", "snapshot: every_run"] {
+            bench.job(&cut(after));
+            let future = bench.run_at(NOW, &["--accept", "future"]);
+            if before == window {
+                assert_eq!((future.code(), bench.lines().len()), (2, 2), "{future:?}");
+                assert!(future.report.to_string().contains("use `--accept reland`"), "{future:?}");
+            }
+        }
+    }
+    for (before, after) in [
+        (window, "snapshot: latest"),
+        (window, "snapshot: daily"),
+        ("snapshot: latest", "snapshot: daily"),
+        ("snapshot: latest", "snapshot: every_run"),
+    ] {
+        let bench = Bench::new(api());
+        bench.job(&cut(before));
+        assert_eq!(bench.run().code(), 0);
+        bench.job(&cut(after));
+        let anew = bench.run_at(NOW, &["--accept", "reland"]);
+        assert_eq!((anew.code(), bench.lines().len()), (0, 2), "{before} {after}: {anew:?}");
+    }
+}
