@@ -69,7 +69,22 @@ pub(super) async fn run(command: &QuarantineCommand, output: Output, env: Env) -
         None => list(&held, &refused, typed, output)?,
         Some(limit) => show(&held, &refused, typed, limit, output)?,
     }
-    Ok(Exit::Done)
+    Ok(damaged(&held))
+}
+
+/// Says which files of quarantine aren't as they landed, and returns the exit code for that.
+fn damaged(held: &[HeldSlice]) -> Exit {
+    let damaged = held.iter().flat_map(|slice| slice.damage.iter().map(move |damage| (slice, damage)));
+    let mut exit = Exit::Done;
+    for (slice, damage) in damaged {
+        exit = Exit::NothingLanded;
+        let way = match slice.stays {
+            None => "`tidegate quarantine replay` reads the slice again",
+            Some(_) => "put it back from a copy",
+        };
+        print::problem(&format!("{} {}: {damage}; {way}", slice.at.job, slice.at.slice));
+    }
+    exit
 }
 
 async fn replay(file: &Path, options: &Options, output: Output, env: &Env) -> Result<Exit, CliError> {
@@ -107,7 +122,7 @@ fn list(held: &[HeldSlice], refused: &[RefusedRows], typed: (&Path, &str), outpu
         let slice = |slice: &HeldSlice| {
             json!({
                 "job": slice.at.job, "key": slice.at.key, "slice": slice.at.slice, "generation": slice.generation,
-                "rows": slice.rows.len(), "reasons": slice.faults().into_iter().map(fault).collect::<Vec<_>>(),
+                "rows": slice.rows.len(), "damage": slice.damage, "reasons": slice.faults().into_iter().map(fault).collect::<Vec<_>>(),
                 "replay": slice.stays.is_none(), "why_not": slice.stays,
             })
         };

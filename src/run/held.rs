@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::quarantine::SINK;
 use super::{Data, Env, Options, RunError, chosen, deliver, job, quarantine};
 use crate::ledger::{Ledger, SliceRef};
-use crate::model::{FileReceipt, JobName, SinkName};
+use crate::model::{FileReceipt, JobName, SinkName, counted};
 use crate::pipeline::spec::Pipeline;
 
 /// A slice with rows in quarantine.
@@ -21,6 +21,8 @@ pub struct HeldSlice {
     pub generation: u32,
     /// Its rows in quarantine, in the order of the pages.
     pub rows: Vec<HeldRow>,
+    /// Files of it that aren't as they landed: a sentence each. Their rows aren't among `rows`.
+    pub damage: Vec<String>,
     /// Why it can't be replayed; none where it can.
     pub stays: Option<&'static str>,
 }
@@ -87,15 +89,25 @@ pub async fn quarantined(pipeline: &Pipeline, options: &Options, env: &Env) -> R
             Some(list) => ledger.files(list).await?,
             None => Vec::new(),
         };
-        let mut rows = Vec::new();
+        let (mut rows, mut damage) = (Vec::new(), Vec::new());
         for file in files.iter().filter(|file| file.sink.as_str() == SINK) {
-            rows.extend(rows_of(file, &data, usize::MAX).await?);
+            match rows_of(file, &data, usize::MAX).await {
+                Ok(read) if read.len() as u64 == file.rows => rows.extend(read),
+                Ok(read) => damage.push(format!(
+                    "{}{} has {} of the {} that went to quarantine",
+                    file.root,
+                    file.path,
+                    read.len(),
+                    counted(file.rows, "row")
+                )),
+                Err(error) => damage.push(format!("{}{}: {}", file.root, file.path, error.chain())),
+            }
         }
         let stays = match pipeline.job(&at.job) {
             Some(job) => job::stays(pipeline, job, &landed.kind, options.now),
             None => Some("the pipeline file has no such job any more"),
         };
-        found.push(HeldSlice { generation: landed.generation, rows, stays, at });
+        found.push(HeldSlice { generation: landed.generation, rows, damage, stays, at });
     }
     Ok(found)
 }

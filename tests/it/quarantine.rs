@@ -1,12 +1,13 @@
 //! Rows that didn't fit: listed, shown, and landed once they do; and what is done about a schema so that they do.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, Request};
-use crate::support::bench::Bench;
+use crate::support::bench::{Bench, files};
 use crate::support::workspace::Outcome;
 
 const STATE: [&str; 2] = ["--state", "state"];
@@ -312,4 +313,28 @@ fn a_row_without_its_key_or_time_is_kept_as_it_came() {
         let kept: Vec<Value> = bench.quarantine().iter().map(|bad| bad["row"].clone()).collect();
         assert_eq!(kept, expected, "{job}");
     }
+}
+
+/// A file that was cut off at the end of a line, or is gone, isn't a quarantine with fewer rows.
+#[test]
+fn a_damaged_file_is_told_and_a_replay_mends_it() {
+    let bench = Bench::new(api(rows(), &Arc::default()));
+    job(&bench, WINDOW, "int64");
+    assert_eq!(bench.run().code(), 0);
+    let folder = bench.workspace.path("state/test/quarantine");
+    let path = files(&folder).into_iter().find(|path| path.ends_with(".jsonl")).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.lines().next().unwrap().to_owned() + "\n").unwrap();
+    let list = || tidegate(&bench, &["quarantine", "list", "pipeline.yaml"]);
+    let cut = list();
+    assert_eq!(cut.code, Some(1), "{cut:?}");
+    assert!(
+        cut.stderr.contains("has 1 of the 2 rows that went to quarantine; `tidegate quarantine replay`"),
+        "{cut:?}"
+    );
+    fs::remove_file(&path).unwrap();
+    assert!(list().stderr.contains("No such file"), "{:?}", list());
+    let replayed = tidegate(&bench, &["quarantine", "replay", "pipeline.yaml", "--now", crate::support::bench::NOW]);
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    assert!(fine(&bench, &["quarantine", "list", "pipeline.yaml"]).contains("2 rows"));
 }
