@@ -258,7 +258,7 @@ fn increments_that_would_miss_rows_are_refused() {
     assert_snapshot!(bench.failure(), @"1: s0-0: GET /rows?sort=id&after=0: the last row has the seek value 2 and the cursor 20: the next slice begins at the cursor, so rows would be missed; make `paginate.seek.value` and `incremental.cursor` the same");
     let (bench, _) = server(&[json!({"id": 10}), json!({"id": 2})]);
     bench.job(&SEEK.replace("rows_per_slice: 2", "rows_per_slice: 9"));
-    assert_snapshot!(bench.failure(), @"1: s0-0: GET /rows?sort=id&after=0: a row with the cursor 2 comes after one with 10: the server doesn't sort by what `incremental.cursor` reads, so rows would be missed; ask it to sort by that, upwards, as a number where it is one");
+    assert_snapshot!(bench.failure(), @"1: s0-0: GET /rows?sort=id&after=0: a row with the cursor 2 comes after one with 10: the server doesn't sort by what `incremental.cursor` reads, so rows would be missed; ask it to sort by that, upwards, as a number where it is one, or, where it can't, write `order: any`");
 }
 
 #[test]

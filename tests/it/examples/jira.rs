@@ -87,7 +87,7 @@ fn changed_issues_of_each_day() {
     insta::assert_snapshot!(example.plan("2026-01-02T00:10:00Z"), @r#"
     issues: 1 slice due
       2026-01-01 00:00 to 2026-01-02 00:00
-        POST /rest/api/3/search/jql {"jql":"updated >= \"2026-01-01 00:00\" AND updated < \"2026-01-02 00:00\" ORDER BY created ASC","maxResults":100,"fields":["project","issuetype","summary","status","priority","assignee","created","up…
+        POST /rest/api/3/search/jql {"jql":"updated >= \"2026-01-01 00:00\" AND updated < \"2026-01-02 00:00\" ORDER BY created ASC","maxResults":100,"fields":["project","issuetype","summary","status","priority","assignee","created","updated","resolutiondate","labels"]}
     "#);
     insta::assert_snapshot!(example.run(NOW).fine(), @"
     20260101T000000Z landed: 144 of 144; complete
