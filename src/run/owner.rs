@@ -75,9 +75,9 @@ async fn look(pipeline: &Pipeline, state: &str, ledger: &Ledger, data: &Data) ->
 /// Refuses a sink within the pipeline's folder of the state, and one around it, unless readers pass that over: they do so with folders whose
 /// names begin with `_` or `.`.
 fn apart(root: &str, state: &str, pipeline: &PipelineName) -> Result<(), OwnerError> {
-    let whole = |url: &str| match url.contains("://") {
-        true => url.trim_end_matches('/').to_owned(),
-        false => absolute(Path::new(url)).map_or_else(|_| url.to_owned(), |path| path.display().to_string()),
+    let whole = |url: &str| {
+        let path = (!url.contains("://")).then(|| absolute(Path::new(url)).ok()).flatten();
+        path.map_or_else(|| url.trim_end_matches('/').to_owned(), |path| path.display().to_string())
     };
     let (sink, state) = (whole(root), format!("{}/{pipeline}", whole(state).trim_end_matches('/')));
     let below = |inner: &str, outer: &str| {
@@ -111,10 +111,10 @@ fn not_renamed(
 /// isn't looked at.
 async fn is_there(root: &str, ledger: &Ledger, data: &Data, known: &LedgerState) -> Result<(), RunError> {
     let place = data.place(root).await;
-    let lasts = |kind: &SliceKind| !matches!(kind, SliceKind::Snapshot { label, .. } if label == "latest");
+    let stays = |kind: &SliceKind| !matches!(kind, SliceKind::Snapshot { label, .. } if label == "latest");
     let landed = known.all_slices().filter_map(|(at, slice)| Some((at, slice.landed.as_ref()?)));
     let lists =
-        landed.filter(|(_, landed)| lasts(&landed.kind)).filter_map(|(at, landed)| Some((at, landed.list.as_deref()?)));
+        landed.filter(|(_, landed)| stays(&landed.kind)).filter_map(|(at, landed)| Some((at, landed.list.as_deref()?)));
     let mut gone = None;
     for (at, list) in lists.take(LOOKED_AT) {
         for file in ledger.files(list).await? {
