@@ -67,7 +67,11 @@ pub fn due(
             let make = |cell| make(SliceKind::Window(cell));
             // What the others have landed meanwhile moves no one's lookback on: see `shard`.
             let last = cells::newest(&history.landed).find(|cell| is_own(&make(*cell))).map(|cell| cell.to);
-            windows(spec, history, last, now, start.unwrap_or(now)).map(make).collect()
+            windows(spec, history, last, now, start.unwrap_or(now))
+                .map(make)
+                .filter(is_own)
+                .take(MOST_DUE + 1)
+                .collect()
         }
         Slicing::Incremental(spec) => {
             let start = history.cursor.clone().unwrap_or_else(|| CursorValue(spec.start.clone()));
@@ -77,6 +81,10 @@ pub fn due(
     };
     due.into_iter().filter(is_own).collect()
 }
+
+/// The most windows that one run of a chain is planned with, at about a kilobyte of memory each. One more than that is returned where there
+/// are more, so that who asks can tell.
+pub const MOST_DUE: usize = 1_000_000;
 
 /// Returns the instant at which a window job begins: an absolute `start` as it is, a relative one as it was pinned by the
 /// first run, or counted from `now` where this is the first.

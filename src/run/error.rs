@@ -309,6 +309,17 @@ pub enum RunError {
         /// How it is cut.
         what: &'static str,
     },
+    /// More windows are due than can be planned at once.
+    #[error(
+        "more than {most} windows of the job `{job}` are due, too many to plan at once: let `window.every` be longer, or `window.start` later, \
+         and read what was before by `tidegate backfill`, some at a time"
+    )]
+    TooManyWindows {
+        /// The job.
+        job: JobName,
+        /// The most that one run takes.
+        most: usize,
+    },
     /// The time to plan with hasn't come yet.
     #[error("--now {now} is later than this machine's clock, {clock}: correct it, or say `--allow-future`")]
     Future {

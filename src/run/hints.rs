@@ -2,6 +2,7 @@
 //! that begin in the future, servers that anybody may stand in for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,7 +11,7 @@ use super::{Env, RunError};
 use crate::ledger::{Landed, LedgerState, ParentRow};
 use crate::model::{FanoutKey, JobReport, Slice, Stray, Strays, counted};
 use crate::pipeline::file::SnapshotMode;
-use crate::pipeline::spec::{FanOutFrom, Job, Slicing, Start};
+use crate::pipeline::spec::{FanOutFrom, Job, Slicing, Start, WindowSpec};
 use crate::plan::Key;
 
 /// How many values of a fan-out a note shows.
@@ -58,6 +59,20 @@ pub(super) fn trusting(job: &Job) -> Option<String> {
             origins.join(" and ")
         )
     })
+}
+
+/// Says that a relative `start` reaches further back than the first run has pinned it, so that it was edited; nothing where it doesn't.
+pub(super) fn reaches_back(spec: &WindowSpec, start: DateTime<Utc>, pinned: DateTime<Utc>) -> Option<String> {
+    let by = (pinned - start).to_std().ok().filter(|by| *by >= spec.every)?;
+    let shown = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ");
+    Some(format!(
+        "`window.start` reaches back to {}, and the first run has pinned it at {}: the {} between them aren't read by runs; \
+         `tidegate backfill` reads them, with `--from {}`",
+        shown(start),
+        shown(pinned),
+        humantime::format_duration(Duration::from_secs(by.as_secs())),
+        shown(start),
+    ))
 }
 
 /// Says that values of a fan-out aren't there any more; nothing where all are.

@@ -19,7 +19,7 @@ use crate::ledger::{
 };
 use crate::model::{Exit, FanoutKey, JobName, JobReport, Left, RecordSchema, Slice, SliceId, SliceKind, SliceOutcome};
 use crate::pipeline::spec::{FanOutFrom, Job, Outbox, Pipeline, Slicing, Start};
-use crate::plan::{self, History, Key, Shard};
+use crate::plan::{self, History, Key, MOST_DUE, Shard};
 use crate::telemetry::IN_REPORT;
 
 mod anew;
@@ -132,9 +132,12 @@ impl Runner<'_> {
 
     /// Returns the slices that are due, and the ends of those that aren't read.
     async fn due(&self, keys: Option<&[Key]>, report: &mut JobReport) -> Result<(Vec<Slice>, Vec<Finished>), RunError> {
-        let start = self.start().await?;
+        let start = self.start(report).await?;
         let (shard, now) = (self.options.shard, self.options.now);
         let due = self.writer.state(|state| due(self.pipeline, self.job, keys, state, now, start, shard));
+        if due.len() > MOST_DUE {
+            return Err(RunError::TooManyWindows { job: self.job.name.clone(), most: MOST_DUE });
+        }
         let (due, ended) = self.without_resets(due, report).await?;
         self.drop_stale(&due).await?;
         Ok((due, ended))
@@ -308,12 +311,16 @@ impl Runner<'_> {
         Ok(Some(keys))
     }
 
-    async fn start(&self) -> Result<Option<DateTime<Utc>>, RunError> {
+    async fn start(&self, report: &mut JobReport) -> Result<Option<DateTime<Utc>>, RunError> {
         let Slicing::Window(spec) = &self.job.slicing else { return Ok(None) };
         let start = plan::resolve_start(spec.start, None, self.options.now);
         match spec.start {
             Start::At(_) => Ok(Some(start)),
-            Start::Ago(_) => Ok(Some(self.writer.pin_start(&self.job.name, start).await?)),
+            Start::Ago(_) => {
+                let pinned = self.writer.pin_start(&self.job.name, start).await?;
+                report.warnings.extend(hints::reaches_back(spec, start, pinned));
+                Ok(Some(pinned))
+            }
         }
     }
 

@@ -40,6 +40,7 @@ impl RunError {
             | Self::BadRows { .. }
             | Self::NoCursor { .. }
             | Self::NoWindows { .. }
+            | Self::TooManyWindows { .. }
             | Self::NoJob { .. }
             | Self::Partition(_)
             | Self::Key(_) => Some(Remedy::Change),

@@ -271,3 +271,38 @@ fn a_list_takes_the_place_of_what_landed_otherwise() {
         assert_eq!((anew.code(), bench.lines().len()), (0, 2), "{before} {after}: {anew:?}");
     }
 }
+
+/// A relative beginning is counted from the first run: an edit of it can't reach further back, and says so.
+#[test]
+fn a_start_that_reaches_further_back_is_told() {
+    let bench = Bench::new(api());
+    let job = |start: &str| {
+        format!(
+            "records: '.rows[]'\npaginate: none\nkey: id\nwindow: {{every: 1d, start: {start}, as: rfc3339, from: query.a, to: query.b}}\nsinks: {{lake: {{jsonl: {{url: ./lake}}}}}}"
+        )
+    };
+    bench.job(&job("-2d"));
+    assert_eq!(bench.run().code(), 0);
+    let told = |ran: &Ran| {
+        ran.report
+            .to_string()
+            .contains("reaches back to 2025-12-29T12:00:00Z, and the first run has pinned it at 2026-01-01T12:00:00Z")
+    };
+    bench.job(&job("-5d"));
+    let further = bench.run();
+    assert!(further.code() == 0 && told(&further), "{further:?}");
+    bench.job(&job("-1d"));
+    assert!(!told(&bench.run()));
+}
+
+#[test]
+fn more_windows_than_can_be_planned_are_refused() {
+    let bench = Bench::new(api());
+    let window = "window: {every: 1s, start: 2025-12-01T00:00:00Z, as: epoch_s, from: query.a, to: query.b}";
+    bench.job(&format!(
+        "records: '.rows[]'\npaginate: none\nkey: id\n{window}\nsinks: {{lake: {{jsonl: {{url: ./lake}}}}}}"
+    ));
+    let ran = bench.run();
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(ran.report.to_string().contains("more than 1000000 windows of the job `rows` are due"), "{ran:?}");
+}
