@@ -31,7 +31,8 @@ pub(super) struct VacuumArguments {
     pub(super) dry_run: bool,
     /// Remove also what landed of values of `for_each` that are gone, in lists by `snapshot: latest`: rows of a shop that was closed, say.
     ///
-    /// `status` marks them as retired. What landed of them by `window`, `incremental` or `snapshot: daily` is history, and stays.
+    /// `status` marks them as retired. See by `--dry-run` whether they are gone indeed: a parent's list may have come back short. What landed of
+    /// them by `window`, `incremental` or `snapshot: daily` is history, and stays; so does what jobs with an `http` sink landed.
     #[arg(long)]
     retired: bool,
 }

@@ -152,7 +152,12 @@ pub(super) fn decide(
         return Ok(Some(Decision { how, since, leaves, gone_senders, note }));
     }
     if past {
-        return Err(refuse("a list of the past can't be read again: use `--accept future`").into());
+        let way = if edit.cuts_otherwise() {
+            NO_WAY
+        } else {
+            "a list of the past can't be read again: use `--accept future`"
+        };
+        return Err(refuse(way).into());
     }
     let anew = edit.renames_slices() || edit.changes("snapshot") || matches!(job.slicing, Slicing::Incremental(_));
     let (how, what) = if anew {
@@ -196,6 +201,10 @@ fn needs_no_word(job: &Job, edit: &Edit, past: bool) -> Result<(), EditError> {
     Err(EditError::NewSender { job: job.name.clone(), sinks: names(&edit.new_senders), past, renamed })
 }
 
+/// What is left to do where lists of the past have landed, and the job is cut otherwise now.
+const NO_WAY: &str = "lists of the past can't be read again, and by the new cut their rows would land once more: give the job another name, and \
+                      its sinks another `url`";
+
 /// Returns how an edit for the future is noted, and what has landed then: where all is being read anew since the job was cut otherwise, that
 /// is given up.
 ///
@@ -229,6 +238,9 @@ fn given_up<'s>(job: &Job, state: &'s LedgerState) -> Result<(Accept, Cow<'s, Le
 fn future(job: &Job, edit: &Edit, state: &LedgerState) -> Result<Option<DateTime<Utc>>, String> {
     // A list of another instant lies beside those that landed, in a partition of its own; rows that landed by windows it has once more.
     let are_lists = matches!(job.slicing, Slicing::Snapshot(_)) && has_lists_alone(job, state);
+    if edit.cuts_otherwise() && !are_lists && has_past_snapshots(job, state) {
+        return Err(NO_WAY.to_owned());
+    }
     if edit.cuts_otherwise() && !are_lists {
         return Err("it isn't known where what has landed ends by the new cut, so rows would land twice or never: use `--accept \
                     reland`, or give the job another name, and its sinks another `url`"

@@ -31,10 +31,15 @@ pub(super) async fn check_run(
         apart(root, &options.state, &pipeline.name)?;
     }
     let (lists, known) = look(pipeline, &options.state, ledger, data).await?;
-    for (root, list) in &lists {
-        if options.accept != Some(Accept::Future) {
-            not_renamed(pipeline, root, list.as_ref(), &known)?;
-        }
+    if options.accept == Some(Accept::Future) {
+        return Ok(());
+    }
+    let is_asked = |root: &str| {
+        let asked = |job: &&Job| options.jobs.is_empty() || options.jobs.contains(&job.name);
+        pipeline.jobs.iter().filter(asked).flat_map(|job| &job.sinks).any(|sink| sink.url == root)
+    };
+    for (root, list) in lists.iter().filter(|(root, _)| is_asked(root)) {
+        not_renamed(pipeline, root, list.as_ref(), &known)?;
         if list.is_none() && options.reads.backfill().is_none() {
             is_there(root, ledger, data, &known).await?;
         }
@@ -113,20 +118,22 @@ async fn is_there(root: &str, ledger: &Ledger, data: &Data, known: &LedgerState)
     let place = data.place(root).await;
     let stays = |kind: &SliceKind| !matches!(kind, SliceKind::Snapshot { label, .. } if label == "latest");
     let landed = known.all_slices().filter_map(|(at, slice)| Some((at, slice.landed.as_ref()?)));
-    let lists =
-        landed.filter(|(_, landed)| stays(&landed.kind)).filter_map(|(at, landed)| Some((at, landed.list.as_deref()?)));
+    let listed = landed.filter(|(_, landed)| stays(&landed.kind));
+    let mut lists: Vec<_> =
+        listed.filter_map(|(at, landed)| Some((landed.committed, at, landed.list.as_deref()?))).collect();
+    lists.sort_by_key(|(committed, ..)| std::cmp::Reverse(*committed));
     let mut gone = None;
-    for (at, list) in lists.take(LOOKED_AT) {
+    for (_, at, list) in lists.into_iter().take(LOOKED_AT) {
+        let mut here = Vec::new();
         for file in ledger.files(list).await? {
-            if known.has_left(&at.job, &file.root) || data.place(&file.root).await != place {
-                continue;
+            if !known.has_left(&at.job, &file.root) && data.place(&file.root).await == place {
+                here.push(file);
             }
-            if data.missing(std::slice::from_ref(&file)).await?.is_empty() {
-                return Ok(());
-            }
-            gone.get_or_insert_with(|| format!("{}{}", file.root, file.path));
-            break;
         }
+        if data.missing(&here).await?.len() < here.len() {
+            return Ok(());
+        }
+        gone = gone.or_else(|| here.first().map(|file| format!("{}{}", file.root, file.path)));
     }
     gone.map_or(Ok(()), |file| Err(OwnerError::Gone { root: root.to_owned(), file }.into()))
 }

@@ -34,8 +34,8 @@ pub enum OwnerError {
     /// Nothing of what has landed is there.
     #[error(
         "nothing is left in {root} of what has landed there, not even its list of files; {file} is one that is missing: a disk that isn't \
-         mounted, or a folder that was moved or deleted. Mount it, or move it back; if it is gone for good, `tidegate backfill` reads windows again, \
-         and another `--state` begins anew"
+         mounted, or a folder that was moved or deleted. Mount it, or move it back; if it is gone for good, say so once by `--accept future`: new rows \
+         land, and `tidegate backfill` reads windows again"
     )]
     Gone {
         /// The sink's folder.

@@ -352,7 +352,8 @@ async fn retired_files(
 ) -> Result<(Vec<Generation>, Vec<Removal>), RunError> {
     let is_present = |landed: &&Landed| matches!(&landed.kind, SliceKind::Snapshot { label, .. } if label == "latest");
     let (mut generations, mut files) = (Vec::new(), Vec::new());
-    for job in &pipeline.jobs {
+    // Rows that wait to be sent would go unsent.
+    for job in pipeline.jobs.iter().filter(|job| job.outboxes.is_empty()) {
         for key in known.retired(&job.name) {
             for (id, slice) in known.slices(&job.name, Some(key)) {
                 let Some(landed) = slice.landed.as_ref().filter(is_present) else { continue };

@@ -52,6 +52,7 @@ fn lists() -> Api {
                 let from = request.query.get("starting_after").map_or(0, |id| id.parse::<usize>().unwrap() + 1);
                 Answer::json(&json!({"data": page(from), "has_more": from + 20 < ROWS}))
             }
+            "/slash/orders/" => Answer::json(&json!({"rows": rows(0..ROWS), "count": ROWS})),
             "/all/orders.json" => Answer::json(&json!({"rows": rows(0..ROWS), "count": ROWS})),
             "/locked/orders"
                 if request.headers.get("authorization").map(String::as_str) != Some("Bearer tok-en-tok-en") =>
@@ -85,6 +86,7 @@ fn a_file_by_one_answer_reads_the_whole_list() {
         ("page/orders", "{page: {into: query.page, size_into: query.per_page, size: 20}, total: .total}", "complete"),
         ("after/orders", "{cursor: {into: query.starting_after, value: $last.id}, more: .has_more}", "complete"),
         ("all/orders.json", "{none: true, total: .count}", "complete"),
+        ("slash/orders/", "{none: true, total: .count}", "complete"),
         ("bare/orders?status=a&status=b%20c", "none", "unknown"),
         ("locked/orders", "none", "unknown"),
     ] {
@@ -192,6 +194,10 @@ fn what_cannot_be_written_is_refused() {
         refused(&[&with_user], 2),
         refused(&[&url, "--header", "Authorization: Bearer hunter2hunter2"], 2),
         refused(&[&url, "--header", "X-Nothing"], 2),
+        refused(&[&url, "--header", "PRIVATE-TOKEN: hunter2hunter2"], 2),
+        refused(&[&format!("{url}?sig=hunter2hunter2")], 2),
+        refused(&[&format!("{url}?q={{{{now}}}}")], 2),
+        refused(&[&format!("{url}?q=%24%7BHOME%7D")], 2),
         refused(&[&url, "--basic", "ann:${TOKEN}", "--header", "X-Key: ${TOKEN}"], 2),
         refused(&[&format!("{}/locked/orders", api.url()), "--basic", "ann:${TOKEN}"], 1),
         refused(&[&url, "--out", "no/such/folder.yaml"], 2),
@@ -207,15 +213,17 @@ fn what_cannot_be_written_is_refused() {
 
     error: the URL holds a user or a password: give them by --basic 'USER:${PASSWORD}', where the shell leaves ${PASSWORD} as it is
 
-    error: `Authorization` looks like a secret, and requests show in logs
-     --> api.yaml:6:28
-      |
-    6 |   headers: {Authorization: ***********************}
-      |                            ^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: put it under `auth` (`header`, `query` or `form`), where it is kept out of them, such as `auth: {header: {name: X-Api-Key, value: '${KEY}'}}`
+    error: `Authorization` looks like a secret, which isn't written into a file: put it into a variable of the environment, and write --header 'Authorization: ${NAME}'
 
     error: the header `X-Nothing` has no colon: write --header 'NAME: VALUE'
+
+    error: `PRIVATE-TOKEN` looks like a secret, which isn't written into a file: put it into a variable of the environment, and write --header 'PRIVATE-TOKEN: ${NAME}'
+
+    error: `sig` looks like a secret, which isn't written into a file: put it into a variable of the environment, and write sig=${NAME} in the URL, in single quotes
+
+    error: the URL has {{, {%, {# or ${ in it, which pipeline files evaluate: leave it out, and write it into the file
+
+    error: the URL has {{, {%, {# or ${ in it, which pipeline files evaluate: leave it out, and write it into the file
 
     error: there are two credentials: give one of them, and write the other into the file
 

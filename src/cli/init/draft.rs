@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, context};
 
-use super::answer::{Answer, scalar};
+use super::answer::{Answer, Key, Records, scalar};
 use super::paging::{self, Paging};
 use super::target::Target;
 
@@ -34,11 +34,7 @@ pub(super) struct Draft {
 
 /// Writes a file that asks once, as `target` says, and takes any answer.
 pub(super) fn to_ask(target: &Target) -> Result<String, minijinja::Error> {
-    render(
-        target,
-        &target.query,
-        context! { paginate => "none", records => ".", key => "id", paging => Vec::<String>::new() },
-    )
+    render(target, &target.query, context! { paginate => "none", records => ".", key => "id" })
 }
 
 /// Writes the file for what `answer` is the first page of. `request` is what was asked, redacted.
@@ -46,31 +42,52 @@ pub(super) fn of(target: &Target, answer: &Answer<'_>, request: &str) -> Result<
     let key = answer.key();
     let paging = paging::of(answer, key);
     let query: Vec<_> = target.query.iter().filter(|(name, _)| !paging.sends.contains(name)).cloned().collect();
-    let records_check = match (answer.records.is_list, answer.rows) {
-        (false, _) => Some(
-            "the answer has no list of objects, so that it is one record: write jq that gives a record for each row",
+    let of_records = of_records(answer);
+    let of_key = match key {
+        _ if !answer.records.is_list => None,
+        Some(key) if key.is_sure => None,
+        Some(Key { name, .. }) => {
+            Some(format!("that `{name}` tells rows apart: it differs in each on this page, and rows that share it land once"))
+        }
+        None => Some(
+            "`key: [column, ...]`, what tells rows apart: without it, rows that come twice because the list moved land twice"
+                .to_owned(),
         ),
-        (true, 0) => Some("the list has no rows now: ask where there are some, and more can be told"),
-        (true, _) => None,
     };
-    let mut checks: Vec<String> = records_check.iter().map(|check| (*check).to_owned()).collect();
-    checks.extend(paging.check.clone());
-    if key.is_none() && answer.records.is_list {
-        checks.push("no column by the name of an id differs in each record: name the `key` of a row".to_owned());
-    }
-    let comment =
-        [Some(format!("{}.", upper(&paging.because))), paging.check.as_ref().map(|check| format!("CHECK {check}."))];
-    let lines: Vec<String> = comment.into_iter().flatten().flat_map(|text| wrapped(&text)).collect();
+    let comment = |checks: &[String]| -> Vec<String> {
+        checks.iter().flat_map(|check| wrapped(&format!("CHECK {check}."))).collect()
+    };
+    let because = wrapped(&format!("{}.", upper(&paging.because)));
+    let times: Vec<String> = answer.times().iter().map(|time| one_line(&format!("`{time}`"))).collect();
     let text = render(
         target,
         &query,
         context! {
-            request => one_line(request), paginate => paging.yaml.as_str(), paging => lines, records => plain_in_block(&answer.records.path), records_check,
-            key => key.map(scalar), times => answer.times().iter().map(|time| one_line(&format!("`{time}`"))).collect::<Vec<_>>().join(", "),
+            request => one_line(request), paginate => paging.yaml.as_str(), paging => [because, comment(&paging.checks)].concat(),
+            records => plain_in_block(&answer.records.path), of_records => comment(&of_records),
+            key => key.map(|key| scalar(key.name)), of_key => comment(of_key.as_slice()), times => times.join(", "),
         },
     )?;
+    let checks = [of_records, paging.checks.clone(), of_key.into_iter().collect()].concat();
     let (records, columns) = (answer.records.path.clone(), answer.columns());
-    Ok(Draft { text, records, rows: answer.rows, columns, key: key.map(str::to_owned), paging, checks })
+    Ok(Draft { text, records, rows: answer.rows, columns, key: key.map(|key| key.name.to_owned()), paging, checks })
+}
+
+/// Says what of the records is a guess.
+fn of_records(answer: &Answer<'_>) -> Vec<String> {
+    let Records { path, is_list, others, .. } = &answer.records;
+    let mut checks = Vec::new();
+    if !is_list {
+        let one =
+            "the answer has no list of objects, so that it is one record: write jq that gives a record for each row";
+        checks.push(one.to_owned());
+    } else if answer.rows == 0 {
+        checks.push("the list has no rows now: ask where there are some, and more can be told".to_owned());
+    }
+    if !others.is_empty() {
+        checks.push(format!("that the records are {path}: the answer has other lists, {}", others.join(", ")));
+    }
+    checks
 }
 
 fn render(
@@ -79,7 +96,7 @@ fn render(
     of_answer: minijinja::Value,
 ) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     let values = context! {
         name => target.name.as_str(), base_url => plain_in_block(&target.base_url), auth => target.auth.as_deref(), headers => map(&target.headers),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::answer::{Answer, jq, plain, scalar};
+use super::answer::{Answer, Key, jq, plain, scalar};
 
 /// Names of what asks for a page by how many rows lie before it, by [`plain`].
 const OFFSETS: [&str; 6] = ["offset", "start", "skip", "startat", "startindex", "from"];
@@ -83,7 +83,7 @@ pub(super) struct Paging {
     /// What in the answer shows it.
     pub(super) because: String,
     /// What of it is a guess, or has to be done.
-    pub(super) check: Option<String>,
+    pub(super) checks: Vec<String>,
     /// The parameters that it sends by itself, which `query` so doesn't have.
     pub(super) sends: Vec<String>,
 }
@@ -92,40 +92,45 @@ pub(super) struct Paging {
 struct Way {
     entry: String,
     because: String,
-    check: Option<String>,
+    checks: Vec<String>,
     sends: Vec<String>,
 }
 
 /// Says how to page through what `answer` is the first page of. `key` is the column that tells its rows apart.
-pub(super) fn of(answer: &Answer<'_>, key: Option<&str>) -> Paging {
+pub(super) fn of(answer: &Answer<'_>, key: Option<Key<'_>>) -> Paging {
     if !answer.records.is_list {
         let because = "the answer is one record".to_owned();
-        return Paging { yaml: "none".to_owned(), because, check: None, sends: Vec::new() };
+        return Paging { yaml: "none".to_owned(), because, checks: Vec::new(), sends: Vec::new() };
     }
     let way = [link_header, next_link, cursor, by_query, by_answer].into_iter().find_map(|way| way(answer));
-    let (total, more) = (total(answer, way.is_some()), more(answer));
-    let way = way.or_else(|| after_key(key?, more.as_ref()));
+    let more = more(answer);
+    let way = way.or_else(|| after_key(key?.name, more.as_ref()));
+    // As many as there are here aren't all where there are more.
+    let total =
+        total(answer).filter(|(_, count)| *count > answer.rows || more.as_ref().is_none_or(|more| !more.is_more));
     let mut entries: Vec<String> = way.iter().map(|way| way.entry.clone()).collect();
-    let (mut because, mut check, sends) = match way {
-        Some(way) => (way.because, way.check, way.sends),
+    let (mut because, mut checks, sends) = match way {
+        Some(way) => (way.because, way.checks, way.sends),
         None => lone(&mut entries, answer, total.as_ref(), more.as_ref()),
     };
     if let Some((path, count)) = &total {
         entries.push(format!("total: {}", scalar(path)));
         because.push_str(&format!("; {path} is {count}"));
+        checks.extend((*count == answer.rows).then(|| {
+            format!("whether {path} counts all rows there are: it might count those of the page, and others would be missing")
+        }));
     }
-    if let Some((text, is_more)) = &more {
+    if let Some(More { text, is_more, check }) = &more {
         entries.push(format!("more: {}", scalar(text)));
         because.push_str(&format!("; {text} is {is_more}"));
+        checks.extend(check.clone());
     }
-    if total.is_none() && more.is_none() && check.is_none() && entries != ["none"] {
-        check = Some(
-            "whether an answer says how many rows there are in all, or whether more follow: name it as `total` or `more`"
-                .to_owned(),
-        );
+    if total.is_none() && more.is_none() && checks.is_empty() && entries != ["none"] {
+        let states = "whether an answer says how many rows there are in all, or whether more follow: name it as `total` or `more`";
+        checks.push(states.to_owned());
     }
     let yaml = if entries == ["none"] { "none".to_owned() } else { format!("{{{}}}", entries.join(", ")) };
-    Paging { yaml, because, check, sends }
+    Paging { yaml, because, checks, sends }
 }
 
 /// Says what is to be done where no way to another page shows: its reason, and what to check.
@@ -133,11 +138,11 @@ fn lone(
     entries: &mut Vec<String>,
     answer: &Answer<'_>,
     total: Option<&(String, u64)>,
-    more: Option<&(String, bool)>,
-) -> (String, Option<String>, Vec<String>) {
+    more: Option<&More>,
+) -> (String, Vec<String>, Vec<String>) {
     let is_stated = total.is_some() || more.is_some();
     entries.push(if is_stated { "none: true" } else { "none" }.to_owned());
-    let is_part = total.is_some_and(|(_, count)| *count > answer.rows) || more.is_some_and(|(_, more)| *more);
+    let is_part = total.is_some_and(|(_, count)| *count > answer.rows) || more.is_some_and(|more| more.is_more);
     let (because, check) = if is_part {
         (
             "there are more rows",
@@ -153,7 +158,7 @@ fn lone(
             Some("whether the API has pages, and say how to ask for them: rows behind the first page would be missing"),
         )
     };
-    (because.to_owned(), check.map(str::to_owned), Vec::new())
+    (because.to_owned(), check.map(str::to_owned).into_iter().collect(), Vec::new())
 }
 
 /// A `Link` header with the relation `next` (RFC 8288).
@@ -163,7 +168,7 @@ fn link_header(answer: &Answer<'_>) -> Option<Way> {
     has_next.then(|| Way {
         entry: "next_link: {header: link}".to_owned(),
         because: "the header `Link` leads to the next page".to_owned(),
-        check: None,
+        checks: Vec::new(),
         sends: Vec::new(),
     })
 }
@@ -179,7 +184,7 @@ fn next_link(answer: &Answer<'_>) -> Option<Way> {
     Some(Way {
         entry: format!("next_link: {{url: {}}}", scalar(&path)),
         because: format!("{path} is a link to the next page"),
-        check: None,
+        checks: Vec::new(),
         sends: Vec::new(),
     })
 }
@@ -206,7 +211,7 @@ fn cursor(answer: &Answer<'_>) -> Option<Way> {
     Some(Way {
         entry: format!("cursor: {{into: {}, value: {}}}", scalar(&place(&param)), scalar(&path)),
         because: format!("{path} is a token for the next page"),
-        check: known.is_none().then_some(guess),
+        checks: known.is_none().then_some(guess).into_iter().collect(),
         sends: vec![param],
     })
 }
@@ -276,13 +281,13 @@ fn counted(
     answer: &Answer<'_>,
     how: &str,
     name: &str,
-    first: u64,
+    given: u64,
     size: Option<(String, u64)>,
     because: String,
     check: Option<String>,
 ) -> Way {
     let asked = size.as_ref().map_or(answer.rows, |(_, size)| *size);
-    let has_more = total(answer, true).is_some_and(|(_, total)| total > answer.rows);
+    let has_more = total(answer).is_some_and(|(_, total)| total > answer.rows);
     let is_cut = has_more && answer.rows > 0 && answer.rows < asked;
     let rows = if is_cut || asked == 0 { answer.rows.max(1) } else { asked };
     let cut = is_cut.then(|| {
@@ -291,36 +296,43 @@ fn counted(
         )
     });
     let usual = u64::from(how == "page");
+    // A list that begins with 1, or whose pages begin with 0, begins so; a later place is one in the middle.
+    let first = if given > 1 { usual } else { given };
+    let middle =
+        (first != given).then(|| format!("the request asked for `{name}` {given}, and the file begins with {first}"));
     let begins = if first == usual { String::new() } else { format!(", first: {first}") };
     let into_size = size.as_ref().map(|(name, _)| format!(", size_into: {}", scalar(&place(name)))).unwrap_or_default();
     Way {
         entry: format!("{how}: {{into: {}{into_size}, size: {rows}{begins}}}", scalar(&place(name))),
         because,
-        check: cut.or(check),
+        checks: [check, cut, middle].into_iter().flatten().collect(),
         sends: [name.to_owned()].into_iter().chain(size.map(|(name, _)| name)).collect(),
     }
 }
 
 /// Pages that begin after the last row of the one before, where all that shows is that there are more.
-fn after_key(key: &str, more: Option<&(String, bool)>) -> Option<Way> {
-    more.filter(|(_, is_more)| *is_more)?;
+fn after_key(key: &str, more: Option<&More>) -> Option<Way> {
+    more.filter(|more| more.is_more)?;
     Some(Way {
         entry: format!(
             "cursor: {{into: query.starting_after, value: {}}}",
             scalar(&format!("$last{}", jq(&[key.to_owned()])))
         ),
         because: "the answer says that there are more rows, and has no token".to_owned(),
-        check: Some(format!(
+        checks: vec![format!(
             "that the next page is asked for by the last row's `{key}`, in the parameter `starting_after`: a guess"
-        )),
+        )],
         sends: Vec::new(),
     })
 }
 
-/// Finds how many rows there are in all: where it stands, and the number. A `count` may be that of the page, where there are others.
-fn total(answer: &Answer<'_>, has_pages: bool) -> Option<(String, u64)> {
+/// Finds how many rows there are in all: where it stands, and the number. What is called `count`, and is as many as were asked for, is that of the page.
+fn total(answer: &Answer<'_>) -> Option<(String, u64)> {
+    let is_asked = |count: u64| {
+        answer.query.iter().any(|(name, value)| SIZES.contains(&plain(name).as_str()) && value.parse() == Ok(count))
+    };
     let is_total =
-        |name: &str, count: u64| count >= answer.rows && !(name == "count" && has_pages && count == answer.rows);
+        |name: &str, count: u64| count >= answer.rows && !(name == "count" && count == answer.rows && is_asked(count));
     TOTALS.iter().find_map(|name| {
         let of_body = answer.scalars.iter().find_map(|(path, value)| {
             let (last, before) = path.split_last()?;
@@ -338,15 +350,34 @@ fn total(answer: &Answer<'_>, has_pages: bool) -> Option<(String, u64)> {
     })
 }
 
-/// Finds what says whether there is another page: the jq for it, and what it gives.
-fn more(answer: &Answer<'_>) -> Option<(String, bool)> {
+/// What says whether there is another page.
+struct More {
+    /// The jq for it.
+    text: String,
+    /// What it gives.
+    is_more: bool,
+    /// What of it is a guess.
+    check: Option<String>,
+}
+
+/// Finds what says whether there is another page.
+fn more(answer: &Answer<'_>) -> Option<More> {
     let named = |names: &[&str]| {
         answer.scalars.iter().find_map(|(path, value)| {
-            path.last().filter(|name| names.contains(&plain(name).as_str()))?;
-            Some((jq(path), value.as_bool()?))
+            let name = path.last().filter(|name| names.contains(&plain(name).as_str()))?;
+            Some((jq(path), plain(name), value.as_bool()?))
         })
     };
-    named(&MORE).or_else(|| named(&LAST).map(|(path, is_last)| (format!("{path} | not"), !is_last)))
+    if let Some((text, _, is_more)) = named(&MORE) {
+        return Some(More { text, is_more, check: None });
+    }
+    let (path, name, is_last) = named(&LAST)?;
+    let guess = format!("that {path} tells of the last page: a guess by its name");
+    Some(More {
+        text: format!("{path} | not"),
+        is_more: !is_last,
+        check: (!name.starts_with("islast")).then_some(guess),
+    })
 }
 
 /// Writes the place of a query parameter.

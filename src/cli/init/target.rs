@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use url::Url;
 
 use super::InitArguments;
-use super::answer::scalar;
+use super::answer::{plain, scalar};
 use super::draft::quoted;
 use crate::pipeline::check::plain_name;
 
@@ -41,9 +41,20 @@ impl Target {
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err("the URL holds a user or a password: give them by --basic 'USER:${PASSWORD}', where the shell leaves ${PASSWORD} as it is".to_owned());
         }
-        let (folder, last) = parsed.path().trim_end_matches('/').rsplit_once('/').unwrap_or(("", ""));
-        let (secrets, query): (Vec<_>, Vec<_>) =
-            parsed.query_pairs().into_owned().partition(|(_, value)| value.contains("${"));
+        let pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+        let parts = pairs.iter().flat_map(|(name, value)| [name.as_str(), value]).chain([url]);
+        let is_evaluated = |part: &str| ["{{", "{%", "{#"].iter().any(|begins| part.contains(begins));
+        let hides = !url.contains("${") && parts.clone().any(|part| part.contains("${"));
+        if hides || parts.into_iter().any(is_evaluated) {
+            return Err("the URL has {{, {%, {# or ${ in it, which pipeline files evaluate: leave it out, and write it into the file".to_owned());
+        }
+        let trimmed = parsed.path().strip_suffix('/').unwrap_or(parsed.path());
+        let (folder, last) = trimmed.rsplit_once('/').unwrap_or(("", ""));
+        let slash = if parsed.path().len() > trimmed.len() && !last.is_empty() { "/" } else { "" };
+        let (secrets, query): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(_, value)| value.contains("${"));
+        if let Some((name, _)) = query.iter().find(|(name, _)| may_be_secret(name)) {
+            return Err(literal(name, &format!("{name}=${{NAME}} in the URL, in single quotes")));
+        }
         let mut headers = Vec::new();
         let mut auth: Vec<String> = secrets.iter().map(|(name, value)| named("query", name, value)).collect();
         for header in &arguments.headers {
@@ -54,6 +65,7 @@ impl Target {
             match value.strip_prefix("Bearer ").filter(|_| name.eq_ignore_ascii_case("authorization")) {
                 Some(token) if token.starts_with("${") => auth.push(format!("{{bearer: {}}}", quoted(token))),
                 _ if value.contains("${") => auth.push(named("header", name, value)),
+                _ if may_be_secret(name) => return Err(literal(name, &format!("--header '{name}: ${{NAME}}'"))),
                 _ => headers.push((name.to_owned(), value.to_owned())),
             }
         }
@@ -65,7 +77,7 @@ impl Target {
         if auth.len() > 1 {
             return Err("there are two credentials: give one of them, and write the other into the file".to_owned());
         }
-        let path = if last.is_empty() { "/".to_owned() } else { format!("/{last}") };
+        let path = if last.is_empty() { "/".to_owned() } else { format!("/{last}{slash}") };
         Ok(Self {
             name: arguments.name.clone().or_else(|| named_by_host(&parsed)).unwrap_or_else(|| "api".to_owned()),
             job: named_by_path(&parsed),
@@ -77,6 +89,26 @@ impl Target {
             ca_file: arguments.ca_file.as_ref().map(|file| file.display().to_string()),
         })
     }
+}
+
+/// Tells whether the name of a header or a parameter is like one of a secret. Tokens of pages are none, nor are authors.
+fn may_be_secret(name: &str) -> bool {
+    const PARTS: [&str; 9] =
+        ["token", "secret", "passw", "credential", "signature", "session", "cookie", "auth", "privatekey"];
+    const WHOLE: [&str; 5] = ["sig", "sid", "pwd", "pass", "appid"];
+    let plain = plain(name);
+    if ["page", "next", "continuation", "cursor"].iter().any(|part| plain.contains(part)) {
+        return false;
+    }
+    let is_author = plain.contains("author") && !plain.contains("authoriz");
+    let is_like = PARTS.iter().any(|part| plain.contains(part)) || plain.ends_with("key");
+    (is_like && !is_author) || WHOLE.contains(&plain.as_str())
+}
+
+fn literal(name: &str, how: &str) -> String {
+    format!(
+        "`{name}` looks like a secret, which isn't written into a file: put it into a variable of the environment, and write {how}"
+    )
 }
 
 /// Writes a secret under a name.
@@ -100,4 +132,30 @@ fn named_by_path(url: &Url) -> String {
         .filter(|word| word.starts_with(|first: char| first.is_ascii_alphabetic()))
         .filter_map(|word| plain_name(word, '_'));
     names.next().unwrap_or_else(|| "rows".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known() {
+        for name in [
+            "PRIVATE-TOKEN",
+            "Cookie",
+            "Ocp-Apim-Subscription-Key",
+            "X-Auth",
+            "X-Amz-Signature",
+            "sig",
+            "api_key",
+            "Authorization",
+            "sid",
+        ] {
+            assert!(may_be_secret(name), "{name}");
+        }
+        for name in ["author", "page_token", "nextToken", "Accept", "X-Api-Version", "limit", "$skip", "status", "code"]
+        {
+            assert!(!may_be_secret(name), "{name}");
+        }
+    }
 }

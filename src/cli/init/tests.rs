@@ -133,28 +133,72 @@ fn answers_of_known_apis() {
     );
 }
 
+/// What is a guess says so: each of these would lose rows, or take others for them, where it is wrong.
+#[test]
+fn guesses_are_told() {
+    let checks = |query: &[(&str, &str)], body: Value| {
+        let target = target(query);
+        let draft = draft::of(&target, &Answer::new(&target.query, &json!({}), &body), "GET /orders").unwrap();
+        for check in &draft.checks {
+            assert!(draft.text.contains("# CHECK ") && !check.is_empty(), "{}", draft.text);
+        }
+        draft.checks.join("; ")
+    };
+    let customers: Value = (0..3).map(|id| json!({"customer_id": id})).collect();
+    assert!(
+        checks(&[], json!({"rows": customers, "next": "/x?page=2", "has_more": true}))
+            .contains("that `customer_id` tells rows apart")
+    );
+    for whole in [json!({"Items": rows(3), "Count": 3}), json!({"items": rows(3), "meta": {"total": 3}})] {
+        assert!(checks(&[], whole).contains("counts all rows there are: it might count those of the page"));
+    }
+    assert!(
+        checks(&[("page", "1")], json!({"done": true, "rows": rows(3)})).contains("that .done tells of the last page")
+    );
+    assert!(checks(&[], json!({"data": rows(3), "included": rows(9)})).contains("other lists, .included[]"));
+    assert!(
+        checks(&[("page", "3"), ("per_page", "3")], json!({"rows": rows(3), "total": 9}))
+            .contains("asked for `page` 3, and the file begins with 1")
+    );
+    assert!(checks(&[], json!({"id": 1, "rows": [[1, 2]], "warnings": []})).contains("no list of objects"));
+    assert_eq!(checks(&[("offset", "0"), ("limit", "3")], json!({"items": rows(3), "total": 9})), "");
+}
+
 #[test]
 fn a_key_differs_from_record_to_record() {
-    let key = |body: Value| Answer::new(&[], &json!({}), &body).key().map(str::to_owned);
+    let key = |body: Value| {
+        let headers = json!({});
+        Answer::new(&[], &headers, &body).key().map(|key| format!("{}{}", key.name, if key.is_sure { "" } else { "?" }))
+    };
     assert_eq!(key(json!([{"account_id": 1, "id": 7}, {"account_id": 1, "id": 8}])).as_deref(), Some("id"));
     assert_eq!(
         key(json!([{"type_id": 1, "OrderId": "a"}, {"type_id": 1, "OrderId": "b"}])).as_deref(),
-        Some("OrderId")
+        Some("OrderId?")
     );
+    assert_eq!(key(json!([{"paid": 1}, {"paid": 2}])), None, "it ends with `id` by chance");
     assert_eq!(key(json!([{"id": 1}, {"id": 1}])), None);
     assert_eq!(key(json!([{"id": 1}, {"x": 1}])), None);
     assert_eq!(key(json!([{"id": 1.5}, {"id": {"a": 1}}])), None);
+    assert_eq!(key(json!([{"${HOME}_id": 1}])), None, "the server doesn't choose what is looked up");
     assert_eq!(key(json!([])), None);
 }
 
 #[test]
-fn records_are_the_longest_list_of_objects() {
+fn records_are_in_the_list_whose_name_says_so() {
     let path = |body: Value| Answer::new(&[], &json!({}), &body).records.path;
     assert_eq!(
         path(json!({"errors": [], "a": {"b": [{"tags": [{"x": 1}, {"x": 2}]}]}, "names": ["x", "y", "z"]})),
         ".a.b[]"
     );
-    assert_eq!(path(json!({"warnings": [], "rows": []})), ".warnings[]");
+    assert_eq!(path(json!({"data": rows(3), "included": rows(9)})), ".data[]");
+    assert_eq!(path(json!({"items": rows(1), "links": rows(3)})), ".items[]");
+    assert_eq!(path(json!({"data": [], "meta": {"links": rows(1)}})), ".data[]");
+    assert_eq!(path(json!({"items": rows(3), "facets": {"by": rows(20)}})), ".items[]");
+    assert_eq!(path(json!({"status": "error", "errors": [{"code": 1}], "data": null})), ".");
+    assert_eq!(path(json!({"rows": [[1, 2]], "warnings": []})), ".");
+    assert_eq!(path(json!({"data": [{}, {}, null], "errors": []})), ".data[]");
+    assert_eq!(path(json!({"warnings": [], "rows": []})), ".rows[]");
+    assert_eq!(path(json!({"${NOPE}": rows(3)})), ".");
     assert_eq!(path(json!({"one": 1})), ".");
     assert_eq!(jq(&["a b".to_owned(), "c".to_owned(), "d\"e".to_owned()]), r#".["a b"].c["d\"e"]"#);
 }
@@ -201,9 +245,17 @@ fn text() -> impl Strategy<Value = String> {
             "https://h/x?page=2",
             "/x",
             "2026-01-01T00:00:00Z",
+            "${NOPE}",
+            "{{ now }}",
+            "x_id",
         ])
         .prop_map(str::to_owned),
     ]
+}
+
+/// What a URL may have: what would be evaluated is refused before.
+fn of_a_url() -> impl Strategy<Value = String> {
+    text().prop_filter("evaluated", |text| !text.contains("${") && !text.contains("{{"))
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -225,7 +277,7 @@ proptest! {
     #[test]
     fn whatever_is_answered_the_file_can_be_read(
         body in value(),
-        query in prop::collection::vec((text().prop_filter("a name", |name| !name.is_empty()), text()), 0..4),
+        query in prop::collection::vec((of_a_url().prop_filter("a name", |name| !name.is_empty()), of_a_url()), 0..4),
         header in text(),
     ) {
         let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Runner;
 use crate::ledger::{Generation, Landed, LedgerState, SliceRef};
-use crate::model::{FanoutKey, JobReport, SliceOutcome, Window, counted};
+use crate::model::{FanoutKey, JobReport, SliceKind, SliceOutcome, Window, counted};
 use crate::pipeline::spec::{Job, Slicing};
 use crate::plan::Shard;
 use crate::run::{LossError, RunError};
@@ -30,12 +30,15 @@ struct Old {
     generation: Generation,
     window: Option<Window>,
     rows: u64,
+    /// Whether it is a list of one instant, of which another one may be shorter.
+    is_list: bool,
 }
 
 impl Old {
     fn of(at: SliceRef, landed: &Landed) -> Self {
         let generation = Generation { at, generation: landed.generation };
-        Self { generation, window: landed.window(), rows: landed.records }
+        let is_list = matches!(landed.kind, SliceKind::Snapshot { .. });
+        Self { generation, window: landed.window(), rows: landed.records, is_list }
     }
 }
 
@@ -47,9 +50,9 @@ impl Runner<'_> {
     pub(super) async fn supersede(&self, report: &JobReport) -> Result<(), RunError> {
         let parts = self.writer.state(|state| parts(self.job, state, report, self.options.shard));
         // A list of the present may be shorter than the last one.
-        let guarded = !self.options.allow_shrink && !matches!(self.job.slicing, Slicing::Snapshot(_));
+        let is_guarded = |part: &Part| !self.options.allow_shrink && part.old.iter().any(|old| !old.is_list);
         let (short, fine): (Vec<Part>, Vec<Part>) =
-            parts.into_iter().partition(|part| guarded && part.now < part.before);
+            parts.into_iter().partition(|part| is_guarded(part) && part.now < part.before);
         let gone: Vec<Generation> = fine.into_iter().flat_map(|part| part.old).map(|old| old.generation).collect();
         if !gone.is_empty() {
             self.writer.supersede(gone).await?;
@@ -181,7 +184,7 @@ mod tests {
 
     fn old(from: i64, to: i64, rows: u64) -> Old {
         let at = SliceRef { job: JobName::new("j"), key: None, slice: SliceId::new(format!("{from}")) };
-        Old { generation: Generation { at, generation: 1 }, window: Some(hours(from, to)), rows }
+        Old { generation: Generation { at, generation: 1 }, window: Some(hours(from, to)), rows, is_list: false }
     }
 
     fn found(old: Vec<Old>, new: &[(i64, i64, u64)]) -> Vec<(Window, usize, u64, u64)> {

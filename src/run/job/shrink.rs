@@ -64,7 +64,9 @@ pub(super) fn lost(landed: &Landed, kind: &SliceKind, counts: &RowCounts, proved
         EndReason::NoLink | EndReason::LinkGoneFull | EndReason::NoCursor | EndReason::CursorGoneFull
     );
     let has_no_way_on = proved.verdict == Verdict::Unknown && is_full;
-    let page = landed.largest_page.filter(|page| has_no_way_on && now < before && proved.received >= *page);
+    // Of several pages the last is as full as any of them; of one it is all that came.
+    let last = proved.largest_page.unwrap_or(proved.received);
+    let page = landed.largest_page.filter(|page| has_no_way_on && now < before && last >= *page);
     page.map(|page| Loss::Cut { now, before: before_in_words(), page })
 }
 
@@ -207,7 +209,14 @@ mod tests {
         assert_eq!(snapshot(49, EndReason::NoLink), None, "it fits on one page");
         assert_eq!(snapshot(257, EndReason::NoLink), None, "nothing is missing");
         assert_eq!(snapshot(50, EndReason::LinkGone), None, "another page had a link, and more rows");
-        assert_eq!(snapshot(150, EndReason::LinkGoneFull), cut(150), "so had another page, with no more rows");
+        let pages = |largest| {
+            let kind = serde_json::from_value(kind("snapshot")).unwrap();
+            let mut proved = Reconciliation::of(150, 150, (None, None), EndReason::LinkGoneFull);
+            proved.largest_page = Some(largest);
+            lost(&before, &kind, &counts(150, 0, 0), &proved)
+        };
+        assert_eq!(pages(50), cut(150), "so had another page, with no more rows");
+        assert_eq!(pages(40), None, "its pages are of no fixed size");
         assert_eq!(snapshot(257, EndReason::CursorGoneFull), None, "nothing is missing");
         assert_eq!(snapshot(50, EndReason::OnePage), None);
     }
