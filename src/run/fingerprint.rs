@@ -152,12 +152,7 @@ pub(super) fn decide(
         return Ok(Some(Decision { how, since, leaves, gone_senders, note }));
     }
     if past {
-        let way = if edit.cuts_otherwise() {
-            NO_WAY
-        } else {
-            "a list of the past can't be read again: use `--accept future`"
-        };
-        return Err(refuse(way).into());
+        return Err(refuse(if edit.cuts_otherwise() { NO_WAY } else { FUTURE_ALONE }).into());
     }
     let anew = edit.renames_slices() || edit.changes("snapshot") || matches!(job.slicing, Slicing::Incremental(_));
     let (how, what) = if anew {
@@ -200,6 +195,8 @@ fn needs_no_word(job: &Job, edit: &Edit, past: bool) -> Result<(), EditError> {
     };
     Err(EditError::NewSender { job: job.name.clone(), sinks: names(&edit.new_senders), past, renamed })
 }
+
+const FUTURE_ALONE: &str = "a list of the past can't be read again: use `--accept future`";
 
 /// What is left to do where lists of the past have landed, and the job is cut otherwise now.
 const NO_WAY: &str = "lists of the past can't be read again, and by the new cut their rows would land once more: give the job another name, and \
