@@ -52,8 +52,7 @@ fn lists() -> Api {
                 let from = request.query.get("starting_after").map_or(0, |id| id.parse::<usize>().unwrap() + 1);
                 Answer::json(&json!({"data": page(from), "has_more": from + 20 < ROWS}))
             }
-            "/slash/orders/" => Answer::json(&json!({"rows": rows(0..ROWS), "count": ROWS})),
-            "/all/orders.json" => Answer::json(&json!({"rows": rows(0..ROWS), "count": ROWS})),
+            "/all/orders.json" | "/slash/orders/" => Answer::json(&json!({"rows": rows(0..ROWS), "count": ROWS})),
             "/locked/orders"
                 if request.headers.get("authorization").map(String::as_str) != Some("Bearer tok-en-tok-en") =>
             {
