@@ -74,6 +74,14 @@ pub enum SliceKind {
     },
 }
 
+impl SliceKind {
+    /// Tells whether it is the list of the present, which the next run replaces (`snapshot: latest`).
+    #[must_use]
+    pub fn is_latest(&self) -> bool {
+        matches!(self, Self::Snapshot { label, .. } if label == "latest")
+    }
+}
+
 /// One slice to extract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {

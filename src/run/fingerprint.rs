@@ -293,7 +293,7 @@ fn last_stretches<'a>(job: &'a Job, state: &'a LedgerState) -> impl Iterator<Ite
 
 /// Tells whether lists of the past have landed, which can't be read again.
 fn has_past_snapshots(job: &Job, state: &LedgerState) -> bool {
-    let is_past = |kind: &SliceKind| matches!(kind, SliceKind::Snapshot { label, .. } if label != "latest");
+    let is_past = |kind: &SliceKind| matches!(kind, SliceKind::Snapshot { .. }) && !kind.is_latest();
     state
         .keys(&job.name)
         .flat_map(|key| state.slices(&job.name, key))

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Data;
 use crate::ledger::{DataError, DataStore as _, LedgerState, SliceRef};
-use crate::model::{FanoutKey, FileReceipt, JobName, SliceKind, Window};
+use crate::model::{FanoutKey, FileReceipt, JobName, Window};
 
 /// Files of a chain of slices that aren't there any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,7 +75,7 @@ pub(super) async fn look(
                 .into_iter()
                 .chain(of_it.windows)
                 .reduce(|one, other| Window { from: one.from.min(other.from), to: one.to.max(other.to) });
-            of_it.latest |= matches!(&landed.kind, SliceKind::Snapshot { label, .. } if label == "latest");
+            of_it.latest |= landed.kind.is_latest();
         }
     }
     let told = lost.into_iter().map(|((job, key), lost)| {

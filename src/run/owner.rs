@@ -7,7 +7,7 @@ use std::path::Path;
 use super::data::Data;
 use super::{Options, OwnerError, RunError};
 use crate::ledger::{Accept, DataStore as _, Ledger, LedgerError, LedgerState, Manifest, ManifestFile};
-use crate::model::{PipelineName, SliceKind};
+use crate::model::PipelineName;
 use crate::objects::absolute;
 use crate::pipeline::spec::{Job, Pipeline};
 
@@ -28,7 +28,7 @@ pub(super) async fn check_run(
     data: &Data,
 ) -> Result<(), RunError> {
     for root in pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| &sink.url) {
-        apart(root, &options.state, &pipeline.name)?;
+        apart(root, &options.state, &pipeline.name, data).await?;
     }
     let (lists, known) = look(pipeline, &options.state, ledger, data).await?;
     if options.accept == Some(Accept::Future) {
@@ -79,19 +79,17 @@ async fn look(pipeline: &Pipeline, state: &str, ledger: &Ledger, data: &Data) ->
 
 /// Refuses a sink within the pipeline's folder of the state, and one around it, unless readers pass that over: they do so with folders whose
 /// names begin with `_` or `.`.
-fn apart(root: &str, state: &str, pipeline: &PipelineName) -> Result<(), OwnerError> {
-    let whole = |url: &str| {
-        let path = (!url.contains("://")).then(|| absolute(Path::new(url)).ok()).flatten();
-        path.map_or_else(|| url.trim_end_matches('/').to_owned(), |path| path.display().to_string())
-    };
-    let (sink, state) = (whole(root), format!("{}/{pipeline}", whole(state).trim_end_matches('/')));
+async fn apart(root: &str, state: &str, pipeline: &PipelineName, data: &Data) -> Result<(), OwnerError> {
+    let of_pipeline = format!("{}/{pipeline}", state.trim_end_matches('/'));
+    let (sink, state) = (data.place(root).await, data.place(&of_pipeline).await);
+    let (sink, state) = (sink.trim_end_matches('/'), state.trim_end_matches('/'));
     let below = |inner: &str, outer: &str| {
-        let rest = inner.strip_prefix(outer.trim_end_matches('/'))?;
+        let rest = inner.strip_prefix(outer)?;
         (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
     };
     let is_seen = |rest: String| !rest.split('/').any(|part| part.starts_with(['_', '.']));
-    if below(&sink, &state).is_some() || below(&state, &sink).is_some_and(is_seen) {
-        return Err(OwnerError::StateWithin { root: root.to_owned(), state });
+    if below(sink, state).is_some() || below(state, sink).is_some_and(is_seen) {
+        return Err(OwnerError::StateWithin { root: root.to_owned(), state: state.to_owned() });
     }
     Ok(())
 }
@@ -116,9 +114,8 @@ fn not_renamed(
 /// isn't looked at.
 async fn is_there(root: &str, ledger: &Ledger, data: &Data, known: &LedgerState) -> Result<(), RunError> {
     let place = data.place(root).await;
-    let stays = |kind: &SliceKind| !matches!(kind, SliceKind::Snapshot { label, .. } if label == "latest");
     let landed = known.all_slices().filter_map(|(at, slice)| Some((at, slice.landed.as_ref()?)));
-    let listed = landed.filter(|(_, landed)| stays(&landed.kind));
+    let listed = landed.filter(|(_, landed)| !landed.kind.is_latest());
     let mut lists: Vec<_> =
         listed.filter_map(|(at, landed)| Some((landed.committed, at, landed.list.as_deref()?))).collect();
     lists.sort_by_key(|(committed, ..)| std::cmp::Reverse(*committed));

@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::gone::{self, Gone};
 use super::{Data, Env, RunError, owner, quarantine, release};
 use crate::ledger::{
-    DataStore as _, Generation, Landed, Lane, Ledger, LedgerError, LedgerState, Manifest, RunOutcome, RunSummary,
-    SliceRef, Timing,
+    DataStore as _, Generation, Lane, Ledger, LedgerError, LedgerState, Manifest, RunOutcome, RunSummary, SliceRef,
+    Timing,
 };
-use crate::model::{Asked, FileReceipt, JobName, SliceKind};
+use crate::model::{Asked, FileReceipt, JobName};
 use crate::objects::{OpenUpload, OpenUploads};
 use crate::pipeline::spec::Pipeline;
 use crate::sink::{Found, NamedFile, slice_name, upload_id};
@@ -350,13 +350,12 @@ async fn retired_files(
     ledger: &Ledger,
     known: &LedgerState,
 ) -> Result<(Vec<Generation>, Vec<Removal>), RunError> {
-    let is_present = |landed: &&Landed| matches!(&landed.kind, SliceKind::Snapshot { label, .. } if label == "latest");
     let (mut generations, mut files) = (Vec::new(), Vec::new());
     // Rows that wait to be sent would go unsent.
     for job in pipeline.jobs.iter().filter(|job| job.outboxes.is_empty()) {
         for key in known.retired(&job.name) {
             for (id, slice) in known.slices(&job.name, Some(key)) {
-                let Some(landed) = slice.landed.as_ref().filter(is_present) else { continue };
+                let Some(landed) = slice.landed.as_ref().filter(|landed| landed.kind.is_latest()) else { continue };
                 let at = SliceRef { job: job.name.clone(), key: Some(key.clone()), slice: id.clone() };
                 if let Some(list) = &landed.list {
                     let of =

@@ -135,6 +135,19 @@ fn a_lake_and_a_state_that_lie_in_one_another_are_refused() {
         assert!(ran.outcome.stderr.contains("lie in one another"), "{url}: {ran:?}");
         assert!(files(&bench.workspace.path("state")).is_empty(), "nothing was written");
     }
+    for (name, to) in [("link", "state/test"), ("file", "")] {
+        let bench = Bench::new(api());
+        fs::create_dir_all(bench.workspace.path("state/test")).unwrap();
+        let url = if name == "file" {
+            format!("file://{}", bench.workspace.path("state/test/lake").display())
+        } else {
+            symlink(bench.workspace.path(to), bench.workspace.path("link")).unwrap();
+            "link/files".to_owned()
+        };
+        bench.jobs(&job("a", &lake(&url)));
+        let ran = bench.run();
+        assert!(ran.code() == 2 && ran.outcome.stderr.contains("lie in one another"), "{url}: {ran:?}");
+    }
     for url in ["state/other/a", "stat", "state_of", "state/test2"] {
         let bench = Bench::new(api());
         bench.jobs(&job("a", &lake(url)));

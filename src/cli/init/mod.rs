@@ -7,7 +7,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -130,8 +130,8 @@ fn write(file: &Path, text: &str, told: &str, found: &Value, output: Output) -> 
         return Ok(Exit::Done);
     }
     let written = OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut open| {
-        open.write_all(text.as_bytes())?;
-        open.sync_all()
+        // Half of a file would look like one that is there already.
+        open.write_all(text.as_bytes()).and_then(|()| open.sync_all()).inspect_err(|_| drop(fs::remove_file(file)))
     });
     match written {
         Ok(()) if output == Output::Json => {

@@ -8,6 +8,7 @@ use super::InitArguments;
 use super::answer::{plain, scalar};
 use super::draft::quoted;
 use crate::pipeline::check::plain_name;
+use crate::pipeline::load::is_secret_header;
 
 /// What is asked, with what the file to be written says of it.
 #[derive(Debug)]
@@ -91,18 +92,18 @@ impl Target {
     }
 }
 
-/// Tells whether the name of a header or a parameter is like one of a secret. Tokens of pages are none, nor are authors.
+/// Tells whether the name of a header or a parameter is like one of a secret: more of them than a file that a person wrote is refused for. Tokens
+/// of pages are none, nor are authors.
 fn may_be_secret(name: &str) -> bool {
-    const PARTS: [&str; 9] =
-        ["token", "secret", "passw", "credential", "signature", "session", "cookie", "auth", "privatekey"];
+    const PARTS: [&str; 8] = ["token", "secret", "passw", "credential", "signature", "session", "cookie", "auth"];
     const WHOLE: [&str; 5] = ["sig", "sid", "pwd", "pass", "appid"];
     let plain = plain(name);
     if ["page", "next", "continuation", "cursor"].iter().any(|part| plain.contains(part)) {
         return false;
     }
     let is_author = plain.contains("author") && !plain.contains("authoriz");
-    let is_like = PARTS.iter().any(|part| plain.contains(part)) || plain.ends_with("key");
-    (is_like && !is_author) || WHOLE.contains(&plain.as_str())
+    let is_like = PARTS.iter().any(|part| plain.contains(part)) && !is_author;
+    is_like || is_secret_header(name) || WHOLE.contains(&plain.as_str())
 }
 
 fn literal(name: &str, how: &str) -> String {
