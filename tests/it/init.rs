@@ -239,3 +239,12 @@ fn what_cannot_be_written_is_refused() {
         "the one whose folder is missing"
     );
 }
+
+#[test]
+fn a_full_disk_leaves_no_half_of_a_file() {
+    let workspace = Workspace::new();
+    let full = workspace.tidegate(&["init"]).with_small_files(1).run();
+    assert_eq!(full.code, Some(2), "{full:?}");
+    assert!(full.stderr.contains("pipeline.yaml can't be written"), "{full:?}");
+    assert_eq!(init(&workspace, &[]).code, Some(0), "nothing is in the way");
+}
