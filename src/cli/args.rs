@@ -89,6 +89,10 @@ pub(super) enum Command {
     Plan(RunArguments),
     /// Fetch a job's first rows and show what would land. Nothing lands.
     Preview(PreviewArguments),
+    /// Take an API's answers down, so that a pipeline file can be tried without it. Nothing lands.
+    Record(super::recording::RecordArguments),
+    /// Try pipeline files against recorded answers: what would land, compared with what would have. Nothing is sent.
+    Test(super::recording::TestArguments),
     /// Extract what is due and land it.
     #[command(after_long_help = EXIT_CODES)]
     Run {

@@ -20,6 +20,7 @@ mod preview;
 mod print;
 mod progress;
 mod quarantine;
+mod recording;
 mod remedies;
 mod report;
 mod run;
@@ -140,6 +141,8 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, CliError> {
         Command::Demo(demo) => block_on(DEFAULT_MEMORY_LIMIT, |env| demo::run(demo, output, env)),
         Command::Plan(plan) => look_on(plan.how.memory.bytes(), |env| plan::run(plan, Reads::Due, None, output, env)),
         Command::Preview(preview) => look_on(preview.memory.bytes(), |env| preview::run(preview, output, env)),
+        Command::Record(these) => look_on(DEFAULT_MEMORY_LIMIT, |env| recording::record(these, output, env)),
+        Command::Test(these) => look_on(DEFAULT_MEMORY_LIMIT, |env| recording::test(these, output, env)),
         Command::Deliver(deliver) => block_on(deliver.memory.bytes(), |env| deliver::run(deliver, output, env)),
         Command::Run { run, bounds } => {
             block_on(run.how.memory.bytes(), |env| run::bounded(run, bounds, Reads::Due, output, env))

@@ -16,7 +16,7 @@ use super::meter::Meter;
 use super::sample::{self, Sample};
 use super::{Env, RunError, build, deliver, refused, tables};
 use crate::ledger::{Ledger, LedgerState};
-use crate::model::{JobName, RecordSchema, RowCounts, SinkName, SliceId, SliceKind};
+use crate::model::{JobName, Reconciliation, RecordSchema, RowCounts, SinkName, SliceId, SliceKind};
 use crate::pipeline::spec::{Job, Pipeline, Sink};
 use crate::sink::{Landing, foresee};
 use crate::transform::{Moment, RowExpr, engine};
@@ -38,6 +38,8 @@ pub struct Preview {
     pub schema: RecordSchema,
     /// Where the rows went.
     pub rows: RowCounts,
+    /// What was counted, and what that proves, where the slice was read to its end.
+    pub reconciliation: Option<Reconciliation>,
     /// Rows in quarantine: the reason and the row.
     pub bad: Vec<String>,
     /// The rows that would land.
@@ -148,7 +150,7 @@ struct Stages<'a> {
 
 impl Stages<'_> {
     fn show(&self, request: String, extracted: Extracted) -> Result<Preview, RunError> {
-        let Extracted { collected, schema, answered, .. } = extracted;
+        let Extracted { collected, schema, answered, full, .. } = extracted;
         let mut shown = Preview {
             slice: self.landing.slice.clone(),
             request,
@@ -156,6 +158,7 @@ impl Stages<'_> {
             raw: collected.first.clone(),
             typed: None,
             rows: collected.counts,
+            reconciliation: (!full).then(|| collected.reconciliation.clone()),
             bad: collected.bad.first(self.limit)?.iter().map(ToString::to_string).collect(),
             batches: Vec::new(),
             sinks: Vec::new(),

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{RunError, auth, hidden};
 use crate::clock::{Clock, SystemClock};
-use crate::extract::auth::{Auth, CredentialGate, CredentialId, Session};
+use crate::extract::auth::{Auth, CredentialGate, CredentialId, Redactor, Session};
 use crate::extract::http::{
     CutCheck, DEFAULT_MEMORY_LIMIT, EnvelopeReader, Exchange, HostSlots, HttpClient, HttpOptions, Memory, Patience,
-    Proxy, Purpose, RateLimit, Repeat, RetryPolicy, RuleTexts, Rules, is_loopback, proxy_credential,
+    Proxy, Purpose, RateLimit, Repeat, RetryPolicy, RuleTexts, Rules, Tape, is_loopback, proxy_credential,
 };
 use crate::lang::Selector;
 use crate::lang::jq::Jq;
-use crate::pipeline::spec::{self, Job, Outbox, Source};
+use crate::pipeline::spec::{self, Job, Outbox, Pipeline, Source};
 
 /// The clients of a process. Keep one: its limits for a host and its memory of refused credentials count over all runs.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Sources {
     gate: CredentialGate,
     clients: Mutex<HashMap<ClientKey, Arc<HttpClient>>>,
     sessions: Mutex<HashMap<CredentialId, Arc<Session>>>,
+    tape: Tape,
 }
 
 /// What tells clients apart: the origin with the options of the transport, the credential, and that of the proxy.
@@ -46,7 +47,14 @@ impl Sources {
             gate: CredentialGate::new(),
             clients: Mutex::default(),
             sessions: Mutex::default(),
+            tape: Tape::Off,
         }
+    }
+
+    /// Has the answers to its clients taken down, or given in the servers' place.
+    #[must_use]
+    pub fn on(self, tape: Tape) -> Self {
+        Self { tape, ..self }
     }
 
     /// Returns what sends the requests of a job. `sent` counts them.
@@ -94,6 +102,23 @@ impl Sources {
         Ok(Exchange { client, gate: self.gate.clone(), auth, rules: Arc::new(rules), cut, patience, weight })
     }
 
+    /// Returns what takes all secrets of a pipeline out of a text.
+    ///
+    /// # Errors
+    /// Where the clients can't be made, such as for a certificate that can't be read.
+    pub fn secrets(&self, pipeline: &Pipeline) -> Result<Redactor, RunError> {
+        let (all, sent) = (Redactor::default(), Arc::default());
+        for job in &pipeline.jobs {
+            let outboxes = job.outboxes.iter().map(|outbox| Ok(self.delivery(outbox, &sent)?.0));
+            for exchange in outboxes.chain([self.exchange(job, &sent)]) {
+                all.know(&exchange?.client.redactor().secrets());
+            }
+        }
+        let hooks = [&pipeline.on_failure, &pipeline.on_success].into_iter().flatten();
+        hooks.for_each(|hook| all.know(&hidden::of_hook(hook)));
+        Ok(all)
+    }
+
     /// Returns the gate of the process.
     pub(super) const fn gate(&self) -> &CredentialGate {
         &self.gate
@@ -130,7 +155,7 @@ impl Sources {
         }
         let redactor = auth.redactor();
         let client = HttpClient::new(options, Arc::clone(&self.slots), redactor, Arc::clone(&self.clock))?;
-        let client = client.within(Arc::clone(&self.memory)).behind(self.gate.clone());
+        let client = client.within(Arc::clone(&self.memory)).behind(self.gate.clone()).on(self.tape.clone());
         Ok(Arc::clone(clients.entry(key).or_insert(Arc::new(client))))
     }
 }

@@ -64,6 +64,7 @@ mod places;
 mod quarantine;
 mod quiet;
 mod readers;
+mod recording;
 mod refetch;
 mod review;
 mod round_trip;

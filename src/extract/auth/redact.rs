@@ -83,6 +83,12 @@ impl Redactor {
         }
     }
 
+    /// Returns the secrets that are never forgotten.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).secrets.clone()
+    }
+
     /// Learns secrets that came up later. Of these it forgets the oldest, once there are many.
     pub fn learn<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -25,6 +25,7 @@ use super::limit::HostSlots;
 use super::memory::{Memory, Room, Turn};
 use super::retry::{RetryPolicy, retry_after};
 use super::send::Heard;
+use super::tape::{Player, Tape};
 use super::terms::{Patience, Terms, Tries, Wish};
 use super::tls;
 use super::tried::{Tried, TryError, is_maybe_heard, may_follow};
@@ -48,6 +49,7 @@ pub struct HttpClient {
     jitter: Jitter,
     /// Before the credential of the proxy.
     gate: CredentialGate,
+    tape: Tape,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -69,7 +71,7 @@ impl HttpClient {
         redactor.know(wire.secrets());
         let (jitter, memory, gate): (Jitter, _, _) =
             (Arc::new(rand::random::<f64>), Arc::default(), CredentialGate::new());
-        Ok(Self { wire, options, slots, memory, redactor, clock, jitter, gate })
+        Ok(Self { wire, options, slots, memory, redactor, clock, jitter, gate, tape: Tape::Off })
     }
 
     /// Keeps answers in the memory that others share.
@@ -82,6 +84,12 @@ impl HttpClient {
     #[must_use]
     pub fn behind(self, gate: CredentialGate) -> Self {
         Self { gate, ..self }
+    }
+
+    /// Has its answers taken down, or given in the server's place.
+    #[must_use]
+    pub fn on(self, tape: Tape) -> Self {
+        Self { tape, ..self }
     }
 
     /// Takes the jitter of waits from `jitter`.
@@ -171,6 +179,7 @@ impl HttpClient {
             let asked = match wish {
                 Wish::Settled => {
                     budget.answered();
+                    tried.iter().for_each(|tried| self.tape.note(request, tried, &self.redactor));
                     return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: false });
                 }
                 Wish::Another { asked, .. } => asked,
@@ -186,7 +195,10 @@ impl HttpClient {
             // Who waits for a slot mustn't hold what those who have one wait for.
             drop(tried);
             room.fit_to_nothing();
-            let delay = self.options.retry.delay(attempt, asked, (self.jitter)());
+            let delay = match self.tape {
+                Tape::Playing(_) => Duration::ZERO,
+                _ => self.options.retry.delay(attempt, asked, (self.jitter)()),
+            };
             tracing::debug!(request = %self.redactor.scrub(terms.line), attempt, delay_ms = delay.as_millis(), "request is tried again");
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
@@ -298,6 +310,9 @@ impl HttpClient {
     /// Makes one try, within the limits. The slot is given back before any wait.
     async fn attempt(&self, request: &RenderedRequest, terms: &Terms<'_>, room: &mut Room) -> Result<Tried, TryError> {
         room.restart();
+        if let Tape::Playing(player) = &self.tape {
+            return self.played(player, request, terms);
+        }
         let cut = terms.cut;
         let slot = self.slots.enter(&request.resource, self.options.concurrency).await;
         // With a slot, so that nobody who waits for memory keeps the one that the others wait for from going on.
@@ -333,6 +348,14 @@ impl HttpClient {
         let open_ended = unmarked && status.is_success() && is_open_ended(cut.format, &body);
         let unmarked = unmarked && ends_with_any_line(cut.format);
         Ok(Tried { status, headers, body, broken, open_ended, unmarked })
+    }
+
+    /// Answers a request in the server's place.
+    fn played(&self, player: &Player, request: &RenderedRequest, terms: &Terms<'_>) -> Result<Tried, TryError> {
+        terms.patience.sent.fetch_add(1, Ordering::Relaxed);
+        let tried = player.answer(request, &self.redactor).map_err(TryError::Unrecorded)?;
+        terms.each_try.heard(request, &tried.headers, self.now());
+        Ok(tried)
     }
 
     fn asked(&self, tried: &Tried) -> Option<Duration> {
@@ -379,6 +402,9 @@ impl HttpClient {
             Err(TryError::Encoding(encoding)) => {
                 let (request, encoding) = (self.redactor.scrub(terms.line), self.redactor.scrub(&encoding));
                 Err(HttpError::Encoding { request, encoding })
+            }
+            Err(TryError::Unrecorded(nearest)) => {
+                Err(HttpError::Unrecorded { request: self.redactor.scrub(terms.line), nearest })
             }
             Err(TryError::Transport(kind, reason)) => {
                 let (request, mut reason) = (self.redactor.scrub(terms.line), self.redactor.scrub(&reason));

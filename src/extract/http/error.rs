@@ -186,6 +186,14 @@ pub enum HttpError {
         /// The request in one line, scrubbed.
         request: String,
     },
+    /// Answers come from a recording, which has none to this request.
+    #[error("{request}: the recording has no answer to it{}; record again, or undo what changed the request", likest(nearest.as_deref()))]
+    Unrecorded {
+        /// The request in one line, scrubbed.
+        request: String,
+        /// The request of the recording that is most like it.
+        nearest: Option<String>,
+    },
     /// The body is encoded in a way that isn't known.
     #[error(
         "{request}: the answer's body has the content-encoding `{encoding}`, which can't be undone; gzip, deflate, br and zstd can, \
@@ -295,4 +303,9 @@ pub enum ExchangeError {
         /// What the runtime said.
         reason: String,
     },
+}
+
+/// Names the request of a recording that is most like one that it hasn't.
+fn likest(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!("; the most like it that it has is `{nearest}`")).unwrap_or_default()
 }

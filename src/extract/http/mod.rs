@@ -17,6 +17,7 @@ mod renew;
 mod retry;
 mod route;
 mod send;
+mod tape;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -38,4 +39,5 @@ pub use self::limit::{HostSlots, RateLimit};
 pub use self::memory::{DEFAULT_MEMORY_LIMIT, Memory, Room, Turn};
 pub use self::retry::{RetryPolicy, retry_after};
 pub use self::route::{Proxy, proxy_credential};
+pub use self::tape::{Player, Recorder, Take, Tape};
 pub use self::terms::{EnvelopeReader, Patience, Purpose, Repeat};

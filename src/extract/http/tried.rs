@@ -32,6 +32,8 @@ pub(super) enum TryError {
     Stale,
     /// The body is encoded in a way that isn't known.
     Encoding(String),
+    /// No answer to it was taken down; the request that is most like it and has one.
+    Unrecorded(Option<String>),
 }
 
 impl TryError {
@@ -40,7 +42,7 @@ impl TryError {
         match self {
             Self::Transport(_, reason) => reason.clone(),
             Self::TooLarge => format!("it is larger than {limit} bytes, the limit"),
-            Self::NoRoom | Self::Stale => "it wasn't read".to_owned(),
+            Self::NoRoom | Self::Stale | Self::Unrecorded(_) => "it wasn't read".to_owned(),
             Self::Encoding(encoding) => format!("its content-encoding, {encoding}, can't be undone"),
         }
     }
@@ -83,7 +85,7 @@ pub(super) fn is_maybe_heard(tried: &Result<Tried, TryError>) -> bool {
     match tried {
         Ok(tried) => !tried.status.is_client_error(),
         Err(TryError::Transport(kind, _)) => !kind.is_unheard(),
-        Err(TryError::Stale) => false,
+        Err(TryError::Stale | TryError::Unrecorded(_)) => false,
         Err(TryError::TooLarge | TryError::NoRoom | TryError::Encoding(_)) => true,
     }
 }

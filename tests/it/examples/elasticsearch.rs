@@ -117,6 +117,7 @@ fn documents_of_each_hour() {
     ");
     let landed = example.query("elasticsearch/logs", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM {set}");
     assert_eq!(landed, [json!({"n": 9000, "ids": 9000})]);
+    example.recorded(NOW);
 }
 
 #[test]

@@ -162,6 +162,7 @@ fn all_issues_of_both_repositories_every_night() {
     );
     let closed = example.query("github/issues", "SELECT number, closed_at FROM {set} WHERE state = 'closed'");
     assert_eq!(closed, [json!({"number": 5, "closed_at": "2026-01-04T12:00:00.000000Z"})]);
+    example.recorded(NOW);
 }
 
 #[test]

@@ -110,4 +110,5 @@ fn changed_issues_of_each_day() {
     {"status":"Done","n":1}
     {"status":"To Do","n":289}
     "#);
+    example.recorded(NOW);
 }

@@ -155,6 +155,7 @@ fn users_and_sign_ins() {
     assert_eq!(example.column("microsoft_graph/sign_ins", "id").len(), 241);
     let tokens = example.api.asked().iter().filter(|asked| asked.path.ends_with("/token")).count();
     assert_eq!(tokens, 2, "one for each run");
+    example.recorded(NOW);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::support::api::{Answer, Api, Request};
 use crate::support::bench::Ran;
 use crate::support::duck;
+use crate::support::recorded::recorded;
 use crate::support::workspace::Workspace;
 
 /// An example in a folder of its own, and the server that stands for the API.
@@ -67,6 +68,14 @@ impl Example {
     /// Runs it at an instant.
     fn run(&self, now: &str) -> Ran {
         Ran::of(self.tidegate(&["run", "example.yaml", "--output", "json", "--now", now]))
+    }
+
+    /// Records it at an instant, and tries it without the server and its secrets.
+    fn recorded(&self, now: &str) {
+        let is_secret = |name: &str| ["TOKEN", "KEY", "SECRET", "PASSWORD"].iter().any(|word| name.contains(word));
+        let env: Vec<_> = self.env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let secrets: Vec<_> = env.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| *value).collect();
+        recorded(&self.workspace, "example.yaml", now, &env, &secrets);
     }
 
     /// Runs it, and returns its failures, without what differs from run to run.

@@ -117,4 +117,5 @@ fn events_of_each_hour_and_all_users() {
     20260101T030000Z landed: 320 of 320; complete
     ");
     assert_eq!(example.column("okta/users", "id").len(), 450);
+    example.recorded(NOW);
 }

@@ -92,6 +92,7 @@ fn points_of_each_day_once() {
     20260103T000000Z-41302eacd9d17398 landed: 5760 of 5761, 1 outside_window; unknown
     20260103T000000Z-13b09ba03749b0ff landed: 11520 of 11522, 2 outside_window; unknown
     ");
+    example.recorded(NOW);
 }
 
 #[test]

@@ -133,4 +133,5 @@ fn changed_accounts_of_each_day() {
     {"renamed":false,"n":5998}
     {"renamed":true,"n":2}
     "#);
+    example.recorded(NOW);
 }

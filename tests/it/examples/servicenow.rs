@@ -85,6 +85,7 @@ fn changed_incidents_of_each_day_checked_against_the_total() {
     assert_eq!(example.run(NOW).rows(), "", "all that was due has landed");
     insta::assert_snapshot!(example.run("2026-01-04T03:10:00Z").fine(), @"20260103T000000Z landed: 120 of 120; complete");
     assert_eq!(example.column("servicenow/incidents", "number"), numbers(3000));
+    example.recorded(NOW);
 }
 
 #[test]

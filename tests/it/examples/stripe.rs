@@ -104,6 +104,7 @@ fn charges_land_once_and_a_refund_changes_its_day() {
     ");
     later.retain(|charge| charge["created"].as_i64().unwrap() < NEW_YEAR + 4 * 86_400);
     assert_eq!(landed(&example), expected(&later));
+    example.recorded(NOW);
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn an_issue_for_each_alert() {
     let issues = issues.lock().unwrap();
     let of_db_1 = issues.iter().find(|issue| issue["fields"]["summary"].as_str().unwrap().ends_with("(db-1)"));
     insta::assert_snapshot!(of_db_1.unwrap(), @r#"{"fields":{"project":{"key":"OPS"},"issuetype":{"name":"Task"},"summary":"Disk of db-1 is \"full\" (db-1)","labels":["tidegate-1b391297a9629838052ad26458155438","severity-warning"],"description":{"type":"doc","version":1,"content":[{"type":"paragraph","content":[{"type":"text","text":"Disk of db-1 is \"full\" (since 2026-01-01T00:01:00.123Z)"}]}]}}}"#);
+    example.recorded("2026-01-02T00:40:00Z");
 }
 
 fn servicenow(request: &Request, incidents: &mut Vec<Value>) -> Answer {
@@ -133,4 +134,5 @@ fn an_incident_for_each_alert() {
     keys.dedup();
     assert_eq!((keys.len(), incidents.lock().unwrap().len()), (20, 20));
     assert_eq!(incidents.lock().unwrap().iter().filter(|incident| incident["urgency"] == 1).count(), 10);
+    example.recorded("2026-01-02T00:40:00Z");
 }

@@ -121,4 +121,5 @@ fn tickets_go_on_where_the_last_run_ended() {
     {"status":"open","n":998}
     {"status":"solved","n":2}
     "#);
+    example.recorded(NOW);
 }

@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod lake;
 pub(crate) mod patience;
 pub(crate) mod python;
+pub(crate) mod recorded;
 pub(crate) mod s3;
 pub(crate) mod source;
 pub(crate) mod workspace;

@@ -1,0 +1,99 @@
+//! `tidegate record` and `tidegate test`: a pipeline file tried against answers that an API once gave.
+
+mod folder;
+mod landed;
+mod lookup;
+mod record;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use self::landed::Landed;
+use self::lookup::{Recorded, Variables};
+use super::args::Output;
+use super::load;
+use crate::extract::http::{DEFAULT_MEMORY_LIMIT, Player, Take, Tape};
+use crate::model::JobName;
+use crate::pipeline::load::Environment;
+use crate::pipeline::spec::{Job, Pipeline, Source};
+use crate::run::{Env, PreviewOptions, RunError, Sources, preview};
+
+pub(super) use self::record::{RecordArguments, record};
+pub(super) use self::test::{TestArguments, test};
+
+/// Where the ledger of a pipeline is that is only tried.
+const NOWHERE: &str = "memory://recording";
+
+/// Returns what `${...}` stands for in a file, beside what is asked of a recording.
+fn environment(file: &Path) -> Environment {
+    Environment::new(file.parent().unwrap_or(Path::new("")))
+}
+
+/// Returns an environment whose requests go by a tape.
+fn on(tape: Tape, env: &Env) -> Env {
+    Env { sources: Arc::new(Sources::new(DEFAULT_MEMORY_LIMIT).on(tape)), ..env.clone() }
+}
+
+/// Loads a file as it was when it was recorded. What is wrong with it has been shown where there is none.
+fn load(file: &Path, known: &Variables, output: Output) -> Option<Pipeline> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let lookup = Recorded { known, environment: environment(file), text: &text };
+    let mut pipeline = load::pipeline_with(file, &lookup, output)?;
+    for job in &mut pipeline.jobs {
+        job.outboxes.iter_mut().map(|outbox| &mut outbox.source).chain([&mut job.source]).for_each(unplug);
+    }
+    Some(pipeline)
+}
+
+/// Takes away what only a connection needs: nothing is sent.
+fn unplug(source: &mut Source) {
+    (source.ca_file, source.client_cert, source.client_key, source.proxy) = (None, None, None, None);
+}
+
+/// Why it can't be told what a job would land.
+enum Unplayed {
+    /// It can't be read.
+    Run(RunError),
+    /// Its rows can't be written as JSON.
+    Rows(std::io::Error),
+}
+
+impl Unplayed {
+    fn told_of(&self, job: &Job) -> String {
+        match self {
+            Self::Run(error) => error.told_of(job),
+            Self::Rows(error) => format!("the rows can't be written as JSON: {error}"),
+        }
+    }
+}
+
+/// Tells what a job would land by answers that were taken down.
+async fn rehearse(
+    pipeline: &Pipeline,
+    job: &JobName,
+    takes: Vec<Take>,
+    (now, rows): (DateTime<Utc>, Option<u64>),
+    env: &Env,
+) -> Result<Landed, Unplayed> {
+    let env = on(Tape::Playing(Arc::new(Player::new(takes))), env);
+    let options = PreviewOptions { now, rows: enough(rows), state: NOWHERE.to_owned(), retry_refused: true };
+    let preview = preview(pipeline, job, &options, &env).await.map_err(Unplayed::Run)?;
+    Landed::of(&preview).map_err(Unplayed::Rows)
+}
+
+fn enough(rows: Option<u64>) -> usize {
+    rows.map_or(usize::MAX, |rows| usize::try_from(rows).unwrap_or(usize::MAX))
+}
+
+/// Returns the jobs of a pipeline that bring rows of their own, of those that were named, if any were.
+fn jobs<'p>(pipeline: &'p Pipeline, named: &[JobName]) -> impl Iterator<Item = &'p Job> {
+    pipeline.jobs.iter().filter(move |job| job.lands() && (named.is_empty() || named.contains(&job.name)))
+}
+
+/// Returns the folder of a recording.
+fn recording(file: &Path, named: Option<&PathBuf>) -> PathBuf {
+    named.cloned().unwrap_or_else(|| folder::beside(file))
+}

@@ -1,0 +1,167 @@
+//! `tidegate record`: takes an API's answers down.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use clap::Args;
+use serde_json::json;
+
+use super::super::args::{Output, StateArgument, instant};
+use super::super::{CliError, Exit, load, print};
+use super::folder::{self, About, Recorded};
+use super::lookup::Noting;
+use crate::extract::http::{Recorder, Tape};
+use crate::model::JobName;
+use crate::pipeline::spec::{Job, Pipeline};
+use crate::run::{Env, PreviewOptions, chosen, preview};
+
+/// What `record` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  tidegate record orders.yaml
+  tidegate record orders.yaml --job orders --all
+
+The newest slice of each job is read, as `preview` reads it: the first pages of it, or all of them. Nothing lands, and no row is sent.
+
+The answers are kept as the API gave them, but for credentials, which are taken out of them: look through the folder before you commit it. From then on
+`tidegate test orders.yaml` tries the file against them, and sends nothing.")]
+pub(in super::super) struct RecordArguments {
+    /// The pipeline file.
+    file: PathBuf,
+    /// Only these jobs. The recording then has no others.
+    #[arg(long = "job", value_name = "NAME")]
+    jobs: Vec<String>,
+    /// How many rows of a job are enough. Pages are kept whole.
+    #[arg(long, default_value = "100", value_name = "N", conflicts_with = "all")]
+    rows: NonZeroU64,
+    /// Read each slice to its end, which shows whether all rows came.
+    #[arg(long)]
+    all: bool,
+    /// The folder of the recording. One that is there is replaced. Default: the file's name, with `.recording` for `.yaml`.
+    #[arg(long, value_name = "DIR")]
+    recording: Option<PathBuf>,
+    /// The instant to plan with, RFC 3339. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    now: Option<DateTime<Utc>>,
+    /// Send a credential though the server refused it in the last five minutes, such as for an account that was unlocked.
+    #[arg(long)]
+    retry_refused: bool,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+/// Records the jobs of a file, and tells of it.
+pub(in super::super) async fn record(arguments: &RecordArguments, output: Output, env: Env) -> Result<Exit, CliError> {
+    let file = &arguments.file;
+    let folder = super::recording(file, arguments.recording.as_ref());
+    let lookup = Noting::new(super::environment(file));
+    let Some(pipeline) = load::pipeline_with(file, &lookup, output) else { return Ok(Exit::Refused) };
+    let named: Vec<JobName> = arguments.jobs.iter().map(JobName::new).collect();
+    if let Err(error) = chosen(&pipeline, &named) {
+        return Ok(refused(&error.chain()));
+    }
+    if let Err(message) = folder::may_write(&folder) {
+        return Ok(refused(&message));
+    }
+    let now = arguments.now.unwrap_or_else(|| env.clock.now().trunc_subsecs(0));
+    let rows = (!arguments.all).then_some(arguments.rows.get());
+    let secrets = match env.sources.secrets(&pipeline) {
+        Ok(secrets) => secrets,
+        Err(error) => return Ok(refused(&error.chain())),
+    };
+    let variables = lookup.variables(|text| secrets.scrub(text));
+    let mut about = About::new(pipeline.name.clone(), now, rows, variables);
+    let Some(played) = super::load(file, &about.variables, output) else {
+        return Ok(refused(
+            "without the values of its secrets, the file can't be loaded, so `tidegate test` couldn't try it",
+        ));
+    };
+    let options = PreviewOptions {
+        now,
+        rows: super::enough(rows),
+        state: arguments.state.state.clone(),
+        retry_refused: arguments.retry_refused,
+    };
+    let mut recorded = Vec::new();
+    for job in super::jobs(&pipeline, &named) {
+        match one((&pipeline, &played), job, &options, rows, &env).await {
+            Ok(of_job) => recorded.push((job.name.clone(), of_job)),
+            Err(Failed { told, exit }) => {
+                print::problem(&format!("{}: {told}", job.name));
+                return Ok(exit);
+            }
+        }
+    }
+    if recorded.is_empty() {
+        return Ok(refused("no job of these lands rows, so there is nothing to record"));
+    }
+    about.jobs = recorded.iter().map(|(name, _)| name.clone()).collect();
+    match folder::write(&folder, &about, &recorded) {
+        Ok(size) if output == Output::Json => print::json(&as_json(&folder, size, &recorded))?,
+        Ok(size) => print::text(&as_text(file, &folder, size, &recorded))?,
+        Err(message) => return Ok(refused(&message)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Why a job can't be recorded.
+struct Failed {
+    told: String,
+    exit: Exit,
+}
+
+/// Records a job, and plays what was recorded, which is what `test` is to find: without credentials the answers may be others.
+async fn one(
+    (pipeline, played): (&Pipeline, &Pipeline),
+    job: &Job,
+    options: &PreviewOptions,
+    rows: Option<u64>,
+    env: &Env,
+) -> Result<Recorded, Failed> {
+    let recorder = Arc::new(Recorder::default());
+    let taped = super::on(Tape::Recording(Arc::clone(&recorder)), env);
+    let read = preview(pipeline, &job.name, options, &taped).await;
+    read.map_err(|error| Failed { told: error.told_of(job), exit: env.exit(&error) })?;
+    let takes = recorder.takes().map_err(|request| Failed {
+        told: format!("{request}: the answer is no text, and holds a credential, so it can't be kept"),
+        exit: Exit::Refused,
+    })?;
+    let landed = super::rehearse(played, &job.name, takes.clone(), (options.now, rows), env).await;
+    let landed = landed.map_err(|error| Failed {
+        told: format!("what was recorded can't be played, with no credential in it: {}", error.told_of(job)),
+        exit: Exit::Refused,
+    })?;
+    Ok(Recorded { takes, landed })
+}
+
+fn refused(message: &str) -> Exit {
+    print::problem(message);
+    Exit::Refused
+}
+
+fn as_json(folder: &Path, size: u64, recorded: &[(JobName, Recorded)]) -> serde_json::Value {
+    let job = |(name, recorded): &(JobName, Recorded)| {
+        json!({
+            "job": name, "answers": recorded.takes.len(), "rows": recorded.landed.rows.len(),
+            "reconciliation": recorded.landed.about["reconciliation"],
+        })
+    };
+    json!({"recording": folder, "bytes": size, "jobs": recorded.iter().map(job).collect::<Vec<_>>()})
+}
+
+fn as_text(file: &Path, folder: &Path, size: u64, recorded: &[(JobName, Recorded)]) -> String {
+    let mut table = print::table(&["job", "#answers", "would land"]);
+    for (name, recorded) in recorded {
+        let answers = print::count(recorded.takes.len() as u64);
+        table.add_row([name.to_string(), answers, recorded.landed.told()]);
+    }
+    format!(
+        "{table}\n\n{} is written ({}). The answers are in it as the API gave them, but for credentials: look through it before you commit \
+         it. Then:\n\n  tidegate test {}",
+        folder.display(),
+        print::size(size),
+        print::word(file)
+    )
+}

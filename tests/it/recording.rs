@@ -1,0 +1,217 @@
+//! `tidegate record` and `tidegate test`: a file is tried against what an API once answered, with nothing sent and no secret.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Answer, Api, Request};
+use crate::support::bench::{Bench, NOW};
+use crate::support::recorded::{recorded, tried};
+use crate::support::workspace::Outcome;
+
+/// A list of 250 orders, a hundred a page, behind a login whose token goes into each URL; details; and a desk that takes tickets.
+fn shop() -> Api {
+    Api::start(|request: &Request| {
+        let of_session = request.query.get("session").is_some_and(|token| token == "s3ssion-0123456789");
+        match request.path.as_str() {
+            "/login" => {
+                assert!(request.body.contains("pass-w0rd-of-the-shop"), "{request:?}");
+                Answer::json(&json!({"token": "s3ssion-0123456789", "for": "shop"}))
+                    .header("set-cookie", "sid=c00kie-1")
+            }
+            _ if !of_session => Answer::json(&json!({"error": "who are you?"})).status(401),
+            "/orders" => {
+                let (from, size) = (request.number("offset"), request.number("limit"));
+                let row = |id: usize| json!({"id": id, "amount": 10 * id, "note": "paid by s3ssion-0123456789"});
+                let rows: Vec<Value> = (from..250.min(from + size)).map(row).collect();
+                Answer::json(&json!({"items": rows, "total": 250}))
+            }
+            "/details" => Answer::json(&json!({"of": request.query["id"], "sum": 1.50})),
+            path => panic!("{path}"),
+        }
+    })
+}
+
+const ORDERS: &str = "  orders:
+    get: /orders
+    records: .items[]
+    key: id
+    snapshot: latest
+    paginate: {offset: {into: query.offset, size_into: query.limit, size: 100}, total: .total}
+    transform: SELECT id, amount, note FROM records
+    sinks: {lake: {jsonl: {url: '${LAKE}/orders'}}}
+";
+
+fn bench(jobs: &str) -> Bench {
+    let bench = Bench::new(shop());
+    write(&bench, jobs);
+    bench
+}
+
+fn write(bench: &Bench, jobs: &str) {
+    bench.file(&format!(
+        "source:
+  base_url: ${{SHOP}}
+  retry: {{attempts: 2, max_delay: 1ms}}
+  auth:
+    login:
+      post: /login
+      body: {{user: u, password: '${{SHOP_PASSWORD}}'}}
+      token: .token
+      into: query.session
+jobs:
+{jobs}"
+    ));
+}
+
+fn env(bench: &Bench) -> [(&'static str, String); 3] {
+    [("SHOP", bench.api.url()), ("SHOP_PASSWORD", "pass-w0rd-of-the-shop".to_owned()), ("LAKE", "./lake".to_owned())]
+}
+
+fn record(bench: &Bench, arguments: &[&str]) -> Outcome {
+    let run = bench.workspace.tidegate(&[&["record", "pipeline.yaml", "--now", NOW], arguments].concat());
+    env(bench).iter().fold(run, |run, (name, value)| run.env(name, value)).run()
+}
+
+#[test]
+fn a_file_is_tried_without_its_api_and_its_secrets() {
+    let bench = bench(ORDERS);
+    let outcome = record(&bench, &[]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    insta::assert_snapshot!(bench.workspace.redact(&outcome.stdout), @"
+    ───────────────────────────────────────
+     job      answers   would land         
+    ═══════════════════════════════════════
+     orders         2   the first 100 rows 
+    ───────────────────────────────────────
+
+    pipeline.recording is written (11.22 KiB). The answers are in it as the API gave them, but for credentials: look through it before you commit it. Then:
+
+      tidegate test pipeline.yaml
+    ");
+    let asked = bench.api.asked().len();
+    assert_eq!(asked, 2, "the login and the first page");
+    assert_eq!(bench.landed(), Vec::<String>::new());
+    let at = |name: &str| fs::read_to_string(bench.workspace.path("pipeline.recording").join(name)).unwrap();
+    let requests: Value = serde_json::from_str(&at("orders/requests.json")).unwrap();
+    let lines: Vec<String> = requests.as_array().unwrap().iter().map(|asked| asked["request"].to_string()).collect();
+    insta::assert_snapshot!(bench.workspace.redact(&lines.join("\n")), @"
+    \"POST http://127.0.0.1:[PORT]/login {\\\"user\\\":\\\"u\\\",\\\"password\\\":\\\"[redacted]\\\"}\"
+    \"GET http://127.0.0.1:[PORT]/orders?offset=0&limit=100&session=[redacted]\"
+    ");
+    assert!(at("orders/002.json").contains("paid by [redacted]"), "{}", at("orders/002.json"));
+
+    let same = tried(&bench.workspace, "pipeline.yaml", &[]);
+    insta::assert_snapshot!(format!("{:?}\n{}{}", same.code, same.stdout, same.stderr), @"
+    Some(0)
+    ok       pipeline.yaml: orders: the first 100 rows
+    ");
+    write(&bench, &ORDERS.replace("SELECT id, amount,", "SELECT id, amount * 1.5 AS amount, 'EUR' AS unit,"));
+    let other = tried(&bench.workspace, "pipeline.yaml", &[]);
+    insta::assert_snapshot!(format!("{:?}\n{}{}", other.code, other.stdout, other.stderr), @"
+    Some(1)
+    DIFFERS  pipeline.yaml: orders: 4 differences
+               columns.amount: was Int64, is Float64
+               columns.unit: is new: Utf8
+               row 1: amount: was 0, is 0.0, and it differs in 99 more rows
+               row 1: unit: is new: \"EUR\", and it differs in 99 more rows
+    If it is meant: tidegate test pipeline.yaml --update
+    ");
+    let json = tried(&bench.workspace, "pipeline.yaml", &["--output", "json"]);
+    let told: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &told[0]["jobs"][0]["outcome"]), (Some(1), &json!("differs")), "{told}");
+    let updated = tried(&bench.workspace, "pipeline.yaml", &["--update"]);
+    insta::assert_snapshot!(format!("{:?}\n{}{}", updated.code, updated.stdout, updated.stderr), @"
+    Some(0)
+    updated  pipeline.yaml: orders: 4 differences
+    ");
+    assert_eq!(tried(&bench.workspace, "pipeline.yaml", &[]).code, Some(0));
+    assert_eq!(bench.api.asked().len(), asked, "nothing is sent");
+}
+
+#[test]
+fn what_was_not_recorded_is_told() {
+    let bench = bench(ORDERS);
+    let nothing = tried(&bench.workspace, "pipeline.yaml", &[]);
+    insta::assert_snapshot!(format!("{:?}\n{}{}", nothing.code, nothing.stdout, nothing.stderr), @"
+    Some(2)
+    error: there is no recording pipeline.recording: `tidegate record pipeline.yaml` makes one
+    ");
+    assert_eq!(record(&bench, &["--all"]).code, Some(0));
+    assert_eq!(bench.api.asked().len(), 4);
+    write(&bench, &ORDERS.replace("size: 100", "size: 50"));
+    let asks_otherwise = tried(&bench.workspace, "pipeline.yaml", &[]);
+    let told = format!("{:?}\n{}{}", asks_otherwise.code, asks_otherwise.stdout, asks_otherwise.stderr);
+    insta::assert_snapshot!(bench.workspace.redact(&told), @"
+    Some(1)
+    FAILED   pipeline.yaml: orders: GET /orders?offset=0&limit=50: the recording has no answer to it; the most like it that it has is `GET http://127.0.0.1:[PORT]/orders?offset=0&limit=100&session=[redacted]`; record again, or undo what changed the request
+    ");
+    write(&bench, &format!("{}{}", ORDERS.replace("orders:", "sales:"), ORDERS.replace("'${LAKE}/orders'", "./l")));
+    let one_more = tried(&bench.workspace, "pipeline.yaml", &[]);
+    insta::assert_snapshot!(format!("{:?}\n{}{}", one_more.code, one_more.stdout, one_more.stderr), @"
+    Some(0)
+    ok       pipeline.yaml: orders: all, 250 rows: complete
+    -        pipeline.yaml: sales: isn't in the recording: `tidegate record pipeline.yaml`
+    ");
+    write(&bench, &ORDERS.replace("orders:", "sales:"));
+    let gone = tried(&bench.workspace, "pipeline.yaml", &[]);
+    insta::assert_snapshot!(format!("{:?}\n{}{}", gone.code, gone.stdout, gone.stderr), @"
+    Some(1)
+    FAILED   pipeline.yaml: orders: the file has no such job any more: record again
+    -        pipeline.yaml: sales: isn't in the recording: `tidegate record pipeline.yaml`
+    ");
+}
+
+#[test]
+fn a_recording_that_fails_leaves_the_one_before() {
+    let bench = bench(ORDERS);
+    assert_eq!(record(&bench, &[]).code, Some(0));
+    write(&bench, &ORDERS.replace(".items[]", ".rows[]"));
+    let failed = record(&bench, &[]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    write(&bench, ORDERS);
+    assert_eq!(tried(&bench.workspace, "pipeline.yaml", &[]).code, Some(0));
+    bench.workspace.write("thesis/chapter.tex", "x");
+    let refused = record(&bench, &["--recording", "thesis"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert_eq!(refused.stderr, "error: thesis is there, and is no recording: name another folder by --recording\n");
+    assert_eq!(record(&bench, &["--recording", "another"]).code, Some(0));
+    assert_eq!(tried(&bench.workspace, "pipeline.yaml", &["--recording", "another"]).code, Some(0));
+    let damaged = bench.workspace.path("another/orders/002.json");
+    fs::write(&damaged, "{\"items\": [").unwrap();
+    let outcome = tried(&bench.workspace, "pipeline.yaml", &["--recording", "another"]);
+    assert!(outcome.code == Some(1) && outcome.stdout.contains("FAILED"), "{outcome:?}");
+}
+
+/// Parents, details and tickets: all requests are recorded, and no row is sent.
+#[test]
+fn values_of_parents_and_details_are_recorded_and_no_ticket_is_sent() {
+    let jobs = format!(
+        "{ORDERS}  details:
+    get: /details
+    query: {{id: '{{{{ parent.id }}}}'}}
+    for_each: {{rows_of: orders, as: parent, key: id}}
+    records: .
+    snapshot: latest
+    paginate: none
+    sinks: {{lake: {{jsonl: {{url: ./details}}}}}}
+  tickets:
+    get: /orders
+    query: {{limit: '3'}}
+    records: .items[]
+    key: id
+    snapshot: latest
+    paginate: none
+    enrich: {{detail: {{get: /details, query: {{id: '{{{{ row.id }}}}'}}, value: .sum}}}}
+    sinks:
+      desk:
+        http: {{base_url: 'http://127.0.0.1:9/', post: /tickets, body: {{title: '{{{{ row.id }}}}'}}, key: id, idempotency_key: {{header: idempotency-key, value: '{{{{ key }}}}'}}}}
+"
+    );
+    let bench = bench(&jobs);
+    let env = env(&bench);
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let secrets = ["pass-w0rd", "s3ssion-0123", "c00kie"];
+    recorded(&bench.workspace, "pipeline.yaml", NOW, &env, &secrets);
+    assert!(bench.api.asked().iter().all(|asked| asked.path != "/tickets"));
+}
