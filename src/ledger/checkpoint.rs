@@ -42,21 +42,39 @@ struct Read {
     state: LedgerState,
 }
 
-/// Reads the newest checkpoint; without one, the state of an empty log.
+/// Reads the newest checkpoint that is whole; without one, the state of an empty log. One that is damaged costs no more than the reading of
+/// further entries, as long as the log reaches back to the one before it.
 pub(super) async fn newest(store: &Store) -> Result<LedgerState, LedgerError> {
-    let Some(sequence) = store.numbers(DIRECTORY, None).await?.pop() else { return Ok(LedgerState::default()) };
+    let mut damages = Vec::new();
+    let mut state = None;
+    for sequence in store.numbers(DIRECTORY, None).await?.into_iter().rev() {
+        match read(store, sequence).await {
+            Err(damage @ LedgerError::Corrupt { .. }) => damages.push(damage),
+            read => {
+                state = Some(read?);
+                break;
+            }
+        }
+    }
+    if state.is_none() && !damages.is_empty() && store.numbers("log", None).await?.first() != Some(&1) {
+        return Err(damages.swap_remove(0));
+    }
+    for damage in damages {
+        tracing::warn!(%damage, "a checkpoint is damaged, and isn't needed: the log is read from before it");
+    }
+    Ok(state.unwrap_or_default())
+}
+
+async fn read(store: &Store, sequence: u64) -> Result<LedgerState, LedgerError> {
     let path = numbered(DIRECTORY, sequence);
     let missing = || LedgerError::Corrupt { object: path.clone(), why: "it is listed, but can't be read".to_owned() };
     let bytes = store.get(&path).await?.ok_or_else(missing)?;
     let checkpoint: Read = decode(&path, &bytes)?;
     if checkpoint.state.sequence() == sequence {
-        Ok(checkpoint.state)
-    } else {
-        Err(LedgerError::Corrupt {
-            object: path,
-            why: format!("its state is of entry {}", checkpoint.state.sequence()),
-        })
+        return Ok(checkpoint.state);
     }
+    let why = format!("its state is of entry {}", checkpoint.state.sequence());
+    Err(LedgerError::Corrupt { object: path, why })
 }
 
 /// A checkpoint that was written, or found.

@@ -165,6 +165,31 @@ async fn old_checkpoints_go() {
     assert_eq!(world.ledger().read_state().await.unwrap().sequence(), 602);
 }
 
+/// Checkpoints that are damaged cost nothing, as long as the log reaches back to one that isn't, or to its beginning.
+#[tokio::test]
+async fn a_damaged_checkpoint_is_read_around() {
+    let world = World::new(Arc::new(InMemory::new()));
+    let writer = world.ledger().acquire(Lane::WHOLE, false).await.unwrap();
+    for hour in 0..120 {
+        land(&writer, &MemoryData::default(), &window("j", hour), &["a"]).await.unwrap();
+    }
+    writer.release().await.unwrap();
+    let whole = world.ledger().read_state().await.unwrap();
+    let store = world.ledger().store;
+    let kept = store.numbers("checkpoint", None).await.unwrap();
+    assert!(kept.len() > 1 && whole.sequence() > kept[kept.len() - 1], "{kept:?}");
+    for sequence in kept.into_iter().rev() {
+        let path = store::numbered("checkpoint", sequence);
+        let half = store.get(&path).await.unwrap().unwrap();
+        store.delete(&path).await.unwrap();
+        store.create(&path, half.slice(..half.len() / 2)).await.unwrap();
+        assert_eq!(world.ledger().read_state().await.unwrap(), whole, "{path} is damaged");
+    }
+    store.delete(&log::entry_path(1)).await.unwrap();
+    let lost = world.ledger().read_state().await.unwrap_err().to_string();
+    assert!(lost.starts_with("checkpoint/") && lost.contains("is corrupt: EOF while parsing"), "{lost}");
+}
+
 #[tokio::test]
 async fn a_list_knows_its_ledger() {
     let data = MemoryData::default();

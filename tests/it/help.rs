@@ -30,6 +30,10 @@ fn help() {
       plan         Show what a run would do: the slices that are due and their first requests. Nothing
                    is sent
       preview      Fetch a job's first rows and show what would land. Nothing lands
+      record       Take an API's answers down, so that a pipeline file can be tried without it. Nothing
+                   lands
+      test         Try pipeline files against recorded answers: what would land, compared with what
+                   would have. Nothing is sent
       run          Extract what is due and land it
       serve        Run every pipeline file of a folder on its own schedule, until told to end
       health       Ask whether `tidegate serve` goes on: a health check for an image without a shell.

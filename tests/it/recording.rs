@@ -1,13 +1,21 @@
 //! `tidegate record` and `tidegate test`: a file is tried against what an API once answered, with nothing sent and no secret.
 
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidegate::appliance::lastline::{Lastline, LastlineConfig};
+use tidegate::appliance::ntopng::{Ntopng, NtopngConfig};
+use tidegate::appliance::scrutinizer::{Scrutinizer, ScrutinizerConfig};
+use tidegate::appliance::secure_workload::{SecureWorkload, SecureWorkloadConfig};
+use tidegate::clock::ManualClock;
 
 use crate::support::api::{Answer, Api, Request};
+use crate::support::appliance::Served;
 use crate::support::bench::{Bench, NOW};
 use crate::support::recorded::{recorded, tried};
-use crate::support::workspace::Outcome;
+use crate::support::workspace::{Outcome, Workspace};
 
 /// A list of 250 orders, a hundred a page, behind a login whose token goes into each URL; details; and a desk that takes tickets.
 fn shop() -> Api {
@@ -214,4 +222,41 @@ fn values_of_parents_and_details_are_recorded_and_no_ticket_is_sent() {
     let secrets = ["pass-w0rd", "s3ssion-0123", "c00kie"];
     recorded(&bench.workspace, "pipeline.yaml", NOW, &env, &secrets);
     assert!(bench.api.asked().iter().all(|asked| asked.path != "/tickets"));
+}
+
+/// The shipped files, each against its simulated appliance.
+#[test]
+fn the_shipped_files_are_tried_without_their_appliances() {
+    let now = "2026-01-08T00:20:00Z";
+    let clock = Arc::new(ManualClock::new(now.parse().unwrap()));
+    let of = |name: &str, url: &str, served: &Served, env: &[(&str, &str)], secrets: &[&str]| {
+        let workspace = Workspace::new();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(format!("{name}.yaml"));
+        workspace.write("p.yaml", &fs::read_to_string(shipped).unwrap());
+        recorded(&workspace, "p.yaml", now, &[env, &[(url, served.url.as_str())]].concat(), secrets);
+    };
+    let (config, at) = (NtopngConfig { alerts: 200, days: 3, ..NtopngConfig::default() }, Arc::clone(&clock));
+    let served = Served::start(|listener, stop| Ntopng::new(config, at).serve(listener, stop));
+    let env = [("NTOPNG_USER", "admin"), ("NTOPNG_PASSWORD", "admin"), ("NTOPNG_START", "-2d")];
+    of("ntopng", "NTOPNG_URL", &served, &env, &[]);
+
+    let (config, at) =
+        (ScrutinizerConfig { flows: 200, hours: 13, ..ScrutinizerConfig::default() }, Arc::clone(&clock));
+    let served = Served::start(|listener, stop| Scrutinizer::new(config, at).serve(listener, stop));
+    let env = [("SCRUTINIZER_TOKEN", "scrutinizer-token"), ("SCRUTINIZER_START", "-3h")];
+    of("scrutinizer", "SCRUTINIZER_URL", &served, &env, &["scrutinizer-token"]);
+
+    let config = SecureWorkloadConfig { flows: 200, hours: 7, max_limit: 500, ..SecureWorkloadConfig::default() };
+    let at = Arc::clone(&clock);
+    let served = Served::start(|listener, stop| SecureWorkload::new(config, at).serve(listener, stop));
+    let (key, secret) = ("00112233445566778899aabbccddeeff", "0123456789abcdef0123456789abcdef");
+    let application = ("CSW_APPLICATION", "5c93da83497d4f33d7145960");
+    let env = [("CSW_KEY", key), ("CSW_SECRET", secret), application, ("CSW_START", "-3h")];
+    of("secure_workload", "CSW_URL", &served, &env, &[key, secret]);
+
+    let config = LastlineConfig { entries: 100, sensors: 2, days: 5, ..LastlineConfig::default() };
+    let served = Served::start(|listener, stop| Lastline::new(config, clock).serve(listener, stop));
+    let password = "lastline-password";
+    let env = [("LASTLINE_USER", "tidegate"), ("LASTLINE_PASSWORD", password), ("LASTLINE_START", "-2d")];
+    of("lastline", "LASTLINE_URL", &served, &env, &[password]);
 }

@@ -25,7 +25,7 @@ use crate::run::{Env, PreviewOptions, chosen, preview};
 
 The newest slice of each job is read, as `preview` reads it: the first pages of it, or all of them. Nothing lands, and no row is sent.
 
-The answers are kept as the API gave them, but for credentials, which are taken out of them: look through the folder before you commit it. From then on
+The answers are kept as the API gave them, but for credentials, which are taken out of them: look through the folder before you commit it. From then on \
 `tidegate test orders.yaml` tries the file against them, and sends nothing.")]
 pub(in super::super) struct RecordArguments {
     /// The pipeline file.
@@ -155,7 +155,8 @@ fn as_text(file: &Path, folder: &Path, size: u64, recorded: &[(JobName, Recorded
     let mut table = print::table(&["job", "#answers", "would land"]);
     for (name, recorded) in recorded {
         let answers = print::count(recorded.takes.len() as u64);
-        table.add_row([name.to_string(), answers, recorded.landed.told()]);
+        let nothing = if recorded.landed.rows.is_empty() { "; --now chooses an earlier slice" } else { "" };
+        table.add_row([name.to_string(), answers, format!("{}{nothing}", recorded.landed.told())]);
     }
     format!(
         "{table}\n\n{} is written ({}). The answers are in it as the API gave them, but for credentials: look through it before you commit \

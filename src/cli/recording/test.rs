@@ -18,7 +18,7 @@ use crate::run::Env;
   tidegate test pipelines/*.yaml
   tidegate test orders.yaml --update
 
-Nothing is sent, and nothing lands: each job is read from the answers that `tidegate record` took down, with the instant of that time, and what would land
+Nothing is sent, and nothing lands: each job is read from the answers that `tidegate record` took down, with the instant of that time, and what would land \
 is compared with what would have landed then. No secret needs to be there.
 
 Exit codes: 0 all is as it was; 1 something differs, or fails; 2 a file or a recording can't be used.")]
