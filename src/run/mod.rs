@@ -263,7 +263,7 @@ pub async fn run(pipeline: &Pipeline, options: &Options, env: &Env) -> Result<Ru
         .with_timing(Timing::of(options.lease_ttl))
         .asking(options.asked(pipeline));
     let data = Data::new(Arc::clone(&env.stores));
-    owner::check_run(pipeline, options, &ledger, &data).await?;
+    owner::check_run(pipeline, options, &ledger, &data, env).await?;
     ledger.prove(&env.stores).await?;
     data.prove(&jobs).await?;
     let Some(writer) = place::lease(&ledger, options, env).await? else {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::data::Data;
-use super::{Options, OwnerError, RunError};
+use super::{Env, Options, OwnerError, RunError, fingerprint};
 use crate::ledger::{Accept, DataStore as _, Ledger, LedgerError, LedgerState, Manifest, ManifestFile};
 use crate::model::PipelineName;
 use crate::objects::absolute;
@@ -20,12 +21,13 @@ pub(super) async fn check(pipeline: &Pipeline, state: &str, ledger: &Ledger, dat
     look(pipeline, state, ledger, data).await.map(drop)
 }
 
-/// As [`check`], and refuses too what would land beside the rows of a job that was renamed, beside a lake that isn't there, or in the state.
+/// As [`check`], and refuses too what would land beside the rows of a job or a pipeline that was renamed, beside a lake that isn't there, or in the state.
 pub(super) async fn check_run(
     pipeline: &Pipeline,
     options: &Options,
     ledger: &Ledger,
     data: &Data,
+    env: &Env,
 ) -> Result<(), RunError> {
     for root in pipeline.jobs.iter().flat_map(|job| &job.sinks).map(|sink| &sink.url) {
         apart(root, &options.state, &pipeline.name, data).await?;
@@ -40,6 +42,9 @@ pub(super) async fn check_run(
     };
     for (root, list) in lists.iter().filter(|(root, _)| is_asked(root)) {
         not_renamed(pipeline, root, list.as_ref(), &known)?;
+        if let Some(list) = list {
+            pipeline_not_renamed(pipeline, &options.state, (root, list), &known, env).await?;
+        }
         if list.is_none() && options.reads.backfill().is_none() {
             is_there(root, ledger, data, &known).await?;
         }
@@ -108,6 +113,29 @@ fn not_renamed(
     new.map_or(Ok(()), |job| {
         Err(OwnerError::RenamedJob { job: job.name.clone(), root: root.to_owned(), gone: gone.clone() })
     })
+}
+
+/// Refuses a job that never landed where the job of its name of another pipeline has, which is the same in all that names its rows: the pipeline
+/// was renamed. Only a ledger in the same state can be asked.
+async fn pipeline_not_renamed(
+    pipeline: &Pipeline,
+    state: &str,
+    (root, list): (&str, &Manifest),
+    known: &LedgerState,
+    env: &Env,
+) -> Result<(), RunError> {
+    let is_new = |job: &&Job| known.fingerprint(&job.name).is_none() && job.sinks.iter().any(|sink| sink.url == root);
+    for job in pipeline.jobs.iter().filter(is_new) {
+        let others = list.files.iter().filter(|file| file.job == job.name && file.pipeline != pipeline.name);
+        for other in others.map(|file| &file.pipeline).collect::<BTreeSet<_>>() {
+            let ledger = Ledger::open(state, other.clone(), Arc::clone(&env.clock), &env.stores)?;
+            if ledger.read_state().await?.fingerprint(&job.name) == Some(&fingerprint::of(job)) {
+                let (job, root, gone) = (job.name.clone(), root.to_owned(), other.clone());
+                return Err(OwnerError::RenamedPipeline { job, root, gone }.into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a data set with no list of files that has lost some that have landed: a list alone is made anew. What the next run replaces anyway

@@ -1,6 +1,6 @@
 //! Why a run doesn't land where its sinks say: what lies there, or doesn't, speaks against it.
 
-use crate::model::JobName;
+use crate::model::{JobName, PipelineName};
 
 /// What is wrong with the place of a data set. Nothing has been written.
 #[derive(Debug, thiserror::Error)]
@@ -67,5 +67,19 @@ pub enum OwnerError {
         root: String,
         /// The job that landed there.
         gone: JobName,
+    },
+    /// A pipeline that never landed has a data set of another one whose job reads the same.
+    #[error(
+        "the pipeline has landed nothing of `{job}` yet, and the `url` of its sink, {root}, has the rows of the pipeline `{gone}`, whose job of that name reads \
+         the same: if the pipeline was renamed, rows that have landed would land once more under the new name. Give it back its name, or its sinks \
+         another `url`; if both are to lie there, say `--accept future`"
+    )]
+    RenamedPipeline {
+        /// The job.
+        job: JobName,
+        /// The sink's folder.
+        root: String,
+        /// The pipeline that landed there.
+        gone: PipelineName,
     },
 }

@@ -62,7 +62,8 @@ impl RunError {
                 OwnerError::OtherLedger { .. }
                 | OwnerError::Moved { .. }
                 | OwnerError::StateWithin { .. }
-                | OwnerError::RenamedJob { .. },
+                | OwnerError::RenamedJob { .. }
+                | OwnerError::RenamedPipeline { .. },
             )
             | Self::Future { .. }
             | Self::Client(HttpError::Client { .. })

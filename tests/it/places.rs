@@ -20,7 +20,7 @@ fn job(name: &str, more: &str) -> String {
 fn api() -> Api {
     Api::start(|request| {
         let day = request.query["from"][..10].to_owned();
-        Answer::json(&(0..4).map(|id| json!({"id": format!("{day} {id}")})).collect())
+        Answer::json(&(0..4).map(|id| json!({"id": format!("{day} {id}"), "n": 1})).collect())
     })
 }
 
@@ -173,6 +173,35 @@ fn a_job_with_another_name_does_not_land_its_rows_once_more() {
     assert_eq!(bench.run_at("2026-01-04T00:00:00Z", &["--accept", "future"]).code(), 0);
     assert_eq!(bench.lines().len(), 28 + 28);
     assert_eq!(bench.run_at("2026-01-05T00:00:00Z", &[]).code(), 0, "it has landed, and is known");
+}
+
+#[test]
+fn a_pipeline_with_another_name_does_not_land_its_rows_once_more() {
+    let bench = Bench::new(api());
+    bench.jobs(&job("a", &lake("lake")));
+    assert_eq!(bench.run().code(), 0);
+    let file = fs::read_to_string(bench.workspace.path("pipeline.yaml")).unwrap();
+    let renamed = file.replace("name: test", "name: new");
+    bench.workspace.write("pipeline.yaml", &renamed);
+    let refused = bench.run();
+    assert_eq!((refused.code(), bench.lines().len()), (2, 24), "{refused:?}");
+    assert!(
+        refused.outcome.stderr.contains("has the rows of the pipeline `test`, whose job of that name"),
+        "{refused:?}"
+    );
+    // Another job of another pipeline may lie there, and so may one that reads something else.
+    for (other, rows) in [("get: /rows/of/another", 48), ("key: [id, n]", 72)] {
+        let (name, key) = (format!("name: new{rows}"), other.starts_with("key"));
+        let text = if key { file.replace("key: id", other) } else { file.replace("get: /rows", other) };
+        assert_ne!(text, file);
+        bench.workspace.write("pipeline.yaml", &text.replace("name: test", &name));
+        let ran = bench.run();
+        assert_eq!((ran.code(), bench.lines().len()), (0, rows), "{ran:?}");
+    }
+    bench.workspace.write("pipeline.yaml", &renamed);
+    assert_eq!(bench.run_at("2026-01-03T12:00:00Z", &["--accept", "future"]).code(), 0);
+    assert_eq!(bench.lines().len(), 96);
+    assert_eq!(bench.run().code(), 0, "it has landed, and is known");
 }
 
 #[test]
