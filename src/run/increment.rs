@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::cursor::{Cursor, CursorKind, Seen};
 use super::{RunError, window};
@@ -82,12 +83,20 @@ pub(super) enum Fate {
     Inside,
 }
 
-/// Returns the edit that puts the cursor which a slice begins at into the request; none where `seek` sends it.
+/// Returns the edit that puts the cursor which a slice begins at into the request; none where `seek` or a template sends it.
 pub(super) fn edit(spec: &IncrementalSpec, start: &CursorValue) -> Option<Edit> {
     let sent = spec.sent.as_ref()?;
+    Some(Edit { place: sent.place.clone()?, value: printed(sent, start) })
+}
+
+/// Returns what templates see of a slice as `increment`; none where `seek` sends the cursor.
+pub(super) fn variable(spec: &IncrementalSpec, start: &CursorValue) -> Option<Value> {
+    Some(json!({"from": printed(spec.sent.as_ref()?, start)}))
+}
+
+fn printed(sent: &SentCursor, start: &CursorValue) -> Value {
     let instant = CursorKind::Instant.read(start).and_then(|cursor| CursorKind::Instant.instant(cursor));
-    let value = instant.map_or_else(|| start.0.clone(), |instant| window::print(&sent.format, instant));
-    Some(Edit { place: sent.place.clone(), value })
+    instant.map_or_else(|| start.0.clone(), |instant| window::print(&sent.format, instant))
 }
 
 /// The edges of a slice, once it is known how its cursors are written.

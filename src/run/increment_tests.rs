@@ -34,7 +34,7 @@ fn spec(rows_per_slice: u64, sorted: bool) -> IncrementalSpec {
         start: json!("1970-01-01T00:00:00Z"),
         rows_per_slice,
         lag: Duration::from_secs(LAG.unsigned_abs()),
-        sent: Some(SentCursor { place, format: InstantFormat::EpochSeconds, sorted }),
+        sent: Some(SentCursor { place: Some(place), format: InstantFormat::EpochSeconds, sorted }),
         newest: None,
         restarts: false,
     }

@@ -236,6 +236,9 @@ pub(super) fn context(job: &Job, slice: &Slice, now: &str) -> Value {
     if let Some(for_each) = &job.for_each {
         names.insert(for_each.name.clone(), slice.parent.clone());
     }
+    if let (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) = (&job.slicing, &slice.kind) {
+        names.extend(increment::variable(spec, start).map(|variable| ("increment".to_owned(), variable)));
+    }
     Value::Object(names)
 }
 

@@ -405,3 +405,34 @@ fn a_slice_that_is_cut_while_its_pages_are_counted_is_not_known_to_be_whole() {
     let ids: BTreeSet<u64> = bench.lines().iter().map(|row| row["id"].as_u64().unwrap()).collect();
     assert_eq!((1..=100).filter(|id| !ids.contains(id)).collect::<Vec<_>>(), [21], "what the verdict is about");
 }
+
+/// APIs that are asked in a language of their own: OData, SOQL, JQL.
+#[test]
+fn the_cursor_stands_within_a_filter() {
+    for (into, filter, expect) in [
+        (
+            "",
+            "updated gt {{ increment.from }} and open",
+            ["updated gt 2026-01-03T12:00:00Z and open", "updated gt 2026-01-03T12:00:30Z and open"],
+        ),
+        (
+            ", into: {as: '%Y-%m-%d %H:%M', order: any}",
+            "updated >= \"{{ increment.from }}\"",
+            ["updated >= \"2026-01-03 12:00\"", "updated >= \"2026-01-03 12:00\""],
+        ),
+    ] {
+        let rows: Rows = Arc::new(Mutex::new(vec![row(1, 10), row(2, 30)]));
+        let served = Arc::clone(&rows);
+        let bench = Bench::new(Api::start(move |_| Answer::json(&served.lock().unwrap().iter().cloned().collect())));
+        bench.job(&format!(
+            "records: '.[]'\nquery: {{filter: '{filter}'}}\npaginate: none
+incremental: {{cursor: CAST(t AS TIMESTAMP), start: '2026-01-03T12:00:00Z', lag: 0s{into}}}"
+        ));
+        assert!(bench.run_at(&at(60), &[]).fine().ends_with("landed: 2 of 2; unknown"));
+        *rows.lock().unwrap() = vec![row(2, 30), row(3, 70)];
+        bench.run_at(&at(120), &[]).fine();
+        assert_eq!(ids(&bench), [1, 2, 3]);
+        let asked: Vec<String> = bench.api.asked().into_iter().map(|asked| asked.query["filter"].clone()).collect();
+        assert_eq!(asked, expect);
+    }
+}

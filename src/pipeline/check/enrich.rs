@@ -36,6 +36,7 @@ impl Findings<'_> {
             fan_out: vars.fan_out.clone(),
             fan_out_is_scalar: vars.fan_out_is_scalar,
             window: vars.window,
+            increment: vars.increment,
             format: AnswerFormat::Json,
             about: About::Row,
             records: Vec::new(),

@@ -13,7 +13,7 @@ use crate::model::JobName;
 const MAX_KEYS: u64 = 10_000;
 
 /// Names that mean something else in templates.
-const TAKEN: [&str; 4] = ["now", "cursor", "window", "row"];
+const TAKEN: [&str; 5] = ["now", "cursor", "window", "increment", "row"];
 
 impl Findings<'_> {
     pub(super) fn for_each(&mut self, for_each: &Spanned<ForEach>, vars: &Vars) -> FanOut {

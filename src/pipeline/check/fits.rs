@@ -84,9 +84,12 @@ impl Findings<'_> {
             let help = "name its place (`into: body.offset`), or use `{{ cursor }}` in the request";
             self.missing(span, "the cursor is never sent: each page would be the first", help);
         }
-        let sends_itself = parts.job.incremental.as_ref().is_some_and(|incremental| incremental.into.is_some());
-        if parts.job.incremental.is_some() && !seeks && !sends_itself {
-            let help = "name its place (`into: query.since`), or page by `seek`, whose place also takes the cursor";
+        let Some(incremental) = &parts.job.incremental else { return };
+        let has_place = incremental.into.as_ref().is_some_and(|sent| sent.into.is_some());
+        let by_template = parts.request.is_none_or(|request| names_of(request).contains("increment.from"));
+        if !has_place && !by_template && (incremental.into.is_some() || !seeks) {
+            let help = "name its place (`into: query.since`), use `{{ increment.from }}` in the request, or page by `seek`, whose place \
+                        also takes the cursor";
             self.error(span, "an `incremental` job has no way to send its cursor", help);
         }
     }

@@ -9,6 +9,7 @@ use super::super::file::{CursorOrder, IncrementalFile, JobFile, OnReset, Paginat
 use super::super::load::Spanned;
 use super::super::spec::{IncrementalSpec, InstantFormat, NewestSpec, Request, SentCursor};
 use super::Findings;
+use super::places::names_of;
 use super::request::Vars;
 use super::slicing::json_of;
 
@@ -32,7 +33,13 @@ impl Findings<'_> {
         if let Some(start) = &start {
             self.lag(incremental, start);
         }
-        let sent = incremental.into.as_ref().map(|sent| self.sent_cursor(sent, incremental, start.as_ref(), job, vars));
+        let by_template = request.is_some_and(|request| names_of(request).contains("increment.from"));
+        let sent = match &incremental.into {
+            Some(sent) => Some(self.sent_cursor(sent, incremental, start.as_ref(), job, vars)),
+            None => {
+                by_template.then_some(Some(SentCursor { place: None, format: InstantFormat::Rfc3339, sorted: true }))
+            }
+        };
         let newest = self.newest(incremental, request, vars);
         if let (Some(on_reset), None) = (incremental.on_reset, &incremental.newest) {
             let help = "add `newest:`, which asks for the newest id";
@@ -105,7 +112,7 @@ impl Findings<'_> {
         if let PaginateFile::By(by) = &job.paginate.value
             && let Some(seek) = &by.seek
         {
-            self.distinct(Some(&seek.into), Some(&sent.into), "the value to seek by and the cursor");
+            self.distinct(Some(&seek.into), sent.into.as_ref(), "the value to seek by and the cursor");
         }
         let format = sent.format.as_ref().and_then(|format| self.instant_format(format));
         if let (Some(written), Some(start)) = (&sent.format, start)
@@ -118,7 +125,10 @@ impl Findings<'_> {
             let message = "a slice can only end after some rows where the server sorts by the cursor";
             self.error(rows.span, message, "remove `rows_per_slice`, or ask the server to sort and write `order: asc`");
         }
-        let place = self.sent(&sent.into, job, vars)?;
+        let place = match &sent.into {
+            Some(into) => Some(self.sent(into, job, vars)?),
+            None => None,
+        };
         let sorted = sent.order == CursorOrder::Asc;
         Some(SentCursor { place, format: format.unwrap_or(InstantFormat::Rfc3339), sorted })
     }

@@ -42,6 +42,8 @@ pub(super) struct Vars {
     pub fan_out_is_scalar: bool,
     /// Whether the job has a window.
     pub window: bool,
+    /// Whether the job is incremental.
+    pub increment: bool,
     /// The format of answers.
     pub format: AnswerFormat,
     /// What the expressions are about.
@@ -61,6 +63,7 @@ impl Vars {
                 .and_then(|for_each| for_each.values.as_ref())
                 .is_some_and(|values| !values.iter().any(|value| matches!(value.value, RequestValue::Map(_)))),
             window: job.window.is_some(),
+            increment: job.incremental.is_some(),
             format,
             about: About::Page,
             records: match records {
@@ -76,6 +79,7 @@ impl Vars {
             fan_out: None,
             fan_out_is_scalar: false,
             window: false,
+            increment: false,
             format: AnswerFormat::Json,
             about: About::Login,
             records: Vec::new(),
@@ -109,6 +113,7 @@ impl Vars {
         }
         match root {
             "window" => self.window,
+            "increment" => self.increment,
             "row" | "cursor" => self.about == About::Row,
             _ => self.fan_out.is_some(),
         }
@@ -346,6 +351,13 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
             return Some((no_such, "the window has `window.from`, `window.to` and `window.at`".to_owned()));
         }
         ("window", _) if vars.about != About::Login => return Some((no_such, "the job has no `window:`".to_owned())),
+        ("increment", Some("from")) if vars.increment => return None,
+        ("increment", _) if vars.increment => {
+            return Some((no_such, "the increment has `increment.from`, the cursor that it begins after".to_owned()));
+        }
+        ("increment", _) if vars.about != About::Login => {
+            return Some((no_such, "the job has no `incremental:`".to_owned()));
+        }
         (_, Some(_)) if is_fan_out && vars.fan_out_is_scalar => {
             return Some((
                 no_such,
@@ -364,12 +376,15 @@ fn unknown_variable(name: &str, vars: &Vars) -> Option<(String, String)> {
         .chain(vars.fan_out.as_deref())
         .collect();
     let whole = |name: &'static str| vars.window.then_some(name);
-    let roots: Vec<&str> = names.iter().copied().chain(whole("window")).collect();
+    let increment = |name: &'static str| vars.increment.then_some(name);
+    let roots: Vec<&str> = names.iter().copied().chain(whole("window")).chain(increment("increment")).collect();
     let help = match nearest(root, &roots) {
         Some("window") => "did you mean `window.from` or `window.to`?".to_owned(),
+        Some("increment") => "did you mean `increment.from`?".to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             let names = names.into_iter().chain(whole("window.from")).chain(whole("window.to"));
+            let names = names.chain(increment("increment.from"));
             format!("templates here see {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
         }
     };

@@ -25,7 +25,7 @@ pub struct IncrementalFile {
     #[serde(default)]
     pub lag: Option<Spanned<Duration>>,
     /// The place of the cursor, where it isn't sent by `seek`: `query.since`, or
-    /// `{into: query.since, as: epoch_s, order: any}`. Whether the server's answer includes rows with the very value doesn't
+    /// `{into: query.since, as: epoch_s, order: any}`; within the latter, none where a template of the request has `{{ increment.from }}`. Whether the server's answer includes rows with the very value doesn't
     /// matter: such rows are dropped and counted, as those that have landed. One that came to be later with that value is never read.
     #[serde(default)]
     pub into: Option<Spanned<SentFile>>,
@@ -40,8 +40,8 @@ pub struct IncrementalFile {
 /// The place of the cursor, and how it is written there.
 #[derive(Debug, Clone)]
 pub struct SentFile {
-    /// The place in the request.
-    pub into: Jq,
+    /// The place in the request; none where a template has it.
+    pub into: Option<Jq>,
     /// How a cursor that is a time is written.
     pub format: Option<Spanned<String>>,
     /// How the server sorts the rows.
@@ -95,8 +95,9 @@ mod sent {
     #[derive(serde::Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct LongSent {
-        /// The place in the request.
-        into: Jq,
+        /// The place in the request. Without one, a template of the request has `{{ increment.from }}`.
+        #[serde(default)]
+        into: Option<Jq>,
         /// How a cursor that is a time is written: `epoch_s`, `epoch_ms`, `rfc3339`, or a strftime format. Default: `rfc3339`.
         #[serde(rename = "as", default)]
         format: Option<Spanned<String>>,
@@ -117,7 +118,7 @@ mod sent {
                 }
 
                 fn visit_newtype_struct<D: Deserializer<'de>>(self, text: D) -> Result<SentFile, D::Error> {
-                    Ok(SentFile { into: Jq::deserialize(text)?, format: None, order: CursorOrder::Asc })
+                    Ok(SentFile { into: Some(Jq::deserialize(text)?), format: None, order: CursorOrder::Asc })
                 }
 
                 fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SentFile, A::Error> {

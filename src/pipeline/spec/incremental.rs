@@ -29,8 +29,8 @@ pub struct IncrementalSpec {
 /// How the cursor of a slice is sent.
 #[derive(Debug, Clone)]
 pub struct SentCursor {
-    /// Where to.
-    pub place: Place,
+    /// Where to; none where a template has `increment.from`.
+    pub place: Option<Place>,
     /// How an instant is written.
     pub format: InstantFormat,
     /// Whether the server sorts by the cursor, upwards.

@@ -104,7 +104,7 @@ fn places_and_formats() {
     10 |       newest: {query: {order: '{{ colour }}'}, value: '.rows['}
        |                                   ^^^^^^
        |
-       = help: templates here see `now`, `cursor`
+       = help: templates here see `now`, `cursor`, `increment.from`
 
     error: jq: expected closing bracket, found the end of the program
       --> p.yaml:10:62

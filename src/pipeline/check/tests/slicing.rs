@@ -215,36 +215,36 @@ fn increments() {
     insta::assert_snapshot!(
         say_landing("    incremental: {cursor: 'max(id)', start: [0], rows_per_slice: 0}\n"),
         @"
-    error: SQL: max() is an aggregate: this is worked out for each row by itself
-     --> p.yaml:6:28
-      |
-    6 |     incremental: {cursor: 'max(id)', start: [0], rows_per_slice: 0}
-      |                            ^^^
+        error: SQL: max() is an aggregate: this is worked out for each row by itself
+         --> p.yaml:6:28
+          |
+        6 |     incremental: {cursor: 'max(id)', start: [0], rows_per_slice: 0}
+          |                            ^^^
 
-    error: a cursor begins at a whole number or an instant
-     --> p.yaml:6:45
-      |
-    6 |     incremental: {cursor: 'max(id)', start: [0], rows_per_slice: 0}
-      |                                             ^^^
-      |
-      = help: write the value that all data come after, such as `0` or `'2026-01-01T00:00:00Z'`
+        error: a cursor begins at a whole number or an instant
+         --> p.yaml:6:45
+          |
+        6 |     incremental: {cursor: 'max(id)', start: [0], rows_per_slice: 0}
+          |                                             ^^^
+          |
+          = help: write the value that all data come after, such as `0` or `'2026-01-01T00:00:00Z'`
 
-    error: `rows_per_slice` can't be 0
-     --> p.yaml:6:66
-      |
-    6 |     incremental: {cursor: 'max(id)', start: [0], rows_per_slice: 0}
-      |                                                                  ^
-      |
-      = help: write how many rows a slice should hold
+        error: `rows_per_slice` can't be 0
+         --> p.yaml:6:66
+          |
+        6 |     incremental: {cursor: 'max(id)', start: [0], rows_per_slice: 0}
+          |                                                                  ^
+          |
+          = help: write how many rows a slice should hold
 
-    error: an `incremental` job has no way to send its cursor
-     --> p.yaml:9:15
-      |
-    9 |     paginate: none
-      |               ^^^^
-      |
-      = help: name its place (`into: query.since`), or page by `seek`, whose place also takes the cursor
-    "
+        error: an `incremental` job has no way to send its cursor
+         --> p.yaml:9:15
+          |
+        9 |     paginate: none
+          |               ^^^^
+          |
+          = help: name its place (`into: query.since`), use `{{ increment.from }}` in the request, or page by `seek`, whose place also takes the cursor
+        "
     );
     insta::assert_snapshot!(say_landing(r"    incremental: {cursor: id, start: '{{ now }}', rows_per_slice: 0}
     paginate: {seek: {into: query.after, value: '$last.id', order: asc, bound: exclusive, size: 10}}
