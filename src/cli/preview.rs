@@ -1,5 +1,7 @@
 //! `tidegate preview`: a job's first rows, as they would land.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::json::ArrayWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{Output, PreviewArguments};
 use super::{CliError, Exit, load, print};
 use crate::model::{JobName, RowCounts};
-use crate::run::{self as runs, Answered, Env, Preview, PreviewOptions};
+use crate::run::{self as runs, Answered, Env, Preview, PreviewOptions, Silent};
 
 /// The most columns that are shown side by side; of more, each row is shown as a list.
 const COLUMNS_SIDE_BY_SIDE: usize = 8;
@@ -29,9 +31,12 @@ pub(super) async fn run(arguments: &PreviewArguments, output: Output, env: Env) 
     let options = PreviewOptions {
         now: arguments.now.unwrap_or_else(|| env.clock.now()),
         rows: arguments.rows.get(),
+        whole_pages: false,
         state: arguments.state.state.clone(),
         retry_refused: arguments.retry_refused,
     };
+    // A bar that is taken away later takes a part of what was printed along.
+    let env = Env { progress: Arc::new(Silent), ..env };
     match runs::preview(pipeline, &name, &options, &env).await {
         Ok(preview) if output == Output::Json => print::json(&as_json(&preview)?)?,
         Ok(preview) => print::text(&as_text(&preview))?,
@@ -50,7 +55,7 @@ fn as_json(preview: &Preview) -> std::io::Result<Value> {
     Ok(json!({
         "slice": preview.slice, "request": preview.request, "answer": preview.answered, "raw": preview.raw, "typed": typed, "records": preview.schema,
         "counts": preview.rows, "bad": preview.bad, "rows": json_rows(&preview.batches)?, "sinks": preview.sinks,
-        "deliveries": preview.deliveries.iter().map(|(sink, request)| json!({"sink": sink, "request": request})).collect::<Vec<_>>(),
+        "deliveries": preview.deliveries, "refused": preview.refused,
     }))
 }
 
@@ -87,8 +92,12 @@ fn as_text(preview: &Preview) -> String {
             out.push_str(&format!("  left out by its `where`: {}\n", some_rows(sink.filtered)));
         }
     }
-    for (sink, request) in &preview.deliveries {
-        out.push_str(&format!("\nsink {sink} would send:\n  {}\n", request.replace('\n', "\n  ")));
+    for delivery in &preview.deliveries {
+        let request = delivery.request.as_deref().unwrap_or("no row would be sent").replace('\n', "\n  ");
+        out.push_str(&format!("\nsink {} would send:\n  {request}\n", delivery.sink));
+    }
+    if let Some(why) = &preview.refused {
+        out.push_str(&format!("\nThe slice was read to its end, and would fail: {why}\n"));
     }
     out
 }

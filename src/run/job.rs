@@ -28,7 +28,7 @@ mod edges;
 mod edited;
 mod finished;
 mod interrupted;
-mod judge;
+pub(super) mod judge;
 mod pinned;
 mod replay;
 mod reset;

@@ -110,7 +110,7 @@ pub use owner_error::OwnerError;
 pub use parts::PartError;
 pub use place::Place;
 pub use plan::{PlannedJob, PlannedSlice, plan};
-pub use preview::{Preview, PreviewFile, PreviewOptions, PreviewSink, preview};
+pub use preview::{Preview, PreviewDelivery, PreviewFile, PreviewOptions, PreviewSink, preview};
 pub use probe::{Probed, probe};
 pub use progress::{Progress, Silent};
 pub use schema::{

@@ -9,8 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answered::Answered;
-use super::collect::keep;
+use super::collect::{Collected, keep};
+use super::expect::Expectations;
 use super::extract::{Extracted, Wanted};
+use super::job::judge::{few_enough_are_bad, reconcile, some_fit};
 use super::land::Shaping;
 use super::meter::Meter;
 use super::sample::{self, Sample};
@@ -46,8 +48,21 @@ pub struct Preview {
     pub batches: Vec<RecordBatch>,
     /// Where they would land, by sink.
     pub sinks: Vec<PreviewSink>,
-    /// For each sink that sends, the request of the first row, redacted.
-    pub deliveries: Vec<(SinkName, String)>,
+    /// Of a slice that was read to its end, why it wouldn't land.
+    pub refused: Option<String>,
+    /// The sinks that send.
+    pub deliveries: Vec<PreviewDelivery>,
+}
+
+/// What a sink would send of the rows of a preview.
+#[derive(Debug, Serialize)]
+pub struct PreviewDelivery {
+    /// The sink.
+    pub sink: SinkName,
+    /// How many of the rows shown it would send.
+    pub rows: u64,
+    /// The request of the first one, redacted; none where there is none.
+    pub request: Option<String>,
 }
 
 /// Where a sink would put the rows of a preview.
@@ -77,8 +92,10 @@ pub struct PreviewFile {
 pub struct PreviewOptions {
     /// The instant to plan with.
     pub now: DateTime<Utc>,
-    /// How many rows to show at most.
+    /// How many rows are enough; `usize::MAX` reads the slice to its end.
     pub rows: usize,
+    /// Whether all rows of the pages that were read are shown, not just so many.
+    pub whole_pages: bool,
     /// Where the ledger is, which knows of credentials that were refused lately; nothing else is asked of it.
     pub state: String,
     /// Sends a credential though it was refused in the last five minutes.
@@ -95,7 +112,7 @@ pub async fn preview(
     options: &PreviewOptions,
     env: &Env,
 ) -> Result<Preview, RunError> {
-    let PreviewOptions { now, rows, ref state, retry_refused } = *options;
+    let PreviewOptions { now, rows, whole_pages, ref state, retry_refused } = *options;
     let ledger = Ledger::open(state, pipeline.name.clone(), Arc::clone(&env.clock), &env.stores)?;
     let read = Box::pin(async {
         let Sample { job, extraction, slice } = sample::of(pipeline, name, &LedgerState::default(), now, env).await?;
@@ -128,7 +145,7 @@ pub async fn preview(
             job: &job,
             shaping: &Shaping { sql, tables, expect, at, memory: engine::MEMORY_LIMIT },
             landing: &landing,
-            limit: rows,
+            limit: if whole_pages { usize::MAX } else { rows },
         };
         let preview = stages.show(request, extracted)?;
         // What echoes a credential is no JSON any more where it stood outside of a text: then it is shown as a text.
@@ -138,6 +155,13 @@ pub async fn preview(
         Ok(Preview { raw, answered, deliveries: deliver::shown(&job, &preview.batches, now, &env)?, ..preview })
     };
     tokio::task::spawn_blocking(shape).await?
+}
+
+/// Says why a slice that was read to its end wouldn't land, whatever becomes of its rows.
+fn refused(job: &Job, collected: &Collected) -> Option<String> {
+    let judged = reconcile(job, &collected.reconciliation).map(drop);
+    let judged = judged.and_then(|()| few_enough_are_bad(job, collected)).and_then(|()| some_fit(job, collected));
+    judged.err().map(|error| error.chain())
 }
 
 /// What shapes the rows of a preview.
@@ -159,6 +183,7 @@ impl Stages<'_> {
             typed: None,
             rows: collected.counts,
             reconciliation: (!full).then(|| collected.reconciliation.clone()),
+            refused: if full { None } else { refused(self.job, &collected) },
             bad: collected.bad.first(self.limit)?.iter().map(ToString::to_string).collect(),
             batches: Vec::new(),
             sinks: Vec::new(),
@@ -166,6 +191,8 @@ impl Stages<'_> {
             schema,
         };
         if collected.rows.rows() == 0 {
+            let expected = Expectations::without_rows(self.shaping, &shown.schema);
+            shown.refused = shown.refused.or_else(|| expected.err().filter(|_| !full).map(|error| error.chain()));
             return Ok(shown);
         }
         let has_rows =
@@ -175,15 +202,19 @@ impl Stages<'_> {
         let plan = self.shaping.plan(&shown.schema)?;
         let output = plan.output_schema();
         let mut left = self.limit;
+        let mut expectations = Expectations::new(self.shaping, &output);
         let done = plan.run(Box::new(collected.batches(shown.schema.clone())), |batch| {
             let take = batch.num_rows().min(left);
             left -= take;
             if take > 0 {
                 shown.batches.push(batch.slice(0, take));
             }
-            Ok::<(), RunError>(())
+            if full { Ok(()) } else { expectations.keep(batch) }
         });
         shown.rows.transformed = done.map_err(|source| RunError::Transform { field: "transform", source })?.rows_out;
+        if !full {
+            shown.refused = shown.refused.or_else(|| expectations.check().err().map(|error| error.chain()));
+        }
         shown.sinks =
             self.job.sinks.iter().map(|sink| self.sink(sink, &output, &shown.batches)).collect::<Result<_, _>>()?;
         Ok(shown)

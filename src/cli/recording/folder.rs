@@ -89,29 +89,41 @@ pub(super) fn may_write(folder: &Path) -> Result<(), String> {
     Err(format!("{} is there, and is no recording: name another folder by --recording", folder.display()))
 }
 
+/// How often a recording is put in place anew that others put in place at the same time.
+const TRIES: usize = 5;
+
 /// Writes a recording as a whole, in place of the one that is there. Returns its size in bytes.
 pub(super) fn write(folder: &Path, about: &About, jobs: &[(JobName, Recorded)]) -> Result<u64, String> {
-    let beside = |suffix: &str| {
-        let mut name = folder.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let (new, old) = (beside(".new"), beside(".old"));
     let write = || {
-        gone(&new)?;
+        let name = folder.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)?;
+        let aside = tempfile::Builder::new().prefix(&format!(".{name}.")).tempdir_in(parent)?;
+        let new = aside.path().join("new");
         let mut size = put(&new.join(ABOUT), pretty(about)?.as_bytes())?;
         for (name, recorded) in jobs {
             size += write_job(&new.join(name.as_str()), recorded)?;
         }
-        gone(&old)?;
-        match fs::rename(folder, &old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => fs::rename(&new, folder)?,
-        }
-        gone(&old)?;
+        put_in_place(&new, folder, aside.path())?;
         Ok(size)
     };
     write().map_err(|error: io::Error| format!("the recording {} can't be written: {error}", folder.display()))
+}
+
+/// Puts a folder in the place of another one, which goes into `aside`.
+fn put_in_place(new: &Path, folder: &Path, aside: &Path) -> io::Result<()> {
+    for old in 0..TRIES {
+        match fs::rename(folder, aside.join(format!("old-{old}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match fs::rename(new, folder) {
+            // Another one was put there meanwhile.
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
+            renamed => return renamed,
+        }
+    }
+    Err(io::Error::other("others write it at the same time"))
 }
 
 fn write_job(folder: &Path, recorded: &Recorded) -> io::Result<u64> {
@@ -227,14 +239,11 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<u64> {
     Ok(bytes.len() as u64)
 }
 
-fn gone(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
+/// Reads a file of a recording, which is none of somebody else's: what it holds is shown where it can't be used.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
+    if path.is_symlink() {
+        return Err(format!("{} is a link, and a recording has none: record again", path.display()));
+    }
     fs::read(path).map_err(|error| format!("{} can't be read: {error}; record again", path.display()))
 }
 
@@ -283,6 +292,8 @@ mod tests {
         assert_eq!(job(&folder, &one).unwrap(), recorded("[2]"));
         assert!(job(&folder, &two).unwrap_err().contains("two/requests.json can't be read"));
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1, "nothing is left beside it");
+        std::os::unix::fs::symlink("/etc/hostname", folder.join("one/link")).unwrap();
+        assert!(read(&folder.join("one/link")).unwrap_err().contains("is a link"));
     }
 
     #[test]

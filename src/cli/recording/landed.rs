@@ -15,6 +15,9 @@ use crate::run::Preview;
 /// The most rows that are told of those that went, and of those that came.
 const ROWS_TOLD: usize = 5;
 
+/// The most other differences that are told.
+const TOLD: usize = 20;
+
 /// The most characters of a value that are told.
 const LONGEST: usize = 120;
 
@@ -44,15 +47,18 @@ impl Landed {
             .iter()
             .map(|sink| (sink.sink.to_string(), json!({"files": files(&sink.files), "filtered": sink.filtered})))
             .collect();
-        let sends: Map<String, Value> =
-            preview.deliveries.iter().map(|(sink, request)| (sink.to_string(), json!(request))).collect();
+        let sends: Map<String, Value> = preview
+            .deliveries
+            .iter()
+            .map(|sends| (sends.sink.to_string(), json!({"rows": sends.rows, "first": sends.request})))
+            .collect();
         let mut counts = serde_json::to_value(preview.rows)?;
         if let Value::Object(counts) = &mut counts {
             counts.retain(|_, count| count != 0);
         }
         let about = json!({
             "slice": preview.slice, "first_request": preview.request, "counts": counts, "reconciliation": preview.reconciliation,
-            "columns": columns, "quarantine": preview.bad, "sinks": sinks, "first_sent": sends,
+            "fails": preview.refused, "columns": columns, "quarantine": preview.bad, "sinks": sinks, "sends": sends,
         });
         Ok(Self { about, rows: lines(&preview.batches)? })
     }
@@ -62,9 +68,11 @@ impl Landed {
         let rows = print::counted(self.rows.len() as u64, "row");
         let bad = self.about["counts"]["quarantined"].as_u64().unwrap_or_default();
         let bad = if bad > 0 { format!(", {} in quarantine", print::count(bad)) } else { String::new() };
-        match self.about["reconciliation"]["verdict"].as_str() {
-            Some(verdict) => format!("all, {rows}{bad}: {verdict}"),
-            None => format!("the first {rows}{bad}"),
+        let reconciliation = &self.about["reconciliation"];
+        match (self.about["fails"].as_str(), reconciliation["verdict"].as_str()) {
+            (Some(why), _) => format!("nothing: {why}"),
+            (None, Some(verdict)) => format!("all, {rows}{bad}: {verdict}"),
+            (None, None) => format!("the first {rows}{bad}"),
         }
     }
 
@@ -74,7 +82,11 @@ impl Landed {
         flatten("", &self.about, &mut before);
         flatten("", &now.about, &mut after);
         let about = union(&before, &after).filter_map(|name| changed(name, before.get(name), after.get(name)));
-        about.chain(rows_that_differ(&self.rows, &now.rows)).collect()
+        let mut about: Vec<String> = about.collect();
+        let more = about.len().saturating_sub(TOLD);
+        about.truncate(TOLD);
+        about.extend((more > 0).then(|| format!("and {} like these", print::counted(more as u64, "more difference"))));
+        about.into_iter().chain(rows_that_differ(&self.rows, &now.rows)).collect()
     }
 }
 

@@ -11,15 +11,17 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use self::folder::About;
 use self::landed::Landed;
 use self::lookup::{Recorded, Variables};
 use super::args::Output;
-use super::load;
+use super::{load, print};
+use crate::extract::auth::Redactor;
 use crate::extract::http::{DEFAULT_MEMORY_LIMIT, Player, Take, Tape};
 use crate::model::JobName;
 use crate::pipeline::load::Environment;
 use crate::pipeline::spec::{Job, Pipeline, Source};
-use crate::run::{Env, PreviewOptions, RunError, Sources, preview};
+use crate::run::{Env, PreviewOptions, RunError, Silent, Sources, preview};
 
 pub(super) use self::record::{RecordArguments, record};
 pub(super) use self::test::{TestArguments, test};
@@ -32,9 +34,10 @@ fn environment(file: &Path) -> Environment {
     Environment::new(file.parent().unwrap_or(Path::new("")))
 }
 
-/// Returns an environment whose requests go by a tape.
+/// Returns an environment whose requests go by a tape. It shows no bars: what is taken away of them later takes a part of what was printed along.
 fn on(tape: Tape, env: &Env) -> Env {
-    Env { sources: Arc::new(Sources::new(DEFAULT_MEMORY_LIMIT).on(tape)), ..env.clone() }
+    let sources = Arc::new(Sources::new(DEFAULT_MEMORY_LIMIT).on(tape));
+    Env { sources, progress: Arc::new(Silent), ..env.clone() }
 }
 
 /// Loads a file as it was when it was recorded. What is wrong with it has been shown where there is none.
@@ -75,17 +78,26 @@ async fn rehearse(
     pipeline: &Pipeline,
     job: &JobName,
     takes: Vec<Take>,
-    (now, rows): (DateTime<Utc>, Option<u64>),
+    about: &About,
     env: &Env,
 ) -> Result<Landed, Unplayed> {
-    let env = on(Tape::Playing(Arc::new(Player::new(takes))), env);
-    let options = PreviewOptions { now, rows: enough(rows), state: NOWHERE.to_owned(), retry_refused: true };
+    let secrets = env.sources.secrets(pipeline).map_err(Unplayed::Run)?.secrets();
+    let all = Redactor::for_good(secrets.into_iter().chain(about.variables.stand_ins()).collect());
+    let env = on(Tape::Playing(Arc::new(Player::new(takes, all))), env);
+    let options = options(about.now, about.rows, NOWHERE, true);
     let preview = preview(pipeline, job, &options, &env).await.map_err(Unplayed::Run)?;
     Landed::of(&preview).map_err(Unplayed::Rows)
 }
 
-fn enough(rows: Option<u64>) -> usize {
-    rows.map_or(usize::MAX, |rows| usize::try_from(rows).unwrap_or(usize::MAX))
+/// Says how a job is to be read: until there are so many rows, or to the end of its slice.
+fn options(now: DateTime<Utc>, rows: Option<u64>, state: &str, retry_refused: bool) -> PreviewOptions {
+    let rows = rows.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(usize::MAX);
+    PreviewOptions { now, rows, whole_pages: true, state: state.to_owned(), retry_refused }
+}
+
+/// Returns `--recording DIR` for a command line, where it was given.
+fn typed(named: Option<&PathBuf>) -> String {
+    named.map(|folder| format!(" --recording {}", print::word(folder))).unwrap_or_default()
 }
 
 /// Returns the jobs of a pipeline that bring rows of their own, of those that were named, if any were.

@@ -12,9 +12,10 @@ use super::super::args::{Output, StateArgument, instant};
 use super::super::{CliError, Exit, load, print};
 use super::folder::{self, About, Recorded};
 use super::lookup::Noting;
+use crate::extract::auth::Redactor;
 use crate::extract::http::{Recorder, Tape};
 use crate::model::JobName;
-use crate::pipeline::spec::{Job, Pipeline};
+use crate::pipeline::spec::{Job, Pipeline, Slicing};
 use crate::run::{Env, PreviewOptions, chosen, preview};
 
 /// What `record` takes.
@@ -67,40 +68,35 @@ pub(in super::super) async fn record(arguments: &RecordArguments, output: Output
     }
     let now = arguments.now.unwrap_or_else(|| env.clock.now().trunc_subsecs(0));
     let rows = (!arguments.all).then_some(arguments.rows.get());
-    let secrets = match env.sources.secrets(&pipeline) {
-        Ok(secrets) => secrets,
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let known = match env.sources.secrets(&pipeline) {
+        Ok(known) => known.secrets(),
         Err(error) => return Ok(refused(&error.chain())),
     };
-    let variables = lookup.variables(|text| secrets.scrub(text));
+    let secrets = Redactor::for_good([&known[..], &lookup.secrets(&text)].concat());
+    let variables = lookup.variables(&text, &known, &secrets);
     let mut about = About::new(pipeline.name.clone(), now, rows, variables);
     let Some(played) = super::load(file, &about.variables, output) else {
         return Ok(refused(
-            "without the values of its secrets, the file can't be loaded, so `tidegate test` couldn't try it",
+            "without the values of its secrets the file can't be loaded, so `tidegate test` couldn't try it",
         ));
     };
-    let options = PreviewOptions {
-        now,
-        rows: super::enough(rows),
-        state: arguments.state.state.clone(),
-        retry_refused: arguments.retry_refused,
-    };
-    let mut recorded = Vec::new();
-    for job in super::jobs(&pipeline, &named) {
-        match one((&pipeline, &played), job, &options, rows, &env).await {
-            Ok(of_job) => recorded.push((job.name.clone(), of_job)),
-            Err(Failed { told, exit }) => {
-                print::problem(&format!("{}: {told}", job.name));
-                return Ok(exit);
-            }
+    let options = super::options(now, rows, &arguments.state.state, arguments.retry_refused);
+    let jobs: Vec<&Job> = super::jobs(&pipeline, &named).collect();
+    let recorded = match all((&pipeline, &played), &jobs, &secrets, (&options, &about), &env).await {
+        Ok(recorded) => recorded,
+        Err(Failed { job, told, exit }) => {
+            print::problem(&format!("{job}: {told}"));
+            return Ok(exit);
         }
-    }
+    };
     if recorded.is_empty() {
         return Ok(refused("no job of these lands rows, so there is nothing to record"));
     }
     about.jobs = recorded.iter().map(|(name, _)| name.clone()).collect();
     match folder::write(&folder, &about, &recorded) {
         Ok(size) if output == Output::Json => print::json(&as_json(&folder, size, &recorded))?,
-        Ok(size) => print::text(&as_text(file, &folder, size, &recorded))?,
+        Ok(size) => print::text(&as_text(arguments, &folder, size, &pipeline, &recorded))?,
         Err(message) => return Ok(refused(&message)),
     }
     Ok(Exit::Done)
@@ -108,32 +104,48 @@ pub(in super::super) async fn record(arguments: &RecordArguments, output: Output
 
 /// Why a job can't be recorded.
 struct Failed {
+    job: JobName,
     told: String,
     exit: Exit,
 }
 
-/// Records a job, and plays what was recorded, which is what `test` is to find: without credentials the answers may be others.
-async fn one(
+/// Records jobs, one after the other, with one session for all; and then plays what was recorded, which is what `test` is to find: without
+/// credentials the answers may be others.
+async fn all(
     (pipeline, played): (&Pipeline, &Pipeline),
-    job: &Job,
-    options: &PreviewOptions,
-    rows: Option<u64>,
+    jobs: &[&Job],
+    secrets: &Redactor,
+    (options, about): (&PreviewOptions, &About),
     env: &Env,
-) -> Result<Recorded, Failed> {
+) -> Result<Vec<(JobName, Recorded)>, Failed> {
     let recorder = Arc::new(Recorder::default());
     let taped = super::on(Tape::Recording(Arc::clone(&recorder)), env);
-    let read = preview(pipeline, &job.name, options, &taped).await;
-    read.map_err(|error| Failed { told: error.told_of(job), exit: env.exit(&error) })?;
-    let takes = recorder.takes().map_err(|request| Failed {
-        told: format!("{request}: the answer is no text, and holds a credential, so it can't be kept"),
-        exit: Exit::Refused,
-    })?;
-    let landed = super::rehearse(played, &job.name, takes.clone(), (options.now, rows), env).await;
-    let landed = landed.map_err(|error| Failed {
-        told: format!("what was recorded can't be played, with no credential in it: {}", error.told_of(job)),
-        exit: Exit::Refused,
-    })?;
-    Ok(Recorded { takes, landed })
+    let mut ranges = Vec::new();
+    for job in jobs {
+        let from = recorder.count();
+        if let Err(error) = preview(pipeline, &job.name, options, &taped).await {
+            return Err(Failed { job: job.name.clone(), told: error.told_of(job), exit: env.exit(&error) });
+        }
+        ranges.push(from..recorder.count());
+    }
+    secrets.know(&recorder.secrets());
+    let mut recorded = Vec::new();
+    for (job, range) in jobs.iter().zip(ranges) {
+        let failed = |told: String| Failed { job: job.name.clone(), told, exit: Exit::Refused };
+        let takes = recorder.takes(range, secrets).map_err(|request| {
+            failed(format!("{request}: the answer is no text, and holds a credential, so it can't be kept"))
+        })?;
+        let landed = super::rehearse(played, &job.name, takes.clone(), about, env).await;
+        let landed = landed.map_err(|error| {
+            failed(format!(
+                "what was recorded can't be played with `[redacted]` in place of its credentials, and of the values of variables that requests carry: if \
+                 one of them stands in the rows, or in a path, by chance, use another value to record: {}",
+                error.told_of(job)
+            ))
+        })?;
+        recorded.push((job.name.clone(), Recorded { takes, landed }));
+    }
+    Ok(recorded)
 }
 
 fn refused(message: &str) -> Exit {
@@ -151,18 +163,27 @@ fn as_json(folder: &Path, size: u64, recorded: &[(JobName, Recorded)]) -> serde_
     json!({"recording": folder, "bytes": size, "jobs": recorded.iter().map(job).collect::<Vec<_>>()})
 }
 
-fn as_text(file: &Path, folder: &Path, size: u64, recorded: &[(JobName, Recorded)]) -> String {
+fn as_text(
+    arguments: &RecordArguments,
+    folder: &Path,
+    size: u64,
+    pipeline: &Pipeline,
+    recorded: &[(JobName, Recorded)],
+) -> String {
     let mut table = print::table(&["job", "#answers", "would land"]);
     for (name, recorded) in recorded {
         let answers = print::count(recorded.takes.len() as u64);
-        let nothing = if recorded.landed.rows.is_empty() { "; --now chooses an earlier slice" } else { "" };
-        table.add_row([name.to_string(), answers, format!("{}{nothing}", recorded.landed.told())]);
+        let windows = pipeline.job(name).is_some_and(|job| matches!(job.slicing, Slicing::Window(_)));
+        let is_empty = recorded.landed.about["counts"]["received"].is_null();
+        let hint = if windows && is_empty { "; --now chooses an earlier slice" } else { "" };
+        table.add_row([name.to_string(), answers, format!("{}{hint}", recorded.landed.told())]);
     }
     format!(
         "{table}\n\n{} is written ({}). The answers are in it as the API gave them, but for credentials: look through it before you commit \
-         it. Then:\n\n  tidegate test {}",
+         it. Then:\n\n  tidegate test {}{}",
         folder.display(),
         print::size(size),
-        print::word(file)
+        print::word(&arguments.file),
+        super::typed(arguments.recording.as_ref())
     )
 }

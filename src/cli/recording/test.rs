@@ -64,7 +64,7 @@ pub(in super::super) async fn test(arguments: &TestArguments, output: Output, en
                 let failed = jobs.iter().any(|(_, fared)| matches!(fared, Fared::Differs(_) | Fared::Failed(_)));
                 exit = exit.max(if failed { Exit::NothingLanded } else { Exit::Done });
                 if output == Output::Text {
-                    print::text(&as_text(file, &jobs))?;
+                    print::text(&as_text(arguments, file, &jobs))?;
                 }
                 told.push(json!({"file": file, "jobs": jobs.iter().map(as_json).collect::<Vec<_>>()}));
             }
@@ -72,6 +72,9 @@ pub(in super::super) async fn test(arguments: &TestArguments, output: Output, en
                 if !why.is_empty() {
                     print::problem(&why);
                 }
+                told.push(
+                    json!({"file": file, "error": if why.is_empty() { "the file has mistakes" } else { why.as_str() }}),
+                );
                 exit = Exit::Refused;
             }
         }
@@ -89,12 +92,30 @@ async fn tried(
     output: Output,
     env: &Env,
 ) -> Result<Vec<(JobName, Fared)>, String> {
+    if !file.is_file() {
+        return Err(format!("{}: there is no such file", file.display()));
+    }
     let recording = super::recording(file, arguments.recording.as_ref());
     let about = folder::about(&recording, file)?;
     let pipeline = super::load(file, &about.variables, output).ok_or_else(String::new)?;
     let named: Vec<JobName> = arguments.jobs.iter().map(JobName::new).collect();
     let wanted = |name: &JobName| named.is_empty() || named.contains(name);
     crate::run::chosen(&pipeline, &named).map_err(|error| format!("{}: {}", file.display(), error.chain()))?;
+    if about.pipeline != pipeline.name {
+        return Err(format!(
+            "{} is a recording of the pipeline `{}`, and {} is `{}`: record again, or name another folder by --recording",
+            recording.display(),
+            about.pipeline,
+            file.display(),
+            pipeline.name
+        ));
+    }
+    if let Some(missing) = named.iter().find(|name| !about.jobs.contains(*name)) {
+        return Err(format!(
+            "{} has nothing of the job `{missing}`: record it, or leave out --job",
+            recording.display()
+        ));
+    }
     let mut fared = Vec::new();
     for name in about.jobs.iter().filter(|name| wanted(name)) {
         fared.push((name.clone(), job(&recording, &about, &pipeline, name, arguments.update, env).await?));
@@ -116,7 +137,7 @@ async fn job(
         return Ok(Fared::Failed("the file has no such job any more: record again".to_owned()));
     };
     let recorded = folder::job(recording, name)?;
-    let now = match super::rehearse(pipeline, name, recorded.takes, (about.now, about.rows), env).await {
+    let now = match super::rehearse(pipeline, name, recorded.takes, about, env).await {
         Ok(now) => now,
         Err(error) => return Ok(Fared::Failed(error.told_of(job))),
     };
@@ -131,7 +152,7 @@ async fn job(
     }
 }
 
-fn as_text(file: &Path, jobs: &[(JobName, Fared)]) -> String {
+fn as_text(arguments: &TestArguments, file: &Path, jobs: &[(JobName, Fared)]) -> String {
     let mut out = String::new();
     for (name, fared) in jobs {
         let (sign, told) = match fared {
@@ -147,7 +168,8 @@ fn as_text(file: &Path, jobs: &[(JobName, Fared)]) -> String {
         }
     }
     if jobs.iter().any(|(_, fared)| matches!(fared, Fared::Differs(_))) {
-        out.push_str(&format!("If it is meant: tidegate test {} --update\n", print::word(file)));
+        let recording = super::typed(arguments.recording.as_ref());
+        out.push_str(&format!("If it is meant: tidegate test {}{recording} --update\n", print::word(file)));
     }
     out
 }

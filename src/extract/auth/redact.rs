@@ -31,6 +31,9 @@ const SHORTEST_ESCAPED: usize = 6;
 /// Secrets shorter than this are left in data.
 const SHORTEST_IN_DATA: usize = 8;
 
+/// Secrets shorter than this are left in what is kept for good.
+const SHORTEST_KEPT: usize = 6;
+
 /// Learned secrets that are remembered: what is said is about the last few sessions, and a process may live through thousands.
 const REMEMBERED: usize = 64;
 
@@ -42,6 +45,8 @@ pub struct Redactor(Arc<RwLock<Known>>);
 
 #[derive(Default)]
 struct Known {
+    /// Whether texts are kept for good, rows among them: then words of a secret are none, nor are short ones.
+    for_good: bool,
     /// Those that were known from the start, never forgotten.
     secrets: Vec<Secret>,
     /// Their forms.
@@ -65,8 +70,18 @@ impl Redactor {
     /// Learns `secrets`: as they are, percent-encoded, escaped in JSON, and in base64, also as a part of a longer text.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let secrets: Vec<Secret> = secrets.into_iter().cloned().collect();
-        let given = secrets.iter().flat_map(|secret| forms(secret.expose())).collect();
-        let mut known = Known { secrets, given, ..Known::default() };
+        Self::of(Known { secrets, ..Known::default() })
+    }
+
+    /// As [`Redactor::new`], for what is kept for good, rows among it: a word of a secret may stand there by chance, but for the token behind
+    /// the name of a scheme, and so may a secret that is shorter than six bytes.
+    #[must_use]
+    pub fn for_good(secrets: Vec<Secret>) -> Self {
+        Self::of(Known { secrets, for_good: true, ..Known::default() })
+    }
+
+    fn of(mut known: Known) -> Self {
+        known.given = known.secrets.iter().flat_map(|secret| forms(&known.plain(secret.expose()))).collect();
         known.sort();
         Self(Arc::new(RwLock::new(known)))
     }
@@ -75,7 +90,7 @@ impl Redactor {
     pub fn know<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let secrets: Vec<Secret> = secrets.into_iter().filter(|secret| !secret.expose().is_empty()).cloned().collect();
-        let given: Vec<_> = secrets.iter().flat_map(|secret| forms(secret.expose())).collect();
+        let given: Vec<_> = secrets.iter().flat_map(|secret| forms(&known.plain(secret.expose()))).collect();
         if given.iter().any(|form| !known.given.contains(form)) {
             known.secrets.extend(secrets);
             known.given.extend(given);
@@ -83,10 +98,11 @@ impl Redactor {
         }
     }
 
-    /// Returns the secrets that are never forgotten.
+    /// Returns what it knows.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).secrets.clone()
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.secrets.iter().chain(known.learned.iter().map(|(secret, _)| secret)).cloned().collect()
     }
 
     /// Learns secrets that came up later. Of these it forgets the oldest, once there are many.
@@ -96,7 +112,8 @@ impl Redactor {
         for secret in secrets {
             let is_known = |(old, _): &(Secret, Vec<String>)| old.expose() == secret.expose();
             if !known.learned.iter().any(is_known) {
-                known.learned.push_back((secret.clone(), forms(secret.expose())));
+                let forms = forms(&known.plain(secret.expose()));
+                known.learned.push_back((secret.clone(), forms));
             }
         }
         if known.learned.len() == before {
@@ -122,6 +139,7 @@ impl Redactor {
     fn scrub_from(&self, shortest: usize, text: &str) -> String {
         let mut clean = text.to_owned();
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let shortest = if known.for_good { SHORTEST_KEPT } else { shortest };
         for form in known.forms.iter().take_while(|form| form.len() >= shortest) {
             if clean.contains(form.as_str()) {
                 clean = if form.len() < SHORTEST_WITHIN_WORDS {
@@ -149,7 +167,7 @@ impl Known {
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
         let learned = self.learned.iter().map(|(secret, _)| secret);
-        let texts = self.secrets.iter().chain(learned).flat_map(|secret| plain(secret.expose()));
+        let texts = self.secrets.iter().chain(learned).flat_map(|secret| self.plain(secret.expose()));
         let may_be =
             |text: &&str| text.len() >= SHORTEST_ESCAPED && text.contains(|c: char| !c.is_ascii_alphanumeric());
         let mut texts: Vec<String> = texts.filter(may_be).map(str::to_owned).collect();
@@ -157,6 +175,18 @@ impl Known {
         texts.dedup();
         self.plain = texts;
         self.forms = forms;
+    }
+
+    /// Returns a secret as it is, and what of it is one by itself.
+    fn plain<'s>(&self, secret: &'s str) -> [&'s str; 3] {
+        let trimmed = secret.trim();
+        // `Token abc` as the value of a header: the token alone is the secret.
+        let bare = match trimmed.rsplit_once(' ') {
+            Some((scheme, _)) if self.for_good && scheme.contains(' ') => trimmed,
+            Some((_, bare)) => bare,
+            None => trimmed,
+        };
+        [secret, trimmed, bare]
     }
 }
 
@@ -187,21 +217,13 @@ fn without_word(text: &str, word: &str) -> String {
     clean + &text[copied..]
 }
 
-/// Returns a secret as it is, and what of it is one by itself.
-fn plain(secret: &str) -> [&str; 3] {
-    let trimmed = secret.trim();
-    // `Token abc` as the value of a header: the token alone is the secret.
-    let bare = trimmed.rsplit_once(' ').map_or(trimmed, |(_, bare)| bare);
-    [secret, trimmed, bare]
-}
-
-fn forms(secret: &str) -> Vec<String> {
+fn forms(plain: &[&str]) -> Vec<String> {
     let mut forms = Vec::new();
-    for text in plain(secret) {
+    for text in plain {
         if text.is_empty() {
             continue;
         }
-        forms.push(text.to_owned());
+        forms.push((*text).to_owned());
         let once = escaped(text);
         // An answer that is a text within another one: such as a row that is no object, and is quoted.
         forms.push(escaped(&once));

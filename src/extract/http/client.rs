@@ -179,7 +179,8 @@ impl HttpClient {
             let asked = match wish {
                 Wish::Settled => {
                     budget.answered();
-                    tried.iter().for_each(|tried| self.tape.note(request, tried, &self.redactor));
+                    let is_session = terms.rules.is_none();
+                    tried.iter().for_each(|tried| self.tape.note(request, tried, &self.redactor, is_session));
                     return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: false });
                 }
                 Wish::Another { asked, .. } => asked,

@@ -17,6 +17,7 @@ mod offsets;
 mod problem;
 mod references;
 pub mod request;
+mod secret_names;
 pub mod secrets;
 mod shown;
 mod syntax;
@@ -34,6 +35,7 @@ pub use fields::{Jq, OneOrMany, Spanned, Sql, Text, Tmpl};
 pub use interpolate::{Lookup, Reference};
 pub use references::{Referred, references};
 pub use request::RequestValue;
+pub use secret_names::secret_variables;
 pub use secrets::{PrefixedSecret, SecretText};
 pub use shown::shown;
 

@@ -293,17 +293,16 @@ pub async fn deliveries(pipeline: &Pipeline, state: &str, env: &Env) -> Result<V
     Ok(all)
 }
 
-/// Shows the request that the first of some rows would be sent with, for each sink of a job that sends; redacted.
+/// Shows what each sink of a job that sends would send of some rows; the first request, redacted.
 pub(super) fn shown(
     job: &Job,
     batches: &[arrow::array::RecordBatch],
     now: chrono::DateTime<chrono::Utc>,
     env: &Env,
-) -> Result<Vec<(SinkName, String)>, RunError> {
+) -> Result<Vec<super::PreviewDelivery>, RunError> {
     let request = |outbox: &Outbox| {
         let in_sink = |error| RunError::InSink { sink: outbox.name.clone(), source: Box::new(error) };
-        let shown = shown_of(outbox, batches, now, env).map_err(in_sink)?;
-        Ok((outbox.name.clone(), shown))
+        shown_of(outbox, batches, now, env).map_err(in_sink)
     };
     job.outboxes.iter().map(request).collect()
 }
@@ -313,18 +312,18 @@ fn shown_of(
     batches: &[arrow::array::RecordBatch],
     now: chrono::DateTime<chrono::Utc>,
     env: &Env,
-) -> Result<String, RunError> {
+) -> Result<super::PreviewDelivery, RunError> {
     let sender = Sender::new(outbox, env)?;
     let most = outbox.batch.map_or(1, |rows| rows as usize);
-    let mut rows = Vec::new();
+    let (mut rows, mut count) = (Vec::new(), 0);
     for batch in batches {
-        rows.extend(outbox::first_rows(outbox, batch, now, most - rows.len())?);
+        let (first, taken) = outbox::first_rows(outbox, batch, now, most - rows.len())?;
+        rows.extend(first);
+        count += taken;
     }
     let rows: Vec<Row> = rows.into_iter().map(|value| Row { key: key_of(&value, &outbox.key), value }).collect();
-    if rows.is_empty() {
-        return Ok("no row would be sent".to_owned());
-    }
-    Ok(sender.redactor().scrub(&sender.render(&rows)?.shown()))
+    let request = if rows.is_empty() { None } else { Some(sender.redactor().scrub(&sender.render(&rows)?.shown())) };
+    Ok(super::PreviewDelivery { sink: outbox.name.clone(), rows: count, request })
 }
 
 /// Returns the key of a row that is shown. As rows that wait have it: the JSON text of each value.

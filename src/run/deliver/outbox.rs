@@ -71,13 +71,13 @@ impl OutboxRows {
     }
 }
 
-/// Returns the first rows that a sink would take of some, as they would wait.
+/// Returns the first rows that a sink would take of some, as they would wait, and how many it would take.
 pub(super) fn first_rows(
     outbox: &Outbox,
     batch: &RecordBatch,
     now: DateTime<Utc>,
     most: usize,
-) -> Result<Vec<Value>, RunError> {
+) -> Result<(Vec<Value>, u64), RunError> {
     let schema = batch.schema();
     let waiting = OutboxRows::new(&schema, &outbox.key)?;
     let failed = |source| RunError::Transform { field: "where", source };
@@ -95,10 +95,9 @@ pub(super) fn first_rows(
     drop(lines);
     written.map_err(|error| RunError::Spool(error.into()))?;
     let broken = |source| RunError::from(OutboxError::File { path: "the preview".to_owned(), source });
-    text.split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).map_err(broken))
-        .collect()
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let rows = lines.map(|line| serde_json::from_slice(line).map_err(broken)).collect::<Result<_, _>>()?;
+    Ok((rows, taken.num_rows() as u64))
 }
 
 /// Returns the column under which a column waits.

@@ -53,7 +53,7 @@ fn moving(job: &Job, proved: &Reconciliation) -> String {
 }
 
 /// Refuses a reading with more bad rows than the job allows.
-pub(super) fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
+pub(in crate::run) fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(), RunError> {
     let (bad, received) = (collected.counts.quarantined, collected.counts.received - collected.counts.read_again);
     let allowed = match (job.bad_rows, job.max_bad_rows) {
         (BadRows::Fail, _) if bad > 0 => "`bad_rows: fail` allows none".to_owned(),
@@ -69,7 +69,7 @@ pub(super) fn few_enough_are_bad(job: &Job, collected: &Collected) -> Result<(),
 
 /// Refuses a reading in which no row fits: then it isn't rows that are bad, but what the pipeline file says of all of them. A job
 /// that names how many may be bad has said what it wants.
-pub(super) fn some_fit(job: &Job, collected: &Collected) -> Result<(), RunError> {
+pub(in crate::run) fn some_fit(job: &Job, collected: &Collected) -> Result<(), RunError> {
     let bad = collected.counts.quarantined;
     if bad == 0 || collected.counts.decoded > 0 || job.max_bad_rows.is_some() {
         return Ok(());
