@@ -406,7 +406,7 @@ fn a_slice_that_is_cut_while_its_pages_are_counted_is_not_known_to_be_whole() {
     assert_eq!((1..=100).filter(|id| !ids.contains(id)).collect::<Vec<_>>(), [21], "what the verdict is about");
 }
 
-/// APIs that are asked in a language of their own: OData, SOQL, JQL.
+/// APIs that are asked in a language of their own, such as `OData`, SOQL and JQL.
 #[test]
 fn the_cursor_stands_within_a_filter() {
     for (into, filter, expect) in [

@@ -261,3 +261,99 @@ fn the_shipped_files_are_tried_without_their_appliances() {
     let env = [("LASTLINE_USER", "tidegate"), ("LASTLINE_PASSWORD", password), ("LASTLINE_START", "-2d")];
     of("lastline", "LASTLINE_URL", &served, &env, &[password]);
 }
+
+/// Credentials of other jobs, of sinks and hooks, of a login's answer, and of an `auth` that no job uses: an API that echoes them all.
+#[test]
+fn no_credential_is_kept_whoever_it_belongs_to() {
+    let secrets = [
+        ("UNUSED", "unused-t0ken-of-the-source"),
+        ("ONE", "t0ken-of-the-first-job"),
+        ("SHOP_PASSWORD", "pass-w0rd-of-the-shop"),
+        ("DESK", "t0ken-of-the-desk"),
+        ("HOOK", "h00k-of-the-chat"),
+    ];
+    let echoed: Vec<&str> = secrets.iter().map(|(_, value)| *value).chain(["r3fresh-t0ken-of-the-login"]).collect();
+    let rows: Value = echoed.iter().enumerate().map(|(id, value)| json!({"id": id, "echo": value})).collect();
+    let bench = Bench::new(Api::start(move |request: &Request| match request.path.as_str() {
+        "/login" => {
+            Answer::json(&json!({"token": "s3ssion-0123456789", "refresh_token": "r3fresh-t0ken-of-the-login"}))
+        }
+        "/sessions" => Answer::json(&json!([{"id": 1, "echo": "s3ssion-0123456789"}])),
+        _ => Answer::json(&rows),
+    }));
+    let job = |name: &str, auth: &str, more: &str| {
+        format!(
+            "  {name}:\n    get: /{name}\n    auth: {auth}\n    records: '.[]'\n    key: id\n    snapshot: latest\n    paginate: none
+    sinks: {{lake: {{jsonl: {{url: ./lake/{name}}}}}{more}}}\n"
+        )
+    };
+    let desk = ", desk: {http: {base_url: 'http://127.0.0.1:9', auth: {bearer: '${DESK}'}, post: /t, body: {t: '{{ row.id }}'}, key: id,
+      idempotency_key: {header: x-key, value: '{{ key }}'}}}";
+    let login = "{login: {post: /login, body: {p: '${SHOP_PASSWORD}'}, token: .token, into: headers.x-session}}";
+    bench.file(&format!(
+        "on_failure: {{post: 'http://127.0.0.1:9/${{HOOK}}'}}
+source: {{base_url: '{}', auth: {{bearer: '${{UNUSED}}'}}}}
+jobs:\n{}{}{}",
+        bench.api.url(),
+        job("first", "{bearer: '${ONE}'}", desk),
+        job("second", login, ""),
+        job("sessions", login, ""),
+    ));
+    recorded(&bench.workspace, "pipeline.yaml", NOW, &secrets, &[&echoed[..], &["s3ssion-0123456789"]].concat());
+    let logins = bench.api.asked().iter().filter(|asked| asked.path == "/login").count();
+    assert_eq!(logins, 1, "jobs share a session, as in a run");
+}
+
+/// What a run would refuse, and what else changes what lands or is sent.
+#[test]
+fn edits_that_change_what_lands_are_told() {
+    let rows: Value =
+        (0..40).map(|id| json!({"id": id, "n": if id % 20 == 0 { json!("x") } else { json!(id) }})).collect();
+    let bench = Bench::new(Api::start(move |_| Answer::json(&rows)));
+    let job = "get: /rows\nquery: {a: b}\nrecords: '.[]'\nkey: id\nsnapshot: latest\npaginate: none\nschema: {columns: {n: int64}}
+expect: [{sql: 'count(*) = 38'}]
+transform: SELECT id, n FROM records
+sinks:
+  lake: {jsonl: {url: ./lake}}
+  desk: {where: id < 3, http: {base_url: 'http://127.0.0.1:9', post: /t, body: {t: '{{ row.id }}'}, key: id,
+      idempotency_key: {header: x-key, value: '{{ key }}'}}}";
+    bench.job(job);
+    let record = bench.workspace.tidegate(&["record", "pipeline.yaml", "--now", NOW, "--rows", "5"]).run();
+    assert_eq!((record.code, record.stderr.as_str()), (Some(0), ""), "{record:?}");
+    assert!(record.stdout.contains("all, 38 rows, 2 in quarantine: unknown"), "{record:?}");
+    let edits = [
+        ("count(*) = 38", "count(*) > 38"),
+        ("{n: int64}}", "{n: int64}, max_bad_rows: 1}"),
+        ("n FROM records", "CASE WHEN id > 35 THEN null ELSE n END AS n FROM records"),
+        ("where: id < 3", "where: id < 2"),
+        ("query: {a: b}", "headers: {x-tenant: acme}\nquery: {a: b}"),
+    ];
+    let told = edits.map(|(was, is)| {
+        assert!(job.contains(was));
+        bench.job(&job.replace(was, is));
+        let outcome = tried(&bench.workspace, "pipeline.yaml", &[]);
+        assert_eq!(outcome.code, Some(1), "{is}: {outcome:?}");
+        bench.workspace.redact(&outcome.stdout)
+    });
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    DIFFERS  pipeline.yaml: rows: 1 difference
+               fails: is new: expectation not met: `count(*) > 38` is false; nothing of the slice has landed: if its rows are right, change `expect`
+    If it is meant: tidegate test pipeline.yaml --update
+
+    DIFFERS  pipeline.yaml: rows: 1 difference
+               fails: is new: 2 of 40 rows are bad, and `max_bad_rows` allows 1; the first: `n` expected int64, got string "x": {"id":0,"n":"x"}; noth…
+    If it is meant: tidegate test pipeline.yaml --update
+
+    DIFFERS  pipeline.yaml: rows: 1 difference
+               row 35: n: was 36, is null, and it differs in 3 more rows
+    If it is meant: tidegate test pipeline.yaml --update
+
+    DIFFERS  pipeline.yaml: rows: 1 difference
+               sends.desk.rows: was 2, is 1
+    If it is meant: tidegate test pipeline.yaml --update
+
+    FAILED   pipeline.yaml: rows: GET /rows?a=b: the recording has no answer to it; it has one of that line with other headers: `no headers`, while this one has `x-tenant: acme`; record again, or undo what changed the request
+    "#);
+    bench.job(job);
+    assert_eq!(tried(&bench.workspace, "pipeline.yaml", &[]).code, Some(0));
+}

@@ -129,7 +129,7 @@ async fn all(
         ranges.push(from..recorder.count());
     }
     secrets.know(&recorder.secrets());
-    let mut recorded = Vec::new();
+    let mut done = Vec::new();
     for (job, range) in jobs.iter().zip(ranges) {
         let failed = |told: String| Failed { job: job.name.clone(), told, exit: Exit::Refused };
         let takes = recorder.takes(range, secrets).map_err(|request| {
@@ -143,9 +143,9 @@ async fn all(
                 error.told_of(job)
             ))
         })?;
-        recorded.push((job.name.clone(), Recorded { takes, landed }));
+        done.push((job.name.clone(), Recorded { takes, landed }));
     }
-    Ok(recorded)
+    Ok(done)
 }
 
 fn refused(message: &str) -> Exit {

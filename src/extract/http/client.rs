@@ -179,8 +179,7 @@ impl HttpClient {
             let asked = match wish {
                 Wish::Settled => {
                     budget.answered();
-                    let is_session = terms.rules.is_none();
-                    tried.iter().for_each(|tried| self.tape.note(request, tried, &self.redactor, is_session));
+                    self.note_answer(request, terms, &tried);
                     return self.outcome(tried, terms, &origin, Tries { attempt, started, note, unsettled: false });
                 }
                 Wish::Another { asked, .. } => asked,
@@ -196,10 +195,7 @@ impl HttpClient {
             // Who waits for a slot mustn't hold what those who have one wait for.
             drop(tried);
             room.fit_to_nothing();
-            let delay = match self.tape {
-                Tape::Playing(_) => Duration::ZERO,
-                _ => self.options.retry.delay(attempt, asked, (self.jitter)()),
-            };
+            let delay = self.delay(attempt, asked);
             tracing::debug!(request = %self.redactor.scrub(terms.line), attempt, delay_ms = delay.as_millis(), "request is tried again");
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
@@ -349,6 +345,21 @@ impl HttpClient {
         let open_ended = unmarked && status.is_success() && is_open_ended(cut.format, &body);
         let unmarked = unmarked && ends_with_any_line(cut.format);
         Ok(Tried { status, headers, body, broken, open_ended, unmarked })
+    }
+
+    /// Has the answer taken down that a request ends with. Only those that renew a session have no rules.
+    fn note_answer(&self, request: &RenderedRequest, terms: &Terms<'_>, tried: &Result<Tried, TryError>) {
+        if let Ok(tried) = tried {
+            self.tape.note(request, tried, &self.redactor, terms.rules.is_none());
+        }
+    }
+
+    /// Returns the wait before the next try.
+    fn delay(&self, attempt: u32, asked: Option<Duration>) -> Duration {
+        match self.tape {
+            Tape::Playing(_) => Duration::ZERO,
+            _ => self.options.retry.delay(attempt, asked, (self.jitter)()),
+        }
     }
 
     /// Answers a request in the server's place.

@@ -191,7 +191,7 @@ pub enum HttpError {
     Unrecorded {
         /// The request in one line, scrubbed.
         request: String,
-        /// The request of the recording that is most like it.
+        /// What is said of the request of the recording that is most like it.
         nearest: Option<String>,
     },
     /// The body is encoded in a way that isn't known.
@@ -305,7 +305,7 @@ pub enum ExchangeError {
     },
 }
 
-/// Names the request of a recording that is most like one that it hasn't.
+/// Says what a recording has that is most like a request that it hasn't.
 fn likest(nearest: Option<&str>) -> String {
-    nearest.map(|nearest| format!("; the most like it that it has is `{nearest}`")).unwrap_or_default()
+    nearest.map(|nearest| format!("; {nearest}")).unwrap_or_default()
 }

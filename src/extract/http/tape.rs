@@ -129,7 +129,7 @@ impl Player {
         Self { left: Mutex::new(left), all }
     }
 
-    /// Returns the answer to a request; or, where there is none, the request that is most like it.
+    /// Returns the answer to a request; or, where there is none, what is said of the request that is most like it.
     pub(super) fn answer(&self, request: &RenderedRequest, redactor: &Redactor) -> Result<Tried, Option<String>> {
         let asked = self.all.scrub(&redactor.scrub(&spelled(request)));
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,9 +154,20 @@ fn spelled(request: &RenderedRequest) -> String {
     text
 }
 
+/// Says which request is most like one, and how it differs where its line is the same.
 fn nearest<'t>(asked: &str, known: impl Iterator<Item = &'t String>) -> Option<String> {
     let likeness = |text: &&String| strsim::normalized_levenshtein(asked, text);
-    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)).then_with(|| b.cmp(a))).cloned()
+    let nearest = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)).then_with(|| b.cmp(a)))?;
+    let parts = |text: &str| {
+        let (line, headers) = text.split_once('\n').unwrap_or((text, "no headers"));
+        (line.to_owned(), headers.replace('\n', ", "))
+    };
+    let ((line, here), (other, there)) = (parts(asked), parts(nearest));
+    Some(if line == other {
+        format!("it has one of that line with other headers: `{there}`, while this one has `{here}`")
+    } else {
+        format!("the most like it that it has is `{other}`")
+    })
 }
 
 /// Leaves out what tells how the body came, which isn't how it is given.
@@ -218,9 +229,9 @@ fn visit(value: &mut Value, telling: bool, act: &mut dyn FnMut(&mut String)) {
         Value::Object(map) => map.iter_mut().for_each(|(name, value)| {
             let name = name.to_ascii_lowercase();
             let is_kind = name.ends_with("type");
-            let tells = |word: &&str| name.contains(*word);
+            let tells = |word: &str| name.contains(word);
             let telling =
-                ["token", "secret", "session", "csrf", "key", "ticket", "jwt", "sid"].iter().any(|word| tells(&word));
+                ["token", "secret", "session", "csrf", "key", "ticket", "jwt", "sid"].iter().any(|word| tells(word));
             visit(value, telling && !is_kind, act);
         }),
         _ => {}
@@ -284,12 +295,12 @@ mod tests {
         redactor.learn([&Secret::new("t0ken-of-a-session")]);
         let all = Redactor::for_good(recorder.secrets());
         let takes = recorder.takes(0..1, &all).unwrap();
-        let [take] = takes.as_slice() else { panic!("{takes:?}") };
-        assert_eq!(take.request, "GET https://api.test/list?token=[redacted]&pin=[redacted]");
-        assert_eq!(take.body, "{\"echo\": \"[redacted]\", \"n\": 1.50}");
-        assert_eq!(take.headers["set-cookie"], "sid=[redacted]; Path=/; HttpOnly");
-        assert_eq!(take.headers["link"], "</list?token=[redacted]&page=2>; rel=next");
-        assert!(!take.headers.contains_key("content-length"));
+        let [only] = takes.as_slice() else { panic!("{takes:?}") };
+        assert_eq!(only.request, "GET https://api.test/list?token=[redacted]&pin=[redacted]");
+        assert_eq!(only.body, "{\"echo\": \"[redacted]\", \"n\": 1.50}");
+        assert_eq!(only.headers["set-cookie"], "sid=[redacted]; Path=/; HttpOnly");
+        assert_eq!(only.headers["link"], "</list?token=[redacted]&page=2>; rel=next");
+        assert!(!only.headers.contains_key("content-length"));
         tape.note(&request(&[]), &tried(b"\xff t0ken-of-a-session"), &redactor, false);
         assert_eq!(recorder.takes(1..2, &all), Err("GET https://api.test/list".to_owned()));
     }
@@ -336,10 +347,14 @@ mod tests {
             assert_eq!((given.body, given.unmarked), (Bytes::from_static(expect.as_bytes()), true));
         }
         let unknown = player.answer(&request(&[("page", "2"), ("token", "another-t0ken")]), &redactor);
-        assert_eq!(unknown.err().unwrap().as_deref(), Some(list));
+        assert_eq!(unknown.err().unwrap().unwrap(), format!("the most like it that it has is `{list}`"));
         let mut other = first;
         other.headers.insert("x-tenant", HeaderValue::from_static("acme"));
-        assert!(player.answer(&other, &redactor).is_err(), "a header may change the answer");
+        let told = player.answer(&other, &redactor).err().unwrap().unwrap();
+        assert_eq!(
+            told,
+            "it has one of that line with other headers: `no headers`, while this one has `x-tenant: acme`"
+        );
         let mut secret = HeaderValue::from_static("Bearer x");
         secret.set_sensitive(true);
         other.headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, secret)]);

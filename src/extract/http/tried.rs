@@ -32,7 +32,7 @@ pub(super) enum TryError {
     Stale,
     /// The body is encoded in a way that isn't known.
     Encoding(String),
-    /// No answer to it was taken down; the request that is most like it and has one.
+    /// No answer to it was taken down; what is said of the request that is most like it and has one.
     Unrecorded(Option<String>),
 }
 
