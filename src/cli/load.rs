@@ -75,13 +75,18 @@ fn file_with(path: &Path, lookup: &dyn Lookup) -> Loaded {
 }
 
 /// Returns what `${...}` stands for in a file.
-fn environment(path: &Path) -> Environment {
+pub(super) fn environment(path: &Path) -> Environment {
     Environment::new(folder(path))
 }
 
 /// Returns the folder of a file.
 fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
+}
+
+/// Tells whether a variable stands in the text of a file without a default.
+pub(super) fn has_no_default(text: &str, name: &str) -> bool {
+    text.contains(&format!("${{{name}}}"))
 }
 
 /// What `${...}` stands for where nothing is sent: what isn't there is no mistake, unless it has a default.
@@ -92,9 +97,8 @@ struct Optional {
 
 impl Lookup for Optional {
     fn var(&self, name: &str) -> Option<String> {
-        let without_default = self.text.contains(&format!("${{{name}}}"));
         let value = self.environment.var(name).filter(|value| !value.is_empty());
-        value.or_else(|| without_default.then(|| "unset".to_owned()))
+        value.or_else(|| has_no_default(&self.text, name).then(|| "unset".to_owned()))
     }
 
     fn file(&self, path: &str) -> Result<String, String> {

@@ -9,7 +9,7 @@ use super::cursor::{Cursor, CursorKind, Seen};
 use super::{RunError, window};
 use crate::extract::paginate::Edit;
 use crate::model::CursorValue;
-use crate::pipeline::spec::{IncrementalSpec, SentCursor};
+use crate::pipeline::spec::{IncrementalSpec, InstantFormat, SentCursor};
 use crate::plan::delta;
 use crate::transform::FailedRows;
 
@@ -86,17 +86,18 @@ pub(super) enum Fate {
 /// Returns the edit that puts the cursor which a slice begins at into the request; none where `seek` or a template sends it.
 pub(super) fn edit(spec: &IncrementalSpec, start: &CursorValue) -> Option<Edit> {
     let sent = spec.sent.as_ref()?;
-    Some(Edit { place: sent.place.clone()?, value: printed(sent, start) })
+    Some(Edit { place: sent.place.clone()?, value: printed(&sent.format, start) })
 }
 
-/// Returns what templates see of a slice as `increment`; none where `seek` sends the cursor.
-pub(super) fn variable(spec: &IncrementalSpec, start: &CursorValue) -> Option<Value> {
-    Some(json!({"from": printed(spec.sent.as_ref()?, start)}))
+/// Returns what templates see of a slice as `increment`.
+pub(super) fn variable(spec: &IncrementalSpec, start: &CursorValue) -> Value {
+    let format = spec.sent.as_ref().map_or(&InstantFormat::Rfc3339, |sent| &sent.format);
+    json!({"from": printed(format, start)})
 }
 
-fn printed(sent: &SentCursor, start: &CursorValue) -> Value {
+fn printed(format: &InstantFormat, start: &CursorValue) -> Value {
     let instant = CursorKind::Instant.read(start).and_then(|cursor| CursorKind::Instant.instant(cursor));
-    instant.map_or_else(|| start.0.clone(), |instant| window::print(&sent.format, instant))
+    instant.map_or_else(|| start.0.clone(), |instant| window::print(format, instant))
 }
 
 /// The edges of a slice, once it is known how its cursors are written.

@@ -237,7 +237,7 @@ pub(super) fn context(job: &Job, slice: &Slice, now: &str) -> Value {
         names.insert(for_each.name.clone(), slice.parent.clone());
     }
     if let (Slicing::Incremental(spec), SliceKind::Incremental { start, .. }) = (&job.slicing, &slice.kind) {
-        names.extend(increment::variable(spec, start).map(|variable| ("increment".to_owned(), variable)));
+        names.insert("increment".to_owned(), increment::variable(spec, start));
     }
     Value::Object(names)
 }

@@ -436,3 +436,20 @@ incremental: {{cursor: CAST(t AS TIMESTAMP), start: '2026-01-03T12:00:00Z', lag:
         assert_eq!(asked, expect);
     }
 }
+
+/// Also where `seek` sends it: a child request may want it.
+#[test]
+fn a_detail_sees_the_cursor_that_seek_sends() {
+    let bench = Bench::new(Api::start(|request| match request.path.as_str() {
+        "/rows" if request.number("after") == 0 => Answer::json(&json!([{"id": 1}, {"id": 2}])),
+        "/rows" => Answer::json(&json!([])),
+        _ => Answer::json(&json!({"since": request.query["since"]})),
+    }));
+    bench.job(
+        "records: '.[]'\npaginate: {seek: {into: query.after, value: $last.id, order: asc, bound: exclusive, size: 2}}
+incremental: {cursor: id, start: 0}
+enrich: {more: {get: /more, query: {since: '{{ increment.from }}', of: '{{ row.id }}'}, value: .since}}",
+    );
+    bench.run().fine();
+    assert_eq!(bench.lines(), [json!({"id": 1, "more": "0"}), json!({"id": 2, "more": "0"})]);
+}

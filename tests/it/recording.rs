@@ -136,6 +136,13 @@ fn a_file_is_tried_without_its_api_and_its_secrets() {
     ");
     assert_eq!(tried(&bench.workspace, "pipeline.yaml", &[]).code, Some(0));
     assert_eq!(bench.api.asked().len(), asked, "nothing is sent");
+    // A server elsewhere, which a proxy of the environment would stand before.
+    for name in ["recording.json", "orders/requests.json"] {
+        let path = format!("pipeline.recording/{name}");
+        bench.workspace.write(&path, &at(name).replace(&bench.api.url(), "https://api.test"));
+    }
+    let behind = bench.workspace.tidegate(&["test", "pipeline.yaml"]).env("HTTPS_PROXY", "ftp://no.proxy").run();
+    assert_eq!(behind.code, Some(0), "no proxy is asked: {behind:?}");
 }
 
 #[test]

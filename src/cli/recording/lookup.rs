@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::super::load::has_no_default;
 use crate::extract::auth::Redactor;
 use crate::pipeline::load::{Environment, Lookup, is_secret, secret_variables};
 use crate::secret::Secret;
@@ -107,8 +108,7 @@ impl Lookup for Recorded<'_> {
         if let Some(value) = self.known.variables.get(name) {
             return value.clone();
         }
-        let has_no_default = || self.text.contains(&format!("${{{name}}}"));
-        self.environment.var(name).or_else(|| has_no_default().then(|| stand_in(name)))
+        self.environment.var(name).or_else(|| has_no_default(self.text, name).then(|| stand_in(name)))
     }
 
     fn file(&self, path: &str) -> Result<String, String> {

@@ -19,7 +19,6 @@ use super::{load, print};
 use crate::extract::auth::Redactor;
 use crate::extract::http::{DEFAULT_MEMORY_LIMIT, Player, Take, Tape};
 use crate::model::JobName;
-use crate::pipeline::load::Environment;
 use crate::pipeline::spec::{Job, Pipeline, Source};
 use crate::run::{Env, PreviewOptions, RunError, Silent, Sources, preview};
 
@@ -29,11 +28,6 @@ pub(super) use self::test::{TestArguments, test};
 /// Where the ledger of a pipeline is that is only tried.
 const NOWHERE: &str = "memory://recording";
 
-/// Returns what `${...}` stands for in a file, beside what is asked of a recording.
-fn environment(file: &Path) -> Environment {
-    Environment::new(file.parent().unwrap_or(Path::new("")))
-}
-
 /// Returns an environment whose requests go by a tape. It shows no bars: what is taken away of them later takes a part of what was printed along.
 fn on(tape: Tape, env: &Env) -> Env {
     let sources = Arc::new(Sources::new(DEFAULT_MEMORY_LIMIT).on(tape));
@@ -42,8 +36,9 @@ fn on(tape: Tape, env: &Env) -> Env {
 
 /// Loads a file as it was when it was recorded. What is wrong with it has been shown where there is none.
 fn load(file: &Path, known: &Variables, output: Output) -> Option<Pipeline> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let lookup = Recorded { known, environment: environment(file), text: &text };
+    // Where the file can't be read, that is shown as it is loaded.
+    let text = load::source(file).map(|source| source.text).unwrap_or_default();
+    let lookup = Recorded { known, environment: load::environment(file), text: &text };
     let mut pipeline = load::pipeline_with(file, &lookup, output)?;
     for job in &mut pipeline.jobs {
         job.outboxes.iter_mut().map(|outbox| &mut outbox.source).chain([&mut job.source]).for_each(unplug);

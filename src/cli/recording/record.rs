@@ -13,8 +13,9 @@ use super::super::{CliError, Exit, load, print};
 use super::folder::{self, About, Recorded};
 use super::lookup::Noting;
 use crate::extract::auth::Redactor;
-use crate::extract::http::{Recorder, Tape};
+use crate::extract::http::{MOST_RECORDED, Recorder, Tape};
 use crate::model::JobName;
+use crate::pipeline::load::Source;
 use crate::pipeline::spec::{Job, Pipeline, Slicing};
 use crate::run::{Env, PreviewOptions, chosen, preview};
 
@@ -57,7 +58,7 @@ pub(in super::super) struct RecordArguments {
 pub(in super::super) async fn record(arguments: &RecordArguments, output: Output, env: Env) -> Result<Exit, CliError> {
     let file = &arguments.file;
     let folder = super::recording(file, arguments.recording.as_ref());
-    let lookup = Noting::new(super::environment(file));
+    let lookup = Noting::new(load::environment(file));
     let Some(pipeline) = load::pipeline_with(file, &lookup, output) else { return Ok(Exit::Refused) };
     let named: Vec<JobName> = arguments.jobs.iter().map(JobName::new).collect();
     if let Err(error) = chosen(&pipeline, &named) {
@@ -68,7 +69,10 @@ pub(in super::super) async fn record(arguments: &RecordArguments, output: Output
     }
     let now = arguments.now.unwrap_or_else(|| env.clock.now().trunc_subsecs(0));
     let rows = (!arguments.all).then_some(arguments.rows.get());
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+    // Without its text nothing tells which variables are secrets.
+    let Ok(Source { text, .. }) = load::source(file) else {
+        return Ok(refused(&format!("{} was changed while it was read: try again", file.display())));
+    };
     let known = match env.sources.secrets(&pipeline) {
         Ok(known) => known.secrets(),
         Err(error) => return Ok(refused(&error.chain())),
@@ -125,6 +129,13 @@ async fn all(
         let from = recorder.count();
         if let Err(error) = preview(pipeline, &job.name, options, &taped).await {
             return Err(Failed { job: job.name.clone(), told: error.told_of(job), exit: env.exit(&error) });
+        }
+        if !recorder.is_whole() {
+            let told = format!(
+                "the answers of the jobs so far have more than {}, the most that a recording holds: read fewer rows (--rows), or fewer jobs (--job)",
+                print::size(MOST_RECORDED)
+            );
+            return Err(Failed { job: job.name.clone(), told, exit: Exit::Refused });
         }
         ranges.push(from..recorder.count());
     }

@@ -208,7 +208,7 @@ impl HttpClient {
     /// Refuses a request that can only fail: to a server that is taken for dead, or through a proxy that can't be used.
     fn worth_sending(&self, terms: &Terms<'_>, to: &Url, now: Instant) -> Result<(), HttpError> {
         let request = || self.redactor.scrub(terms.line);
-        if let Some(reason) = self.wire.unusable_proxy(to) {
+        if let (Some(reason), false) = (self.wire.unusable_proxy(to), matches!(self.tape, Tape::Playing(_))) {
             return Err(HttpError::Client { reason });
         }
         if let Some(Dead { failed, since }) = terms.patience.budget.dead(now) {

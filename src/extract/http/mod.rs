@@ -39,5 +39,5 @@ pub use self::limit::{HostSlots, RateLimit};
 pub use self::memory::{DEFAULT_MEMORY_LIMIT, Memory, Room, Turn};
 pub use self::retry::{RetryPolicy, retry_after};
 pub use self::route::{Proxy, proxy_credential};
-pub use self::tape::{Player, Recorder, Take, Tape};
+pub use self::tape::{MOST_RECORDED, Player, Recorder, Take, Tape};
 pub use self::terms::{EnvelopeReader, Patience, Purpose, Repeat};

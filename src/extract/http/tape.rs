@@ -59,9 +59,22 @@ struct Raw {
     is_session: bool,
 }
 
+/// The bytes of bodies that a recording holds at most: they stay in memory until it is written.
+pub const MOST_RECORDED: u64 = 128 << 20;
+
 /// Takes answers down, in the order in which they came. They hold credentials until [`Recorder::takes`] takes these out.
-#[derive(Debug, Default)]
-pub struct Recorder(Mutex<Vec<Raw>>);
+#[derive(Debug)]
+pub struct Recorder {
+    raw: Mutex<Vec<Raw>>,
+    /// How many bytes of bodies it still takes; none where one had no room.
+    left: Mutex<Option<u64>>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { raw: Mutex::default(), left: Mutex::new(Some(MOST_RECORDED)) }
+    }
+}
 
 /// Gives answers that were taken down: to equal requests one after the other, and from then on the last one.
 #[derive(Debug)]
@@ -82,13 +95,28 @@ impl Tape {
             body: tried.body.clone(),
             unmarked: tried.unmarked,
         };
-        recorder.raw().push(Raw { take, redactor: redactor.clone(), is_session });
+        if recorder.has_room(take.body.len() as u64) {
+            recorder.raw().push(Raw { take, redactor: redactor.clone(), is_session });
+        }
     }
 }
 
 impl Recorder {
     fn raw(&self) -> MutexGuard<'_, Vec<Raw>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.raw.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes room for a body. Once one had none, no other has.
+    fn has_room(&self, bytes: u64) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.and_then(|left| left.checked_sub(bytes));
+        left.is_some()
+    }
+
+    /// Tells whether all answers had room.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Returns how many answers it has.
@@ -303,6 +331,16 @@ mod tests {
         assert!(!only.headers.contains_key("content-length"));
         tape.note(&request(&[]), &tried(b"\xff t0ken-of-a-session"), &redactor, false);
         assert_eq!(recorder.takes(1..2, &all), Err("GET https://api.test/list".to_owned()));
+    }
+
+    #[test]
+    fn a_recording_that_is_too_large_knows_it() {
+        let recorder = Arc::new(Recorder { left: Mutex::new(Some(5)), ..Recorder::default() });
+        let tape = Tape::Recording(Arc::clone(&recorder));
+        for (body, whole, count) in [("123", true, 1), ("456", false, 1), ("7", false, 1)] {
+            tape.note(&request(&[]), &tried(body.as_bytes()), &Redactor::default(), false);
+            assert_eq!((recorder.is_whole(), recorder.count()), (whole, count), "{body}");
+        }
     }
 
     #[test]
