@@ -35,6 +35,7 @@ mod full_disk;
 mod generic;
 mod help;
 mod hostile;
+mod increment_templates;
 mod increments;
 mod init;
 mod interim;
